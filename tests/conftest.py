@@ -1,0 +1,48 @@
+"""What holds for every test: private folders, no keys, and no way out to the network."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import surroundings
+from hypothesis import HealthCheck, settings
+
+# Machines that run tests are busy; how long an example takes says nothing about the code.
+settings.register_profile("agentnb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("agentnb")
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the process, and the kernels it starts, surroundings of their own."""
+    home = tempfile.TemporaryDirectory(prefix="agentnb-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    private = surroundings.clean(os.environ, home=Path(home.name))
+    os.environ.clear()
+    os.environ.update(private)
+    sys.addaudithook(refuse_the_network)
+
+
+def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """A test that reaches for a real service is a mistake, even where it would get through."""
+    if event != "socket.connect":
+        return
+    address = arguments[1]
+    # Sockets of the file system have a path for an address and stay on the machine, too.
+    if isinstance(address, str | bytes):
+        return
+    host = str(address[0])
+    if not host.startswith(LOOPBACK):
+        raise PermissionError(f"tests may connect to this machine only, not to {host}")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """asyncio is what Jupyter runs on."""
+    return "asyncio"
