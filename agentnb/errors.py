@@ -1,0 +1,257 @@
+"""Everything agentnb raises.
+
+One tree, so that ``except agentnb.AgentnbError`` catches all of it::
+
+    AgentnbError
+    ├── ConfigError                 an agent, platform, alias or setting is missing or wrong
+    │   └── MissingKeyError         no API key was found for a platform
+    ├── RequestError                refused before anything was sent (a value out of range, say)
+    ├── UnsupportedError            the platform has no such operation
+    ├── PlatformError               the platform answered with an error
+    │   ├── AuthenticationError     401, 403
+    │   ├── BudgetExceededError     402
+    │   ├── NotFoundError           404
+    │   ├── InvalidRequestError     400, 409, 413, 415, 422; `.fields` names what was wrong
+    │   ├── RateLimitError          429
+    │   └── ServerError             5xx
+    ├── TransportError              the connection, not the platform, failed
+    │   ├── ConnectionFailedError   refused, DNS, TLS
+    │   ├── DeadlineError           connect, idle or total time ran out; `.deadline` says which
+    │   ├── StreamCutError          the stream broke off before its terminal event
+    │   └── ContentTypeError        an answer of another type than the one asked for
+    ├── OutputError                 an answer is not of the form that was asked for
+    ├── EventTooLargeError          one server-sent event is larger than the cap
+    └── RunError                    a run did not complete; `.run` holds what arrived
+        ├── RunFailedError
+        ├── RunTruncatedError       cut off; the partial answer is kept
+        └── RunCancelledError
+
+Every message is one line that can stand alone in a notebook cell; what to do next follows in
+``hint``.  No message, attribute or ``repr`` ever carries a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentnb.run import Run
+
+__all__ = [
+    "AgentnbError",
+    "AuthenticationError",
+    "BudgetExceededError",
+    "ConfigError",
+    "ConnectionFailedError",
+    "ContentTypeError",
+    "DeadlineError",
+    "EventTooLargeError",
+    "FieldProblem",
+    "InvalidRequestError",
+    "MissingKeyError",
+    "NotFoundError",
+    "OutputError",
+    "PlatformError",
+    "RateLimitError",
+    "RequestError",
+    "RunCancelledError",
+    "RunError",
+    "RunFailedError",
+    "RunTruncatedError",
+    "ServerError",
+    "StreamCutError",
+    "TransportError",
+    "UnsupportedError",
+]
+
+
+class AgentnbError(Exception):
+    """Base of every error of this package.
+
+    ``hint`` is one line on what to do next, or None.  ``str(error)`` is the message and, after a
+    space, the hint.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigError(AgentnbError):
+    """An agent, platform, alias or setting is missing or wrong."""
+
+
+class MissingKeyError(ConfigError):
+    """No API key was found for a platform."""
+
+
+class RequestError(AgentnbError):
+    """The request was refused here, before anything was sent."""
+
+
+class UnsupportedError(AgentnbError):
+    """The platform has no such operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that a platform refused: ``location`` is a dotted path, as in ``body.agent_id``."""
+
+    location: str
+    message: str
+    kind: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}"
+
+
+class OutputError(AgentnbError):
+    """An answer is not of the form that was asked for."""
+
+
+class PlatformError(AgentnbError):
+    """The platform answered with an error.
+
+    ``status`` is the HTTP status (None inside a stream), ``code`` the platform's own error code,
+    ``request_id`` what its support will ask for, ``retry_after`` seconds, ``excerpt`` at most
+    2,000 characters of the answer's body.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        excerpt: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.excerpt = excerpt
+
+
+class AuthenticationError(PlatformError):
+    """401 or 403: the key is missing, wrong, or may not do this."""
+
+
+class BudgetExceededError(PlatformError):
+    """402: the account's budget is spent.  Never retried."""
+
+
+class NotFoundError(PlatformError):
+    """404: no such agent, run, thread or session."""
+
+
+class InvalidRequestError(PlatformError):
+    """The platform refused the request's content; ``fields`` names each field where it said so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fields: tuple[FieldProblem, ...] = (),
+        hint: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        excerpt: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            hint=hint,
+            status=status,
+            code=code,
+            request_id=request_id,
+            retry_after=retry_after,
+            excerpt=excerpt,
+        )
+        self.fields = fields
+
+
+class RateLimitError(PlatformError):
+    """429: too many requests; ``retry_after`` says how long to wait, where the platform told."""
+
+
+class ServerError(PlatformError):
+    """5xx: the platform itself failed."""
+
+
+class TransportError(AgentnbError):
+    """The connection, not the platform, failed."""
+
+
+class ConnectionFailedError(TransportError):
+    """No connection: refused, no such host, or the TLS handshake failed."""
+
+
+class DeadlineError(TransportError):
+    """A deadline passed.  ``deadline`` is its setting's name, ``seconds`` its value."""
+
+    def __init__(
+        self, message: str, *, deadline: str, seconds: float, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.deadline = deadline
+        self.seconds = seconds
+
+
+class StreamCutError(TransportError):
+    """The stream broke off before its terminal event.
+
+    ``last_event_id`` is the last id that the stream gave, or "".
+    """
+
+    def __init__(self, message: str, *, last_event_id: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.last_event_id = last_event_id
+
+
+class ContentTypeError(TransportError):
+    """An answer came in another type than the one asked for; ``excerpt`` is its bounded start."""
+
+    def __init__(
+        self, message: str, *, content_type: str, excerpt: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.content_type = content_type
+        self.excerpt = excerpt
+
+
+class EventTooLargeError(AgentnbError):
+    """One server-sent event, or one line of it, is larger than the decoder's cap."""
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message, hint="Raise max_event_bytes if such events are expected.")
+        self.limit = limit
+
+
+class RunError(AgentnbError):
+    """A run did not complete.  ``run`` holds everything that arrived before it ended."""
+
+    def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.run = run
+
+
+class RunFailedError(RunError):
+    """The agent or the platform reported a failure, or the request never succeeded."""
+
+
+class RunTruncatedError(RunError):
+    """The stream ended without a terminal event; what arrived is kept in ``run``."""
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled, by the user or by the platform."""

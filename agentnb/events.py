@@ -1,0 +1,298 @@
+"""What can happen in a run: the `Event` union.
+
+Every platform's wire is decoded into these few classes, and everything else (the transcript, the
+live view, the tables) is made from them alone.  Events are immutable, carry no clock and no
+reference to a platform, so a recorded list of them can be folded, sent and compared anywhere.
+
+`event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final, Literal, cast
+
+__all__ = [
+    "TERMINAL_EVENTS",
+    "ApprovalRequested",
+    "Event",
+    "FollowupsSuggested",
+    "RawEvent",
+    "ReasoningDelta",
+    "RunCancelled",
+    "RunFailed",
+    "RunFinished",
+    "RunStarted",
+    "TextDelta",
+    "ToolCallDelta",
+    "ToolCallFinished",
+    "ToolCallStarted",
+    "Usage",
+    "UsageReported",
+    "event_from_dict",
+    "event_to_dict",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one run, and its cost where the platform reports one.
+
+    ``cached_tokens`` are part of ``input_tokens`` and ``reasoning_tokens`` part of
+    ``output_tokens``; neither is ever added to the totals.  None means "not reported", never zero.
+    ``cost_usd`` is what the platform said, in US dollars; it is never computed here.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def merged(self, later: Usage) -> Usage:
+        """Return this usage with every field that ``later`` reports replaced by it.
+
+        Platforms report running totals, so the later figure replaces the earlier one.
+        """
+        return Usage(
+            **{
+                f.name: new
+                if (new := getattr(later, f.name)) is not None
+                else getattr(self, f.name)
+                for f in fields(self)
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The platform accepted the run.  It may come again with what was still unknown."""
+
+    type: ClassVar[Literal["run_started"]] = "run_started"
+    run_id: str | None = None
+    session_id: str | None = None
+    agent: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A fragment of what the agent thinks, to be appended.
+
+    ``part_id`` tells separate passages apart where the platform numbers them.
+    """
+
+    type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
+    text: str
+    part_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A fragment of the answer (Markdown), to be appended."""
+
+    type: ClassVar[Literal["text_delta"]] = "text_delta"
+    text: str
+    part_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallStarted:
+    """The agent calls a tool.
+
+    ``arguments`` is what is known of them so far, as text: JSON where the platform sends JSON, and
+    "" where they follow in `ToolCallDelta` or are not told at all.
+    """
+
+    type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A further fragment of a call's arguments or of its output, to be appended."""
+
+    type: ClassVar[Literal["tool_call_delta"]] = "tool_call_delta"
+    call_id: str
+    arguments: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallFinished:
+    """A tool call ended.
+
+    ``result`` is text (JSON where the platform sends JSON); None leaves what `ToolCallDelta`
+    brought.  ``arguments``, where given, are the final ones and replace what streamed.  A call that
+    failed carries ``error``.
+    """
+
+    type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
+    call_id: str
+    name: str | None = None
+    arguments: str | None = None
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported:
+    """The run's usage so far, as a running total."""
+
+    type: ClassVar[Literal["usage_reported"]] = "usage_reported"
+    usage: Usage
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowupsSuggested:
+    """Questions that the agent suggests to ask next."""
+
+    type: ClassVar[Literal["followups_suggested"]] = "followups_suggested"
+    followups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested:
+    """The run waits for a person's decision; its status becomes ``paused``."""
+
+    type: ClassVar[Literal["approval_requested"]] = "approval_requested"
+    approval_id: str | None = None
+    message: str = ""
+    tool: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawEvent:
+    """A wire event kept as it came, because its kind is unknown or its content malformed.
+
+    ``name`` is the wire's own event name, ``data`` its payload as text, ``problem`` says what was
+    wrong with a known kind; None means that the kind is merely unknown.
+    """
+
+    type: ClassVar[Literal["raw_event"]] = "raw_event"
+    name: str
+    data: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """The run completed.
+
+    ``output`` is the whole answer where the platform repeats it at the end: it fills an answer that
+    was not streamed and is otherwise only kept.  ``duration`` is the platform's own figure in
+    seconds.  ``details`` is whatever else it said, JSON-like.
+    """
+
+    type: ClassVar[Literal["run_finished"]] = "run_finished"
+    output: str | None = None
+    duration: float | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The run ended without completing.
+
+    ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
+    stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
+    ``error_type`` is the name of the exception class it came from, where there was one.
+    """
+
+    type: ClassVar[Literal["run_failed"]] = "run_failed"
+    message: str
+    status: Literal["failed", "truncated", "interrupted"] = "failed"
+    code: str | None = None
+    retry_after: float | None = None
+    error_type: str | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled:
+    """The run was cancelled, here or on the platform."""
+
+    type: ClassVar[Literal["run_cancelled"]] = "run_cancelled"
+    reason: str | None = None
+
+
+Event = (
+    RunStarted
+    | ReasoningDelta
+    | TextDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | ToolCallFinished
+    | UsageReported
+    | FollowupsSuggested
+    | ApprovalRequested
+    | RawEvent
+    | RunFinished
+    | RunFailed
+    | RunCancelled
+)
+
+TERMINAL_EVENTS: Final = (RunFinished, RunFailed, RunCancelled)
+
+_CLASSES: Final[dict[str, type[Event]]] = {
+    cls.type: cls
+    for cls in (
+        RunStarted,
+        ReasoningDelta,
+        TextDelta,
+        ToolCallStarted,
+        ToolCallDelta,
+        ToolCallFinished,
+        UsageReported,
+        FollowupsSuggested,
+        ApprovalRequested,
+        RawEvent,
+        RunFinished,
+        RunFailed,
+        RunCancelled,
+    )
+}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Return the event's JSON form: its ``type`` and every field that is not None."""
+    result: dict[str, Any] = {"type": event.type}
+    for f in fields(event):
+        value: Any = getattr(event, f.name)
+        if value is None:
+            continue
+        if isinstance(value, Usage):
+            value = {u.name: v for u in fields(value) if (v := getattr(value, u.name)) is not None}
+        elif isinstance(value, tuple):
+            value = list(cast("tuple[Any, ...]", value))
+        result[f.name] = value
+    return result
+
+
+def event_from_dict(data: dict[str, Any]) -> Event:
+    """Return the event that `event_to_dict` made ``data`` from.
+
+    Fields that this version does not know are dropped, so that newer records stay readable; an
+    unknown ``type`` becomes a `RawEvent`.
+
+    Raises:
+        KeyError: ``data`` has no ``type``.
+        TypeError: a required field is missing.
+    """
+    kind = data["type"]
+    cls = _CLASSES.get(kind)
+    if cls is None:
+        return RawEvent(name=str(kind), data=str(data))
+    known = {f.name for f in fields(cls)}
+    values = {name: value for name, value in data.items() if name in known}
+    if cls is UsageReported and "usage" in values:
+        parts = {f.name for f in fields(Usage)}
+        values["usage"] = Usage(**{k: v for k, v in values["usage"].items() if k in parts})
+    elif cls is FollowupsSuggested and "followups" in values:
+        values["followups"] = tuple(values["followups"])
+    return cls(**values)
