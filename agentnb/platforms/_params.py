@@ -1,0 +1,203 @@
+"""The parameters that users give: checked, and refused in words, before anything is sent."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
+from pydantic import BaseModel, ValidationError
+
+from agentnb.errors import ConfigError, RequestError
+from agentnb.platforms._wire import Outbound, one_line
+
+__all__ = ["check_choice", "check_count", "check_options", "check_params", "did_you_mean"]
+
+P = TypeVar("P", bound=Outbound)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint that names the closest known word, or all of them where none is close."""
+    options = sorted(set(known))
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if not close:
+        close = [o for o in options if o.replace("_", "").lower() == word.replace("_", "").lower()]
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(options)}." if options else None
+
+
+def check_params(model: type[P], params: Mapping[str, Any], *, platform: str) -> P:
+    """Return ``params`` as ``model``; names may be in snake_case or as the wire spells them.
+
+    Raises:
+        RequestError: an unknown name (with the closest known one as hint), a name given in both
+            spellings, or a value of the wrong type or out of range (field and range are named).
+    """
+    aliases = {field.alias: name for name, field in model.model_fields.items() if field.alias}
+    for alias, name in aliases.items():
+        if alias != name and alias in params and name in params:
+            raise RequestError(f"{platform}: {name} and {alias} are one parameter; give it once.")
+    try:
+        return model.model_validate(dict(params))
+    except ValidationError as error:
+        # The contexts hold the ranges; the inputs are shown bounded, as what was typed.
+        raise _refusal(model, error, platform) from None
+    except RecursionError:
+        raise RequestError(f"{platform}: the parameters are nested too deeply.") from None
+
+
+def check_options(model: type[P], options: Mapping[str, Any], *, platform: str) -> P:
+    """Return a platform's own settings as ``model``.
+
+    Raises:
+        ConfigError: as `check_params` refuses parameters.
+    """
+    try:
+        return check_params(model, options, platform=platform)
+    except RequestError as error:
+        raise ConfigError(f"Settings of {error.message}", hint=error.hint) from None
+
+
+def _refusal(model: type[Outbound], error: ValidationError, platform: str) -> RequestError:
+    hint: str | None = None
+    messages: list[str] = []
+    for item in error.errors(include_url=False):
+        loc = tuple(str(p) for p in item["loc"])
+        path = ".".join(loc)
+        if item["type"] == "extra_forbidden":
+            parent = _model_at(model, loc[:-1])
+            messages.append(f"no parameter {path!r}")
+            hint = hint or (did_you_mean(loc[-1], parent.model_fields) if parent else None)
+        elif item["type"] == "missing":
+            messages.append(f"{path} is required")
+        else:
+            what = _requirement(model, loc) or _must(item["msg"])
+            messages.append(f"{path} {what}, not {_shown(item['input'])}")
+    return RequestError(one_line(f"{platform}: {'; '.join(messages)}."), hint=hint)
+
+
+def _must(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    verb = message.partition(" should ")[2]
+    return f"must {verb}" if verb else message
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _model_at(model: type[BaseModel], loc: tuple[str, ...]) -> type[BaseModel] | None:
+    current: type[BaseModel] | None = model
+    for step in loc:
+        if current is None:
+            return None
+        field = _field(current, step)
+        current = _nested(field.annotation) if field is not None else None
+    return current
+
+
+def _field(model: type[BaseModel], name: str) -> Any:
+    for key, field in model.model_fields.items():
+        if name in (key, field.alias):
+            return field
+    return None
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        for arg in get_args(annotation):
+            if (found := _nested(arg)) is not None:
+                return found
+    return None
+
+
+def _requirement(model: type[BaseModel], loc: tuple[str, ...]) -> str | None:
+    """Say what a numeric field must be, as in "must be a number from 0 to 2"."""
+    parent = _model_at(model, loc[:-1])
+    field = _field(parent, loc[-1]) if parent is not None and loc else None
+    if field is None:
+        return None
+    kind = _numeric(field.annotation)
+    if kind is None:
+        return None
+    low, high = _bounds([*field.metadata, *_inner_metadata(field.annotation)])
+    if low and high:
+        return f"must be {kind} from {low} to {high}"
+    if low or high:
+        return f"must be {kind} of {low} or more" if low else f"must be {kind} of {high} or less"
+    return f"must be {kind}"
+
+
+def _numeric(annotation: Any) -> str | None:
+    kinds = {int: "an integer", float: "a number"}
+    if annotation in kinds:
+        return kinds[annotation]
+    for arg in get_args(annotation):
+        if (found := _numeric(arg)) is not None:
+            return found
+    return None
+
+
+def _inner_metadata(annotation: Any) -> list[Any]:
+    found: list[Any] = []
+    if get_origin(annotation) is Annotated:
+        found.extend(annotation.__metadata__)
+    for arg in get_args(annotation):
+        found.extend(_inner_metadata(arg))
+    return found
+
+
+def _bounds(metadata: list[Any]) -> tuple[str, str]:
+    low = high = ""
+    for item in metadata:
+        match item:
+            case Ge(ge=bound):
+                low = str(bound)
+            case Gt(gt=bound):
+                low = f"above {bound}"
+            case Le(le=bound):
+                high = str(bound)
+            case Lt(lt=bound):
+                high = f"below {bound}"
+            case Interval():
+                low = str(item.ge) if item.ge is not None else low
+                high = str(item.le) if item.le is not None else high
+            case _:
+                low, high = (
+                    str(b) if (b := getattr(item, name, None)) is not None else known
+                    for name, known in (("ge", low), ("le", high))
+                )
+    return low, high
+
+
+def check_choice(value: Any, choices: Iterable[str], *, name: str, platform: str) -> str:
+    """Return ``value`` where it is one of ``choices``.
+
+    Raises:
+        RequestError: it is not; the message names them all.
+    """
+    options = list(choices)
+    if value not in options:
+        raise RequestError(
+            f"{platform}: {name} must be one of {', '.join(options)}, not {_shown(value)}."
+        )
+    return cast("str", value)
+
+
+def check_count(value: Any, *, name: str, platform: str, minimum: int = 0) -> int:
+    """Return ``value`` where it is an integer of at least ``minimum``.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise RequestError(
+            f"{platform}: {name} must be an integer of {minimum} or more, not {_shown(value)}."
+        )
+    return value

@@ -1,0 +1,179 @@
+"""What a platform must answer: the `Platform` protocol, and what it is asked with.
+
+A platform is one remote system.  It turns a `RunRequest` into HTTP, and the answer, by a pure
+decoder, into events.  Third parties add one through the entry-point group ``agentnb.platforms``:
+name -> a callable taking `PlatformSettings` and returning a `Platform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from agentnb.config import PlatformSettings
+from agentnb.events import Event
+from agentnb.transcript import Status
+
+__all__ = [
+    "AgentInfo",
+    "Capabilities",
+    "Media",
+    "Platform",
+    "PlatformSettings",
+    "RemoteRun",
+    "RunRequest",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """One attachment: exactly one of ``data``, ``path`` and ``url`` is given.
+
+    ``mime_type`` is guessed from the path or the address where it is None.
+    """
+
+    mime_type: str | None = None
+    data: bytes | None = None
+    path: Path | None = None
+    url: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """One question to one agent.
+
+    ``session_id`` continues a conversation; None begins one.  ``params`` are the platform's own
+    request parameters, in snake_case or as the wire spells them; a platform refuses unknown ones
+    with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema that the
+    answer is asked to follow.
+    """
+
+    agent: str
+    prompt: str
+    session_id: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    output_schema: Mapping[str, Any] | None = None
+    media: Sequence[Media] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a platform can do; what it cannot raises `UnsupportedError`."""
+
+    sessions: bool = True
+    invoke: bool = True
+    cancel: bool = False
+    attach: bool = False
+    list_agents: bool = False
+    list_runs: bool = False
+    run_status: bool = False
+    output_schema: bool = False
+    media: bool = False
+    followups: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInfo:
+    """An agent that a platform lists.  ``raw`` is its whole entry."""
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    model: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteRun:
+    """A run as a platform lists it: the common fields, and the whole entry in ``raw``.
+
+    Times are timezone-aware; a platform's time without a zone is read as UTC.
+    """
+
+    id: str
+    status: Status
+    agent: str | None = None
+    session_id: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    model: str | None = None
+    output: str | None = None
+    error: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Platform(Protocol):
+    """One remote system.
+
+    Every method is called on agentnb's own event loop.  All raise `PlatformError` for an answer
+    that is an error, `TransportError` for a failed connection, `RequestError` for a request that
+    cannot be sent, and `UnsupportedError` for what `capabilities` denies.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Start a run and yield its events, in batches of what one network read brought.
+
+        Closing the generator closes the connection.  It ends after the wire's end,
+        whether or not a terminal event came: what that means is the caller's to decide.  A
+        platform that knows ids only from headers yields `RunStarted` first.
+        """
+        ...
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        """Do a run without streaming; return the events that a stream would have brought."""
+        ...
+
+    def attach(
+        self, run_id: str, *, agent: str | None = None, session_id: str | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Join a run that is still going; yields as `stream` does."""
+        ...
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """Ask the platform to stop a run.
+
+        Where the platform has no such call, closing the stream is what stops it, and this raises
+        `UnsupportedError`.
+        """
+        ...
+
+    async def agents(self) -> list[AgentInfo]: ...
+
+    def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncIterator[RemoteRun]:
+        """Iterate over the platform's runs, newest first, over as many pages as it takes.
+
+        ``limit`` bounds the runs yielded; None means all.
+        """
+        ...
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of each run, by id; ids that the platform does not know are absent."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection.  Safe to call twice."""
+        ...

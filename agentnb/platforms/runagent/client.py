@@ -1,0 +1,247 @@
+"""run-agent.ai: agents that answer a query, in one piece or as a stream.
+
+The base address is `DEFAULT_BASE_URL`.  Environment: ``RUNAGENT_API_KEY``, ``RUNAGENT_BASE_URL``.
+There are no options.  Parameters of a run (see `Params` in ``wire.py``): ``stream_delay_ms`` and
+``chunk_size`` pace the stream, ``resume_from_index`` takes up an earlier one, and ``parameters``
+holds them too, together with whatever the agent itself takes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from agentnb._http import EventStream, HttpClient, quote_segment
+from agentnb.errors import RequestError, UnsupportedError
+from agentnb.events import TERMINAL_EVENTS, Event, RunStarted
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._params import check_count, check_options, check_params
+from agentnb.platforms._wire import Outbound, to_wire
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    PlatformSettings,
+    RemoteRun,
+    RunRequest,
+)
+from agentnb.platforms.runagent.decode import Decoder, invoked_events
+from agentnb.platforms.runagent.wire import Body, Parameters, Params
+
+__all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
+
+DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
+
+# How many unfinished streams to remember the position of.
+_REMEMBERED: Final = 1000
+
+
+class Options(Outbound):
+    """The platform has no settings of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """How far the stream of a session was read."""
+
+    agent: str
+    query: str
+    next_index: int
+
+
+class RunAgentPlatform:
+    """The platform behind agentnb's protocol.
+
+    Runs have no ids here, only sessions: `attach` takes the session's id as ``session_id``, or in
+    the place of the run's.
+    """
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._name = settings.platform
+        check_options(Options, settings.options, platform=self._name)
+        headers: dict[str, str | SecretStr] = {}
+        if settings.api_key is not None:
+            headers["Authorization"] = SecretStr(f"Bearer {settings.api_key.get_secret_value()}")
+        self._http = HttpClient(
+            settings.base_url or DEFAULT_BASE_URL,
+            name=self._name,
+            headers=headers,
+            deadlines=settings.deadlines,
+            trust_env=settings.trust_env,
+            parse_error=parse_error_body,
+        )
+        self._positions: OrderedDict[str, _Position] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(attach=True)
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Start a run and stream it; with ``resume_from_index``, take up an earlier one."""
+        body = self._body(request)
+        path = f"/v1/agents/{quote_segment(request.agent)}/stream"
+        async with self._http.stream("POST", path, json=body) as answer:
+            if not answer.is_event_stream and answer.status != 204 and _is_json(answer):
+                yield invoked_events(await answer.json(), session_id=request.session_id)
+                return
+            async with aclosing(self._follow(answer, request, body)) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def _follow(
+        self, answer: EventStream, request: RunRequest, body: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Event], None]:
+        decoder, session_id, ended = Decoder(), request.session_id, False
+        first = body.get("parameters", {}).get("resume_from_index", 0)
+        async for frames in answer.batches():
+            events = [event for frame in frames for event in decoder.decode(frame)]
+            for event in events:
+                if isinstance(event, RunStarted):
+                    session_id = event.session_id or session_id
+                ended = ended or isinstance(event, TERMINAL_EVENTS)
+            if session_id is not None:
+                here = _Position(request.agent, request.prompt, max(first, decoder.next_index))
+                self._remember(session_id, None if ended else here)
+            if events:
+                yield events
+        if rest := decoder.finish():
+            yield rest
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        """Run and return the whole answer at once."""
+        path = f"/v1/agents/{quote_segment(request.agent)}/invoke"
+        answer = await self._http.request("POST", path, json=self._body(request))
+        return invoked_events(answer.data, session_id=request.session_id)
+
+    async def attach(
+        self, run_id: str, *, agent: str | None = None, session_id: str | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Take up a session's stream where this client stopped reading it.
+
+        Raises:
+            RequestError: this client was not reading it: where to begin, and what was asked, is
+                for `resume` to be told.
+        """
+        session_id = session_id or run_id
+        position = self._positions.get(session_id)
+        if position is None:
+            # To ask from the beginning could mean to ask anew, and to pay for a second run.
+            raise RequestError(
+                f"{self._name}: no unfinished stream of session {session_id!r} is known here.",
+                hint="Take it up with resume_from_index, its session and its question.",
+            )
+        batches = self.resume(
+            session_id,
+            agent=agent or position.agent,
+            query=position.query,
+            from_index=position.next_index,
+        )
+        async with aclosing(batches) as found:
+            async for batch in found:
+                yield batch
+
+    async def resume(
+        self, session_id: str, *, agent: str, query: str, from_index: int
+    ) -> AsyncGenerator[list[Event], None]:
+        """Stream a session's answer again, from the chunk ``from_index`` (0 or more) on.
+
+        ``query`` is the question that is being answered; the platform asks for it again.
+
+        Raises:
+            RequestError: ``from_index`` is below 0.
+        """
+        check_count(from_index, name="from_index", platform=self._name)
+        request = RunRequest(
+            agent=agent,
+            prompt=query,
+            session_id=session_id,
+            params={"resume_from_index": from_index},
+        )
+        async with aclosing(self.stream(request)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """Refuse: there is no such call, and closing the stream is what stops a run."""
+        raise self._unsupported("no call that stops a run; closing its stream stops it")
+
+    async def aclose(self) -> None:
+        """Close every connection.  Safe to call twice."""
+        await self._http.aclose()
+
+    # --- what the platform does not have ------------------------------------------------------
+
+    async def agents(self) -> list[AgentInfo]:
+        """Refuse: the platform does not list its agents."""
+        raise self._unsupported("no list of agents")
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncIterator[RemoteRun]:
+        """Refuse: the platform does not list its runs."""
+        raise self._unsupported("no list of runs")
+        yield  # makes this an iterator, which refuses when it is used
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Refuse: the platform does not tell the state of a run."""
+        raise self._unsupported("no way to ask for the state of a run")
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _body(self, request: RunRequest) -> dict[str, Any]:
+        if request.media:
+            raise self._unsupported("no attachments")
+        if request.output_schema is not None:
+            raise self._unsupported("no structured output")
+        params = check_params(Params, request.params, platform=self._name)
+        flat = params.model_dump(exclude={"parameters"}, exclude_none=True)
+        # A free-form null is the agent's own and stays; a null of the platform's says nothing.
+        nested = params.parameters or Parameters()
+        own = {**to_wire(nested), **(nested.model_extra or {})}
+        if twice := sorted(flat.keys() & own.keys()):
+            raise RequestError(
+                f"{self._name}: {', '.join(twice)} stands both in parameters and beside it; "
+                "give it once."
+            )
+        body = Body(
+            query=request.prompt,
+            parameters={**own, **flat} or None,
+            session_id=request.session_id or None,
+        )
+        return to_wire(body)
+
+    def _remember(self, session_id: str, position: _Position | None) -> None:
+        if position is None:
+            self._positions.pop(session_id, None)
+            return
+        self._positions[session_id] = position
+        if len(self._positions) > _REMEMBERED:
+            self._positions.popitem(last=False)
+
+    def _unsupported(self, what: str) -> UnsupportedError:
+        return UnsupportedError(f"{self._name} has {what}.")
+
+
+def _is_json(answer: EventStream) -> bool:
+    return "json" in answer.headers.get("content-type", "").lower()

@@ -1,0 +1,216 @@
+"""run-agent.ai's stream, decoded: start, chunk, error, done."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from agentnb.events import (
+    Event,
+    RawEvent,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    UsageReported,
+)
+from agentnb.platforms._bodies import parse_error_body, parse_seconds
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import (
+    Inbound,
+    MalformedError,
+    SurrogateJoiner,
+    as_text,
+    json_payload,
+    mend,
+    mend_deep,
+    one_line,
+)
+from agentnb.platforms.runagent.wire import EVENTS, Chunk, Start
+from agentnb.sse import ServerSentEvent
+
+__all__ = ["Decoder", "invoked_events"]
+
+# How many chunks may wait for one that is missing before them.
+_MAX_WAITING: Final = 8
+
+
+class Decoder:
+    """Turns the stream's frames into events.  Pure; one per stream.
+
+    Chunks are put in the order of their ``index``, and one that came already is dropped, so that a
+    stream that was taken up again a little too early does not repeat itself.  Chunks wait a little
+    for one that is missing before them; where it does not come, and where the platform numbers
+    with gaps, they are taken as they arrive.  Chunks without an index are taken as they arrive.
+    """
+
+    def __init__(self) -> None:
+        self._joiner = SurrogateJoiner()
+        self._seen: dict[int, int] = {}
+        self._waiting: dict[int, str] = {}
+        self._ordered = True
+        self._last: int | None = None
+        self._length = 0
+        self._counts_characters = False
+        self._ended = False
+
+    @property
+    def next_index(self) -> int:
+        """The index to resume from: the one after the last chunk that was handed out."""
+        if self._last is None:
+            return 0
+        return self._last + (self._length if self._counts_characters else 1)
+
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds."""
+        tag, data = sse.event, mend(sse.data)
+        problem: str | None = None
+        payload: dict[str, Any] = {}
+        try:
+            value = json_payload(sse.data)
+            if isinstance(value, dict):
+                payload = cast("dict[str, Any]", value)
+            else:
+                problem = "not a JSON object"
+        except MalformedError as error:
+            problem = str(error)
+            if tag == "error" and data.strip():
+                return self._end(RunFailed(message=one_line(data)))
+        if tag in ("", "message"):
+            tag = _tag_of(payload) or tag
+        model: Inbound | None = None
+        if problem is None:
+            try:
+                model = EVENTS.parse(tag, payload)
+            except MalformedError as error:
+                problem = str(error)
+        events: list[Event] = []
+        if problem is not None or model is None:
+            events.append(RawEvent(name=mend(tag), data=data, problem=problem))
+        if tag == "error":
+            # However garbled, the end of a run is its end.
+            return [*events, *_usage(payload.get("usage")), *self._end(_failure(payload))]
+        if tag == "done":
+            return [*events, *self._done(payload)]
+        match model:
+            case Chunk():
+                return self._chunk(model, data)
+            case Start():
+                return [RunStarted(run_id=model.run_id, session_id=model.session_id)]
+            case _:
+                return events
+
+    def finish(self) -> list[Event]:
+        """Return what was still held back when the stream ended cleanly."""
+        return [*self._release(), *(TextDelta(text) for text in self._joiner.flush().values())]
+
+    # --- chunks -------------------------------------------------------------------------------
+
+    def _chunk(self, chunk: Chunk, data: str) -> list[Event]:
+        index = chunk.index
+        if index is None:
+            return [*self._release(), *self._text(chunk.content)]
+        mark = hash(chunk.content)
+        if index in self._seen:
+            if self._seen[index] == mark:
+                return []
+            problem = f"chunk {index} came again with other content"
+            return [RawEvent(name="chunk", data=data, problem=problem)]
+        if self._ordered and self._last is not None and index < self._last:
+            # What follows it has been shown, and cannot be moved.
+            self._seen[index] = mark
+            problem = f"chunk {index} came after chunk {self._last}"
+            return [RawEvent(name="chunk", data=data, problem=problem)]
+        self._seen[index] = mark
+        if self._ordered and not self._follows(index):
+            self._waiting[index] = chunk.content
+            if len(self._waiting) <= _MAX_WAITING:
+                return []
+            self._ordered = False
+            return self._release()
+        events = self._take(index, chunk.content)
+        while self._waiting and self._follows(first := min(self._waiting)):
+            events += self._take(first, self._waiting.pop(first))
+        return events
+
+    def _follows(self, index: int) -> bool:
+        # Some platforms count chunks, some characters; the first chunk may have any number.
+        return self._last is None or index in (self._last + 1, self._last + self._length)
+
+    def _take(self, index: int, content: str) -> list[Event]:
+        if self._last is not None and index > self._last + 1:
+            self._counts_characters = index == self._last + self._length
+        self._last, self._length = index, len(content)
+        return self._text(content)
+
+    def _release(self) -> list[Event]:
+        waiting, self._waiting = self._waiting, {}
+        return [event for i in sorted(waiting) for event in self._take(i, waiting[i])]
+
+    def _text(self, content: str) -> list[Event]:
+        text = self._joiner.feed(content)
+        return [TextDelta(text)] if text else []
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _done(self, payload: dict[str, Any]) -> list[Event]:
+        events = _usage(payload.get("usage"))
+        if isinstance(session := payload.get("session_id"), str) and session:
+            events.append(RunStarted(session_id=mend(session)))
+        return [*events, *self._end(_finished(payload, ("usage", "execution_time", "session_id")))]
+
+    def _end(self, event: Event) -> list[Event]:
+        """Return the terminal event, the first time; a run ends once."""
+        if self._ended:
+            return []
+        self._ended = True
+        return [*self.finish(), event]
+
+
+def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event]:
+    """Return the events that a stream would have brought for an answer of ``invoke``.
+
+    ``session_id`` is the request's; the answer's own, in its ``metadata``, takes precedence.
+    """
+    answer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"result": payload}
+    if answer.get("error") is not None and answer.get("result") is None:
+        return [*_usage(answer.get("usage")), _failure(answer)]
+    found = answer.get("metadata")
+    metadata = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    named = metadata.get("session_id") or answer.get("session_id")
+    text = as_text(answer.get("result"))
+    finished = _finished({**answer, **metadata}, ("usage", "execution_time", "result", "metadata"))
+    return [
+        RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
+        *([TextDelta(text)] if text else []),
+        *_usage(answer.get("usage")),
+        finished,
+    ]
+
+
+def _failure(payload: dict[str, Any]) -> RunFailed:
+    said = parse_error_body(0, payload)
+    return RunFailed(
+        message=said.message or "The platform reported an error and did not say which.",
+        code=said.code,
+        retry_after=said.retry_after,
+        details=mend_deep(payload),
+    )
+
+
+def _finished(payload: dict[str, Any], known: tuple[str, ...]) -> RunFinished:
+    details = mend_deep({k: v for k, v in payload.items() if k not in known})
+    return RunFinished(duration=parse_seconds(payload.get("execution_time")), details=details)
+
+
+def _usage(value: Any) -> list[Event]:
+    usage = read_usage(value)
+    return [] if usage is None else [UsageReported(usage=usage)]
+
+
+def _tag_of(payload: dict[str, Any]) -> str | None:
+    """Return the kind of a frame without an ``event:`` line."""
+    for name in ("type", "event"):
+        if isinstance(found := payload.get(name), str) and EVENTS.knows(found):
+            return found
+    # The platform's own Python example takes whatever has content for a chunk.
+    return "chunk" if "content" in payload else None

@@ -1,0 +1,95 @@
+"""run-agent.ai's wire: what is sent, strict, and what is understood, tolerant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound, mend
+
+__all__ = ["EVENTS", "Body", "Chunk", "Done", "Failure", "Invoked", "Parameters", "Params", "Start"]
+
+Text = Annotated[Annotated[str, AfterValidator(mend)] | None, Lenient]
+
+
+# --- sent -------------------------------------------------------------------------------------
+
+
+class Control(Outbound):
+    """The parameters that the platform itself understands."""
+
+    stream_delay_ms: Annotated[int | None, Number, Field(ge=0)] = None
+    chunk_size: Annotated[int | None, Number, Field(ge=1)] = None
+    resume_from_index: Annotated[int | None, Number, Field(ge=0)] = None
+
+
+class Parameters(Control):
+    """The body's ``parameters``: the platform's own, checked, and the agent's, as they come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Params(Control):
+    """What `RunRequest.params` may hold.
+
+    The platform's own parameters, by themselves or in ``parameters``, where the agent's own go too.
+    """
+
+    parameters: Parameters | None = None
+
+
+class Body(Outbound):
+    """The body of ``stream`` and ``invoke``.  What is None is left out."""
+
+    query: str
+    parameters: dict[str, Any] | None = None
+    session_id: str | None = None
+
+
+# --- understood -------------------------------------------------------------------------------
+
+
+class Start(Inbound):
+    """``start``: streaming begins."""
+
+    message: Text = None
+    session_id: Text = None
+    run_id: Text = None
+
+
+class Chunk(Inbound):
+    """``chunk``: a fragment of the answer; ``index`` is its place, where the platform says it."""
+
+    content: str
+    index: Annotated[Annotated[int, Field(ge=0)] | None, Lenient] = None
+
+
+class Failure(Inbound):
+    """``error``: the run failed; ``error`` is a message, or an object that holds one."""
+
+    error: Any = None
+    code: Text = None
+    retry_after: Any = None
+
+
+class Done(Inbound):
+    """``done``: the run is complete."""
+
+    message: Text = None
+    session_id: Text = None
+    usage: Any = None
+    execution_time: Any = None
+
+
+class Invoked(Inbound):
+    """The answer of ``invoke``."""
+
+    result: Any = None
+    usage: Any = None
+    metadata: Annotated[dict[str, Any] | None, Lenient] = None
+
+
+EVENTS: Final[EventCodec[Inbound]] = EventCodec(
+    {"start": Start, "chunk": Chunk, "error": Failure, "done": Done}
+)

@@ -1,0 +1,348 @@
+"""SeekrFlow: agents that answer on threads.
+
+The base address is `DEFAULT_BASE_URL`.  Environment: ``SEEKR_API_KEY``, ``SEEKR_BASE_URL``,
+``SEEKR_TEAM_ID``.  Options: see `Options` in ``wire.py``; parameters of a run: `Params` there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
+from agentnb._http import EventStream, HttpClient
+from agentnb.errors import AgentnbError, DeadlineError, NotFoundError, RequestError
+from agentnb.events import Event, RunStarted
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    PlatformSettings,
+    RemoteRun,
+    RunRequest,
+)
+from agentnb.platforms.seekr.answers import (
+    agent_info,
+    answer_to,
+    final_event,
+    is_over,
+    message_events,
+    remote_run,
+    started_run,
+    usage_event,
+)
+from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.follow import Follower
+from agentnb.platforms.seekr.request import Plan, make_plan, message_content
+from agentnb.platforms.seekr.wire import Options, Run, RunAnswer
+
+__all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
+
+DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
+
+_log = logging.getLogger(__name__)
+
+# How many runs to remember the place of.
+_REMEMBERED: Final = 1000
+# How often to look whether a run in the background is over, in seconds: at first, and at most.
+_POLL: Final = (0.25, 3.0)
+# How long telling the platform of a cancellation may take (seconds).
+_CANCEL_CALL: Final = 5.0
+# How many runs to ask about at the same time.
+_PARALLEL: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a run is: it is found by its thread, cancelled by its agent, and seen by its team."""
+
+    thread_id: str
+    agent: str | None
+    api: SeekrApi
+
+
+class SeekrPlatform:
+    """The platform behind agentnb's protocol.  A session is a thread.
+
+    ``api`` holds the endpoints themselves, one typed method each.
+    """
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._name = settings.platform
+        self._options = check_options(Options, settings.options, platform=self._name)
+        self._deadlines = settings.deadlines
+        headers: dict[str, str | SecretStr] = {}
+        if self._options.team_id is not None:
+            headers["x-team-id"] = self._options.team_id
+        if settings.api_key is not None:
+            scheme = self._options.auth_scheme
+            key = settings.api_key.get_secret_value()
+            headers["Authorization"] = SecretStr(f"{scheme} {key}" if scheme else key)
+        http = HttpClient(
+            settings.base_url or DEFAULT_BASE_URL,
+            name=self._name,
+            headers=headers,
+            deadlines=settings.deadlines,
+            trust_env=settings.trust_env,
+            parse_error=parse_error_body,
+        )
+        self.api = SeekrApi(http, name=self._name)
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+        # Tasks that nobody awaits; the loop itself keeps only weak references.
+        self._pending: set[asyncio.Future[None]] = set()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            cancel=True,
+            attach=True,
+            list_agents=True,
+            list_runs=True,
+            run_status=True,
+            output_schema=True,
+            media=True,
+        )
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Post the message, in a new thread where no session is given, and stream the run."""
+        plan = make_plan(request, self._options, platform=self._name)
+        content = await message_content(
+            request.prompt, request.media, plan.file_ids, platform=self._name
+        )
+        api = self.api.for_team(plan.team_id)
+        thread_id = request.session_id
+        fresh = not thread_id
+        if not thread_id:
+            thread_id = (await api.create_thread(plan.thread_meta_data)).id
+            # Known from here on, so that a run can be cancelled before its first word.
+            yield [RunStarted(session_id=thread_id, agent=request.agent)]
+        await api.post_message(thread_id, content)
+        follower = Follower(api, thread_id, fresh=fresh)
+        opened = api.stream_run(thread_id, plan.body, dialect=plan.dialect)
+        async with (
+            opened as answer,
+            aclosing(self._follow(follower, answer, request.agent)) as batches,
+        ):
+            async for batch in batches:
+                yield batch
+
+    async def attach(
+        self, run_id: str, *, agent: str | None = None, session_id: str | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Join a run; whether it begins anew or where it stands is the platform's to decide."""
+        place = self._place_of(run_id, session_id)
+        thread_id, agent = place.thread_id, agent or place.agent
+        follower = Follower(place.api, thread_id, run_id=run_id)
+        async with place.api.attach_run(thread_id, run_id) as answer:
+            yield [RunStarted(run_id=run_id, session_id=thread_id, agent=agent)]
+            async with aclosing(self._follow(follower, answer, agent)) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def _follow(
+        self, follower: Follower, answer: EventStream, agent: str | None
+    ) -> AsyncGenerator[list[Event], None]:
+        self.api.notice(answer.headers, "the stream of a run")
+        async with aclosing(follower.follow(answer)) as batches:
+            async for batch in batches:
+                if follower.run_id is not None:
+                    place = _Place(follower.thread_id, agent, follower.api)
+                    self._remember(follower.run_id, place)
+                yield batch
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        """Run in the background, wait for its end, and read the answer from the thread."""
+        plan = make_plan(request, self._options, platform=self._name)
+        started, place, question = await self._start(request, plan)
+        total = self._deadlines.total
+        try:
+            async with asyncio.timeout(total):
+                run = await self._ended(place, started.run_id)
+        except BaseException as error:
+            # Nobody else knows the run's id yet.
+            self._cancel_later(started.run_id)
+            if isinstance(error, TimeoutError):
+                raise DeadlineError(
+                    f"{self._name} did not finish the run within {total:g} s.",
+                    deadline="total",
+                    seconds=total or 0.0,
+                ) from None
+            raise
+        messages = await place.api.list_messages(place.thread_id)
+        usage = usage_event(run)
+        return [
+            RunStarted(
+                run_id=run.id, session_id=place.thread_id, agent=request.agent, model=run.model
+            ),
+            *message_events(answer_to(messages, question_id=question, run_id=run.id)),
+            *([usage] if usage else []),
+            final_event(run),
+        ]
+
+    async def start_background(self, request: RunRequest) -> RemoteRun:
+        """Start a run and return at once; `status`, `attach` and `cancel` take its id."""
+        plan = make_plan(request, self._options, platform=self._name)
+        started, place, _ = await self._start(request, plan)
+        return started_run(started, thread_id=place.thread_id, agent=request.agent)
+
+    async def _start(self, request: RunRequest, plan: Plan) -> tuple[RunAnswer, _Place, str | None]:
+        content = await message_content(
+            request.prompt, request.media, plan.file_ids, platform=self._name
+        )
+        api = self.api.for_team(plan.team_id)
+        thread_id = request.session_id
+        if not thread_id:
+            thread_id = (await api.create_thread(plan.thread_meta_data)).id
+        message = await api.post_message(thread_id, content)
+        started = await api.start_run(thread_id, plan.body)
+        place = _Place(thread_id, request.agent, api)
+        self._remember(started.run_id, place)
+        return started, place, message.id
+
+    async def _ended(self, place: _Place, run_id: str) -> Run:
+        pause, longest = _POLL
+        while not is_over(run := await place.api.run(place.thread_id, run_id)):
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, longest)
+        return run
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """Cancel a run, or, without its id, the one that is active in the thread, if any."""
+        place = self._place_of(run_id, session_id)
+        if run_id is None:
+            run_id = await Follower(place.api, place.thread_id).find_active()
+            if run_id is None:
+                return
+        agent = agent or place.agent
+        if agent is None:
+            agent = (await place.api.run(place.thread_id, run_id)).agent_id
+        await place.api.cancel_run(place.thread_id, run_id, agent_id=agent)
+
+    def _cancel_later(self, run_id: str) -> None:
+        async def cancel() -> None:
+            try:
+                async with asyncio.timeout(_CANCEL_CALL):
+                    await self.cancel(run_id)
+            except (AgentnbError, TimeoutError) as error:
+                _log.info("The platform could not be told of a cancelled run: %s", error)
+
+        # Not awaited: nobody is to wait for a platform that is slow to listen.
+        task = asyncio.ensure_future(cancel())
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    # --- lists --------------------------------------------------------------------------------
+
+    async def agents(self) -> list[AgentInfo]:
+        """Return the agents of the team."""
+        return [agent_info(entry) for entry in await self.api.list_agents()]
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncIterator[RemoteRun]:
+        """Iterate over a thread's runs, over as many pages as it takes.
+
+        ``session_id`` is needed, since the platform lists runs by thread.  ``agent`` and
+        ``status`` (in agentnb's words or the platform's) are looked at here.  A run that moves to
+        a later page while the list grows is yielded once.
+        """
+        if session_id is None:
+            raise RequestError(
+                f"{self._name} lists runs by thread; session_id is needed.",
+                hint="It is run.session_id of any run of the conversation.",
+            )
+        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
+        check_count(offset, name="offset", platform=self._name)
+        left = None if limit is None else check_count(limit, name="limit", platform=self._name)
+        seen: set[str] = set()
+        before: list[str] = []
+        size = self._options.page_size
+        while left is None or left > 0:
+            # A filter may drop any number of a page, so that only without one can it be short.
+            ask = size if left is None or agent or status else min(size, left)
+            page = await self.api.list_runs(session_id, limit=ask, order=order, offset=offset)
+            ids = [run.id for run in page]
+            if not page or ids == before:
+                return
+            before = ids
+            for run in page:
+                if run.id in seen:
+                    continue
+                seen.add(run.id)
+                self._remember(run.id, _Place(session_id, run.agent_id, self.api))
+                found = remote_run(run)
+                if agent not in (None, found.agent):
+                    continue
+                if status not in (None, found.status, run.status):
+                    continue
+                yield found
+                if left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
+            offset += len(page)
+            # A server may cap a page below what was asked, though hardly below its own default.
+            if len(page) < min(ask, 20):
+                return
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of each run, by id; ids that the platform does not know are absent."""
+        gate = asyncio.Semaphore(_PARALLEL)
+
+        async def look(run_id: str) -> RemoteRun | None:
+            place = self._place_of(run_id, session_id)
+            async with gate:
+                try:
+                    return remote_run(await place.api.run(place.thread_id, run_id))
+                except NotFoundError:
+                    return None
+
+        wanted = list(dict.fromkeys(run_ids))
+        found = await asyncio.gather(*(look(run_id) for run_id in wanted))
+        return {run_id: run for run_id, run in zip(wanted, found, strict=True) if run is not None}
+
+    async def aclose(self) -> None:
+        """Close every connection.  Safe to call twice."""
+        await self.api.aclose()
+
+    # --- where runs are -----------------------------------------------------------------------
+
+    def _remember(self, run_id: str, place: _Place) -> None:
+        self._places[run_id] = place
+        if len(self._places) > _REMEMBERED:
+            self._places.popitem(last=False)
+
+    def _place_of(self, run_id: str | None, session_id: str | None) -> _Place:
+        known = self._places.get(run_id) if run_id is not None else None
+        if known is not None and session_id in (None, known.thread_id):
+            return known
+        if not session_id:
+            raise RequestError(
+                f"{self._name}: a run is found by its thread; session_id is needed.",
+                hint="It is the run's session_id.",
+            )
+        return _Place(session_id, None, self.api)

@@ -1,0 +1,384 @@
+"""SeekrFlow's stream, decoded: one tolerant decoder for both chunk dialects.
+
+What ends a run, as far as the vendor's client and examples show it:
+
+- ``/runs/stream``: ``end_node``.  ``final_result_event`` does not: it announces that the final
+  answer *begins*, and text follows it.
+- ``/runs/stream/vercel``: ``finish``, or ``abort``; then ``data: [DONE]``.
+- Either: ``error``, and a bare ``[DONE]``, which is the platform's own word that all has been said.
+- A stream that just ends has not said so; no terminal event is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from agentnb.events import (
+    ApprovalRequested,
+    Event,
+    RawEvent,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    UsageReported,
+)
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import (
+    Inbound,
+    MalformedError,
+    SurrogateJoiner,
+    as_text,
+    json_payload,
+    mend,
+    mend_deep,
+    one_line,
+)
+from agentnb.platforms.seekr import chunks
+from agentnb.platforms.seekr.parts import first_fragment, missing_text
+from agentnb.sse import ServerSentEvent
+
+__all__ = ["Decoder"]
+
+_ENDS: Final = frozenset({"end_node", "finish", "done", "abort", "error"})
+
+
+class Decoder:
+    """Turns the stream's frames into events.  Pure; one per stream."""
+
+    def __init__(self) -> None:
+        self._joiner = SurrogateJoiner()
+        self._ids: tuple[str | None, str | None] = (None, None)
+        self._names: dict[str, str] = {}
+        self._calls_by_part: dict[int | None, str] = {}
+        self._early_arguments: list[str] = []
+        self._result_call: str | None = None
+        self._last_call: str | None = None
+        self._starts: dict[str, int] = {}
+        self._text: list[str] = []
+        self._passage = 0
+        self._ended = False
+
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds."""
+        data = sse.data.strip()
+        if not data:
+            return []
+        if data == "[DONE]":
+            return self._end(RunFinished())
+        try:
+            payload = json_payload(data)
+            if not isinstance(payload, dict):
+                raise MalformedError("not a JSON object")
+        except MalformedError as error:
+            if sse.event == "error":
+                return self._end(RunFailed(message=one_line(data)))
+            return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
+        tag, chunk = _unwrap(cast("dict[str, Any]", payload), sse.event)
+        events = self._started(chunk)
+        events += self._chunk(tag, chunk, data)
+        return events
+
+    def finish(self) -> list[Event]:
+        """Return what was still held back when the stream ended cleanly."""
+        events: list[Event] = []
+        for key, text in self._joiner.flush().items():
+            kind, _, part = key.partition(":")
+            events.append((TextDelta if kind == "text" else ReasoningDelta)(text, part or None))
+        if self._early_arguments:
+            lost = mend("".join(self._early_arguments))
+            self._early_arguments.clear()
+            problem = "arguments of a call that was never named"
+            events.append(RawEvent(name="tool_call_part_delta", data=lost, problem=problem))
+        return events
+
+    # --- one chunk ----------------------------------------------------------------------------
+
+    def _chunk(self, tag: str, chunk: dict[str, Any], data: str) -> list[Event]:
+        raw = RawEvent(name=mend(tag) or "message", data=mend(data))
+        try:
+            model = chunks.CHUNKS.parse(tag, chunk)
+        except MalformedError as error:
+            spoilt = RawEvent(name=raw.name, data=raw.data, problem=str(error))
+            # However garbled, the end of a run is its end.
+            return [spoilt, *(self._over(tag, None, chunk) if tag in _ENDS else ())]
+        if tag in _ENDS:
+            return self._over(tag, model, chunk)
+        match model:
+            case chunks.TextChunk():
+                return self._answer(model.text)
+            case chunks.PartDelta() if tag == "text-delta":
+                return self._text_part(model, chunk, raw)
+            case chunks.PartDelta():
+                return self._reasoning(model.delta, self._part_id("reasoning", model.id))
+            case chunks.PartStop():
+                return self._part_edge(tag, model.id)
+            case chunks.ReasoningChunk():
+                return self._reasoning(model.reasoning)
+            case chunks.PartStart():
+                return self._part_start(model, raw)
+            case chunks.ToolArgsDelta():
+                return self._arguments(model)
+            case chunks.ToolRequest():
+                return self._tool_request(model)
+            case chunks.ToolResponse():
+                return [self._tool_response(model)]
+            case chunks.ToolInput():
+                return self._tool_input(tag, model)
+            case chunks.ToolOutput():
+                return self._tool_output(tag, model, raw)
+            case chunks.Approval():
+                return [self._approval(model)]
+            case chunks.Nested():
+                return self._nested(model, raw)
+            case chunks.FinalResult():
+                if model.tool_name is not None:
+                    self._result_call = self._last_call
+                return []
+            case chunks.Marker():
+                return []
+            case _:
+                return [raw] if tag or not _is_error(chunk) else self._failure(chunk)
+
+    def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
+        """Look for the run's ids, which chunks may carry and need not."""
+        if self._ids[0] is not None:
+            return []
+        found: list[str | None] = []
+        places = [chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")]
+        for names in (("run_id", "runId"), ("thread_id", "threadId")):
+            values = (place.get(name) for place in places for name in names)
+            found.append(next((mend(v) for v in values if isinstance(v, str) and v), None))
+        ids = (found[0], found[1] or self._ids[1])
+        if ids == self._ids:
+            return []
+        self._ids = ids
+        return [RunStarted(run_id=ids[0], session_id=ids[1])]
+
+    # --- text and reasoning -------------------------------------------------------------------
+
+    def _answer(self, text: str, part_id: str | None = None) -> list[Event]:
+        text = self._joiner.feed(text, f"text:{part_id or ''}")
+        if not text:
+            return []
+        self._text.append(text)
+        return [TextDelta(text, part_id)]
+
+    def _reasoning(self, text: str, part_id: str | None = None) -> list[Event]:
+        text = self._joiner.feed(text, f"reasoning:{part_id or ''}")
+        self._passage = len(self._text)
+        return [ReasoningDelta(text, part_id)] if text else []
+
+    def _text_part(
+        self, model: chunks.PartDelta, chunk: dict[str, Any], raw: RawEvent
+    ) -> list[Event]:
+        if model.id is not None and model.id.startswith("mermaid-"):
+            # The source of a diagram, meant for the vendor's own page and no part of the answer.
+            return [raw]
+        if _inner(_inner(chunk, "providerMetadata"), "metadata").get("parent_agent_id"):
+            # A subordinate agent speaks to its supervisor; only the supervisor answers.
+            return self._reasoning(model.delta, f"agent {self._part_id('text', model.id) or ''}")
+        return self._answer(model.delta, self._part_id("text", model.id))
+
+    def _part_edge(self, tag: str, part: str | None) -> list[Event]:
+        kind, _, edge = tag.partition("-")
+        if edge == "start" and part is not None:
+            self._starts[f"{kind}:{part}"] = self._starts.get(f"{kind}:{part}", 0) + 1
+        return []
+
+    def _part_id(self, kind: str, part: str | None) -> str | None:
+        # Ids begin anew in each step, so that "0" may name several passages of one run.
+        count = self._starts.get(f"{kind}:{part}", 1)
+        return part if part is None or count == 1 else f"{part}#{count}"
+
+    def _part_start(self, model: chunks.PartStart, raw: RawEvent) -> list[Event]:
+        self._calls_by_part.pop(model.part_index, None)
+        part = first_fragment(model.part_content)
+        match part.kind:
+            case "text":
+                return self._answer(part.text)
+            case "reasoning":
+                return self._reasoning(part.text)
+            case "tool":
+                if not part.call_id:
+                    return []  # its request follows, with an id
+                self._open(part.call_id, part.name)
+                self._calls_by_part[model.part_index] = part.call_id
+                return [
+                    ToolCallStarted(call_id=part.call_id, name=part.name, arguments=part.arguments)
+                ]
+            case "other":
+                return [raw]
+
+    # --- tools --------------------------------------------------------------------------------
+
+    def _open(self, call_id: str, name: str | None) -> str:
+        self._passage = len(self._text)
+        self._last_call = call_id
+        self._names[call_id] = name or self._names.get(call_id, "")
+        return self._names[call_id]
+
+    def _close(self, call_id: str, name: str | None) -> str | None:
+        self._passage = len(self._text)
+        return name or self._names.get(call_id) or None
+
+    def _arguments(self, model: chunks.ToolArgsDelta) -> list[Event]:
+        text = as_text(model.args_delta)
+        call_id = self._calls_by_part.get(model.part_index)
+        if call_id is None:
+            # The delta names no call; its request, with the whole arguments, follows.
+            self._early_arguments.append(text)
+            return []
+        return [ToolCallDelta(call_id=call_id, arguments=text)] if text else []
+
+    def _tool_request(self, model: chunks.ToolRequest) -> list[Event]:
+        self._early_arguments.clear()
+        name = self._open(model.tool_id, model.tool_name)
+        arguments = as_text(model.tool_args)
+        return [ToolCallStarted(call_id=model.tool_id, name=name, arguments=arguments)]
+
+    def _tool_response(self, model: chunks.ToolResponse) -> Event:
+        call_id, output = model.tool_id, model.tool_output
+        name = self._close(call_id, model.tool_name)
+        error = _sole_error(output)
+        result = None if output is None or error is not None else as_text(output)
+        return ToolCallFinished(call_id=call_id, name=name, result=result, error=error)
+
+    def _tool_input(self, tag: str, model: chunks.ToolInput) -> list[Event]:
+        call_id = model.tool_call_id
+        if tag == "tool-input-delta":
+            text = model.input_text_delta or model.delta or as_text(model.input)
+            return [ToolCallDelta(call_id=call_id, arguments=text)] if text else []
+        name = self._open(call_id, model.tool_name)
+        arguments = as_text(model.input)
+        if tag == "tool-input-error":
+            return [
+                ToolCallFinished(
+                    call_id=call_id,
+                    name=name or None,
+                    arguments=arguments or None,
+                    error=model.error_text or "The arguments were not valid.",
+                )
+            ]
+        return [ToolCallStarted(call_id=call_id, name=name, arguments=arguments)]
+
+    def _tool_output(self, tag: str, model: chunks.ToolOutput, raw: RawEvent) -> list[Event]:
+        if model.preliminary:
+            return [raw]  # the whole output comes again, later and complete
+        call_id = model.tool_call_id
+        name = self._close(call_id, None)
+        if tag == "tool-output-error":
+            error = model.error_text or "The tool failed."
+            return [ToolCallFinished(call_id=call_id, name=name, error=error)]
+        result = None if model.output is None else as_text(model.output)
+        return [ToolCallFinished(call_id=call_id, name=name, result=result)]
+
+    def _approval(self, model: chunks.Approval) -> Event:
+        tool = self._names.get(model.tool_call_id or "") or None
+        message = f"The agent asks to call {tool}." if tool else "The agent asks for approval."
+        return ApprovalRequested(approval_id=model.approval_id, message=message, tool=tool)
+
+    def _nested(self, model: chunks.Nested, raw: RawEvent) -> list[Event]:
+        """Show what an agent says that runs as a tool as that tool's output."""
+        chunk = model.data.chunk
+        tag = chunk.get("type")
+        if not isinstance(tag, str):
+            return [raw]
+        if tag.startswith("tool-") and tag != "tool-approval-request":
+            return self._chunk(tag, chunk, raw.data)
+        parent = (model.data.tool_call_path or [""])[-1]
+        delta = chunk.get("delta")
+        if tag == "text-delta" and isinstance(delta, str) and parent in self._names:
+            return [ToolCallDelta(call_id=parent, output=mend(delta))] if delta else []
+        if tag == "reasoning-delta" and isinstance(delta, str):
+            return self._reasoning(delta, f"nested {parent}")
+        # Its beginning and end are not the run's.
+        return [] if tag in chunks.STRUCTURE else [raw]
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _over(self, tag: str, model: Inbound | None, chunk: dict[str, Any]) -> list[Event]:
+        if tag == "error":
+            return self._failure(chunk)
+        events = self._usage(chunk)
+        known = ("type", "final_output")
+        details = mend_deep({k: v for k, v in chunk.items() if k not in known and v})
+        if tag == "abort":
+            reason = model.reason if isinstance(model, chunks.Finish) else None
+            return [*events, *self._end(RunCancelled(reason=reason))]
+        if isinstance(model, chunks.Finish) and model.finish_reason == "error":
+            message = "The agent ended with an error and did not say which."
+            return [*events, *self._end(RunFailed(message=message, details=details))]
+        final = as_text(model.final_output) if isinstance(model, chunks.EndNode) else ""
+        if self._result_call is not None:
+            # The structured answer came as the arguments of a call that no tool will answer.
+            events.append(ToolCallFinished(call_id=self._result_call))
+            self._result_call = None
+        if missing := missing_text(
+            final, "".join(self._text), "".join(self._text[self._passage :])
+        ):
+            events += self._answer(missing)
+        return [*events, *self._end(RunFinished(output=final or None, details=details))]
+
+    def _failure(self, chunk: dict[str, Any]) -> list[Event]:
+        said = parse_error_body(0, chunk)
+        failed = RunFailed(
+            message=said.message or "The agent reported an error and did not say which.",
+            code=said.code,
+            retry_after=said.retry_after,
+            details=mend_deep({k: v for k, v in chunk.items() if k != "type"}),
+        )
+        return [*self._usage(chunk), *self._end(failed)]
+
+    def _usage(self, chunk: dict[str, Any]) -> list[Event]:
+        for place in (chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")):
+            if (usage := read_usage(place.get("usage"))) is not None:
+                model = place.get("model")
+                named = mend(model) if isinstance(model, str) else None
+                return [UsageReported(usage=usage, model=named)]
+        return []
+
+    def _end(self, event: Event) -> list[Event]:
+        """Return the terminal event, the first time; a run ends once."""
+        if self._ended:
+            return []
+        self._ended = True
+        return [*self.finish(), event]
+
+
+def _unwrap(payload: dict[str, Any], event: str) -> tuple[str, dict[str, Any]]:
+    """Return the chunk's tag and the chunk, taken out of ``{"type", "data": {...}}`` if need be."""
+    tag = payload.get("type")
+    if not isinstance(tag, str):
+        tag = event if event not in ("", "message") else ""
+    data = payload.get("data")
+    if not isinstance(data, dict) or tag.startswith("data-"):
+        return tag, payload
+    inner = cast("dict[str, Any]", data)
+    # The vendor's wrapper is always of type streaming_chunk; what it holds says what it is.
+    own = inner.get("type")
+    outer = {k: v for k, v in payload.items() if k != "data"}
+    return own if isinstance(own, str) else tag, {**outer, **inner}
+
+
+def _inner(chunk: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = chunk.get(name)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _sole_error(output: Any) -> str | None:
+    """Return the message of an output that is an error and nothing else."""
+    if isinstance(output, dict) and list(cast("dict[str, Any]", output)) == ["error"]:
+        return as_text(cast("dict[str, Any]", output)["error"]) or None
+    return None
+
+
+def _is_error(chunk: Mapping[str, Any]) -> bool:
+    return bool(chunk.get("error") or chunk.get("errorText") or chunk.get("detail"))

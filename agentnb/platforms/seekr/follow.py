@@ -1,0 +1,154 @@
+"""Follows the stream of one run, and learns beside it what the stream does not say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Final
+
+from agentnb._http import EventStream
+from agentnb.errors import AgentnbError, TransportError
+from agentnb.events import TERMINAL_EVENTS, Event, RunFinished, RunStarted, UsageReported
+from agentnb.platforms.seekr.answers import duration_of, is_over, usage_event
+from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.decode import Decoder
+from agentnb.platforms.seekr.wire import Run
+
+__all__ = ["Follower"]
+
+_log = logging.getLogger(__name__)
+
+# How long the end of a run may wait for what the platform knows of it (seconds).
+_AFTERWORD: Final = 2.0
+# How long a run may still be listed as going after its stream has ended (seconds).
+_SETTLING: Final = 0.25
+
+
+class Follower:
+    """One run's stream.
+
+    The stream need not carry the run's id, and never carries its usage.  The id is looked for
+    while the stream is read, without holding it up; the usage when it ends.
+
+    ``fresh`` says that the thread was made for this run, so that any run in it is the one.
+    """
+
+    def __init__(
+        self, api: SeekrApi, thread_id: str, *, run_id: str | None = None, fresh: bool = False
+    ) -> None:
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.api = api
+        self._fresh = fresh
+        self._has_usage = False
+
+    async def follow(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
+        """Yield the stream's events in batches; close the generator to stop looking, too."""
+        decoder = Decoder()
+        search: asyncio.Task[str | None] | None = None
+        ended = False
+        try:
+            async for frames in answer.batches():
+                events = [event for frame in frames for event in decoder.decode(frame)]
+                self._note(events)
+                if self.run_id is None:
+                    if search is None:
+                        search = asyncio.create_task(self.find_active())
+                    elif search.done() and (found := search.result()) is not None:
+                        self.run_id = found
+                        events.insert(0, self._started())
+                cut = None if ended else _terminal(events)
+                if cut is None:
+                    if events:
+                        yield events
+                    continue
+                ended = True
+                if cut:
+                    yield events[:cut]
+                yield await self._afterword(search, events[cut:])
+            if rest := decoder.finish():
+                yield rest
+            if not ended and self.run_id is None and (news := await self._afterword(search, [])):
+                # Whoever asks how the run ended will need its id.
+                yield news
+        except TransportError:
+            if not ended and self.run_id is None and (news := await self._afterword(search, [])):
+                # Whoever joins the run again will need its id.
+                yield news
+            raise
+        finally:
+            if search is not None:
+                search.cancel()
+                await asyncio.gather(search, return_exceptions=True)
+
+    async def find_active(self) -> str | None:
+        """Return the id of the run that is going on in the thread; None where none is known."""
+        try:
+            if (active := (await self.api.thread(self.thread_id)).active_run_id) is not None:
+                return active
+            for run in await self.api.list_runs(self.thread_id, limit=1):
+                # In a thread that is older, the newest run may still be the one before.
+                if self._fresh or not is_over(run):
+                    return run.id
+        except AgentnbError as error:
+            _log.info("The id of a run could not be found: %s", error)
+        return None
+
+    def _started(self) -> RunStarted:
+        return RunStarted(run_id=self.run_id, session_id=self.thread_id)
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, RunStarted):
+                self.run_id = self.run_id or event.run_id
+            elif isinstance(event, UsageReported):
+                self._has_usage = True
+
+    async def _afterword(
+        self, search: asyncio.Task[str | None] | None, ending: list[Event]
+    ) -> list[Event]:
+        """Return ``ending``, preceded by what the platform's own record of the run adds."""
+        if self.run_id is not None and self._has_usage:
+            return ending
+        was_known = self.run_id is not None
+        try:
+            async with asyncio.timeout(_AFTERWORD):
+                if self.run_id is None and search is not None:
+                    self.run_id = await asyncio.shield(search)
+                run = await self._record()
+        except (AgentnbError, TimeoutError) as error:
+            _log.info("What a run used could not be found: %s", error)
+            run = None
+        news: list[Event] = []
+        if run is not None:
+            self.run_id = run.id
+        if self.run_id is not None and (not was_known or (run is not None and run.model)):
+            news.append(replace(self._started(), model=run.model if run is not None else None))
+        if run is not None and not self._has_usage and (usage := usage_event(run)) is not None:
+            news.append(usage)
+        if ending and run is not None and isinstance(last := ending[0], RunFinished):
+            ending = [replace(last, duration=last.duration or duration_of(run)), *ending[1:]]
+        return [*news, *ending]
+
+    async def _record(self) -> Run | None:
+        run: Run | None = None
+        for attempt in range(2):
+            if attempt:
+                await asyncio.sleep(_SETTLING)
+            if self.run_id is not None:
+                run = await self.api.run(self.thread_id, self.run_id)
+            else:
+                newest = await self.api.list_runs(self.thread_id, limit=1)
+                run = newest[0] if newest else None
+            if run is None or is_over(run) or usage_event(run) is not None:
+                break
+        return run
+
+
+def _terminal(events: list[Event]) -> int | None:
+    for index, event in enumerate(events):
+        if isinstance(event, TERMINAL_EVENTS):
+            return index
+    return None

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentnb.events import (
+    TERMINAL_EVENTS,
+    Event,
+    RawEvent,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    Usage,
+    UsageReported,
+    event_from_dict,
+    event_to_dict,
+)
+from agentnb.platforms.runagent.decode import Decoder, invoked_events
+from agentnb.sse import ServerSentEvent
+from agentnb.transcript import fold
+from tests.platforms.recorded import decoded, expected, frames, streams
+
+STREAMS = streams("runagent")
+
+
+def frame(event: str, payload: Any) -> ServerSentEvent:
+    return ServerSentEvent(event, json.dumps(payload), "", None)
+
+
+def chunks(*pairs: tuple[str, int | None]) -> str:
+    decoder = Decoder()
+    events: list[Event] = []
+    for content, index in pairs:
+        payload = {"content": content} if index is None else {"content": content, "index": index}
+        events += decoder.decode(frame("chunk", payload))
+    return fold([*events, *decoder.finish()]).text
+
+
+@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
+def test_recorded_stream(path: Path) -> None:
+    events = decoded(Decoder(), path.read_bytes())
+    assert [event_to_dict(event) for event in events] == expected(path)
+    assert [event_from_dict(d) for d in expected(path)] == events
+
+
+@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
+def test_every_prefix_decodes_to_a_beginning_of_the_whole(path: Path) -> None:
+    data = path.read_bytes()
+    decoder = Decoder()
+    whole = [event for frame in frames(data) for event in decoder.decode(frame)]
+    for size in range(len(data)):
+        decoder = Decoder()
+        events = [event for frame in frames(data[:size]) for event in decoder.decode(frame)]
+        assert events == whole[: len(events)]
+        assert not any(isinstance(event, TERMINAL_EVENTS) for event in decoder.finish())
+
+
+def test_the_page_example() -> None:
+    (path,) = [p for p in STREAMS if p.stem == "stream"]
+    found = fold(decoded(Decoder(), path.read_bytes()))
+    assert found.text == "Hello, The weather in San Francisco is **mild** 🌤."
+    assert found.session_id == "abc123"
+    assert found.usage == Usage(total_tokens=150)
+    assert found.finished is not None
+    assert found.finished.duration == 2.5
+
+
+def test_chunks_that_came_already_are_not_doubled() -> None:
+    assert chunks(("a", 0), ("b", 1), ("a", 0), ("b", 1), ("c", 2)) == "abc"
+
+
+def test_chunks_out_of_order_are_put_in_order() -> None:
+    assert chunks(("a", 0), ("c", 2), ("d", 3), ("b", 1), ("e", 4)) == "abcde"
+
+
+def test_a_gap_holds_back_only_so_much() -> None:
+    pairs = [("a", 0), *(("x", 2 + i) for i in range(20))]
+    decoder = Decoder()
+    shown = [
+        sum(
+            len(e.text)
+            for e in decoder.decode(frame("chunk", {"content": c, "index": i}))
+            if isinstance(e, TextDelta)
+        )
+        for c, i in pairs
+    ]
+    assert sum(shown) == 21
+    assert max(i for i, n in enumerate(shown) if n == 0) <= 8
+
+
+def test_platforms_that_count_characters_are_not_held_back() -> None:
+    decoder = Decoder()
+    for content, index in (("Hello, ", 0), ("world", 7), ("!", 12)):
+        assert decoder.decode(frame("chunk", {"content": content, "index": index})) == [
+            TextDelta(content)
+        ]
+    assert decoder.next_index == 13
+
+
+def test_next_index_is_where_to_resume() -> None:
+    decoder = Decoder()
+    assert decoder.next_index == 0
+    for index in (150, 151, 153):
+        decoder.decode(frame("chunk", {"content": "some", "index": index}))
+    # 153 waits for 152, which a resumed stream would have to begin with.
+    assert decoder.next_index == 152
+
+
+def test_numbering_that_starts_again_with_other_words_is_reported() -> None:
+    decoder = Decoder()
+    decoder.decode(frame("chunk", {"content": "a", "index": 0}))
+    (event,) = decoder.decode(frame("chunk", {"content": "b", "index": 0}))
+    assert isinstance(event, RawEvent)
+    assert event.problem == "chunk 0 came again with other content"
+
+
+def test_chunks_without_an_index_come_as_they_are() -> None:
+    assert chunks(("a", None), ("a", None), ("b", 0), ("a", None)) == "aaba"
+
+
+@pytest.mark.parametrize(
+    ("payload", "failed"),
+    [
+        ({"error": "boom", "code": "E"}, RunFailed(message="boom", code="E")),
+        ({"error": {"message": "boom", "code": "E"}}, RunFailed(message="boom", code="E")),
+        ({"error": "boom", "retry_after": 2}, RunFailed(message="boom", retry_after=2.0)),
+        ({"error": "boom", "retry_after": "soon"}, RunFailed(message="boom")),
+    ],
+)
+def test_every_form_of_an_error(payload: dict[str, Any], failed: RunFailed) -> None:
+    (event,) = Decoder().decode(frame("error", payload))
+    assert isinstance(event, RunFailed)
+    assert (event.message, event.code, event.retry_after) == (
+        failed.message,
+        failed.code,
+        failed.retry_after,
+    )
+    assert event.details == payload
+
+
+def test_error_of_plain_text_and_of_nothing() -> None:
+    plain = ServerSentEvent("error", "upstream is gone", "", None)
+    assert Decoder().decode(plain) == [RunFailed(message="upstream is gone")]
+    (event,) = Decoder().decode(frame("error", {}))
+    assert isinstance(event, RunFailed)
+    assert event.message
+
+
+def test_garbled_done_is_reported_and_still_the_end() -> None:
+    events = Decoder().decode(ServerSentEvent("done", "{", "", None))
+    assert [event.type for event in events] == ["raw_event", "run_finished"]
+
+
+def test_the_kind_may_stand_in_the_data() -> None:
+    decoder = Decoder()
+    events = [
+        *decoder.decode(frame("message", {"type": "start", "session_id": "s"})),
+        *decoder.decode(frame("message", {"type": "chunk", "content": "a"})),
+        *decoder.decode(frame("message", {"event": "done"})),
+    ]
+    assert [e.type for e in events] == ["run_started", "text_delta", "run_finished"]
+
+
+def test_invoke_answers() -> None:
+    assert invoked_events(
+        {
+            "result": "42",
+            "usage": {"total_tokens": 7},
+            "metadata": {"session_id": "s", "execution_time": 1.5, "model": "m"},
+        }
+    ) == [
+        RunStarted(session_id="s"),
+        TextDelta("42"),
+        UsageReported(usage=Usage(total_tokens=7)),
+        RunFinished(duration=1.5, details={"session_id": "s", "model": "m"}),
+    ]
+    assert invoked_events({"result": {"a": 1}}, session_id="mine") == [
+        RunStarted(session_id="mine"),
+        TextDelta('{"a": 1}'),
+        RunFinished(),
+    ]
+    (failed,) = invoked_events({"error": {"code": "E", "message": "no"}})
+    assert isinstance(failed, RunFailed)
+    assert fold(invoked_events(["odd"])).text == '["odd"]'
+
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates, too
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = [
+    "content",
+    "index",
+    "error",
+    "code",
+    "retry_after",
+    "usage",
+    "execution_time",
+    "session_id",
+    "message",
+]
+PAYLOAD = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON))
+TAGS = st.sampled_from(["start", "chunk", "error", "done", "message", "other"])
+
+
+@given(st.lists(st.tuples(TAGS, PAYLOAD | JSON), max_size=8))
+def test_no_stream_raises_and_every_event_can_be_written(items: list[tuple[str, Any]]) -> None:
+    decoder = Decoder()
+    events = [event for tag, payload in items for event in decoder.decode(frame(tag, payload))]
+    for event in [*events, *decoder.finish()]:
+        json.dumps(event_to_dict(event), allow_nan=False).encode("utf-8")
+        str(event_to_dict(event)).encode("utf-8")
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 12)), max_size=20))
+def test_no_content_is_shown_twice_or_lost_unreported(pairs: list[tuple[str, int]]) -> None:
+    decoder = Decoder()
+    events = [
+        event
+        for content, index in pairs
+        for event in decoder.decode(frame("chunk", {"content": content, "index": index}))
+    ]
+    events += decoder.finish()
+    shown = sum(isinstance(event, TextDelta) for event in events)
+    kept = sum(isinstance(event, RawEvent) for event in events)
+    distinct = {index for content, index in pairs if content}
+    assert shown <= len(distinct)
+    assert shown + kept >= len(distinct)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_no_data_raises(data: str) -> None:
+    decoder = Decoder()
+    for event in ("message", "start", "chunk", "error", "done", data):
+        decoder.decode(ServerSentEvent(event, data, "", None))
+    decoder.finish()

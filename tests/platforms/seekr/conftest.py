@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+import pytest
+from pydantic import SecretStr
+
+from agentnb.config import PlatformSettings
+from agentnb.deadlines import Deadlines
+from agentnb.platforms.seekr import SeekrPlatform
+from tests.platforms.scripted import ScriptedServer, scripted_server
+
+
+class Connect(Protocol):
+    """Makes a client of the test's server, closed when the test is over."""
+
+    def __call__(
+        self, *, api_key: str | None = ..., deadlines: Deadlines = ..., **options: Any
+    ) -> SeekrPlatform: ...
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[ScriptedServer, None]:
+    async with scripted_server() as found:
+        yield found
+
+
+@pytest.fixture
+async def connect(server: ScriptedServer) -> AsyncGenerator[Connect, None]:
+    made: list[SeekrPlatform] = []
+
+    def make(
+        *,
+        api_key: str | None = "key-123456789",
+        deadlines: Deadlines | None = None,
+        **options: Any,
+    ) -> SeekrPlatform:
+        settings = PlatformSettings(
+            platform="seekr",
+            base_url=server.url,
+            api_key=None if api_key is None else SecretStr(api_key),
+            deadlines=deadlines or Deadlines(),
+            options=options,
+        )
+        made.append(SeekrPlatform(settings))
+        return made[-1]
+
+    yield make
+    for platform in made:
+        await platform.aclose()
