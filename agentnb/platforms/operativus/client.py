@@ -1,0 +1,380 @@
+"""Operativus: agents behind ``/api/agents``, answering over server-sent events.
+
+The address is ``http://localhost:8080`` unless ``base_url`` or the environment variable
+``OPERATIVUS_BASE_URL`` says otherwise; the key (``OPERATIVUS_API_KEY``) is sent as
+``Authorization: Bearer``.
+
+Options: ``user_id`` and ``org_id`` stand in every run that does not name its own;
+``max_media_bytes`` bounds a request's attachments (20 MiB); ``max_event_bytes`` one event (16 MiB).
+
+Parameters of a run: ``session_id``, ``user_id``, ``org_id``, ``generate_followups``, ``media``
+(``[{"type", "data"}]``), and ``model``, ``temperature``, ``max_tokens``, at the top or in
+``options``; in snake_case or as the API spells them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal
+
+from annotated_types import Ge
+from pydantic import SecretStr
+
+from agentnb._http import HttpClient, JsonAnswer, quote_segment
+from agentnb.errors import (
+    AgentnbError,
+    ConfigError,
+    ContentTypeError,
+    NotFoundError,
+    PlatformError,
+    RequestError,
+)
+from agentnb.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    UsageReported,
+)
+from agentnb.platforms._params import check_choice, check_count, check_params
+from agentnb.platforms._stream import decoded
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import Number, Outbound, as_text, one_line
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    PlatformSettings,
+    RemoteRun,
+    RunRequest,
+)
+from agentnb.platforms.operativus.answers import (
+    PendingApproval,
+    agent_info,
+    as_object,
+    first_text,
+    parse_error,
+    pending_approval,
+    read_page,
+    read_status,
+)
+from agentnb.platforms.operativus.decode import Decoder
+from agentnb.platforms.operativus.lookup import RunLookup
+from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
+from agentnb.platforms.operativus.request import build_body
+from agentnb.platforms.operativus.response import answer_events
+
+__all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
+
+DEFAULT_BASE_URL: Final = "http://localhost:8080"
+
+# How long the end of a stream waits for a run id that is still being looked for, in seconds.
+_LAST_SEARCH: Final = 2.0
+
+
+class _Options(Outbound):
+    user_id: str | None = None
+    org_id: str | None = None
+    max_media_bytes: Annotated[int, Number, Ge(0)] = MAX_MEDIA_BYTES
+    max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
+
+
+class OperativusPlatform:
+    """One Operativus server.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        try:
+            self._options = check_params(_Options, settings.options, platform=settings.platform)
+        except RequestError as error:
+            raise ConfigError(error.message, hint=error.hint) from None
+        headers: dict[str, str | SecretStr] = {}
+        if settings.api_key is not None:
+            key = settings.api_key.get_secret_value().strip()
+            headers["Authorization"] = SecretStr(f"Bearer {key}")
+        self._name = settings.platform
+        self._http = HttpClient(
+            settings.base_url or DEFAULT_BASE_URL,
+            name=settings.platform,
+            headers=headers,
+            deadlines=settings.deadlines,
+            trust_env=settings.trust_env,
+            parse_error=parse_error,
+            max_event_bytes=self._options.max_event_bytes,
+        )
+        self._lookup = RunLookup(self._http)
+
+    @property
+    def name(self) -> str:
+        """The name it was configured under."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All that the contract names but structured output."""
+        return Capabilities(
+            cancel=True,
+            attach=True,
+            list_agents=True,
+            list_runs=True,
+            run_status=True,
+            media=True,
+            followups=True,
+        )
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Start a run and yield its events.
+
+        A server that does not tell the run's id is asked for it by the session, beside the stream;
+        a second `RunStarted` brings it as soon as it is known.
+        """
+        body = await self._body(request)
+        session_id: str = body["sessionId"]
+        given = (request.session_id, *map(request.params.get, ("session_id", "sessionId")))
+        fresh = not any(given)
+        decoder = Decoder(session_id=session_id)
+        search: asyncio.Task[str | None] | None = None
+        path = _agent_path(request.agent, "runs/stream")
+        try:
+            async with (
+                self._http.stream("POST", path, json=body) as answer,
+                aclosing(decoded(answer, decoder)) as batches,
+            ):
+                async for events in batches:
+                    if decoder.run_id is None and search is None and _began(events):
+                        search = asyncio.create_task(
+                            self._lookup.search(session_id, request.agent, fresh=fresh)
+                        )
+                    if decoder.run_id is None and search is not None and search.done():
+                        events += _found(decoder, search.result())
+                    if events:
+                        yield events
+            if decoder.run_id is None and search is not None:
+                run_id = await self._last_search(search, session_id, request.agent)
+                if late := _found(decoder, run_id):
+                    yield late
+        finally:
+            if search is not None:
+                search.cancel()
+            if decoder.run_id is not None:
+                self._lookup.remember(session_id, decoder.run_id)
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        """Do a run without streaming.
+
+        A run that pauses for a decision ends with `ApprovalRequested` and no terminal event.
+        """
+        body = await self._body(request)
+        answer = await self._http.request("POST", _agent_path(request.agent, "runs"), json=body)
+        events = answer_events(answer.data, session_id=body["sessionId"])
+        if events is None:
+            raise self._not_understood("something that is no run", answer)
+        return events
+
+    async def start_background(self, request: RunRequest) -> RemoteRun:
+        """Start a run that nobody streams; ask `status` for it, or `attach` to it."""
+        body = await self._body(request)
+        path = _agent_path(request.agent, "runs/background")
+        answer = await self._http.request("POST", path, json=body)
+        data = as_object(answer.data)
+        run_id = first_text(data, "runId", "id")
+        if run_id is None:
+            raise self._not_understood("a run without an id", answer)
+        self._lookup.remember(body["sessionId"], run_id)
+        return RemoteRun(
+            id=run_id,
+            status=read_status(data.get("status", "QUEUED")),
+            agent=request.agent,
+            session_id=first_text(data, "sessionId") or body["sessionId"],
+            raw=data,
+        )
+
+    async def attach(
+        self,
+        run_id: str,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        since_id: int = 0,
+    ) -> AsyncGenerator[list[Event], None]:
+        """Join a run; what was recorded after the event ``since_id`` comes first.
+
+        The platform records what happened and not what was said, so that the answer comes whole,
+        when the run has ended.
+        """
+        path = f"/api/v1/runs/{quote_segment(run_id)}/events"
+        params = {"sinceId": str(check_count(since_id, name="since_id", platform=self._name))}
+        decoder = Decoder(session_id=session_id, run_id=run_id)
+        said = False
+        async with (
+            self._http.stream("GET", path, params=params) as answer,
+            aclosing(decoded(answer, decoder)) as batches,
+        ):
+            async for events in batches:
+                said = said or any(isinstance(event, TextDelta) for event in events)
+                for event in events:
+                    if isinstance(event, RunStarted) and event.run_id == run_id:
+                        agent = agent or event.agent
+                if not said:
+                    events = await self._with_output(events, run_id, agent)
+                if events:
+                    yield events
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """Stop a run; one whose id is not known is looked for by its session."""
+        if run_id is None:
+            if session_id is None:
+                raise RequestError("operativus: to cancel a run, its id or its session is needed.")
+            run_id = await self._lookup.newest(session_id, agent, going=True)
+            if run_id is None:
+                raise NotFoundError(f"{self._name} has no run that is still going in this session.")
+        segment = quote_segment(run_id)
+        if agent is not None:
+            try:
+                await self._http.request("DELETE", _agent_path(agent, f"runs/{segment}"))
+                return
+            except PlatformError as error:
+                if error.status not in (404, 405):
+                    raise
+        await self._http.request("POST", f"/api/v1/runs/{segment}/cancel")
+
+    # --- lists ----------------------------------------------------------------------------------
+
+    async def agents(self) -> list[AgentInfo]:
+        """Return the agents that this key may run."""
+        answer = await self._http.request("GET", "/api/agents")
+        found = (agent_info(item) for item in read_page(answer.data).items)
+        return [agent for agent in found if agent is not None]
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Iterate over runs, newest first.
+
+        ``status`` is a word of agentnb's or of the platform's.  The server knows one order only:
+        with ``order="asc"`` all runs are fetched before the first is yielded.
+        """
+        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
+        check_count(offset, name="offset", platform=self._name)
+        if limit is not None:
+            check_count(limit, name="limit", platform=self._name)
+        last = None if limit is None else offset + limit
+        if last == offset:
+            return
+        found = self._lookup.listed(agent=agent, session_id=session_id, status=status)
+        if order == "asc":
+            everything = [run async for run in found]
+            for run in everything[::-1][offset:last]:
+                yield run
+            return
+        number = 0
+        async for run in found:
+            if number >= offset:
+                yield run
+            number += 1
+            if number == last:
+                return
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of each run by id; more than 100 are asked for in several requests."""
+        return await self._lookup.states(run_ids, agent)
+
+    # --- approvals ------------------------------------------------------------------------------
+
+    async def pending_approvals(self) -> list[PendingApproval]:
+        """Return the decisions that runs wait for."""
+        rows = self._lookup.pages("/api/v1/approvals/pending", {})
+        return [item async for row in rows if (item := pending_approval(row)) is not None]
+
+    async def resolve_approval(
+        self, approval_id: str, decision: Literal["APPROVED", "REJECTED"]
+    ) -> None:
+        """Decide one of `pending_approvals`; the run goes on, or ends.
+
+        Raises:
+            RequestError: the decision is neither of the two.
+        """
+        check_choice(decision, ("APPROVED", "REJECTED"), name="decision", platform=self._name)
+        path = f"/api/v1/approvals/{quote_segment(approval_id)}/resolve"
+        await self._http.request("POST", path, json={"decision": decision})
+
+    async def aclose(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._http.aclose()
+
+    # --------------------------------------------------------------------------------------------
+
+    async def _body(self, request: RunRequest) -> dict[str, Any]:
+        return await build_body(
+            request,
+            user_id=self._options.user_id,
+            org_id=self._options.org_id,
+            max_media_bytes=self._options.max_media_bytes,
+        )
+
+    def _not_understood(self, what: str, answer: JsonAnswer) -> ContentTypeError:
+        return ContentTypeError(
+            f"{self._name} answered {what}.",
+            content_type=answer.headers.get("content-type", ""),
+            excerpt=one_line(as_text(answer.data)),
+        )
+
+    async def _last_search(
+        self, search: asyncio.Task[str | None], session_id: str, agent: str
+    ) -> str | None:
+        """Return the id that a search finds now that the stream is over, None where it does not."""
+        try:
+            async with asyncio.timeout(_LAST_SEARCH):
+                if search.done() and search.result() is not None:
+                    return search.result()
+                # The run has ended, so that one which still goes cannot be asked for any more.
+                return await self._lookup.newest(session_id, agent, going=False)
+        except (AgentnbError, TimeoutError):
+            return None
+
+    async def _with_output(
+        self, events: list[Event], run_id: str, agent: str | None
+    ) -> list[Event]:
+        result: list[Event] = []
+        for event in events:
+            if isinstance(event, RunFinished) and event.output is None:
+                run = await self._lookup.settled(run_id, agent)
+                if run is not None:
+                    if (usage := read_usage(run.raw)) is not None:
+                        result.append(UsageReported(usage=usage, model=run.model))
+                    event = replace(event, output=run.output)
+            result.append(event)
+        return result
+
+
+def _began(events: list[Event]) -> bool:
+    return any(isinstance(event, RunStarted) for event in events)
+
+
+def _found(decoder: Decoder, run_id: str | None) -> list[Event]:
+    if run_id is None:
+        return []
+    decoder.run_id = run_id
+    return [RunStarted(run_id=run_id, session_id=decoder.session_id)]
+
+
+def _agent_path(agent: str, rest: str) -> str:
+    return f"/api/agents/{quote_segment(agent)}/{rest}"

@@ -1,0 +1,389 @@
+"""From Operativus's stream to events: a pure state machine."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import ValidationError
+
+from agentnb.events import (
+    TERMINAL_EVENTS,
+    ApprovalRequested,
+    Event,
+    FollowupsSuggested,
+    RawEvent,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    UsageReported,
+)
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._calls import OpenCalls
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import (
+    Inbound,
+    MalformedError,
+    SurrogateJoiner,
+    as_text,
+    explain,
+    json_payload,
+    mend,
+    one_line,
+)
+from agentnb.platforms.operativus import wire
+from agentnb.platforms.operativus.answers import plain, read_followups
+from agentnb.platforms.operativus.response import approval, response_events
+from agentnb.platforms.operativus.timeline import Timeline
+from agentnb.sse import ServerSentEvent
+
+__all__ = ["Decoder"]
+
+M = TypeVar("M", bound=Inbound)
+
+_NAMED: Final = re.compile(
+    r"(?:Executing|Calling|Running|Completed|Finished|Failed) tool:\s*(?P<before>\S+)"
+    r"|Tool (?:finished|completed|failed):\s*(?P<after>\S+)",
+    re.IGNORECASE,
+)
+_RESULT_KEYS: Final = frozenset({"result", "output", "toolOutput", "error"})
+_TOOL_KEYS: Final = _RESULT_KEYS | {
+    *("name", "toolName", "id", "toolCallId", "arguments", "args", "input", "toolInput"),
+    *("message", "status", "isError", "durationMs"),
+}
+
+
+class Decoder:
+    """Turns the frames of one run into events.
+
+    ``session_id`` is the one that was sent: a server may begin with an empty START.  ``run_id`` is
+    the run's id as far as it is known.
+
+    No terminal event is invented: where the wire brings none, none comes.  After an ERROR a STOP
+    is no success.  A STOP while the run waits for a person ends the stream and not the run.
+    An AGENT_SWITCH is kept raw: the run goes on as the same run of the agent that was asked.
+    """
+
+    def __init__(self, *, session_id: str | None = None, run_id: str | None = None) -> None:
+        self.run_id = run_id
+        self.session_id = session_id
+        self._calls = OpenCalls()
+        self._text = SurrogateJoiner()
+        self._timeline = Timeline(self._calls, run_id)
+        self._unreported: list[str] = []
+        self._began: float | None = None
+        self._whole: str | None = None
+        self._followups: tuple[str, ...] = ()
+        self._details: dict[str, Any] = {}
+        self._seen: set[type[Event]] = set()
+        self._ended = False
+        self._paused = False
+
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; never raises."""
+        text = sse.data
+        if not text.strip() or text.strip() == "[DONE]":
+            return []
+        name = sse.event or "message"
+        try:
+            payload = self._payload(sse)
+            if isinstance(payload, dict):
+                tag = cast("dict[str, Any]", payload).get("eventType")
+                if isinstance(tag, str) and "event" not in payload:
+                    name = mend(tag)
+                    events = self._timeline.decode(tag, payload)
+                    if events is not None:
+                        return self._note([e for e in events if not self._is_late(e)])
+                tag = cast("dict[str, Any]", payload).get("event")
+                if isinstance(tag, str):
+                    name = mend(tag)
+                    event = wire.STREAM_EVENTS.parse(tag, payload)
+                    if event is not None:
+                        return self._note(self._apply(event))
+        except MalformedError as error:
+            return [RawEvent(name=name, data=mend(text), problem=str(error))]
+        return [RawEvent(name=name, data=mend(text))]
+
+    def finish(self) -> list[Event]:
+        """Return what was held back when the stream ends."""
+        return self._note(self._flush())
+
+    def _payload(self, sse: ServerSentEvent) -> Any:
+        """Return the frame as one object, also where only its ``event:`` line names its kind."""
+        text = sse.data.strip()
+        if not wire.STREAM_EVENTS.knows(sse.event):
+            return json_payload(text)
+        if not text.startswith(("{", "[", '"')):
+            return {"event": sse.event, "data": sse.data}
+        payload: Any = json_payload(text)
+        if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
+            return cast("Any", payload)
+        return {"event": sse.event, "data": cast("Any", payload)}
+
+    def _note(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            self._seen.add(type(event))
+            match event:
+                case RunStarted():
+                    self.run_id = event.run_id or self.run_id
+                    self.session_id = event.session_id or self.session_id
+                case RunFinished() | RunFailed() | RunCancelled():
+                    self._ended = True
+                case ApprovalRequested():
+                    self._paused = True
+                case RawEvent() | UsageReported() | FollowupsSuggested():
+                    pass
+                case _:
+                    self._paused = False
+        return events
+
+    def _apply(self, event: wire.StreamEvent) -> list[Event]:
+        match event:
+            case wire.ContentDelta():
+                return [TextDelta(t)] if (t := self._text.feed(event.data, "text")) else []
+            case wire.ReasoningDelta():
+                text = self._text.feed(event.data, "reasoning")
+                return [ReasoningDelta(text)] if text else []
+            case wire.Start():
+                self._began = _milliseconds(event.timestamp)
+                return [self._start(event.data)]
+            case wire.ToolStart():
+                return self._tool_start(event)
+            case wire.ToolEnd():
+                return [self._tool_end(event.data, failed=False)]
+            case wire.ToolError():
+                return [self._tool_end(event.data, failed=True)]
+            case wire.ContentDone():
+                self._whole = as_text(event.data) or self._whole
+                return self._flush()
+            case wire.FollowupSuggestion():
+                return self._followup(event.data)
+            case wire.Metrics():
+                return self._metrics(event.data)
+            case wire.Paused():
+                return [approval(_inner(event.data))]
+            case wire.Stop():
+                return self._flush() + self._stop(event)
+            case wire.Cancelled():
+                return self._flush() + self._end(RunCancelled(reason=as_text(event.data) or None))
+            case wire.Error():
+                return self._flush() + self._error(event.data)
+            case wire.AgentSwitch():
+                return [RawEvent(name=event.event, data=as_text(event.data))]
+            case _:
+                return []
+
+    def _start(self, data: Any) -> RunStarted:
+        inner = _inner(data)
+        known = _validated(wire.StartData, inner) if isinstance(inner, dict) else wire.StartData()
+        return RunStarted(
+            run_id=mend(known.run_id) if known.run_id else self.run_id,
+            session_id=mend(known.session_id) if known.session_id else self.session_id,
+        )
+
+    def _tool_start(self, event: wire.ToolStart) -> list[Event]:
+        inner = _inner(event.data)
+        if isinstance(inner, dict):
+            tool = _validated(wire.ToolData, inner)
+            name = tool.name or tool.tool_name
+            if not name:
+                raise MalformedError("a tool call without a name")
+            wire_id = as_text(tool.call_id) or as_text(tool.id) or None
+            call_id = self._calls.start(mend(name), wire_id)
+            arguments = _given(tool, "arguments", "args", "input", "toolInput", "parameters")
+            return [ToolCallStarted(call_id=call_id, name=mend(name), arguments=as_text(arguments))]
+        text = as_text(inner).strip()
+        named = _NAMED.fullmatch(text)
+        name = (named["before"] or named["after"]) if named else text
+        if not name or " " in name:
+            # A sentence about the run ("Initiating ... Orchestration") is no call of a tool.
+            return [RawEvent(name=event.event, data=text)]
+        call_id = self._calls.start(name)
+        self._unreported.append(call_id)
+        return [ToolCallStarted(call_id=call_id, name=name)]
+
+    def _tool_end(self, data: Any, *, failed: bool) -> ToolCallFinished:
+        inner = _inner(data)
+        if isinstance(inner, dict) and self._is_tool_data(cast("dict[str, Any]", inner)):
+            tool = _validated(wire.ToolData, inner)
+            name = mend(tool.name or tool.tool_name or "") or None
+            # A bare "id" may be the event's own; it counts where a call began with it.
+            own_id = as_text(tool.id)
+            wire_id = as_text(tool.call_id) or (own_id if self._calls.is_open(own_id) else None)
+            result = _given(tool, "result", "output", "toolOutput")
+            error = as_text(tool.error) if tool.error else None
+            if failed or _given(tool, "isError") is True:
+                error = error or as_text(tool.message) or as_text(result) or "The tool failed."
+            return ToolCallFinished(
+                call_id=self._calls.finish(name, wire_id),
+                name=name,
+                result=None if result is None else as_text(result),
+                error=error,
+            )
+        text = as_text(data)
+        named = _NAMED.match(text.strip())
+        name = (named["before"] or named["after"]).rstrip(".:,") if named else None
+        if name is None or not self._calls.is_open_name(name):
+            # Bare text: the result itself, of the call that has waited longest.
+            return ToolCallFinished(
+                call_id=self._calls.finish(),
+                result=None if failed else text,
+                error=(text or "The tool failed.") if failed else None,
+            )
+        return ToolCallFinished(
+            call_id=self._calls.finish(name), name=name, error=text if failed else None
+        )
+
+    def _is_tool_data(self, data: dict[str, Any]) -> bool:
+        """Tell an event's own fields from a result that happens to be an object."""
+        keys = data.keys()
+        name = data.get("name", data.get("toolName"))
+        if isinstance(name, str) and self._calls.is_open_name(mend(name)):
+            return True
+        return bool(keys & _RESULT_KEYS or name) and keys <= _TOOL_KEYS
+
+    def _followup(self, data: Any) -> list[Event]:
+        found = read_followups(data)
+        if not found:
+            raise MalformedError("no questions in it")
+        return self._suggest(found)
+
+    def _suggest(self, found: tuple[str, ...]) -> list[Event]:
+        merged = tuple(dict.fromkeys((*self._followups, *found)))
+        if merged == self._followups:
+            return []
+        self._followups = merged
+        return [FollowupsSuggested(followups=merged)]
+
+    def _metrics(self, data: Any) -> list[Event]:
+        inner = _inner(data)
+        if not isinstance(inner, dict):
+            raise MalformedError("metrics are no object")
+        metrics = cast("dict[str, Any]", inner)
+        if (calls := metrics.get("llmCalls")) is not None:
+            self._details["llmCalls"] = plain(calls)
+        usage, model = read_usage(metrics), metrics.get("model")
+        if usage is None:
+            return []
+        return [UsageReported(usage=usage, model=as_text(model) or None)]
+
+    def _error(self, data: Any) -> list[Event]:
+        inner = _inner(data)
+        told = parse_error_body(0, inner)
+        text = as_text(data)
+        message = told.message or one_line(text) or "The agent reported an error."
+        details = {"message": text} if one_line(text) != text and isinstance(inner, str) else {}
+        failure = RunFailed(
+            message=message, code=told.code, retry_after=told.retry_after, details=details
+        )
+        return self._end(failure) or [RawEvent(name="ERROR", data=text)]
+
+    def _stop(self, event: wire.Stop) -> list[Event]:
+        inner = _inner(event.data)
+        events: list[Event] = []
+        output, end = self._whole, None
+        if isinstance(inner, dict):
+            try:
+                response = _validated(wire.RunResponse, inner)
+            except MalformedError as error:
+                # The payload cannot be read; that the stream is complete still holds.
+                events.append(
+                    RawEvent(name=event.event, data=as_text(event.data), problem=str(error))
+                )
+            else:
+                output = mend(response.content) if response.content else output
+                parts, end = response_events(response, known=self._seen, calls=self._calls)
+                events += [
+                    e for e in parts if not (isinstance(e, RunStarted) and e.run_id == self.run_id)
+                ]
+                self._details.update(end.details if isinstance(end, RunFinished) else {})
+                events += self._suggest(read_followups(inner) or read_followups(response.metadata))
+                if any(isinstance(e, ApprovalRequested) for e in parts):
+                    return events
+        elif found := read_followups(inner) if isinstance(inner, list) else ():
+            events += self._suggest(found)
+        elif text := as_text(event.data):
+            self._details["message"] = text
+        if end is None and self._paused:
+            return events
+        if end is None or isinstance(end, RunFinished):
+            if not self._ended:
+                events += self._close_calls()
+            end = RunFinished(
+                output=output,
+                duration=self._duration(event.timestamp),
+                details=dict(self._details),
+            )
+        return events + self._end(end)
+
+    def _close_calls(self) -> list[Event]:
+        """End the calls that began as a sentence: a server that tells so little tells no end."""
+        return [
+            ToolCallFinished(call_id=self._calls.finish(wire_id=call_id))
+            for call_id in self._unreported
+            if self._calls.is_open(call_id)
+        ]
+
+    def _end(self, event: Event) -> list[Event]:
+        # The first end counts: a STOP that follows an ERROR is no success.
+        if self._ended:
+            return []
+        self._ended = True
+        return [event]
+
+    def _is_late(self, event: Event) -> bool:
+        return self._ended and isinstance(event, TERMINAL_EVENTS)
+
+    def _duration(self, timestamp: Any) -> float | None:
+        stopped = _milliseconds(timestamp)
+        if stopped is None or self._began is None or stopped < self._began:
+            return None
+        return (stopped - self._began) / 1000
+
+    def _flush(self) -> list[Event]:
+        return [
+            TextDelta(text) if key == "text" else ReasoningDelta(text)
+            for key, text in self._text.flush().items()
+        ]
+
+
+def _inner(data: Any) -> Any:
+    """Return a payload that is JSON in a string as its value, any other as it is."""
+    if isinstance(data, str) and data.lstrip().startswith(("{", "[")):
+        try:
+            return json_payload(data)
+        except MalformedError:
+            return data
+    return data
+
+
+def _validated(model: type[M], value: Any) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise MalformedError(explain(error)) from None
+    except RecursionError:
+        raise MalformedError("nested too deeply") from None
+
+
+def _given(tool: wire.ToolData, *names: str) -> Any:
+    extra = tool.model_extra or {}
+    values = (
+        getattr(tool, n, None) if n in type(tool).model_fields else extra.get(n) for n in names
+    )
+    return next((value for value in values if value is not None), None)
+
+
+def _milliseconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

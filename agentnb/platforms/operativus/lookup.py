@@ -1,0 +1,238 @@
+"""Finding runs: lists over their pages, states by id, and the run that a session is in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from agentnb._http import HttpClient, quote_segment
+from agentnb.errors import AgentnbError, PlatformError, RequestError
+from agentnb.platforms._params import did_you_mean
+from agentnb.platforms.base import RemoteRun
+from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
+from agentnb.platforms.operativus.wire import MAX_BATCH
+from agentnb.transcript import FINAL_STATUSES
+
+__all__ = ["RunLookup"]
+
+_log = logging.getLogger(__name__)
+
+_PAGE_SIZE: Final = 100
+_AT_ONCE: Final = 4
+_PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_REMEMBERED: Final = 256
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+
+T = TypeVar("T")
+
+
+class RunLookup:
+    """Asks one server for its runs."""
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+        # The last run of each session, which a look-up of the next one must not take for it.
+        self._latest: OrderedDict[str, str] = OrderedDict()
+
+    async def pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Yield every entry of a paged list, each once, however the server forms its pages."""
+        seen: set[str] = set()
+        number = 0
+        while True:
+            query = {**params, "page": str(number), "size": str(_PAGE_SIZE)}
+            page = read_page((await self._http.request("GET", path, params=query)).data)
+            fresh = 0
+            for item in page.items:
+                key = str(item.get("id") or item.get("runId") or item)
+                if key not in seen:
+                    seen.add(key)
+                    fresh += 1
+                    yield item
+            number += 1
+            # A server that knows no pages answers the same list for ever: nothing new ends it.
+            if page.last or not fresh or (page.last is None and len(page.items) < _PAGE_SIZE):
+                return
+
+    async def listed(
+        self, *, agent: str | None, session_id: str | None, status: str | None
+    ) -> AsyncIterator[RemoteRun]:
+        """Yield the runs that fit all three, newest first.
+
+        Raises:
+            RequestError: the status is no word of the platform's or of agentnb's.
+        """
+        wanted = _wire_statuses(status)
+        # The server takes one filter and ignores the others without a word.
+        if session_id is not None:
+            query = {"sessionId": session_id}
+        elif agent is not None:
+            query = {"agentId": agent}
+        elif len(wanted) == 1:
+            query = {"status": wanted[0]}
+        else:
+            query = {}
+        async for row in self._rows(query, session_id):
+            run = remote_run(row)
+            if run is None:
+                continue
+            word = str(row.get("status") or "").upper()
+            if (
+                (not wanted or word in wanted)
+                and agent in (None, run.agent)
+                and session_id in (None, run.session_id)
+            ):
+                yield run
+
+    async def _rows(
+        self, query: Mapping[str, str], session_id: str | None
+    ) -> AsyncIterator[dict[str, Any]]:
+        any_yet = False
+        try:
+            async for row in self.pages("/api/v1/runs", query):
+                any_yet = True
+                yield row
+            return
+        except PlatformError as error:
+            if any_yet or session_id is None or error.status not in (404, 405):
+                raise
+        path = f"/api/sessions/{quote_segment(session_id)}/runs"
+        async for row in self.pages(path, {}):
+            yield row
+
+    # --- by id ---------------------------------------------------------------------------------
+
+    async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]:
+        """Return the state of each run by id; ids that the server does not know are absent."""
+        ids = list(dict.fromkeys(run_ids))
+        if not ids:
+            return {}
+        if agent is None or len(ids) == 1:
+            found = await _together(self.state(run_id, agent) for run_id in ids)
+            return {run.id: run for run in found if run is not None}
+        chunks = [ids[n : n + MAX_BATCH] for n in range(0, len(ids), MAX_BATCH)]
+        lists = await _together(self.batch(chunk, agent) for chunk in chunks)
+        return {run.id: run for runs in lists for run in runs}
+
+    async def state(self, run_id: str, agent: str | None) -> RemoteRun | None:
+        """Return one run's state, None where the server does not know it."""
+        segment = quote_segment(run_id)
+        paths = [f"/api/v1/runs/{segment}"]
+        if agent is not None:
+            paths.insert(0, f"/api/agents/{quote_segment(agent)}/runs/{segment}/status")
+        for path in paths:
+            try:
+                answer = await self._http.request("GET", path)
+            except PlatformError as error:
+                if error.status in (404, 405):
+                    continue
+                raise
+            run = remote_run(answer.data)
+            if run is not None:
+                return run
+        return None
+
+    async def batch(self, run_ids: Sequence[str], agent: str) -> list[RemoteRun]:
+        """Return the states of at most 100 runs in one request."""
+        path = f"/api/agents/{quote_segment(agent)}/runs/status"
+        answer = await self._http.request("GET", path, params={"runIds": ",".join(run_ids)})
+        rows = read_page(answer.data).items
+        return [run for row in rows if (run := remote_run(row)) is not None]
+
+    async def settled(self, run_id: str, agent: str | None) -> RemoteRun | None:
+        """Return a run that has ended, with its output; None where it cannot be had.
+
+        Right after the end its row may still read RUNNING, so that it is asked for a few times.
+        """
+        for pause in _PAUSES[:4]:
+            await asyncio.sleep(pause)
+            try:
+                if agent is None:
+                    run = await self.state(run_id, None)
+                else:
+                    # Of the two calls, this one answers with the output on every server.
+                    run = next(iter(await self.batch([run_id], agent)), None)
+            except AgentnbError as error:
+                _log.info("The result of a run that was joined is not to be had: %s", error)
+                return None
+            if run is None or run.output or run.status in FINAL_STATUSES:
+                return run
+        return None
+
+    # --- by session ----------------------------------------------------------------------------
+
+    def remember(self, session_id: str, run_id: str) -> None:
+        """Note that a session has had this run."""
+        self._latest[session_id] = run_id
+        self._latest.move_to_end(session_id)
+        if len(self._latest) > _REMEMBERED:
+            self._latest.popitem(last=False)
+
+    async def search(self, session_id: str, agent: str, *, fresh: bool) -> str | None:
+        """Return the id of the run that has just begun in a session; None where none is found.
+
+        ``fresh`` says that the session is new, so that any run in it is the one.  Never raises:
+        a run without an id is a lesser evil than a stream that breaks off.
+        """
+        for pause in _PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                found = await self.newest(session_id, agent, going=not fresh)
+            except AgentnbError as error:
+                _log.info("The id of a run is not to be had: %s", error)
+                return None
+            if found is not None:
+                return found
+        return None
+
+    async def newest(self, session_id: str, agent: str | None, *, going: bool) -> str | None:
+        """Return the id of the newest run of a session; with ``going``, of one that still goes."""
+        before = self._latest.get(session_id)
+        best: RemoteRun | None = None
+        async for run in self.listed(agent=None, session_id=session_id, status=None):
+            if (
+                run.id == before
+                # Runs that a team's run started on its members stand in the same session.
+                or run.raw.get("parentRunId")
+                or (agent is not None and run.agent not in (None, agent))
+                or (going and run.status in FINAL_STATUSES)
+            ):
+                continue
+            if best is None or (run.created_at or _EARLIEST) > (best.created_at or _EARLIEST):
+                best = run
+        return None if best is None else best.id
+
+
+def _wire_statuses(status: str | None) -> list[str]:
+    if status is None:
+        return []
+    if status.upper() == status and status in STATUSES:
+        return [status]
+    words = [word for word, meaning in STATUSES.items() if meaning == status.lower()]
+    if not words and status.upper() in STATUSES:
+        words = [status.upper()]
+    if not words:
+        raise RequestError(
+            f"operativus has no run status {status!r}.",
+            hint=did_you_mean(status.lower(), set(STATUSES.values())),
+        )
+    return words
+
+
+async def _together(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all, a few at a time, and return their results in order; the first error wins."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(call: Awaitable[T]) -> T:
+        async with gate:
+            return await call
+
+    tasks = [asyncio.ensure_future(one(call)) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,145 @@
+"""Attachments as Operativus takes them: a MIME type, and base64 or an address."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from agentnb.errors import RequestError
+from agentnb.platforms.base import Media
+from agentnb.platforms.operativus.wire import MediaInput
+
+__all__ = ["MAX_MEDIA_BYTES", "media_inputs"]
+
+MAX_MEDIA_BYTES: Final = 20 * 2**20
+"""The default bound of all attachments of one request together, before base64."""
+
+# How the formats that models take begin, for bytes that come without a name.
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+)
+
+
+async def media_inputs(
+    items: Sequence[Media], *, max_bytes: int = MAX_MEDIA_BYTES
+) -> tuple[MediaInput, ...]:
+    """Return the wire form of ``items``; files are read off the event loop.
+
+    Raises:
+        RequestError: an item has not exactly one source, a file is missing or cannot be read, an
+            address is none, all together are larger than ``max_bytes``, or a MIME type can be
+            told neither from the name nor from the content.
+    """
+    made: list[MediaInput] = []
+    left = max_bytes
+    for item in items:
+        media, size = await _input(item, left, max_bytes)
+        left -= size
+        made.append(media)
+    return tuple(made)
+
+
+async def _input(item: Media, left: int, max_bytes: int) -> tuple[MediaInput, int]:
+    given = [source for source in (item.data, item.path, item.url) if source is not None]
+    if len(given) != 1:
+        raise RequestError("An attachment has exactly one of data, path and url.")
+    if item.url is not None and not item.url.lower().startswith("data:"):
+        return MediaInput(type=_remote_type(item, item.url), data=item.url), 0
+    if item.url is not None:
+        declared, content = _from_data_url(item.url)
+    elif item.path is not None:
+        declared = None
+        content = await asyncio.to_thread(_read, item.path, left)
+    else:
+        declared, content = None, item.data or b""
+    if len(content) > left:
+        raise _too_large(max_bytes)
+    name = item.name or (item.path.name if item.path is not None else None)
+    mime_type = item.mime_type or declared or _guess(name) or _sniff(content)
+    if mime_type is None:
+        raise RequestError(
+            f"The type of the attachment {name or 'of bytes'} is unknown.",
+            hint="Give its mime_type, as in 'image/png'.",
+        )
+    return MediaInput(type=mime_type, data=base64.b64encode(content).decode("ascii")), len(content)
+
+
+def _read(path: Path, left: int) -> bytes:
+    path = path.expanduser()
+    try:
+        # A device or a pipe is no attachment: reading one may never end.
+        if not path.is_file():
+            reason = "is a folder" if path.is_dir() else "does not exist"
+            raise RequestError(f"The attachment {path} {reason}.")
+        with path.open("rb") as file:
+            # One byte more than may be sent tells a file that is too large, however large.
+            return file.read(left + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RequestError(f"The attachment {path} cannot be read: {reason}.") from error
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError(
+        f"The attachments are larger than {max_bytes:,} bytes together.",
+        hint="Give an address instead, or raise the option max_media_bytes.",
+    )
+
+
+def _remote_type(item: Media, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
+        raise RequestError(
+            "An attachment's address begins with https://, http:// or data:.",
+            hint="For a file, give its path.",
+        )
+    mime_type = item.mime_type or _guess(item.name) or _guess(parts.path)
+    if mime_type is None:
+        raise RequestError(
+            "The type of an attachment cannot be told from its address.",
+            hint="Give its mime_type, as in 'image/png'.",
+        )
+    return mime_type
+
+
+def _from_data_url(url: str) -> tuple[str | None, bytes]:
+    head, comma, body = url[len("data:") :].partition(",")
+    if not comma:
+        raise RequestError("An attachment's data: address has no data.")
+    mime_type, *flags = head.split(";")
+    content = unquote_to_bytes(body)
+    if "base64" in (flag.strip().lower() for flag in flags):
+        try:
+            content = base64.b64decode(content, validate=True)
+        except binascii.Error as error:
+            raise RequestError(f"An attachment's data: address is no base64: {error}.") from error
+    return mime_type.strip() or None, content
+
+
+def _guess(name: str | None) -> str | None:
+    return mimetypes.guess_type(name)[0] if name else None
+
+
+def _sniff(content: bytes) -> str | None:
+    for signature, mime_type in _SIGNATURES:
+        if content.startswith(signature):
+            return mime_type
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
+        return "audio/wav"
+    return None

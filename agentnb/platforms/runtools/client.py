@@ -1,0 +1,372 @@
+"""RunTools: agents run by ``POST /v1/run``, answering over server-sent events.
+
+The address is ``https://api.runtools.ai`` unless ``base_url`` or the environment variable
+``RUNTOOLS_API_URL`` says otherwise; the key (``RUNTOOLS_API_KEY``) is sent as ``X-API-Key``.
+
+Options: ``auth`` is ``"x-api-key"`` or ``"bearer"``; ``poll_seconds`` is how often a joined run's
+thread is asked for what is new (1); ``max_event_bytes`` bounds one event (16 MiB).
+
+Parameters of a run: ``thread_id``, ``messages`` (what was said before; the prompt is added as the
+last), ``metadata``, and ``max_tokens``, ``max_turns``, ``temperature``, at the top or in
+``config``; in snake_case or as the API spells them.
+
+There is no call that cancels a run: closing the connection stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Final, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import SecretStr
+
+from agentnb._http import HttpClient, quote_segment
+from agentnb.errors import (
+    ConfigError,
+    ContentTypeError,
+    DeadlineError,
+    InvalidRequestError,
+    NotFoundError,
+    RequestError,
+    UnsupportedError,
+)
+from agentnb.events import Event, RunStarted
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._params import check_choice, check_count, check_params
+from agentnb.platforms._stream import decoded
+from agentnb.platforms._wire import Number, Outbound, as_text, mend, one_line, to_wire
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    PlatformSettings,
+    RemoteRun,
+    RunRequest,
+)
+from agentnb.platforms.runtools.answers import agent_info, read_rows, read_status, remote_run
+from agentnb.platforms.runtools.decode import Decoder, result_events
+from agentnb.platforms.runtools.wire import Message, RunBody, RunConfig, RunParams
+from agentnb.transcript import FINAL_STATUSES
+
+__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
+
+DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
+
+_FLAT: Final = ("max_tokens", "max_turns", "temperature")
+_FIRST_LIMIT: Final = 100
+_LAST_LIMIT: Final = 100 * 2**10
+
+
+class _Options(Outbound):
+    auth: Literal["x-api-key", "bearer"] = "x-api-key"
+    poll_seconds: Annotated[float, Number, Gt(0)] = 1.0
+    max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
+
+
+class RunToolsPlatform:
+    """One RunTools account.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        try:
+            self._options = check_params(_Options, settings.options, platform=settings.platform)
+        except RequestError as error:
+            raise ConfigError(error.message, hint=error.hint) from None
+        headers: dict[str, str | SecretStr] = {}
+        if settings.api_key is not None:
+            key = settings.api_key.get_secret_value().strip()
+            if self._options.auth == "bearer":
+                headers["Authorization"] = SecretStr(f"Bearer {key}")
+            else:
+                headers["X-API-Key"] = SecretStr(key)
+        self._name = settings.platform
+        self._idle = settings.deadlines.idle
+        self._http = HttpClient(
+            settings.base_url or DEFAULT_BASE_URL,
+            name=settings.platform,
+            headers=headers,
+            deadlines=settings.deadlines,
+            trust_env=settings.trust_env,
+            parse_error=parse_error_body,
+            max_event_bytes=self._options.max_event_bytes,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name it was configured under."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the contract names."""
+        return Capabilities(attach=True, list_agents=True, list_runs=True, run_status=True)
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Start a run and yield its events; `RunStarted` comes first, from the headers.
+
+        A JSON answer, which some agents give though a stream was asked for, is taken as the run.
+        """
+        body = self._body(request, stream=True)
+        session_id: str | None = body.get("threadId")
+        async with self._http.stream("POST", "/v1/run", json=body) as answer:
+            run_id, thread_id = _header_ids(answer.headers)
+            decoder = Decoder(run_id=run_id, session_id=thread_id or session_id)
+            yield [RunStarted(run_id=decoder.run_id, session_id=decoder.session_id)]
+            if not answer.is_event_stream and _is_json(answer.headers):
+                yield self._result(await answer.json(), answer.headers, session_id)
+                return
+            async with aclosing(decoded(answer, decoder)) as batches:
+                async for events in batches:
+                    if events:
+                        yield events
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        """Do a run without streaming."""
+        body = self._body(request, stream=False)
+        answer = await self._http.request("POST", "/v1/run", json=body)
+        return self._result(answer.data, answer.headers, body.get("threadId"))
+
+    async def attach(
+        self, run_id: str, *, agent: str | None = None, session_id: str | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """Join a run by its thread's recorded events, from the first on.
+
+        The record is asked for again and again until the run has ended.
+
+        Raises:
+            NotFoundError: no thread was given, and none is known to hold this run.
+        """
+        if session_id is None:
+            known = (await self.status([run_id], agent=agent)).get(run_id)
+            session_id = known.session_id if known is not None else None
+        if session_id is None:
+            raise NotFoundError(
+                f"{self._name} does not tell in which thread the run {run_id} is.",
+                hint="Give its thread as the session.",
+            )
+        decoder = Decoder(run_id=run_id, session_id=session_id)
+        yield [RunStarted(run_id=run_id, session_id=session_id, agent=agent)]
+        path = f"/v1/threads/{quote_segment(session_id)}/events"
+        last, heard, over = -1, time.monotonic(), False
+        while True:
+            rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
+            fresh = [
+                (number, row)
+                for number, row in enumerate(rows)
+                if _sequence(row, number) > last and row.get("runId") in (None, run_id)
+            ]
+            last = max((_sequence(row, number) for number, row in fresh), default=last)
+            events = [event for _, row in fresh for event in _recorded(decoder, row)]
+            if events:
+                heard = time.monotonic()
+                yield events
+            if decoder.ended:
+                return
+            if not fresh:
+                if over:
+                    break
+                run = (await self.status([run_id], agent=agent)).get(run_id)
+                if run is not None and run.status in FINAL_STATUSES:
+                    # Its last events may have come since they were asked for: once more.
+                    over = True
+                    continue
+            if self._idle is not None and time.monotonic() - heard > self._idle:
+                raise DeadlineError(
+                    f"{self._name} recorded nothing new for {self._idle:g} s.",
+                    deadline="idle",
+                    seconds=self._idle,
+                )
+            await asyncio.sleep(self._options.poll_seconds)
+        if rest := decoder.finish():
+            yield rest
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """There is no such call.
+
+        Raises:
+            UnsupportedError: always; closing the stream is what stops a run.
+        """
+        raise UnsupportedError(
+            f"{self._name} has no call that cancels a run.",
+            hint="Closing its stream stops it.",
+        )
+
+    async def agents(self) -> list[AgentInfo]:
+        """Return the agents that this key may run."""
+        answer = await self._http.request("GET", "/v1/agents")
+        found = (agent_info(row) for row in read_rows(answer.data, "agents", "items"))
+        return [agent for agent in found if agent is not None]
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Iterate over runs, newest first.
+
+        The platform takes an agent, a status and a limit; the rest is done here.  It has no pages:
+        for all runs, the limit grows until no more come.
+        """
+        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
+        check_count(offset, name="offset", platform=self._name)
+        if limit is not None:
+            check_count(limit, name="limit", platform=self._name)
+        end = None if limit is None else offset + limit
+        if end == offset:
+            return
+        here = session_id is not None or order == "asc"
+        found: list[RemoteRun] = []
+        seen: set[str] = set()
+        number = 0
+        async for batch in self._listed(agent, status, None if here else end):
+            for run in batch:
+                if run.id in seen or session_id not in (None, run.session_id):
+                    continue
+                seen.add(run.id)
+                if order == "asc":
+                    found.append(run)
+                    continue
+                if number >= offset:
+                    yield run
+                number += 1
+                if number == end:
+                    return
+        for run in found[::-1][offset:end]:
+            yield run
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of each run by id, as the list of runs has it."""
+        wanted = set(run_ids)
+        found: dict[str, RemoteRun] = {}
+        if not wanted:
+            return found
+        async with aclosing(self.runs(agent=agent)) as runs:
+            async for run in runs:
+                if run.id in wanted:
+                    found[run.id] = run
+                    if len(found) == len(wanted):
+                        break
+        return found
+
+    async def aclose(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._http.aclose()
+
+    # --------------------------------------------------------------------------------------------
+
+    def _body(self, request: RunRequest, *, stream: bool) -> dict[str, Any]:
+        if request.output_schema is not None:
+            raise UnsupportedError(f"{self._name} takes no JSON schema for the answer.")
+        if request.media:
+            raise UnsupportedError(f"{self._name} takes no attachments.")
+        params = check_params(RunParams, request.params, platform=self._name)
+        if None not in (request.session_id, params.thread_id) and (
+            request.session_id != params.thread_id
+        ):
+            raise RequestError(f"{self._name}: the thread is given twice, and differently.")
+        messages = params.messages
+        if messages and request.prompt:
+            messages = (*messages, Message(role="user", content=request.prompt))
+        body = RunBody(
+            agent=request.agent,
+            prompt=None if messages else request.prompt,
+            messages=messages or None,
+            threadId=request.session_id or params.thread_id,
+            stream=stream,
+            config=self._config(params),
+            metadata=params.metadata,
+        )
+        return to_wire(body)
+
+    def _config(self, params: RunParams) -> RunConfig | None:
+        flat = {name: value for name in _FLAT if (value := getattr(params, name)) is not None}
+        nested = params.config or RunConfig()
+        twice = [name for name in flat if getattr(nested, name) is not None]
+        if twice:
+            raise RequestError(f"{self._name}: {twice[0]} is given twice, beside and in config.")
+        merged = nested.model_copy(update=flat)
+        return merged if merged.model_fields_set else None
+
+    def _result(self, data: Any, headers: Mapping[str, str], session_id: str | None) -> list[Event]:
+        events = result_events(data)
+        if events is None:
+            raise ContentTypeError(
+                f"{self._name} answered something that is no run.",
+                content_type=headers.get("content-type", ""),
+                excerpt=one_line(as_text(data)),
+            )
+        run_id, thread_id = _header_ids(headers)
+        first = events[0]
+        if isinstance(first, RunStarted):
+            events[0] = RunStarted(
+                run_id=first.run_id or run_id,
+                session_id=first.session_id or thread_id or session_id,
+                model=first.model,
+            )
+        return events
+
+    async def _listed(
+        self, agent: str | None, status: str | None, end: int | None
+    ) -> AsyncGenerator[list[RemoteRun], None]:
+        """Yield ever longer lists of runs, newest first, until the platform has no more."""
+        limit = end or _FIRST_LIMIT
+        had = -1
+        while True:
+            params = {"agent": agent, "status": status, "limit": str(limit)}
+            query = {name: value for name, value in params.items() if value is not None}
+            try:
+                answer = await self._http.request("GET", "/v1/run", params=query)
+            except InvalidRequestError:
+                # A limit above the platform's own is refused; what came before is all there is.
+                if had < 0:
+                    raise
+                return
+            rows = read_rows(answer.data, "runs", "items")
+            runs = [run for row in rows if (run := remote_run(row)) is not None]
+            if status is not None and read_status(status) == status:
+                # A word of agentnb's own can be checked; another one is the platform's to know.
+                runs = [run for run in runs if run.status == status]
+            yield runs
+            if end is not None or len(rows) < limit or len(rows) <= had or limit >= _LAST_LIMIT:
+                return
+            had, limit = len(rows), limit * 2
+
+
+def _header_ids(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+    return (
+        mend(headers.get("x-run-id", "")) or None,
+        mend(headers.get("x-thread-id", "")) or None,
+    )
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def _sequence(row: Mapping[str, Any], number: int) -> int:
+    value = row.get("sequence")
+    return value if isinstance(value, int) and not isinstance(value, bool) else number
+
+
+def _recorded(decoder: Decoder, row: Mapping[str, Any]) -> list[Event]:
+    name = row.get("type")
+    payload = row.get("payload")
+    return decoder.decode_frame(
+        name if isinstance(name, str) else "", {} if payload is None else payload
+    )

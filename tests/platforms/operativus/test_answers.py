@@ -1,0 +1,267 @@
+"""Runs without a stream, runs that are stopped or joined, and errors, against a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agentnb.errors import (
+    AuthenticationError,
+    BudgetExceededError,
+    ContentTypeError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    RequestError,
+)
+from agentnb.events import (
+    ApprovalRequested,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+)
+from agentnb.platforms.base import RunRequest
+from agentnb.platforms.operativus import OperativusPlatform
+from agentnb.transcript import fold
+from tests.platforms.recorder import Answer, Recorder, events, problem, serve_json
+
+pytestmark = pytest.mark.anyio
+
+RUN = "POST /api/agents/finance_agent/runs"
+STREAM = RUN + "/stream"
+ASK = RunRequest(agent="finance_agent", prompt="What is the current NVDA stock price?")
+
+
+async def collected(batches: AsyncIterator[list[Event]]) -> list[Event]:
+    return [event async for batch in batches for event in batch]
+
+
+# --- without a stream ---------------------------------------------------------------------------
+
+RESPONSE = {
+    "runId": "run_1",
+    "sessionId": "sess_1",
+    "content": "It is **$875.40**.",
+    "metadata": {"region": "eu", "followups": ["And AMD?"]},
+    "tools": [
+        {
+            "toolName": "get_stock_price",
+            "toolInput": '{"ticker":"NVDA"}',
+            "toolOutput": "875.40",
+            "durationMs": 12,
+            "isError": False,
+        }
+    ],
+    "reasoningSteps": ["Look it up.", "Tell it."],
+    "status": "COMPLETED",
+    "metrics": {"inputTokens": 10, "outputTokens": 5, "reasoningTokens": 2, "model": "gpt-4o"},
+}
+
+
+async def test_a_run_without_streaming_brings_the_same_events(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    server.on(RUN, serve_json(RESPONSE))
+    got = await client.invoke(ASK)
+    transcript = fold(got)
+    (seen,) = server.seen
+    assert seen.line == RUN
+    assert set(seen.json) == {"message", "sessionId"}
+    assert isinstance(got[0], RunStarted)
+    assert isinstance(got[-1], RunFinished)
+    assert (transcript.run_id, transcript.session_id) == ("run_1", "sess_1")
+    assert transcript.text == "It is **$875.40**."
+    assert transcript.reasoning == "Look it up.\n\nTell it."
+    assert [(c.name, c.arguments, c.result) for c in transcript.tool_calls] == [
+        ("get_stock_price", '{"ticker":"NVDA"}', "875.40")
+    ]
+    assert transcript.usage is not None
+    assert (transcript.usage.input_tokens, transcript.usage.total_tokens) == (10, None)
+    assert transcript.model == "gpt-4o"
+    assert transcript.followups == ("And AMD?",)
+
+
+@pytest.mark.parametrize(
+    ("status", "end"), [("FAILED", RunFailed), ("COMPLETED", RunFinished), (None, RunFinished)]
+)
+async def test_a_run_without_streaming_ends_as_its_status_says(
+    server: Recorder, client: OperativusPlatform, status: str | None, end: type[Event]
+) -> None:
+    server.on(RUN, serve_json({"runId": "r", "content": "c", "status": status}))
+    got = await client.invoke(ASK)
+    assert isinstance(got[-1], end)
+    assert fold(got).text == "c"
+
+
+async def test_a_run_without_streaming_that_pauses_has_no_end(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    action = {"type": "TOOL_APPROVAL", "tool": "sell", "args": "{}", "approvalId": "a1"}
+    server.on(
+        RUN,
+        serve_json({"runId": "r", "status": "PAUSED", "metadata": {"requiredAction": action}}),
+    )
+    got = await client.invoke(ASK)
+    assert (
+        ApprovalRequested(approval_id="a1", message="TOOL_APPROVAL", tool="sell", arguments="{}")
+        in got
+    )
+    assert fold(got).status == "paused"
+
+
+async def test_an_answer_that_is_no_run_is_told(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    answers: list[Any] = [[], {"hello": "world"}, {"status": 5}, None]
+    for data in answers:
+        server.on(RUN, serve_json(data))
+        with pytest.raises(ContentTypeError):
+            await client.invoke(ASK)
+
+
+async def test_a_background_run_is_started_and_known_by_its_id(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    server.on(RUN + "/background", serve_json({"runId": "run_b", "status": "QUEUED"}))
+    run = await client.start_background(ASK)
+    assert (run.id, run.status, run.agent) == ("run_b", "queued", "finance_agent")
+    assert run.session_id == server.seen[0].json["sessionId"]
+    server.on(RUN + "/background", serve_json({"status": "QUEUED"}))
+    with pytest.raises(ContentTypeError):
+        await client.start_background(ASK)
+
+
+# --- stopping and joining -----------------------------------------------------------------------
+
+
+async def test_a_run_is_cancelled_under_its_agent(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    server.on("DELETE /api/agents/a/runs/r%2F1", Answer(status=204))
+    await client.cancel("r/1", agent="a")
+    assert server.lines == ["DELETE /api/agents/a/runs/r%2F1"]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_server_without_that_call_is_asked_the_other_way(
+    server: Recorder, client: OperativusPlatform, status: int
+) -> None:
+    server.on("DELETE /api/agents/a/runs/r1", problem(status))
+    server.on("POST /api/v1/runs/r1/cancel", Answer(status=204))
+    await client.cancel("r1", agent="a")
+    await client.cancel("r1")
+    assert server.lines == [
+        "DELETE /api/agents/a/runs/r1",
+        "POST /api/v1/runs/r1/cancel",
+        "POST /api/v1/runs/r1/cancel",
+    ]
+    assert server.seen[1].body == b""
+
+
+async def test_a_run_without_an_id_is_found_by_its_session_to_be_cancelled(
+    server: Recorder, client: OperativusPlatform
+) -> None:
+    rows = [
+        {"id": "old", "agentId": "a", "sessionId": "s", "status": "COMPLETED"},
+        {"id": "now", "agentId": "a", "sessionId": "s", "status": "PROCESSING"},
+    ]
+    server.on("GET /api/v1/runs", serve_json(rows))
+    server.on("DELETE /api/agents/a/runs/now", Answer(status=204))
+    await client.cancel(None, agent="a", session_id="s")
+    assert server.lines[-1] == "DELETE /api/agents/a/runs/now"
+    with pytest.raises(RequestError):
+        await client.cancel(None, agent="a")
+    server.on("GET /api/v1/runs", serve_json([]))
+    with pytest.raises(NotFoundError):
+        await client.cancel(None, agent="a", session_id="s")
+
+
+async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
+    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+) -> None:
+    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined"]))
+    running = {"id": "run_1", "agentId": "finance_agent", "status": "RUNNING"}
+    done = {
+        **running,
+        "status": "COMPLETED",
+        "output": "It is **$875.40**.",
+        "model": "gpt-4o",
+        "inputTokens": 11,
+        "outputTokens": 7,
+        "totalCostUsd": 0.01,
+    }
+    status = "GET /api/agents/finance_agent/runs/status?runIds=run_1"
+    # Just after its end a row may still read RUNNING.
+    server.on(status, serve_json([running]), serve_json([done]))
+    transcript = fold(await collected(client.attach("run_1")))
+    assert server.lines == ["GET /api/v1/runs/run_1/events?sinceId=0", status, status]
+    assert server.seen[0].headers["accept"] == "text/event-stream"
+    assert transcript.status == "completed"
+    assert transcript.text == "It is **$875.40**."
+    assert transcript.agent == "finance_agent"
+    assert transcript.usage is not None
+    assert (transcript.usage.input_tokens, transcript.usage.cost_usd) == (11, 0.01)
+    assert [call.name for call in transcript.tool_calls] == ["get_stock_price", "get_news"]
+
+
+async def test_joining_goes_on_after_an_event_and_text_that_came_is_not_asked_for(
+    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+) -> None:
+    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined_frames"]))
+    got = await collected(client.attach("run_1", agent="a", since_id=7))
+    assert server.lines == ["GET /api/v1/runs/run_1/events?sinceId=7"]
+    assert fold(got).text == "Hello there"
+    with pytest.raises(RequestError):
+        await collected(client.attach("run_1", since_id=-1))
+
+
+async def test_a_joined_run_whose_result_is_not_to_be_had_is_completed_all_the_same(
+    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+) -> None:
+    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined"]))
+    transcript = fold(await collected(client.attach("run_1", agent="gone")))
+    assert (transcript.status, transcript.text) == ("completed", "")
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+async def test_errors_are_problem_details(server: Recorder, client: OperativusPlatform) -> None:
+    server.on(STREAM, problem(401, title="Unauthorized Access", detail="Account is not available."))
+    with pytest.raises(AuthenticationError, match="Account is not available"):
+        await collected(client.stream(ASK))
+
+    server.on(
+        STREAM,
+        problem(
+            402,
+            type="urn:problem-type:finops-budget-exhausted",
+            title="Budget Exhausted",
+            detail="The ceiling is reached.",
+        ),
+    )
+    with pytest.raises(BudgetExceededError, match="ceiling") as budget:
+        await collected(client.stream(ASK))
+    assert budget.value.code == "finops-budget-exhausted"
+    assert len(server.seen) == 2
+
+    body = json.dumps({"status": 429, "detail": "Slow down."}).encode()
+    kind = {"Content-Type": "application/problem+json", "Retry-After": "60"}
+    server.on(STREAM, Answer((body,), 429, kind))
+    with pytest.raises(RateLimitError) as limit:
+        await collected(client.stream(ASK))
+    assert limit.value.retry_after == 60
+
+    invalid = [{"field": "message", "message": "must not be blank"}]
+    server.on(RUN, problem(400, detail="Validation failed.", invalidParams=invalid))
+    with pytest.raises(InvalidRequestError) as refused:
+        await client.invoke(ASK)
+    assert [str(f) for f in refused.value.fields] == ["message: must not be blank"]
+
+    server.on(RUN, problem(404, detail="Agent not found: finance_agent"))
+    with pytest.raises(NotFoundError, match="finance_agent"):
+        await client.invoke(ASK)

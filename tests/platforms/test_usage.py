@@ -1,0 +1,48 @@
+"""Usage in its spellings, and what is no figure at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnb.events import Usage
+from agentnb.platforms._usage import read_count, read_usage
+
+
+@pytest.mark.parametrize(
+    ("data", "usage"),
+    [
+        (
+            {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3, "costUsd": 0.5},
+            Usage(input_tokens=1, output_tokens=2, total_tokens=3, cost_usd=0.5),
+        ),
+        (
+            {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+            Usage(input_tokens=1, output_tokens=2, total_tokens=3),
+        ),
+        (
+            {"input_tokens": 9, "cache_read_input_tokens": 4, "reasoningTokens": 0},
+            Usage(input_tokens=9, cached_tokens=4, reasoning_tokens=0),
+        ),
+        ({"outputTokens": 7.0, "inputTokens": None}, Usage(output_tokens=7)),
+        ({"totalCostUsd": 1}, Usage(cost_usd=1.0)),
+        ({"inputTokens": 10**400, "totalTokens": 5}, Usage(total_tokens=5)),
+        ({"inputTokens": True, "outputTokens": -1, "totalTokens": "3"}, None),
+        ({"inputTokens": 1.5, "costUsd": float("inf")}, None),
+        ({"costUsd": 10**400}, None),
+        ({}, None),
+        (None, None),
+        ([1], None),
+    ],
+    ids=[
+        *("camel", "openai", "snake", "float", "cost", "huge", "no-figures", "fractions"),
+        *("huge-cost", "empty", "none", "list"),
+    ],
+)
+def test_usage_is_read(data: object, usage: Usage | None) -> None:
+    assert read_usage(data) == usage
+
+
+def test_a_count_is_a_whole_number_that_a_page_can_hold() -> None:
+    assert [read_count(v) for v in (0, 3, 4.0, 2**53 - 1)] == [0, 3, 4, 2**53 - 1]
+    for value in (2**53, -1, 1.5, True, "3", None, float("nan"), float("inf")):
+        assert read_count(value) is None
