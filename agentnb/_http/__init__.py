@@ -1,0 +1,24 @@
+"""HTTP: a pooled client, its deadlines, and errors that say what happened.
+
+`HttpClient` is what a platform talks through; nothing else in this package imports httpx, and
+this does so late, on the first request.  Proxies are taken from the environment (``HTTP_PROXY``,
+``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``), and certificates from ``SSL_CERT_FILE`` and
+``SSL_CERT_DIR``, unless ``trust_env`` is False.  Certificates are always verified, and redirects
+are never followed.
+"""
+
+from __future__ import annotations
+
+from agentnb._http.answers import ErrorDetails, ErrorParser
+from agentnb._http.client import HttpClient
+from agentnb._http.outgoing import quote_segment
+from agentnb._http.received import EventStream, JsonAnswer
+
+__all__ = [
+    "ErrorDetails",
+    "ErrorParser",
+    "EventStream",
+    "HttpClient",
+    "JsonAnswer",
+    "quote_segment",
+]

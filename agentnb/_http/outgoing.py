@@ -1,0 +1,148 @@
+"""What goes out: addresses, headers and bodies, checked before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from agentnb.errors import ConfigError, RequestError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = [
+    "Secrets",
+    "check_base_url",
+    "encode_headers",
+    "encode_json",
+    "encode_params",
+    "quote_segment",
+]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# Shorter values are stand-ins such as "test"; hiding those would only garble messages.
+_SECRET_CHARS: Final = 8
+
+
+class Secrets:
+    """The secret values among some headers, held masked.
+
+    `hide` takes them out of text that came from elsewhere: servers do echo keys in their errors.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Iterable[str | SecretStr]) -> None:
+        self._values = tuple(v for v in values if not isinstance(v, str))
+
+    def hide(self, text: str) -> str:
+        for value in self._values:
+            secret = value.get_secret_value().strip()
+            # "Bearer KEY" is echoed as a whole, or as the key alone.
+            for form in (secret, secret.rpartition(" ")[2]):
+                if len(form) >= _SECRET_CHARS:
+                    text = text.replace(form, "***")
+        return text
+
+
+def quote_segment(segment: str) -> str:
+    """Return ``segment`` percent-encoded for use as one segment of a path.
+
+    Raises:
+        RequestError: it is empty, or one of the dot segments that would climb the path.
+    """
+    if segment in ("", ".", ".."):
+        raise RequestError(f"{segment!r} cannot stand in an address.")
+    try:
+        return quote(segment, safe="")
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{segment!r} is not valid Unicode.") from error
+
+
+def check_base_url(base_url: str, *, name: str) -> str:
+    """Return ``base_url`` without a slash at its end.
+
+    Raises:
+        ConfigError: it is no http or https address, or carries a user, a query or a fragment:
+            places where a key would end up in logs.
+    """
+    problem = None
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        problem = "is not an address"
+    else:
+        if parts.scheme not in ("http", "https") or not host:
+            problem = "is not an http or https address"
+        elif parts.username is not None or parts.password is not None:
+            problem = "carries a user name or a password"
+        elif parts.query or parts.fragment:
+            problem = "carries a query or a fragment"
+        elif re.search(r"[\x00-\x20\x7f\\]", base_url):
+            problem = "has a blank, a control character or a backslash in it"
+    if problem is not None:
+        # The address itself may hold a key, so it is not repeated.
+        raise ConfigError(
+            f"The base_url of {name} {problem}.", hint="Give it as in https://api.example.com."
+        )
+    return base_url.rstrip("/")
+
+
+def encode_headers(*layers: Mapping[str, str | SecretStr] | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers as bytes, those of a later layer replacing the same of an earlier one.
+
+    Values go out as UTF-8.
+
+    Raises:
+        RequestError: a name is no token, or a value holds a control character: NUL, CR or LF would
+            let it forge further headers.  The message names the header, never its value.
+    """
+    merged: dict[str, str | SecretStr] = {}
+    for layer in layers:
+        for name, value in (layer or {}).items():
+            if not _TOKEN.fullmatch(name):
+                raise RequestError(f"{name!r} is not a header name.")
+            merged[name.lower()] = value
+    for name, value in merged.items():
+        if problem := _problem(value):
+            raise RequestError(f"The value of the header {name} holds {problem}.")
+    return [(name.encode("ascii"), _plain(value).encode()) for name, value in merged.items()]
+
+
+def _problem(value: str | SecretStr) -> str | None:
+    # Apart from its caller, so that no frame of the exception's traceback holds a plain value.
+    plain = _plain(value)
+    if _CONTROL.search(plain):
+        return "a line break or another control character"
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        return "a character that is not valid Unicode"
+    return None
+
+
+def _plain(value: str | SecretStr) -> str:
+    return (value if isinstance(value, str) else value.get_secret_value()).strip(" \t")
+
+
+def encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the query parameters without those that are None; None if there are none left."""
+    return {name: value for name, value in (params or {}).items() if value is not None} or None
+
+
+def encode_json(value: Any) -> bytes:
+    """Return ``value`` as JSON.
+
+    Raises:
+        RequestError: it holds something that JSON cannot, NaN and lone surrogates among them.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(f"The request cannot be written as JSON: {error}.") from error

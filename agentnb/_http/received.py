@@ -1,0 +1,151 @@
+"""Answers that are successes: JSON, or a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb._http.answers import MAX_ERROR_BYTES, excerpt, media_type, read_json
+from agentnb._http.outgoing import Secrets
+from agentnb.errors import ContentTypeError, PlatformError, StreamCutError, TransportError
+from agentnb.sse import Decoder, ServerSentEvent
+
+if TYPE_CHECKING:
+    from agentnb._http.transport import Answer
+
+__all__ = ["EventStream", "JsonAnswer", "read_json_body", "read_start"]
+
+# An error is reported without the rest of its body rather than late.
+_ERROR_BODY_SECONDS: Final = 10.0
+
+# EventSource accepts 200 alone, but it only ever asks with GET: what a POST made may be 201 or 202.
+_STREAM_STATUSES: Final = frozenset({200, 201, 202})
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """A successful answer.
+
+    ``headers`` are case-insensitive; ``data`` is the parsed body, None where there is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+
+
+class EventStream:
+    """An answer to a request for a stream: its head has arrived, and its status is a success.
+
+    ``headers`` are case-insensitive.  ``is_event_stream`` tells whether its type is the one asked
+    for; where a platform may answer JSON instead, `json` reads that.
+    """
+
+    def __init__(
+        self, answer: Answer, *, name: str, secrets: Secrets, max_event_bytes: int
+    ) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.is_event_stream = media_type(answer.headers) == "text/event-stream"
+        self._answer = answer
+        self._name = name
+        self._secrets = secrets
+        self._decoder = Decoder(max_event_bytes=max_event_bytes)
+
+    @property
+    def last_event_id(self) -> str:
+        """The last id that the stream gave, or ""."""
+        return self._decoder.last_event_id
+
+    @property
+    def reconnect_after(self) -> float | None:
+        """Seconds to wait before a stream is resumed, where it said so."""
+        return self._decoder.reconnect_after
+
+    async def batches(self) -> AsyncGenerator[list[ServerSentEvent], None]:
+        """Yield the events, in one list for each read of the network that completed any.
+
+        Ends at the stream's clean end, and at once if the status is 204.  Can be used once.
+
+        Raises:
+            ContentTypeError: the answer is no event stream.
+            DeadlineError: ``idle`` or ``total`` passed.
+            EventTooLargeError: an event is larger than the client's ``max_event_bytes``.
+            PlatformError: the status is a success that carries no stream, 205 for example.
+            StreamCutError: the stream broke off.
+        """
+        if self.status == 204:
+            return
+        if self.status not in _STREAM_STATUSES:
+            raise PlatformError(
+                f"{self._name} answered {self.status}, which carries no event stream.",
+                status=self.status,
+            )
+        if not self.is_event_stream:
+            raise _wrong_type(
+                "an event stream",
+                headers=self.headers,
+                body=await read_start(self._answer),
+                name=self._name,
+                secrets=self._secrets,
+            )
+        feed = self._decoder.feed
+        try:
+            async for chunk in self._answer.chunks:
+                if events := feed(chunk):
+                    yield events
+        except StreamCutError as error:
+            error.last_event_id = self.last_event_id
+            raise
+        # An event that is too large is reported after those before it, also at the very end.
+        feed(b"")
+
+    async def json(self) -> Any:
+        """Return the whole body parsed as JSON, None where there is none.
+
+        Raises:
+            ContentTypeError: the body is not JSON.
+        """
+        return await read_json_body(self._answer, name=self._name, secrets=self._secrets)
+
+
+async def read_json_body(answer: Answer, *, name: str, secrets: Secrets) -> Any:
+    body = bytearray()
+    async for chunk in answer.chunks:
+        body += chunk
+    if not body.strip():
+        return None
+    try:
+        return read_json(bytes(body))
+    except ValueError as error:
+        raise _wrong_type(
+            "JSON", headers=answer.headers, body=bytes(body), name=name, secrets=secrets
+        ) from error
+
+
+async def read_start(answer: Answer) -> bytes:
+    """Return the start of a body that explains a failure, as far as it can be had."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+            async for chunk in answer.chunks:
+                body += chunk
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+    except (TimeoutError, TransportError):
+        pass
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+def _wrong_type(
+    wanted: str, *, headers: Mapping[str, str], body: bytes, name: str, secrets: Secrets
+) -> ContentTypeError:
+    found = secrets.hide(media_type(headers))[:100] or "a body without a type"
+    return ContentTypeError(
+        f"{name} answered with {found} where {wanted} was asked for.",
+        content_type=secrets.hide(headers.get("content-type", ""))[:200],
+        excerpt=excerpt(body, secrets),
+        hint="Check base_url: a login page or a proxy may have answered.",
+    )

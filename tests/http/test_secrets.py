@@ -1,0 +1,150 @@
+"""A canary in place of a key: it goes to the server, and nowhere else."""
+
+from __future__ import annotations
+
+import gc
+import io
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from IPython.core.ultratb import VerboseTB
+from pydantic import SecretStr
+
+from agentnb._http import ErrorDetails, HttpClient
+from agentnb.deadlines import Deadlines
+from agentnb.errors import AgentnbError, FieldProblem, RequestError
+from tests.http.conftest import Connection, MakeClient, Serve
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "canary-7f3a9c"
+HEADERS = {"Authorization": SecretStr(f"Bearer {CANARY}"), "X-API-Key": SecretStr(CANARY)}
+
+
+@pytest.fixture
+def everything_logged() -> Iterator[io.StringIO]:
+    """All that any logger says, from DEBUG on."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    root = logging.getLogger()
+    levels = {name: logging.getLogger(name).level for name in ("", "httpx", "httpcore", "agentnb")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    root.addHandler(handler)
+    yield text
+    root.removeHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def echo(status: int, data: Any) -> ErrorDetails:
+    """A parser that takes everything from the body, as a careless one would."""
+    said = f"status {status}: {data}"
+    fields = (FieldProblem(said, said, "kind"),)
+    return ErrorDetails(message=said, code=said, request_id=said, fields=fields)
+
+
+async def provoke(client: HttpClient, path: str) -> AgentnbError:
+    try:
+        async with client.stream("POST", path, json={"prompt": "hello"}) as stream:
+            async for _ in stream.batches():
+                pass
+    except AgentnbError as error:
+        return error
+    pytest.fail("no error came")
+
+
+def make(connect: MakeClient, url: str) -> HttpClient:
+    deadlines = Deadlines(first_event=0.2, idle=0.2)
+    return connect(url, headers=HEADERS, deadlines=deadlines, parse_error=echo)
+
+
+async def script(c: Connection) -> None:
+    kind = (request := await c.request()).target[1:]
+    echoed = f"You sent {request.headers['authorization']} and {CANARY}!"
+    body = f'{{"error": "{echoed}"}}'.encode()
+    if kind.isdigit():
+        await c.answer(body, status=f"{kind} X", headers="Content-Type: application/json")
+    elif kind == "text":
+        await c.answer(echoed.encode(), status="400 X", headers="Content-Type: text/plain")
+    elif kind == "html":
+        await c.answer(echoed.encode(), headers="Content-Type: text/html")
+    elif kind == "redirect":
+        await c.answer(b"", status="302 X", headers=f"Location: https://x.example/{CANARY}")
+    elif kind == "not-http":
+        await c.send(f"{CANARY} is not HTTP\r\n\r\n".encode())
+    elif kind == "cut":
+        await c.stream_head()
+        await c.chunk(b"data: x\n\n")
+    elif kind == "silent":
+        await c.gone()
+    elif kind == "idle":
+        await c.stream_head()
+        await c.gone()
+
+
+KINDS = ["400", "401", "422", "500", "text", "html", "cut", "silent", "idle", "nothing"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "redirect", "not-http"])
+async def test_errors_never_show_a_key(serve: Serve, connect: MakeClient, kind: str) -> None:
+    server = await serve(script)
+    error = await provoke(make(connect, server.url), f"/{kind}")
+    assert server.requests[0].headers["x-api-key"] == CANARY
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    for shown in chain:
+        assert CANARY not in repr(shown)
+        assert CANARY not in str(shown)
+        assert CANARY not in repr(vars(shown))
+    assert CANARY not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "not-http"])
+async def test_verbose_tracebacks_never_show_a_key(
+    serve: Serve, connect: MakeClient, kind: str
+) -> None:
+    """IPython's ``%xmode Verbose`` prints the local variables of every frame."""
+    server = await serve(script)
+    error = await provoke(make(connect, server.url), f"/{kind}")
+    text = VerboseTB(theme_name="nocolor").text(type(error), error, error.__traceback__)
+    assert "provoke(client" in text
+    assert CANARY not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_logs_never_show_a_key(
+    serve: Serve, connect: MakeClient, everything_logged: io.StringIO, kind: str
+) -> None:
+    server = await serve(script)
+    await provoke(make(connect, server.url), f"/{kind}")
+    logged = everything_logged.getvalue()
+    assert "send_request_headers" in logged, "the HTTP client logs at DEBUG"
+    assert CANARY not in logged
+
+
+async def test_a_key_that_cannot_be_sent_is_not_shown(connect: MakeClient) -> None:
+    headers = {**HEADERS, "X-Broken": SecretStr(f"{CANARY}\n")}
+    error = await provoke(connect("http://127.0.0.1:1", headers=headers), "/")
+    assert isinstance(error, RequestError)
+    text = VerboseTB(theme_name="nocolor").text(type(error), error, error.__traceback__)
+    assert "x-broken" in text
+    assert CANARY not in text
+
+
+async def test_clients_never_show_a_key(serve: Serve, connect: MakeClient) -> None:
+    async def once(c: Connection) -> None:
+        await c.request()
+        await c.answer(b"{}")
+
+    server = await serve(once)
+    client = make(connect, server.url)
+    answer = await client.request("GET", "/")
+    assert repr(client) == f"HttpClient({server.url!r}, name='tested')"
+    for shown in (client, answer, *vars(client).values(), *gc.get_referents(vars(client))):
+        assert CANARY not in repr(shown)
+        assert CANARY not in str(getattr(shown, "__dict__", ""))
