@@ -1,0 +1,78 @@
+"""What may be typed next on the line of a magic."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from agentnb import history
+from agentnb.agents import known_agents
+from agentnb.config import config
+from agentnb.errors import AgentnbError
+from agentnb.notebook.commands import COMMANDS
+from agentnb.notebook.options import FORMATS, option_strings
+from agentnb.platforms import registry
+from agentnb.run import Run
+
+__all__ = ["complete", "last_word"]
+
+_LINE: Final = re.compile(r"^\s*(%%?)agent(\s+.*)?$")
+# The agent is one word that may hold a colon, which IPython's own token would cut at.
+_WORD: Final = re.compile(r"[^\s]*$")
+
+
+def complete(text: str) -> list[str]:
+    """Return what may stand at the end of ``text``, a magic's line up to the cursor.
+
+    Empty where the line is not one of ours.
+    """
+    line = _LINE.match(text)
+    if line is None or line[2] is None:
+        return []
+    word = last_word(text)
+    before = line[2].split()[: None if text.endswith((" ", "\t")) else -1]
+    if line[1] == "%":
+        choices = _for_command(before)
+    elif before and before[-1] in ("-p", "--platform"):
+        choices = config().platform_names(registry.names())
+    elif before and before[-1] in ("-f", "--format"):
+        choices = list(FORMATS)
+    elif before and before[-1] in ("-s", "--session"):
+        choices = _sessions()
+    elif word.startswith("-"):
+        choices = option_strings()
+    else:
+        choices = _agents()
+    return [c for c in choices if c.startswith(word)]
+
+
+def _for_command(before: list[str]) -> list[str]:
+    if not before:
+        return list(COMMANDS)
+    match before[0]:
+        case "use" | "alias":
+            return _agents()
+        case "list":
+            return config().platform_names(registry.names())
+        case "stop" | "status":
+            return [r.id for r in history.recent_runs() if isinstance(r, Run) and not r.done]
+        case _:
+            return []
+
+
+def _agents() -> list[str]:
+    try:
+        return known_agents()
+    except AgentnbError:
+        return []
+
+
+def _sessions() -> list[str]:
+    found = (r.transcript.session_id for r in reversed(history.recent_runs()))
+    return list(dict.fromkeys(s for s in found if s))
+
+
+def last_word(text: str) -> str:
+    """Return the word that ``text`` ends in the middle of, "" after a space."""
+    found = _WORD.search(text)
+    return found[0] if found else ""

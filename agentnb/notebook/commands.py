@@ -1,0 +1,268 @@
+"""The commands of ``%agent``: list, use, alias, status, history, sessions, stop, config, ..."""
+
+from __future__ import annotations
+
+import os
+import platform as python_platform
+import shlex
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from agentnb import __version__, history
+from agentnb.agents import list_agents
+from agentnb.config import config, suggestion, user_config_path
+from agentnb.config.keys import key_variable
+from agentnb.errors import AgentnbError, RequestError
+from agentnb.notebook.options import usage
+from agentnb.notebook.runner import CellRunner
+from agentnb.notebook.show import table
+from agentnb.platforms import registry
+from agentnb.run import Run
+
+__all__ = ["COMMANDS", "Commands"]
+
+_PACKAGES: Final = (
+    "ipython",
+    "ipykernel",
+    "ipywidgets",
+    "anywidget",
+    "jupyterlab",
+    "notebook",
+    "httpx",
+    "pydantic",
+    "pandas",
+)
+
+
+class Commands:
+    """What ``%agent <command>`` does; each method's first line is its help."""
+
+    def __init__(self, runner: CellRunner) -> None:
+        self._runner = runner
+
+    def run(self, line: str) -> Any:
+        """Carry out one ``%agent`` line; return what the cell shows.
+
+        Raises:
+            RequestError: there is no such command.
+        """
+        words = shlex.split(line)
+        if not words:
+            return self.help()
+        name, arguments = words[0], words[1:]
+        if name not in COMMANDS:
+            raise RequestError(
+                f"%agent has no command '{name}'.",
+                hint=suggestion(name, COMMANDS) or f"It has: {', '.join(COMMANDS)}.",
+            )
+        takes, command = COMMANDS[name]
+        # "[NAME AGENT]" are two words, all of them optional.
+        if len(arguments) > len(takes.split()):
+            raise RequestError(
+                f"%agent {name} takes {takes or 'nothing more'}, not '{' '.join(arguments)}'."
+            )
+        return command(self, *arguments)
+
+    def list(self, platform: str | None = None) -> Any:
+        """List the agents of a platform, or of every configured one."""
+        current = config()
+        names = registry.names()
+        wanted = (
+            [platform]
+            if platform
+            else [n for n in current.platform_names(names) if current.is_configured(n)]
+            or [current.bare_platform(names)]
+        )
+        rows: list[dict[str, Any]] = []
+        problems: list[str] = []
+        for name in wanted:
+            try:
+                found = list_agents(name)
+            except AgentnbError as error:
+                if platform:
+                    raise
+                problems.append(f"{name}: {error}")
+                continue
+            rows += [
+                {"agent": f"{name}:{a.id}", "name": a.name or "", "about": a.description or ""}
+                for a in found
+            ]
+        rows += [
+            {"agent": alias, "name": "", "about": f"alias of {target}"}
+            for alias, target in current.all_aliases().items()
+        ]
+        return table(rows, ["agent", "name", "about"], empty="No agents.", notes=problems)
+
+    def use(self, target: str | None = None) -> Any:
+        """Make an agent the default of this session."""
+        current = config()
+        if target is not None:
+            current.default_agent = str(current.resolve(target, registry.names()))
+        name = current.resolve(None, registry.names())
+        return table([{"default agent": str(name)}], ["default agent"])
+
+    def alias(self, name: str | None = None, target: str | None = None) -> Any:
+        """Give an agent a short name for this session, or show them."""
+        current = config()
+        if name is not None and target is None:
+            name, equals, target = name.partition("=")
+            if not equals or not target:
+                raise RequestError(
+                    "An alias needs a name and an agent.",
+                    hint="Write '%agent alias fin operativus:finance_agent'.",
+                )
+        if name is not None and target is not None:
+            if not name.replace("-", "_").isidentifier():
+                raise RequestError(f"'{name}' is no name: letters, digits, '-' and '_' make one.")
+            resolved = str(current.resolve(target, registry.names()))
+            current.aliases[name] = resolved
+        rows = [{"alias": a, "agent": t} for a, t in current.all_aliases().items()]
+        return table(rows, ["alias", "agent"], empty="No aliases.")
+
+    def status(self, run_id: str | None = None) -> Any:
+        """Show the runs that go on, or one run."""
+        runs = [r for r in _runs() if (r.id == run_id if run_id else not r.done)]
+        if run_id and not runs:
+            raise RequestError(f"This session has no run '{run_id}'.")
+        rows = [_run_row(r) for r in runs]
+        return table(rows, list(_RUN_COLUMNS), empty="No run is going on.")
+
+    def history(self, count: str = "20") -> Any:
+        """Show this session's latest runs."""
+        if not count.isdigit():
+            raise RequestError(f"'{count}' is no number of runs.")
+        rows = [_run_row(r) for r in _runs()[-int(count) :]]
+        return table(rows, list(_RUN_COLUMNS), empty="No runs yet.")
+
+    def sessions(self) -> Any:
+        """Show the conversations of this session, and which one each agent goes on in."""
+        current = set(self._runner.sessions.items())
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for run in _runs():
+            if run.session_id is None:
+                continue
+            key = (f"{run.platform}:{run.agent}", run.session_id)
+            row = rows.setdefault(
+                key, {"agent": key[0], "session": key[1], "runs": 0, "last question": ""}
+            )
+            row["runs"] += 1
+            row["last question"] = run.prompt
+            row["goes on"] = "yes" if key in current else ""
+        return table(
+            list(rows.values()),
+            ["agent", "session", "runs", "last question", "goes on"],
+            empty="No conversations yet.",
+        )
+
+    def stop(self, run_id: str | None = None) -> Any:
+        """Stop the runs that go on, or one of them."""
+        going = [r for r in _runs() if not r.done and run_id in (None, r.id)]
+        if run_id and not going:
+            raise RequestError(f"No run '{run_id}' is going on.")
+        for run in going:
+            run.cancel()
+        return table(
+            [{"stopped": r.id, "agent": r.title} for r in going],
+            ["stopped", "agent"],
+            empty="No run is going on.",
+        )
+
+    def config(self) -> Any:
+        """Show what is configured and where it comes from; keys are never shown."""
+        current = config(reload=True)
+        rows: list[dict[str, Any]] = []
+        for name in current.platform_names(registry.names()):
+            section = current.file.platforms.get(name)
+            rows.append(
+                {
+                    "platform": name,
+                    "type": current.platform_type(name),
+                    "address": _address(name, section.base_url if section else None),
+                    "configured": "yes" if current.is_configured(name) else "",
+                }
+            )
+        files = ", ".join(str(p) for p in current.paths) or f"none, not {user_config_path()}"
+        return table(
+            rows,
+            ["platform", "type", "address", "configured"],
+            notes=[f"Files: {files}", f"Default agent: {_default_agent()}"],
+        )
+
+    def doctor(self) -> Any:
+        """Check this installation: versions, display, and whether the sandbox answers."""
+        rows = [{"check": "agentnb", "finding": __version__}]
+        rows += [{"check": "Python", "finding": python_platform.python_version()}]
+        rows += [{"check": name, "finding": _installed(name)} for name in _PACKAGES]
+        rows.append({"check": "display", "finding": self._runner.effective_mode()})
+        try:
+            found = list_agents("sandbox")
+            rows.append({"check": "sandbox", "finding": f"answers, {len(found)} agents"})
+        except AgentnbError as error:
+            rows.append({"check": "sandbox", "finding": str(error)})
+        return table(rows, ["check", "finding"])
+
+    def version(self) -> Any:
+        """Show the version."""
+        return table([{"agentnb": __version__}], ["agentnb"])
+
+    def help(self) -> Any:
+        """Show this help."""
+        rows = [
+            {"command": f"%agent {name} {words}".rstrip(), "what it does": command.__doc__ or ""}
+            for name, (words, command) in COMMANDS.items()
+        ]
+        return table(rows, ["command", "what it does"], preformatted=usage())
+
+
+#: Name -> the words it takes, and what carries it out.
+COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "list": ("[PLATFORM]", Commands.list),
+    "use": ("[AGENT]", Commands.use),
+    "alias": ("[NAME AGENT]", Commands.alias),
+    "status": ("[RUN]", Commands.status),
+    "history": ("[COUNT]", Commands.history),
+    "sessions": ("", Commands.sessions),
+    "stop": ("[RUN]", Commands.stop),
+    "config": ("", Commands.config),
+    "doctor": ("", Commands.doctor),
+    "version": ("", Commands.version),
+    "help": ("", Commands.help),
+}
+
+_RUN_COLUMNS: Final = ("run", "agent", "status", "seconds", "tokens", "question")
+
+
+def _runs() -> list[Run]:
+    return [r for r in history.recent_runs() if isinstance(r, Run)]
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    usage = run.usage
+    return {
+        "run": run.id,
+        "agent": f"{run.platform}:{run.agent}",
+        "status": run.status,
+        "seconds": f"{run.elapsed:.1f}",
+        "tokens": "" if usage is None or usage.total_tokens is None else usage.total_tokens,
+        "question": run.prompt,
+    }
+
+
+def _address(name: str, configured: str | None) -> str:
+    stem = key_variable(name).removesuffix("_API_KEY")
+    return os.environ.get(f"{stem}_BASE_URL") or configured or "its own"
+
+
+def _default_agent() -> str:
+    try:
+        return str(config().resolve(None, registry.names()))
+    except AgentnbError:
+        return "none"
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,147 @@
+"""How a run is shown where the code runs: a live widget, a static output, or plain text."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from IPython.core.getipython import get_ipython
+from IPython.display import (
+    display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
+    update_display,  # pyright: ignore[reportUnknownVariableType]
+)
+
+from agentnb.notebook.text import TextDisplay
+from agentnb.render import strip_controls, to_html, to_text
+from agentnb.run import Run
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from agentnb.widgets.run import RunWidget
+
+__all__ = ["Mode", "RunDisplay", "choose_mode", "make_display"]
+
+Mode = Literal["widget", "static", "text", "none"]
+
+# Widgets whose page was loaded again while they ran: their output can no longer be replaced, so
+# they stay alive to be drawn, the latest few of them.
+_KEPT: Final = 20
+_kept: deque[RunWidget] = deque()
+
+
+def choose_mode(shell: InteractiveShell | None) -> Mode:
+    """Return how to show a run here.
+
+    ``widget`` in a kernel with a frontend that somebody looks at, ``static`` in a kernel that runs
+    a notebook unattended (nbclient, papermill, nbval), ``text`` in a terminal.
+    """
+    kernel: Any = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "text"
+    # Unattended clients say that nobody can answer a prompt; nothing else tells them apart.
+    content = kernel.get_parent().get("content", {})
+    return "widget" if content.get("allow_stdin", False) else "static"
+
+
+class RunDisplay(Protocol):
+    """One way to show a run: opened when it is sent, ticked while it goes on, closed at its end."""
+
+    def open(self) -> None:
+        """Show that it began."""
+        ...
+
+    def tick(self) -> None:
+        """Show what is new; called some twenty times a second by whoever waits."""
+        ...
+
+    def close(self) -> None:
+        """Leave behind what is to stay."""
+        ...
+
+
+def make_display(run: Run, mode: Mode, *, format: str = "rich") -> RunDisplay:
+    """Return the way to show ``run``; ``format`` is one of `options.FORMATS`."""
+    if mode == "none":
+        return _Nothing()
+    if mode == "text" or format == "text":
+        return TextDisplay(run)
+    if format == "json":
+        return _JsonDisplay(run)
+    return _WidgetDisplay(run) if mode == "widget" else _StaticDisplay(run)
+
+
+def static_bundle(run: Run) -> dict[str, str]:
+    """Return the output that stays: safe HTML and plain text."""
+    with run.lock:
+        view = run.view()
+        return {"text/plain": to_text(view), "text/html": to_html(view)}
+
+
+class _Nothing:
+    def open(self) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _StaticDisplay(_Nothing):
+    """One output at the end, and none that changes: what unattended execution records well."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def close(self) -> None:
+        display(static_bundle(self._run), raw=True)
+
+
+class _JsonDisplay(_Nothing):
+    """The answer as data, shown at the end."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def close(self) -> None:
+        text = self._run.text
+        try:
+            data = json.loads(text)
+        except ValueError:
+            # Not what was hoped for, yet what arrived: show it.
+            display(static_bundle(self._run), raw=True)
+            return
+        pretty = json.dumps(data, indent=2, ensure_ascii=False)
+        display({"text/plain": strip_controls(pretty), "application/json": data}, raw=True)
+
+
+class _WidgetDisplay(_Nothing):
+    """The live view, replaced by the static output when the run has ended."""
+
+    def __init__(self, run: Run) -> None:
+        from agentnb.widgets.run import RunWidget
+
+        self._run = run
+        self._id = uuid.uuid4().hex
+        self._widget = RunWidget(run)
+
+    def open(self) -> None:
+        display(self._widget, display_id=self._id)
+
+    def close(self) -> None:
+        update_display(static_bundle(self._run), raw=True, display_id=self._id)
+        if self._widget.reloaded:
+            _kept.append(self._widget)
+            if len(_kept) > _KEPT:
+                _kept.popleft().close()
+        else:
+            self._widget.close()
+
+
+def current_shell() -> InteractiveShell | None:
+    """Return the running IPython shell, None in plain Python."""
+    return get_ipython()

@@ -1,0 +1,139 @@
+"""What stands on the line of ``%%agent``, parsed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from agentnb.errors import RequestError
+
+__all__ = ["FORMATS", "CellOptions", "option_strings", "parse_cell_line", "usage"]
+
+FORMATS: Final = ("rich", "text", "json")
+_BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellOptions:
+    """The options of one ``%%agent`` cell; None where one was not given."""
+
+    agent: str | None = None
+    output: str | None = None
+    session: str | None = None
+    new: bool = False
+    platform: str | None = None
+    background: bool = False
+    quiet: bool = False
+    format: str = "rich"
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    output_type: str | None = None
+    media: tuple[str, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that raises one clear line instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(_sentence(message), hint=self._did_you_mean(message))
+
+    def _did_you_mean(self, message: str) -> str:
+        from agentnb.config import suggestion
+
+        wrong = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
+        meant = suggestion(wrong[1], self._option_string_actions) if wrong else ""
+        return meant or "'%agent help' lists the options."
+
+
+def _sentence(message: str) -> str:
+    return f"%%agent: {message}" + ("" if message.endswith(".") else ".")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="%%agent", add_help=False, allow_abbrev=False)
+    parser.add_argument("agent", nargs="?", help="agent, platform:agent or alias; or the default")
+    parser.add_argument("-o", "--output", metavar="NAME", help="bind the run to this variable")
+    parser.add_argument("-s", "--session", metavar="S", help="go on in this session")
+    parser.add_argument("-n", "--new", action="store_true", help="begin a new session")
+    parser.add_argument("-p", "--platform", metavar="P", help="the agent's platform")
+    parser.add_argument("--bg", action="store_true", help="return at once, go on in the background")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, only bind")
+    parser.add_argument(
+        "-f", "--format", choices=FORMATS, default="rich", help="how the answer is shown"
+    )
+    parser.add_argument(
+        "--param", metavar="K=V", action="append", default=[], help="a parameter of the platform"
+    )
+    parser.add_argument(
+        "--output-type", metavar="NAME", help="a pydantic model or JSON schema for the answer"
+    )
+    parser.add_argument(
+        "--media", metavar="PATH", action="append", default=[], help="attach a file or an address"
+    )
+    return parser
+
+
+def parse_cell_line(line: str) -> CellOptions:
+    """Return the options on ``line``, which may begin with ``name <<``.
+
+    Raises:
+        RequestError: an option is unknown, lacks its value or contradicts another.
+    """
+    binding = _BINDING.match(line)
+    rest = line[binding.end() :] if binding else line
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise RequestError(f"%%agent: {error} in {rest.strip()!r}.") from error
+    found = _parser().parse_args(words)
+    if binding and found.output:
+        raise RequestError("The run can be bound either by '<<' or by '-o', not by both.")
+    if found.output and not str(found.output).isidentifier():
+        raise RequestError(f"'{found.output}' is no name for a variable.")
+    if found.new and found.session:
+        raise RequestError("--new and --session contradict each other.")
+    return CellOptions(
+        agent=found.agent,
+        output=binding[1] if binding else found.output,
+        session=found.session,
+        new=found.new,
+        platform=found.platform,
+        background=found.bg,
+        quiet=found.quiet,
+        format=found.format,
+        params=_params(found.param),
+        output_type=found.output_type,
+        media=tuple(found.media),
+    )
+
+
+def option_strings() -> list[str]:
+    """Return every long option, for completion."""
+    return [
+        s
+        for action in _parser()._actions  # argparse has no public list
+        for s in action.option_strings
+        if s.startswith("--")
+    ]
+
+
+def usage() -> str:
+    """Return the options with a line of help each."""
+    return _parser().format_help()
+
+
+def _params(pairs: Sequence[str]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise RequestError(f"--param takes NAME=VALUE, not '{pair}'.")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params

@@ -1,0 +1,104 @@
+"""Small tables for commands, and `show`, which follows any run live."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from agentnb.notebook.display import choose_mode, current_shell, make_display
+from agentnb.render import one_line, visible
+from agentnb.run import Run
+
+__all__ = ["Table", "show", "table"]
+
+_TICK: Final = 0.05
+_CELL: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that show themselves as an HTML table or as aligned text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    empty: str = "Nothing."
+    notes: tuple[str, ...] = ()
+    preformatted: str = ""
+    _width: int = field(default=_CELL, repr=False)
+
+    def __repr__(self) -> str:
+        lines: list[str] = []
+        if self.rows:
+            table = [self.columns, *self.rows]
+            widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
+            for row in table:
+                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                lines.append("  ".join(cells).rstrip())
+        else:
+            lines.append(self.empty)
+        lines += self.notes
+        if self.preformatted:
+            lines += ["", self.preformatted.rstrip()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts: list[str] = []
+        if self.rows:
+            head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
+            body = "".join(
+                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+                for row in self.rows
+            )
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        else:
+            parts.append(f"<p>{html.escape(self.empty)}</p>")
+        parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
+        if self.preformatted:
+            parts.append(f"<pre>{html.escape(self.preformatted)}</pre>")
+        return "".join(parts)
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    empty: str = "Nothing.",
+    notes: Sequence[str] = (),
+    preformatted: str = "",
+) -> Table:
+    """Return a table of ``rows``; long cells are shortened and control characters made visible."""
+    return Table(
+        tuple(columns),
+        tuple(tuple(_cell(row.get(c, "")) for c in columns) for row in rows),
+        empty=empty,
+        notes=tuple(visible(n) for n in notes),
+        preformatted=preformatted,
+    )
+
+
+def _cell(value: Any) -> str:
+    return one_line(str(value), _CELL)
+
+
+def show(run: Run) -> Run:
+    """Show ``run`` live until it has ended, and return it.
+
+    In a notebook that is the view of a ``%%agent`` cell, elsewhere text on standard output.  The
+    caller blocks; an interrupt cancels the run.  A run that failed is shown and not raised, see
+    `Run.raise_for_status`.
+    """
+    view = make_display(run, choose_mode(current_shell()))
+    view.open()
+    try:
+        while not run.done:
+            view.tick()
+            time.sleep(_TICK)
+    except BaseException:
+        run.cancel()
+        raise
+    finally:
+        view.close()
+    return run

@@ -1,0 +1,91 @@
+"""A run as text on standard output, growing as it arrives."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from agentnb.render import StreamCleaner, one_line, summary
+from agentnb.run import Run
+from agentnb.transcript import Part, ToolCall
+
+__all__ = ["TextDisplay"]
+
+_SHOWN: Final = 200
+
+
+class TextDisplay:
+    """Prints the answer while it streams; reasoning and tool calls stand as marked lines.
+
+    Printing happens where `tick` is called, in the thread that waits, so that a slow terminal never
+    holds up the stream.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._index = 0
+        self._offset = 0
+        self._cleaner = StreamCleaner()
+        self._at_line_start = True
+
+    def open(self) -> None:
+        """Show nothing yet."""
+
+    def tick(self) -> None:
+        """Print what is new."""
+        with self._run.lock:
+            self._write(self._news(self._run.transcript.parts, self._run.done))
+
+    def close(self) -> None:
+        """Print what is left, and the run in one line."""
+        self.tick()
+        self._write(self._cleaner.flush())
+        with self._run.lock:
+            footer = summary(self._run.view())
+        self._write(self._break() + footer + "\n")
+        if self._run.error:
+            self._write(one_line(self._run.error, 500) + "\n")
+
+    def _news(self, parts: list[Part], ended: bool) -> str:
+        text = ""
+        while self._index < len(parts):
+            part = parts[self._index]
+            if isinstance(part, ToolCall):
+                # A call is one line, printed once its arguments are whole.
+                if part.status == "running" and not ended:
+                    return text
+                text += self._tool_line(part, text)
+            else:
+                new = part.text.since(self._offset)
+                if new and not self._offset:
+                    text += self._lead(text, "… " if part.kind == "reasoning" else "")
+                self._offset += len(new)
+                text += self._cleaner.feed(new)
+                if self._index == len(parts) - 1 and not ended:
+                    return text
+                text += self._cleaner.flush()
+            self._index += 1
+            self._offset = 0
+        return text
+
+    def _tool_line(self, call: ToolCall, before: str) -> str:
+        outcome = call.error if call.error is not None else call.result
+        return (
+            self._lead(before, "→ ")
+            + f"{one_line(call.name)}({one_line(call.arguments, _SHOWN)})"
+            + (f" = {one_line(outcome, _SHOWN)}" if outcome else "")
+            + "\n"
+        )
+
+    def _lead(self, before: str, mark: str) -> str:
+        fresh = before.endswith("\n") if before else self._at_line_start
+        return ("" if fresh else "\n") + mark
+
+    def _break(self) -> str:
+        return "" if self._at_line_start else "\n"
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._at_line_start = text.endswith("\n")
+            sys.stdout.write(text)
+            sys.stdout.flush()

@@ -1,0 +1,107 @@
+"""A real kernel to run cells in, with or without somebody at the frontend."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+
+SETUP = """
+%load_ext agentnb
+import agentnb, asyncio
+
+async def greeter(prompt):
+    yield "Hello "
+    await asyncio.sleep(0.05)
+    yield "**" + prompt + "**"
+
+async def slow(prompt):
+    for number in range(300):
+        yield f"{number} "
+        await asyncio.sleep(0.1)
+
+def broken(prompt):
+    yield "so far so "
+    raise ValueError("the tool broke")
+
+greeter, slow, broken = map(agentnb.agent, (greeter, slow, broken))
+"""
+
+
+@dataclass
+class Cell:
+    """What running a cell brought."""
+
+    reply: dict[str, Any]
+    messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list[Any])
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [content for name, content in self.messages if name == kind]
+
+    @property
+    def stdout(self) -> str:
+        return "".join(c["text"] for c in self.of("stream") if c["name"] == "stdout")
+
+    @property
+    def result(self) -> dict[str, Any]:
+        (found,) = self.of("execute_result")
+        return found["data"]
+
+    @property
+    def ok(self) -> bool:
+        return self.reply["status"] == "ok"
+
+
+class Kernel:
+    def __init__(self, client: BlockingKernelClient, interrupt: Callable[[], None]) -> None:
+        self.client = client
+        self.interrupt = interrupt
+
+    def run(
+        self,
+        code: str,
+        *,
+        attended: bool = True,
+        interrupt_at: Callable[[str, dict[str, Any]], bool] | None = None,
+        timeout: float = 60,
+    ) -> Cell:
+        """Run a cell; ``interrupt_at`` sees every message and says when to interrupt."""
+        sent = self.client.execute(code, allow_stdin=attended, stop_on_error=True)
+        messages: list[tuple[str, dict[str, Any]]] = []
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                assert time.monotonic() < end, f"the cell hangs: {code}\n{messages[-5:]}"
+                continue
+            kind, content = message["header"]["msg_type"], message["content"]
+            messages.append((kind, content))
+            if interrupt_at is not None and interrupt_at(kind, content):
+                interrupt_at = None
+                self.interrupt()
+            mine = message["parent_header"].get("msg_id") == sent
+            if mine and kind == "status" and content["execution_state"] == "idle":
+                break
+        while True:
+            reply = self.client.get_shell_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") == sent:
+                return Cell(reply["content"], messages)
+
+
+@pytest.fixture(scope="package")
+def kernel() -> Iterator[Kernel]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        running = Kernel(client, manager.interrupt_kernel)
+        assert running.run(SETUP).ok
+        yield running
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -1,0 +1,64 @@
+"""The line of `%%agent`."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnb.errors import RequestError
+from agentnb.notebook.options import CellOptions, option_strings, parse_cell_line, usage
+
+
+def test_nothing_but_an_agent() -> None:
+    assert parse_cell_line("finance_agent") == CellOptions(agent="finance_agent")
+    assert parse_cell_line("  ") == CellOptions()
+
+
+def test_every_option() -> None:
+    assert parse_cell_line(
+        "operativus:fin -o answer --session 's 1' --bg --quiet --format json --param top_p=0.5 "
+        "--param 'name=a b' --param flag=true --output-type Quote --media a.png --media b.png"
+    ) == CellOptions(
+        agent="operativus:fin",
+        output="answer",
+        session="s 1",
+        background=True,
+        quiet=True,
+        format="json",
+        params={"top_p": 0.5, "name": "a b", "flag": True},
+        output_type="Quote",
+        media=("a.png", "b.png"),
+    )
+
+
+def test_binding_by_arrows() -> None:
+    assert parse_cell_line("answer << fin --new") == CellOptions(
+        agent="fin", output="answer", new=True
+    )
+    assert parse_cell_line("answer<<fin").output == "answer"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("fin --sesion x", "Did you mean '--session'?"),
+        ("fin --colour red", "%agent help"),
+        ("fin --format pdf", "invalid choice"),
+        ("fin --param novalue", "NAME=VALUE"),
+        ("fin --new --session s", "contradict"),
+        ("x << fin -o y", "not by both"),
+        ("fin -o 1x", "no name for a variable"),
+        ("fin 'open", "No closing quotation"),
+        ("fin --session", "expected one argument"),
+        ("fin --ses s", "--ses"),
+    ],
+)
+def test_mistakes(line: str, words: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_cell_line(line)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_option_is_in_the_help() -> None:
+    assert "--session" in option_strings()
+    assert all(option in usage() for option in option_strings())
