@@ -1,0 +1,116 @@
+"""A thread for a synchronous function, and the way its items come back to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any, Final, cast
+
+from agentnb.events import ApprovalRequested
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger(__name__)
+
+# How far the thread may run ahead of its consumer, in items.
+_AHEAD: Final = 256
+
+
+class Worker:
+    """A thread that makes one call and, where that gives an iterator, hands over its items.
+
+    A thread of its own rather than a pool's: a function may block for minutes, and a generator
+    stays on one thread.  It is a daemon, so that a function that never returns cannot keep the
+    interpreter from ending.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.outcome: Any = None
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self._changed = threading.Condition()
+        self._pending: list[Any] = []
+        self._waits_for_consumer = False
+        self._stopped = False
+        self._done = False
+        self._error: BaseException | None = None
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="agentnb-function", daemon=True
+        )
+
+    async def batches(self) -> AsyncGenerator[list[Any], None]:
+        """Yield what has arrived, as it arrives; raise what the call raised."""
+        self._thread.start()
+        try:
+            while True:
+                await self._arrived.wait()
+                with self._changed:
+                    self._arrived.clear()
+                    batch, self._pending = self._pending, []
+                    done = self._done
+                    if not self._waits_for_consumer:
+                        self._changed.notify()
+                if batch:
+                    yield batch
+                    with self._changed:
+                        if self._waits_for_consumer and not self._pending:
+                            self._waits_for_consumer = False
+                            self._changed.notify()
+                if done:
+                    break
+            if self._error is not None:
+                raise self._error
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            outcome = self._call()
+            if isinstance(outcome, Iterator):
+                self._hand_over(cast("Iterator[Any]", outcome))
+            else:
+                self.outcome = outcome
+        except BaseException as error:
+            self._error = error
+            if self._stopped:
+                logger.warning("An agent's function failed after it was stopped.", exc_info=error)
+        finally:
+            with self._changed:
+                self._done = True
+            self._wake()
+
+    def _hand_over(self, source: Iterator[Any]) -> None:
+        try:
+            for item in source:
+                with self._changed:
+                    self._pending.append(item)
+                    first = len(self._pending) == 1
+                    self._waits_for_consumer = isinstance(item, ApprovalRequested)
+                if first:
+                    self._wake()
+                with self._changed:
+                    while not self._stopped and (
+                        len(self._pending) >= _AHEAD or self._waits_for_consumer
+                    ):
+                        self._changed.wait()
+                    if self._stopped:
+                        return
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        except RuntimeError:
+            # The loop is closed: nobody waits any more.
+            with self._changed:
+                self._stopped = True

@@ -1,0 +1,94 @@
+"""``python -m agentnb.sandbox``: a sandbox on its own, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from pydantic import SecretStr
+
+from agentnb.errors import ConfigError
+from agentnb.sandbox.server import Sandbox
+
+_KEY_VARIABLE = "AGENTNB_SANDBOX_KEY"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; return the exit status."""
+    options = _parser().parse_args(arguments)
+    key = options.key or os.environ.get(_KEY_VARIABLE, "").strip()
+    sandbox = Sandbox(port=options.port, api_key=SecretStr(key) if key else None, pace=options.pace)
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        sandbox.start()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    with sandbox:
+        sys.stdout.write(_usage(sandbox))
+        sys.stdout.flush()
+        # In steps, because a wait without end is deaf to signals on Windows.
+        while not ended.wait(0.5):
+            pass
+    sys.stdout.write("Stopped.\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m agentnb.sandbox",
+        description="A local server that speaks the APIs of four agent platforms.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="where to listen (default: a free one)")
+    parser.add_argument(
+        "--key",
+        help=f"the API key to ask for (default: {_KEY_VARIABLE} or a random one); other users of "
+        "this machine can read command lines, so prefer the variable",
+    )
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="1: a language model's; 0: as fast as it can"
+    )
+    return parser
+
+
+def _usage(sandbox: Sandbox) -> str:
+    key = sandbox.api_key.get_secret_value()
+    operativus = sandbox.base_url("operativus")
+    return f"""\
+The agentnb sandbox listens on {sandbox.url} (this machine only).
+
+Each platform is under its own name: /seekr, /runagent, /operativus, /runtools.
+For example, in another terminal:
+
+  export OPERATIVUS_BASE_URL={operativus}
+  export OPERATIVUS_API_KEY={key}
+
+and then in a notebook:
+
+  %load_ext agentnb
+  %%agent operativus:finance_agent
+  What is the current NVDA stock price, and why?
+
+or without one:
+
+  curl -N {operativus}/api/agents/finance_agent/runs/stream \\
+    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+    -d '{{"message": "What is the current NVDA stock price?"}}'
+
+Ctrl-C stops it.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,365 @@
+"""OperativusAI's API: agents, runs of three kinds, their state, events and approvals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, Field, field_validator
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from agentnb.platforms.base import Media
+from agentnb.sandbox.dialects.base import (
+    ApiError,
+    Dialect,
+    encoded,
+    json_answer,
+    json_or_text,
+    utc,
+)
+from agentnb.sandbox.dialects.operativus_events import (
+    StreamEventEncoder,
+    metrics,
+    tool_arguments,
+)
+from agentnb.sandbox.state import RunRecord, new_id
+from agentnb.sandbox.streams import EventStream
+from agentnb.transcript import Passage, Status
+
+__all__ = ["OperativusDialect"]
+
+_MOST_IDS: Final = 100
+_STATUSES: Final[dict[Status, str]] = {
+    "queued": "QUEUED",
+    "running": "RUNNING",
+    "paused": "PAUSED",
+    "completed": "COMPLETED",
+    "cancelled": "CANCELLED",
+}
+
+
+class MediaItem(BaseModel):
+    type: Annotated[str, Field(min_length=1)]
+    data: Annotated[str, Field(min_length=1)]
+
+
+class Options(BaseModel, extra="allow"):
+    model: str | None = None
+    temperature: float | None = None
+    maxTokens: Annotated[int, Field(ge=1)] | None = None
+
+
+class RunRequest(BaseModel):
+    message: str
+    sessionId: str | None = None
+    userId: str | None = None
+    orgId: str | None = None
+    generateFollowups: bool = False
+    media: list[MediaItem] = []
+    options: Options | None = None
+
+    @field_validator("message")
+    @classmethod
+    def _says_something(cls, message: str) -> str:
+        if not message.strip():
+            raise ValueError("must not be blank")
+        return message
+
+
+class RunsQuery(BaseModel):
+    sessionId: str | None = None
+    agentId: str | None = None
+    status: str | None = None
+    page: Annotated[int, Field(ge=0)] = 0
+    size: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class EventsQuery(BaseModel):
+    sinceId: Annotated[int, Field(ge=0)] | None = None
+
+
+class Resolution(BaseModel):
+    decision: Literal["APPROVED", "REJECTED"]
+
+
+class OperativusDialect(Dialect):
+    """Sessions are made as they are named, by UUID or otherwise."""
+
+    def routes(self) -> list[BaseRoute]:
+        runs = "/api/agents/{agent_id}/runs"
+        return [
+            Route("/api/agents", self.list_agents, methods=["GET"]),
+            Route(runs, self.run_sync, methods=["POST"]),
+            Route(runs + "/stream", self.run_stream, methods=["POST"]),
+            Route(runs + "/background", self.run_background, methods=["POST"]),
+            Route(runs + "/status", self.batch_status, methods=["GET"]),
+            Route(runs + "/{run_id}/status", self.run_status, methods=["GET"]),
+            Route(runs + "/{run_id}", self.cancel, methods=["DELETE"]),
+            Route("/api/v1/runs", self.list_runs, methods=["GET"]),
+            Route("/api/v1/runs/{run_id}", self.run_status, methods=["GET"]),
+            Route("/api/v1/runs/{run_id}/cancel", self.cancel, methods=["POST"]),
+            Route("/api/v1/runs/{run_id}/events", self.events, methods=["GET"]),
+            Route("/api/sessions/{session_id}/runs", self.session_runs, methods=["GET"]),
+            Route("/api/v1/approvals/pending", self.approvals, methods=["GET"]),
+            Route("/api/v1/approvals/{approval_id}/resolve", self.resolve, methods=["POST"]),
+        ]
+
+    def problem(self, error: ApiError) -> Response:
+        title = _TITLES.get(error.status, "Error")
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": title,
+            "status": error.status,
+            "detail": error.message,
+        }
+        if error.problems:
+            body["errors"] = [
+                {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
+                for p in error.problems
+            ]
+        return json_answer(
+            body,
+            status=error.status,
+            headers=error.headers,
+            media_type="application/problem+json",
+        )
+
+    # --- runs ---
+
+    async def run_stream(self, request: Request) -> EventStream:
+        run = await self._start(request)
+        return EventStream(run, encoded(run, StreamEventEncoder(run)))
+
+    async def run_sync(self, request: Request) -> Response:
+        # Nobody can answer an approval while this request hangs, unless somebody else looks.
+        run = await self._start(request, pace=0)
+        if not await self.finish(request, run):
+            return Response(status_code=499)
+        calls = run.transcript.tool_calls
+        answer = {
+            "runId": run.id,
+            "sessionId": run.session.id,
+            "content": run.transcript.text,
+            "metadata": _run_metadata(run),
+            "tools": [
+                {
+                    "name": call.name,
+                    "arguments": tool_arguments(call.arguments),
+                    "result": call.result,
+                    **({"error": call.error} if call.error is not None else {}),
+                }
+                for call in calls
+            ],
+            "reasoningSteps": [
+                str(p.text)
+                for p in run.transcript.parts
+                if isinstance(p, Passage) and p.kind == "reasoning"
+            ],
+            "status": _status(run),
+            "metrics": metrics(run),
+        }
+        return json_answer(answer)
+
+    async def run_background(self, request: Request) -> Response:
+        run = await self._start(request, with_client=False)
+        return json_answer({"runId": run.id, "status": "QUEUED"}, status=202)
+
+    async def run_status(self, request: Request) -> Response:
+        return json_answer(_entity(self._run(request)))
+
+    async def batch_status(self, request: Request) -> Response:
+        agent = self.agent(request.path_params["agent_id"])
+        if "runIds" not in request.query_params:
+            raise ApiError(400, "invalid_request", "The parameter 'runIds' is missing.")
+        ids = [i for i in request.query_params["runIds"].split(",") if i]
+        if len(ids) > _MOST_IDS:
+            raise ApiError(400, "invalid_request", f"At most {_MOST_IDS} run ids, not {len(ids)}.")
+        found = [self.store.run(i) for i in dict.fromkeys(ids)]
+        rows = [_row(r) for r in found if r is not None and r.agent.name == agent.name]
+        return json_answer(rows)
+
+    async def cancel(self, request: Request) -> Response:
+        self._run(request).cancel("Cancelled by a request.")
+        return Response(status_code=204)
+
+    async def events(self, request: Request) -> EventStream:
+        run = self._run(request)
+        since = self.query(request, EventsQuery, invalid=400).sinceId
+        if since is None:
+            last = request.headers.get("last-event-id", "")
+            since = int(last) if last.isascii() and last.isdigit() else 0
+        encoder = StreamEventEncoder(run, numbered=True, since=since)
+        return EventStream(run, encoded(run, encoder))
+
+    async def list_runs(self, request: Request) -> Response:
+        query = self.query(request, RunsQuery, invalid=400)
+        runs = [
+            r
+            for r in self.store.runs(session_id=query.sessionId, agent=query.agentId)
+            if query.status is None or _status(r) == query.status.upper()
+        ]
+        begin = query.page * query.size
+        answer = {
+            "content": [_entity(r) for r in runs[begin : begin + query.size]],
+            "page": {
+                "size": query.size,
+                "number": query.page,
+                "totalElements": len(runs),
+                "totalPages": -(-len(runs) // query.size),
+            },
+        }
+        return json_answer(answer)
+
+    async def session_runs(self, request: Request) -> Response:
+        session_id = request.path_params["session_id"]
+        if self.store.session(session_id) is None:
+            raise ApiError(404, "session_not_found", f"There is no session {session_id!r}.")
+        return json_answer([_entity(r) for r in self.store.runs(session_id=session_id)])
+
+    # --- agents and approvals ---
+
+    async def list_agents(self, request: Request) -> Response:
+        agents = [
+            {
+                "agentId": a.name,
+                "name": a.name,
+                "description": a.description,
+                "model": a.model,
+            }
+            for a in self.engine.registry.list()
+        ]
+        return json_answer(agents)
+
+    async def approvals(self, request: Request) -> Response:
+        pending = [
+            {
+                "id": approval_id,
+                "runId": run.id,
+                "agentId": run.agent.name,
+                "sessionId": run.session.id,
+                "message": asked.message,
+                "toolName": asked.tool,
+                "arguments": json_or_text(asked.arguments) if asked.arguments else None,
+                "status": "PENDING",
+            }
+            for run in self.store.runs(oldest_first=True)
+            for approval_id, asked in run.approvals.items()
+            if not run.is_final
+        ]
+        return json_answer(pending)
+
+    async def resolve(self, request: Request) -> Response:
+        approval_id = request.path_params["approval_id"]
+        body = await self.body(request, Resolution, invalid=400)
+        for run in self.store.runs():
+            if approval_id in run.approvals and not run.is_final:
+                self.engine.decide(run, approval_id, body.decision)
+                return json_answer({"id": approval_id, "status": body.decision})
+        raise ApiError(404, "approval_not_found", f"No approval {approval_id!r} is pending.")
+
+    async def _start(
+        self, request: Request, *, with_client: bool = True, pace: float | None = None
+    ) -> RunRecord:
+        agent = self.agent(request.path_params["agent_id"])
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise ApiError(415, "unsupported_media_type", f"Content-Type {kind!r} is not JSON.")
+        body = await self.body(request, RunRequest, invalid=400)
+        session_id = body.sessionId or str(uuid.uuid4())
+        session = self.store.session(session_id) or self.store.new_session(session_id)
+        history = session.history()
+        session.add("user", body.message)
+        options = body.options.model_dump(exclude_none=True) if body.options else {}
+        return self.engine.start(
+            self.store,
+            agent,
+            session,
+            body.message,
+            history=history,
+            run_id=new_id("run"),
+            params={**options, "user_id": body.userId, "org_id": body.orgId},
+            media=_media(body.media),
+            details={"generate_followups": body.generateFollowups},
+            with_client=with_client,
+            asks_approval=True,
+            pace=pace,
+        )
+
+    def _run(self, request: Request) -> RunRecord:
+        return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))
+
+
+def _media(items: Sequence[MediaItem]) -> list[Media]:
+    found: list[Media] = []
+    for number, item in enumerate(items):
+        if item.data.startswith(("http://", "https://")):
+            found.append(Media(mime_type=item.type, url=item.data))
+            continue
+        encoded_data = item.data
+        if encoded_data.startswith("data:"):
+            encoded_data = encoded_data.partition(",")[2]
+        try:
+            data = base64.b64decode(encoded_data, validate=True)
+        except (ValueError, binascii.Error):
+            problem = {
+                "loc": ["body", "media", number, "data"],
+                "msg": "must be base64 or an address",
+                "type": "value_error",
+            }
+            message = f"media.{number}.data: {problem['msg']}"
+            raise ApiError(400, "invalid_request", message, [problem]) from None
+        found.append(Media(mime_type=item.type, data=data))
+    return found
+
+
+def _status(run: RunRecord) -> str:
+    return _STATUSES.get(run.status, "FAILED")
+
+
+def _row(run: RunRecord) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "agentId": run.agent.name,
+        "sessionId": run.session.id,
+        "status": _status(run),
+        "createdAt": utc(run.created_at),
+        "completedAt": utc(run.finished_at),
+    }
+
+
+def _entity(run: RunRecord) -> dict[str, Any]:
+    """Return the whole ``AgentRun``: what a row has, the times and the output."""
+    failure = run.transcript.failure
+    return {
+        **_row(run),
+        "startedAt": utc(run.started_at),
+        "input": run.prompt,
+        "output": run.transcript.text if run.is_final else None,
+        "errorMessage": None if failure is None else failure.message,
+        "metrics": metrics(run) if run.is_final else None,
+    }
+
+
+def _run_metadata(run: RunRecord) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"durationMs": round(run.seconds * 1000)}
+    if run.transcript.followups and run.details.get("generate_followups"):
+        metadata["followups"] = list(run.transcript.followups)
+    if run.transcript.failure is not None:
+        metadata["error"] = run.transcript.failure.message
+    return metadata
+
+
+_TITLES: Final = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    500: "Internal Server Error",
+}

@@ -1,0 +1,249 @@
+"""run-agent.ai's API: a stream of text chunks, and the same as one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from agentnb.events import Event, RawEvent, RunCancelled, RunFailed, RunFinished, TextDelta
+from agentnb.platforms.local import Message
+from agentnb.sandbox.dialects.base import (
+    ApiError,
+    Dialect,
+    Encoder,
+    compact,
+    json_answer,
+    json_or_text,
+)
+from agentnb.sandbox.registry import RegisteredAgent
+from agentnb.sandbox.state import RunRecord, Session, new_id
+from agentnb.sandbox.streams import KEEP_ALIVE, EventStream, read_run, sse_frame
+
+__all__ = ["RunAgentDialect"]
+
+
+class Parameters(BaseModel, extra="allow"):
+    resume_from_index: Annotated[int, Field(ge=0)] | None = None
+    stream_delay_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    chunk_size: Annotated[int, Field(ge=1)] | None = None
+
+
+class RunRequest(BaseModel):
+    query: Annotated[str, Field(min_length=1)]
+    parameters: Parameters | None = None
+    session_id: Annotated[str, Field(min_length=1)] | None = None
+
+
+class ChunkEncoder(Encoder):
+    """``start``, ``chunk``, ``error`` and ``done``: text and usage are all this wire tells."""
+
+    def __init__(self, run: RunRecord, *, chunk_size: int | None = None, first: int = 0) -> None:
+        self._run = run
+        self._size = chunk_size
+        self._first = first
+        self._index = 0
+        self._began = False
+        self._held: list[str] = []
+        self._held_length = 0
+
+    def open(self) -> list[bytes]:
+        start = {"message": "Stream started", "session_id": self._run.session.id}
+        return [sse_frame(compact(start), event="start")]
+
+    def encode(self, event: Event) -> list[bytes]:
+        match event:
+            case TextDelta():
+                return self._text(event.text)
+            case RunFinished():
+                # An agent may give its whole answer at the end instead of bit by bit.
+                late = self._text(event.output) if event.output and not self._began else []
+                return [*late, *self._rest(), self._done()]
+            case RunFailed():
+                return [*self._rest(), sse_frame(compact(_stream_error(event)), event="error")]
+            case RunCancelled():
+                error = {"error": event.reason or "Cancelled", "code": "CANCELLED"}
+                return [*self._rest(), sse_frame(compact(error), event="error")]
+            case RawEvent():
+                return [sse_frame(compact(json_or_text(event.data)), event=event.name)]
+            case _:
+                return []
+
+    def _text(self, text: str) -> list[bytes]:
+        self._began = True
+        if self._size is None:
+            return self._chunk(text)
+        self._held.append(text)
+        self._held_length += len(text)
+        if self._held_length < self._size:
+            return []
+        joined = "".join(self._held)
+        whole = len(joined) - len(joined) % self._size
+        self._held = [joined[whole:]]
+        self._held_length = len(joined) - whole
+        frames: list[bytes] = []
+        for at in range(0, whole, self._size):
+            frames += self._chunk(joined[at : at + self._size])
+        return frames
+
+    def _rest(self) -> list[bytes]:
+        rest, self._held, self._held_length = "".join(self._held), [], 0
+        return self._chunk(rest) if rest else []
+
+    def _chunk(self, text: str) -> list[bytes]:
+        index, self._index = self._index, self._index + 1
+        if index < self._first:
+            return []
+        return [sse_frame(compact({"content": text, "index": index}), event="chunk")]
+
+    def _done(self) -> bytes:
+        done = {
+            "message": "Stream complete",
+            "usage": _usage(self._run),
+            "execution_time": round(self._run.seconds, 3),
+        }
+        return sse_frame(compact(done), event="done")
+
+
+class RunAgentDialect(Dialect):
+    """Sessions are made as they are named."""
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/v1/agents/{agent_id}/stream", self.stream, methods=["POST"]),
+            Route("/v1/agents/{agent_id}/invoke", self.invoke, methods=["POST"]),
+        ]
+
+    def problem(self, error: ApiError) -> Response:
+        details: dict[str, Any] = {}
+        if error.problems:
+            details["fields"] = [
+                {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
+                for p in error.problems
+            ]
+        body = {
+            "code": "VALIDATION_ERROR" if error.problems else error.code.upper(),
+            "message": error.message,
+            "details": details,
+            "status": error.status,
+        }
+        return json_answer({"error": body}, status=error.status, headers=error.headers)
+
+    async def stream(self, request: Request) -> EventStream:
+        agent, body, session = await self._asked(request)
+        parameters = body.parameters or Parameters()
+        first = parameters.resume_from_index or 0
+        run = self._resumed(session, agent) if first else None
+        if run is None:
+            run = self._start(agent, body, session)
+        encoder = ChunkEncoder(run, chunk_size=parameters.chunk_size, first=first)
+        delay = (parameters.stream_delay_ms or 0) / 1000
+        return EventStream(run, _frames(run, encoder, delay))
+
+    async def invoke(self, request: Request) -> Response:
+        agent, body, session = await self._asked(request)
+        run = self._start(agent, body, session, pace=0)
+        if not await self.finish(request, run):
+            return Response(status_code=499)
+        failure = run.transcript.failure
+        if failure is not None:
+            error = ApiError(500, failure.code or "AGENT_ERROR", failure.message)
+            return self.problem(error)
+        if run.status == "cancelled":
+            raise ApiError(409, "CANCELLED", "The run was cancelled.")
+        answer = {
+            "result": run.transcript.text,
+            "usage": _usage(run),
+            "metadata": {
+                "agent_id": agent.name,
+                "session_id": session.id,
+                "execution_time": round(run.seconds, 3),
+            },
+        }
+        return json_answer(answer)
+
+    async def _asked(self, request: Request) -> tuple[RegisteredAgent, RunRequest, Session]:
+        agent = self.agent(request.path_params["agent_id"])
+        body = await self.body(request, RunRequest)
+        session_id = body.session_id or new_id("sess")
+        session = self.store.session(session_id) or self.store.new_session(session_id)
+        return agent, body, session
+
+    def _resumed(self, session: Session, agent: RegisteredAgent) -> RunRecord | None:
+        """Return the run to go on with: the session's latest, done again where it broke off."""
+        run = next(self.store.runs(session_id=session.id, agent=agent.name), None)
+        if run is None or run.status not in ("cancelled", "failed"):
+            return run
+        return self.engine.start(
+            self.store,
+            agent,
+            session,
+            run.prompt,
+            history=run.context.history,
+            params=run.context.params,
+        )
+
+    def _start(
+        self,
+        agent: RegisteredAgent,
+        body: RunRequest,
+        session: Session,
+        *,
+        pace: float | None = None,
+    ) -> RunRecord:
+        history: list[Message] = session.history()
+        session.add("user", body.query)
+        parameters = body.parameters or Parameters()
+        if parameters.stream_delay_ms is not None:
+            pace = 0
+        return self.engine.start(
+            self.store,
+            agent,
+            session,
+            body.query,
+            history=history,
+            params=parameters.model_dump(exclude_none=True),
+            pace=pace,
+        )
+
+
+async def _frames(
+    run: RunRecord, encoder: ChunkEncoder, delay: float
+) -> AsyncGenerator[bytes, None]:
+    yield b"".join(encoder.open())
+    async with aclosing(read_run(run)) as batches:
+        async for batch in batches:
+            if not batch:
+                yield KEEP_ALIVE
+            elif not delay:
+                yield encoder.encode_all(batch)
+            else:
+                for event in batch:
+                    for frame in encoder.encode(event):
+                        yield frame
+                        await asyncio.sleep(delay)
+
+
+def _usage(run: RunRecord) -> dict[str, int]:
+    usage = run.transcript.usage
+    if usage is None:
+        return {}
+    told = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    return {k: v for k, v in told.items() if v is not None}
+
+
+def _stream_error(event: RunFailed) -> dict[str, Any]:
+    error: dict[str, Any] = {"error": event.message, "code": event.code or "STREAM_ERROR"}
+    if event.retry_after is not None:
+        error["retry_after"] = event.retry_after
+    return error

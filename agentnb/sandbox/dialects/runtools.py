@@ -1,0 +1,289 @@
+"""RunTools' API: one call that runs, as a stream or as one answer, and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from agentnb.events import (
+    ApprovalRequested,
+    Event,
+    RawEvent,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
+from agentnb.platforms.local import Message
+from agentnb.sandbox.dialects.base import (
+    ApiError,
+    Dialect,
+    Encoder,
+    bearer,
+    compact,
+    encoded,
+    json_answer,
+    json_or_text,
+    utc,
+)
+from agentnb.sandbox.state import RunRecord, new_id
+from agentnb.sandbox.streams import EventStream, sse_frame
+
+__all__ = ["RunToolsDialect"]
+
+
+class ChatMessage(BaseModel):
+    role: Literal["user", "assistant", "system"]
+    content: str
+
+
+class RunConfig(BaseModel, extra="allow"):
+    maxTokens: Annotated[int, Field(ge=1)] | None = None
+    maxTurns: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+
+
+class RunRequest(BaseModel):
+    agent: Annotated[str, Field(min_length=1)]
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = None
+    threadId: Annotated[str, Field(min_length=1)] | None = None
+    stream: bool = True
+    config: RunConfig = RunConfig()
+    metadata: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> RunRequest:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either prompt or messages")
+        if self.messages is not None and (not self.messages or self.messages[-1].role != "user"):
+            raise ValueError("messages must end with one from the user")
+        return self
+
+
+class RunsQuery(BaseModel):
+    agent: str | None = None
+    status: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+class FrameEncoder(Encoder):
+    """Frames named by category, the name in ``event:`` and in the JSON's ``type``."""
+
+    def __init__(self, run: RunRecord) -> None:
+        self._run = run
+        # Calls whose arguments still stream: they are announced once these are whole.
+        self._open: dict[str, str] = {}
+
+    def encode(self, event: Event) -> list[bytes]:
+        return [
+            sse_frame(compact({"type": name, **payload}), event=name)
+            for name, payload in self.payloads(event)
+        ]
+
+    def payloads(self, event: Event) -> list[tuple[str, dict[str, Any]]]:
+        """Return each frame of ``event`` as its name and its payload."""
+        match event:
+            case RunStarted():
+                ids = {"runId": self._run.id, "threadId": self._run.session.id}
+                return [("start", {**ids, "agent": self._run.agent.name})]
+            case ReasoningDelta():
+                return [("thinking", {"content": event.text})]
+            case TextDelta():
+                return [("text_delta", {"content": event.text})]
+            case ToolCallStarted():
+                if not event.arguments:
+                    self._open[event.call_id] = event.name
+                    return []
+                return [_call(event.name, event.arguments)]
+            case ToolCallDelta():
+                return [("tool_output_delta", {"output": event.output})] if event.output else []
+            case ToolCallFinished():
+                return self._finished(event)
+            case ApprovalRequested():
+                return [("approval_requested", {"message": event.message, "tool": event.tool})]
+            case RunFinished():
+                output = self._run.transcript.text or event.output or ""
+                return [("complete", {"output": output, **_outcome(self._run)})]
+            case RunFailed():
+                code = event.code or "agent_error"
+                return [("error", {"message": event.message, "code": code})]
+            case RunCancelled():
+                return [("error", {"message": event.reason or "Cancelled", "code": "cancelled"})]
+            case RawEvent():
+                value = json_or_text(event.data)
+                return [(event.name, value if isinstance(value, dict) else {"data": value})]
+            case _:
+                return []
+
+    def _finished(self, event: ToolCallFinished) -> list[tuple[str, dict[str, Any]]]:
+        told: list[tuple[str, dict[str, Any]]] = []
+        call = self._run.transcript.find_tool_call(event.call_id)
+        name = event.name or (call.name if call is not None else "")
+        if event.call_id in self._open:
+            name = self._open.pop(event.call_id)
+            told.append(_call(name, call.arguments if call is not None else ""))
+        if event.error is not None:
+            return [*told, ("tool_result", {"tool": name, "error": event.error})]
+        result = event.result
+        if result is None:
+            result = call.result if call is not None else ""
+        return [*told, ("tool_result", {"tool": name, "output": json_or_text(result)})]
+
+
+class RunToolsDialect(Dialect):
+    """Threads are made as they are named; what happens on them is kept as events."""
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/v1/run", self.create_run, methods=["POST"]),
+            Route("/v1/run", self.list_runs, methods=["GET"]),
+            Route("/v1/agents", self.list_agents, methods=["GET"]),
+            Route("/v1/threads/{thread_id}/events", self.thread_events, methods=["GET"]),
+        ]
+
+    def keys(self, headers: Mapping[str, str]) -> list[str]:
+        key = headers.get("x-api-key", "")
+        return [key] if key else bearer(headers)
+
+    def problem(self, error: ApiError) -> Response:
+        request_id = new_id("req")
+        body = {"code": error.code, "message": error.message, "requestId": request_id}
+        headers = {**error.headers, "x-request-id": request_id}
+        return json_answer({"error": body}, status=error.status, headers=headers)
+
+    async def create_run(self, request: Request) -> Any:
+        body = await self.body(request, RunRequest, invalid=400)
+        agent = self.agent(body.agent)
+        thread_id = body.threadId or new_id("thr")
+        session = self.store.session(thread_id) or self.store.new_session(thread_id)
+        if body.messages is None:
+            history, prompt = session.history(), body.prompt or ""
+        else:
+            history = [Message(role=m.role, content=m.content) for m in body.messages[:-1]]
+            prompt = body.messages[-1].content
+        session.add("user", prompt)
+        run = self.engine.start(
+            self.store,
+            agent,
+            session,
+            prompt,
+            history=history,
+            params={**body.metadata, "config": body.config.model_dump(exclude_none=True)},
+            pace=None if body.stream else 0,
+        )
+        headers = {"X-Run-ID": run.id, "X-Thread-ID": _header(session.id)}
+        if body.stream:
+            return EventStream(run, encoded(run, FrameEncoder(run)), headers=headers)
+        if not await self.finish(request, run):
+            return Response(status_code=499)
+        failure = run.transcript.failure
+        if failure is not None:
+            raise ApiError(500, failure.code or "agent_error", failure.message, headers=headers)
+        answer = {
+            "runId": run.id,
+            "threadId": session.id,
+            "status": run.status,
+            "result": run.transcript.text,
+            **_outcome(run),
+        }
+        return json_answer({"data": answer}, headers=headers)
+
+    async def list_runs(self, request: Request) -> Response:
+        query = self.query(request, RunsQuery, invalid=400)
+        runs = [
+            _entry(r)
+            for r in self.store.runs(agent=query.agent)
+            if query.status is None or r.status == query.status
+        ]
+        return json_answer({"data": runs[: query.limit]})
+
+    async def list_agents(self, request: Request) -> Response:
+        agents = [
+            {
+                "id": a.name,
+                "slug": a.name,
+                "name": a.name,
+                "description": a.description,
+                "model": a.model,
+            }
+            for a in self.engine.registry.list()
+        ]
+        return json_answer({"data": agents})
+
+    async def thread_events(self, request: Request) -> Response:
+        thread_id = request.path_params["thread_id"]
+        session = self.store.session(thread_id)
+        if session is None:
+            raise ApiError(404, "thread_not_found", f"There is no thread {thread_id!r}.")
+        events: list[dict[str, Any]] = []
+        for run in self.store.runs(session_id=thread_id, oldest_first=True):
+            encoder = FrameEncoder(run)
+            # The log keeps no clock: an event's time lies between its run's beginning and end.
+            at = utc(run.started_at or run.created_at, milliseconds=True)
+            for event in run.log.since(0):
+                events += [
+                    {
+                        "sequence": len(events) + offset,
+                        "runId": run.id,
+                        "type": name,
+                        "payload": payload,
+                        "createdAt": at,
+                    }
+                    for offset, (name, payload) in enumerate(encoder.payloads(event), start=1)
+                ]
+        return json_answer({"data": events})
+
+
+def _call(name: str, arguments: str) -> tuple[str, dict[str, Any]]:
+    return "tool_call", {"tool": name, "input": json_or_text(arguments) if arguments else {}}
+
+
+def _outcome(run: RunRecord) -> dict[str, Any]:
+    usage = run.transcript.usage
+    told = (
+        {}
+        if usage is None
+        else {
+            "inputTokens": usage.input_tokens,
+            "outputTokens": usage.output_tokens,
+            "totalTokens": usage.total_tokens,
+        }
+    )
+    return {
+        "usage": {k: v for k, v in told.items() if v is not None},
+        "iterations": 1 + len(run.transcript.tool_calls),
+    }
+
+
+def _entry(run: RunRecord) -> dict[str, Any]:
+    failure = run.transcript.failure
+    return {
+        "id": run.id,
+        "runId": run.id,
+        "threadId": run.session.id,
+        "agent": run.agent.name,
+        "status": run.status,
+        "prompt": run.prompt,
+        "result": run.transcript.text if run.is_final else None,
+        "error": None if failure is None else failure.message,
+        **_outcome(run),
+        "createdAt": utc(run.created_at, milliseconds=True),
+        "startedAt": utc(run.started_at, milliseconds=True),
+        "completedAt": utc(run.finished_at, milliseconds=True),
+    }
+
+
+def _header(text: str) -> str:
+    """Return ``text`` as a header can carry it."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -1,0 +1,166 @@
+"""Running agents: the one place where a request becomes a run."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from agentnb.events import ApprovalRequested, RunFailed, RunStarted
+from agentnb.platforms.base import Media
+from agentnb.platforms.local import FunctionContext, Message, iterate_function
+from agentnb.sandbox.pacing import pause_before
+from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
+from agentnb.sandbox.state import RunRecord, Session, Store, new_id
+
+__all__ = ["Engine"]
+
+# An agent that never waits must not keep the server from reading its sockets.
+_BREATH: Final = 32
+# An agent that talks for ever is stopped here, in characters.
+_MAX_TEXT: Final = 64 * 2**20
+
+
+class Engine:
+    """Agents, the key, the pace, and every run that is going; lives on the server's event loop."""
+
+    def __init__(self, registry: AgentRegistry, *, key: SecretStr, pace: float) -> None:
+        self.registry = registry
+        self.pace = pace
+        self._key = key.get_secret_value().encode()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: set[RunRecord] = set()
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs go on at this moment."""
+        return len(self._running)
+
+    def accepts(self, key: str) -> bool:
+        """Tell whether ``key`` is the sandbox's, in a time that tells nothing of it."""
+        return secrets.compare_digest(key.encode("utf-8", "surrogateescape"), self._key)
+
+    def start(
+        self,
+        store: Store,
+        agent: RegisteredAgent,
+        session: Session,
+        prompt: str,
+        *,
+        history: Sequence[Message],
+        run_id: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        media: Sequence[Media] = (),
+        details: dict[str, Any] | None = None,
+        with_client: bool = True,
+        asks_approval: bool = False,
+        pace: float | None = None,
+    ) -> RunRecord:
+        """Start ``agent`` on ``prompt``; the run is in ``store`` when this returns.
+
+        ``with_client`` lets the run end with its last reader; ``asks_approval`` lets it wait where
+        the agent asks for one; ``pace`` overrides the sandbox's and the agent's own.
+        """
+        run_id = run_id or new_id("run")
+        run = RunRecord(
+            id=run_id,
+            sequence=store.next_sequence(),
+            agent=agent,
+            session=session,
+            prompt=prompt,
+            context=FunctionContext(
+                agent=agent.name,
+                session_id=session.id,
+                run_id=run_id,
+                history=list(history),
+                params=dict(params or {}),
+                output_schema=output_schema,
+                media=media,
+            ),
+            created_at=datetime.now(UTC),
+            details=details or {},
+            with_client=with_client,
+            asks_approval=asks_approval,
+        )
+        store.add_run(run)
+        pace = self.pace * agent.pace if pace is None else pace
+        task = asyncio.create_task(self._drive(run, pace))
+        run.task = task
+        self._tasks.add(task)
+        self._running.add(run)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._running.discard(run)
+            store.settle(run)
+
+        task.add_done_callback(ended)
+        return run
+
+    def decide(self, run: RunRecord, approval_id: str, decision: str) -> None:
+        """Answer an approval that a run waits for: ``APPROVED`` goes on, ``REJECTED`` cancels."""
+        run.approvals.pop(approval_id, None)
+        run.context.decisions[approval_id] = decision
+        if decision == "REJECTED":
+            run.cancel("The approval was rejected.")
+        run.decided.set()
+
+    async def stop(self) -> None:
+        """Cancel every run; wait a moment for their functions to notice."""
+        for run in list(self._running):
+            run.cancel("The sandbox stopped.")
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=1)
+
+    async def _drive(self, run: RunRecord, pace: float) -> None:
+        try:
+            await self._follow(run, pace)
+        finally:
+            # Whatever happened to this task, nobody shall wait for its run for ever.
+            if not run.is_final:
+                run.add(RunFailed(message="The run broke off.", code="INTERRUPTED"))
+
+    async def _follow(self, run: RunRecord, pace: float) -> None:
+        run.started_at = datetime.now(UTC)
+        run.add(RunStarted(run_id=run.id, session_id=run.session.id, agent=run.agent.name))
+        length = count = 0
+        function = iterate_function(run.agent.function, run.prompt, run.context)
+        async with aclosing(function) as events:
+            async for event in events:
+                pause = pause_before(event, first=count == 0, pace=pace)
+                if pause > 0:
+                    await asyncio.sleep(pause)
+                count += 1
+                length += len(getattr(event, "text", ""))
+                if length > _MAX_TEXT:
+                    event = RunFailed(message="The answer grew too long.", code="TOO_LONG")
+                if isinstance(event, ApprovalRequested):
+                    await self._ask(run, event)
+                else:
+                    run.add(event)
+                if run.is_final:
+                    return
+                if not pause and count % _BREATH == 0:
+                    await asyncio.sleep(0)
+                await run.log.room()
+
+    async def _ask(self, run: RunRecord, event: ApprovalRequested) -> None:
+        approval_id = event.approval_id or new_id("appr")
+        event = ApprovalRequested(
+            approval_id=approval_id,
+            message=event.message,
+            tool=event.tool,
+            arguments=event.arguments,
+        )
+        if run.asks_approval:
+            run.approvals[approval_id] = event
+        run.add(event)
+        while approval_id in run.approvals:
+            run.decided.clear()
+            await run.decided.wait()

@@ -1,0 +1,238 @@
+"""The sandbox's server: uvicorn on a thread of its own, on this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import secrets
+import socket
+import threading
+import weakref
+from contextlib import suppress
+from typing import Final
+
+import uvicorn
+from pydantic import SecretStr
+
+from agentnb.errors import ConfigError
+from agentnb.sandbox.agents import add_builtin
+from agentnb.sandbox.app import DIALECTS, build_app
+from agentnb.sandbox.engine import Engine
+from agentnb.sandbox.registry import AgentRegistry, shared
+
+__all__ = ["Sandbox"]
+
+_HOST: Final = "127.0.0.1"
+# Longer than clients keep idle connections, so that none is closed under a request being sent.
+_KEEP_ALIVE: Final = 75
+
+
+class Sandbox:
+    """A server that speaks every platform's API, in front of Python functions.
+
+    It listens on 127.0.0.1 and ``port`` (0: a free one) once `start` has returned, on a daemon
+    thread with its own event loop; `stop`, leaving a ``with`` block and the interpreter's exit end
+    it.  ``api_key`` is random where none is given.  ``pace`` multiplies the pauses of the built-in
+    agents: 1 is a language model's pace, 0 sends as fast as it can.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        api_key: SecretStr | None = None,
+        pace: float = 1.0,
+        agents: AgentRegistry | None = None,
+    ) -> None:
+        self.api_key = api_key or SecretStr(f"sandbox-{secrets.token_urlsafe(24)}")
+        self._wanted_port = port
+        if agents is None:
+            agents = shared
+            add_builtin(agents)
+        registry = AgentRegistry(agents)
+        #: The decorator that adds an agent to this sandbox only; see `AgentRegistry.agent`.
+        self.agent = registry.agent
+        self._engine = Engine(registry, key=self.api_key, pace=pace)
+        self._lock = threading.Lock()
+        self._port: int | None = None
+        self._listener: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: _Server | None = None
+
+    def __repr__(self) -> str:
+        where = f"at {self.url}" if self.is_running else "stopped"
+        return f"<Sandbox {where}>"
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on.
+
+        Raises:
+            ConfigError: the sandbox is not running.
+        """
+        if self._port is None or not self.is_running:
+            raise ConfigError("The sandbox is not running.", hint="Call its start().")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as ``http://127.0.0.1:53211``."""
+        return f"http://{_HOST}:{self.port}"
+
+    def base_url(self, platform: str) -> str:
+        """Return the address under which it speaks ``platform``.
+
+        Raises:
+            ConfigError: it does not speak that platform, or is not running.
+        """
+        if platform not in DIALECTS:
+            raise ConfigError(
+                f"The sandbox does not speak {platform!r}.",
+                hint=f"It speaks {', '.join(DIALECTS)}.",
+            )
+        return f"{self.url}/{platform}"
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs go on at this moment; 0 once every client has what it came for, or left."""
+        return self._engine.active_runs
+
+    @property
+    def pace(self) -> float:
+        """The pace of the built-in agents; may be set while it runs."""
+        return self._engine.pace
+
+    @pace.setter
+    def pace(self, pace: float) -> None:
+        self._engine.pace = pace
+
+    def start(self) -> Sandbox:
+        """Start listening; does nothing when it does already.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        with self._lock:
+            if self.is_running:
+                return self
+            self._listener = listener = self._bind()
+            self._port = listener.getsockname()[1]
+            ready = threading.Event()
+            # An empty context: whatever cell happens to start this, what agents print later must
+            # not land in it.
+            self._thread = threading.Thread(
+                target=contextvars.Context().run,
+                args=(self._serve, listener, ready),
+                name="agentnb-sandbox",
+                daemon=True,
+            )
+            self._thread.start()
+            ready.wait()
+            if self._server is None or not self._server.started:
+                raise ConfigError("The sandbox did not start.")
+            atexit.register(self.stop)
+            _living.add(self)
+            return self
+
+    def stop(self) -> None:
+        """Cancel every run and stop listening; does nothing when it is stopped."""
+        with self._lock:
+            atexit.unregister(self.stop)
+            thread, loop, server = self._thread, self._loop, self._server
+            self._reset()
+            if thread is None or loop is None or server is None:
+                return
+            server.should_exit = True
+            if thread is threading.current_thread():
+                return
+            with suppress(RuntimeError, TimeoutError):  # its loop may be closed already
+                asyncio.run_coroutine_threadsafe(self._engine.stop(), loop).result(timeout=3)
+            thread.join(timeout=5)
+
+    def forget(self) -> None:
+        """Drop what a forked child has of its parent's server, which it cannot serve."""
+        # Another thread may have held the lock in the parent, where it stays; the child has none.
+        self._lock = threading.Lock()
+        atexit.unregister(self.stop)
+        if self._listener is not None:
+            self._listener.close()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._thread = self._loop = self._server = self._port = self._listener = None
+
+    def _bind(self) -> socket.socket:
+        # The protocol is named because asyncio turns Nagle's algorithm off only where it is:
+        # otherwise an answer waits 40 ms for the client's delayed acknowledgement.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            if os.name == "posix":
+                # Lets a fixed port be taken again at once; on Windows it would allow theft.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((_HOST, self._wanted_port))
+            listener.listen(2048)
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"The sandbox cannot listen on port {self._wanted_port}: {error.strerror}.",
+                hint="Port 0 takes a free one.",
+            ) from error
+        return listener
+
+    def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
+        assert self._port is not None
+        config = uvicorn.Config(
+            build_app(self._engine, port=self._port),
+            # Its log is nobody's in a notebook; what goes wrong in an agent is in its run.
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = server = _Server(config, ready)
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                runner.run(server.serve(sockets=[listener]))
+        finally:
+            ready.set()
+            listener.close()
+
+
+_living: Final = weakref.WeakSet[Sandbox]()
+
+
+def _after_fork() -> None:
+    for sandbox in list(_living):
+        sandbox.forget()
+    _living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._ready.set()

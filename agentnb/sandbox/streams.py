@@ -1,0 +1,100 @@
+"""A server-sent-events answer that notices at once when its client goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from agentnb.events import Event
+from agentnb.sandbox.state import RunRecord
+
+__all__ = ["KEEP_ALIVE", "EventStream", "read_run", "run_until_gone", "sse_frame"]
+
+# Seconds of silence before a comment tells the client that the agent is still at work.
+_PATIENCE: Final = 15.0
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+def sse_frame(data: str, *, event: str | None = None, id: int | None = None) -> bytes:
+    """Return one event as bytes; ``data`` is one line, as JSON without indentation is."""
+    head = "" if id is None else f"id: {id}\n"
+    if event is not None:
+        head += f"event: {event}\n"
+    # Lone surrogates cannot be encoded; JSON has them escaped, and nothing else is sent.
+    return f"{head}data: {data}\n\n".encode()
+
+
+async def read_run(run: RunRecord) -> AsyncGenerator[list[Event], None]:
+    """Yield a run's events from its beginning; [] now and then while there is nothing new."""
+    reader = run.log.reader()
+    try:
+        while (batch := await reader.next(patience=_PATIENCE)) is not None:
+            yield batch
+    finally:
+        reader.close()
+
+
+class EventStream:
+    """An ASGI answer that sends the ``frames`` of a run; the run is told when the client leaves.
+
+    What is ready together is sent together; nothing is held back.
+    """
+
+    def __init__(
+        self,
+        run: RunRecord,
+        frames: AsyncGenerator[bytes, None],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._run = run
+        self._frames = frames
+        self._headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+            **(headers or {}),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._run.attended():
+            await run_until_gone(receive, lambda: self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._frames) as frames:
+            start: Message = {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(k.encode(), v.encode("latin-1")) for k, v in self._headers.items()],
+            }
+            await send(start)
+            async for chunk in frames:
+                if not chunk:
+                    continue
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def run_until_gone(receive: Receive, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
+    """Do ``work``; cancel it when the client goes away.  Tell whether it was done to its end."""
+    working = asyncio.ensure_future(work())
+    watching = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+            return True
+        return False
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
