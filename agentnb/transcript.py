@@ -181,6 +181,14 @@ class Transcript:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     cancelled: RunCancelled | None = None
+    # Where to find a part again by its id: a search through all of them would make many calls cost
+    # the square of their number.
+    _calls: dict[str, ToolCall] = field(
+        default_factory=dict[str, ToolCall], init=False, repr=False, compare=False
+    )
+    _passages: dict[tuple[str, str], Passage] = field(
+        default_factory=dict[tuple[str, str], Passage], init=False, repr=False, compare=False
+    )
 
     def apply(self, event: Event, at: float | None = None) -> None:
         """Fold one event in; ``at`` is its arrival in seconds since the run was sent."""
@@ -267,11 +275,7 @@ class Transcript:
 
     def find_tool_call(self, call_id: str) -> ToolCall | None:
         """Return the call of this id, None where there is none."""
-        # Calls are few and the wanted one is nearly always among the last.
-        for part in reversed(self.parts):
-            if isinstance(part, ToolCall) and part.call_id == call_id:
-                return part
-        return None
+        return self._calls.get(call_id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, which the page keeps too."""
@@ -303,13 +307,13 @@ class Transcript:
         if isinstance(last, Passage) and last.kind == kind and last.part_id == part_id:
             last.text.append(text)
             return
-        if part_id is not None:
-            for part in reversed(self.parts):
-                if isinstance(part, Passage) and part.kind == kind and part.part_id == part_id:
-                    part.text.append(text)
-                    return
-        if text:
-            self.parts.append(Passage(kind, part_id, TextBuffer(text)))
+        if part_id is not None and (known := self._passages.get((kind, part_id))) is not None:
+            known.text.append(text)
+        elif text:
+            passage = Passage(kind, part_id, TextBuffer(text))
+            self.parts.append(passage)
+            if part_id is not None:
+                self._passages[kind, part_id] = passage
 
     def _call(self, call_id: str, at: float | None) -> ToolCall:
         call = self.find_tool_call(call_id)
@@ -320,6 +324,7 @@ class Transcript:
         status = "abandoned" if self.is_final else "running"
         call = ToolCall(call_id, name, status=status, started=at)
         self.parts.append(call)
+        self._calls[call_id] = call
         return call
 
     def _running(self) -> None:

@@ -1,0 +1,281 @@
+"""A run as HTML that any viewer of notebooks can be given.
+
+The static view has to read well where styles, classes or scripts are taken away: in an untrusted
+notebook, in an HTML export, on GitHub.  So the elements carry the sense (``details``, ``table``,
+``blockquote``, ``small``), a few inline styles only add to it, and nothing is ever loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agentnb.render.data import spread_json
+from agentnb.render.markup import (
+    ALERT,
+    FOLDED,
+    MUTED,
+    WRAPPED,
+    WRAPPER_CLASS,
+    Html,
+    element,
+    joined,
+    sanitized,
+)
+from agentnb.render.prose import plain_html, prose_html
+from agentnb.render.text import to_text
+from agentnb.render.view import (
+    STATUS_MARKS,
+    STATUS_WORDS,
+    TOOL_WORDS,
+    RunView,
+    brief_seconds,
+    end_note,
+    facts,
+    seconds,
+    transcript_bytes,
+)
+from agentnb.render.visible import one_line, visible
+from agentnb.transcript import Passage, ToolCall
+
+__all__ = ["to_html"]
+
+# What a notebook saves of a run, the HTML and the plain text beside it, stays in proportion to what
+# the run brought: three times that, and a fixed part for labels.
+_PER_BYTE: Final = 3
+_FIXED: Final = 3800
+# A line of an output is a string of its own in a notebook's file, indented and quoted.
+_PER_LINE: Final = 13
+_SAVED_TOTAL: Final = 1_000_000
+_SAVED_TOOL: Final = 4_000
+_FILE_TOTAL: Final = 20_000_000
+_PREVIEW: Final = 120
+_FEWEST_PARTS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How much is shown, and how: characters of one tool's text and of one passage."""
+
+    tool: int
+    passage: int
+    # The last ones of all parts, where there are more.
+    parts: int = 100_000
+    # Without what costs bytes and carries no sense.
+    lean: bool = False
+    # Without Markdown.
+    plain: bool = False
+
+
+def to_html(view: RunView, *, standalone: bool = False) -> str:
+    """Return the run as a fragment of HTML, safe in any viewer.
+
+    A fragment is for a notebook: at most 1 MB, and together with `to_text` at most three times the
+    bytes of the run's transcript plus 4 kB, for which Markdown is given up and text cut, with a
+    note, where it must be.  Tool arguments and results are cut after 4,000 characters.
+
+    With ``standalone`` it is a whole document with a style sheet and the prompt, whose bounds are
+    far wider.  Neither makes any network request.
+    """
+    if standalone:
+        return _document(view)
+    text = to_text(view)
+    both = _PER_BYTE * transcript_bytes(view) + _FIXED
+    total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
+    form = _Form(tool=_SAVED_TOOL, passage=total)
+    made = _fragment(view, form)
+    if _saved(made) <= min(both - _saved(text), _SAVED_TOTAL):
+        return made
+    return _within(view, total, replace(form, lean=True))
+
+
+def _saved(text: str) -> int:
+    """Return about how many bytes an output takes in a notebook's file."""
+    return len(text.encode()) + text.count('"') + _PER_LINE * text.count("\n")
+
+
+def _within(view: RunView, total: int, form: _Form) -> Html:
+    """Return the run in this form, or in the richest plainer one of at most ``total`` bytes."""
+    made = _fragment(view, form)
+    if len(made.encode()) <= total:
+        return made
+    # Escaping makes some text several times longer, so this may take some rounds.
+    cut = replace(form, lean=True, plain=True)
+    made = _fragment(view, cut)
+    while (size := len(made.encode())) > total and cut.passage > 0:
+        share = 0.9 * total / size
+        cut = replace(
+            cut,
+            tool=int(min(cut.tool, cut.passage) * share),
+            passage=int(cut.passage * share),
+            parts=max(_FEWEST_PARTS, int(min(cut.parts, len(view.transcript.parts)) * share)),
+        )
+        made = _fragment(view, cut)
+    return made
+
+
+def _fragment(view: RunView, form: _Form) -> Html:
+    blocks: list[str] = [_header(view)]
+    if view.notice:
+        blocks.append(_note(one_line(view.notice, 500)))
+    parts = view.transcript.parts[-form.parts :]
+    if (dropped := len(view.transcript.parts) - len(parts)) > 0:
+        blocks.append(_note(f"… {dropped:,} earlier parts"))
+    for part in parts:
+        if isinstance(part, ToolCall):
+            blocks.append(_tool(part, form))
+        elif part.kind == "reasoning":
+            blocks.append(_reasoning(part, form))
+        else:
+            blocks.append(element("div", _prose(str(part.text), form), dir="auto"))
+    blocks += [*_approvals(view), *_end(view), *_followups(view), *_facts(view)]
+    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS))
+
+
+def _header(view: RunView) -> Html:
+    status = view.transcript.status
+    said = f"{STATUS_MARKS[status]} {STATUS_WORDS[status]} · {seconds(view.took)}"
+    return element(
+        "p",
+        element("strong", one_line(view.title)),
+        _muted(f" · {one_line(view.platform)} · {said}"),
+    )
+
+
+def _reasoning(part: Passage, form: _Form) -> Html:
+    body = element("blockquote", _prose(str(part.text), form), dir="auto")
+    return element("details", element("summary", "Reasoning"), body, style=_style(FOLDED, form))
+
+
+def _tool(call: ToolCall, form: _Form) -> Html:
+    words = [TOOL_WORDS[call.status]]
+    if call.duration is not None:
+        words.append(brief_seconds(call.duration))
+    name = element("code", one_line(call.name or "tool"))
+    preview = "" if form.lean else one_line(call.arguments, _PREVIEW)
+    said = f" {preview} · " if preview not in ("", "{}") else " "
+    summary = element("summary", name, _muted(said + " · ".join(words)))
+    blocks: list[str] = []
+    for label, text in (("Arguments", call.arguments), ("Result", call.result)):
+        if text:
+            blocks += [_note(label), *_data(text, form)]
+    if call.error is not None:
+        blocks += [_note("Error"), *_data(call.error, form)]
+    if not blocks:
+        blocks.append(_note("No arguments and no result were reported."))
+    body = element("blockquote", *_on_lines(blocks))
+    return element("details", summary, body, style=_style(FOLDED, form))
+
+
+def _data(text: str, form: _Form) -> list[str]:
+    """Return what a tool got or gave, as text: whatever it says it is, it is not run."""
+    shown = visible(text[: form.tool])
+    if len(text) <= form.tool and not form.lean:
+        shown = spread_json(shown)
+    # An HTML export gives a typewriter's face to `code` only.
+    box = element("pre", element("code", shown), style=_style(WRAPPED, form))
+    return [box, *_more(len(text) - form.tool)]
+
+
+def _prose(text: str, form: _Form) -> Html:
+    shown = text[: form.passage]
+    made = plain_html(shown) if form.plain else prose_html(shown, lean=form.lean)
+    return joined([made, *_more(len(text) - form.passage)])
+
+
+def _more(count: int) -> list[str]:
+    return [_note(f"… {count:,} more characters")] if count > 0 else []
+
+
+def _approvals(view: RunView) -> list[str]:
+    if view.transcript.status != "paused":
+        return []
+    made: list[str] = []
+    for approval in view.transcript.approvals:
+        words: list[str] = [element("strong", "Waiting for approval")]
+        words.append(f": {one_line(approval.message, 1000)}" if approval.message else "")
+        if approval.tool:
+            words += [" ", element("code", one_line(approval.tool))]
+        made.append(element("blockquote", element("p", *words)))
+    return made
+
+
+def _end(view: RunView) -> list[str]:
+    failure = view.transcript.failure
+    made: list[str] = []
+    if (note := end_note(view)) is not None:
+        made.append(_note(note))
+    if failure is not None:
+        words: list[str] = [element("strong", STATUS_WORDS[view.transcript.status])]
+        words.append(f": {one_line(failure.message, 2000)}")
+        if failure.code:
+            words += [" ", element("code", one_line(failure.code))]
+        made.append(element("blockquote", element("p", *words), style=ALERT))
+    return made
+
+
+def _followups(view: RunView) -> list[str]:
+    if not view.transcript.followups:
+        return []
+    asked = [element("li", one_line(question, 500)) for question in view.transcript.followups[:20]]
+    return [_note("Ask next"), element("ul", *asked)]
+
+
+def _facts(view: RunView) -> list[str]:
+    # The parts of one figure stay on one line where the whole does not fit.
+    found = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in facts(view)]
+    return [_note(" · ".join(found))] if found else []
+
+
+def _note(text: str) -> Html:
+    return element("p", _muted(text))
+
+
+def _muted(text: str) -> Html:
+    return element("small", text, style=MUTED)
+
+
+def _style(style: str, form: _Form) -> str | None:
+    return None if form.lean else style
+
+
+def _on_lines(blocks: list[str]) -> list[str]:
+    """Return the blocks each on a line of its own, for the diffs of saved notebooks."""
+    return [piece for block in blocks for piece in (block, "\n")]
+
+
+def _document(view: RunView) -> str:
+    form = _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL)
+    prompt = element("blockquote", plain_html(view.prompt), dir="auto")
+    body = sanitized(prompt) + _within(view, _FILE_TOTAL, form)
+    return _PAGE.format(
+        title=element("title", one_line(f"{view.title} · {view.platform}")), body=body
+    )
+
+
+# The policy forbids every request, whatever the body holds.
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+{title}
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; }}
+body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }}
+pre {{ padding: .6rem .8rem; overflow-x: auto; background: #8881; border-radius: 4px; }}
+code, pre {{ font-family: ui-monospace, monospace; font-size: .9em; }}
+blockquote {{ margin: 1rem 0; padding-left: 1rem; border-left: 3px solid #8886; }}
+blockquote > pre {{ padding: 0; background: none; font: inherit; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: .25rem .6rem; border-bottom: 1px solid #8884; }}
+summary {{ cursor: pointer; }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""

@@ -1,0 +1,194 @@
+"""Building HTML that is safe by construction, and an allow-list that holds all the same.
+
+`element` escapes every string it is given; only what it made itself, an `Html`, goes in as it is.
+`sanitized` then lets nothing through that agentnb does not write.  The allow-list also shows what
+the static view may be made of: what survives JupyterLab's sanitizer in an untrusted notebook, and
+mostly GitHub's too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = [
+    "ALERT",
+    "ALIGNMENTS",
+    "FOLDED",
+    "MUTED",
+    "STYLES",
+    "WRAPPED",
+    "WRAPPER_CLASS",
+    "Address",
+    "Html",
+    "element",
+    "escaped",
+    "joined",
+    "link",
+    "link_address",
+    "misleads",
+    "sanitized",
+]
+
+# MathJax leaves an element of these classes alone; without them it makes formulas of prices.
+WRAPPER_CLASS: Final = "agentnb-run mathjax_ignore tex2jax_ignore"
+ALIGNMENTS: Final = {side: f"text-align:{side}" for side in ("left", "center", "right")}
+# Only what JupyterLab's sanitizer lets through, and what reads well on light and on dark.
+FOLDED: Final = "margin:.4em 0"
+MUTED: Final = "opacity:.7"
+WRAPPED: Final = "white-space:pre-wrap"
+ALERT: Final = "border-left:3px solid #d33;padding-left:.8em"
+STYLES: Final = frozenset({*ALIGNMENTS.values(), FOLDED, MUTED, WRAPPED, ALERT})
+
+_BLOCKS: Final = {
+    "blockquote",
+    "details",
+    "div",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "p",
+    "pre",
+    "summary",
+}
+_LISTS: Final = {"li", "ol", "ul"}
+_TABLES: Final = {"table", "tbody", "td", "th", "thead", "tr"}
+_INLINE: Final = {"a", "br", "code", "em", "s", "small", "span", "strong"}
+_TAGS: Final = _BLOCKS | _LISTS | _TABLES | _INLINE
+_REL: Final = "noopener noreferrer nofollow"
+_ATTRIBUTES: Final = {
+    "*": {"class", "style", "dir"},
+    "a": {"href", "target"},
+    "details": {"open"},
+    "ol": {"start"},
+}
+_VALUES: Final[dict[str, frozenset[str]]] = {
+    "class": frozenset({WRAPPER_CLASS}),
+    "style": STYLES,
+    "dir": frozenset({"auto"}),
+    "target": frozenset({"_blank"}),
+    "rel": frozenset({_REL}),
+    "open": frozenset({""}),
+}
+
+_SPECIAL: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_FORBIDDEN_IN_ADDRESS: Final = re.compile(
+    r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]"
+)
+_HOST_LIKE: Final = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}")
+_ADDRESS_LIKE: Final = re.compile(
+    r"://|^\s*(?:[\w.+-]+@)?(?:[\w-]+\.)+[^\W\d_]{2,}(?:[/:]\S*)?\s*$"
+)
+
+
+_LONGEST_LABEL: Final = 500
+
+
+class Html(str):
+    """A string that is markup already."""
+
+    __slots__ = ()
+
+
+def escaped(text: str) -> Html:
+    """Return ``text`` as markup that shows it."""
+    if isinstance(text, Html):
+        return text
+    for char, entity in _SPECIAL.items():
+        text = text.replace(char, entity)
+    return Html(text)
+
+
+def element(tag: str, *children: str, **attributes: str | None) -> Html:
+    """Return an element; ``None`` leaves an attribute out, a trailing underscore is dropped."""
+    words = [tag]
+    for name, value in attributes.items():
+        if value is not None:
+            words.append(f'{name.rstrip("_")}="{escaped(value)}"' if value else name.rstrip("_"))
+    return Html(f"<{' '.join(words)}>{''.join(map(escaped, children))}</{tag}>")
+
+
+def joined(pieces: list[str], between: str = "") -> Html:
+    """Return the pieces one after the other, each escaped unless it is markup."""
+    return Html(escaped(between).join(map(escaped, pieces)))
+
+
+def sanitized(markup: Html) -> Html:
+    """Return ``markup`` with every element and attribute gone that agentnb does not write."""
+    import nh3
+
+    return Html(
+        nh3.clean(
+            markup,
+            tags=_TAGS,
+            attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
+            attribute_filter=_attribute,
+            url_schemes={"http", "https", "mailto"},
+            link_rel=_REL,
+        )
+    )
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    match name:
+        case "href":
+            return value if link_address(value) is not None else None
+        case "start":
+            return value if value.isascii() and value.isdigit() else None
+        case _:
+            return value if value in _VALUES.get(name, ()) else None
+
+
+class Address(NamedTuple):
+    """Where a link goes: the attribute's value, and the host or mailbox that a reader sees."""
+
+    href: str
+    host: str
+
+
+def link_address(url: str) -> Address | None:
+    """Return the address of a link that may be followed: an absolute http, https or mailto one.
+
+    A user name before the host is dropped, since it is there to look like the host.
+    """
+    if _FORBIDDEN_IN_ADDRESS.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme == "mailto" and parts.path:
+        return Address(url, parts.path)
+    if parts.scheme not in ("http", "https") or not host:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    if port is not None:
+        shown += f":{port}"
+    return Address(urlunsplit(parts._replace(netloc=shown)), shown)
+
+
+def misleads(text: str, host: str) -> bool:
+    """Tell whether a link's text names a host, and it is not the one that the link goes to."""
+    # Nobody reads a longer text as an address, and the search takes the square of its length.
+    text = text[:_LONGEST_LABEL]
+    # Text such as "report.pdf" within a sentence is not meant as a host; only addresses are.
+    if not _ADDRESS_LIKE.search(text):
+        return False
+    real = re.sub(r":\d+$", "", host).removeprefix("www.").lower()
+    for name in _HOST_LIKE.findall(text):
+        shown = name.lower().removeprefix("www.")
+        if shown == real or real.endswith((f".{shown}", f"@{shown}")):
+            return False
+    return _HOST_LIKE.search(text) is not None
+
+
+def link(address: Address, label: Html, text: str) -> Html:
+    """Return a link; where its text names another host than it goes to, the real one follows."""
+    made = element("a", label, href=address.href, target="_blank")
+    if misleads(text, address.host):
+        return joined([made, f" ({address.host})"])
+    return made

@@ -1,0 +1,193 @@
+"""An agent's Markdown as HTML, without a trust in it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from agentnb.render.markup import (
+    ALIGNMENTS,
+    WRAPPED,
+    Html,
+    element,
+    escaped,
+    link,
+    link_address,
+)
+from agentnb.render.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
+
+__all__ = ["plain_html", "prose_html"]
+
+# Longer than this, or with more brackets in one paragraph than that, text is shown as it is: the
+# parser's time grows with the square of some of its input.
+_LONGEST: Final = 100_000
+_BRACKETS: Final = 500
+_CELLS: Final = 20_000
+_DEEPEST: Final = 60
+
+
+def plain_html(text: str) -> Html:
+    """Return ``text`` just as it is, its lines kept."""
+    return element("pre", visible(text), style=WRAPPED)
+
+
+def prose_html(markdown: str, *, lean: bool = False) -> Html:
+    """Return Markdown as HTML: CommonMark with tables, strikethrough and task lists.
+
+    HTML in it is shown as text, an image is a note of where it would come from, headings begin at
+    the third level, and text beyond what can be parsed in good time stays plain.  ``lean`` leaves
+    out what costs bytes without carrying sense.
+    """
+    if len(markdown) > _LONGEST:
+        return plain_html(markdown)
+    try:
+        tokens = _parser().parse(visible(markdown))
+    except RecursionError:
+        return plain_html(markdown)
+    if sum(token.type in ("td_open", "th_open") for token in tokens) > _CELLS:
+        return plain_html(markdown)
+    return _Writer(lean=lean).blocks(tokens)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    # 50 ms that a session in which nothing is rendered should not pay.
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST})
+    parser.enable(["table", "strikethrough"])
+    parser.core.ruler.before("inline", "agentnb_brackets", _leave_bracketed_plain)
+    return parser
+
+
+def _leave_bracketed_plain(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline" and token.content.count("[") > _BRACKETS:
+            token.type = "text"
+
+
+class _Writer:
+    """Writes one document's tokens."""
+
+    def __init__(self, *, lean: bool) -> None:
+        self._lean = lean
+        self._rules: dict[str, Callable[[Sequence[Token], int], str]] = {
+            "text": self._text,
+            "code_inline": self._code,
+            "code_block": self._pre,
+            "fence": self._pre,
+            "softbreak": lambda tokens, i: "\n",
+            "hardbreak": lambda tokens, i: "<br>\n",
+            "hr": lambda tokens, i: "<hr>",
+            "image": self._image,
+            "td_open": self._cell,
+            "th_open": self._cell,
+            "ordered_list_open": self._ordered,
+        }
+
+    def blocks(self, tokens: Sequence[Token]) -> Html:
+        out: list[str] = []
+        for i, token in enumerate(tokens):
+            if token.type == "inline":
+                out.append(self._inline(_task_marked(tokens, i)))
+            else:
+                out.append(self._token(tokens, i))
+        return Html("".join(out))
+
+    def _inline(self, tokens: Sequence[Token]) -> str:
+        out: list[str] = []
+        links: list[tuple[Any, int, int]] = []
+        for i, token in enumerate(tokens):
+            if token.type == "link_open":
+                links.append((link_address(str(token.attrGet("href") or "")), len(out), i))
+            elif token.type == "link_close" and links:
+                address, start, first = links.pop()
+                label = Html("".join(out[start:]))
+                if address is not None:
+                    out[start:] = [link(address, label, _text_of(tokens[first + 1 : i]))]
+            else:
+                out.append(self._token(tokens, i))
+        return "".join(out)
+
+    def _token(self, tokens: Sequence[Token], i: int) -> str:
+        token = tokens[i]
+        if token.hidden:
+            return ""
+        rule = self._rules.get(token.type)
+        if rule is not None:
+            return rule(tokens, i)
+        if not token.tag:
+            return escaped(token.content)
+        tag = f"h{min(6, int(token.tag[1]) + 2)}" if token.type.startswith("heading") else token.tag
+        # A notebook's file spends as much on a new line as on a dozen letters.
+        end = "\n" if token.block and token.nesting == -1 and token.level == 0 else ""
+        return f"<{'/' if token.nesting == -1 else ''}{tag}>{end}"
+
+    def _text(self, tokens: Sequence[Token], i: int) -> str:
+        text = escaped(tokens[i].content)
+        # A dollar in an element of its own never pairs up with another into a formula, also where
+        # classes are stripped.
+        return text if self._lean else text.replace("$", "<span>$</span>")
+
+    def _code(self, tokens: Sequence[Token], i: int) -> str:
+        return element("code", tokens[i].content)
+
+    def _pre(self, tokens: Sequence[Token], i: int) -> str:
+        return element("pre", element("code", tokens[i].content))
+
+    def _image(self, tokens: Sequence[Token], i: int) -> str:
+        token = tokens[i]
+        host = ""
+        try:
+            parts = urlsplit(str(token.attrGet("src") or ""))
+            host = (parts.hostname or "") if parts.scheme in ("http", "https", "") else ""
+        except ValueError:
+            pass
+        words = ["image"]
+        if label := _text_of(token.children or []).strip():
+            words.append(f"“{label}”")
+        if host:
+            words.append(f"from {host}")
+        return element("em", f"[{' '.join(words)}, not loaded]")
+
+    def _cell(self, tokens: Sequence[Token], i: int) -> str:
+        token = tokens[i]
+        if self._lean:
+            return f"<{token.tag}>"
+        given = str(token.attrGet("style") or "").removeprefix("text-align:")
+        side = given if given in ALIGNMENTS else "left"
+        # JupyterLab aligns cells to the right, unless told otherwise by a style.
+        return f'<{token.tag} style="{ALIGNMENTS[side]}">'
+
+    def _ordered(self, tokens: Sequence[Token], i: int) -> str:
+        start = tokens[i].attrGet("start")
+        return "<ol>" if start is None else f'<ol start="{int(start)}">'
+
+
+def _task_marked(tokens: Sequence[Token], i: int) -> Sequence[Token]:
+    """Return the children of an inline token, with the box of a task list's item drawn."""
+    token = tokens[i]
+    children = token.children or []
+    item = (
+        i >= 2 and tokens[i - 1].type == "paragraph_open" and tokens[i - 2].type == "list_item_open"
+    )
+    if item and children and children[0].type == "text":
+        box = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}.get(children[0].content[:4])
+        if box is not None:
+            children[0].content = box + children[0].content[4:]
+    return children
+
+
+def _text_of(tokens: Sequence[Token]) -> str:
+    return "".join(
+        " " if token.type.endswith("break") else _text_of(token.children or []) or token.content
+        for token in tokens
+    )

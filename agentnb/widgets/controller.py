@@ -1,0 +1,284 @@
+"""From a run to its page: what changed since the page was last told, and when to tell it.
+
+`Cursor` is pure: it remembers how far the page has been told, and turns what is new in a transcript
+into operations.  `RunPublisher` is the thin shell around it: it listens to a run, gathers what
+comes into at most 25 messages a second, and answers the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, Literal, Protocol
+
+from agentnb.render import RunView
+from agentnb.render.visible import well_formed
+from agentnb.transcript import Passage, TextBuffer, ToolCall
+from agentnb.widgets.protocol import (
+    Op,
+    Snapshot,
+    ack_message,
+    jsonable,
+    ops_message,
+    parse_page_message,
+    run_fields,
+    run_state,
+    snapshot_message,
+    utf16_length,
+)
+
+__all__ = ["INTERVAL", "Cursor", "LiveRun", "RunPublisher"]
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two messages: 25 a second look smooth and stay far below Jupyter's limits.
+INTERVAL: Final = 1 / 25
+
+_Field = Literal["text", "arguments", "result"]
+_TOOL_FIELDS: Final = ("name", "error", "status", "started", "finished")
+
+
+class LiveRun(Protocol):
+    """What the publisher needs of a run."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Guards the transcript.  Never held while a listener is called."""
+        ...
+
+    def view(self) -> RunView:
+        """Return the run as it is now.  Its ``duration`` is None until the run has ended."""
+        ...
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` on an event loop after every change; return what undoes it."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the run, from any thread."""
+        ...
+
+
+class _Told:
+    """How much of one growing text the page has."""
+
+    __slots__ = ("buffer", "points", "units")
+
+    def __init__(self, buffer: TextBuffer) -> None:
+        self.buffer = buffer
+        self.points = len(buffer)
+        self.units = utf16_length(str(buffer))
+
+    def news(self, buffer: TextBuffer) -> tuple[int, str] | None:
+        """Return the offset in UTF-16 units and the text to append; None where none could do.
+
+        Costs what is new, but for a buffer that took another's place.
+        """
+        if buffer is not self.buffer:
+            # Final arguments mostly repeat what had streamed; then nothing, or a tail, is new.
+            if not str(buffer).startswith(str(self.buffer)[: self.points]):
+                return None
+            self.buffer = buffer
+        text = buffer.since(self.points)
+        offset = self.units
+        self.points += len(text)
+        self.units += utf16_length(text)
+        return offset, well_formed(text)
+
+
+class _PartCursor:
+    """How much of one part the page has."""
+
+    __slots__ = ("fields", "texts")
+
+    def __init__(self, part: Passage | ToolCall) -> None:
+        self.texts: dict[_Field, _Told] = {
+            name: _Told(buffer) for name, buffer in _buffers(part).items()
+        }
+        self.fields = _plain_fields(part)
+
+    def ops(self, index: int, part: Passage | ToolCall) -> list[Op]:
+        ops: list[Op] = []
+        changed: dict[str, Any] = {}
+        for name, buffer in _buffers(part).items():
+            news = self.texts[name].news(buffer)
+            if news is None:
+                changed[name] = jsonable(str(buffer))
+                self.texts[name] = _Told(buffer)
+            elif news[1]:
+                offset, text = news
+                ops.append(
+                    {"op": "append", "index": index, "field": name, "offset": offset, "text": text}
+                )
+        fields = _plain_fields(part)
+        if fields != self.fields:
+            changed |= {k: jsonable(v) for k, v in fields.items() if v != self.fields[k]}
+            self.fields = fields
+        if changed:
+            ops.append({"op": "set", "index": index, "set": changed})
+        return ops
+
+
+class Cursor:
+    """How far the page has been told of a run."""
+
+    def __init__(self) -> None:
+        self._parts: list[_PartCursor] = []
+        self._run: dict[str, Any] = {}
+
+    def snapshot(self, view: RunView) -> dict[str, Any]:
+        """Return the whole state; the page knows all of it from here on."""
+        self._parts = [_PartCursor(part) for part in view.transcript.parts]
+        self._run = run_fields(view)
+        return run_state(view)
+
+    def ops(self, view: RunView) -> list[Op]:
+        """Return what is new since the last call of this or of `snapshot`; [] where nothing is."""
+        ops: list[Op] = []
+        fields = run_fields(view)
+        changed = {k: jsonable(v) for k, v in fields.items() if v != self._run[k]}
+        if changed:
+            # The page's clock goes on by itself; this sets it right whenever something is said.
+            ops.append({"op": "run", "set": {**changed, "elapsed": view.took}})
+            self._run = fields
+        parts = view.transcript.parts
+        for index, told in enumerate(self._parts):
+            ops += told.ops(index, parts[index])
+        for index in range(len(self._parts), len(parts)):
+            part = parts[index]
+            ops.append({"op": "part", "index": index, "part": jsonable(part.to_dict())})
+            self._parts.append(_PartCursor(part))
+        return ops
+
+
+def _buffers(part: Passage | ToolCall) -> dict[_Field, TextBuffer]:
+    if isinstance(part, ToolCall):
+        return {"arguments": part.arguments_text, "result": part.result_text}
+    return {"text": part.text}
+
+
+def _plain_fields(part: Passage | ToolCall) -> dict[str, Any]:
+    if isinstance(part, ToolCall):
+        return {name: getattr(part, name) for name in _TOOL_FIELDS}
+    return {}
+
+
+class RunPublisher:
+    """Tells a page of a run, at most 25 times a second, and answers it.
+
+    ``send`` sends a message to the page and ``keep`` writes the snapshot that outlives messages;
+    what they raise is logged and never reaches the run.  Messages may come in, and `close` be
+    called, on any thread.
+    """
+
+    def __init__(
+        self,
+        run: LiveRun,
+        *,
+        send: Callable[[Mapping[str, Any]], None],
+        keep: Callable[[Snapshot], None],
+    ) -> None:
+        self._run = run
+        self._send = send
+        self._keep = keep
+        # Held while something is made and sent: messages leave in the order of their numbers.
+        self._lock = threading.RLock()
+        self._cursor = Cursor()
+        self._seq = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = float("-inf")
+        self._kept_final = False
+        self._closed = False
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def first(self) -> Snapshot:
+        """Return the state to begin with; to be called once, before `start`."""
+        with self._lock, self._run.lock:
+            view = self._run.view()
+            self._kept_final = view.duration is not None
+            return {"seq": self._seq, "run": self._cursor.snapshot(view)}
+
+    def start(self) -> None:
+        """Begin to listen; what came since `first` is sent at once."""
+        with self._lock:
+            self._unsubscribe = self._run.subscribe(self._changed)
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is new without waiting for its time."""
+        with self._lock:
+            if self._closed:
+                return
+            final: Snapshot | None = None
+            with self._run.lock:
+                view = self._run.view()
+                ops = self._cursor.ops(view)
+                if ops:
+                    self._seq += 1
+                if view.duration is not None and (ops or not self._kept_final):
+                    final = {"seq": self._seq, "run": run_state(view)}
+            if ops:
+                self._deliver(self._send, ops_message(self._seq, ops))
+            if final is not None:
+                self._kept_final = True
+                self._deliver(self._keep, final)
+
+    def receive(self, content: object) -> None:
+        """Take a message of the page; what is none is ignored."""
+        match parse_page_message(content):
+            case {"type": "stop"}:
+                self._deliver(self._send, ack_message())
+                self._run.cancel()
+            case {"type": "resync"}:
+                self._resync()
+            case _:
+                _log.debug("A page sent something that is no message of its protocol")
+
+    def close(self) -> None:
+        """Stop listening and sending.  Safe to call twice."""
+        with self._lock:
+            self._closed = True
+            self._stop_listening()
+
+    def _changed(self) -> None:
+        # Runs on the loop that drives the run.
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed or self._timer is not None:
+                return
+            wait = self._last + INTERVAL - loop.time()
+            if wait <= 0:
+                self._tick(loop)
+            else:
+                self._timer = loop.call_later(wait, self._tick, loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._timer = None
+            self._last = loop.time()
+            self.flush()
+
+    def _resync(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            with self._run.lock:
+                # A number of its own: should the answer be lost, the next message shows a gap.
+                self._seq += 1
+                run = self._cursor.snapshot(self._run.view())
+            self._deliver(self._send, snapshot_message({"seq": self._seq, "run": run}))
+
+    def _deliver(self, way: Callable[[Any], None], content: Mapping[str, Any]) -> None:
+        try:
+            way(content)
+        except Exception:
+            # The comm may be gone; a page that is still there sees the gap and asks.
+            _log.debug("A run's page could not be told", exc_info=True)
+
+    def _stop_listening(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None

@@ -1,0 +1,199 @@
+"""What the kernel and the page say to each other: the mirror of ``js/src/protocol.ts``.
+
+Both sides are held together by the fixtures in ``tests/fixtures/protocol``.  Numbers are seconds,
+offsets and lengths of text are UTF-16 code units, as the page counts them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from agentnb.render import RunView
+from agentnb.render.visible import well_formed
+
+__all__ = [
+    "Ack",
+    "AppendOp",
+    "Op",
+    "Ops",
+    "PageMessage",
+    "PartOp",
+    "Resync",
+    "RunOp",
+    "SetOp",
+    "Snapshot",
+    "SnapshotMessage",
+    "Stop",
+    "ack_message",
+    "jsonable",
+    "ops_message",
+    "parse_page_message",
+    "run_fields",
+    "run_state",
+    "snapshot_message",
+    "utf16_length",
+]
+
+
+class RunOp(TypedDict):
+    """Merge ``set`` into the run's top-level fields."""
+
+    op: Literal["run"]
+    set: dict[str, Any]
+
+
+class PartOp(TypedDict):
+    """Put a part at ``index``: after the last one, or in place of the one that is there."""
+
+    op: Literal["part"]
+    index: int
+    part: dict[str, Any]
+
+
+class AppendOp(TypedDict):
+    """Append ``text`` to a part's field, whose present length must be ``offset``."""
+
+    op: Literal["append"]
+    index: int
+    field: Literal["text", "arguments", "result"]
+    offset: int
+    text: str
+
+
+class SetOp(TypedDict):
+    """Merge ``set`` into the fields of part ``index``."""
+
+    op: Literal["set"]
+    index: int
+    set: dict[str, Any]
+
+
+Op = RunOp | PartOp | AppendOp | SetOp
+
+
+class Ops(TypedDict):
+    """Changes; ``seq`` is one more than that of the message before."""
+
+    type: Literal["ops"]
+    seq: int
+    ops: list[Op]
+
+
+class Snapshot(TypedDict):
+    """The whole state of a run, as the trait ``snapshot`` holds it."""
+
+    seq: int
+    run: dict[str, Any]
+
+
+class SnapshotMessage(TypedDict):
+    """The whole state as an answer to `Resync`."""
+
+    type: Literal["snapshot"]
+    seq: int
+    run: dict[str, Any]
+
+
+class Ack(TypedDict):
+    """The kernel has seen a click."""
+
+    type: Literal["ack"]
+    of: Literal["stop"]
+
+
+class Resync(TypedDict):
+    """The page asks for a snapshot; ``seq`` is that of the last message it applied."""
+
+    type: Literal["resync"]
+    seq: NotRequired[int]
+
+
+class Stop(TypedDict):
+    """The user clicked Stop."""
+
+    type: Literal["stop"]
+
+
+PageMessage = Resync | Stop
+
+
+def ops_message(seq: int, ops: list[Op]) -> Ops:
+    """Return the message that carries ``ops``."""
+    return {"type": "ops", "seq": seq, "ops": ops}
+
+
+def snapshot_message(snapshot: Snapshot) -> SnapshotMessage:
+    """Return the message that carries a whole state."""
+    return {"type": "snapshot", **snapshot}
+
+
+def ack_message() -> Ack:
+    """Return the answer to a click on Stop."""
+    return {"type": "ack", "of": "stop"}
+
+
+def parse_page_message(content: object) -> PageMessage | None:
+    """Return what the page said, or None where it is none of this protocol's messages."""
+    if not isinstance(content, Mapping):
+        return None
+    match cast("Mapping[str, Any]", content):
+        case {"type": "stop"}:
+            return {"type": "stop"}
+        case {"type": "resync", "seq": int(seq)}:
+            return {"type": "resync", "seq": seq}
+        case {"type": "resync"}:
+            # What the page has does not matter: the answer is the whole state.
+            return {"type": "resync"}
+        case _:
+            return None
+
+
+def run_state(view: RunView) -> dict[str, Any]:
+    """Return the whole state of a run in its JSON form.
+
+    A run that goes on must be locked by the caller.
+    """
+    parts = [part.to_dict() for part in view.transcript.parts]
+    return jsonable({**run_fields(view), "parts": parts, "elapsed": view.took})
+
+
+def run_fields(view: RunView) -> dict[str, Any]:
+    """Return every top-level field of the state but the parts and the time, which always moves."""
+    return {
+        **view.transcript.head_to_dict(),
+        "title": view.title,
+        "platform": view.platform,
+        "prompt": view.prompt,
+        "time_to_first_token": view.time_to_first_token,
+        "duration": view.duration,
+        "notice": view.notice,
+    }
+
+
+def jsonable(value: Any) -> Any:
+    """Return JSON-like data as every JSON parser takes it.
+
+    Lone surrogates become U+FFFD, which keeps the length in UTF-16 units; NaN and infinities
+    become None.
+    """
+    match value:
+        case str():
+            return well_formed(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {key: jsonable(item) for key, item in items}
+        case list() | tuple():
+            return [jsonable(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def utf16_length(text: str) -> int:
+    """Return the length of ``text`` in UTF-16 code units."""
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

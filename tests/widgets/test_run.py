@@ -1,0 +1,99 @@
+"""The widget itself, without a kernel around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentnb.events import RunFinished, TextDelta
+from agentnb.widgets.protocol import run_state
+from agentnb.widgets.run import RunWidget, bundle
+from tests.widgets.page import ToldRun
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def run() -> ToldRun:
+    return ToldRun([TextDelta("**It** is"), TextDelta(" 181."), RunFinished()])
+
+
+@pytest.fixture
+def widget(run: ToldRun) -> Iterator[RunWidget]:
+    shown = RunWidget(run)
+    yield shown
+    shown.close()
+
+
+async def test_snapshot_is_the_state_at_the_making(run: ToldRun, widget: RunWidget) -> None:
+    assert widget.snapshot == {"seq": 0, "run": run_state(run.view())}
+    run.advance()
+    assert widget.snapshot["run"]["parts"] == []
+
+
+async def test_snapshot_is_the_final_state_at_the_end(run: ToldRun, widget: RunWidget) -> None:
+    run.advance(3)
+    await asyncio.sleep(0.1)
+    assert widget.snapshot == {"seq": 1, "run": run_state(run.view())}
+
+
+def say(widget: Any, content: dict[str, Any]) -> None:
+    data = {"method": "custom", "content": content}
+    widget._handle_msg({"content": {"data": data}, "buffers": []})
+
+
+async def test_page_is_heard(run: ToldRun, widget: RunWidget) -> None:
+    say(widget, {"type": "stop"})
+    assert run.cancelled == 1
+
+
+async def test_a_second_greeting_is_that_of_a_page_loaded_again(widget: RunWidget) -> None:
+    say(widget, {"type": "resync", "seq": 0})
+    say(widget, {"type": "resync", "seq": 3})
+    assert not widget.reloaded
+    say(widget, {"type": "resync", "seq": 0})
+    assert widget.reloaded
+
+
+async def test_outputs_beside_the_view_are_static(run: ToldRun, widget: RunWidget) -> None:
+    run.advance(3)
+    bundled = widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]
+    assert bundled is not None
+    data, metadata = bundled
+    assert metadata == {}
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    assert data["text/plain"].startswith("**It** is 181.\n\nfinance_agent · completed · ")
+    assert "<strong>It</strong> is 181." in data["text/html"]
+
+
+async def test_closing_leaves_the_run_alone(run: ToldRun) -> None:
+    widget = RunWidget(run)
+    run.advance()
+    widget.close()
+    widget.close()
+    assert run.listeners == 0
+    run.advance(2)
+    await asyncio.sleep(0.1)
+    assert run.transcript.status == "completed"
+    assert run.cancelled == 0
+
+
+def test_no_trait_is_written_by_the_page(widget: RunWidget) -> None:
+    inherited = {"layout", "tabbable", "tooltip"}
+    names = list[str](widget.traits(sync=True))
+    synced = {name for name in names if not name.startswith("_")}
+    assert synced - inherited == {"snapshot"}
+
+
+def test_a_bundle_that_is_not_built_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImportError, match=r"not built: .*widget\.js is missing.*npm"):
+        bundle(tmp_path, "widget.js")
+
+
+def test_a_bundle_that_is_built_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "widget.css").write_text("")
+    assert bundle(tmp_path, "widget.css") == tmp_path / "widget.css"
