@@ -6,21 +6,26 @@ from typing import Final
 
 from agentnb.render.view import RunView, summary
 from agentnb.render.visible import one_line, visible
+from agentnb.transcript import ToolCall
 
 __all__ = ["to_text"]
 
 _LONGEST: Final = 1_000_000
+# What led to the answer: how many lines of it are told, and how long each is, in characters.
+_STEPS: Final = 20
+_STEP: Final = 160
 
 
 def to_text(view: RunView) -> str:
-    """Return the answer and one line about the run.
+    """Return what led to the answer, the answer, and one line about the run.
 
-    No terminal sequence or control character of the run's text is in it, lines are not wrapped, and
-    an answer of more than a million characters is cut with a note.
+    Reasoning and tool calls are a shortened line each, the last twenty of them.  No terminal
+    sequence or control character of the run's text is in it, lines are not wrapped, and an answer
+    of more than a million characters is cut with a note.
     """
     answer = view.transcript.text
     dropped = len(answer) - _LONGEST
-    lines: list[str] = []
+    lines = _steps(view)
     if body := visible(answer[:_LONGEST]).strip("\n"):
         lines += [body, ""]
     if dropped > 0:
@@ -31,3 +36,18 @@ def to_text(view: RunView) -> str:
         lines.append(one_line(view.notice))
     lines.append(summary(view))
     return "\n".join(lines)
+
+
+def _steps(view: RunView) -> list[str]:
+    steps: list[str] = []
+    for part in view.transcript.parts:
+        if isinstance(part, ToolCall):
+            outcome = part.error if part.error is not None else part.result
+            call = f"→ {one_line(part.name, _STEP)}({one_line(part.arguments, _STEP // 2)})"
+            steps.append(f"{call} = {one_line(outcome, _STEP // 2)}" if outcome else call)
+        elif part.kind == "reasoning" and (thought := one_line(str(part.text), _STEP)):
+            steps.append(f"… {thought}")
+    more = len(steps) - _STEPS
+    if more > 0:
+        steps = [f"({more:,} earlier steps)", *steps[-_STEPS:]]
+    return [*steps, ""] if steps else []

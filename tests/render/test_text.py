@@ -31,10 +31,24 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TestText:
-    def test_answer_and_one_line(self) -> None:
+    def test_steps_answer_and_one_line(self) -> None:
         assert to_text(view_of([*EVENTS, RunFinished()])) == (
-            ANSWER.strip("\n") + "\n\nfinance_agent · completed · 2.3 s · 1,514 tokens"
+            "… I look it **up**.\n"
+            '→ get_price({"symbol":"NVDA"}) = {"symbol":"NVDA","price":181.46}\n\n'
+            + ANSWER.strip("\n")
+            + "\n\nfinance_agent · completed · 2.3 s · 1,514 tokens"
         )
+
+    def test_only_the_last_steps_are_told_and_each_is_short(self) -> None:
+        calls: list[Event] = []
+        for number in range(50):
+            calls.append(ToolCallStarted(call_id=str(number), name=f"tool{number}"))
+            calls.append(ToolCallFinished(call_id=str(number), result="x\n\x1b[31m" * 1000))
+        lines = to_text(view_of(calls)).splitlines()
+        assert lines[0] == "(30 earlier steps)"
+        assert lines[1].startswith("→ tool30() = x x x")
+        assert len(lines) == 23
+        assert max(map(len, lines)) < 300
 
     def test_without_an_answer_one_line_is_all(self) -> None:
         assert to_text(view_of([])) == "finance_agent · queued · 2.3 s"
