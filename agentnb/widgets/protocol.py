@@ -104,10 +104,14 @@ class Ack(TypedDict):
 
 
 class Resync(TypedDict):
-    """The page asks for a snapshot; ``seq`` is that of the last message it applied."""
+    """The page asks for a snapshot; ``seq`` is that of the last message it applied.
+
+    ``hello`` marks the first one of a page: it was just opened.
+    """
 
     type: Literal["resync"]
     seq: NotRequired[int]
+    hello: NotRequired[bool]
 
 
 class Stop(TypedDict):
@@ -141,10 +145,10 @@ def parse_page_message(content: object) -> PageMessage | None:
     match cast("Mapping[str, Any]", content):
         case {"type": "stop"}:
             return {"type": "stop"}
-        case {"type": "resync", "seq": int(seq)}:
-            return {"type": "resync", "seq": seq}
+        # What the page has does not matter: the answer is the whole state.
+        case {"type": "resync", "hello": True}:
+            return {"type": "resync", "hello": True}
         case {"type": "resync"}:
-            # What the page has does not matter: the answer is the whole state.
             return {"type": "resync"}
         case _:
             return None

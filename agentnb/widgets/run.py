@@ -79,8 +79,7 @@ class RunWidget(anywidget.AnyWidget):
 
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
         match parse_page_message(content):
-            case {"type": "resync", "seq": 0}:
-                # A page begins with what the trait says: until the end, the state at the start.
+            case {"type": "resync", "hello": True}:
                 self._greetings += 1
             case _:
                 pass

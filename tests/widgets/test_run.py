@@ -52,10 +52,10 @@ async def test_page_is_heard(run: ToldRun, widget: RunWidget) -> None:
 
 
 async def test_a_second_greeting_is_that_of_a_page_loaded_again(widget: RunWidget) -> None:
+    say(widget, {"type": "resync", "seq": 0, "hello": True})
     say(widget, {"type": "resync", "seq": 0})
-    say(widget, {"type": "resync", "seq": 3})
     assert not widget.reloaded
-    say(widget, {"type": "resync", "seq": 0})
+    say(widget, {"type": "resync", "seq": 0, "hello": True})
     assert widget.reloaded
 
 

@@ -1,0 +1,32 @@
+// Drawing together what arrives together.
+
+/** How long a drawing may wait where the browser calls no animation frames: in a hidden tab. */
+const HIDDEN_MS = 250;
+
+/** Runs a function at the next animation frame, once however often it was asked for. */
+export class Frame {
+  readonly #draw: () => void;
+  #frame = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(draw: () => void) {
+    this.#draw = draw;
+  }
+
+  request(): void {
+    if (this.#timer !== undefined) return;
+    const run = () => {
+      this.cancel();
+      this.#draw();
+    };
+    this.#timer = setTimeout(run, HIDDEN_MS);
+    if (typeof requestAnimationFrame === "function") this.#frame = requestAnimationFrame(run);
+  }
+
+  cancel(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (typeof cancelAnimationFrame === "function") cancelAnimationFrame(this.#frame);
+  }
+}

@@ -1,0 +1,144 @@
+// Trees of what should be shown, and the one place that makes them into elements.
+//
+// Model text comes here only as text nodes and as values of the attributes listed below.
+
+const TAGS = [
+  "a",
+  "blockquote",
+  "br",
+  "button",
+  "code",
+  "del",
+  "em",
+  "h1",
+  "h2",
+  "h3",
+  "h4",
+  "h5",
+  "h6",
+  "hr",
+  "li",
+  "ol",
+  "p",
+  "pre",
+  "span",
+  "strong",
+  "table",
+  "tbody",
+  "td",
+  "th",
+  "thead",
+  "tr",
+  "ul",
+  "div",
+] as const;
+
+const ATTRIBUTES = [
+  "aria-label",
+  "class",
+  "data-lang",
+  "data-src",
+  "href",
+  "rel",
+  "referrerpolicy",
+  "role",
+  "start",
+  "target",
+  "title",
+  "type",
+  "scope",
+  "tabindex",
+] as const;
+
+export type Tag = (typeof TAGS)[number];
+export type Attributes = Partial<Record<(typeof ATTRIBUTES)[number], string>>;
+
+export interface TextNode {
+  text: string;
+  dom?: Text;
+}
+
+export interface ElementNode {
+  tag: Tag;
+  attributes: Attributes;
+  children: TreeNode[];
+  dom?: HTMLElement;
+}
+
+export type TreeNode = TextNode | ElementNode;
+
+const allowedTags: ReadonlySet<string> = new Set(TAGS);
+const allowedAttributes: ReadonlySet<string> = new Set(ATTRIBUTES);
+
+export function element(tag: Tag, attributes: Attributes, children: TreeNode[]): ElementNode {
+  return { tag, attributes, children };
+}
+
+/** Makes the DOM of a tree and notes it in the tree. */
+export function mount(node: TreeNode): Node {
+  if (!("tag" in node)) {
+    node.dom = document.createTextNode(node.text);
+    return node.dom;
+  }
+  if (!allowedTags.has(node.tag)) throw new TypeError(`not an element to be shown: ${node.tag}`);
+  const made = document.createElement(node.tag);
+  for (const [name, value] of Object.entries(node.attributes)) setAttribute(made, name, value);
+  for (const child of node.children) made.append(mount(child));
+  node.dom = made;
+  return made;
+}
+
+function setAttribute(on: HTMLElement, name: string, value: string): void {
+  if (!allowedAttributes.has(name)) throw new TypeError(`not an attribute to be shown: ${name}`);
+  on.setAttribute(name, value);
+}
+
+/**
+ * Makes the children of `parent` that are `old` into `next`, and touches only what differs.
+ *
+ * `before` is the first child that is not part of `old`; null where `old` reaches to the end.
+ */
+export function patch(
+  parent: Node,
+  old: readonly TreeNode[],
+  next: readonly TreeNode[],
+  before: Node | null = null,
+): void {
+  const shared = Math.min(old.length, next.length);
+  for (let i = 0; i < shared; i += 1) {
+    const was = old[i];
+    const will = next[i];
+    if (was && will) patchNode(parent, was, will);
+  }
+  for (const gone of old.slice(shared)) if (gone.dom) parent.removeChild(gone.dom);
+  for (const fresh of next.slice(shared)) parent.insertBefore(mount(fresh), before);
+}
+
+function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
+  if (was === will) return;
+  if ("tag" in was) {
+    if ("tag" in will && was.tag === will.tag && was.dom) {
+      const { dom } = was;
+      will.dom = dom;
+      patchAttributes(dom, was.attributes, will.attributes);
+      patch(dom, was.children, will.children);
+      return;
+    }
+  } else if (!("tag" in will) && was.dom) {
+    const { dom } = was;
+    will.dom = dom;
+    if (was.text === will.text) return;
+    // Appending leaves a selection in the text where it is; replacing would collapse it.
+    if (will.text.startsWith(was.text)) dom.appendData(will.text.slice(was.text.length));
+    else dom.data = will.text;
+    return;
+  }
+  if (was.dom) parent.replaceChild(mount(will), was.dom);
+}
+
+function patchAttributes(dom: HTMLElement, was: Attributes, will: Attributes): void {
+  for (const name of Object.keys(was)) if (!(name in will)) dom.removeAttribute(name);
+  for (const [name, value] of Object.entries(will)) {
+    if (was[name as keyof Attributes] !== value) setAttribute(dom, name, value);
+  }
+}

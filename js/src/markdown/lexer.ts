@@ -1,0 +1,87 @@
+// markdown-it as this project uses it: CommonMark, GFM tables and strikethrough, no raw HTML.
+
+import MarkdownIt, { type Env, type Token } from "markdown-it";
+import { mendInline } from "./mend.js";
+
+/** A link reference definition, as markdown-it keeps it. */
+export interface Definition {
+  href: string;
+  title: string;
+}
+
+export interface LexOptions {
+  /** Definitions that stand before this text, by normalised label. */
+  known: ReadonlyMap<string, Definition>;
+  /**
+   * Whether the text ends here. Until then what is open at its end is shown as if it were closed
+   * there, and its own definitions aren't used: an address may be half there.
+   */
+  final: boolean;
+}
+
+export interface Lexed {
+  tokens: Token[];
+  /** Definitions found in this text, but for those already known. */
+  defined: Map<string, Definition>;
+  /** Labels that inline text looked up and did not find. */
+  missed: Set<string>;
+}
+
+class Lexing {
+  readonly defined = new Map<string, Definition>();
+  readonly missed = new Set<string>();
+  readonly final: boolean;
+  inline = false;
+  readonly references: Record<string, Definition>;
+
+  constructor({ known, final }: LexOptions) {
+    this.final = final;
+    // markdown-it reads labels from an object and sets new ones; first come, first kept.
+    this.references = new Proxy<Record<string, Definition>>(Object.create(null), {
+      get: (_target, name) => {
+        const label = String(name);
+        const found =
+          known.get(label) ?? (this.final || !this.inline ? this.defined.get(label) : undefined);
+        if (!found && this.inline) this.missed.add(label);
+        return found;
+      },
+      set: (_target, name, definition: Definition) => {
+        this.defined.set(String(name), definition);
+        return true;
+      },
+    });
+  }
+}
+
+/** Blocks nested deeper than this are left out by markdown-it. */
+export const MAX_NESTING = 100;
+
+const md = new MarkdownIt({
+  html: false,
+  linkify: false,
+  typographer: false,
+  maxNesting: MAX_NESTING,
+});
+// Definitions stay among the tokens, so that it is known which lines they come from.
+md.core.ruler.disable("strip_references");
+md.core.ruler.before("inline", "agentnb_mend", (state) => {
+  const lexing = state.env.agentnb as Lexing;
+  lexing.inline = true;
+  for (const token of state.tokens) {
+    if (token.type === "fence") token.info = md.utils.unescapeAll(token.info);
+  }
+  if (lexing.final) return;
+  const last = state.tokens.findLast((token) => token.type === "inline");
+  const lines = state.src.split("\n").length;
+  // Only what is still being written: a passage that the last line belongs to.
+  if (last?.map && last.map[1] >= lines) last.content = mendInline(last.content);
+});
+
+/** Makes tokens of Markdown. Every token of a block has its lines in `map`. */
+export function lex(source: string, options: LexOptions): Lexed {
+  const lexing = new Lexing(options);
+  const env: Env = { agentnb: lexing, references: lexing.references };
+  const state = new md.core.State(source, md, env);
+  md.core.process(state);
+  return { tokens: state.tokens, defined: lexing.defined, missed: lexing.missed };
+}

@@ -1,0 +1,166 @@
+// What of a Markdown text can't change any more, whatever comes after it.
+//
+// Blocks are decided line by line: a block that a whole line has closed stays closed. So does an
+// item of a list once the next one has begun, a row of a table, and a line of code.
+
+import type { ElementNode, TreeNode } from "./dom.js";
+import { lex } from "./lexer.js";
+import { type Block, buildTree, codeNodes } from "./tree.js";
+
+/** The blocks that are taken apart while they are still open. */
+export type Kind = "list" | "table" | "fence";
+
+export interface Cut {
+  /** The first line that is not done. */
+  line: number;
+  /** How many items or rows are done. */
+  count: number;
+  /** Of code: the lines that are done. */
+  text: TreeNode[];
+}
+
+/** Where each line starts; the last is the one that is still being written, perhaps empty. */
+export function lineStarts(source: string): number[] {
+  const starts = [0];
+  for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1))
+    starts.push(at + 1);
+  return starts;
+}
+
+export function kindOf(block: Block): Kind | null {
+  switch (block.type) {
+    case "bullet_list_open":
+    case "ordered_list_open":
+      return "list";
+    case "table_open":
+      return "table";
+    case "fence":
+      return "fence";
+    default:
+      return null;
+  }
+}
+
+/** The nodes of an open block that are its items, rows or text. */
+export function bodyOf(kind: Kind, node: ElementNode): TreeNode[] {
+  if (kind === "list") return node.children;
+  const inner = node.children[kind === "table" ? 1 : 0];
+  return inner && "tag" in inner ? inner.children : [];
+}
+
+/**
+ * How many of the blocks are done, when the source ends in the middle of its last line.
+ *
+ * The rest can still change, all of it or in parts; it begins where the first block that isn't done
+ * begins, or after the last line of those that are.
+ */
+export function doneBlocks(
+  source: string,
+  lines: readonly number[],
+  blocks: readonly Block[],
+): number {
+  const whole = lines.length - 1;
+  const blank = (from: number, to: number) =>
+    from < whole && /^[ \t]*\n/m.test(source.slice(lines[from], lines[Math.min(to, whole)]));
+  const isDone = (at: number): boolean => {
+    const block = blocks[at];
+    const next = blocks[at + 1];
+    if (!block) return false;
+    // Closed by an empty line after it. (Not by its own: a heading may be the head of a table.)
+    if (ENDED_BY_BLANK.has(block.type) && blank(block.end, block.end + 1)) return true;
+    // Closed by the next block, once it is certain that this is one. A table is, by its second line:
+    // until that is whole, its first belongs to a paragraph.
+    if (!next || next.start + (next.type === "table_open" ? 1 : 0) >= whole) return false;
+    if (next.type === "reference_definition") return true;
+    // What follows a definition, even one inside a list, may turn out to be its title; no title has
+    // an empty line.
+    const definition = block.tokens.findLast((token) => token.type === "reference_definition");
+    return !definition || blank(definition.map?.[1] ?? 0, next.start);
+  };
+  let count = blocks.length;
+  while (count > 0 && !isDone(count - 1)) count -= 1;
+  return count;
+}
+
+const ENDED_BY_BLANK: ReadonlySet<string> = new Set([
+  "paragraph_open",
+  "heading_open",
+  "hr",
+  "reference_definition",
+  "table_open",
+  "blockquote_open",
+]);
+
+/** What is done inside a block that is still open; null where nothing is. */
+export function cutInside(kind: Kind, block: Block, whole: number): Cut | null {
+  if (kind === "fence") return cutFence(block, whole);
+  const type = kind === "list" ? "list_item_open" : "tr_open";
+  const level = kind === "list" ? 1 : 2;
+  const children = block.tokens.filter((token) => token.type === type && token.level === level);
+  const starts = children.map((token) => token.map?.[0] ?? 0);
+  if (kind === "list") {
+    // The last item that has begun for certain may still grow; those before it may not.
+    const last = starts.findLastIndex((start) => start < whole);
+    const line = starts[last];
+    return last < 1 || line === undefined ? null : { line, count: last, text: [] };
+  }
+  const rows = starts.filter((start) => start >= block.start + 2 && start < whole);
+  const line = rows[rows.length - 1];
+  if (line === undefined) return null;
+  return { line: line + 1, count: rows.length, text: [] };
+}
+
+/** What must stand before the rest of a block for it to be read as that. */
+export function prefixOf(kind: Kind, block: Block, source: string): string {
+  switch (kind) {
+    case "list":
+      // Without an item before it, an item's line could be read as a table's head. Indented as far
+      // as an item can be, so that whatever follows is its neighbour and not inside it.
+      return `   ${markerOf(block)} x\n`;
+    case "table":
+      return source.slice(0, lineStarts(source)[2]);
+    case "fence":
+      // Without its info string, which could be read as a table's head as well.
+      return `${/^[ \t]*(?:`+|~+)/.exec(source)?.[0] ?? "```"}\n`;
+  }
+}
+
+const markerOf = (list: Block): string =>
+  (list.type === "ordered_list_open" ? "1" : "") + (list.tokens[0]?.markup ?? "-");
+
+function cutFence(block: Block, whole: number): Cut | null {
+  const content = block.tokens[0]?.content ?? "";
+  const lines = content.split("\n");
+  const shown = lines.length - (content.endsWith("\n") || content === "" ? 1 : 0);
+  const closed = block.end > block.start + 1 + shown;
+  const done = whole - block.start - 1;
+  if (closed || done < 1) return null;
+  const text = codeNodes(
+    lines
+      .slice(0, done)
+      .map((line) => `${line}\n`)
+      .join(""),
+  );
+  return { line: whole, count: 0, text };
+}
+
+/** Tells whether a list, as far as it was read, shows that it is loose. */
+export function isLoose(list: ElementNode): boolean {
+  return list.attributes.class === "agentnb-loose";
+}
+
+/**
+ * Tells whether a list is loose, as far as `source` has it.
+ *
+ * Only paragraphs show it, and only for the whole of what was read. So a list is asked by giving it
+ * one more item, with a paragraph. Blank lines at the source's end count: they are before an item.
+ */
+export function looseUpTo(source: string, block: Block, list: ElementNode): boolean {
+  const paragraphs = block.tokens.some(
+    (token) => token.type === "paragraph_open" && token.level === 2,
+  );
+  if (paragraphs && !isLoose(list)) return false;
+  const probe = `${source}${source.endsWith("\n") ? "" : "\n"}${markerOf(block)} x\n`;
+  const asked = buildTree(lex(probe, { known: new Map(), final: true }).tokens)[0];
+  return asked !== undefined && "tag" in asked && isLoose(asked);
+}

@@ -1,0 +1,297 @@
+// From markdown-it's tokens to trees of elements.
+
+import type { Token } from "markdown-it";
+import { type ElementNode, element, type Tag, type TreeNode } from "./dom.js";
+import { MAX_NESTING } from "./lexer.js";
+import { imageAddress, linkAddress, misleads } from "./links.js";
+import { visiblePieces, visibleText } from "./visible.js";
+
+/** One block at the top of a document, with the lines that it came from. */
+export interface Block {
+  type: string;
+  /** First line, and the one after the last. */
+  start: number;
+  end: number;
+  tokens: Token[];
+}
+
+/** Groups tokens by the blocks at the top level. */
+export function topBlocks(tokens: readonly Token[]): Block[] {
+  const blocks: Block[] = [];
+  let current: Block | undefined;
+  for (const token of tokens) {
+    if (!current || token.level === 0) {
+      if (token.nesting < 0 && current) {
+        current.tokens.push(token);
+        current = undefined;
+        continue;
+      }
+      const [start, end] = token.map ?? [0, 0];
+      current = { type: token.type, start, end, tokens: [token] };
+      blocks.push(current);
+      if (token.nesting === 0) current = undefined;
+      continue;
+    }
+    current.tokens.push(token);
+  }
+  return blocks;
+}
+
+const CONTAINERS: Readonly<Record<string, Tag>> = {
+  paragraph_open: "p",
+  blockquote_open: "blockquote",
+  list_item_open: "li",
+  thead_open: "thead",
+  tbody_open: "tbody",
+  tr_open: "tr",
+  em_open: "em",
+  strong_open: "strong",
+  s_open: "del",
+};
+
+/** Deeper than people nest, and shallow enough for every browser: what is deeper is laid flat. */
+const MAX_DEPTH = 120;
+
+/** Makes trees of tokens, block or inline. A token of unknown kind shows as its text. */
+export function buildTree(tokens: readonly Token[]): TreeNode[] {
+  const top: TreeNode[] = [];
+  const stack: Opened[] = [];
+  let links = 0;
+  for (const [i, token] of tokens.entries()) {
+    const here = stack[stack.length - 1]?.node.children ?? top;
+    if (token.block && token.level === MAX_NESTING - 1 && (tokens[i + 1]?.nesting ?? 0) < 0) {
+      // Where something was left out, a reader shall see that.
+      here.push({ text: "…" });
+    }
+    if (token.nesting > 0 && stack.length >= MAX_DEPTH) {
+      stack.push({ node: { tag: "span", attributes: {}, children: here }, host: null });
+    } else if (token.nesting > 0) {
+      const open = opened(token);
+      here.push(open.node);
+      if (open.host !== null) links += 1;
+      // Paragraphs of a tight list are paragraphs too: whether it is loose is a matter of style, so
+      // that a list that turns loose late leaves its first items, and a selection in them, alone.
+      const list = stack[stack.length - 2]?.node;
+      if (token.type === "paragraph_open" && !token.hidden && list && isList(list)) {
+        list.attributes.class = "agentnb-loose";
+      }
+      stack.push(open);
+    } else if (token.nesting < 0) {
+      const closed = stack.pop();
+      if (!closed) continue;
+      if (closed.node.tag === "li") markTask(closed.node);
+      if (closed.host === null) continue;
+      links -= 1;
+      if (!misleads(plainText(closed.node.children), closed.host)) continue;
+      const after = stack[stack.length - 1]?.node.children ?? top;
+      const note = [{ text: ` (${visibleText(closed.host)})` }];
+      after.push(element("span", { class: "agentnb-host" }, note));
+    } else {
+      leaf(token, here, links > 0);
+    }
+  }
+  return top;
+}
+
+interface Opened {
+  node: ElementNode;
+  /** Where a link goes to; null for everything else. */
+  host: string | null;
+}
+
+const isList = (node: ElementNode): boolean => node.tag === "ul" || node.tag === "ol";
+
+/** Turns "[x] " at the start of an item into a mark. Not a checkbox: nobody can tick it. */
+function markTask(item: ElementNode): void {
+  const paragraph = item.children[0];
+  if (!paragraph || !("tag" in paragraph) || paragraph.tag !== "p") return;
+  const first = paragraph.children[0];
+  if (!first || "tag" in first) return;
+  const done = /^\[([ xX])\](?=\s)/.exec(first.text)?.[1];
+  if (done === undefined) return;
+  first.text = first.text.slice(3);
+  const name = done === " " ? "to do" : "done";
+  const attributes = {
+    class: `agentnb-box-${name.replace(" ", "")}`,
+    role: "img",
+    "aria-label": name,
+  };
+  paragraph.children.unshift(element("span", attributes, []));
+  item.attributes.class = "agentnb-task";
+}
+
+function opened(token: Token): Opened {
+  const plain = (tag: Tag, attributes: ElementNode["attributes"] = {}) => ({
+    node: element(tag, attributes, []),
+    host: null,
+  });
+  switch (token.type) {
+    case "heading_open":
+      return plain(/^h[1-6]$/.test(token.tag) ? (token.tag as Tag) : "p");
+    case "bullet_list_open":
+      return plain("ul");
+    case "ordered_list_open": {
+      const start = Number(token.attrGet("start") ?? 1);
+      return plain("ol", start === 1 ? {} : { start: String(start) });
+    }
+    case "table_open":
+      return plain("table");
+    case "th_open":
+    case "td_open": {
+      const align = /text-align:(left|center|right)/.exec(
+        String(token.attrGet("style") ?? ""),
+      )?.[1];
+      const attributes: ElementNode["attributes"] = align ? { class: `agentnb-${align}` } : {};
+      if (token.type === "th_open") attributes.scope = "col";
+      return plain(token.type === "th_open" ? "th" : "td", attributes);
+    }
+    case "link_open":
+      return link(String(token.attrGet("href") ?? ""), token.attrGet("title"));
+    default:
+      return plain(CONTAINERS[token.type] ?? "span");
+  }
+}
+
+function link(url: string, title: string | number | null): Opened {
+  const address = linkAddress(url);
+  const shown = visibleText(address?.href ?? url);
+  const hint = title === null ? shown : `${visibleText(String(title))}\n${shown}`;
+  if (!address) {
+    // Not to be followed, but nothing is hidden either: the address is there to be read.
+    return { node: element("span", { class: "agentnb-inert", title: hint }, []), host: null };
+  }
+  const attributes = {
+    href: address.href,
+    title: hint,
+    target: "_blank",
+    rel: "noopener noreferrer nofollow",
+    referrerpolicy: "no-referrer",
+  };
+  return { node: element("a", attributes, []), host: address.host };
+}
+
+function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
+  switch (token.type) {
+    case "inline":
+      // Not by spreading: a paragraph may hold more nodes than a call takes arguments.
+      for (const node of buildTree(token.children ?? [])) into.push(node);
+      return;
+    case "text":
+      pushText(into, token.content);
+      return;
+    case "softbreak":
+      pushText(into, "\n");
+      return;
+    case "hardbreak":
+      into.push(element("br", {}, []));
+      pushText(into, "\n");
+      return;
+    case "hr":
+      into.push(element("hr", {}, []));
+      return;
+    case "code_inline":
+      into.push(element("code", {}, codeNodes(token.content)));
+      return;
+    case "code_block":
+    case "fence":
+      into.push(codeBlock(token.content, token.type === "fence" ? token.info : ""));
+      return;
+    case "image":
+      into.push(image(token, inLink));
+      return;
+    case "reference_definition":
+      return;
+    default:
+      pushText(into, token.content);
+  }
+}
+
+/** A code block; the language is shown only where it looks like a language's name. */
+export function codeBlock(content: string, info: string): ElementNode {
+  const language = /^\s*([\p{L}\p{N}+#._-]{1,32})(?:\s|$)/u.exec(info)?.[1];
+  const attributes = language ? { "data-lang": language } : {};
+  return element("pre", { tabindex: "0", ...attributes }, [
+    element("code", {}, codeNodes(content)),
+  ]);
+}
+
+/** The text of code, or of some lines of it. */
+export function codeNodes(content: string): TreeNode[] {
+  return textNodes(withoutEndlessWords(content));
+}
+
+/** An image is a notice that there is one, and where; nothing is fetched before a click. */
+function image(token: Token, inLink: boolean): ElementNode {
+  const alt = visibleText(imageText(token.children ?? []));
+  const url = String(token.attrGet("src") ?? "");
+  const address = imageAddress(url);
+  const title = token.attrGet("title");
+  const hint = [title === null ? "" : visibleText(String(title)), visibleText(address?.href ?? url)]
+    .filter(Boolean)
+    .join("\n");
+  const label = [
+    element("span", { class: "agentnb-image-alt" }, [{ text: alt || "Image" }]),
+    element("span", { class: "agentnb-image-host" }, [
+      { text: address ? visibleText(address.host) : "not loadable" },
+    ]),
+  ];
+  if (!address || inLink) return element("span", { class: "agentnb-image", title: hint }, label);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "agentnb-image",
+      title: hint,
+      "data-src": address.href,
+      "aria-label": `Load image ${alt ? `“${alt}” ` : ""}from ${visibleText(address.host)}`,
+    },
+    label,
+  );
+}
+
+function imageText(tokens: readonly Token[]): string {
+  return tokens
+    .map((token) => {
+      if (token.type === "image") return imageText(token.children ?? []);
+      return /break$/.test(token.type) ? "\n" : token.content;
+    })
+    .join("");
+}
+
+function pushText(into: TreeNode[], text: string): void {
+  for (const node of textNodes(withoutEndlessWords(text))) {
+    const last = into[into.length - 1];
+    // Neighbouring texts are one node, so that the same text is the same DOM however it was cut.
+    if (last && !("tag" in last) && !("tag" in node)) last.text += node.text;
+    else into.push(node);
+  }
+}
+
+/** A run of characters without a space that is longer than this is cut: no browser can wrap it soon. */
+const LONG_WORD = 20_000;
+const SHOWN_OF_WORD = 4_000;
+const LONG_WORDS = new RegExp(`\\S{${LONG_WORD},}`, "g");
+
+/** Text whose endless words are cut, each with a note of how much was left out. */
+function withoutEndlessWords(text: string): string {
+  if (text.length < LONG_WORD) return text;
+  return text.replace(LONG_WORDS, (word) => {
+    const rest = word.length - SHOWN_OF_WORD;
+    return `${word.slice(0, SHOWN_OF_WORD)}… (${rest} more characters without a space)`;
+  });
+}
+
+/** Text as nodes; characters that would hide or reorder it are shown by their number. */
+export function textNodes(text: string): TreeNode[] {
+  return visiblePieces(text).map((piece) =>
+    piece.shown
+      ? element("span", { class: "agentnb-hidden", title: "A character that is not visible" }, [
+          { text: piece.text },
+        ])
+      : { text: piece.text },
+  );
+}
+
+function plainText(nodes: readonly TreeNode[]): string {
+  return nodes.map((node) => ("tag" in node ? plainText(node.children) : node.text)).join("");
+}

@@ -1,0 +1,123 @@
+// Characters that hide, reorder or impersonate text are shown as what they are.
+
+/** Code points, first and last, that are not seen or change how their neighbours are seen. */
+const HIDDEN: readonly (readonly [number, number])[] = [
+  // Controls, but for tab and line feed.
+  [0x00, 0x08],
+  [0x0b, 0x1f],
+  [0x7f, 0x9f],
+  // Soft hyphen, combining grapheme joiner, fillers, inherent vowels.
+  [0xad, 0xad],
+  [0x34f, 0x34f],
+  [0x115f, 0x1160],
+  [0x17b4, 0x17b5],
+  [0x3164, 0x3164],
+  [0xffa0, 0xffa0],
+  // Bidirectional marks, embeddings, overrides, isolates; zero-width characters; separators.
+  [0x61c, 0x61c],
+  [0x180b, 0x180f],
+  [0x200b, 0x200f],
+  [0x2028, 0x202e],
+  [0x2060, 0x206f],
+  [0xfeff, 0xfeff],
+  // Variation selectors, annotations, shorthand and musical formatting, tags.
+  [0xfe00, 0xfe0f],
+  [0xfff9, 0xfffb],
+  [0x1bca0, 0x1bca3],
+  [0x1d173, 0x1d17a],
+  [0xe0000, 0xe0fff],
+];
+
+const point = (code: number): string => `\\u{${code.toString(16)}}`;
+const CLASS = `[${HIDDEN.map(([first, last]) => `${point(first)}-${point(last)}`).join("")}]`;
+const ANY = new RegExp(CLASS, "u");
+const RUN = new RegExp(`${CLASS}+`, "gu");
+
+/** What may stand before a joiner between two emoji: one, its skin tone, or the end of a sequence. */
+const EMOJI_END = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u{fe0f}|\u{20e3}|\u{e007f})$/u;
+const EMOJI_START = /^(?:\p{Extended_Pictographic}|[\u{2640}\u{2642}])/u;
+/** Scripts in which a joiner or non-joiner is part of the spelling. */
+const JOINING_END =
+  /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Mongolian}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]$/u;
+/** A subdivision's flag: a black flag, its code in tags, and the tag that ends it. */
+const FLAG_TAGS = /^[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}$/u;
+
+export interface Piece {
+  text: string;
+  /** True where the text stands for a character that would not have been seen. */
+  shown: boolean;
+}
+
+/** Splits text into what may be shown as it is and labels such as "U+202E" for what may not. */
+export function visiblePieces(text: string): Piece[] {
+  if (!ANY.test(text)) return text === "" ? [] : [{ text, shown: false }];
+  const pieces: Piece[] = [];
+  let from = 0;
+  let kept = "";
+  for (const match of text.matchAll(RUN)) {
+    const run = match[0];
+    const end = match.index + run.length;
+    kept += text.slice(from, match.index);
+    from = end;
+    if (
+      isSpelling(
+        run,
+        text.slice(Math.max(0, match.index - 2), match.index),
+        text.slice(end, end + 2),
+      )
+    ) {
+      kept += run;
+      continue;
+    }
+    if (kept) pieces.push({ text: kept, shown: false });
+    kept = "";
+    pieces.push({ text: label(run), shown: true });
+  }
+  kept += text.slice(from);
+  if (kept) pieces.push({ text: kept, shown: false });
+  return pieces;
+}
+
+/** The same as one string, for names and titles. */
+export function visibleText(text: string): string {
+  return visiblePieces(text)
+    .map((piece) => (piece.shown ? `⟨${piece.text}⟩` : piece.text))
+    .join("");
+}
+
+/** Tells whether these characters only join what stands around them into one letter or emoji. */
+function isSpelling(run: string, before: string, after: string): boolean {
+  if (run === "\u00ad") return /\p{L}$/u.test(before) && /^\p{L}/u.test(after);
+  if (run === "\ufe0f" || run === "\ufe0e") return /[\p{Emoji}\p{S}\p{Po}]$/u.test(before);
+  if (run === "\u200d" || run === "\ufe0f\u200d") {
+    if (EMOJI_START.test(after)) return EMOJI_END.test(before) || run.length > 1;
+    return run === "\u200d" && JOINING_END.test(before);
+  }
+  if (run === "\u200c") return JOINING_END.test(before);
+  return FLAG_TAGS.test(run) && before.endsWith("\u{1f3f4}");
+}
+
+/** "U+200B", "U+FE0F ×31", or the first few of a mixed run and how many more there are. */
+function label(run: string): string {
+  const names: string[] = [];
+  let more = 0;
+  let last = "";
+  let count = 0;
+  const flush = () => {
+    if (!last) return;
+    if (names.length < 8) names.push(count > 1 ? `${last} ×${count}` : last);
+    else more += count;
+  };
+  for (const character of run) {
+    const name = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+    if (name === last) {
+      count += 1;
+      continue;
+    }
+    flush();
+    last = name;
+    count = 1;
+  }
+  flush();
+  return names.join(" ") + (more ? ` +${more}` : "");
+}

@@ -1,0 +1,272 @@
+// What the kernel and the page say to each other: the mirror of agentnb/widgets/protocol.py.
+//
+// Both sides are held together by the fixtures in tests/fixtures/protocol. Whatever arrives is
+// checked field by field before anything believes it: a message of another version must lead to a
+// resync, never to a half-applied state.
+
+export type Status =
+  | "queued"
+  | "running"
+  | "paused"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "truncated"
+  | "interrupted";
+
+export type ToolStatus = "running" | "completed" | "failed" | "abandoned";
+
+export interface Passage {
+  kind: "text" | "reasoning";
+  text: string;
+}
+
+export interface ToolCall {
+  kind: "tool";
+  call_id: string;
+  name: string;
+  arguments: string;
+  result: string;
+  error: string | null;
+  status: ToolStatus;
+  /** Seconds since the run was sent; null where no times were recorded. */
+  started: number | null;
+  finished: number | null;
+}
+
+export type Part = Passage | ToolCall;
+
+export interface Usage {
+  input_tokens?: number;
+  output_tokens?: number;
+  total_tokens?: number;
+  /** Part of the input tokens. */
+  cached_tokens?: number;
+  /** Part of the output tokens. */
+  reasoning_tokens?: number;
+  cost_usd?: number;
+}
+
+export interface Approval {
+  approval_id: string | null;
+  message: string;
+  tool: string | null;
+  arguments: string;
+}
+
+export interface RunError {
+  message: string;
+  code: string | null;
+}
+
+/** Everything that a view shows of one run. Times are in seconds. */
+export interface RunState {
+  status: Status;
+  run_id: string | null;
+  session_id: string | null;
+  agent: string | null;
+  model: string | null;
+  parts: Part[];
+  usage: Usage | null;
+  followups: string[];
+  approvals: Approval[];
+  /** How many wire events were kept raw, because their kind is unknown or their content malformed. */
+  raw_events: number;
+  error: RunError | null;
+  title: string;
+  platform: string;
+  prompt: string;
+  /** Since sending, by the kernel's clock, when the message was made. */
+  elapsed: number;
+  time_to_first_token: number | null;
+  duration: number | null;
+  notice: string | null;
+}
+
+/** The fields of a run that may change in one `run` operation. */
+export type RunChanges = Partial<RunState>;
+
+/** The fields of a part that may change in one `set` operation. */
+export type PartChanges = Partial<Omit<ToolCall, "kind">> & { text?: string };
+
+export type AppendField = "text" | "arguments" | "result";
+
+export type Op =
+  | { op: "run"; set: RunChanges }
+  | { op: "part"; index: number; part: Part }
+  /** `offset` counts UTF-16 code units and must be the field's present length. */
+  | { op: "append"; index: number; field: AppendField; offset: number; text: string }
+  | { op: "set"; index: number; set: PartChanges };
+
+export interface Snapshot {
+  seq: number;
+  run: RunState;
+}
+
+export type KernelMessage =
+  | { type: "ops"; seq: number; ops: Op[] }
+  | ({ type: "snapshot" } & Snapshot)
+  | { type: "ack"; of: "stop" };
+
+export type PageMessage =
+  /** `hello` marks the first one of a page: it was just opened, and asks for the first time. */
+  { type: "resync"; seq: number; hello?: true } | { type: "stop" };
+
+const FINAL: ReadonlySet<Status> = new Set([
+  "completed",
+  "failed",
+  "cancelled",
+  "truncated",
+  "interrupted",
+]);
+
+/** Tells whether a run of this status can still change. */
+export const isFinal = (status: Status): boolean => FINAL.has(status);
+
+type Guard<T> = (value: unknown) => value is T;
+type Fields<T> = { [K in keyof Required<T>]: Guard<Required<T>[K]> };
+
+const isString = (v: unknown): v is string => typeof v === "string";
+const isNumber = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
+const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+
+const isObject = (v: unknown): v is Record<string, unknown> =>
+  typeof v === "object" && v !== null && !Array.isArray(v);
+
+const oneOf =
+  <T extends string>(...values: T[]): Guard<T> =>
+  (v): v is T =>
+    (values as unknown[]).includes(v);
+
+const orNull =
+  <T>(guard: Guard<T>): Guard<T | null> =>
+  (v): v is T | null =>
+    v === null || guard(v);
+
+const listOf =
+  <T>(guard: Guard<T>): Guard<T[]> =>
+  (v): v is T[] =>
+    Array.isArray(v) && v.every(guard);
+
+/** A guard for an object that has all these fields. Further ones are let through, unread. */
+const allOf =
+  <T>(fields: Fields<T>): Guard<T> =>
+  (v): v is T => {
+    if (!isObject(v)) return false;
+    for (const name in fields) if (!fields[name](v[name])) return false;
+    return true;
+  };
+
+/** A guard for an object that has some of these fields, and no other. */
+const someOf =
+  <T>(fields: Fields<T>): Guard<Partial<T>> =>
+  (v): v is Partial<T> =>
+    isObject(v) &&
+    Object.entries(v).every(
+      ([name, value]) => Object.hasOwn(fields, name) && fields[name as keyof T](value),
+    );
+
+const isUsage = someOf<Usage>({
+  input_tokens: isNumber,
+  output_tokens: isNumber,
+  total_tokens: isNumber,
+  cached_tokens: isNumber,
+  reasoning_tokens: isNumber,
+  cost_usd: isNumber,
+}) as Guard<Usage>;
+
+const toolFields: Fields<Omit<ToolCall, "kind">> = {
+  call_id: isString,
+  name: isString,
+  arguments: isString,
+  result: isString,
+  error: orNull(isString),
+  status: oneOf("running", "completed", "failed", "abandoned"),
+  started: orNull(isNumber),
+  finished: orNull(isNumber),
+};
+
+const isTool = allOf<ToolCall>({ kind: oneOf("tool"), ...toolFields });
+const isPassage = allOf<Passage>({ kind: oneOf("text", "reasoning"), text: isString });
+const isPart = (v: unknown): v is Part => isPassage(v) || isTool(v);
+
+const runFields: Fields<RunState> = {
+  status: oneOf<Status>(
+    "queued",
+    "running",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+    "truncated",
+    "interrupted",
+  ),
+  run_id: orNull(isString),
+  session_id: orNull(isString),
+  agent: orNull(isString),
+  model: orNull(isString),
+  parts: listOf(isPart),
+  usage: orNull(isUsage),
+  followups: listOf(isString),
+  approvals: listOf(
+    allOf<Approval>({
+      approval_id: orNull(isString),
+      message: isString,
+      tool: orNull(isString),
+      arguments: isString,
+    }),
+  ),
+  raw_events: isCount,
+  error: orNull(allOf<RunError>({ message: isString, code: orNull(isString) })),
+  title: isString,
+  platform: isString,
+  prompt: isString,
+  elapsed: isNumber,
+  time_to_first_token: orNull(isNumber),
+  duration: orNull(isNumber),
+  notice: orNull(isString),
+};
+
+const isRun = allOf(runFields);
+const isRunChanges = someOf(runFields);
+const isPartChanges = someOf<Omit<ToolCall, "kind"> & { text: string }>({
+  ...toolFields,
+  text: isString,
+});
+const isAppendField = oneOf<AppendField>("text", "arguments", "result");
+
+function isOp(v: unknown): v is Op {
+  if (!isObject(v)) return false;
+  switch (v.op) {
+    case "run":
+      return isRunChanges(v.set);
+    case "part":
+      return isCount(v.index) && isPart(v.part);
+    case "append":
+      return isCount(v.index) && isAppendField(v.field) && isCount(v.offset) && isString(v.text);
+    case "set":
+      return isCount(v.index) && isPartChanges(v.set);
+    default:
+      return false;
+  }
+}
+
+/** Tells whether a value is a whole snapshot, as the trait and the message of that name carry it. */
+export function isSnapshot(v: unknown): v is Snapshot {
+  return isObject(v) && isCount(v.seq) && isRun(v.run);
+}
+
+/** Tells whether a value is a message of this protocol, to its last field. */
+export function isKernelMessage(v: unknown): v is KernelMessage {
+  if (!isObject(v)) return false;
+  switch (v.type) {
+    case "ops":
+      return isCount(v.seq) && listOf(isOp)(v.ops);
+    case "snapshot":
+      return isSnapshot(v);
+    case "ack":
+      return v.of === "stop";
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,32 @@
+// What each status is called, and what it means for what was shown.
+
+import type { Status } from "../protocol.js";
+
+export const STATUS_WORDS: Readonly<Record<Status, string>> = {
+  queued: "Queued",
+  running: "Running",
+  paused: "Waiting for approval",
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  truncated: "Cut off",
+  interrupted: "Interrupted",
+};
+
+/** What to say at the end of an answer that isn't whole; null where it is. */
+export function endNote(status: Status, hasParts: boolean): string | null {
+  switch (status) {
+    case "cancelled":
+      return hasParts
+        ? "Stopped here. What had arrived is kept."
+        : "Stopped before anything arrived.";
+    case "truncated":
+      return hasParts
+        ? "The stream ended before the run did. What had arrived is kept."
+        : "The stream ended before anything arrived.";
+    case "interrupted":
+      return "The process that followed this run went away before it ended.";
+    default:
+      return null;
+  }
+}
