@@ -26,8 +26,8 @@ __all__ = ["Mode", "RunDisplay", "choose_mode", "make_display"]
 
 Mode = Literal["widget", "static", "text", "none"]
 
-# Widgets whose page was loaded again while they ran: their output can no longer be replaced, so
-# they stay alive to be drawn, the latest few of them.
+# The latest widgets outlive their runs: where the final output does not reach a page (it was
+# reloaded, or the message was dropped), the view stays, and has to be able to show the end.
 _KEPT: Final = 20
 _kept: deque[RunWidget] = deque()
 
@@ -134,12 +134,9 @@ class _WidgetDisplay(_Nothing):
 
     def close(self) -> None:
         update_display(static_bundle(self._run), raw=True, display_id=self._id)
-        if self._widget.reloaded:
-            _kept.append(self._widget)
-            if len(_kept) > _KEPT:
-                _kept.popleft().close()
-        else:
-            self._widget.close()
+        _kept.append(self._widget)
+        if len(_kept) > _KEPT:
+            _kept.popleft().close()
 
 
 def current_shell() -> InteractiveShell | None:

@@ -83,8 +83,8 @@ def _cell(value: Any) -> str:
     return one_line(str(value), _CELL)
 
 
-def show(run: Run) -> Run:
-    """Show ``run`` live until it has ended, and return it.
+def show(run: Run) -> None:
+    """Show ``run`` live until it has ended.
 
     In a notebook that is the view of a ``%%agent`` cell, elsewhere text on standard output.  The
     caller blocks; an interrupt cancels the run.  A run that failed is shown and not raised, see
@@ -101,4 +101,3 @@ def show(run: Run) -> Run:
         raise
     finally:
         view.close()
-    return run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
@@ -104,14 +104,12 @@ class Ack(TypedDict):
 
 
 class Resync(TypedDict):
-    """The page asks for a snapshot; ``seq`` is that of the last message it applied.
+    """The page asks for a snapshot.
 
-    ``hello`` marks the first one of a page: it was just opened.
+    It also tells the ``seq`` of the last message it applied, for whoever reads the wire.
     """
 
     type: Literal["resync"]
-    seq: NotRequired[int]
-    hello: NotRequired[bool]
 
 
 class Stop(TypedDict):
@@ -146,8 +144,6 @@ def parse_page_message(content: object) -> PageMessage | None:
         case {"type": "stop"}:
             return {"type": "stop"}
         # What the page has does not matter: the answer is the whole state.
-        case {"type": "resync", "hello": True}:
-            return {"type": "resync", "hello": True}
         case {"type": "resync"}:
             return {"type": "resync"}
         case _:

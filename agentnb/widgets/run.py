@@ -10,7 +10,7 @@ import traitlets
 
 from agentnb.render import to_html, to_text
 from agentnb.widgets.controller import LiveRun, RunPublisher
-from agentnb.widgets.protocol import Snapshot, parse_page_message
+from agentnb.widgets.protocol import Snapshot
 
 __all__ = ["RunWidget"]
 
@@ -47,21 +47,11 @@ class RunWidget(anywidget.AnyWidget):
 
     def __init__(self, run: LiveRun) -> None:
         self._shown = run
-        self._greetings = 0
         self._publisher = RunPublisher(run, send=self._send_message, keep=self._keep)
         super().__init__(snapshot=self._publisher.first())
         _answer_where_asked(self)
         cast("Any", self).on_msg(self._hear)
         self._publisher.start()
-
-    @property
-    def reloaded(self) -> bool:
-        """Whether a second page seems to show it: the first one was reloaded, or has a sibling.
-
-        Such a page no longer knows which output it stands in, so replacing that output does not
-        reach it, and the widget has to live on for it.
-        """
-        return self._greetings > 1
 
     def close(self) -> None:
         """Take the view away.  The run goes on."""
@@ -78,11 +68,6 @@ class RunWidget(anywidget.AnyWidget):
         self.snapshot = dict(snapshot)
 
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
-        match parse_page_message(content):
-            case {"type": "resync", "hello": True}:
-                self._greetings += 1
-            case _:
-                pass
         self._publisher.receive(content)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:

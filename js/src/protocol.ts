@@ -108,9 +108,7 @@ export type KernelMessage =
   | ({ type: "snapshot" } & Snapshot)
   | { type: "ack"; of: "stop" };
 
-export type PageMessage =
-  /** `hello` marks the first one of a page: it was just opened, and asks for the first time. */
-  { type: "resync"; seq: number; hello?: true } | { type: "stop" };
+export type PageMessage = { type: "resync"; seq: number } | { type: "stop" };
 
 const FINAL: ReadonlySet<Status> = new Set([
   "completed",

@@ -55,7 +55,7 @@ describe("at the start", () => {
   test("a run that goes on is asked for", () => {
     kernel.trait = running;
     const session = new RunSession(kernel);
-    expect(kernel.heard).toEqual([{ type: "resync", seq: 0, hello: true }]);
+    expect(kernel.heard).toEqual([{ type: "resync", seq: 0 }]);
     expect(session.run.status).toBe("running");
     session.dispose();
   });

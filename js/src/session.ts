@@ -49,7 +49,7 @@ export class RunSession {
       { message: (value) => this.#hear(value), snapshot: () => this.#read() },
       this.#ending.signal,
     );
-    if (!this.final) this.#resync(true);
+    if (!this.final) this.#resync();
   }
 
   get run(): RunState {
@@ -147,10 +147,10 @@ export class RunSession {
     this.#frame.request();
   }
 
-  #resync(first = false): void {
+  #resync(): void {
     this.#unanswered += 1;
     const { seq } = this.#transcript;
-    this.#send(first ? { type: "resync", seq, hello: true } : { type: "resync", seq });
+    this.#send({ type: "resync", seq });
     this.#quiet();
   }
 

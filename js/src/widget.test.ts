@@ -70,7 +70,7 @@ describe("the widget", () => {
     vi.advanceTimersByTime(300);
     for (const el of [one, two])
       expect(el.querySelector(".agentnb-answer")?.textContent).toBe("early late");
-    expect(host.sent).toEqual([{ type: "resync", seq: 0, hello: true }]);
+    expect(host.sent).toEqual([{ type: "resync", seq: 0 }]);
     leave();
     expect(one.childElementCount).toBe(0);
     host.fire("msg:custom", ops(3, "!", 10));

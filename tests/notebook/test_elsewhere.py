@@ -15,7 +15,6 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.notebook.conftest import SETUP, Kernel
 
-
 # Without types.
 nbformat: Any = import_module("nbformat")
 

@@ -23,7 +23,8 @@ def detailed(prompt: str) -> Iterator[Event]:
 
 
 def test_reasoning_tools_answer_and_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    run = show(agentnb.agent(detailed).start("?"))
+    run = agentnb.agent(detailed).start("?")
+    show(run)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "… Let me look it up."
     assert lines[1:3] == ['→ price({"ticker": "NVDA"}) = 42', "It is **42**."]
@@ -36,7 +37,8 @@ def test_a_failure_is_told_and_not_raised(capsys: pytest.CaptureFixture[str]) ->
         yield "so far"
         raise ValueError("no more")
 
-    run = show(agentnb.agent(broken).start("?"))
+    run = agentnb.agent(broken).start("?")
+    show(run)
     out = capsys.readouterr().out
     assert out.startswith("so far\n")
     assert "ValueError: no more" in out

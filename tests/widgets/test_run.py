@@ -51,14 +51,6 @@ async def test_page_is_heard(run: ToldRun, widget: RunWidget) -> None:
     assert run.cancelled == 1
 
 
-async def test_a_second_greeting_is_that_of_a_page_loaded_again(widget: RunWidget) -> None:
-    say(widget, {"type": "resync", "seq": 0, "hello": True})
-    say(widget, {"type": "resync", "seq": 0})
-    assert not widget.reloaded
-    say(widget, {"type": "resync", "seq": 0, "hello": True})
-    assert widget.reloaded
-
-
 async def test_outputs_beside_the_view_are_static(run: ToldRun, widget: RunWidget) -> None:
     run.advance(3)
     bundled = widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]

@@ -61,7 +61,14 @@ export class RunView {
     this.#unsubscribe();
     this.#clock.dispose();
     for (const part of this.#parts) part.dispose();
+    this.#handOverFocus();
     this.element.remove();
+  }
+
+  /** A reader who was in here goes on in the notebook's cell, not at the top of the page. */
+  #handOverFocus(): void {
+    if (!this.element.contains(document.activeElement)) return;
+    this.element.closest<HTMLElement>(".jp-Cell")?.focus({ preventScroll: true });
   }
 
   #update(): void {
