@@ -1,0 +1,127 @@
+"""Remote AI agents in a notebook.
+
+    %load_ext agentnb
+
+    %%agent finance_agent
+    What is the current NVDA stock price, and why?
+
+or, from code::
+
+    run = agentnb.agent("finance_agent").run("What is the current NVDA stock price?")
+
+Importing this package is cheap; what is heavy is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from agentnb._embedded import set_connector
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from pydantic import SecretStr
+
+    from agentnb import errors, sandbox, sse
+    from agentnb.agents import Agent, agent, attach
+    from agentnb.deadlines import Deadlines
+    from agentnb.errors import (
+        AgentnbError,
+        ConfigError,
+        PlatformError,
+        RequestError,
+        RunError,
+        TransportError,
+        UnsupportedError,
+    )
+    from agentnb.history import last_run, runs
+    from agentnb.notebook import allow_nested_loops
+    from agentnb.platforms.base import Media
+    from agentnb.run import Run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "AgentnbError",
+    "ConfigError",
+    "Deadlines",
+    "Media",
+    "PlatformError",
+    "RequestError",
+    "Run",
+    "RunError",
+    "TransportError",
+    "UnsupportedError",
+    "__version__",
+    "agent",
+    "allow_nested_loops",
+    "attach",
+    "errors",
+    "last_run",
+    "load_ipython_extension",
+    "runs",
+    "sandbox",
+    "sse",
+    "unload_ipython_extension",
+]
+
+# Where each public name is defined; the module is imported when the name is first used.
+_WHERE = {
+    "Agent": "agentnb.agents",
+    "AgentnbError": "agentnb.errors",
+    "ConfigError": "agentnb.errors",
+    "Deadlines": "agentnb.deadlines",
+    "Media": "agentnb.platforms.base",
+    "PlatformError": "agentnb.errors",
+    "RequestError": "agentnb.errors",
+    "Run": "agentnb.run",
+    "RunError": "agentnb.errors",
+    "TransportError": "agentnb.errors",
+    "UnsupportedError": "agentnb.errors",
+    "agent": "agentnb.agents",
+    "allow_nested_loops": "agentnb.notebook",
+    "attach": "agentnb.agents",
+    "last_run": "agentnb.history",
+    "runs": "agentnb.history",
+}
+_MODULES = ("errors", "sandbox", "sse")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f"agentnb.{name}")
+    raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add ``%%agent`` and ``%agent`` to a notebook: what ``%load_ext agentnb`` calls."""
+    from agentnb.notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take back what `load_ipython_extension` added."""
+    from agentnb.notebook import unload
+
+    unload(shell)
+
+
+def _reach_sandbox(platform: str) -> tuple[str, SecretStr]:
+    from agentnb.sandbox import start
+
+    running = start()
+    return running.base_url(platform), running.api_key
+
+
+set_connector(_reach_sandbox)

@@ -1,0 +1,379 @@
+"""`Agent`: a platform, an agent's id and defaults; the way to start runs from code."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from pydantic import SecretStr
+
+from agentnb import _loop, history
+from agentnb._loop import wait
+from agentnb.config import AgentName, config
+from agentnb.deadlines import Deadlines
+from agentnb.driver import stop_all
+from agentnb.errors import AuthenticationError, ConfigError, RequestError, UnsupportedError
+from agentnb.events import Event
+from agentnb.output import OutputType, output_schema
+from agentnb.platforms import registry
+from agentnb.platforms.base import AgentInfo, Media, Platform, RemoteRun, RunRequest
+from agentnb.platforms.clients import close_clients, connect
+from agentnb.platforms.local import FunctionPlatform
+from agentnb.run import Run
+
+__all__ = ["Agent", "agent", "attach"]
+
+MediaLike = Media | str | Path | bytes
+
+# How long the end of the process may be held up, in seconds: for telling platforms of the runs
+# that it leaves behind, and for closing connections.
+_TELL: Final = 0.7
+_CLOSE: Final = 0.3
+
+
+class Agent:
+    """An agent on a platform, with defaults for its runs.
+
+    Made by `agentnb.agent`.  It holds no conversation: each run begins a new session unless
+    ``session`` says which one to go on in.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        agent_id: str,
+        *,
+        title: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.platform = platform
+        self.id = agent_id
+        self.title = title or agent_id
+        self.params = dict(params or {})
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("An Agent holds a key and connections and cannot be pickled; make another.")
+
+    @property
+    def name(self) -> str:
+        """The full name, ``platform:agent``."""
+        return str(AgentName(self.platform.name, self.id))
+
+    def start(
+        self,
+        prompt: str,
+        *,
+        session: str | Run | None = None,
+        output_type: OutputType | None = None,
+        media: MediaLike | Sequence[MediaLike] = (),
+        stream: bool = True,
+        **params: Any,
+    ) -> Run:
+        """Send ``prompt`` and return the live run at once.
+
+        ``session`` is the id of a session to go on in, or a run of it.  ``output_type``, a
+        pydantic model or a JSON schema, asks for structured output, see `Run.parsed`.  ``media``
+        are attachments, one or several: paths, addresses, bytes or `Media`.  ``stream=False``
+        asks for the answer in one piece.  ``params`` are the platform's own and win over the
+        agent's defaults.
+
+        Raises:
+            RequestError: the platform cannot take what was given.  What only the sending shows
+                makes the run fail instead.
+        """
+        return _sent(self._run(prompt, session, output_type, media, stream, params))
+
+    def run(self, prompt: str, *, check: bool = True, **options: Any) -> Run:
+        """Send ``prompt``, block until the answer is complete and return the run.
+
+        ``options`` are those of `start`.  Ctrl-C (or interrupting the kernel) cancels the run.
+
+        Raises:
+            RunError: the run did not complete, and ``check`` is true; `RunError.run` holds what
+                arrived.
+        """
+        run = self.start(prompt, **options)
+        try:
+            return run.wait(check=check)
+        except BaseException:
+            run.cancel()
+            raise
+
+    async def arun(self, prompt: str, *, check: bool = True, **options: Any) -> Run:
+        """Send ``prompt`` and wait for the whole answer; as `run`, for async code.
+
+        Cancelling the awaiting task cancels the run.
+        """
+        run = self.start(prompt, **options)
+        try:
+            return await run.wait_async(check=check)
+        except BaseException:
+            run.cancel()
+            raise
+
+    async def stream(
+        self, prompt: str, *, check: bool = True, **options: Any
+    ) -> AsyncGenerator[Event, None]:
+        """Send ``prompt`` and yield the events as they arrive.
+
+        A terminal event is the last but for what a platform adds to it, usage for example.  Leaving
+        the loop early cancels the run.  A slow consumer slows the platform down rather than filling
+        memory.
+
+        Raises:
+            RunError: after the last event, when the run did not complete and ``check`` is true.
+        """
+        run = self.start(prompt, **options)
+        try:
+            async with aclosing(run.iterate()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            run.cancel()
+        if check:
+            run.raise_for_status()
+
+    def attach(self, run_id: str, *, session: str | None = None) -> Run:
+        """Join a run that is still going on the platform; return it live.
+
+        Raises:
+            UnsupportedError: the platform cannot do that.
+        """
+        if not self.platform.capabilities.attach:
+            raise _unsupported(self.platform.name, "requests to join a run again")
+        request = RunRequest(agent=self.id, prompt="", session_id=session)
+        run = Run(
+            lambda: self.platform.attach(run_id, agent=self.id, session_id=session),
+            platform=self.platform,
+            request=request,
+            title=self.title,
+        )
+        run.transcript.run_id = run_id
+        return _sent(run)
+
+    def agents(self) -> list[AgentInfo]:
+        """Return the agents that the platform lists (blocks)."""
+        return wait(self.platform.agents())
+
+    def remote_runs(self, **filters: Any) -> list[RemoteRun]:
+        """Return the platform's own list of runs (blocks).
+
+        ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
+        """
+        return wait(_collect(self.platform.runs(agent=self.id, **filters)))
+
+    def remote_status(
+        self, run_ids: Sequence[str], *, session: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
+        return wait(self.platform.status(run_ids, agent=self.id, session_id=session))
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.name}>"
+
+    def _run(
+        self,
+        prompt: str,
+        session: str | Run | None,
+        output_type: OutputType | None,
+        media: MediaLike | Sequence[MediaLike],
+        stream: bool,
+        params: Mapping[str, Any],
+    ) -> Run:
+        if not prompt.strip():
+            raise RequestError("The question is empty.")
+        if isinstance(session, Run):
+            if session.session_id is None:
+                raise RequestError(
+                    "That run has no session to go on in.",
+                    hint="It did not get that far, or its platform has none.",
+                )
+            session = session.session_id
+        if isinstance(media, Media | str | Path | bytes):
+            media = (media,)
+        abilities = self.platform.capabilities
+        if output_type is not None and not abilities.output_schema:
+            raise _unsupported(self.platform.name, "structured output")
+        if media and not abilities.media:
+            raise _unsupported(self.platform.name, "attachments")
+        request = RunRequest(
+            agent=self.id,
+            prompt=prompt,
+            session_id=session,
+            params={**self.params, **params},
+            output_schema=None if output_type is None else output_schema(output_type),
+            media=tuple(_media(item) for item in media),
+        )
+        source = (
+            (lambda: self.platform.stream(request))
+            if stream
+            else (lambda: _at_once(self.platform, request))
+        )
+        return Run(
+            source,
+            platform=self.platform,
+            request=request,
+            title=self.title,
+            output_type=output_type,
+        )
+
+
+def agent(
+    target: str | Callable[..., Any] | None = None,
+    *,
+    base_url: str | None = None,
+    api_key: str | SecretStr | None = None,
+    deadlines: Deadlines | None = None,
+    options: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Agent:
+    """Return the agent that ``target`` names.
+
+    ``target`` is ``platform:agent``, an alias, an agent of the default platform, or None for the
+    default agent; where no platform is configured, the embedded sandbox answers.  A Python function
+    or generator, sync or async, that takes the prompt and gives text or events is an agent too.
+
+    ``base_url`` and ``api_key`` come from the configuration by default (environment, then
+    keyring, then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox speak the
+    platform's API.  ``options`` are the platform's settings, ``params`` defaults for every run.
+
+    Raises:
+        ConfigError: the name, the address or the key is missing or wrong.
+    """
+    # At once, so that a traceback that shows local variables does not show it.
+    api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    if callable(target):
+        if not (base_url is None and api_key is None and deadlines is None and options is None):
+            raise ConfigError("A function needs no base_url, api_key, deadlines or options.")
+        platform = FunctionPlatform(target)
+        return Agent(platform, platform.agent_id, params=params)
+    name = config().resolve(target, registry.names())
+    client = connect(
+        name.platform, base_url=base_url, api_key=api_key, deadlines=deadlines, options=options
+    )
+    return Agent(client, name.agent, params=params)
+
+
+def attach(
+    target: str,
+    run_id: str,
+    *,
+    session: str | None = None,
+    api_key: str | SecretStr | None = None,
+    **options: Any,
+) -> Run:
+    """Join the run ``run_id`` of the agent ``target``, which is still going; return it live.
+
+    ``options`` are those of `agent`.
+
+    Raises:
+        UnsupportedError: the platform cannot do that.
+    """
+    api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    return agent(target, api_key=api_key, **options).attach(run_id, session=session)
+
+
+# What `%agent list` and completion learned: platform -> agent ids.
+_listed: dict[str, list[str]] = {}
+
+
+def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
+    """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
+    found = wait(connect(platform, ask=ask).agents())
+    _listed[platform] = [a.id for a in found]
+    return found
+
+
+def known_agents() -> list[str]:
+    """Return the names to offer for completion, without asking any platform."""
+    current = config()
+    builtin = registry.names()
+    names = list(current.all_aliases())
+    with suppress(ConfigError):  # several platforms, and none is the default
+        names += _listed.get(current.bare_platform(builtin), [])
+    for platform, ids in _listed.items():
+        names += [str(AgentName(platform, i)) for i in ids]
+    for run in history.recent_runs():
+        names.append(str(AgentName(run.platform, run.agent)))
+    names += [f"{platform}:" for platform in current.platform_names(builtin)]
+    return list(dict.fromkeys(names))
+
+
+def _sent(run: Run) -> Run:
+    history.remember(run)
+
+    def forget_refused_key() -> None:
+        # Else a key that was mistyped at the prompt would be used until the process ends.
+        if run.done:
+            unsubscribe()
+            if isinstance(run.exception, AuthenticationError):
+                config().forget_key(run.platform)
+
+    unsubscribe = run.subscribe(forget_refused_key)
+    return run.start()
+
+
+def _unsupported(platform: str, what: str) -> UnsupportedError:
+    return UnsupportedError(f"{platform} does not take {what}.")
+
+
+def _media(item: MediaLike) -> Media:
+    match item:
+        case Media():
+            return item
+        case bytes():
+            return Media(data=item)
+        case Path():
+            return Media(path=item)
+        case str() if item.lower().startswith(("http://", "https://", "data:")):
+            return Media(url=item)
+        case str():
+            with suppress(OSError, ValueError):  # too long for a path, or with a NUL inside
+                if (path := Path(item).expanduser()).is_file():
+                    return Media(path=path)
+            shown = item if len(item) <= 80 else f"{item[:80]}…"
+            raise RequestError(
+                f"The attachment '{shown}' is neither a file nor an address.",
+                hint="Content itself is given as bytes, or as Media(data=..., mime_type=...).",
+            )
+        case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
+            raise RequestError(f"A {type(other).__name__} is no attachment.")
+
+
+async def _at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+    yield await platform.invoke(request)
+
+
+async def _collect(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
+    return [run async for run in runs]
+
+
+async def _leave() -> None:
+    await stop_all(_TELL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE):
+            await close_clients()
+
+
+def _at_exit() -> None:
+    """Cancel what still runs, tell the platforms, and close connections, within about a second."""
+    if not _loop.is_running():
+        return
+    # Whatever goes wrong now, nobody is left who could act on it.
+    with suppress(Exception):
+        _loop.submit(_leave()).result(timeout=_TELL + _CLOSE + 0.2)
+    _loop.stop(timeout=0.5)
+
+
+# `atexit` comes too late: by then the pool of threads is shut down in which asyncio looks up the
+# name of the platform to be told.  This runs before all that was registered earlier, as the pool's
+# end is when its module is imported.  It is private; where it is gone, runs that are left behind
+# are still closed, if not always told.
+import_module("concurrent.futures.thread")
+getattr(threading, "_register_atexit", atexit.register)(_at_exit)

@@ -1,0 +1,25 @@
+"""Agents, platforms and keys: from arguments, the environment, files and the keyring.
+
+Precedence, highest first: an argument, what was set in this session (``%agent use``), the
+environment, ``agentnb.toml`` in the working folder or one above it, the user's own
+``config.toml`` (see `user_config_path`), the platform's default.
+"""
+
+from agentnb.config.files import ConfigFile, PlatformSection, load_config, user_config_path
+from agentnb.config.keys import find_key
+from agentnb.config.names import AgentName, suggestion
+from agentnb.config.session import Config, config
+from agentnb.config.settings import PlatformSettings
+
+__all__ = [
+    "AgentName",
+    "Config",
+    "ConfigFile",
+    "PlatformSection",
+    "PlatformSettings",
+    "config",
+    "find_key",
+    "load_config",
+    "suggestion",
+    "user_config_path",
+]

@@ -1,0 +1,145 @@
+"""The configuration files: one of the project, one of the user, merged."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentnb.config.keys import key_variable
+from agentnb.config.names import suggestion
+from agentnb.errors import ConfigError
+
+__all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
+
+PROJECT_FILE: Final = "agentnb.toml"
+
+# The last word of an entry's name that holds what must stay secret; `max_tokens` does not.
+_SECRET_WORDS: Final = frozenset(
+    {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
+)
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class PlatformSection(BaseModel):
+    """One ``[platforms.NAME]`` table.
+
+    ``type`` names the platform where NAME is the user's own word for it.  Deadlines are in
+    seconds, 0 for none.  Any further key is an option of the platform itself.  Keys do not
+    belong in a file: an ``api_key`` here is refused.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str | None = None
+    base_url: str | None = None
+    connect_timeout: _Seconds | None = None
+    first_event_timeout: _Seconds | None = None
+    idle_timeout: _Seconds | None = None
+    total_timeout: _Seconds | None = None
+    trust_env: bool | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ConfigFile(BaseModel):
+    """The content of a configuration file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default_agent: str | None = None
+    default_platform: str | None = None
+    aliases: dict[str, str] = Field(default_factory=dict[str, str])
+    platforms: dict[str, PlatformSection] = Field(default_factory=dict[str, PlatformSection])
+
+
+def user_config_path() -> Path:
+    """Return where the user's own file is looked for, whether or not it exists."""
+    import platformdirs
+
+    return platformdirs.user_config_path("agentnb", appauthor=False) / "config.toml"
+
+
+def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]]:
+    """Return the merged files and the paths that were read, the strongest first.
+
+    ``AGENTNB_CONFIG`` names one file to read instead of both.  ``start`` is the folder from which
+    ``agentnb.toml`` is looked for upwards, the working folder by default.
+
+    Raises:
+        ConfigError: a file cannot be read, is not TOML, or has an unknown or wrong entry.
+    """
+    if named := os.environ.get("AGENTNB_CONFIG"):
+        candidates = [Path(named).expanduser()]
+        if not candidates[0].is_file():
+            raise ConfigError(f"AGENTNB_CONFIG names {named}, which is not a file.")
+    else:
+        candidates = [
+            p for p in (_project_file(start), user_config_path()) if p is not None and p.is_file()
+        ]
+    merged: dict[str, Any] = {}
+    for path in reversed(candidates):
+        merged = _merge(merged, _read(path))
+    return ConfigFile.model_validate(merged), tuple(candidates)
+
+
+def _project_file(start: Path | None) -> Path | None:
+    try:
+        folder = (start or Path.cwd()).resolve()
+    except FileNotFoundError:  # the working folder was deleted
+        return None
+    above = (up / PROJECT_FILE for up in (folder, *folder.parents))
+    return next((p for p in above if p.is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    _refuse_keys(data, path)
+    try:
+        ConfigFile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = suggestion(where, ConfigFile.model_fields)
+            raise ConfigError(f"{path}: there is no entry '{where}'.", hint=hint or None) from None
+        raise ConfigError(f"{path}: {where}: {first['msg']}.") from None
+    return data
+
+
+def _refuse_keys(table: dict[str, Any], path: Path, *parents: str) -> None:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            _refuse_keys(cast("dict[str, Any]", value), path, *parents, name)
+        # An alias may be called as it likes: what it holds is the name of an agent.
+        elif parents != ("aliases",) and _is_secret(name):
+            table_name = f" in [{'.'.join(parents)}]" if parents else ""
+            variable = key_variable(parents[1]) if len(parents) > 1 else "<PLATFORM>_API_KEY"
+            raise ConfigError(
+                f"{path} holds a key, '{name}'{table_name}; keys do not belong in a file.",
+                hint=f"Set the environment variable {variable}, or use a keyring.",
+            )
+
+
+def _is_secret(name: str) -> bool:
+    # Words as in api_key, Api-Key and apiKey.
+    return re.split(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", name)[-1].lower() in _SECRET_WORDS
+
+
+def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
+    result = dict(weak)
+    for key, value in strong.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(cast("dict[str, Any]", old), cast("dict[str, Any]", value))
+        result[key] = value
+    return result

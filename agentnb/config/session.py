@@ -1,0 +1,241 @@
+"""The configuration in force: the files, the environment, and what this session set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from pydantic import SecretStr
+
+from agentnb._embedded import connect as embedded_server
+from agentnb.config.files import ConfigFile, PlatformSection, load_config
+from agentnb.config.keys import environment_key, find_key, key_variable
+from agentnb.config.names import AgentName, suggestion
+from agentnb.config.settings import PlatformSettings
+from agentnb.deadlines import Deadlines
+from agentnb.errors import ConfigError
+
+__all__ = ["EMBEDDED", "Config", "config"]
+
+#: The platform, and the base address, that mean agentnb's own local server.
+EMBEDDED: Final = "sandbox"
+_EMBEDDED_TYPE: Final = "operativus"
+
+# Where a platform's own tools read its address, beside NAME_BASE_URL.
+_URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
+# Options that a platform's own tools read from the environment.
+_OPTION_VARIABLES: Final = {"seekr": {"team_id": "SEEKR_TEAM_ID"}}
+
+
+@dataclass(slots=True)
+class Config:
+    """What is configured, and what this session changed of it.
+
+    ``aliases``, ``default_agent`` and ``default_platform`` set here win over the environment and
+    the files, and last as long as the process.
+    """
+
+    file: ConfigFile = field(default_factory=ConfigFile)
+    paths: tuple[Path, ...] = ()
+    aliases: dict[str, str] = field(default_factory=dict[str, str])
+    default_agent: str | None = None
+    default_platform: str | None = None
+    # Keys from the keyring or a prompt, so that nobody is asked again in the next cell.
+    _keys: dict[str, SecretStr] = field(default_factory=dict[str, SecretStr], init=False)
+
+    def all_aliases(self) -> dict[str, str]:
+        return {**self.file.aliases, **self.aliases}
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Config may hold keys and cannot be pickled.")
+
+    def platform_names(self, builtin: Collection[str]) -> list[str]:
+        """Return every platform name that can be typed, in the order to show them."""
+        return list(dict.fromkeys([*builtin, *self.file.platforms, EMBEDDED]))
+
+    def is_configured(self, name: str) -> bool:
+        """Tell whether the environment or a file has a key or an address of this platform.
+
+        The keyring is not asked: that may open a dialog.
+        """
+        section = self.file.platforms.get(name)
+        return bool(
+            os.environ.get(key_variable(name), "").strip()
+            or _url_from_environment(name)
+            or (section is not None and section.base_url)
+        )
+
+    def bare_platform(self, builtin: Collection[str]) -> str:
+        """Return the platform of a name without one: the default, the only one, or the sandbox.
+
+        A platform counts as configured by `is_configured`.
+
+        Raises:
+            ConfigError: the default is unknown, or several are configured and none is the default.
+        """
+        chosen = (
+            self.default_platform
+            or os.environ.get("AGENTNB_DEFAULT_PLATFORM", "").strip()
+            or self.file.default_platform
+        )
+        if chosen:
+            return self._known(chosen, builtin)
+        configured = [n for n in self.platform_names(builtin) if self.is_configured(n)]
+        if len(configured) > 1:
+            names = ", ".join(configured)
+            raise ConfigError(
+                f"Several platforms are configured ({names}) and none is the default.",
+                hint=f"Write {configured[0]}:<agent>, or '%agent use {configured[0]}:<agent>'.",
+            )
+        return configured[0] if configured else EMBEDDED
+
+    def resolve(self, name: str | None, builtin: Collection[str]) -> AgentName:
+        """Return the full name of what a user typed: ``platform:agent``, an alias, or an agent.
+
+        Raises:
+            ConfigError: nothing was typed and there is no default, the platform is unknown, or the
+                aliases run in a circle.
+        """
+        aliases = self.all_aliases()
+        wanted = (name or "").strip()
+        if not wanted:
+            wanted = (
+                self.default_agent
+                or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
+                or self.file.default_agent
+                or ""
+            )
+        if not wanted:
+            raise ConfigError(
+                "No agent was named and there is no default.",
+                hint="Write '%%agent finance_agent', or choose one with '%agent use <agent>'.",
+            )
+        seen: list[str] = []
+        while wanted in aliases:
+            if wanted in seen:
+                raise ConfigError(f"The alias '{seen[0]}' leads back to itself.")
+            seen.append(wanted)
+            wanted = aliases[wanted]
+        platform, colon, agent = wanted.partition(":")
+        if not colon:
+            return AgentName(self.bare_platform(builtin), wanted)
+        self._known(platform, builtin)
+        if not agent:
+            raise ConfigError(f"'{wanted}' names no agent.", hint=f"Write {platform}:<agent>.")
+        return AgentName(platform, agent)
+
+    def _known(self, platform: str, builtin: Collection[str]) -> str:
+        known = self.platform_names(builtin)
+        if platform not in known:
+            raise ConfigError(
+                f"There is no platform '{platform}'.",
+                hint=suggestion(platform, known) or f"Known are: {', '.join(known)}.",
+            )
+        return platform
+
+    def platform_type(self, name: str) -> str:
+        """Return which implementation serves the platform ``name``."""
+        section = self.file.platforms.get(name, PlatformSection())
+        return section.type or (_EMBEDDED_TYPE if name == EMBEDDED else name)
+
+    def settings(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | SecretStr | None = None,
+        deadlines: Deadlines | None = None,
+        options: Mapping[str, Any] | None = None,
+        ask: bool = True,
+    ) -> PlatformSettings:
+        """Return the settings of the platform ``name``; arguments win over what is configured.
+
+        ``base_url="sandbox"`` means the embedded server speaking this platform's API; it is
+        started when it is not running, and brings its own key.
+
+        Raises:
+            ConfigError: there is no key (`MissingKeyError`), or the address is not an address.
+        """
+        # At once, so that a traceback that shows local variables does not show it.
+        api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
+        kind = self.platform_type(name)
+        section = self.file.platforms.get(name, PlatformSection())
+        address = base_url or _url_from_environment(name) or section.base_url
+        if address == EMBEDDED or (address is None and name == EMBEDDED):
+            address, own_key = embedded_server(kind)
+            api_key = api_key or own_key
+        elif address is not None and not address.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"'{address}' is no address of {name}.",
+                hint="It begins with https:// or http://, or is the word sandbox.",
+            )
+        from_environment = {
+            option: value
+            for option, variable in _OPTION_VARIABLES.get(kind, {}).items()
+            if (value := os.environ.get(variable, "").strip())
+        }
+        return PlatformSettings(
+            platform=name,
+            base_url=address,
+            # One that is empty is none.
+            api_key=api_key or self._find_key(name, ask=ask),
+            deadlines=deadlines or _deadlines(section),
+            trust_env=True if section.trust_env is None else section.trust_env,
+            options={**section.options, **from_environment, **(options or {})},
+        )
+
+    def forget_key(self, name: str) -> None:
+        """Look for the key of the platform ``name`` again when it is next needed."""
+        self._keys.pop(name, None)
+
+    def _find_key(self, name: str, *, ask: bool) -> SecretStr:
+        if (given := environment_key(name)) is not None:
+            return given
+        if name not in self._keys:
+            self._keys[name], _ = find_key(name, ask=ask)
+        return self._keys[name]
+
+
+def _url_from_environment(name: str) -> str | None:
+    stem = key_variable(name).removesuffix("_API_KEY")
+    for variable in (f"{stem}_BASE_URL", _URL_VARIABLES.get(name)):
+        if variable and (value := os.environ.get(variable, "").strip()):
+            return value
+    return None
+
+
+def _deadlines(section: PlatformSection) -> Deadlines:
+    given = {
+        "connect": section.connect_timeout,
+        "first_event": section.first_event_timeout,
+        "idle": section.idle_timeout,
+        "total": section.total_timeout,
+    }
+    # 0 in a file stands for "none", which TOML cannot say.
+    return replace(Deadlines(), **{k: v or None for k, v in given.items() if v is not None})
+
+
+_current: Config | None = None
+
+
+def config(*, reload: bool = False) -> Config:
+    """Return the configuration of this process; the files are read at the first call.
+
+    ``reload`` reads them again and keeps what the session set; keys are looked for anew.
+
+    Raises:
+        ConfigError: a file cannot be read or has a wrong entry.
+    """
+    global _current
+    if _current is None or reload:
+        file, paths = load_config()
+        fresh = Config(file=file, paths=paths)
+        if _current is not None:
+            fresh.aliases = _current.aliases
+            fresh.default_agent = _current.default_agent
+            fresh.default_platform = _current.default_platform
+        _current = fresh
+    return _current

@@ -1,0 +1,57 @@
+"""The runs of this process, newest last."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Final, Protocol
+
+from agentnb.transcript import Transcript
+
+__all__ = ["RecordedRun", "last_run", "recent_runs", "remember"]
+
+# A kernel that lives for weeks must not keep every answer it ever got.
+_KEPT: Final = 10_000
+
+
+class RecordedRun(Protocol):
+    """What the tables read of a run."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def platform(self) -> str: ...
+    @property
+    def agent(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def duration(self) -> float | None: ...
+    @property
+    def time_to_first_token(self) -> float | None: ...
+    @property
+    def transcript(self) -> Transcript: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+_runs: deque[RecordedRun] = deque(maxlen=_KEPT)
+
+
+def remember(run: RecordedRun) -> None:
+    """Add a run; the oldest goes when there are more than 10,000."""
+    _runs.append(run)
+
+
+def recent_runs() -> list[RecordedRun]:
+    """Return the runs of this process, oldest first."""
+    return list(_runs)
+
+
+def last_run() -> RecordedRun | None:
+    """Return the newest run, None where there is none."""
+    return _runs[-1] if _runs else None

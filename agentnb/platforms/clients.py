@@ -1,0 +1,85 @@
+"""The clients of platforms: one for the same settings, with its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from agentnb.config import PlatformSettings, config
+from agentnb.errors import ConfigError
+from agentnb.platforms import registry
+
+if TYPE_CHECKING:
+    from agentnb.platforms.base import Platform
+
+__all__ = ["close_clients", "connect"]
+
+_clients: dict[tuple[Any, ...], Platform] = {}
+_lock = threading.Lock()
+
+# The clients that a forked child has of its parent.  Kept, since freeing them would close sockets
+# that are not the child's to close.
+_inherited: list[Platform] = []
+
+
+def connect(name: str, **arguments: Any) -> Platform:
+    """Return the client of the platform ``name``; same settings, same client and connections.
+
+    ``arguments`` are those of `Config.settings`.
+
+    Raises:
+        ConfigError: the platform is unknown, or its settings are wrong.
+    """
+    current = config()
+    kind = current.platform_type(name)
+    if kind == name and name in current.file.platforms and not _is_kind(name):
+        raise ConfigError(
+            f"[platforms.{name}] does not say what kind of platform it is.",
+            hint=f"Give it a type: one of {', '.join(registry.names())}.",
+        )
+    # Before the settings: a wrong name is not to be answered by asking for its key.
+    make = registry.load(kind)
+    settings = current.settings(name, **arguments)
+    identity = (kind, *_identity(settings))
+    with _lock:
+        if identity not in _clients:
+            _clients[identity] = make(settings)
+        return _clients[identity]
+
+
+async def close_clients() -> None:
+    """Close every platform's connections; on the background loop, whose they are."""
+    with _lock:
+        clients = list(_clients.values())
+        _clients.clear()
+    await asyncio.gather(*(client.aclose() for client in clients), return_exceptions=True)
+
+
+def _is_kind(name: str) -> bool:
+    # Names of installed platforms are looked up on the disk; mostly that is not needed.
+    return name in registry.BUILTIN or name in registry.names()
+
+
+def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
+    return (
+        settings.platform,
+        settings.base_url,
+        # Compared by its value, yet never shown: no plain key lies in a dict for a debugger.
+        settings.api_key,
+        settings.deadlines,
+        settings.trust_env,
+        tuple(sorted((k, repr(v)) for k, v in settings.options.items())),
+    )
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _inherited.extend(_clients.values())
+    _clients.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,131 @@
+"""What a run has brought, as it arrives: events with their times, the transcript, listeners."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from agentnb.events import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
+from agentnb.feed import EventFeed, EventIterator
+from agentnb.transcript import Transcript
+
+__all__ = ["Recording"]
+
+_log = logging.getLogger(__name__)
+
+
+class Recording:
+    """The events of one run and the transcript folded from them.
+
+    Written by one driver on the background loop, read from any thread; ``lock`` guards what is read
+    together, and may be taken again by who holds it.  Times are seconds since `begin`, by a
+    monotonic clock.  ``ended`` says that nothing follows.
+    """
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.lock = threading.RLock()
+        self.transcript = transcript
+        self.events: list[Event] = []
+        self.times: list[float] = []
+        self.duration: float | None = None
+        self.first_token: float | None = None
+        self.ended = False
+        self._begun: float | None = None
+        self._listeners: dict[object, Callable[[], None]] = {}
+        self._feeds: list[EventFeed] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning, 0 before it; stands still after the terminal event."""
+        duration = self.duration
+        return self._now() if duration is None else duration
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._begun = time.monotonic()
+
+    def add(self, batch: Sequence[Event]) -> None:
+        """Fold a batch in and tell everybody who listens."""
+        at = self._now()
+        # A copy: whoever made the batch may use its list again.
+        batch = tuple(batch)
+        with self.lock:
+            for event in batch:
+                self.events.append(event)
+                self.times.append(at)
+                self.transcript.apply(event, at)
+                if isinstance(event, TextDelta | ReasoningDelta):
+                    if self.first_token is None and event.text:
+                        self.first_token = at
+                elif self.duration is None and isinstance(event, TERMINAL_EVENTS):
+                    self.duration = at
+            self._feeds = [feed for feed in self._feeds if feed.put(batch)]
+        self.notify()
+
+    async def room(self) -> None:
+        """Wait until the slowest consumer has caught up."""
+        for feed in tuple(self._feeds):
+            await feed.room()
+
+    def end(self) -> None:
+        """Say that nothing follows; the clock stands still, also where no terminal event came."""
+        with self.lock:
+            if self.duration is None:
+                self.duration = self._now()
+            self.ended = True
+            feeds, self._feeds = self._feeds, []
+        for feed in feeds:
+            feed.end()
+
+    def abandon(self, event: Event) -> None:
+        """End with ``event`` in a forked child, where nothing that the parent shares is touched."""
+        # The thread that may have held the lock does not exist here, and whoever listens or
+        # consumes belongs to the parent.
+        self.lock = threading.RLock()
+        self._listeners = {}
+        self._feeds = []
+        self.add([event])
+        self.end()
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` at every `notify`; return what undoes it."""
+        key = object()
+        with self.lock:
+            self._listeners[key] = callback
+
+        def unsubscribe() -> None:
+            with self.lock:
+                self._listeners.pop(key, None)
+
+        return unsubscribe
+
+    def notify(self) -> None:
+        """Call every listener; one that raises is logged and hurts nobody else."""
+        with self.lock:
+            listeners = tuple(self._listeners.values())
+        for callback in listeners:
+            try:
+                callback()
+            # BaseException, because a CancelledError from here would look like the run's own.
+            except BaseException:
+                _log.exception("A listener of a run raised")
+
+    def iterate(self) -> EventIterator:
+        """Return the events from the first on, those that arrived already and those to come."""
+        return EventIterator(self._connect)
+
+    def _connect(self) -> EventFeed:
+        feed = EventFeed()
+        with self.lock:
+            if self.events:
+                feed.put(tuple(self.events))
+            if self.ended:
+                feed.end()
+            else:
+                self._feeds.append(feed)
+        return feed
+
+    def _now(self) -> float:
+        return 0.0 if self._begun is None else time.monotonic() - self._begun

@@ -1,0 +1,284 @@
+"""Keys: where they are looked for, in which order, and what is said when there is none."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import keyring
+import keyring.backend
+import keyring.backends.fail
+import keyring.errors
+import pytest
+from pydantic import SecretStr
+
+from agentnb.config import Config, config, find_key
+from agentnb.config.keys import environment_key, key_variable
+from agentnb.errors import ConfigError, MissingKeyError
+from tests.children import TIMEOUT, python
+
+CANARY = "canary-4711"
+
+
+class MemoryKeyring(keyring.backend.KeyringBackend):
+    """A keyring of this process."""
+
+    priority = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.asked = 0
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.asked += 1
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
+
+
+class LockedKeyring(MemoryKeyring):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def get_password(self, service: str, username: str) -> str | None:
+        raise self.error
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    before = keyring.get_keyring()
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.fixture(autouse=True)
+def ring(restored: None) -> MemoryKeyring:
+    ring = MemoryKeyring()
+    keyring.set_keyring(ring)
+    return ring
+
+
+def test_the_variable() -> None:
+    assert key_variable("seekr") == "SEEKR_API_KEY"
+    assert key_variable("my-own.one") == "MY_OWN_ONE_API_KEY"
+
+
+class TestOrder:
+    def test_the_environment_first(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
+    ) -> None:
+        ring.kept["agentnb", "seekr"] = "of the keyring"
+        monkeypatch.setenv("SEEKR_API_KEY", f"  {CANARY}\n")
+        key, where = find_key("seekr")
+        assert key == SecretStr(CANARY) == environment_key("seekr")
+        assert where == "environment variable SEEKR_API_KEY"
+        assert CANARY not in repr((key, where))
+        assert ring.asked == 0
+
+    def test_then_the_keyring(self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring) -> None:
+        monkeypatch.setenv("SEEKR_API_KEY", " ")
+        ring.kept["agentnb", "seekr"] = f"{CANARY}\n"
+        assert find_key("seekr", prompt=lambda _: "typed") == (SecretStr(CANARY), "keyring")
+        with pytest.raises(MissingKeyError):
+            find_key("runagent", ask=False)
+
+    def test_then_a_prompt(self) -> None:
+        asked: list[str] = []
+
+        def prompt(text: str) -> str:
+            asked.append(text)
+            return f" {CANARY} "
+
+        assert find_key("seekr", prompt=prompt) == (SecretStr(CANARY), "prompt")
+        assert asked == ["API key for seekr: "]
+        with pytest.raises(MissingKeyError):
+            find_key("seekr", prompt=prompt, ask=False)
+
+    def test_an_argument_before_all(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
+    ) -> None:
+        monkeypatch.setenv("SEEKR_API_KEY", "of the environment")
+        for given in (CANARY, SecretStr(CANARY), f" {CANARY} "):
+            assert Config().settings("seekr", api_key=given).api_key == SecretStr(CANARY)
+        for empty in ("", " ", SecretStr("")):
+            found = Config().settings("seekr", api_key=empty).api_key
+            assert found == SecretStr("of the environment")
+        assert ring.asked == 0
+
+
+class TestMissing:
+    def test_what_is_said(self) -> None:
+        with pytest.raises(MissingKeyError) as caught:
+            find_key("my-own", ask=False)
+        assert isinstance(caught.value, ConfigError)
+        assert caught.value.message == "No API key for my-own."
+        hint = caught.value.hint or ""
+        for part in ("Set MY_OWN_API_KEY", "service 'agentnb', user 'my-own'", "sandbox"):
+            assert part in hint
+
+    @pytest.mark.parametrize("error", [EOFError(), RuntimeError("nobody can be asked here")])
+    def test_a_prompt_that_cannot_be_answered(self, error: Exception) -> None:
+        def prompt(_: str) -> str:
+            raise error
+
+        with pytest.raises(MissingKeyError):
+            find_key("seekr", prompt=prompt)
+
+    def test_a_prompt_that_is_answered_with_nothing(self) -> None:
+        with pytest.raises(MissingKeyError):
+            find_key("seekr", prompt=lambda _: " ")
+
+    def test_ctrl_c_at_the_prompt(self) -> None:
+        def prompt(_: str) -> str:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            find_key("seekr", prompt=prompt)
+
+    def test_nobody_is_asked_where_nobody_is(self) -> None:
+        """Standard input is no terminal here, and no kernel put its own prompt in place."""
+        python(
+            """
+            import sys
+            import ipykernel.kernelapp  # being installed and imported makes nobody sit there
+            from agentnb.config import find_key
+            from agentnb.errors import MissingKeyError
+
+            for stdin in (sys.stdin, None):
+                sys.stdin = stdin
+                try:
+                    find_key("seekr")
+                except MissingKeyError:
+                    continue
+                sys.exit("a key came from nowhere")
+            """,
+            "-W",
+            "default",
+            environment={"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"},
+        )
+
+    def test_a_closed_standard_input(self) -> None:
+        python(
+            """
+            import sys
+            from agentnb.config import find_key
+            from agentnb.errors import MissingKeyError
+
+            sys.stdin.close()
+            try:
+                find_key("seekr")
+            except MissingKeyError:
+                sys.exit(0)
+            sys.exit("a key came from nowhere")
+            """,
+            environment={"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"},
+        )
+
+
+class TestKeyrings:
+    def test_none_is_usual(self) -> None:
+        keyring.set_keyring(keyring.backends.fail.Keyring())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        with pytest.raises(MissingKeyError):
+            find_key("seekr", ask=False)
+
+    @pytest.mark.parametrize(
+        "error", [keyring.errors.KeyringLocked("locked"), OSError("the bus is gone")]
+    )
+    def test_one_that_is_locked_is_told_of(self, error: Exception) -> None:
+        keyring.set_keyring(LockedKeyring(error))
+        with pytest.warns(UserWarning, match=f"keyring could not be read: {error}"):
+            key, where = find_key("seekr", prompt=lambda _: CANARY)
+        assert (key, where) == (SecretStr(CANARY), "prompt")
+
+    def test_without_the_package(self) -> None:
+        python("""
+            import sys
+            sys.modules["keyring"] = None
+            from agentnb.config import find_key
+            from agentnb.errors import MissingKeyError
+
+            try:
+                find_key("seekr", ask=False)
+            except MissingKeyError:
+                sys.exit(0)
+            sys.exit("a key came from nowhere")
+        """)
+
+
+class TestMemory:
+    def test_nobody_is_asked_twice(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
+    ) -> None:
+        asked: list[str] = []
+
+        def prompt(text: str) -> str:
+            asked.append(text)
+            return f"typed {len(asked)}"
+
+        monkeypatch.setattr("getpass.getpass", prompt)
+        found = config()
+        for _ in range(3):
+            assert found.settings("seekr").api_key == SecretStr("typed 1")
+        assert len(asked) == 1
+        assert found.settings("runagent").api_key == SecretStr("typed 2")
+        # What the environment says later counts at once.
+        monkeypatch.setenv("SEEKR_API_KEY", "of the environment")
+        assert found.settings("seekr").api_key == SecretStr("of the environment")
+        monkeypatch.delenv("SEEKR_API_KEY")
+        found.forget_key("seekr")
+        found.forget_key("nobody's")
+        assert found.settings("seekr").api_key == SecretStr("typed 3")
+        # And reading the configuration again forgets all of them.
+        ring.kept["agentnb", "seekr"] = "of the keyring"
+        assert found.settings("seekr").api_key == SecretStr("typed 3")
+        assert config(reload=True).settings("seekr").api_key == SecretStr("of the keyring")
+
+    def test_one_that_was_not_found_is_looked_for_again(self, ring: MemoryKeyring) -> None:
+        found = config()
+        with pytest.raises(MissingKeyError):
+            found.settings("seekr", ask=False)
+        ring.kept["agentnb", "seekr"] = CANARY
+        assert found.settings("seekr", ask=False).api_key == SecretStr(CANARY)
+
+
+def test_a_prompt_on_a_terminal_does_not_show_what_is_typed() -> None:
+    leader, follower = pty.openpty()
+    code = """
+        from agentnb.config import find_key
+        key, where = find_key("seekr")
+        print("found by", where, len(key.get_secret_value()), key)
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"},
+        # Without a terminal of its own to open, getpass asks on this one.
+        start_new_session=True,
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while b"API key for seekr: " not in shown:
+            shown += os.read(leader, 1024)
+        os.write(leader, f"{CANARY}\n".encode())
+        while b"found by" not in shown or not shown.endswith(b"\n"):
+            shown += os.read(leader, 1024)
+        assert child.wait(TIMEOUT) == 0
+    finally:
+        child.kill()
+        child.wait()
+        os.close(leader)
+    assert f"found by prompt {len(CANARY)} **********" in shown.decode()
+    assert CANARY.encode() not in shown

@@ -1,0 +1,232 @@
+"""Runs as a table, which has the same columns and dtypes whatever is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import agentnb
+from agentnb import history
+from agentnb.events import (
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    Usage,
+    UsageReported,
+)
+from agentnb.history import recent
+from agentnb.history.tables import RUN_COLUMNS
+from agentnb.platforms.base import RunRequest
+from tests.played import LONG, Batches, PlayedPlatform, player, until
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """No run but those of the test."""
+    kept = list(recent._runs)  # pyright: ignore[reportPrivateUsage]
+    recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
+    yield
+    recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
+    recent._runs.extend(kept)  # pyright: ignore[reportPrivateUsage]
+
+
+async def full(request: RunRequest) -> Batches:
+    yield [RunStarted(run_id=f"run of {request.prompt}", session_id="s1", model="m-1")]
+    await asyncio.sleep(0.02)
+    yield [
+        TextDelta("Hello "),
+        ToolCallStarted(call_id="c", name="look"),
+        ToolCallFinished(call_id="c", result="1"),
+        TextDelta("there"),
+    ]
+    usage = Usage(
+        input_tokens=10,
+        output_tokens=5,
+        total_tokens=15,
+        cached_tokens=4,
+        reasoning_tokens=2,
+        cost_usd=0.00025,
+    )
+    yield [UsageReported(usage=usage), RunFinished()]
+
+
+async def bare(request: RunRequest) -> Batches:
+    yield [RunFinished()]
+
+
+async def failing(request: RunRequest) -> Batches:
+    yield [RunFailed(message="It broke.", code="E7")]
+
+
+def dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def row(frame: pd.DataFrame, index: int = 0) -> dict[str, Any]:
+    return {str(k): None if pd.isna(v) else v for k, v in frame.iloc[index].items()}
+
+
+def test_without_any_run() -> None:
+    frame = agentnb.runs()
+    assert len(frame) == 0
+    assert dtypes(frame) == RUN_COLUMNS
+    assert list(frame.columns) == list(RUN_COLUMNS)
+
+
+def test_with_runs_of_every_kind_it_has_the_same_form() -> None:
+    for script in (full, bare, failing):
+        player(PlayedPlatform(script)).run("q", check=False)
+        assert dtypes(agentnb.runs()) == RUN_COLUMNS
+    frame = agentnb.runs()
+    assert list(frame["status"]) == ["completed", "completed", "failed"]
+    # Also where every value of a column is missing.
+    assert dtypes(agentnb.runs(status="failed")) == RUN_COLUMNS
+    # And the categories of a column, so that tables can be put together.
+    empty = agentnb.runs(status="interrupted")
+    for name, dtype in RUN_COLUMNS.items():
+        if dtype == "category":
+            assert str(empty[name].cat.categories.dtype) == "string"
+            assert str(frame[name].cat.categories.dtype) == "string"
+
+
+def test_a_whole_row() -> None:
+    before = datetime.now(UTC)
+    run = player(PlayedPlatform(full)).run("q")
+    found = row(agentnb.runs())
+    assert run.duration is not None
+    assert run.time_to_first_token is not None
+    assert before <= found["started_at"] <= datetime.now(UTC)
+    assert found["started_at"] == run.created_at
+    assert abs(found["duration"] - timedelta(seconds=run.duration)) < timedelta(microseconds=2)
+    assert found["duration"] >= found["time_to_first_token"] >= timedelta(seconds=0.015)
+    assert {k: v for k, v in found.items() if RUN_COLUMNS[k][:4] not in ("date", "time")} == {
+        "run_id": "run of q",
+        "session_id": "s1",
+        "platform": "played",
+        "agent": "player",
+        "model": "m-1",
+        "status": "completed",
+        "prompt": "q",
+        "text": "Hello there",
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "total_tokens": 15,
+        "cached_tokens": 4,
+        "reasoning_tokens": 2,
+        "cost_usd": 0.00025,
+        "tool_calls": 1,
+        "error": None,
+        "error_code": None,
+    }
+
+
+def test_what_was_not_reported_is_missing_not_zero() -> None:
+    player(PlayedPlatform(bare)).run("q")
+    found = row(agentnb.runs())
+    absent = {name for name, value in found.items() if value is None}
+    assert absent == {
+        "session_id",
+        "model",
+        "time_to_first_token",
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "cached_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "error",
+        "error_code",
+    }
+    assert found["text"] == ""
+    assert found["tool_calls"] == 0
+
+
+def test_a_failure() -> None:
+    player(PlayedPlatform(failing)).run("q", check=False)
+    found = row(agentnb.runs())
+    assert (found["status"], found["error"], found["error_code"]) == ("failed", "It broke.", "E7")
+
+
+def test_a_run_that_goes_on() -> None:
+    async def endless(request: RunRequest) -> Batches:
+        yield [TextDelta("so far")]
+        await asyncio.sleep(60)
+
+    run = player(PlayedPlatform(endless)).start("q")
+    until(lambda: run.text)
+    found = row(agentnb.runs())
+    assert (found["status"], found["text"], found["duration"]) == ("running", "so far", None)
+    run.cancel()
+    run.wait(LONG, check=False)
+    found = row(agentnb.runs())
+    assert found["status"] == "cancelled"
+    assert found["duration"] is not None
+
+
+def test_the_oldest_comes_first_and_filters_keep_the_order() -> None:
+    agent = player(PlayedPlatform(full))
+    for prompt in ("one", "two", "three"):
+        agent.run(prompt)
+    agentnb.agent(len).run("four", check=False)  # it gives a number, which is no answer
+
+    def asked(**filters: Any) -> list[str]:
+        return list(agentnb.runs(**filters)["prompt"])
+
+    assert asked() == ["one", "two", "three", "four"]
+    assert asked(agent="player") == ["one", "two", "three"]
+    assert asked(agent="played:player") == ["one", "two", "three"]
+    assert asked(agent="local:player") == []
+    assert asked(agent="len") == ["four"]
+    assert asked(status="failed") == ["four"]
+    assert asked(status="completed", agent="len") == []
+
+
+def test_it_can_be_calculated_with() -> None:
+    agent = player(PlayedPlatform(full))
+    for prompt in ("one", "two"):
+        agent.run(prompt)
+    player(PlayedPlatform(bare)).run("three")
+    frame = agentnb.runs()
+    assert frame["total_tokens"].sum() == 30
+    assert frame["cost_usd"].mean() == pytest.approx(0.00025)
+    assert frame["duration"].dt.total_seconds().sum() > 0.03
+    assert frame.groupby("agent", observed=True)["total_tokens"].sum().to_dict() == {"player": 30}
+    assert frame["started_at"].dt.tz_convert("Europe/Berlin").notna().all()
+
+
+def test_text_that_is_none_and_numbers_that_are_too_large() -> None:
+    async def odd(request: RunRequest) -> Batches:
+        yield [RunStarted(model="m\udc00"), TextDelta("half \ud83d of it")]
+        yield [UsageReported(usage=Usage(total_tokens=2**70, input_tokens=2**63 - 1))]
+        yield [RunFinished()]
+
+    player(PlayedPlatform(odd)).run("q \udc00")
+    frame = agentnb.runs()
+    assert dtypes(frame) == RUN_COLUMNS
+    found = row(frame)
+    assert found["text"] == "half \ufffd of it"
+    assert found["model"] == "m\ufffd"
+    assert found["total_tokens"] is None
+    assert found["input_tokens"] == 2**63 - 1
+    # It can be written, as pandas with Arrow keeps it from the start.
+    assert frame.to_csv().encode()
+
+
+def test_the_latest_runs_are_kept() -> None:
+    agent = player(PlayedPlatform(bare))
+    assert agentnb.last_run() is None
+    assert history.recent_runs() == []
+    runs = [agent.run(str(n)) for n in range(3)]
+    assert history.recent_runs() == runs
+    assert agentnb.last_run() is runs[-1]
+    for _ in range(10_000):
+        history.remember(runs[0])
+    assert len(history.recent_runs()) == 10_000

@@ -1,0 +1,125 @@
+"""A platform in this process that plays what a test wrote, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+
+from agentnb.agents import Agent
+from agentnb.errors import UnsupportedError
+from agentnb.events import Event, RunStarted
+from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
+
+Batches = AsyncGenerator[list[Event], None]
+Script = Callable[[RunRequest], Batches]
+LONG = 20.0
+STARTED = RunStarted(run_id="run_1", session_id="session_1", agent="player")
+
+
+class PlayedPlatform:
+    """Each run is one call of ``script``; ``state`` is what `status` knows of its run.
+
+    ``told`` holds the run id and session of every call of `cancel`, ``closed`` is set when a stream
+    was left, by its end or otherwise.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        capabilities: Capabilities | None = None,
+        state: RemoteRun | Exception | None = None,
+        refuses_cancel: Exception | None = None,
+    ) -> None:
+        self.capabilities = capabilities or Capabilities(cancel=True, attach=True)
+        self.told: list[tuple[str | None, str | None]] = []
+        self.was_told = threading.Event()
+        self.asked: list[str] = []
+        self.requests: list[RunRequest] = []
+        self.closed = threading.Event()
+        self._script = script
+        self._state = state
+        self._refuses_cancel = refuses_cancel
+
+    @property
+    def name(self) -> str:
+        return "played"
+
+    async def stream(self, request: RunRequest) -> Batches:
+        self.requests.append(request)
+        batches = self._script(request)
+        try:
+            async for batch in batches:
+                yield batch
+        finally:
+            await batches.aclose()
+            self.closed.set()
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        return [event async for batch in self.stream(request) for event in batch]
+
+    async def attach(
+        self, run_id: str, *, agent: str | None = None, session_id: str | None = None
+    ) -> Batches:
+        request = RunRequest(agent=agent or "player", prompt=run_id, session_id=session_id)
+        async for batch in self.stream(request):
+            yield batch
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        self.told.append((run_id, session_id))
+        self.was_told.set()
+        if self._refuses_cancel is not None:
+            raise self._refuses_cancel
+
+    async def agents(self) -> list[AgentInfo]:
+        return [AgentInfo(id="player")]
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncIterator[RemoteRun]:
+        raise UnsupportedError("Nothing here is kept.")
+        yield  # makes this an iterator
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        self.asked += run_ids
+        if isinstance(self._state, Exception):
+            raise self._state
+        return {} if self._state is None else {self._state.id: self._state}
+
+    async def aclose(self) -> None:
+        pass
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread brings about."""
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.005)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Do as `until` does, while the loop goes on."""
+    async with asyncio.timeout(LONG):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+def player(platform: PlayedPlatform) -> Agent:
+    """The one agent of a played platform."""
+    return Agent(platform, "player")
