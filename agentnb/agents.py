@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import SecretStr
 
@@ -28,6 +28,8 @@ from agentnb.platforms.local import FunctionPlatform
 from agentnb.run import Run
 
 __all__ = ["Agent", "agent", "attach"]
+
+T = TypeVar("T")
 
 MediaLike = Media | str | Path | bytes
 
@@ -87,7 +89,9 @@ class Agent:
             RequestError: the platform cannot take what was given.  What only the sending shows
                 makes the run fail instead.
         """
-        return _sent(self._run(prompt, session, output_type, media, stream, params))
+        run = self._run(prompt, session, output_type, media, stream, params)
+        history.remember(run)
+        return run.start()
 
     def run(self, prompt: str, *, check: bool = True, **options: Any) -> Run:
         """Send ``prompt``, block until the answer is complete and return the run.
@@ -153,26 +157,29 @@ class Agent:
             platform=self.platform,
             request=request,
             title=self.title,
+            failed=self._failed,
         )
         run.transcript.run_id = run_id
-        return _sent(run)
+        history.remember(run)
+        return run.start()
 
     def agents(self) -> list[AgentInfo]:
         """Return the agents that the platform lists (blocks)."""
-        return wait(self.platform.agents())
+        return _ask(self.platform, self.platform.agents())
 
     def remote_runs(self, **filters: Any) -> list[RemoteRun]:
         """Return the platform's own list of runs (blocks).
 
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
-        return wait(_collect(self.platform.runs(agent=self.id, **filters)))
+        return _ask(self.platform, _collect(self.platform.runs(agent=self.id, **filters)))
 
     def remote_status(
         self, run_ids: Sequence[str], *, session: str | None = None
     ) -> dict[str, RemoteRun]:
         """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
-        return wait(self.platform.status(run_ids, agent=self.id, session_id=session))
+        work = self.platform.status(run_ids, agent=self.id, session_id=session)
+        return _ask(self.platform, work)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"
@@ -221,7 +228,11 @@ class Agent:
             request=request,
             title=self.title,
             output_type=output_type,
+            failed=self._failed,
         )
+
+    def _failed(self, error: BaseException) -> None:
+        _forget_refused_key(self.platform, error)
 
 
 def agent(
@@ -285,7 +296,8 @@ _listed: dict[str, list[str]] = {}
 
 def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
     """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
-    found = wait(connect(platform, ask=ask).agents())
+    client = connect(platform, ask=ask)
+    found = _ask(client, client.agents())
     _listed[platform] = [a.id for a in found]
     return found
 
@@ -305,18 +317,18 @@ def known_agents() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _sent(run: Run) -> Run:
-    history.remember(run)
+def _ask(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return wait(work)
+    except AuthenticationError as error:
+        _forget_refused_key(platform, error)
+        raise
 
-    def forget_refused_key() -> None:
-        # Else a key that was mistyped at the prompt would be used until the process ends.
-        if run.done:
-            unsubscribe()
-            if isinstance(run.exception, AuthenticationError):
-                config().forget_key(run.platform)
 
-    unsubscribe = run.subscribe(forget_refused_key)
-    return run.start()
+def _forget_refused_key(platform: Platform, error: BaseException) -> None:
+    # Else a key that was mistyped at the prompt would be used until the process ends.
+    if isinstance(error, AuthenticationError):
+        config().forget_key(platform.name)
 
 
 def _unsupported(platform: str, what: str) -> UnsupportedError:

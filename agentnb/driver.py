@@ -51,7 +51,8 @@ _pending: set[asyncio.Future[None]] = set()
 class Driver:
     """Runs the stream of one request on the background loop.
 
-    ``finished`` is called once, on that loop, after the last event was recorded.
+    Both are called on that loop: ``failed`` with what was raised inside, before the run ends by it,
+    and ``finished`` once, after the last event was recorded.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Driver:
         platform: Platform,
         request: RunRequest,
         finished: Callable[[], None],
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.exception: BaseException | None = None
         self._source = source
@@ -69,6 +71,7 @@ class Driver:
         self._platform = platform
         self._request = request
         self._finished = finished
+        self._failed = failed
         self._task: asyncio.Task[None] | None = None
         self._cancelling = False
         self._entered = False
@@ -274,6 +277,8 @@ class Driver:
 
     def _failure(self, error: BaseException) -> RunFailed:
         self.exception = error
+        if self._failed is not None:
+            self._failed(error)
         name = type(error).__name__
         if not isinstance(error, AgentnbError):
             _log.info("A run broke off", exc_info=error)

@@ -362,6 +362,26 @@ class TestClients:
             # And nobody is asked a third time.
             assert (await ask().arun("hi")).status == "completed"
 
+    async def test_also_where_a_list_was_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        typed = iter(["mistyped", "right"])
+
+        def prompt(_: str) -> str:
+            return next(typed)
+
+        monkeypatch.setattr("getpass.getpass", prompt)
+        async with scripted_server() as server:
+
+            def answer(seen: Any) -> Reply:
+                right = seen.headers["authorization"] == "Bearer right"
+                return Reply([{"agentId": "a"}]) if right else Reply({}, status=401)
+
+            server.routes["GET /api/agents"] = answer
+            monkeypatch.setenv("OPERATIVUS_BASE_URL", server.url)
+            with pytest.raises(AuthenticationError):
+                await asyncio.to_thread(list_agents, "operativus", ask=True)
+            found = await asyncio.to_thread(list_agents, "operativus", ask=True)
+            assert [a.id for a in found] == ["a"]
+
 
 # -- keys ----------------------------------------------------------------------------------------
 

@@ -73,9 +73,7 @@ def test_one_file_can_be_named_instead(
     monkeypatch.setenv("AGENTNB_CONFIG", "~/other.toml")
     assert load_config()[1] == (named,)
     monkeypatch.setenv("AGENTNB_CONFIG", str(tmp_path / "none.toml"))
-    with pytest.raises(
-        ConfigError, match=r"AGENTNB_CONFIG names .*none\.toml, which is not"
-    ):
+    with pytest.raises(ConfigError, match=r"AGENTNB_CONFIG names .*none\.toml, which is not"):
         load_config()
     monkeypatch.setenv("AGENTNB_CONFIG", "")
     assert load_config()[0].default_agent == "no"
