@@ -1,0 +1,94 @@
+"""The browser, the server, and a fresh notebook for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bootstrap
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.ui.frontend import Name, NotebookPage
+from tests.ui.opener import Opener
+from tests.ui.server import JupyterServer
+
+SHOTS = bootstrap.ROOT / "build" / "screenshots"
+WAIT_MS = 30_000
+
+expect.set_options(timeout=WAIT_MS)
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("ui")
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    started = JupyterServer.start(tmp_path_factory.mktemp("jupyter"))
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    path = bootstrap.chromium()
+    assert path is not None, "no Chromium; `make test` installs one"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=path,
+            args=FLAGS,
+            # Chromium refuses to sandbox what root starts.
+            chromium_sandbox=not bootstrap.is_root(),
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="package", params=["lab", "notebook7"])
+def frontend(request: pytest.FixtureRequest) -> Name:
+    return request.param
+
+
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Shared, so that the frontend's own files are loaded and compiled once."""
+    made = browser.new_context(viewport={"width": 1000, "height": 900}, device_scale_factor=1)
+    made.set_default_timeout(WAIT_MS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: JupyterServer, frontend: Name) -> Iterator[NotebookPage]:
+    """An empty page; it and all kernels end with the test."""
+    made = NotebookPage(context.new_page(), server, frontend)
+    yield made
+    made.page.close()
+    server.end_kernels()
+
+
+@pytest.fixture
+def notebook(page: NotebookPage, server: JupyterServer) -> Opener:
+    return Opener(page, server)
+
+
+@pytest.fixture
+def shot(frontend: Name) -> Callable[[Locator | Page, str], None]:
+    """Keep a picture, for people to look at."""
+
+    def take(what: Locator | Page, name: str) -> None:
+        what.screenshot(path=SHOTS / f"{name}-{frontend}.png", animations="disabled")
+
+    return take
