@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from agentnb.history import last_run, runs
     from agentnb.notebook import allow_nested_loops
+    from agentnb.notebook.live import show
     from agentnb.platforms.base import Media
     from agentnb.run import Run
 
@@ -63,6 +64,7 @@ __all__ = [
     "load_ipython_extension",
     "runs",
     "sandbox",
+    "show",
     "sse",
     "unload_ipython_extension",
 ]
@@ -85,6 +87,7 @@ _WHERE = {
     "attach": "agentnb.agents",
     "last_run": "agentnb.history",
     "runs": "agentnb.history",
+    "show": "agentnb.notebook.live",
 }
 _MODULES = ("errors", "sandbox", "sse")
 

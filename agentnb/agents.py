@@ -139,7 +139,8 @@ class Agent:
                 async for event in events:
                     yield event
         finally:
-            run.cancel()
+            if not run.done:
+                run.cancel()
         if check:
             run.raise_for_status()
 
@@ -258,7 +259,9 @@ def agent(
         ConfigError: the name, the address or the key is missing or wrong.
     """
     # At once, so that a traceback that shows local variables does not show it.
-    api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
+    if isinstance(target, Agent):
+        raise ConfigError(f"{target!r} is an agent already.")
     if callable(target):
         if not (base_url is None and api_key is None and deadlines is None and options is None):
             raise ConfigError("A function needs no base_url, api_key, deadlines or options.")
@@ -302,6 +305,11 @@ def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
     return found
 
 
+def listed_agents(platform: str) -> list[str]:
+    """Return the ids of the agents that ``platform`` listed before, without asking it."""
+    return _listed.get(platform, [])
+
+
 def known_agents() -> list[str]:
     """Return the names to offer for completion, without asking any platform."""
     current = config()
@@ -311,8 +319,10 @@ def known_agents() -> list[str]:
         names += _listed.get(current.bare_platform(builtin), [])
     for platform, ids in _listed.items():
         names += [str(AgentName(platform, i)) for i in ids]
+    # An agent that never answered may be a misspelt one; a function is asked by its variable.
     for run in history.recent_runs():
-        names.append(str(AgentName(run.platform, run.agent)))
+        if run.transcript.status == "completed" and run.platform != "local":
+            names.append(str(AgentName(run.platform, run.agent)))
     names += [f"{platform}:" for platform in current.platform_names(builtin)]
     return list(dict.fromkeys(names))
 

@@ -211,11 +211,8 @@ class Driver:
                     if loop.time() - breath > _BREATH:
                         await asyncio.sleep(0)
                         breath = loop.time()
-        except TimeoutError:
-            if not drain.expired():
-                raise
         except Exception as error:
-            # What breaks after the terminal event cannot unmake the answer.
+            # What breaks after the terminal event, or is broken off, cannot unmake the answer.
             if not self._transcript.is_final:
                 raise
             _log.info("A stream broke after its terminal event: %s", error)

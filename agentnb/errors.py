@@ -244,6 +244,10 @@ class RunError(AgentnbError):
         super().__init__(message, hint=hint)
         self.run = run
 
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows of it: how the stream was driven says nothing to who asked a question.
+        return [f"{type(self).__name__}: {self}"]
+
 
 class RunFailedError(RunError):
     """The agent or the platform reported a failure, or the request never succeeded."""

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from agentnb.events import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
@@ -14,6 +15,9 @@ from agentnb.transcript import Transcript
 __all__ = ["Recording"]
 
 _log = logging.getLogger(__name__)
+
+# Not `TextDelta | ReasoningDelta`, which would be made anew for each event.
+_FRAGMENTS: Final = (TextDelta, ReasoningDelta)
 
 
 class Recording:
@@ -56,7 +60,7 @@ class Recording:
                 self.events.append(event)
                 self.times.append(at)
                 self.transcript.apply(event, at)
-                if isinstance(event, TextDelta | ReasoningDelta):
+                if isinstance(event, _FRAGMENTS):
                     if self.first_token is None and event.text:
                         self.first_token = at
                 elif self.duration is None and isinstance(event, TERMINAL_EVENTS):

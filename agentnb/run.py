@@ -56,6 +56,7 @@ class Run:
         request: RunRequest,
         title: str,
         output_type: Any = None,
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.local_id = uuid.uuid4().hex
         self.request = request
@@ -73,6 +74,7 @@ class Run:
             platform=platform,
             request=request,
             finished=lambda: self._ending.set_result(None),
+            failed=failed,
         )
 
     # -- what it is ------------------------------------------------------------------------------

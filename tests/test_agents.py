@@ -317,7 +317,7 @@ class TestClients:
         assert caught.value.hint == "Did you mean 'seekr'?"
 
     def test_a_name_of_one_s_own_needs_a_type(self, tmp_path: Path) -> None:
-        (tmp_path / "agentnb.toml").write_text('[platforms.mine]\nbase_url = "http://127.0.0.1:1"')
+        (tmp_path / "agentnb.toml").write_text("[platforms.mine]\nidle_timeout = 5")
         config(reload=True)
         with pytest.raises(ConfigError, match="does not say what kind") as caught:
             agentnb.agent("mine:a", api_key="k")

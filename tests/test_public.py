@@ -26,6 +26,7 @@ PUBLIC = [
     "load_ipython_extension",
     "runs",
     "sandbox",
+    "show",
     "sse",
     "unload_ipython_extension",
 ]

@@ -8,10 +8,11 @@ environment, ``agentnb.toml`` in the working folder or one above it, the user's 
 from agentnb.config.files import ConfigFile, PlatformSection, load_config, user_config_path
 from agentnb.config.keys import find_key
 from agentnb.config.names import AgentName, suggestion
-from agentnb.config.session import Config, config
+from agentnb.config.session import EMBEDDED, Config, config, url_from_environment
 from agentnb.config.settings import PlatformSettings
 
 __all__ = [
+    "EMBEDDED",
     "AgentName",
     "Config",
     "ConfigFile",
@@ -21,5 +22,6 @@ __all__ = [
     "find_key",
     "load_config",
     "suggestion",
+    "url_from_environment",
     "user_config_path",
 ]

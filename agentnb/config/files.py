@@ -85,7 +85,10 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
         ]
     merged: dict[str, Any] = {}
     for path in reversed(candidates):
-        merged = _merge(merged, _read(path))
+        data = _read(path)
+        if path.name == PROJECT_FILE:
+            _refuse_addresses(data, path)
+        merged = _merge(merged, data)
     return ConfigFile.model_validate(merged), tuple(candidates)
 
 
@@ -114,6 +117,21 @@ def _read(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: there is no entry '{where}'.", hint=hint or None) from None
         raise ConfigError(f"{path}: {where}: {first['msg']}.") from None
     return data
+
+
+def _refuse_addresses(data: dict[str, Any], path: Path) -> None:
+    """Refuse an address for a platform by its own name, since its key would be sent there.
+
+    The file of a folder may have come with the folder.  A connection that has a name of its own has
+    a key of its own, too.
+    """
+    for name, section in ConfigFile.model_validate(data).platforms.items():
+        if section.base_url not in (None, "sandbox") and section.type in (None, name):
+            raise ConfigError(
+                f"{path} gives an address for '{name}', and the key of '{name}' would go there.",
+                hint=f'Give the connection a name of its own, with type = "{name}" and its own '
+                f"key, or put the address into {user_config_path()}.",
+            )
 
 
 def _refuse_keys(table: dict[str, Any], path: Path, *parents: str) -> None:

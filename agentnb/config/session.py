@@ -18,7 +18,7 @@ from agentnb.config.settings import PlatformSettings
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 
-__all__ = ["EMBEDDED", "Config", "config"]
+__all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
 
 #: The platform, and the base address, that mean agentnb's own local server.
 EMBEDDED: Final = "sandbox"
@@ -42,6 +42,7 @@ class Config:
     paths: tuple[Path, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict[str, str])
     default_agent: str | None = None
+    option_agent: str | None = None
     default_platform: str | None = None
     # Keys from the keyring or a prompt, so that nobody is asked again in the next cell.
     _keys: dict[str, SecretStr] = field(default_factory=dict[str, SecretStr], init=False)
@@ -62,10 +63,11 @@ class Config:
         The keyring is not asked: that may open a dialog.
         """
         section = self.file.platforms.get(name)
+        # The sandbox is there without being set up; a key that happens to be called like it says
+        # nothing.
+        has_key = name != EMBEDDED and os.environ.get(key_variable(name), "").strip()
         return bool(
-            os.environ.get(key_variable(name), "").strip()
-            or _url_from_environment(name)
-            or (section is not None and section.base_url)
+            has_key or url_from_environment(name) or (section is not None and section.base_url)
         )
 
     def bare_platform(self, builtin: Collection[str]) -> str:
@@ -104,6 +106,7 @@ class Config:
         if not wanted:
             wanted = (
                 self.default_agent
+                or self.option_agent
                 or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
                 or self.file.default_agent
                 or ""
@@ -163,7 +166,7 @@ class Config:
         api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
         kind = self.platform_type(name)
         section = self.file.platforms.get(name, PlatformSection())
-        address = base_url or _url_from_environment(name) or section.base_url
+        address = base_url or url_from_environment(name) or section.base_url
         if address == EMBEDDED or (address is None and name == EMBEDDED):
             address, own_key = embedded_server(kind)
             api_key = api_key or own_key
@@ -199,7 +202,8 @@ class Config:
         return self._keys[name]
 
 
-def _url_from_environment(name: str) -> str | None:
+def url_from_environment(name: str) -> str | None:
+    """Return the address of the platform ``name`` that the environment gives, None where none."""
     stem = key_variable(name).removesuffix("_API_KEY")
     for variable in (f"{stem}_BASE_URL", _URL_VARIABLES.get(name)):
         if variable and (value := os.environ.get(variable, "").strip()):
@@ -236,6 +240,7 @@ def config(*, reload: bool = False) -> Config:
         if _current is not None:
             fresh.aliases = _current.aliases
             fresh.default_agent = _current.default_agent
+            fresh.option_agent = _current.option_agent
             fresh.default_platform = _current.default_platform
         _current = fresh
     return _current

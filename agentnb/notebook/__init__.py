@@ -15,16 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["allow_nested_loops", "load", "unload"]
 
-_LAZY = {"Table": "show", "show": "show"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(f"agentnb.notebook.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'agentnb.notebook' has no attribute {name!r}")
-
 
 def load(shell: InteractiveShell) -> None:
     """Add the magics, the rewriting of ``%%agent`` cells, and completion to ``shell``."""
@@ -34,7 +24,7 @@ def load(shell: InteractiveShell) -> None:
 
     unload(shell)
     shell.register_magics(AgentMagics)
-    shell.input_transformers_cleanup.append(AwaitTransformer(shell))
+    AwaitTransformer(shell).install()
     completion.install(shell)
 
 
@@ -43,9 +33,9 @@ def unload(shell: InteractiveShell) -> None:
     from agentnb.notebook import completion
     from agentnb.notebook.transform import AwaitTransformer
 
-    shell.input_transformers_cleanup[:] = [
-        t for t in shell.input_transformers_cleanup if not isinstance(t, AwaitTransformer)
-    ]
+    for transformer in tuple(shell.input_transformers_cleanup):
+        if isinstance(transformer, AwaitTransformer):
+            transformer.remove()
     completion.remove(shell)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)

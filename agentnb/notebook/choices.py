@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final, cast
 
-from agentnb import history
-from agentnb.agents import known_agents
-from agentnb.config import config
+from agentnb import history, sandbox
+from agentnb.agents import Agent, known_agents
+from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
 from agentnb.notebook.commands import COMMANDS
+from agentnb.notebook.display import current_shell
 from agentnb.notebook.options import FORMATS, option_strings
 from agentnb.platforms import registry
 from agentnb.run import Run
@@ -39,11 +40,13 @@ def complete(text: str) -> list[str]:
         choices = list(FORMATS)
     elif before and before[-1] in ("-s", "--session"):
         choices = _sessions()
+    elif before and before[-1] in ("-o", "--output", "--param", "--output-type", "--media"):
+        return []
     elif word.startswith("-"):
         choices = option_strings()
     else:
         choices = _agents()
-    return [c for c in choices if c.startswith(word)]
+    return list(dict.fromkeys(c for c in choices if c.startswith(word)))
 
 
 def _for_command(before: list[str]) -> list[str]:
@@ -62,9 +65,14 @@ def _for_command(before: list[str]) -> list[str]:
 
 def _agents() -> list[str]:
     try:
-        return known_agents()
+        names = known_agents()
+        at_hand = config().bare_platform(registry.names()) == EMBEDDED
     except AgentnbError:
         return []
+    shell = current_shell()
+    variables: dict[str, object] = cast("Any", shell).user_ns if shell is not None else {}
+    made = [n for n, v in variables.items() if isinstance(v, Agent) and not n.startswith("_")]
+    return [*made, *(sandbox.agent_names() if at_hand else []), *names]
 
 
 def _sessions() -> list[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import platform as python_platform
 import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from agentnb import __version__, history
 from agentnb.agents import list_agents
-from agentnb.config import config, suggestion, user_config_path
-from agentnb.config.keys import key_variable
+from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.notebook.options import usage
 from agentnb.notebook.runner import CellRunner
-from agentnb.notebook.show import table
+from agentnb.notebook.tables import table
 from agentnb.platforms import registry
 from agentnb.run import Run
 
@@ -47,7 +46,10 @@ class Commands:
         Raises:
             RequestError: there is no such command.
         """
-        words = shlex.split(line)
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise RequestError(f"%agent: {error} in {line.strip()!r}.") from error
         if not words:
             return self.help()
         name, arguments = words[0], words[1:]
@@ -122,7 +124,7 @@ class Commands:
 
     def status(self, run_id: str | None = None) -> Any:
         """Show the runs that go on, or one run."""
-        runs = [r for r in _runs() if (r.id == run_id if run_id else not r.done)]
+        runs = [r for r in _runs() if (run_id in (r.id, r.local_id) if run_id else not r.done)]
         if run_id and not runs:
             raise RequestError(f"This session has no run '{run_id}'.")
         rows = [_run_row(r) for r in runs]
@@ -137,7 +139,7 @@ class Commands:
 
     def sessions(self) -> Any:
         """Show the conversations of this session, and which one each agent goes on in."""
-        current = set(self._runner.sessions.items())
+        current = self._runner.current_sessions()
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for run in _runs():
             if run.session_id is None:
@@ -148,7 +150,7 @@ class Commands:
             )
             row["runs"] += 1
             row["last question"] = run.prompt
-            row["goes on"] = "yes" if key in current else ""
+            row["goes on"] = "yes" if run.session_id in current else ""
         return table(
             list(rows.values()),
             ["agent", "session", "runs", "last question", "goes on"],
@@ -157,7 +159,7 @@ class Commands:
 
     def stop(self, run_id: str | None = None) -> Any:
         """Stop the runs that go on, or one of them."""
-        going = [r for r in _runs() if not r.done and run_id in (None, r.id)]
+        going = [r for r in _runs() if not r.done and run_id in (None, r.id, r.local_id)]
         if run_id and not going:
             raise RequestError(f"No run '{run_id}' is going on.")
         for run in going:
@@ -250,8 +252,12 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 
 def _address(name: str, configured: str | None) -> str:
-    stem = key_variable(name).removesuffix("_API_KEY")
-    return os.environ.get(f"{stem}_BASE_URL") or configured or "its own"
+    address = url_from_environment(name) or configured
+    if address is None:
+        return "its own"
+    parts = urlsplit(address)
+    # Whatever else stands in it may be a secret.
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else address
 
 
 def _default_agent() -> str:

@@ -62,15 +62,26 @@ class RunDisplay(Protocol):
         ...
 
 
-def make_display(run: Run, mode: Mode, *, format: str = "rich") -> RunDisplay:
-    """Return the way to show ``run``; ``format`` is one of `options.FORMATS`."""
+def make_display(
+    run: Run, mode: Mode, *, format: str = "rich", background: bool = False
+) -> RunDisplay:
+    """Return the way to show ``run``; ``format`` is one of `options.FORMATS`.
+
+    A run in the ``background`` ends in another cell than its own.
+    """
     if mode == "none":
         return _Nothing()
     if mode == "text" or format == "text":
         return TextDisplay(run)
     if format == "json":
         return _JsonDisplay(run)
-    return _WidgetDisplay(run) if mode == "widget" else _StaticDisplay(run)
+    if mode == "widget":
+        return _WidgetDisplay(run)
+    return _LateDisplay(run) if background else _StaticDisplay(run)
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def static_bundle(run: Run) -> dict[str, str]:
@@ -110,13 +121,29 @@ class _JsonDisplay(_Nothing):
     def close(self) -> None:
         text = self._run.text
         try:
-            data = json.loads(text)
-        except ValueError:
+            # NaN is Python's idea of JSON, and a lone surrogate can be sent to no frontend.
+            data = json.loads(text, parse_constant=_no_json)
+            pretty = json.dumps(data, indent=2, ensure_ascii=False)
+            pretty.encode()
+        except (ValueError, RecursionError):
             # Not what was hoped for, yet what arrived: show it.
             display(static_bundle(self._run), raw=True)
             return
-        pretty = json.dumps(data, indent=2, ensure_ascii=False)
         display({"text/plain": strip_controls(pretty), "application/json": data}, raw=True)
+
+
+class _LateDisplay(_Nothing):
+    """A static output that says at once that the run began, and at its end what came of it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._id = uuid.uuid4().hex
+
+    def open(self) -> None:
+        display(static_bundle(self._run), raw=True, display_id=self._id)
+
+    def close(self) -> None:
+        update_display(static_bundle(self._run), raw=True, display_id=self._id)
 
 
 class _WidgetDisplay(_Nothing):

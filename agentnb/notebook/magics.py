@@ -82,9 +82,7 @@ class AgentMagics(Magics):
     def _use_default(self) -> None:
         from agentnb.config import config
 
-        # '%agent use' is the later word; '%config' only fills what is empty.
-        if self.default_agent and config().default_agent is None:
-            config().default_agent = self.default_agent
+        config().option_agent = self.default_agent or None
 
 
 AgentMagics.agent_cell.__doc__ = f"{AgentMagics.agent_cell.__doc__}\n\n{usage()}"

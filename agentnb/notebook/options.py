@@ -15,6 +15,15 @@ from agentnb.errors import RequestError
 __all__ = ["FORMATS", "CellOptions", "option_strings", "parse_cell_line", "usage"]
 
 FORMATS: Final = ("rich", "text", "json")
+# What the cell has options for; the platform never sees these.
+_RESERVED: Final = {
+    "check": "nothing: a cell always raises",
+    "media": "--media",
+    "output_type": "--output-type",
+    "prompt": "the cell's text",
+    "session": "--session",
+    "stream": "agent.run(..., stream=False)",
+}
 _BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
 
 
@@ -132,6 +141,10 @@ def _params(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise RequestError(f"--param takes NAME=VALUE, not '{pair}'.")
+        if name in _RESERVED:
+            raise RequestError(
+                f"--param {name} is no parameter; what you mean is {_RESERVED[name]}."
+            )
         try:
             params[name] = json.loads(value)
         except ValueError:

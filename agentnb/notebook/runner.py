@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from agentnb.agents import Agent, agent
-from agentnb.config import AgentName
-from agentnb.errors import AgentnbError, RequestError
+from agentnb import sandbox
+from agentnb.agents import Agent, agent, listed_agents
+from agentnb.config import EMBEDDED, AgentName, suggestion
+from agentnb.errors import AgentnbError, NotFoundError, RequestError
 from agentnb.notebook.display import Mode, RunDisplay, choose_mode, make_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
+from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
 from agentnb.run import Run
 
@@ -27,6 +30,15 @@ _TICK: Final = 0.05
 _STOP: Final = 2.0
 
 
+class _Cell(NamedTuple):
+    """A cell whose question has been sent."""
+
+    run: Run
+    view: RunDisplay
+    agent: Agent
+    options: CellOptions
+
+
 class CellRunner:
     """Runs ``%%agent`` cells in one shell, and remembers where each conversation stands."""
 
@@ -35,97 +47,116 @@ class CellRunner:
         # IPython leaves the types of its namespaces open.
         self._namespace = cast("dict[str, Any]", shell.user_ns)  # pyright: ignore[reportUnknownMemberType]
         self.mode: str = "auto"
-        self.sessions: dict[str, str] = {}
-        self.background: list[Run] = []
+        self._sessions = Sessions()
 
     async def run_async(self, line: str, body: str) -> None:
         """Run a cell while the kernel's loop goes on; an interrupt cancels the run."""
-        try:
-            run, view, options = self._start(line, body)
-            if options.background:
+        with _told_briefly():
+            cell = self._start(line, body)
+            if cell.options.background:
+                self._in_background(cell)
                 return
-            with self._following(run, view, options):
-                while not run.done:
-                    view.tick()
+            with self._following(cell):
+                while not cell.run.done:
+                    cell.view.tick()
                     # Nothing wakes the loop when a signal arrives, so it must not sleep for long.
                     await asyncio.sleep(_TICK)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            # ipykernel cancels a cell that awaits; a KeyboardInterrupt also stops those queued.
-            raise _interrupted() from None
-        except AgentnbError as error:
-            raise brief(error) from error.__cause__
 
     def run_blocking(self, line: str, body: str) -> None:
         """Run a cell on the calling thread; KeyboardInterrupt cancels the run."""
-        try:
-            run, view, options = self._start(line, body)
-            if options.background:
+        with _told_briefly():
+            cell = self._start(line, body)
+            if cell.options.background:
+                self._in_background(cell)
                 return
-            with self._following(run, view, options):
-                while not run.done:
-                    view.tick()
+            with self._following(cell):
+                while not cell.run.done:
+                    cell.view.tick()
                     time.sleep(_TICK)
-        except KeyboardInterrupt:
-            raise _interrupted() from None
-        except AgentnbError as error:
-            raise brief(error) from error.__cause__
+
+    def effective_mode(self) -> Mode:
+        """Return how runs are shown now: as configured, or what fits the frontend."""
+        match self.mode:
+            case "widget" | "static" | "text" as mode:
+                return mode
+            case _:
+                return choose_mode(self._shell)
+
+    def current_sessions(self) -> set[str]:
+        """Return the sessions that the next cells go on in."""
+        return self._sessions.ids()
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _start(self, line: str, body: str) -> tuple[Run, RunDisplay, CellOptions]:
+    def _start(self, line: str, body: str) -> _Cell:
         options = parse_cell_line(line)
         prompt = expand(body, self._evaluate).strip()
         chosen = self._agent(options)
         output_type = self._named(options.output_type) if options.output_type else None
         run = chosen.start(
             prompt,
-            session=options.session or (None if options.new else self.sessions.get(chosen.name)),
+            session=options.session or (None if options.new else self._sessions.of(chosen)),
             output_type=output_type,
             media=options.media,
             **options.params,
         )
-        mode: Mode = "none" if options.quiet else self.effective_mode()
-        if options.background and mode == "static":
-            # Nobody is there to see an output grow, and a later update would be dropped.
-            mode = "none"
-        view = make_display(run, mode, format=options.format)
-        view.open()
-        if options.background:
-            self._keep(run, options)
-            self.background.append(run)
-            self._when_done(run, chosen, view)
-        return run, view, options
+        try:
+            self._sessions.begin(chosen, run)
+            view = make_display(
+                run, self._mode(options), format=options.format, background=options.background
+            )
+            view.open()
+        except BaseException:
+            # Nobody would ever see what it brings.
+            run.cancel()
+            raise
+        return _Cell(run, view, chosen, options)
+
+    def _in_background(self, cell: _Cell) -> None:
+        """Let a run go on after its cell."""
+        self._keep(cell.run, cell.options)
+        once = threading.Lock()
+
+        def finish() -> None:
+            # Called on the loop's thread, and here, where it has ended already.
+            if cell.run.done and once.acquire(blocking=False):
+                unsubscribe()
+                self._sessions.end(cell.agent, cell.run)
+                cell.view.close()
+
+        unsubscribe = cell.run.subscribe(finish)
+        finish()
 
     @contextmanager
-    def _following(
-        self, run: Run, view: RunDisplay, options: CellOptions
-    ) -> Generator[None, None, None]:
+    def _following(self, cell: _Cell) -> Generator[None, None, None]:
         """See a foreground run to its end, whichever it is, and raise if it did not complete."""
+        run = cell.run
         try:
             yield
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self._stop(run)
+            raise _interrupted() from None
         except BaseException:
-            run.cancel()
-            end = time.monotonic() + _STOP
-            # Here blocking is right: the cell is being torn down and cannot await any more.
-            while not run.done and time.monotonic() < end:
-                time.sleep(_TICK / 5)
+            self._stop(run)
             raise
         finally:
-            self._remember_session(run)
-            self._keep(run, options)
-            view.close()
+            self._sessions.end(cell.agent, run)
+            self._keep(run, cell.options)
+            cell.view.close()
+        if isinstance(run.exception, NotFoundError):
+            run.exception.hint = self._meant(run) or run.exception.hint
         run.raise_for_status()
 
-    def _when_done(self, run: Run, chosen: Agent, view: RunDisplay) -> None:
-        def finish() -> None:
-            if run.done:
-                unsubscribe()
-                self._remember_session(run)
-                view.close()
+    def _stop(self, run: Run) -> None:
+        run.cancel()
+        end = time.monotonic() + _STOP
+        # Here blocking is right: the cell is being torn down and cannot await any more.
+        while not run.done and time.monotonic() < end:
+            time.sleep(_TICK / 5)
 
-        unsubscribe = run.subscribe(finish)
-        if run.done:
-            finish()
+    def _meant(self, run: Run) -> str:
+        known = listed_agents(run.platform)
+        return suggestion(run.agent, sandbox.agent_names() if run.platform == EMBEDDED else known)
 
     # -- pieces ----------------------------------------------------------------------------------
 
@@ -139,13 +170,13 @@ class CellRunner:
         made = self._namespace.get(target) if target is not None else None
         return made if isinstance(made, Agent) else agent(target)
 
-    def effective_mode(self) -> Mode:
-        """Return how runs are shown now: as configured, or what fits the frontend."""
-        match self.mode:
-            case "widget" | "static" | "text" as mode:
-                return mode
-            case _:
-                return choose_mode(self._shell)
+    def _mode(self, options: CellOptions) -> Mode:
+        if options.quiet:
+            return "none"
+        if options.background and choose_mode(self._shell) == "static":
+            # Nobody is there to see an output grow, and a later update would be dropped.
+            return "none"
+        return self.effective_mode()
 
     def _keep(self, run: Run, options: CellOptions) -> None:
         if options.output:
@@ -153,10 +184,6 @@ class CellRunner:
         # `_`, `_N` and Out[N], as for the value of any other cell.
         hook: Any = self._shell.displayhook
         hook.update_user_ns(run)
-
-    def _remember_session(self, run: Run) -> None:
-        if run.session_id:
-            self.sessions[str(AgentName(run.platform, run.agent))] = run.session_id
 
     def _evaluate(self, source: str) -> Any:
         return eval(source, self._namespace)
@@ -173,7 +200,16 @@ def brief(error: AgentnbError) -> AgentnbError:
     return _in_one_line(error, f"{type(error).__name__}: {error}")
 
 
+@contextmanager
+def _told_briefly() -> Generator[None, None, None]:
+    try:
+        yield
+    except AgentnbError as error:
+        raise brief(error) from error.__cause__
+
+
 def _interrupted() -> KeyboardInterrupt:
+    # ipykernel cancels a cell that awaits; a KeyboardInterrupt also stops the cells in the queue.
     text = "The run was cancelled; what arrived is kept in _."
     return _in_one_line(KeyboardInterrupt(text), f"KeyboardInterrupt: {text}")
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from agentnb.errors import RequestError
 
 __all__ = ["expand"]
+
+# What closes an expression is found by trying; a text full of braces must not be tried for ever.
+_LONGEST: Final = 2000
+_TRIES: Final = 16
 
 
 def expand(text: str, evaluate: Callable[[str], Any]) -> str:
@@ -46,10 +51,12 @@ def _expression(text: str, start: int) -> tuple[str, int] | None:
     end = start + 2
     # An expression may hold braces itself, as in {{ {"a": {"b": 1}}["a"] }}: the first "}}" that
     # leaves valid Python is the closing one.
-    while (close := text.find("}}", end)) >= 0:
+    for _ in range(_TRIES):
+        close = text.find("}}", end, start + _LONGEST)
+        if close < 0:
+            break
         source = text[start + 2 : close].strip()
         if source and _is_expression(source):
-            # In "}}}" the last two close: the first one belongs to the expression or is text.
             return source, close + 2
         end = close + 1
     return None
@@ -57,7 +64,10 @@ def _expression(text: str, start: int) -> tuple[str, int] | None:
 
 def _is_expression(source: str) -> bool:
     try:
-        ast.parse(source, mode="eval")
+        with warnings.catch_warnings():
+            # Of text that only might be Python.
+            warnings.simplefilter("ignore")
+            ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return True

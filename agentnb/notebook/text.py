@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from agentnb.render import StreamCleaner, one_line, summary
+from agentnb.render import StreamCleaner, one_line, strip_controls, summary
 from agentnb.run import Run
 from agentnb.transcript import Part, ToolCall
 
@@ -25,6 +25,7 @@ class TextDisplay:
         self._run = run
         self._index = 0
         self._offset = 0
+        self._printed: dict[int, int] = {}
         self._cleaner = StreamCleaner()
         self._at_line_start = True
 
@@ -34,12 +35,15 @@ class TextDisplay:
     def tick(self) -> None:
         """Print what is new."""
         with self._run.lock:
-            self._write(self._news(self._run.transcript.parts, self._run.done))
+            news = self._news(self._run.transcript.parts, self._run.done)
+        # Not under the lock: a terminal that blocks would hold up the stream.
+        self._write(news)
 
     def close(self) -> None:
         """Print what is left, and the run in one line."""
         self.tick()
         self._write(self._cleaner.flush())
+        self._write(self._late())
         with self._run.lock:
             footer = summary(self._run.view())
         self._write(self._break() + footer + "\n")
@@ -60,12 +64,23 @@ class TextDisplay:
                 if new and not self._offset:
                     text += self._lead(text, "… " if part.kind == "reasoning" else "")
                 self._offset += len(new)
+                self._printed[self._index] = self._offset
                 text += self._cleaner.feed(new)
                 if self._index == len(parts) - 1 and not ended:
                     return text
                 text += self._cleaner.flush()
             self._index += 1
             self._offset = 0
+        return text
+
+    def _late(self) -> str:
+        """Return what was added to passages that were printed before; a platform may do that."""
+        text = ""
+        with self._run.lock:
+            for index, part in enumerate(self._run.transcript.parts):
+                if not isinstance(part, ToolCall):
+                    new = strip_controls(part.text.since(self._printed.get(index, 0)))
+                    text += self._lead(text, "") + new if new else ""
         return text
 
     def _tool_line(self, call: ToolCall, before: str) -> str:

@@ -24,11 +24,33 @@ class AwaitTransformer:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
+        self._depth = 0
+
+    def install(self) -> None:
+        """Take part in the shell's reading of cells."""
+        self._shell.input_transformers_cleanup.append(self)
+        self._shell.events.register("pre_execute", self._enter)
+        self._shell.events.register("post_execute", self._leave)
+
+    def remove(self) -> None:
+        """Take no part any more."""
+        self._shell.input_transformers_cleanup.remove(self)
+        self._shell.events.unregister("pre_execute", self._enter)
+        self._shell.events.unregister("post_execute", self._leave)
+
+    def _enter(self) -> None:
+        self._depth += 1
+
+    def _leave(self) -> None:
+        # The cell that installs this ends without having begun.
+        self._depth = max(0, self._depth - 1)
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return ``lines`` rewritten where they are a ``%%agent`` cell, else as they are."""
         start = next((i for i, line in enumerate(lines) if line.strip()), None)
-        if start is None or not self._shell.autoawait:
+        # A cell inside a cell (%%time, %run of a notebook, run_cell) is not awaited by anybody; the
+        # blocking magic serves it.
+        if start is None or self._depth or not self._shell.autoawait:
             return lines
         head = lines[start]
         rest = head.removeprefix(_MAGIC)

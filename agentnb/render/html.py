@@ -13,9 +13,12 @@ from typing import Final
 from agentnb.render.data import spread_json
 from agentnb.render.markup import (
     ALERT,
+    BOX,
+    BREAKING,
+    DATA,
     FOLDED,
+    INDENTED,
     MUTED,
-    WRAPPED,
     WRAPPER_CLASS,
     Html,
     element,
@@ -128,8 +131,8 @@ def _fragment(view: RunView, form: _Form) -> Html:
             blocks.append(_reasoning(part, form))
         else:
             blocks.append(element("div", _prose(str(part.text), form), dir="auto"))
-    blocks += [*_approvals(view), *_end(view), *_followups(view), *_facts(view)]
-    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS))
+    blocks += [*_approvals(view), *_end(view)]
+    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING))
 
 
 def _header(view: RunView) -> Html:
@@ -143,14 +146,15 @@ def _header(view: RunView) -> Html:
 
 
 def _reasoning(part: Passage, form: _Form) -> Html:
-    body = element("blockquote", _prose(str(part.text), form), dir="auto")
+    said = _prose(str(part.text), form)
+    body = element("blockquote", said, dir="auto", style=_style(INDENTED, form))
     return element("details", element("summary", "Reasoning"), body, style=_style(FOLDED, form))
 
 
 def _tool(call: ToolCall, form: _Form) -> Html:
     words = [TOOL_WORDS[call.status]]
     if call.duration is not None:
-        words.append(brief_seconds(call.duration))
+        words.append(brief_seconds(call.duration).replace(" ", "\u00a0"))
     name = element("code", one_line(call.name or "tool"))
     preview = "" if form.lean else one_line(call.arguments, _PREVIEW)
     said = f" {preview} · " if preview not in ("", "{}") else " "
@@ -158,23 +162,25 @@ def _tool(call: ToolCall, form: _Form) -> Html:
     blocks: list[str] = []
     for label, text in (("Arguments", call.arguments), ("Result", call.result)):
         if text:
-            blocks += [_note(label), *_data(text, form)]
+            blocks += _data(label, text, form)
     if call.error is not None:
-        blocks += [_note("Error"), *_data(call.error, form)]
+        blocks += _data("Error", call.error, form)
     if not blocks:
         blocks.append(_note("No arguments and no result were reported."))
-    body = element("blockquote", *_on_lines(blocks))
+    body = element("blockquote", *_on_lines(blocks), style=_style(INDENTED, form))
     return element("details", summary, body, style=_style(FOLDED, form))
 
 
-def _data(text: str, form: _Form) -> list[str]:
+def _data(label: str, text: str, form: _Form) -> list[str]:
     """Return what a tool got or gave, as text: whatever it says it is, it is not run."""
     shown = visible(text[: form.tool])
     if len(text) <= form.tool and not form.lean:
         shown = spread_json(shown)
     # An HTML export gives a typewriter's face to `code` only.
-    box = element("pre", element("code", shown), style=_style(WRAPPED, form))
-    return [box, *_more(len(text) - form.tool)]
+    code = element("code", shown, style=_style(DATA, form))
+    box = element("pre", code, style=_style(BOX, form))
+    # A label in a paragraph would stand as near to what is before it as to its own text.
+    return [joined([element("small", label), box]), *_more(len(text) - form.tool)]
 
 
 def _prose(text: str, form: _Form) -> Html:
@@ -201,17 +207,23 @@ def _approvals(view: RunView) -> list[str]:
 
 
 def _end(view: RunView) -> list[str]:
+    note, figures = end_note(view), _facts(view)
+    between = [*_failure(view), *_followups(view)]
+    if note is not None and figures is not None and not between:
+        return [element("p", _muted(note, Html("<br>"), figures))]
+    made = [] if note is None else [_note(note)]
+    return [*made, *between, *([] if figures is None else [_note(figures)])]
+
+
+def _failure(view: RunView) -> list[str]:
     failure = view.transcript.failure
-    made: list[str] = []
-    if (note := end_note(view)) is not None:
-        made.append(_note(note))
-    if failure is not None:
-        words: list[str] = [element("strong", STATUS_WORDS[view.transcript.status])]
-        words.append(f": {one_line(failure.message, 2000)}")
-        if failure.code:
-            words += [" ", element("code", one_line(failure.code))]
-        made.append(element("blockquote", element("p", *words), style=ALERT))
-    return made
+    if failure is None:
+        return []
+    words: list[str] = [element("strong", STATUS_WORDS[view.transcript.status])]
+    words.append(f": {one_line(failure.message, 2000)}")
+    if failure.code:
+        words += [" ", element("code", one_line(failure.code))]
+    return [element("blockquote", element("p", *words), style=ALERT)]
 
 
 def _followups(view: RunView) -> list[str]:
@@ -221,18 +233,19 @@ def _followups(view: RunView) -> list[str]:
     return [_note("Ask next"), element("ul", *asked)]
 
 
-def _facts(view: RunView) -> list[str]:
-    # The parts of one figure stay on one line where the whole does not fit.
+def _facts(view: RunView) -> str | None:
+    # The parts of one figure stay on one line where the whole does not fit, and what is between two
+    # figures shows on neither line.
     found = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in facts(view)]
-    return [_note(" · ".join(found))] if found else []
+    return "\u2003".join(found) or None
 
 
 def _note(text: str) -> Html:
     return element("p", _muted(text))
 
 
-def _muted(text: str) -> Html:
-    return element("small", text, style=MUTED)
+def _muted(*content: str) -> Html:
+    return element("small", *content, style=MUTED)
 
 
 def _style(style: str, form: _Form) -> str | None:

@@ -15,7 +15,13 @@ from urllib.parse import urlsplit, urlunsplit
 __all__ = [
     "ALERT",
     "ALIGNMENTS",
+    "BOX",
+    "BREAKING",
+    "CODE",
+    "DATA",
     "FOLDED",
+    "HEADING",
+    "INDENTED",
     "MUTED",
     "STYLES",
     "WRAPPED",
@@ -36,10 +42,26 @@ WRAPPER_CLASS: Final = "agentnb-run mathjax_ignore tex2jax_ignore"
 ALIGNMENTS: Final = {side: f"text-align:{side}" for side in ("left", "center", "right")}
 # Only what JupyterLab's sanitizer lets through, and what reads well on light and on dark.
 FOLDED: Final = "margin:.4em 0"
+# Jupyter keeps a quote clear by two letters on both sides, too much for a narrow column.
+INDENTED: Final = "margin:.5em 0 .5em .5em"
 MUTED: Final = "opacity:.7"
 WRAPPED: Final = "white-space:pre-wrap"
+# `anywhere` and `word-break:break-word` are among what the sanitizer drops.
+BREAKING: Final = "overflow-wrap:break-word"
+# Under Jupyter's own style sheet headings are of regular weight.
+HEADING: Final = "font-weight:600"
+# Jupyter wraps `code` and paints it opaque, within `pre` too, so both elements need a style.
+BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:auto"
+CODE: Final = "background:none;white-space:pre"
+DATA: Final = "background:none;white-space:pre-wrap"
 ALERT: Final = "border-left:3px solid #d33;padding-left:.8em"
-STYLES: Final = frozenset({*ALIGNMENTS.values(), FOLDED, MUTED, WRAPPED, ALERT})
+STYLES: Final = frozenset(
+    {
+        *ALIGNMENTS.values(),
+        *(FOLDED, INDENTED, MUTED, ALERT),
+        *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA),
+    }
+)
 
 _BLOCKS: Final = {
     "blockquote",

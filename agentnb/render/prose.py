@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from agentnb.render.markup import (
     ALIGNMENTS,
+    BOX,
+    CODE,
+    HEADING,
     WRAPPED,
     Html,
     element,
@@ -88,6 +91,8 @@ class _Writer:
             "hardbreak": lambda tokens, i: "<br>\n",
             "hr": lambda tokens, i: "<hr>",
             "image": self._image,
+            "heading_open": self._heading,
+            "heading_close": lambda tokens, i: f"</{_lowered(tokens[i].tag)}>\n",
             "td_open": self._cell,
             "th_open": self._cell,
             "ordered_list_open": self._ordered,
@@ -126,10 +131,9 @@ class _Writer:
             return rule(tokens, i)
         if not token.tag:
             return escaped(token.content)
-        tag = f"h{min(6, int(token.tag[1]) + 2)}" if token.type.startswith("heading") else token.tag
         # A notebook's file spends as much on a new line as on a dozen letters.
         end = "\n" if token.block and token.nesting == -1 and token.level == 0 else ""
-        return f"<{'/' if token.nesting == -1 else ''}{tag}>{end}"
+        return f"<{'/' if token.nesting == -1 else ''}{token.tag}>{end}"
 
     def _text(self, tokens: Sequence[Token], i: int) -> str:
         text = escaped(tokens[i].content)
@@ -141,7 +145,12 @@ class _Writer:
         return element("code", tokens[i].content)
 
     def _pre(self, tokens: Sequence[Token], i: int) -> str:
-        return element("pre", element("code", tokens[i].content))
+        box, code = (None, None) if self._lean else (BOX, CODE)
+        return element("pre", element("code", tokens[i].content, style=code), style=box)
+
+    def _heading(self, tokens: Sequence[Token], i: int) -> str:
+        tag = _lowered(tokens[i].tag)
+        return f"<{tag}>" if self._lean else f'<{tag} style="{HEADING}">'
 
     def _image(self, tokens: Sequence[Token], i: int) -> str:
         token = tokens[i]
@@ -170,6 +179,11 @@ class _Writer:
     def _ordered(self, tokens: Sequence[Token], i: int) -> str:
         start = tokens[i].attrGet("start")
         return "<ol>" if start is None else f'<ol start="{int(start)}">'
+
+
+def _lowered(tag: str) -> str:
+    """Return a heading's tag two levels down: the levels above are those of the notebook."""
+    return f"h{min(6, int(tag[1]) + 2)}"
 
 
 def _task_marked(tokens: Sequence[Token], i: int) -> Sequence[Token]:

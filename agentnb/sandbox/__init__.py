@@ -28,10 +28,18 @@ if TYPE_CHECKING:
     from agentnb.platforms.local import FunctionContext
     from agentnb.sandbox.server import Sandbox
 
-__all__ = ["FunctionContext", "Sandbox", "agent", "start"]
+__all__ = ["FunctionContext", "Sandbox", "agent", "agent_names", "start"]
+
+_BUILTIN = ("finance_agent", "echo")
 
 agent = shared.agent
 """The decorator that adds an agent to every sandbox of this process, now or later."""
+
+
+def agent_names() -> list[str]:
+    """Return the names of the agents that the sandboxes of this process have; starts nothing."""
+    return list(dict.fromkeys([*_BUILTIN, *(entry.name for entry in shared.list())]))
+
 
 _lock = threading.Lock()
 _default: Sandbox | None = None

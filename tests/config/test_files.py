@@ -36,6 +36,7 @@ def test_the_project_s_file_wins_entry_by_entry(project_file: Write, user_file: 
         b = "seekr:two"
         [platforms.seekr]
         base_url = "https://user.example"
+        first_event_timeout = 7
         idle_timeout = 5
         team_id = "t1"
     """)
@@ -45,7 +46,7 @@ def test_the_project_s_file_wins_entry_by_entry(project_file: Write, user_file: 
         b = "seekr:three"
         c = "seekr:four"
         [platforms.seekr]
-        base_url = "https://project.example"
+        first_event_timeout = 8
         [platforms.runagent]
         total_timeout = 0
     """)
@@ -54,7 +55,8 @@ def test_the_project_s_file_wins_entry_by_entry(project_file: Write, user_file: 
     assert file.default_agent == "of the project"
     assert file.default_platform == "seekr"
     assert file.aliases == {"a": "seekr:one", "b": "seekr:three", "c": "seekr:four"}
-    assert file.platforms["seekr"].base_url == "https://project.example"
+    assert file.platforms["seekr"].base_url == "https://user.example"
+    assert file.platforms["seekr"].first_event_timeout == 8
     assert file.platforms["seekr"].idle_timeout == 5
     assert file.platforms["seekr"].options == {"team_id": "t1"}
     assert file.platforms["runagent"].total_timeout == 0
@@ -188,3 +190,29 @@ def test_the_files_are_read_once_and_again_when_asked(
     with pytest.raises(ConfigError):
         fresh()
     assert config() is second
+
+
+@pytest.mark.parametrize("kind", ["", 'type = "seekr"'])
+def test_the_file_of_a_folder_cannot_send_a_platform_s_key_elsewhere(
+    project_file: Write, kind: str
+) -> None:
+    project_file(f"""
+        [platforms.seekr]
+        base_url = "https://elsewhere.example"
+        {kind}
+    """)
+    with pytest.raises(ConfigError, match="the key of 'seekr' would go there") as caught:
+        load_config()
+    assert "name of its own" in (caught.value.hint or "")
+
+
+def test_a_connection_with_a_name_of_its_own_may_say_where_it_is(project_file: Write) -> None:
+    project_file("""
+        [platforms.ours]
+        type = "seekr"
+        base_url = "https://ours.example"
+        [platforms.operativus]
+        base_url = "sandbox"
+    """)
+    file, _ = load_config()
+    assert file.platforms["ours"].base_url == "https://ours.example"

@@ -171,7 +171,7 @@ def test_names_complete(kernel: Kernel) -> None:
     kernel.run("%%agent greeter -q\nx")
     kernel.run("%agent alias fin operativus:finance_agent")
     assert "%%agent fin" in completed("%%agent fi")
-    assert completed("%%agent local:gre") == ["%%agent local:greeter"]
+    assert completed("%%agent greet") == ["%%agent greeter"]
     assert completed("%%agent fin --ses") == ["%%agent fin --session"]
     assert completed("%%agent fin --format j") == ["%%agent fin --format json"]
     assert completed("%agent hist") == ["%agent history"]
@@ -211,3 +211,79 @@ def test_loading_imports_nothing_heavy(kernel: Kernel) -> None:
         "print(done.stdout)"
     )
     assert kernel.run(code).stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("outer", ["%%time", "%%capture caught"])
+def test_a_cell_inside_another_cell_blocks_and_works(kernel: Kernel, outer: str) -> None:
+    cell = kernel.run(f"{outer}\n%%agent greeter -o inner\nyou")
+    assert cell.ok, cell.reply
+    assert kernel.run("print(inner.text)").stdout == "Hello **you**\n"
+    again = kernel.run("done = get_ipython().run_cell('%%agent greeter -q -o twice\\nyou')")
+    assert again.ok
+    assert kernel.run("print(done.success, twice.text)").stdout == "True Hello **you**\n"
+    assert kernel.run("%%agent greeter -o outer\nyou").of("update_display_data")
+
+
+def test_a_session_that_is_not_there_is_not_gone_on_in(kernel: Kernel) -> None:
+    kernel.run("remote = agentnb.agent('seekr:echo', base_url='sandbox')")
+    assert kernel.run("%%agent remote -q -o one\nx").ok
+    lost = kernel.run("%%agent remote -q --session nowhere\nx")
+    assert lost.reply["ename"] == "RunFailedError"
+    assert kernel.run("%%agent remote -q -o two\nx").ok
+    assert kernel.run("print(two.status, two.session_id != 'nowhere')").stdout == "completed True\n"
+
+
+def test_two_servers_of_one_platform_have_their_own_sessions(kernel: Kernel) -> None:
+    kernel.run(
+        "other = agentnb.sandbox.Sandbox(pace=0).start()\n"
+        "here = agentnb.agent('seekr:echo', base_url='sandbox')\n"
+        "there = agentnb.agent('seekr:echo', base_url=other.base_url('seekr'),"
+        " api_key=other.api_key)"
+    )
+    for name in ("here", "there", "here", "there"):
+        assert kernel.run(f"%%agent {name} -q\nx").ok
+    assert kernel.run("other.stop()").ok
+
+
+def test_an_older_run_does_not_take_the_conversation_back(kernel: Kernel) -> None:
+    kernel.run("%%agent greeter --new --bg -q -o old\nx")
+    kernel.run("%%agent greeter --new -q -o new\nx")
+    kernel.run("old.wait()")
+    kernel.run("%%agent greeter -q -o after\nx")
+    assert kernel.run("print(after.session_id == new.session_id)").stdout == "True\n"
+
+
+def test_a_misspelt_agent_is_told_which_one_was_meant(kernel: Kernel) -> None:
+    cell = kernel.run("%%agent finance_agnt -q\nx")
+    assert cell.reply["ename"] == "RunFailedError"
+    assert cell.of("error")[0]["traceback"][0].endswith("Did you mean 'finance_agent'?")
+
+
+def test_a_failed_run_from_code_is_one_line_too(kernel: Kernel) -> None:
+    cell = kernel.run("broken.run('x')")
+    assert cell.of("error")[0]["traceback"] == ["RunFailedError: ValueError: the tool broke"]
+
+
+def test_the_default_agent_of_the_options_can_be_changed(kernel: Kernel) -> None:
+    for name in ("sandbox:echo", "sandbox:finance_agent", "sandbox:echo"):
+        kernel.run(f"%config AgentMagics.default_agent = '{name}'")
+        assert name in kernel.run("%agent use").result["text/plain"]
+    kernel.run("%config AgentMagics.default_agent = ''")
+
+
+def test_json_that_is_none_is_shown_as_text(kernel: Kernel) -> None:
+    code = "speak = agentnb.agent(lambda prompt: prompt)"
+    assert kernel.run(code).ok
+    good = kernel.run('%%agent speak -f json\n{"a": 1}').of("display_data")
+    assert good[0]["data"]["application/json"] == {"a": 1}
+    bad = kernel.run('%%agent speak -f json\n{"a": NaN}').of("display_data")
+    assert "application/json" not in bad[0]["data"]
+
+
+def test_names_complete_in_a_fresh_notebook_too(kernel: Kernel) -> None:
+    client: Any = kernel.client
+    reply = client.complete("%%agent finance", reply=True, timeout=30)["content"]
+    assert "finance_agent" in reply["matches"]
+    reply = client.complete("%%agent gree", reply=True, timeout=30)["content"]
+    assert reply["matches"] == ["greeter"]
+    assert not client.complete("%%agent greeter -o fin", reply=True)["content"]["matches"]

@@ -10,8 +10,9 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import agentnb
+from agentnb import show
 from agentnb.events import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
-from agentnb.notebook.show import show, table
+from agentnb.notebook.tables import table
 
 
 def detailed(prompt: str) -> Iterator[Event]:

@@ -26,7 +26,7 @@ from agentnb.events import (
     ToolCallStarted,
 )
 from agentnb.render import RunView, to_html, to_text
-from agentnb.render.markup import STYLES, WRAPPER_CLASS, Html, sanitized
+from agentnb.render.markup import BOX, DATA, STYLES, WRAPPER_CLASS, Html, sanitized
 from agentnb.render.view import transcript_bytes
 from tests.render.samples import (
     ATTACKS,
@@ -120,8 +120,8 @@ class TestWhatIsShown:
             "NVDA is at $181.46 (sample data), up from $175.20.",
             "Ask next",
             "And AMD?",
-            "Input: 1,204 (100 cached) · Output: 310 (64 reasoning) · Total: 1,514 tokens",
-            "Cost: $0.0042 · First token: 0.3 s · Model: sample-1 · Unknown events: 1",
+            "Input: 1,204 (100 cached)\u2003Output: 310 (64 reasoning)\u2003Total: 1,514 tokens",
+            "Cost: $0.0042\u2003First token: 0.3 s\u2003Model: sample-1\u2003Unknown events: 1",
         ]
         at = -1
         for words in wanted:
@@ -209,6 +209,26 @@ class TestWhatIsShown:
         result = f'{{"symbol":"NVDA","currency":"US dollars","history":{history}}}'
         text = read(to_html(view_of([ToolCallFinished(call_id="c", result=result)]))).text
         assert '\n    ["2025-11-18", 175.20],\n' in text
+
+    def test_what_a_tool_got_and_gave_stands_in_boxes_each_under_its_label(self) -> None:
+        made = to_html(view_of([*EVENTS, RunFinished()]))
+        for label, data in (("Arguments", "{"), ("Result", "{")):
+            box = f'<pre style="{BOX}"><code style="{DATA}">{data}'
+            assert f"<small>{label}</small>{box}" in made
+
+    def test_a_stop_and_the_figures_are_one_paragraph(self) -> None:
+        last = to_html(view_of([TextDelta("so far"), RunCancelled()])).splitlines()[-2:]
+        assert read(last[0]).text == "Stopped here.First\u00a0token:\u00a00.3\u00a0s"
+        assert [tag for tag, _ in read(last[0]).elements] == ["p", "small", "br"]
+
+    def test_what_failed_stands_between_the_note_and_the_figures(self) -> None:
+        cut = RunFailed(message="Too long.", status="truncated")
+        lines = to_html(view_of([TextDelta("so far"), cut])).splitlines()
+        assert [read(line).text[:13] for line in lines[-4:-1]] == [
+            "The stream en",
+            "Cut off: Too ",
+            "First\u00a0token:\u00a0",
+        ]
 
     def test_a_call_without_anything_says_so(self) -> None:
         text = read(to_html(view_of([ToolCallStarted(call_id="c", name="")]))).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb.render.markup import sanitized
+from agentnb.render.markup import BOX, CODE, HEADING, sanitized
 from agentnb.render.prose import plain_html, prose_html
 from tests.render.samples import conformance, pathological, read
 
@@ -25,7 +25,11 @@ def html(markdown: str) -> str:
         ),
         pytest.param("a  \nb\nc", "<p>a<br>\nb\nc</p>\n", id="breaks"),
         pytest.param(
-            "# a\n\n### b\n\n###### c", "<h3>a</h3>\n<h5>b</h5>\n<h6>c</h6>\n", id="headings"
+            "# a\n\n### b\n\n###### c",
+            f'<h3 style="{HEADING}">a</h3>\n'
+            f'<h5 style="{HEADING}">b</h5>\n'
+            f'<h6 style="{HEADING}">c</h6>\n',
+            id="headings",
         ),
         pytest.param("> a", "<blockquote><p>a</p></blockquote>\n", id="quote"),
         pytest.param("3. a", '<ol start="3"><li>a</li></ol>\n', id="ordered list"),
@@ -34,7 +38,11 @@ def html(markdown: str) -> str:
             "<ul><li>☑ a</li><li>☐ b</li><li>[y] c</li></ul>\n",
             id="tasks",
         ),
-        pytest.param("```py <x\na\n```", "<pre><code>a\n</code></pre>", id="fence"),
+        pytest.param(
+            "```py <x\na\n```",
+            f'<pre style="{BOX}"><code style="{CODE}">a\n</code></pre>',
+            id="fence",
+        ),
         pytest.param(
             "<b>x</b> &amp; <!-- y -->",
             "<p>&lt;b&gt;x&lt;/b&gt; &amp; &lt;!-- y --&gt;</p>\n",
@@ -60,7 +68,7 @@ def test_table_cells_say_where_they_stand() -> None:
 
 
 def test_lean_form_says_the_same_in_fewer_bytes() -> None:
-    markdown = "|a|b|\n|-|-:|\n|$1|$2|"
+    markdown = "# h\n\n|a|b|\n|-|-:|\n|$1|$2|\n\n```\nc\n```"
     assert "<td>$1</td><td>$2</td>" in str(prose_html(markdown, lean=True))
     lean = str(sanitized(prose_html(markdown, lean=True)))
     assert read(lean).text == read(html(markdown)).text

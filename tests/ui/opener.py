@@ -25,6 +25,8 @@ class Opener:
 
     def __call__(self, *cells: str) -> NotebookPage:
         path = self.write(*cells)
+        # It starts while the page loads.
+        self._server.start_kernel(path)
         self._page.open(path)
         self._page.run(0)
         return self._page

@@ -99,10 +99,11 @@ class JupyterServer:
             else:
                 return
 
-    def ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, content: Any = None) -> Any:
         """Call the server's own API."""
-        headers = {"Authorization": f"token {self.token}"}
-        request = Request(self.url + path, method=method, headers=headers)
+        headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        data = None if content is None else json.dumps(content).encode()
+        request = Request(self.url + path, data, method=method, headers=headers)
         # A proxy of the surroundings has nothing to do with this machine's own server.
         with build_opener(ProxyHandler({})).open(request, timeout=60) as response:
             body = response.read()
@@ -114,6 +115,13 @@ class JupyterServer:
         subprocess.run(
             command, env=self.environment, check=True, capture_output=True, timeout=_START_S
         )
+
+    def start_kernel(self, path: Path) -> None:
+        """Start the kernel of a notebook, which a page that opens it later finds at work."""
+        place = path.relative_to(self.root).as_posix()
+        kernel = {"name": "python3"}
+        session = {"path": place, "name": path.name, "type": "notebook", "kernel": kernel}
+        self.ask("POST", "api/sessions", session)
 
     def end_kernels(self) -> None:
         for session in self.ask("GET", "api/sessions"):

@@ -89,7 +89,7 @@ def test_an_interrupted_kernel_cancels_the_run(notebook: Opener) -> None:
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
 def test_stop_reaches_a_kernel_whose_main_thread_is_blocked(notebook: Opener) -> None:
-    page = notebook("run = agentnb.notebook.show(Endless.start('Go on.'))", "print('ran')")
+    page = notebook("import agentnb\nagentnb.show(Endless.start('Go on.'))", "print('ran')")
     page.start_all(1)
     view = page.view(1)
     expect(view.get_by_role("log")).to_contain_text("What was said before")

@@ -1,20 +1,16 @@
-"""Small tables for commands, and `show`, which follows any run live."""
+"""Small tables, which the commands show."""
 
 from __future__ import annotations
 
 import html
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentnb.notebook.display import choose_mode, current_shell, make_display
 from agentnb.render import one_line, visible
-from agentnb.run import Run
 
-__all__ = ["Table", "show", "table"]
+__all__ = ["Table", "table"]
 
-_TICK: Final = 0.05
 _CELL: Final = 200
 
 
@@ -81,23 +77,3 @@ def table(
 
 def _cell(value: Any) -> str:
     return one_line(str(value), _CELL)
-
-
-def show(run: Run) -> None:
-    """Show ``run`` live until it has ended.
-
-    In a notebook that is the view of a ``%%agent`` cell, elsewhere text on standard output.  The
-    caller blocks; an interrupt cancels the run.  A run that failed is shown and not raised, see
-    `Run.raise_for_status`.
-    """
-    view = make_display(run, choose_mode(current_shell()))
-    view.open()
-    try:
-        while not run.done:
-            view.tick()
-            time.sleep(_TICK)
-    except BaseException:
-        run.cancel()
-        raise
-    finally:
-        view.close()

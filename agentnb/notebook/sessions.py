@@ -1,0 +1,45 @@
+"""Where each agent's conversation stands in this notebook."""
+
+from __future__ import annotations
+
+from agentnb.agents import Agent
+from agentnb.errors import NotFoundError
+from agentnb.platforms.base import Platform
+from agentnb.run import Run
+
+__all__ = ["Sessions"]
+
+# The client, not the platform's name: two servers of one platform know nothing of each other.
+_Key = tuple[Platform, str]
+
+
+class Sessions:
+    """The session that the next cell of an agent goes on in."""
+
+    def __init__(self) -> None:
+        self._current: dict[_Key, str] = {}
+        self._latest: dict[_Key, Run] = {}
+
+    def of(self, agent: Agent) -> str | None:
+        """Return the session of ``agent``, None where it has none yet."""
+        return self._current.get((agent.platform, agent.id))
+
+    def ids(self) -> set[str]:
+        """Return the sessions that cells go on in."""
+        return set(self._current.values())
+
+    def begin(self, agent: Agent, run: Run) -> None:
+        """Say that ``run`` is the latest of ``agent``: only the latest decides where to go on."""
+        self._latest[agent.platform, agent.id] = run
+
+    def end(self, agent: Agent, run: Run) -> None:
+        """Say that ``run`` has ended."""
+        key = (agent.platform, agent.id)
+        if self._latest.get(key) is not run:
+            return
+        if isinstance(run.exception, NotFoundError):
+            # Otherwise every further cell would meet the same error.
+            self._current.pop(key, None)
+        elif run.session_id and len(run.events) > 1:
+            # More than the event that it failed: the platform knows the session.
+            self._current[key] = run.session_id
