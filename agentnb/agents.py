@@ -207,7 +207,12 @@ class Agent:
             media = (media,)
         abilities = self.platform.capabilities
         if output_type is not None and not abilities.output_schema:
-            raise _unsupported(self.platform.name, "structured output")
+            raise _unsupported(
+                self.platform.name,
+                "structured output",
+                hint="SeekrFlow does, and the sandbox in its place: "
+                f"agentnb.agent('seekr:{self.id}', base_url='sandbox').",
+            )
         if media and not abilities.media:
             raise _unsupported(self.platform.name, "attachments")
         request = RunRequest(
@@ -267,6 +272,11 @@ def agent(
             raise ConfigError("A function needs no base_url, api_key, deadlines or options.")
         platform = FunctionPlatform(target)
         return Agent(platform, platform.agent_id, params=params)
+    if not isinstance(target, str | None):
+        raise ConfigError(
+            f"{target!r} names no agent.",
+            hint="Give 'platform:agent', or a function that takes it.",
+        )
     name = config().resolve(target, registry.names())
     client = connect(
         name.platform, base_url=base_url, api_key=api_key, deadlines=deadlines, options=options
@@ -341,8 +351,8 @@ def _forget_refused_key(platform: Platform, error: BaseException) -> None:
         config().forget_key(platform.name)
 
 
-def _unsupported(platform: str, what: str) -> UnsupportedError:
-    return UnsupportedError(f"{platform} does not take {what}.")
+def _unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
+    return UnsupportedError(f"{platform} does not take {what}.", hint=hint)
 
 
 def _media(item: MediaLike) -> Media:

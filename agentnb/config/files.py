@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
@@ -108,7 +109,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
     _refuse_keys(data, path)
     try:
-        ConfigFile.model_validate(data)
+        for name, section in ConfigFile.model_validate(data).platforms.items():
+            _refuse_misspelt(name, section, path)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -131,6 +133,15 @@ def _refuse_addresses(data: dict[str, Any], path: Path) -> None:
                 f"{path} gives an address for '{name}', and the key of '{name}' would go there.",
                 hint=f'Give the connection a name of its own, with type = "{name}" and its own '
                 f"key, or put the address into {user_config_path()}.",
+            )
+
+
+def _refuse_misspelt(name: str, section: PlatformSection, path: Path) -> None:
+    """Refuse an option that is nearly the name of a setting that all platforms have."""
+    for option in section.options:
+        if near := difflib.get_close_matches(option, PlatformSection.model_fields, 1, cutoff=0.8):
+            raise ConfigError(
+                f"{path}: [platforms.{name}] has no '{option}'.", hint=f"Did you mean '{near[0]}'?"
             )
 
 

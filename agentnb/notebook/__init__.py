@@ -13,6 +13,8 @@ from agentnb.notebook.nested import allow_nested_loops
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from agentnb.run import Run
+
 __all__ = ["allow_nested_loops", "load", "unload"]
 
 
@@ -25,6 +27,8 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     shell.register_magics(AgentMagics)
     AwaitTransformer(shell).install()
+    # By name, so that the class need not be imported to be known.
+    _displays(shell).for_type_by_name("agentnb.run", "Run", _show_run)
     completion.install(shell)
 
 
@@ -37,8 +41,20 @@ def unload(shell: InteractiveShell) -> None:
         if isinstance(transformer, AwaitTransformer):
             transformer.remove()
     completion.remove(shell)
+    _displays(shell).pop("agentnb.run.Run", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):
         magics.magics[kind].pop("agent", None)
     shell.configurables[:] = [c for c in shell.configurables if type(c).__name__ != "AgentMagics"]
+
+
+def _displays(shell: InteractiveShell) -> Any:
+    formatter: Any = shell.display_formatter
+    return formatter.ipython_display_formatter
+
+
+def _show_run(run: Run) -> None:
+    from agentnb.notebook.live import show_value
+
+    show_value(run)

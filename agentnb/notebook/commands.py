@@ -56,7 +56,8 @@ class Commands:
         if name not in COMMANDS:
             raise RequestError(
                 f"%agent has no command '{name}'.",
-                hint=suggestion(name, COMMANDS) or f"It has: {', '.join(COMMANDS)}.",
+                hint=suggestion(name, COMMANDS)
+                or f"It has: {', '.join(COMMANDS)}; to ask an agent, write %%agent.",
             )
         takes, command = COMMANDS[name]
         # "[NAME AGENT]" are two words, all of them optional.
@@ -134,7 +135,7 @@ class Commands:
         """Show this session's latest runs."""
         if not count.isdigit():
             raise RequestError(f"'{count}' is no number of runs.")
-        rows = [_run_row(r) for r in _runs()[-int(count) :]]
+        rows = [_run_row(r) for r in _runs()[::-1][: int(count)][::-1]]
         return table(rows, list(_RUN_COLUMNS), empty="No runs yet.")
 
     def sessions(self) -> Any:
@@ -184,7 +185,9 @@ class Commands:
                     "configured": "yes" if current.is_configured(name) else "",
                 }
             )
-        files = ", ".join(str(p) for p in current.paths) or f"none, not {user_config_path()}"
+        files = (
+            ", ".join(str(p) for p in current.paths) or f"none ({user_config_path()} could be one)"
+        )
         return table(
             rows,
             ["platform", "type", "address", "configured"],
@@ -254,15 +257,20 @@ def _run_row(run: Run) -> dict[str, Any]:
 def _address(name: str, configured: str | None) -> str:
     address = url_from_environment(name) or configured
     if address is None:
-        return "its own"
+        return "the platform's own"
     parts = urlsplit(address)
     # Whatever else stands in it may be a secret.
-    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else address
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if host else address
 
 
 def _default_agent() -> str:
     try:
         return str(config().resolve(None, registry.names()))
+    except AgentnbError:
+        pass
+    try:
+        return f"none; a bare name is one of {config().bare_platform(registry.names())}"
     except AgentnbError:
         return "none"
 

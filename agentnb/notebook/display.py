@@ -16,6 +16,7 @@ from IPython.display import (
 from agentnb.notebook.text import TextDisplay
 from agentnb.render import strip_controls, to_html, to_text
 from agentnb.run import Run
+from agentnb.widgets.protocol import jsonable
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -113,22 +114,21 @@ class _StaticDisplay(_Nothing):
 
 
 class _JsonDisplay(_Nothing):
-    """The answer as data, shown at the end."""
+    """The answer as data, at the end: itself where it is JSON, else the run that holds it."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def close(self) -> None:
-        text = self._run.text
         try:
             # NaN is Python's idea of JSON, and a lone surrogate can be sent to no frontend.
-            data = json.loads(text, parse_constant=_no_json)
-            pretty = json.dumps(data, indent=2, ensure_ascii=False)
-            pretty.encode()
+            data = json.loads(self._run.text, parse_constant=_no_json)
+            json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            # Not what was hoped for, yet what arrived: show it.
-            display(static_bundle(self._run), raw=True)
-            return
+            told = {k: v for k, v in self._run.to_dict().items() if k not in ("events", "parts")}
+            calls = [call.to_dict() for call in self._run.tool_calls]
+            data = jsonable({**told, "reasoning": self._run.reasoning, "tool_calls": calls})
+        pretty = json.dumps(data, indent=2, ensure_ascii=False)
         display({"text/plain": strip_controls(pretty), "application/json": data}, raw=True)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
-from agentnb.notebook.display import choose_mode, current_shell, make_display
+from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
+
+from agentnb.notebook.display import choose_mode, current_shell, make_display, static_bundle
 from agentnb.run import Run
 
-__all__ = ["show"]
+__all__ = ["close_at_end", "show", "show_value"]
 
 # How often to look for what is new, in seconds.
 _TICK: Final = 0.05
@@ -32,3 +36,28 @@ def show(run: Run) -> None:
         raise
     finally:
         view.close()
+
+
+def show_value(run: Run) -> None:
+    """Show a run that is a cell's value: live while it goes on, without waiting for it."""
+    mode = choose_mode(current_shell())
+    if run.done or mode != "widget":
+        display(static_bundle(run), raw=True)
+        return
+    view = make_display(run, mode, background=True)
+    view.open()
+    close_at_end(run, view.close)
+
+
+def close_at_end(run: Run, close: Callable[[], None]) -> None:
+    """Call ``close`` once when ``run`` has ended, or now."""
+    once = threading.Lock()
+
+    def finish() -> None:
+        # Called on the loop's thread, and here, where it may have ended already.
+        if run.done and once.acquire(blocking=False):
+            unsubscribe()
+            close()
+
+    unsubscribe = run.subscribe(finish)
+    finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,9 +13,11 @@ from agentnb.agents import Agent, agent, listed_agents
 from agentnb.config import EMBEDDED, AgentName, suggestion
 from agentnb.errors import AgentnbError, NotFoundError, RequestError
 from agentnb.notebook.display import Mode, RunDisplay, choose_mode, make_display
+from agentnb.notebook.live import close_at_end
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
+from agentnb.notebook.text import TextDisplay
 from agentnb.run import Run
 
 if TYPE_CHECKING:
@@ -114,18 +115,17 @@ class CellRunner:
 
     def _in_background(self, cell: _Cell) -> None:
         """Let a run go on after its cell."""
+        if isinstance(cell.view, TextDisplay):
+            # What it prints later would land in the middle of somebody's typing.
+            print(f"{cell.run.title} goes on in the background; _ holds the run.")  # noqa: T201
+            cell = cell._replace(view=make_display(cell.run, "none"))
         self._keep(cell.run, cell.options)
-        once = threading.Lock()
 
-        def finish() -> None:
-            # Called on the loop's thread, and here, where it has ended already.
-            if cell.run.done and once.acquire(blocking=False):
-                unsubscribe()
-                self._sessions.end(cell.agent, cell.run)
-                cell.view.close()
+        def close() -> None:
+            self._sessions.end(cell.agent, cell.run)
+            cell.view.close()
 
-        unsubscribe = cell.run.subscribe(finish)
-        finish()
+        close_at_end(cell.run, close)
 
     @contextmanager
     def _following(self, cell: _Cell) -> Generator[None, None, None]:

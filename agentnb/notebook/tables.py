@@ -43,9 +43,11 @@ class Table:
     def _repr_html_(self) -> str:
         parts: list[str] = []
         if self.rows:
-            head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
+            # Jupyter aligns cells to the right, as for numbers.
+            left = ' style="text-align:left"'
+            head = "".join(f"<th{left}>{html.escape(c)}</th>" for c in self.columns)
             body = "".join(
-                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+                "<tr>" + "".join(f"<td{left}>{html.escape(c)}</td>" for c in row) + "</tr>"
                 for row in self.rows
             )
             parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")

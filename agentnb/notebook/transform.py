@@ -20,11 +20,19 @@ _CALL: Final = "await get_ipython().magics_manager.registry['AgentMagics'].ask({
 
 
 class AwaitTransformer:
-    """An entry of IPython's ``input_transformers_cleanup``."""
+    """An entry of IPython's ``input_transformers_cleanup``.
+
+    Only in a kernel: a terminal has no Stop button, and the blocking magic hears its Ctrl-C.
+    """
+
+    # IPython leaves such a transformer out when it only asks whether a cell is complete; the
+    # rewritten line always is, and ``%%agent`` could never be typed in a console.
+    has_side_effects = True
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._depth = 0
+        self._in_kernel = getattr(shell, "kernel", None) is not None
 
     def install(self) -> None:
         """Take part in the shell's reading of cells."""
@@ -50,7 +58,7 @@ class AwaitTransformer:
         start = next((i for i, line in enumerate(lines) if line.strip()), None)
         # A cell inside a cell (%%time, %run of a notebook, run_cell) is not awaited by anybody; the
         # blocking magic serves it.
-        if start is None or self._depth or not self._shell.autoawait:
+        if start is None or self._depth or not self._shell.autoawait or not self._in_kernel:
             return lines
         head = lines[start]
         rest = head.removeprefix(_MAGIC)

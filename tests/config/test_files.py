@@ -192,6 +192,16 @@ def test_the_files_are_read_once_and_again_when_asked(
     assert config() is second
 
 
+def test_a_misspelt_setting_of_a_platform(project_file: Write) -> None:
+    project_file("""
+        [platforms.seekr]
+        idel_timeout = 5
+    """)
+    with pytest.raises(ConfigError, match="has no 'idel_timeout'") as caught:
+        load_config()
+    assert caught.value.hint == "Did you mean 'idle_timeout'?"
+
+
 @pytest.mark.parametrize("kind", ["", 'type = "seekr"'])
 def test_the_file_of_a_folder_cannot_send_a_platform_s_key_elsewhere(
     project_file: Write, kind: str

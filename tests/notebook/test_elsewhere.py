@@ -51,6 +51,25 @@ def test_in_a_terminal_a_failed_run_fails_the_cell() -> None:
     assert "Traceback" not in done.stdout
 
 
+def test_in_a_terminal_ctrl_c_cancels_the_run() -> None:
+    """The terminal's own loop must not be what the run waits on."""
+    done = ipython(
+        "import threading, signal\n"
+        "threading.Timer(0.7, signal.raise_signal, [signal.SIGINT]).start()\n"
+        "first = get_ipython().run_cell('%%agent slow -o stopped\\nx')\n"
+        "print(first.success, stopped.status, len(stopped.text) < 200)"
+    )
+    assert done.stdout.strip().endswith("False cancelled True"), done.stdout + done.stderr
+
+
+def test_in_a_terminal_a_background_run_does_not_print_later() -> None:
+    done = ipython(
+        "get_ipython().run_cell('%%agent greeter --bg -o later\\nyou')\n"
+        "later.wait()\nimport time; time.sleep(0.2)\nprint(later.text)"
+    )
+    assert done.stdout == "greeter goes on in the background; _ holds the run.\nHello **you**\n"
+
+
 def test_nbclient_records_one_static_output_and_fails_on_a_failed_run(tmp_path: Path) -> None:
     cells = [SETUP, "%%agent greeter\nyou", "%%agent broken\nyou", "print('not reached')"]
     notebook = nbformat.v4.new_notebook(

@@ -271,13 +271,14 @@ def test_the_default_agent_of_the_options_can_be_changed(kernel: Kernel) -> None
     kernel.run("%config AgentMagics.default_agent = ''")
 
 
-def test_json_that_is_none_is_shown_as_text(kernel: Kernel) -> None:
+def test_json_is_the_answer_or_else_the_run(kernel: Kernel) -> None:
     code = "speak = agentnb.agent(lambda prompt: prompt)"
     assert kernel.run(code).ok
     good = kernel.run('%%agent speak -f json\n{"a": 1}').of("display_data")
     assert good[0]["data"]["application/json"] == {"a": 1}
     bad = kernel.run('%%agent speak -f json\n{"a": NaN}').of("display_data")
-    assert "application/json" not in bad[0]["data"]
+    assert bad[0]["data"]["application/json"]["text"] == '{"a": NaN}'
+    assert bad[0]["data"]["application/json"]["status"] == "completed"
 
 
 def test_names_complete_in_a_fresh_notebook_too(kernel: Kernel) -> None:
@@ -287,3 +288,32 @@ def test_names_complete_in_a_fresh_notebook_too(kernel: Kernel) -> None:
     reply = client.complete("%%agent gree", reply=True, timeout=30)["content"]
     assert reply["matches"] == ["greeter"]
     assert not client.complete("%%agent greeter -o fin", reply=True)["content"]["matches"]
+
+
+def test_a_run_that_is_a_cell_s_value_is_shown_live(kernel: Kernel) -> None:
+    cell = kernel.run("value = greeter.start('you')\nvalue")
+    (shown,) = cell.of("display_data")
+    later = kernel.run("value.wait()\nimport time\ntime.sleep(0.2)")
+    updates = cell.of("update_display_data") + later.of("update_display_data")
+    assert [u["transient"]["display_id"] for u in updates] == [shown["transient"]["display_id"]]
+    (again,) = kernel.run("value").of("display_data")
+    assert "Hello <strong>you</strong>" in again["data"]["text/html"]
+
+
+def test_a_console_waits_for_the_question(kernel: Kernel) -> None:
+    client: Any = kernel.client
+
+    def complete(code: str) -> str:
+        sent = client.is_complete(code)
+        while True:
+            reply = client.get_shell_msg(timeout=30)
+            if reply["parent_header"]["msg_id"] == sent:
+                return reply["content"]["status"]
+
+    assert complete("%%agent greeter") == "incomplete"
+    assert complete("%%agent greeter\nyou") == "incomplete"
+    assert complete("%%agent greeter\nyou\n") == "complete"
+
+
+def test_history_of_none_is_empty(kernel: Kernel) -> None:
+    assert kernel.run("%agent history 0").result["text/plain"] == "No runs yet."
