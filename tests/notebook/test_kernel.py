@@ -312,7 +312,7 @@ def test_a_console_waits_for_the_question(kernel: Kernel) -> None:
 
     assert complete("%%agent greeter") == "incomplete"
     assert complete("%%agent greeter\nyou") == "incomplete"
-    assert complete("%%agent greeter\nyou\n") == "complete"
+    assert complete("%%agent greeter\nyou\n\n") == "complete"
 
 
 def test_history_of_none_is_empty(kernel: Kernel) -> None:
