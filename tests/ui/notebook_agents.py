@@ -58,12 +58,12 @@ def nothing(prompt: str) -> str:
 
 
 async def counting(prompt: str) -> AsyncIterator[str]:
-    for number in range(400):
+    for number in range(200):
         yield f"{number:04d} "
         await asyncio.sleep(0.01)
 
 
-COUNTED = " ".join(f"{number:04d}" for number in range(400))
+COUNTED = " ".join(f"{number:04d}" for number in range(200))
 
 NOSY = """\
 An image ![chart](https://images.example/chart.png) and ![](//images.example/p.gif),

@@ -42,6 +42,7 @@ def test_the_keyboard_reaches_and_works_all_of_a_live_run(notebook: Opener) -> N
     expect(page.static(1)).to_contain_text("Cancelled")
     page.until_idle()
     assert page.prompt(2) == "[ ]:"
+    expect(page.page.locator(".jp-Cell:focus-within")).to_have_count(1)
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)

@@ -89,13 +89,15 @@ def test_an_interrupted_kernel_cancels_the_run(notebook: Opener) -> None:
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
 def test_stop_reaches_a_kernel_whose_main_thread_is_blocked(notebook: Opener) -> None:
-    page = notebook("import agentnb\nagentnb.show(Endless.start('Go on.'))", "print('ran')")
+    page = notebook("%autoawait off", "%%agent Endless\nGo on.", "print('ran')")
     page.start_all(1)
-    view = page.view(1)
+    view = page.view(2)
     expect(view.get_by_role("log")).to_contain_text("What was said before")
     view.get_by_role("button", name="Stop").click()
-    expect(page.static(1)).to_contain_text("Cancelled")
-    page.until_done(2)
+    expect(page.static(2)).to_contain_text("Cancelled")
+    page.until_idle()
+    assert errors(page, 2) == ["RunCancelledError"]
+    assert page.prompt(3) == "[ ]:"
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)

@@ -36,6 +36,8 @@ export class RunView {
   readonly #clock: Clock;
   readonly #unsubscribe: () => void;
   #parts: PartView<Part>[] = [];
+  /** The notebook's cell, while a reader's focus is in this view. */
+  #cell: HTMLElement | null = null;
 
   constructor(source: RunSource) {
     this.#source = source;
@@ -52,6 +54,13 @@ export class RunView {
       this.#followups.element,
       this.#facts.element,
     );
+    this.element.addEventListener("focusin", () => {
+      this.#cell = this.element.closest<HTMLElement>(".jp-Cell");
+    });
+    this.element.addEventListener("focusout", (event) => {
+      // Without a target the focus was not moved: what had it went away, the Stop button say.
+      if (event.relatedTarget) this.#cell = null;
+    });
     this.#clock = new Clock(this.element, () => this.#tick());
     this.#unsubscribe = source.subscribe(() => this.#update());
     this.#update();
@@ -67,8 +76,10 @@ export class RunView {
 
   /** A reader who was in here goes on in the notebook's cell, not at the top of the page. */
   #handOverFocus(): void {
-    if (!this.element.contains(document.activeElement)) return;
-    this.element.closest<HTMLElement>(".jp-Cell")?.focus({ preventScroll: true });
+    const lost = document.activeElement === document.body;
+    if (lost || this.element.contains(document.activeElement)) {
+      this.#cell?.focus({ preventScroll: true });
+    }
   }
 
   #update(): void {
