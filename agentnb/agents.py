@@ -272,7 +272,8 @@ def agent(
             raise ConfigError("A function needs no base_url, api_key, deadlines or options.")
         platform = FunctionPlatform(target)
         return Agent(platform, platform.agent_id, params=params)
-    if not isinstance(target, str | None):
+    # Callers without types are told, too.
+    if not isinstance(target, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
             f"{target!r} names no agent.",
             hint="Give 'platform:agent', or a function that takes it.",
