@@ -25,13 +25,12 @@ from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Media, Platform, RemoteRun, RunRequest
 from agentnb.platforms.clients import close_clients, connect
 from agentnb.platforms.local import FunctionPlatform
+from agentnb.platforms.media import MediaLike, as_media
 from agentnb.run import Run
 
 __all__ = ["Agent", "agent", "attach"]
 
 T = TypeVar("T")
-
-MediaLike = Media | str | Path | bytes
 
 # How long the end of the process may be held up, in seconds: for telling platforms of the runs
 # that it leaves behind, and for closing connections.
@@ -221,7 +220,7 @@ class Agent:
             session_id=session,
             params={**self.params, **params},
             output_schema=None if output_type is None else output_schema(output_type),
-            media=tuple(_media(item) for item in media),
+            media=tuple(as_media(item) for item in media),
         )
         source = (
             (lambda: self.platform.stream(request))
@@ -354,29 +353,6 @@ def _forget_refused_key(platform: Platform, error: BaseException) -> None:
 
 def _unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
     return UnsupportedError(f"{platform} does not take {what}.", hint=hint)
-
-
-def _media(item: MediaLike) -> Media:
-    match item:
-        case Media():
-            return item
-        case bytes():
-            return Media(data=item)
-        case Path():
-            return Media(path=item)
-        case str() if item.lower().startswith(("http://", "https://", "data:")):
-            return Media(url=item)
-        case str():
-            with suppress(OSError, ValueError):  # too long for a path, or with a NUL inside
-                if (path := Path(item).expanduser()).is_file():
-                    return Media(path=path)
-            shown = item if len(item) <= 80 else f"{item[:80]}…"
-            raise RequestError(
-                f"The attachment '{shown}' is neither a file nor an address.",
-                hint="Content itself is given as bytes, or as Media(data=..., mime_type=...).",
-            )
-        case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
-            raise RequestError(f"A {type(other).__name__} is no attachment.")
 
 
 async def _at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
