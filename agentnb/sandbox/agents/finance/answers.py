@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from agentnb.events import Event
 from agentnb.sandbox.agents.finance.causes import explain_move, explain_stretch
-from agentnb.sandbox.agents.finance.limits import can_do, cannot, covered
-from agentnb.sandbox.agents.finance.periods import Period, trailing
-from agentnb.sandbox.agents.finance.prices import NAMES, Prices
+from agentnb.sandbox.agents.finance.coverage import clipped, off_days, outside
+from agentnb.sandbox.agents.finance.limits import can_do, cannot, covered, is_beyond
+from agentnb.sandbox.agents.finance.periods import trailing
+from agentnb.sandbox.agents.finance.prices import NAMES
 from agentnb.sandbox.agents.finance.question import Intent, Question
 from agentnb.sandbox.agents.finance.tools import Desk
 from agentnb.sandbox.agents.finance.wording import (
@@ -50,6 +50,10 @@ def answer(question: Question, desk: Desk) -> Working:
     needs_company = question.intent in ("price", "change", "compare", "volatility", "history")
     if handler is None or (needs_company and not question.tickers):
         return _helpless(question, refusal, notes)
+    missing = outside(question, desk.prices)
+    if missing:
+        yield from desk.think("There are no prices at all for that time, so I will say so.")
+        return Answer("\n\n".join([*notes, *([refusal] if refusal else []), missing]))
     if refusal:
         yield from desk.think(f"{refusal} I will say so, and give what the prices do tell.")
         notes.append(f"{refusal} This is what the prices tell:")
@@ -59,6 +63,8 @@ def answer(question: Question, desk: Desk) -> Working:
 
 
 def _understood(question: Question) -> str:
+    if is_beyond(question.limits):
+        return "The question asks for something that I cannot do."
     of = f" of {listed([who(t) for t in question.tickers])}" if question.tickers else ""
     extremes = (
         "the most and the least volatile"
@@ -117,11 +123,8 @@ def _helpless(question: Question, refusal: str, notes: list[str]) -> Answer:
 def _price(question: Question, desk: Desk) -> Working:
     prices = desk.prices
     wanted = question.day
-    if wanted is not None and wanted < prices.first_day:
-        first = day_text(prices.first_day)
-        return Answer(f"The sample begins on {first}: I have no price for {day_text(wanted)}.")
     day = prices.day_at(wanted or prices.last_day)
-    notes = _off_days(question, prices)
+    notes = off_days(question, prices)
     tools = listed([f"get_stock_price({t})" for t in question.tickers])
     yield from desk.think(f"Plan: call {tools} for the close on {day_text(day)}.")
     rows: list[dict[str, Any]] = []
@@ -165,7 +168,9 @@ def _price(question: Question, desk: Desk) -> Working:
 
 def _change(question: Question, desk: Desk) -> Working:
     ticker = question.tickers[0]
-    period, notes = _clipped(question.period or trailing(1, "month", desk.prices.last_day), desk)
+    period, notes = clipped(
+        question.period or trailing(1, "month", desk.prices.last_day), desk.prices
+    )
     yield from desk.think(f"Plan: call get_price_history({ticker}) {period.label}.")
     found = yield from desk.get_price_history(ticker, period.start, period.end)
     stretch = desk.prices.stretch(ticker, period.start, period.end)
@@ -190,7 +195,9 @@ def _change(question: Question, desk: Desk) -> Working:
 
 
 def _compare(question: Question, desk: Desk) -> Working:
-    period, notes = _clipped(question.period or trailing(1, "month", desk.prices.last_day), desk)
+    period, notes = clipped(
+        question.period or trailing(1, "month", desk.prices.last_day), desk.prices
+    )
     names = ", ".join(question.tickers)
     yield from desk.think(f"Plan: call compare({names}) {period.label}, and order by the change.")
     found = yield from desk.compare(question.tickers, period.start, period.end)
@@ -215,7 +222,9 @@ def _compare(question: Question, desk: Desk) -> Working:
 
 
 def _volatility(question: Question, desk: Desk) -> Working:
-    period, notes = _clipped(question.period or trailing(1, "year", desk.prices.last_day), desk)
+    period, notes = clipped(
+        question.period or trailing(1, "year", desk.prices.last_day), desk.prices
+    )
     tickers = question.tickers
     tools = listed([f"get_volatility({t})" for t in tickers])
     yield from desk.think(f"Plan: call {tools} {period.label}.")
@@ -266,7 +275,7 @@ def _volatility(question: Question, desk: Desk) -> Working:
 
 def _rank(question: Question, desk: Desk) -> Working:
     unit = "year" if question.by == "volatility" else "month"
-    period, notes = _clipped(question.period or trailing(1, unit, desk.prices.last_day), desk)
+    period, notes = clipped(question.period or trailing(1, unit, desk.prices.last_day), desk.prices)
     tickers = question.tickers if len(question.tickers) > 1 else tuple(desk.prices.tickers)
     yield from desk.think(
         f"Plan: call compare for {len(tickers)} shares {period.label}, and order by "
@@ -294,7 +303,9 @@ def _rank(question: Question, desk: Desk) -> Working:
 
 
 def _history(question: Question, desk: Desk) -> Working:
-    period, notes = _clipped(question.period or trailing(10, "day", desk.prices.last_day), desk)
+    period, notes = clipped(
+        question.period or trailing(10, "day", desk.prices.last_day), desk.prices
+    )
     yield from desk.think(
         f"Plan: call get_price_history {period.label} and show the closes, thinned out if many."
     )
@@ -321,31 +332,6 @@ _HANDLERS: Final[dict[Intent, _Handler]] = {
 
 
 # --- pieces -----------------------------------------------------------------------------------
-
-
-def _off_days(question: Question, prices: Prices) -> list[str]:
-    day = question.day
-    if day is None:
-        return []
-    if day > prices.last_day:
-        return [f"The sample ends on {day_text(prices.last_day)}; this is its last close."]
-    if prices.day_at(day) != day:
-        return [f"There was no trading on {day_text(day)}; this is the last close before it."]
-    return []
-
-
-def _clipped(period: Period, desk: Desk) -> tuple[Period, list[str]]:
-    """Return the period as far as there are prices, and a note where that is not all of it."""
-    prices = desk.prices
-    notes: list[str] = []
-    start, end = period.start, min(period.end, prices.last_day)
-    # A period may well begin on the day before the first one; it then lacks nothing.
-    if start < prices.first_day - timedelta(days=3):
-        notes.append(f"The sample begins on {day_text(prices.first_day)}; I start there.")
-    start = max(start, prices.first_day)
-    if end < prices.first_day:
-        end = prices.first_day + timedelta(days=30)
-    return Period(start=start, end=end, label=period.label), notes
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
 from agentnb.sandbox.agents.finance.wording import day_text, listed, who
 
-__all__ = ["can_do", "cannot", "closing_line", "covered"]
+__all__ = ["can_do", "cannot", "closing_line", "covered", "is_beyond"]
 
 _CANNOT: Final = {
     "forecasts": "I cannot tell what a price will do.",
@@ -17,12 +17,24 @@ _CANNOT: Final = {
     "fundamentals": "I have no earnings, dividends or other figures of the companies.",
     "other markets": "I have ten shares: no index, currency, commodity or cryptocurrency.",
     "live data": "I have one close a day: nothing live, nothing within a day, no volumes.",
+    "statistics": "I cannot do that: I compute no correlations, averages or indicators.",
+    "amounts": "I cannot do that: I do not reckon with sums of money or with what might have been.",
+    "writing": "I cannot do that: I write no poems, stories or other texts.",
+    "facts": "I cannot do that: I know prices, and nothing else about the companies.",
+    "other languages": "I understand English only; please ask in English.",
 }
+# With these a price would be an answer to another question, so none is given.
+_BEYOND: Final = frozenset({"statistics", "amounts", "writing", "facts", "other languages"})
 
 
 def cannot(limits: Sequence[str]) -> str:
     """Return the sentences for the kinds of thing asked for that prices cannot tell."""
     return " ".join(_CANNOT[limit] for limit in limits)
+
+
+def is_beyond(limits: Sequence[str]) -> bool:
+    """Tell whether what is asked for is refused altogether, without giving what prices tell."""
+    return not _BEYOND.isdisjoint(limits)
 
 
 def covered() -> str:

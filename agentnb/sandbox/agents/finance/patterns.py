@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 __all__ = [
     "BACK",
+    "EVERYTHING",
+    "FACTS",
+    "FOREIGN",
     "INTENTS",
     "LIMITS",
     "MORE",
@@ -125,6 +128,27 @@ LIMITS: Final = (
             r"trading volumes?|volume|opening price|options?|ask price",
         ),
     ),
+    (
+        "statistics",
+        _any_of(
+            r"correlat\w*|covarian\w*|regress\w*|averag\w*|mean (?:price|close|return)|median",
+            r"beta|alpha|sharpe|rsi|macd|bollinger|percentiles?",
+        ),
+    ),
+    (
+        "amounts",
+        _any_of(
+            r"[$€£] ?\d[\d,.]*[km]?|\d[\d,.]*k? ?(?:dollars|usd|euros|bucks)|what would(?! you)",
+            r"if (?:i|we|you|someone) (?:had|have|put|bought|sold|invest(?:ed)?)|invested",
+        ),
+    ),
+    (
+        "writing",
+        _any_of(
+            r"haikus?|poe(?:ms?|try)|limericks?|sonnets?|rhym\w*|lyrics|jokes?|riddles?|stor(?:y|ies)",
+            r"essays?|tweets?|translat\w*|write (?:me )?(?:a|an|some)",
+        ),
+    ),
 )
 
 WHY: Final = _any_of(r"why|reasons?|caused?s?|explain\w*|behind|drove|driv(?:es|ing)")
@@ -133,6 +157,24 @@ SWINGS: Final = _any_of(r"volatil\w*|risk\w*|calm\w*|stable|swing\w*|safest")
 BACK: Final = _any_of(
     r"it|its|it['’]s|that|this one|them|they|their|those|these|both|same|each",
     r"the (?:two|three|other)",
+)
+#: Words that mean every share of the sample.
+EVERYTHING: Final = _any_of(
+    r"everything|everyone|all (?:the )?(?:ten|10|shares|stocks|companies|tickers|others?)",
+    r"(?:every|each) (?:share|stock|company|ticker|one)|the (?:ten|10) (?:shares|stocks|companies)",
+    r"the others|the rest",
+    r"(?<!they.)(?<!them.)(?<!these.)(?<!those.)all"
+    r"(?! of (?:them|these|those))(?!.(?:time|day|week|month|quarter|year))",
+)
+#: Questions for facts, where nothing else in them is known.
+FACTS: Final = re.compile(r"^\W*(?:who|whose|when)\b", re.I)
+#: Words of other languages, mostly German; none of them is an English word too.
+FOREIGN: Final = _any_of(
+    r"wie|wieso|warum|wann|wer|welche[rsnm]?|ist|sind|hatte|wird|wurde|sich|der|das|dem|und|oder",
+    r"nicht|eine?[rnms]?|für|über|von|vom|mit|auf|bei|zum|zur|seit|kann(?:st)?|ich|mir|bitte",
+    r"kostet\w*|kosten|aktien?|kurse?|preise?|jahre?[sn]?|monate?[sn]?|wochen?|gestern|heute",
+    r"vergleich\w*|entwickelt|zeige?|hallo|guten|danke|schwank\w*|\w*[äöüß]\w*",
+    r"combien|quel(?:le)?s?|pourquoi|bonjour|cuánto|cuál|qué|precio|hola|quanto|prezzo",
 )
 MORE: Final = re.compile(r"^\W*(?:and|also|plus|add|what about|how about|now)\b", re.I)
 

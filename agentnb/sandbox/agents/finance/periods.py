@@ -15,11 +15,15 @@ __all__ = ["Period", "find_day", "find_period", "trailing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """From the close at ``start`` to the close at ``end``; ``label`` fits into a sentence."""
+    """From the close at ``start`` to the close at ``end``; ``label`` fits into a sentence.
+
+    Either may lie outside the days with prices; ``is_whole`` means as much as there is.
+    """
 
     start: date
     end: date
     label: str
+    is_whole: bool = False
 
 
 _NUMBERS: Final = {
@@ -61,6 +65,15 @@ _DATE: Final = (
     r"|(?:the )?(?:beginning|start) of (?:the|this) year|\d{4})"
 )
 
+# A day with its year needs no word that points to it, unless another makes it an end of a period.
+_FULL: Final = re.compile(
+    r"(?<![\w/.-])(?:\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{4}"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH},? \d{{4}}"
+    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}})(?![\w/-])"
+)
+_SPANNING: Final = re.compile(
+    r"\b(?:since|from|after|before|starting|between|to|until|till|through|by)\b"
+)
 _BETWEEN: Final = re.compile(
     rf"\b(?:from|between) ({_DATE}) (?:to|until|till|and|through) ({_DATE})"
 )
@@ -85,7 +98,7 @@ def find_period(text: str, today: date) -> Period | None:
     text = " ".join(text.lower().split())
     if _BETWEEN.search(text):
         return _between(text, today)
-    for reading in (_since, _half, _counted, _short, _to_date, _named, _within, _whole):
+    for reading in (_since, _half, _counted, _short, _to_date, _named, _within, _whole, _bare):
         period = reading(text, today)
         if period is not None:
             return period
@@ -102,6 +115,10 @@ def find_day(text: str, today: date) -> date | None:
     if found := re.search(rf"\b(?:on|at|as of) (?:the )?({_DATE})", text):
         span = _read(found[1], today)
         return span[0] if span is not None and span[0] == span[1] else None
+    alone = _FULL.findall(text)
+    if len(alone) == 1 and not _SPANNING.search(text):
+        span = _read(alone[0], today)
+        return None if span is None else span[0]
     return None
 
 
@@ -119,9 +136,9 @@ def _between(text: str, today: date) -> Period | None:
 def _since(text: str, today: date) -> Period | None:
     found = re.search(rf"\b(?:since|from|after|starting) (?:the )?({_DATE})", text)
     span = _read(found[1], today) if found else None
-    if span is None or span[0] >= today:
+    if span is None:
         return None
-    return Period(start=span[0], end=today, label=f"since {day_text(span[0])}")
+    return Period(start=span[0], end=max(span[0], today), label=f"since {day_text(span[0])}")
 
 
 def _half(text: str, today: date) -> Period | None:
@@ -195,24 +212,45 @@ def _within(text: str, today: date) -> Period | None:
         start = date(year, 3 * number - 2, 1)
         end = date(year, 3 * number, calendar.monthrange(year, 3 * number)[1])
         label = f"in the {('first', 'second', 'third', 'fourth')[number - 1]} quarter of {year}"
-        return Period(start=start - timedelta(days=1), end=min(end, today), label=label)
+        return Period(start=_before(start), end=end, label=label)
     found = re.search(rf"\b(?:in|during|for|throughout) ({_DATE})", text)
     span = _read(found[1], today) if found else None
-    if found is None or span is None or span[0] == span[1] or span[0] > today:
+    return None if span is None else _spanned(span)
+
+
+def _bare(text: str, today: date) -> Period | None:
+    """Read a year, with or without a month, that no other word points to."""
+    found = re.search(rf"(?<![\w$€£.,/-])(?:{_MONTH},? )?(?:19|20)\d\d(?=s?\b(?![-/%]))", text)
+    if found is None or find_day(text, today) is not None:
         return None
+    span = _read(found[0], today)
+    if span is not None and text[found.end() :].startswith("s"):
+        start = span[0]
+        end = date(start.year + 9, 12, 31)
+        return Period(start=_before(start), end=end, label=f"in the {start.year}s")
+    return None if span is None else _spanned(span)
+
+
+def _spanned(span: tuple[date, date]) -> Period | None:
     start, end = span
+    if start == end:
+        return None
     label = (
-        f"in {start.year}"
+        f"in {start.year:04}"
         if (end - start).days > 31
         else f"in {MONTHS[start.month - 1]} {start.year}"
     )
-    return Period(start=start - timedelta(days=1), end=min(end, today), label=label)
+    return Period(start=_before(start), end=end, label=label)
+
+
+def _before(day: date) -> date:
+    return day if day == date.min else day - timedelta(days=1)
 
 
 def _whole(text: str, today: date) -> Period | None:
     if not re.search(r"\b(?:all[ -]time|ever|whole|entire|full (?:data|history|period))\b", text):
         return None
-    return Period(start=date.min, end=today, label="over the whole of the sample")
+    return Period(start=date.min, end=today, label="over the whole of the sample", is_whole=True)
 
 
 def _read(text: str, today: date) -> tuple[date, date] | None:

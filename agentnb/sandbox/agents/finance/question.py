@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, Literal
 
+from agentnb.sandbox.agents.finance.limits import is_beyond
 from agentnb.sandbox.agents.finance.patterns import (
     BACK,
+    EVERYTHING,
+    FACTS,
+    FOREIGN,
     INTENTS,
     LIMITS,
     MORE,
@@ -18,6 +22,7 @@ from agentnb.sandbox.agents.finance.patterns import (
     Intent,
 )
 from agentnb.sandbox.agents.finance.periods import Period, find_day, find_period
+from agentnb.sandbox.agents.finance.prices import NAMES
 from agentnb.sandbox.agents.finance.vocabulary import find_companies
 
 __all__ = ["Intent", "Question", "understand"]
@@ -60,6 +65,10 @@ def _parse(text: str, today: date) -> Question:
     limits = tuple(name for name, pattern in LIMITS if pattern.search(text))
     intents: list[Intent] = [name for name, pattern in INTENTS if pattern.search(text)]
     intent: Intent = intents[0] if intents else "unknown"
+    if not intents and FOREIGN.search(text):
+        limits = ("other languages",)
+    elif not intents and not limits and FACTS.search(text):
+        limits = ("facts",)
     day = find_day(text, today)
     period = None if day is not None else find_period(text, today)
     if intent in ("price", "unknown") and period is not None:
@@ -69,6 +78,9 @@ def _parse(text: str, today: date) -> Question:
         intent = "price"
     if intent == "help" and mentions.tickers:
         intent = "price"
+    wants_all = intent == "compare" or (intent in _NEEDS_COMPANY and not mentions.tickers)
+    if wants_all and not mentions.unknown and EVERYTHING.search(text):
+        mentions.tickers = list(NAMES)
     if intent in ("change", "price") and len(mentions.tickers) > 1 and day is None:
         intent = "compare" if intent == "change" else intent
     return Question(
@@ -87,6 +99,10 @@ def _parse(text: str, today: date) -> Question:
 
 def _resolve(asked: Question, before: Question | None) -> Question:
     """Return ``asked`` with what it leaves unsaid taken from the question before it."""
+    if is_beyond(asked.limits):
+        # The companies are remembered, should the next question be about them.
+        spoken_of = asked.tickers or (before.tickers if before is not None else ())
+        return replace(asked, intent="unknown", tickers=spoken_of)
     intent, tickers, period = asked.intent, asked.tickers, asked.period
     by, why, continues = asked.by, asked.why, False
     if before is not None and before.tickers:

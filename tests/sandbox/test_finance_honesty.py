@@ -1,0 +1,216 @@
+"""``finance_agent`` answers what was asked, or says plainly that it cannot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agentnb.platforms.base import RunRequest
+from agentnb.platforms.local import FunctionPlatform
+from agentnb.sandbox.agents import finance_agent
+from agentnb.sandbox.agents.finance.prices import NAMES
+from agentnb.sandbox.agents.finance.vocabulary import find_companies
+from agentnb.transcript import Transcript, fold
+
+pytestmark = pytest.mark.anyio
+
+
+async def talk(*prompts: str) -> Transcript:
+    """Hold a conversation; return its last run."""
+    platform = FunctionPlatform(finance_agent)
+    transcript = Transcript()
+    for prompt in prompts:
+        request = RunRequest(agent="finance_agent", prompt=prompt, session_id="s")
+        transcript = fold(await platform.invoke(request))
+        assert transcript.status == "completed"
+    return transcript
+
+
+# --- times without prices ---
+
+
+@pytest.mark.parametrize(
+    ("prompt", "when"),
+    [
+        ("How did TSLA do in 2019?", "in 2019"),
+        ("TSLA 2019 performance", "in 2019"),
+        ("Tesla in March 2019", "in March 2019"),
+        ("Tesla Q3 2019", "in the third quarter of 2019"),
+        ("Best and worst in the 1990s", "in the 1990s"),
+        ("Compare TSLA and AMD from 2019 to 2020", "from 1 January 2019 to 31 December 2020"),
+        ("How volatile was Apple in June 2024?", "in June 2024"),
+        ("TSLA 3 March 2019", "on 3 March 2019"),
+        ("Apple ten years ago", "on 30 June 2016"),
+    ],
+)
+async def test_a_time_before_the_first_price_has_no_figures(prompt: str, when: str) -> None:
+    run = await talk(prompt)
+    assert run.text.startswith("I have no prices before 1 July 2024, so I cannot answer")
+    assert f"the time asked about ({when})." in run.text
+    assert not run.tool_calls
+    assert "$" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "when"),
+    [
+        ("How did TSLA do in 2030?", "in 2030"),
+        ("How did TSLA do since 2030?", "since 1 January 2030"),
+        ("TSLA in July 2026", "in July 2026"),
+        ("AMD Q4 2026", "in the fourth quarter of 2026"),
+        ("Apple's price on 1 July 2026", "on 1 July 2026"),
+    ],
+)
+async def test_a_time_after_the_last_price_has_no_figures(prompt: str, when: str) -> None:
+    run = await talk(prompt)
+    assert run.text.startswith("I have no prices after 30 June 2026, so I cannot answer")
+    assert f"the time asked about ({when})." in run.text
+    assert not run.tool_calls
+    assert "$" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "note", "label"),
+    [
+        (
+            "How did TSLA do in 2024?",
+            "The sample begins on 1 July 2024; I start there.",
+            "from 1 July 2024 to 31 December 2024",
+        ),
+        (
+            "Tesla over the past 5 years",
+            "The sample begins on 1 July 2024; I start there.",
+            "from 1 July 2024 to 30 June 2026",
+        ),
+        (
+            "How did TSLA do in 2026?",
+            "The sample ends on 30 June 2026; I stop there.",
+            "from 31 December 2025 to 30 June 2026",
+        ),
+    ],
+)
+async def test_a_period_partly_outside_is_cut_and_named_as_cut(
+    prompt: str, note: str, label: str
+) -> None:
+    run = await talk(prompt)
+    assert note in run.text
+    assert f"** {label}: from $" in run.text
+
+
+@pytest.mark.parametrize("label", ["in July 2024", "in June 2026", "in 2025"])
+async def test_a_period_inside_keeps_its_name(label: str) -> None:
+    run = await talk(f"How did TSLA do {label}?")
+    assert f"** {label}: from $" in run.text
+    assert "The sample" not in run.text
+
+
+async def test_the_whole_of_the_sample_is_not_cut() -> None:
+    run = await talk("Tesla all-time high")
+    assert "** over the whole of the sample: from $205.00 on 1 July 2024" in run.text
+    assert "I start there" not in run.text
+
+
+async def test_a_day_with_its_year_needs_no_preposition() -> None:
+    (call,) = (await talk("TSLA 3 March 2025")).tool_calls
+    assert json.loads(call.arguments) == {"ticker": "TSLA", "date": "2025-03-03"}
+
+
+# --- companies that are not there ---
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("TSLA vs F", ["F"]),
+        ("tsla vs f", ["F"]),
+        ("COMPARE TSLA VS F", ["F"]),
+        ("F vs TSLA", ["F"]),
+        ("TSLA vs A", ["A"]),
+        ("Compare TSLA, F and XYZ", ["F", "XYZ"]),
+        ("Compare Tesla with Rivian this year", ["Rivian"]),
+        ("compare tesla with rivian", ["rivian"]),
+        ("AT&T and BRK.B", ["AT&T", "BRK.B"]),
+    ],
+)
+async def test_a_company_that_is_not_there_is_never_dropped(text: str, unknown: list[str]) -> None:
+    assert find_companies(text).unknown == unknown
+    assert f"I have no prices for {' or '.join(unknown)}." in (await talk(text)).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Can I see a price of TSLA?",
+        "A comparison of TSLA vs AMD over the past month, and I mean May",
+        "Compare NVDA with AMD over the past year and Explain",
+        "How did Tesla do from March 2025 to May 2025?",
+        "Compare it with last month",
+        "Tesla's P/E and the S&P in the U.S. over 6 M",
+    ],
+)
+def test_other_words_are_no_companies(text: str) -> None:
+    assert find_companies(text).unknown == []
+
+
+# --- what it does not do ---
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("What is the correlation of TSLA and AMD?", "no correlations"),
+        ("What was the average price of Apple this year?", "averages"),
+        ("What would $1000 in NVDA be worth now?", "sums of money"),
+        ("If I had bought Apple a year ago?", "what might have been"),
+        ("Write a haiku about the Tesla share", "no poems"),
+        ("A poem on NVDA, please", "no poems"),
+        ("Who founded Apple?", "nothing else about the companies"),
+    ],
+)
+async def test_it_refuses_rather_than_give_an_unrelated_price(prompt: str, reason: str) -> None:
+    run = await talk(prompt)
+    assert "I cannot do that: " in run.text
+    assert reason in run.text
+    assert "You can ask, for example:" in run.text
+    assert "closed at" not in run.text
+    assert not run.tool_calls
+
+
+async def test_after_a_refusal_the_companies_are_still_known() -> None:
+    run = await talk("Correlation of TSLA and AMD?", "How volatile are they?")
+    tickers = [json.loads(call.arguments)["ticker"] for call in run.tool_calls]
+    assert tickers == ["TSLA", "AMD"]
+
+
+# --- everything ---
+
+
+@pytest.mark.parametrize(
+    "prompt", ["volatility of everything", "How volatile are all shares?", "Risk of each stock"]
+)
+async def test_everything_is_every_share(prompt: str) -> None:
+    run = await talk(prompt)
+    assert [json.loads(call.arguments)["ticker"] for call in run.tool_calls] == list(NAMES)
+
+
+async def test_all_of_those_spoken_of_are_not_everything() -> None:
+    run = await talk("Compare NVDA and AMD", "How volatile are they all?")
+    assert [json.loads(c.arguments)["ticker"] for c in run.tool_calls] == ["NVDA", "AMD"]
+
+
+# --- other languages ---
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Wie hat sich Tesla entwickelt?", "Was kostet Apple?", "Wie viel ist die Aktie heute wert?"],
+)
+async def test_a_question_in_german_is_told_to_be_in_english(prompt: str) -> None:
+    run = await talk(prompt)
+    assert run.text.startswith("I understand English only; please ask in English.")
+    assert not run.tool_calls
+
+
+async def test_a_german_question_with_a_known_word_is_answered() -> None:
+    assert (await talk("Wie ist die Performance von Tesla?")).tool_calls
