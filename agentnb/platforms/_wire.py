@@ -42,6 +42,7 @@ __all__ = [
     "mend_deep",
     "one_line",
     "to_wire",
+    "validated",
 ]
 
 _MAX_LINE: Final = 300
@@ -161,14 +162,21 @@ class EventCodec(Generic[M]):
             MalformedError: the tag is known and the payload is not what it promises.
         """
         model = self._models.get(tag)
-        if model is None:
-            return None
-        try:
-            return model.model_validate(payload)
-        except ValidationError as error:
-            raise MalformedError(explain(error)) from None
-        except RecursionError:
-            raise MalformedError("nested too deeply") from None
+        return None if model is None else validated(model, payload)
+
+
+def validated(model: type[M], value: Any) -> M:
+    """Return a value as its model.
+
+    Raises:
+        MalformedError: it is not what the model promises.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise MalformedError(explain(error)) from None
+    except RecursionError:
+        raise MalformedError("nested too deeply") from None
 
 
 def json_payload(text: str) -> Any:
@@ -180,19 +188,22 @@ def json_payload(text: str) -> Any:
     Raises:
         MalformedError: not JSON, nested too deeply, or a number too long to read.
     """
+    text = text.strip(" \t\n\r")
     try:
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-        # Whatever the depth limit lets through can later be walked and written without a thought.
-        if text.count("[") + text.count("{") > _MAX_DEPTH and _is_deep(value):
-            raise MalformedError("nested too deeply")
-        return value
+        # `json.loads` with hooks makes a decoder each time, which costs more than it then decodes.
+        value, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            raise json.JSONDecodeError("Extra data", text, end)
     except RecursionError:
         raise MalformedError("nested too deeply") from None
-    except MalformedError:
-        raise
     except ValueError as error:
         # JSONDecodeError quotes a position only; int() names its digit limit.
         raise MalformedError(one_line(f"not JSON: {error}")) from None
+    # Whatever the depth limit lets through can later be walked and written without a thought.
+    # Each level opens and closes, so that most texts are too short to be deep.
+    if end > 2 * _MAX_DEPTH and text.count("[") + text.count("{") > _MAX_DEPTH and _is_deep(value):
+        raise MalformedError("nested too deeply")
+    return value
 
 
 def _is_deep(value: Any) -> bool:
@@ -217,6 +228,9 @@ def _no_constant(_name: str) -> None:
 def _finite(text: str) -> float | None:
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def explain(error: ValidationError) -> str:

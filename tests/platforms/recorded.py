@@ -26,12 +26,19 @@ def streams(platform: str) -> list[Path]:
     return found
 
 
+def by_name(platform: str) -> dict[str, bytes]:
+    """The recorded streams of a platform, by name."""
+    return {path.stem: path.read_bytes() for path in streams(platform)}
+
+
 def frames(data: bytes) -> list[sse.ServerSentEvent]:
     return sse.Decoder().feed(data)
 
 
-def decoded(decoder: EventDecoder, data: bytes) -> list[Event]:
-    events = [event for frame in frames(data) for event in decoder.decode(frame)]
+def decoded(decoder: EventDecoder, stream: bytes | Iterable[sse.ServerSentEvent]) -> list[Event]:
+    """All events of a stream, given as its bytes or its frames."""
+    given = frames(stream) if isinstance(stream, bytes) else stream
+    events = [event for frame in given for event in decoder.decode(frame)]
     return [*events, *decoder.finish()]
 
 

@@ -21,12 +21,10 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge
-from pydantic import SecretStr
 
-from agentnb._http import HttpClient, JsonAnswer, quote_segment
+from agentnb._http import JsonAnswer, quote_segment
 from agentnb.errors import (
     AgentnbError,
-    ConfigError,
     ContentTypeError,
     NotFoundError,
     PlatformError,
@@ -39,7 +37,9 @@ from agentnb.events import (
     TextDelta,
     UsageReported,
 )
-from agentnb.platforms._params import check_choice, check_count, check_params
+from agentnb.platforms._client import http_client, key_header
+from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._runs import check_window, window
 from agentnb.platforms._stream import decoded
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import Number, Outbound, as_text, one_line
@@ -89,21 +89,12 @@ class OperativusPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        try:
-            self._options = check_params(_Options, settings.options, platform=settings.platform)
-        except RequestError as error:
-            raise ConfigError(error.message, hint=error.hint) from None
-        headers: dict[str, str | SecretStr] = {}
-        if settings.api_key is not None:
-            key = settings.api_key.get_secret_value().strip()
-            headers["Authorization"] = SecretStr(f"Bearer {key}")
         self._name = settings.platform
-        self._http = HttpClient(
-            settings.base_url or DEFAULT_BASE_URL,
-            name=settings.platform,
-            headers=headers,
-            deadlines=settings.deadlines,
-            trust_env=settings.trust_env,
+        self._options = check_options(_Options, settings.options, platform=self._name)
+        self._http = http_client(
+            settings,
+            base_url=DEFAULT_BASE_URL,
+            headers=key_header(settings),
             parse_error=parse_error,
             max_event_bytes=self._options.max_event_bytes,
         )
@@ -270,26 +261,13 @@ class OperativusPlatform:
         ``status`` is a word of agentnb's or of the platform's.  The server knows one order only:
         with ``order="asc"`` all runs are fetched before the first is yielded.
         """
-        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
-        check_count(offset, name="offset", platform=self._name)
-        if limit is not None:
-            check_count(limit, name="limit", platform=self._name)
-        last = None if limit is None else offset + limit
-        if last == offset:
+        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
+        if end == offset:
             return
-        found = self._lookup.listed(agent=agent, session_id=session_id, status=status)
-        if order == "asc":
-            everything = [run async for run in found]
-            for run in everything[::-1][offset:last]:
+        listed = self._lookup.listed(agent=agent, session_id=session_id, status=status)
+        async with aclosing(window(listed, order=order, offset=offset, end=end)) as found:
+            async for run in found:
                 yield run
-            return
-        number = 0
-        async for run in found:
-            if number >= offset:
-                yield run
-            number += 1
-            if number == last:
-                return
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None

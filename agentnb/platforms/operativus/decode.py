@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any, Final, TypeVar, cast
-
-from pydantic import ValidationError
+from typing import Any, Final, cast
 
 from agentnb.events import (
     TERMINAL_EVENTS,
@@ -28,24 +25,21 @@ from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._calls import OpenCalls
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
-    Inbound,
     MalformedError,
     SurrogateJoiner,
     as_text,
-    explain,
-    json_payload,
     mend,
     one_line,
+    validated,
 )
 from agentnb.platforms.operativus import wire
 from agentnb.platforms.operativus.answers import plain, read_followups
+from agentnb.platforms.operativus.frames import given, inner_value, milliseconds, payload_of
 from agentnb.platforms.operativus.response import approval, response_events
 from agentnb.platforms.operativus.timeline import Timeline
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
-
-M = TypeVar("M", bound=Inbound)
 
 _NAMED: Final = re.compile(
     r"(?:Executing|Calling|Running|Completed|Finished|Failed) tool:\s*(?P<before>\S+)"
@@ -88,12 +82,16 @@ class Decoder:
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
         text = sse.data
-        if not text.strip() or text.strip() == "[DONE]":
+        stripped = text.strip()
+        if not stripped or stripped == "[DONE]":
             return []
         name = sse.event or "message"
         try:
-            payload = self._payload(sse)
+            payload = payload_of(sse, stripped)
             if isinstance(payload, dict):
+                events = self._fragment(cast("dict[str, Any]", payload))
+                if events is not None:
+                    return events
                 tag = cast("dict[str, Any]", payload).get("eventType")
                 if isinstance(tag, str) and "event" not in payload:
                     name = mend(tag)
@@ -114,17 +112,25 @@ class Decoder:
         """Return what was held back when the stream ends."""
         return self._note(self._flush())
 
-    def _payload(self, sse: ServerSentEvent) -> Any:
-        """Return the frame as one object, also where only its ``event:`` line names its kind."""
-        text = sse.data.strip()
-        if not wire.STREAM_EVENTS.knows(sse.event):
-            return json_payload(text)
-        if not text.startswith(("{", "[", '"')):
-            return {"event": sse.event, "data": sse.data}
-        payload: Any = json_payload(text)
-        if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
-            return cast("Any", payload)
-        return {"event": sse.event, "data": cast("Any", payload)}
+    def _fragment(self, payload: dict[str, Any]) -> list[Event] | None:
+        """Return what a fragment of text or reasoning adds, None where the frame is none.
+
+        Nearly all frames are such, and there is nothing in one but its text that could be wrong:
+        they are not worth a model each.
+        """
+        tag, text = payload.get("event"), payload.get("data")
+        if tag == "CONTENT_DELTA" and isinstance(text, str):
+            kind, key = TextDelta, "text"
+        elif tag == "REASONING_DELTA" and isinstance(text, str):
+            kind, key = ReasoningDelta, "reasoning"
+        else:
+            return None
+        shown = self._text.feed(text, key)
+        if not shown:
+            return []
+        self._seen.add(kind)
+        self._paused = False
+        return [kind(shown)]
 
     def _note(self, events: list[Event]) -> list[Event]:
         for event in events:
@@ -145,13 +151,8 @@ class Decoder:
 
     def _apply(self, event: wire.StreamEvent) -> list[Event]:
         match event:
-            case wire.ContentDelta():
-                return [TextDelta(t)] if (t := self._text.feed(event.data, "text")) else []
-            case wire.ReasoningDelta():
-                text = self._text.feed(event.data, "reasoning")
-                return [ReasoningDelta(text)] if text else []
             case wire.Start():
-                self._began = _milliseconds(event.timestamp)
+                self._began = milliseconds(event.timestamp)
                 return [self._start(event.data)]
             case wire.ToolStart():
                 return self._tool_start(event)
@@ -167,7 +168,7 @@ class Decoder:
             case wire.Metrics():
                 return self._metrics(event.data)
             case wire.Paused():
-                return [approval(_inner(event.data))]
+                return [approval(inner_value(event.data))]
             case wire.Stop():
                 return self._flush() + self._stop(event)
             case wire.Cancelled():
@@ -180,45 +181,47 @@ class Decoder:
                 return []
 
     def _start(self, data: Any) -> RunStarted:
-        inner = _inner(data)
-        known = _validated(wire.StartData, inner) if isinstance(inner, dict) else wire.StartData()
+        inner = inner_value(data)
+        known = validated(wire.StartData, inner) if isinstance(inner, dict) else wire.StartData()
         return RunStarted(
             run_id=mend(known.run_id) if known.run_id else self.run_id,
             session_id=mend(known.session_id) if known.session_id else self.session_id,
         )
 
     def _tool_start(self, event: wire.ToolStart) -> list[Event]:
-        inner = _inner(event.data)
+        inner = inner_value(event.data)
         if isinstance(inner, dict):
-            tool = _validated(wire.ToolData, inner)
+            tool = validated(wire.ToolData, inner)
             name = tool.name or tool.tool_name
             if not name:
                 raise MalformedError("a tool call without a name")
             wire_id = as_text(tool.call_id) or as_text(tool.id) or None
             call_id = self._calls.start(mend(name), wire_id)
-            arguments = _given(tool, "arguments", "args", "input", "toolInput", "parameters")
+            arguments = given(tool, "arguments", "args", "input", "toolInput", "parameters")
             return [ToolCallStarted(call_id=call_id, name=mend(name), arguments=as_text(arguments))]
         text = as_text(inner).strip()
         named = _NAMED.fullmatch(text)
         name = (named["before"] or named["after"]) if named else text
-        if not name or " " in name:
+        if not name:
+            raise MalformedError("a tool call without a name")
+        if " " in name:
             # A sentence about the run ("Initiating ... Orchestration") is no call of a tool.
-            return [RawEvent(name=event.event, data=text)]
+            return []
         call_id = self._calls.start(name)
         self._unreported.append(call_id)
         return [ToolCallStarted(call_id=call_id, name=name)]
 
     def _tool_end(self, data: Any, *, failed: bool) -> ToolCallFinished:
-        inner = _inner(data)
+        inner = inner_value(data)
         if isinstance(inner, dict) and self._is_tool_data(cast("dict[str, Any]", inner)):
-            tool = _validated(wire.ToolData, inner)
+            tool = validated(wire.ToolData, inner)
             name = mend(tool.name or tool.tool_name or "") or None
             # A bare "id" may be the event's own; it counts where a call began with it.
             own_id = as_text(tool.id)
             wire_id = as_text(tool.call_id) or (own_id if self._calls.is_open(own_id) else None)
-            result = _given(tool, "result", "output", "toolOutput")
+            result = given(tool, "result", "output", "toolOutput")
             error = as_text(tool.error) if tool.error else None
-            if failed or _given(tool, "isError") is True:
+            if failed or given(tool, "isError") is True:
                 error = error or as_text(tool.message) or as_text(result) or "The tool failed."
             return ToolCallFinished(
                 call_id=self._calls.finish(name, wire_id),
@@ -262,7 +265,7 @@ class Decoder:
         return [FollowupsSuggested(followups=merged)]
 
     def _metrics(self, data: Any) -> list[Event]:
-        inner = _inner(data)
+        inner = inner_value(data)
         if not isinstance(inner, dict):
             raise MalformedError("metrics are no object")
         metrics = cast("dict[str, Any]", inner)
@@ -274,7 +277,7 @@ class Decoder:
         return [UsageReported(usage=usage, model=as_text(model) or None)]
 
     def _error(self, data: Any) -> list[Event]:
-        inner = _inner(data)
+        inner = inner_value(data)
         told = parse_error_body(0, inner)
         text = as_text(data)
         message = told.message or one_line(text) or "The agent reported an error."
@@ -285,12 +288,12 @@ class Decoder:
         return self._end(failure) or [RawEvent(name="ERROR", data=text)]
 
     def _stop(self, event: wire.Stop) -> list[Event]:
-        inner = _inner(event.data)
+        inner = inner_value(event.data)
         events: list[Event] = []
         output, end = self._whole, None
         if isinstance(inner, dict):
             try:
-                response = _validated(wire.RunResponse, inner)
+                response = validated(wire.RunResponse, inner)
             except MalformedError as error:
                 # The payload cannot be read; that the stream is complete still holds.
                 events.append(
@@ -341,7 +344,7 @@ class Decoder:
         return self._ended and isinstance(event, TERMINAL_EVENTS)
 
     def _duration(self, timestamp: Any) -> float | None:
-        stopped = _milliseconds(timestamp)
+        stopped = milliseconds(timestamp)
         if stopped is None or self._began is None or stopped < self._began:
             return None
         return (stopped - self._began) / 1000
@@ -351,39 +354,3 @@ class Decoder:
             TextDelta(text) if key == "text" else ReasoningDelta(text)
             for key, text in self._text.flush().items()
         ]
-
-
-def _inner(data: Any) -> Any:
-    """Return a payload that is JSON in a string as its value, any other as it is."""
-    if isinstance(data, str) and data.lstrip().startswith(("{", "[")):
-        try:
-            return json_payload(data)
-        except MalformedError:
-            return data
-    return data
-
-
-def _validated(model: type[M], value: Any) -> M:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise MalformedError(explain(error)) from None
-    except RecursionError:
-        raise MalformedError("nested too deeply") from None
-
-
-def _given(tool: wire.ToolData, *names: str) -> Any:
-    extra = tool.model_extra or {}
-    values = (
-        getattr(tool, n, None) if n in type(tool).model_fields else extra.get(n) for n in names
-    )
-    return next((value for value in values if value is not None), None)
-
-
-def _milliseconds(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -59,7 +59,7 @@ class RunLookup:
 
     async def listed(
         self, *, agent: str | None, session_id: str | None, status: str | None
-    ) -> AsyncIterator[RemoteRun]:
+    ) -> AsyncGenerator[RemoteRun, None]:
         """Yield the runs that fit all three, newest first.
 
         Raises:

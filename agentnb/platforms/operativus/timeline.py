@@ -23,7 +23,7 @@ from agentnb.platforms._bodies import parse_time
 from agentnb.platforms._calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend, one_line
 from agentnb.platforms.operativus.answers import first_text, plain
-from agentnb.platforms.operativus.wire import RUN_EVENTS, RunEvent
+from agentnb.platforms.operativus.wire import BOOKKEEPING, RUN_EVENTS, RunEvent
 
 __all__ = ["Timeline"]
 
@@ -32,7 +32,7 @@ class Timeline:
     """Decodes recorded run events; ``calls`` is shared with the decoder that owns this one.
 
     ``run_id``, where known, is the run that is meant: events of the runs that it started on
-    other agents are left to be kept raw.
+    other agents are none of its own.
     """
 
     def __init__(self, calls: OpenCalls, run_id: str | None) -> None:
@@ -41,14 +41,18 @@ class Timeline:
         self._began: datetime | None = None
 
     def decode(self, tag: str, payload: Any) -> list[Event] | None:
-        """Return the events of one record, None where it is to be kept raw.
+        """Return the events of one record, None where its kind is unknown.
 
         Raises:
             MalformedError: its kind is known and its content is not what that promises.
         """
+        if tag in BOOKKEEPING:
+            return []
         event = RUN_EVENTS.parse(tag, payload)
-        if event is None or (self._run_id and event.run_id and event.run_id != self._run_id):
+        if event is None:
             return None
+        if self._run_id and event.run_id and event.run_id != self._run_id:
+            return []
         details = event.payload or {}
         match event.event_type:
             case "RUN_START":

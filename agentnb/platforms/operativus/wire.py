@@ -14,6 +14,7 @@ from pydantic import Field
 from agentnb.platforms._wire import EventCodec, Inbound, Number, Outbound
 
 __all__ = [
+    "BOOKKEEPING",
     "MAX_BATCH",
     "RUN_EVENTS",
     "STREAM_EVENTS",
@@ -286,6 +287,14 @@ class RunEvent(Inbound):
     payload: dict[str, Any] | None = None
     event_ts: Any = Field(default=None, alias="eventTs")
 
+
+BOOKKEEPING: Final = frozenset(
+    {
+        *("LLM_REQUEST", "LLM_RESPONSE", "DELEGATION_START", "DELEGATION_COMPLETE", "HANDOFF"),
+        *("ORCHESTRATOR_DECISION", "TASK_CREATED", "TASK_UPDATED"),
+    }
+)
+"""Kinds of `RunEvent` that tell how the platform works, and nothing of what its agent does."""
 
 RUN_EVENTS: Final = EventCodec[RunEvent](
     {

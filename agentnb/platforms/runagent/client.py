@@ -14,12 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import SecretStr
-
-from agentnb._http import EventStream, HttpClient, quote_segment
+from agentnb._http import EventStream, quote_segment
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.events import TERMINAL_EVENTS, Event, RunStarted
-from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
 from agentnb.platforms._wire import Outbound, to_wire
 from agentnb.platforms.base import (
@@ -63,17 +61,7 @@ class RunAgentPlatform:
     def __init__(self, settings: PlatformSettings) -> None:
         self._name = settings.platform
         check_options(Options, settings.options, platform=self._name)
-        headers: dict[str, str | SecretStr] = {}
-        if settings.api_key is not None:
-            headers["Authorization"] = SecretStr(f"Bearer {settings.api_key.get_secret_value()}")
-        self._http = HttpClient(
-            settings.base_url or DEFAULT_BASE_URL,
-            name=self._name,
-            headers=headers,
-            deadlines=settings.deadlines,
-            trust_env=settings.trust_env,
-            parse_error=parse_error_body,
-        )
+        self._http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._positions: OrderedDict[str, _Position] = OrderedDict()
 
     @property

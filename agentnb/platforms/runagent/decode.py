@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from agentnb.events import (
     Event,
@@ -62,11 +62,11 @@ class Decoder:
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; total, whatever the frame holds."""
-        tag, data = sse.event, mend(sse.data)
+        tag, data = sse.event, sse.data
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            value = json_payload(sse.data)
+            value = json_payload(data)
             if isinstance(value, dict):
                 payload = cast("dict[str, Any]", value)
             else:
@@ -77,6 +77,13 @@ class Decoder:
                 return self._end(RunFailed(message=one_line(data)))
         if tag in ("", "message"):
             tag = _tag_of(payload) or tag
+        elif (
+            tag == "chunk"
+            and isinstance(content := payload.get("content"), str)
+            and _is_index(index := payload.get("index"))
+        ):
+            # Nearly all frames are such chunks: they are not worth a model each.
+            return self._chunk(content, index, data)
         model: Inbound | None = None
         if problem is None:
             try:
@@ -85,7 +92,7 @@ class Decoder:
                 problem = str(error)
         events: list[Event] = []
         if problem is not None or model is None:
-            events.append(RawEvent(name=mend(tag), data=data, problem=problem))
+            events.append(RawEvent(name=mend(tag), data=mend(data), problem=problem))
         if tag == "error":
             # However garbled, the end of a run is its end.
             return [*events, *_usage(payload.get("usage")), *self._end(_failure(payload))]
@@ -93,7 +100,7 @@ class Decoder:
             return [*events, *self._done(payload)]
         match model:
             case Chunk():
-                return self._chunk(model, data)
+                return self._chunk(model.content, model.index, data)
             case Start():
                 return [RunStarted(run_id=model.run_id, session_id=model.session_id)]
             case _:
@@ -105,29 +112,28 @@ class Decoder:
 
     # --- chunks -------------------------------------------------------------------------------
 
-    def _chunk(self, chunk: Chunk, data: str) -> list[Event]:
-        index = chunk.index
+    def _chunk(self, content: str, index: int | None, data: str) -> list[Event]:
         if index is None:
-            return [*self._release(), *self._text(chunk.content)]
-        mark = hash(chunk.content)
+            return [*self._release(), *self._text(content)]
+        mark = hash(content)
         if index in self._seen:
             if self._seen[index] == mark:
                 return []
             problem = f"chunk {index} came again with other content"
-            return [RawEvent(name="chunk", data=data, problem=problem)]
+            return [RawEvent(name="chunk", data=mend(data), problem=problem)]
         if self._ordered and self._last is not None and index < self._last:
             # What follows it has been shown, and cannot be moved.
             self._seen[index] = mark
             problem = f"chunk {index} came after chunk {self._last}"
-            return [RawEvent(name="chunk", data=data, problem=problem)]
+            return [RawEvent(name="chunk", data=mend(data), problem=problem)]
         self._seen[index] = mark
         if self._ordered and not self._follows(index):
-            self._waiting[index] = chunk.content
+            self._waiting[index] = content
             if len(self._waiting) <= _MAX_WAITING:
                 return []
             self._ordered = False
             return self._release()
-        events = self._take(index, chunk.content)
+        events = self._take(index, content)
         while self._waiting and self._follows(first := min(self._waiting)):
             events += self._take(first, self._waiting.pop(first))
         return events
@@ -205,6 +211,11 @@ def _finished(payload: dict[str, Any], known: tuple[str, ...]) -> RunFinished:
 def _usage(value: Any) -> list[Event]:
     usage = read_usage(value)
     return [] if usage is None else [UsageReported(usage=usage)]
+
+
+def _is_index(value: Any) -> TypeGuard[int | None]:
+    """Tell a place, or none, from what has yet to be understood as one, or forgiven."""
+    return value is None or (type(value) is int and value >= 0)
 
 
 def _tag_of(payload: dict[str, Any]) -> str | None:

@@ -22,11 +22,9 @@ from contextlib import aclosing
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import SecretStr
 
-from agentnb._http import HttpClient, quote_segment
+from agentnb._http import quote_segment
 from agentnb.errors import (
-    ConfigError,
     ContentTypeError,
     DeadlineError,
     InvalidRequestError,
@@ -35,8 +33,9 @@ from agentnb.errors import (
     UnsupportedError,
 )
 from agentnb.events import Event, RunStarted
-from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._params import check_choice, check_count, check_params
+from agentnb.platforms._client import http_client, key_header
+from agentnb.platforms._params import check_options, check_params
+from agentnb.platforms._runs import check_window, window
 from agentnb.platforms._stream import decoded
 from agentnb.platforms._wire import Number, Outbound, as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (
@@ -55,6 +54,7 @@ __all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
 
 DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
 
+_BARE_KEY: Final = {"name": "X-API-Key", "scheme": ""}
 _FLAT: Final = ("max_tokens", "max_turns", "temperature")
 _FIRST_LIMIT: Final = 100
 _LAST_LIMIT: Final = 100 * 2**10
@@ -74,26 +74,14 @@ class RunToolsPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        try:
-            self._options = check_params(_Options, settings.options, platform=settings.platform)
-        except RequestError as error:
-            raise ConfigError(error.message, hint=error.hint) from None
-        headers: dict[str, str | SecretStr] = {}
-        if settings.api_key is not None:
-            key = settings.api_key.get_secret_value().strip()
-            if self._options.auth == "bearer":
-                headers["Authorization"] = SecretStr(f"Bearer {key}")
-            else:
-                headers["X-API-Key"] = SecretStr(key)
         self._name = settings.platform
+        self._options = check_options(_Options, settings.options, platform=self._name)
         self._idle = settings.deadlines.idle
-        self._http = HttpClient(
-            settings.base_url or DEFAULT_BASE_URL,
-            name=settings.platform,
-            headers=headers,
-            deadlines=settings.deadlines,
-            trust_env=settings.trust_env,
-            parse_error=parse_error_body,
+        bare = self._options.auth == "x-api-key"
+        self._http = http_client(
+            settings,
+            base_url=DEFAULT_BASE_URL,
+            headers=key_header(settings, **(_BARE_KEY if bare else {})),
             max_event_bytes=self._options.max_event_bytes,
         )
 
@@ -220,32 +208,14 @@ class RunToolsPlatform:
         The platform takes an agent, a status and a limit; the rest is done here.  It has no pages:
         for all runs, the limit grows until no more come.
         """
-        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
-        check_count(offset, name="offset", platform=self._name)
-        if limit is not None:
-            check_count(limit, name="limit", platform=self._name)
-        end = None if limit is None else offset + limit
+        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
         if end == offset:
             return
         here = session_id is not None or order == "asc"
-        found: list[RemoteRun] = []
-        seen: set[str] = set()
-        number = 0
-        async for batch in self._listed(agent, status, None if here else end):
-            for run in batch:
-                if run.id in seen or session_id not in (None, run.session_id):
-                    continue
-                seen.add(run.id)
-                if order == "asc":
-                    found.append(run)
-                    continue
-                if number >= offset:
-                    yield run
-                number += 1
-                if number == end:
-                    return
-        for run in found[::-1][offset:end]:
-            yield run
+        listed = self._newest_first(agent, session_id, status, None if here else end)
+        async with aclosing(window(listed, order=order, offset=offset, end=end)) as found:
+            async for run in found:
+                yield run
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
@@ -319,6 +289,18 @@ class RunToolsPlatform:
                 model=first.model,
             )
         return events
+
+    async def _newest_first(
+        self, agent: str | None, session_id: str | None, status: str | None, end: int | None
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Yield each run once; ``end`` is how many are wanted at the most, where that is known."""
+        seen: set[str] = set()
+        async with aclosing(self._listed(agent, status, end)) as batches:
+            async for batch in batches:
+                for run in batch:
+                    if run.id not in seen and session_id in (None, run.session_id):
+                        seen.add(run.id)
+                        yield run
 
     async def _listed(
         self, agent: str | None, status: str | None, end: int | None

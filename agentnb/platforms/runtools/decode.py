@@ -82,16 +82,17 @@ class Decoder:
         outer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"data": payload}
         own = outer.get("type", outer.get("event"))
         own = own if isinstance(own, str) else ""
-        known = [word for word in (name, own) if wire.FRAMES.knows(wire.frame_name(word))]
-        kind = known[0] if known else (name or own or "message")
-        raw = as_text(payload) if raw is None else raw
-        try:
-            frame = wire.FRAMES.parse(wire.frame_name(kind), _fields(outer))
-            if frame is not None:
-                return self._ids(frame) + self._apply(wire.frame_name(kind), frame)
-        except MalformedError as error:
-            return [RawEvent(name=mend(kind), data=mend(raw), problem=str(error))]
-        return [RawEvent(name=mend(kind), data=mend(raw))]
+        word, kind, problem = name, wire.kind_of(name), None
+        if kind is None:
+            kind = wire.kind_of(own)
+            word = own if kind is not None else name or own or "message"
+        if kind is not None:
+            try:
+                return self._known(kind, _fields(outer))
+            except MalformedError as error:
+                problem = str(error)
+        data = as_text(payload) if raw is None else mend(raw)
+        return [RawEvent(name=mend(word), data=data, problem=problem)]
 
     def finish(self) -> list[Event]:
         """Return what was held back when the stream ends."""
@@ -99,6 +100,22 @@ class Decoder:
             TextDelta(text) if key == "text" else ReasoningDelta(text)
             for key, text in self._text.flush().items()
         ]
+
+    def _known(self, kind: str, fields: dict[str, Any]) -> list[Event]:
+        """Return the events of a frame of a known kind.
+
+        Raises:
+            MalformedError: its content is not what its kind promises.
+        """
+        if isinstance(text := fields.get("content"), str) and wire.IDS.isdisjoint(fields):
+            # Nearly all frames are fragments without an id, and there is nothing in one but its
+            # text that could be wrong: they are not worth a model each.
+            if kind in wire.TEXT_KINDS:
+                return self._answer(text)
+            if kind in wire.THINKING_KINDS:
+                return self._reasoning(text)
+        frame = wire.FRAMES.parse(kind, fields)
+        return [] if frame is None else self._ids(frame) + self._apply(kind, frame)
 
     def _ids(self, frame: wire.Frame) -> list[Event]:
         """Return a `RunStarted` where a frame brings an id, or a start more, that was unknown."""
@@ -115,10 +132,9 @@ class Decoder:
     def _apply(self, kind: str, frame: wire.Frame) -> list[Event]:
         match frame:
             case wire.TextFrame():
-                return [TextDelta(t)] if (t := self._text.feed(frame.content, "text")) else []
+                return self._answer(frame.content)
             case wire.ThinkingFrame():
-                text = self._text.feed(frame.content, "reasoning")
-                return [ReasoningDelta(text)] if text else []
+                return self._reasoning(frame.content)
             case wire.ToolCallFrame():
                 name = mend(frame.tool)
                 call_id = self._calls.start(
@@ -145,6 +161,14 @@ class Decoder:
                 return self.finish() + self._end(RunCancelled(reason=as_text(frame.reason) or None))
             case _:
                 return []
+
+    def _answer(self, text: str) -> list[Event]:
+        text = self._text.feed(text, "text")
+        return [TextDelta(text)] if text else []
+
+    def _reasoning(self, text: str) -> list[Event]:
+        text = self._text.feed(text, "reasoning")
+        return [ReasoningDelta(text)] if text else []
 
     def _tool_output(self, frame: wire.ToolOutputFrame) -> list[Event]:
         name = mend(frame.tool or "") or None
@@ -272,6 +296,8 @@ def _usage(data: Any, frame: Any) -> list[Event]:
 
 def _fields(outer: dict[str, Any]) -> dict[str, Any]:
     """Return a frame's own fields, which some runtimes put into ``data`` or ``payload``."""
+    if _ENVELOPE.isdisjoint(outer):
+        return outer
     for key in ("payload", "data"):
         inner = outer.get(key)
         if isinstance(inner, dict):

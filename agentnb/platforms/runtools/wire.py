@@ -18,6 +18,9 @@ from agentnb.platforms._wire import EventCodec, Inbound, Number, Outbound
 
 __all__ = [
     "FRAMES",
+    "IDS",
+    "TEXT_KINDS",
+    "THINKING_KINDS",
     "CancelledFrame",
     "CompleteFrame",
     "DevUrlFrame",
@@ -36,7 +39,7 @@ __all__ = [
     "ToolOutputFrame",
     "ToolResultFrame",
     "UsageFrame",
-    "frame_name",
+    "kind_of",
 ]
 
 
@@ -209,14 +212,18 @@ class CancelledFrame(Frame):
     reason: Any = _maybe("reason", "message", "data")
 
 
+IDS: Final = frozenset({"runId", "run_id", "threadId", "thread_id"})
+"""Where a frame may hold an id."""
+
+THINKING_KINDS: Final = frozenset({"thinking", "thinking_delta", "reasoning", "reasoning_delta"})
+TEXT_KINDS: Final = frozenset(
+    {"text_delta", "assistant_message_delta", "message_delta", "content_delta"}
+)
+
 FRAMES: Final = EventCodec[Frame](
     {
-        **dict.fromkeys(
-            ("thinking", "thinking_delta", "reasoning", "reasoning_delta"), ThinkingFrame
-        ),
-        **dict.fromkeys(
-            ("text_delta", "assistant_message_delta", "message_delta", "content_delta"), TextFrame
-        ),
+        **dict.fromkeys(THINKING_KINDS, ThinkingFrame),
+        **dict.fromkeys(TEXT_KINDS, TextFrame),
         **dict.fromkeys(("tool_call", "tool_call_started"), ToolCallFrame),
         "tool_output_delta": ToolOutputFrame,
         **dict.fromkeys(
@@ -235,9 +242,10 @@ FRAMES: Final = EventCodec[Frame](
 
 # Asked for every frame, of a handful of names; the bound is for servers that make names up.
 @lru_cache(maxsize=256)
-def frame_name(name: str) -> str:
-    """Return an event name in the one spelling that `FRAMES` knows."""
-    return re.sub(r"[-.:\s]+", "_", name.strip()).lower()
+def kind_of(name: str) -> str | None:
+    """Return an event name in the one spelling that `FRAMES` knows; None where it knows none."""
+    kind = re.sub(r"[-.:\s]+", "_", name.strip()).lower()
+    return kind if FRAMES.knows(kind) else None
 
 
 # --- the answer that is not streamed ----------------------------------------------------------

@@ -15,6 +15,7 @@ from agentnb.platforms.seekr.wire import Count, Mended, Text
 
 __all__ = [
     "CHUNKS",
+    "FRAGMENTS",
     "STRUCTURE",
     "Approval",
     "EndNode",
@@ -207,6 +208,15 @@ _MODELS: Final[dict[str, type[Inbound]]] = {
     "error": StreamError,
 }
 CHUNKS: Final = EventCodec(_MODELS)
+
+FRAGMENTS: Final = {
+    "text_delta": "text",
+    "streaming_chunk": "text",
+    "stream_reasoning": "reasoning",
+    "text-delta": "delta",
+    "reasoning-delta": "delta",
+}
+"""Tags of which nothing but one field matters, and that field, which is a string."""
 
 STRUCTURE: Final = frozenset(
     tag for tag, model in _MODELS.items() if model in (Marker, PartStop, Finish)

@@ -16,10 +16,10 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from agentnb._http import EventStream, HttpClient
+from agentnb._http import EventStream
 from agentnb.errors import AgentnbError, DeadlineError, NotFoundError, RequestError
 from agentnb.events import Event, RunStarted
-from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms.base import (
     AgentInfo,
@@ -78,21 +78,12 @@ class SeekrPlatform:
         self._name = settings.platform
         self._options = check_options(Options, settings.options, platform=self._name)
         self._deadlines = settings.deadlines
-        headers: dict[str, str | SecretStr] = {}
+        headers: dict[str, str | SecretStr] = {
+            **key_header(settings, scheme=self._options.auth_scheme)
+        }
         if self._options.team_id is not None:
             headers["x-team-id"] = self._options.team_id
-        if settings.api_key is not None:
-            scheme = self._options.auth_scheme
-            key = settings.api_key.get_secret_value()
-            headers["Authorization"] = SecretStr(f"{scheme} {key}" if scheme else key)
-        http = HttpClient(
-            settings.base_url or DEFAULT_BASE_URL,
-            name=self._name,
-            headers=headers,
-            deadlines=settings.deadlines,
-            trust_env=settings.trust_env,
-            parse_error=parse_error_body,
-        )
+        http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=headers)
         self.api = SeekrApi(http, name=self._name)
         self._places: OrderedDict[str, _Place] = OrderedDict()
         # Tasks that nobody awaits; the loop itself keeps only weak references.
@@ -156,11 +147,13 @@ class SeekrPlatform:
         self, follower: Follower, answer: EventStream, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:
         self.api.notice(answer.headers, "the stream of a run")
+        remembered: str | None = None
         async with aclosing(follower.follow(answer)) as batches:
             async for batch in batches:
-                if follower.run_id is not None:
+                if follower.run_id != remembered and follower.run_id is not None:
+                    remembered = follower.run_id
                     place = _Place(follower.thread_id, agent, follower.api)
-                    self._remember(follower.run_id, place)
+                    self._remember(remembered, place)
                 yield batch
 
     async def invoke(self, request: RunRequest) -> list[Event]:

@@ -26,7 +26,6 @@ from agentnb.events import (
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
-    ToolCallStarted,
     UsageReported,
 )
 from agentnb.platforms._bodies import parse_error_body
@@ -42,12 +41,17 @@ from agentnb.platforms._wire import (
     one_line,
 )
 from agentnb.platforms.seekr import chunks
+from agentnb.platforms.seekr.calls import Calls
 from agentnb.platforms.seekr.parts import first_fragment, missing_text
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
 
 _ENDS: Final = frozenset({"end_node", "finish", "done", "abort", "error"})
+_RUN_ID: Final = ("run_id", "runId")
+_THREAD_ID: Final = ("thread_id", "threadId")
+_IDS: Final = frozenset({*_RUN_ID, *_THREAD_ID})
+_ID_PLACES: Final = frozenset({*_IDS, "meta_data", "messageMetadata"})
 
 
 class Decoder:
@@ -56,11 +60,10 @@ class Decoder:
     def __init__(self) -> None:
         self._joiner = SurrogateJoiner()
         self._ids: tuple[str | None, str | None] = (None, None)
-        self._names: dict[str, str] = {}
+        self._calls = Calls()
         self._calls_by_part: dict[int | None, str] = {}
         self._early_arguments: list[str] = []
         self._result_call: str | None = None
-        self._last_call: str | None = None
         self._starts: dict[str, int] = {}
         self._text: list[str] = []
         self._passage = 0
@@ -82,9 +85,13 @@ class Decoder:
                 return self._end(RunFailed(message=one_line(data)))
             return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
         tag, chunk = _unwrap(cast("dict[str, Any]", payload), sse.event)
-        events = self._started(chunk)
-        events += self._chunk(tag, chunk, data)
-        return events
+        field = chunks.FRAGMENTS.get(tag)
+        if field is not None and isinstance(text := chunk.get(field), str):
+            events = self._fragment(tag, text, chunk)
+        else:
+            events = self._chunk(tag, chunk, data)
+        started = self._started(chunk) if self._ids[0] is None else None
+        return started + events if started else events
 
     def finish(self) -> list[Event]:
         """Return what was still held back when the stream ended cleanly."""
@@ -112,16 +119,8 @@ class Decoder:
         if tag in _ENDS:
             return self._over(tag, model, chunk)
         match model:
-            case chunks.TextChunk():
-                return self._answer(model.text)
-            case chunks.PartDelta() if tag == "text-delta":
-                return self._text_part(model, chunk, raw)
-            case chunks.PartDelta():
-                return self._reasoning(model.delta, self._part_id("reasoning", model.id))
             case chunks.PartStop():
                 return self._part_edge(tag, model.id)
-            case chunks.ReasoningChunk():
-                return self._reasoning(model.reasoning)
             case chunks.PartStart():
                 return self._part_start(model, raw)
             case chunks.ToolArgsDelta():
@@ -133,14 +132,14 @@ class Decoder:
             case chunks.ToolInput():
                 return self._tool_input(tag, model)
             case chunks.ToolOutput():
-                return self._tool_output(tag, model, raw)
+                return self._tool_output(tag, model)
             case chunks.Approval():
                 return [self._approval(model)]
             case chunks.Nested():
                 return self._nested(model, raw)
             case chunks.FinalResult():
                 if model.tool_name is not None:
-                    self._result_call = self._last_call
+                    self._result_call = self._calls.last
                 return []
             case chunks.Marker():
                 return []
@@ -149,23 +148,24 @@ class Decoder:
 
     def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Look for the run's ids, which chunks may carry and need not."""
-        if self._ids[0] is not None:
+        # All chunks of a run whose id is not told are looked at: most have nothing of the kind.
+        if _ID_PLACES.isdisjoint(chunk):
             return []
-        found: list[str | None] = []
-        places = [chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")]
-        for names in (("run_id", "runId"), ("thread_id", "threadId")):
-            values = (place.get(name) for place in places for name in names)
-            found.append(next((mend(v) for v in values if isinstance(v, str) and v), None))
-        ids = (found[0], found[1] or self._ids[1])
+        run_id = session_id = None
+        for place in (chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")):
+            if not _IDS.isdisjoint(place):
+                run_id = run_id or _first(place, _RUN_ID)
+                session_id = session_id or _first(place, _THREAD_ID)
+        ids = (run_id, session_id or self._ids[1])
         if ids == self._ids:
             return []
         self._ids = ids
-        return [RunStarted(run_id=ids[0], session_id=ids[1])]
+        return [RunStarted(run_id=run_id, session_id=ids[1])]
 
     # --- text and reasoning -------------------------------------------------------------------
 
     def _answer(self, text: str, part_id: str | None = None) -> list[Event]:
-        text = self._joiner.feed(text, f"text:{part_id or ''}")
+        text = self._joiner.feed(text, "text:" if part_id is None else f"text:{part_id}")
         if not text:
             return []
         self._text.append(text)
@@ -173,19 +173,30 @@ class Decoder:
 
     def _reasoning(self, text: str, part_id: str | None = None) -> list[Event]:
         text = self._joiner.feed(text, f"reasoning:{part_id or ''}")
-        self._passage = len(self._text)
+        self._interrupt()
         return [ReasoningDelta(text, part_id)] if text else []
 
-    def _text_part(
-        self, model: chunks.PartDelta, chunk: dict[str, Any], raw: RawEvent
-    ) -> list[Event]:
-        if model.id is not None and model.id.startswith("mermaid-"):
+    def _fragment(self, tag: str, text: str, chunk: dict[str, Any]) -> list[Event]:
+        """Return what a fragment of text or reasoning adds.
+
+        Nearly all chunks are such, and there is nothing in one but its text that could be wrong:
+        they are not worth a model each.
+        """
+        if tag in ("text_delta", "streaming_chunk"):
+            return self._answer(text)
+        if tag == "stream_reasoning":
+            return self._reasoning(text)
+        given = chunk.get("id")
+        part = mend(given) if isinstance(given, str) else None
+        if tag == "reasoning-delta":
+            return self._reasoning(text, self._part_id("reasoning", part))
+        if part is not None and part.startswith("mermaid-"):
             # The source of a diagram, meant for the vendor's own page and no part of the answer.
-            return [raw]
+            return []
         if _inner(_inner(chunk, "providerMetadata"), "metadata").get("parent_agent_id"):
             # A subordinate agent speaks to its supervisor; only the supervisor answers.
-            return self._reasoning(model.delta, f"agent {self._part_id('text', model.id) or ''}")
-        return self._answer(model.delta, self._part_id("text", model.id))
+            return self._reasoning(text, f"agent {self._part_id('text', part) or ''}")
+        return self._answer(text, self._part_id("text", part))
 
     def _part_edge(self, tag: str, part: str | None) -> list[Event]:
         kind, _, edge = tag.partition("-")
@@ -195,8 +206,8 @@ class Decoder:
 
     def _part_id(self, kind: str, part: str | None) -> str | None:
         # Ids begin anew in each step, so that "0" may name several passages of one run.
-        count = self._starts.get(f"{kind}:{part}", 1)
-        return part if part is None or count == 1 else f"{part}#{count}"
+        count = 1 if part is None else self._starts.get(f"{kind}:{part}", 1)
+        return part if count == 1 else f"{part}#{count}"
 
     def _part_start(self, model: chunks.PartStart, raw: RawEvent) -> list[Event]:
         self._calls_by_part.pop(model.part_index, None)
@@ -209,25 +220,17 @@ class Decoder:
             case "tool":
                 if not part.call_id:
                     return []  # its request follows, with an id
-                self._open(part.call_id, part.name)
+                self._interrupt()
                 self._calls_by_part[model.part_index] = part.call_id
-                return [
-                    ToolCallStarted(call_id=part.call_id, name=part.name, arguments=part.arguments)
-                ]
+                return self._calls.begin(part.call_id, part.name, part.arguments)
             case "other":
                 return [raw]
 
     # --- tools --------------------------------------------------------------------------------
 
-    def _open(self, call_id: str, name: str | None) -> str:
+    def _interrupt(self) -> None:
+        """End the passage of text: something else comes in between."""
         self._passage = len(self._text)
-        self._last_call = call_id
-        self._names[call_id] = name or self._names.get(call_id, "")
-        return self._names[call_id]
-
-    def _close(self, call_id: str, name: str | None) -> str | None:
-        self._passage = len(self._text)
-        return name or self._names.get(call_id) or None
 
     def _arguments(self, model: chunks.ToolArgsDelta) -> list[Event]:
         text = as_text(model.args_delta)
@@ -236,17 +239,17 @@ class Decoder:
             # The delta names no call; its request, with the whole arguments, follows.
             self._early_arguments.append(text)
             return []
-        return [ToolCallDelta(call_id=call_id, arguments=text)] if text else []
+        return self._calls.go_on(call_id, text)
 
     def _tool_request(self, model: chunks.ToolRequest) -> list[Event]:
         self._early_arguments.clear()
-        name = self._open(model.tool_id, model.tool_name)
-        arguments = as_text(model.tool_args)
-        return [ToolCallStarted(call_id=model.tool_id, name=name, arguments=arguments)]
+        self._interrupt()
+        return self._calls.complete(model.tool_id, model.tool_name, model.tool_args)
 
     def _tool_response(self, model: chunks.ToolResponse) -> Event:
+        self._interrupt()
         call_id, output = model.tool_id, model.tool_output
-        name = self._close(call_id, model.tool_name)
+        name = model.tool_name or self._calls.name(call_id)
         error = _sole_error(output)
         result = None if output is None or error is not None else as_text(output)
         return ToolCallFinished(call_id=call_id, name=name, result=result, error=error)
@@ -255,25 +258,27 @@ class Decoder:
         call_id = model.tool_call_id
         if tag == "tool-input-delta":
             text = model.input_text_delta or model.delta or as_text(model.input)
-            return [ToolCallDelta(call_id=call_id, arguments=text)] if text else []
-        name = self._open(call_id, model.tool_name)
-        arguments = as_text(model.input)
-        if tag == "tool-input-error":
-            return [
-                ToolCallFinished(
-                    call_id=call_id,
-                    name=name or None,
-                    arguments=arguments or None,
-                    error=model.error_text or "The arguments were not valid.",
-                )
-            ]
-        return [ToolCallStarted(call_id=call_id, name=name, arguments=arguments)]
+            return self._calls.go_on(call_id, text)
+        self._interrupt()
+        if tag == "tool-input-start":
+            return self._calls.begin(call_id, model.tool_name, as_text(model.input))
+        if tag == "tool-input-available":
+            return self._calls.complete(call_id, model.tool_name, model.input)
+        return [
+            ToolCallFinished(
+                call_id=call_id,
+                name=self._calls.note(call_id, model.tool_name) or None,
+                arguments=as_text(model.input) or None,
+                error=model.error_text or "The arguments were not valid.",
+            )
+        ]
 
-    def _tool_output(self, tag: str, model: chunks.ToolOutput, raw: RawEvent) -> list[Event]:
+    def _tool_output(self, tag: str, model: chunks.ToolOutput) -> list[Event]:
         if model.preliminary:
-            return [raw]  # the whole output comes again, later and complete
+            return []  # the whole output comes again, later and complete
+        self._interrupt()
         call_id = model.tool_call_id
-        name = self._close(call_id, None)
+        name = self._calls.name(call_id)
         if tag == "tool-output-error":
             error = model.error_text or "The tool failed."
             return [ToolCallFinished(call_id=call_id, name=name, error=error)]
@@ -281,7 +286,7 @@ class Decoder:
         return [ToolCallFinished(call_id=call_id, name=name, result=result)]
 
     def _approval(self, model: chunks.Approval) -> Event:
-        tool = self._names.get(model.tool_call_id or "") or None
+        tool = self._calls.name(model.tool_call_id)
         message = f"The agent asks to call {tool}." if tool else "The agent asks for approval."
         return ApprovalRequested(approval_id=model.approval_id, message=message, tool=tool)
 
@@ -295,7 +300,7 @@ class Decoder:
             return self._chunk(tag, chunk, raw.data)
         parent = (model.data.tool_call_path or [""])[-1]
         delta = chunk.get("delta")
-        if tag == "text-delta" and isinstance(delta, str) and parent in self._names:
+        if tag == "text-delta" and isinstance(delta, str) and parent in self._calls:
             return [ToolCallDelta(call_id=parent, output=mend(delta))] if delta else []
         if tag == "reasoning-delta" and isinstance(delta, str):
             return self._reasoning(delta, f"nested {parent}")
@@ -366,6 +371,11 @@ def _unwrap(payload: dict[str, Any], event: str) -> tuple[str, dict[str, Any]]:
     own = inner.get("type")
     outer = {k: v for k, v in payload.items() if k != "data"}
     return own if isinstance(own, str) else tag, {**outer, **inner}
+
+
+def _first(place: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    values = (place.get(name) for name in names)
+    return next((mend(value) for value in values if isinstance(value, str) and value), None)
 
 
 def _inner(chunk: Mapping[str, Any], name: str) -> Mapping[str, Any]:

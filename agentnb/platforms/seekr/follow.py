@@ -10,7 +10,14 @@ from typing import Final
 
 from agentnb._http import EventStream
 from agentnb.errors import AgentnbError, TransportError
-from agentnb.events import TERMINAL_EVENTS, Event, RunFinished, RunStarted, UsageReported
+from agentnb.events import (
+    TERMINAL_EVENTS,
+    Event,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    UsageReported,
+)
 from agentnb.platforms.seekr.answers import duration_of, is_over, usage_event
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.decode import Decoder
@@ -52,15 +59,15 @@ class Follower:
         try:
             async for frames in answer.batches():
                 events = [event for frame in frames for event in decoder.decode(frame)]
-                self._note(events)
+                cut = self._note(events)
                 if self.run_id is None:
                     if search is None:
                         search = asyncio.create_task(self.find_active())
                     elif search.done() and (found := search.result()) is not None:
                         self.run_id = found
                         events.insert(0, self._started())
-                cut = None if ended else _terminal(events)
-                if cut is None:
+                        cut = None if cut is None else cut + 1
+                if cut is None or ended:
                     if events:
                         yield events
                     continue
@@ -99,12 +106,19 @@ class Follower:
     def _started(self) -> RunStarted:
         return RunStarted(run_id=self.run_id, session_id=self.thread_id)
 
-    def _note(self, events: list[Event]) -> None:
-        for event in events:
+    def _note(self, events: list[Event]) -> int | None:
+        """Remember what events tell of the run; return the place of the first that ends it."""
+        end: int | None = None
+        for place, event in enumerate(events):
+            if isinstance(event, TextDelta):
+                continue  # nearly all are, and a stream has many
             if isinstance(event, RunStarted):
                 self.run_id = self.run_id or event.run_id
             elif isinstance(event, UsageReported):
                 self._has_usage = True
+            elif end is None and isinstance(event, TERMINAL_EVENTS):
+                end = place
+        return end
 
     async def _afterword(
         self, search: asyncio.Task[str | None] | None, ending: list[Event]
@@ -145,10 +159,3 @@ class Follower:
             if run is None or is_over(run) or usage_event(run) is not None:
                 break
         return run
-
-
-def _terminal(events: list[Event]) -> int | None:
-    for index, event in enumerate(events):
-        if isinstance(event, TERMINAL_EVENTS):
-            return index
-    return None

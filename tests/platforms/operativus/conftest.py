@@ -1,30 +1,22 @@
-"""A recording server, and a client of it."""
+"""A client of the test's server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from agentnb.platforms.base import PlatformSettings
 from agentnb.platforms.operativus import OperativusPlatform
-from tests.platforms.recorder import Recorder, recording
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "operativus"
-
-
-@pytest.fixture
-async def server(anyio_backend: str) -> AsyncIterator[Recorder]:
-    async with recording() as recorder:
-        yield recorder
+from tests.platforms.recorded import by_name
+from tests.platforms.scripted import ScriptedServer
 
 
 @pytest.fixture
-async def client(server: Recorder) -> AsyncIterator[OperativusPlatform]:
+async def client(server: ScriptedServer) -> AsyncIterator[OperativusPlatform]:
     settings = PlatformSettings(
-        platform="operativus", base_url=server.base_url, api_key=SecretStr("k-1"), trust_env=False
+        platform="operativus", base_url=server.url, api_key=SecretStr("k-1"), trust_env=False
     )
     platform = OperativusPlatform(settings)
     yield platform
@@ -34,4 +26,4 @@ async def client(server: Recorder) -> AsyncIterator[OperativusPlatform]:
 @pytest.fixture
 def recorded() -> dict[str, bytes]:
     """Every recorded stream, by name."""
-    return {path.stem: path.read_bytes() for path in FIXTURES.glob("*.sse")}
+    return by_name("operativus")

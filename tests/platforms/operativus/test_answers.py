@@ -27,7 +27,7 @@ from agentnb.events import (
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.transcript import fold
-from tests.platforms.recorder import Answer, Recorder, events, problem, serve_json
+from tests.platforms.scripted import Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -63,12 +63,12 @@ RESPONSE = {
 
 
 async def test_a_run_without_streaming_brings_the_same_events(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(RUN, serve_json(RESPONSE))
+    server.on(RUN, Reply(RESPONSE))
     got = await client.invoke(ASK)
     transcript = fold(got)
-    (seen,) = server.seen
+    (seen,) = server.requests
     assert seen.line == RUN
     assert set(seen.json) == {"message", "sessionId"}
     assert isinstance(got[0], RunStarted)
@@ -89,21 +89,21 @@ async def test_a_run_without_streaming_brings_the_same_events(
     ("status", "end"), [("FAILED", RunFailed), ("COMPLETED", RunFinished), (None, RunFinished)]
 )
 async def test_a_run_without_streaming_ends_as_its_status_says(
-    server: Recorder, client: OperativusPlatform, status: str | None, end: type[Event]
+    server: ScriptedServer, client: OperativusPlatform, status: str | None, end: type[Event]
 ) -> None:
-    server.on(RUN, serve_json({"runId": "r", "content": "c", "status": status}))
+    server.on(RUN, Reply({"runId": "r", "content": "c", "status": status}))
     got = await client.invoke(ASK)
     assert isinstance(got[-1], end)
     assert fold(got).text == "c"
 
 
 async def test_a_run_without_streaming_that_pauses_has_no_end(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     action = {"type": "TOOL_APPROVAL", "tool": "sell", "args": "{}", "approvalId": "a1"}
     server.on(
         RUN,
-        serve_json({"runId": "r", "status": "PAUSED", "metadata": {"requiredAction": action}}),
+        Reply({"runId": "r", "status": "PAUSED", "metadata": {"requiredAction": action}}),
     )
     got = await client.invoke(ASK)
     assert (
@@ -114,23 +114,23 @@ async def test_a_run_without_streaming_that_pauses_has_no_end(
 
 
 async def test_an_answer_that_is_no_run_is_told(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     answers: list[Any] = [[], {"hello": "world"}, {"status": 5}, None]
     for data in answers:
-        server.on(RUN, serve_json(data))
+        server.on(RUN, Reply(data))
         with pytest.raises(ContentTypeError):
             await client.invoke(ASK)
 
 
 async def test_a_background_run_is_started_and_known_by_its_id(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(RUN + "/background", serve_json({"runId": "run_b", "status": "QUEUED"}))
+    server.on(RUN + "/background", Reply({"runId": "run_b", "status": "QUEUED"}))
     run = await client.start_background(ASK)
     assert (run.id, run.status, run.agent) == ("run_b", "queued", "finance_agent")
-    assert run.session_id == server.seen[0].json["sessionId"]
-    server.on(RUN + "/background", serve_json({"status": "QUEUED"}))
+    assert run.session_id == server.requests[0].json["sessionId"]
+    server.on(RUN + "/background", Reply({"status": "QUEUED"}))
     with pytest.raises(ContentTypeError):
         await client.start_background(ASK)
 
@@ -139,19 +139,19 @@ async def test_a_background_run_is_started_and_known_by_its_id(
 
 
 async def test_a_run_is_cancelled_under_its_agent(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("DELETE /api/agents/a/runs/r%2F1", Answer(status=204))
+    server.on("DELETE /api/agents/a/runs/r%2F1", Reply(status=204))
     await client.cancel("r/1", agent="a")
     assert server.lines == ["DELETE /api/agents/a/runs/r%2F1"]
 
 
 @pytest.mark.parametrize("status", [404, 405])
 async def test_a_server_without_that_call_is_asked_the_other_way(
-    server: Recorder, client: OperativusPlatform, status: int
+    server: ScriptedServer, client: OperativusPlatform, status: int
 ) -> None:
     server.on("DELETE /api/agents/a/runs/r1", problem(status))
-    server.on("POST /api/v1/runs/r1/cancel", Answer(status=204))
+    server.on("POST /api/v1/runs/r1/cancel", Reply(status=204))
     await client.cancel("r1", agent="a")
     await client.cancel("r1")
     assert server.lines == [
@@ -159,31 +159,31 @@ async def test_a_server_without_that_call_is_asked_the_other_way(
         "POST /api/v1/runs/r1/cancel",
         "POST /api/v1/runs/r1/cancel",
     ]
-    assert server.seen[1].body == b""
+    assert server.requests[1].raw == b""
 
 
 async def test_a_run_without_an_id_is_found_by_its_session_to_be_cancelled(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     rows = [
         {"id": "old", "agentId": "a", "sessionId": "s", "status": "COMPLETED"},
         {"id": "now", "agentId": "a", "sessionId": "s", "status": "PROCESSING"},
     ]
-    server.on("GET /api/v1/runs", serve_json(rows))
-    server.on("DELETE /api/agents/a/runs/now", Answer(status=204))
+    server.on("GET /api/v1/runs", Reply(rows))
+    server.on("DELETE /api/agents/a/runs/now", Reply(status=204))
     await client.cancel(None, agent="a", session_id="s")
     assert server.lines[-1] == "DELETE /api/agents/a/runs/now"
     with pytest.raises(RequestError):
         await client.cancel(None, agent="a")
-    server.on("GET /api/v1/runs", serve_json([]))
+    server.on("GET /api/v1/runs", Reply([]))
     with pytest.raises(NotFoundError):
         await client.cancel(None, agent="a", session_id="s")
 
 
 async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
-    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+    server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
-    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined"]))
+    server.on("GET /api/v1/runs/run_1/events", stream(recorded["joined"]))
     running = {"id": "run_1", "agentId": "finance_agent", "status": "RUNNING"}
     done = {
         **running,
@@ -196,10 +196,10 @@ async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
     }
     status = "GET /api/agents/finance_agent/runs/status?runIds=run_1"
     # Just after its end a row may still read RUNNING.
-    server.on(status, serve_json([running]), serve_json([done]))
+    server.on(status, Reply([running]), Reply([done]))
     transcript = fold(await collected(client.attach("run_1")))
     assert server.lines == ["GET /api/v1/runs/run_1/events?sinceId=0", status, status]
-    assert server.seen[0].headers["accept"] == "text/event-stream"
+    assert server.requests[0].headers["accept"] == "text/event-stream"
     assert transcript.status == "completed"
     assert transcript.text == "It is **$875.40**."
     assert transcript.agent == "finance_agent"
@@ -209,9 +209,9 @@ async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
 
 
 async def test_joining_goes_on_after_an_event_and_text_that_came_is_not_asked_for(
-    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+    server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
-    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined_frames"]))
+    server.on("GET /api/v1/runs/run_1/events", stream(recorded["joined_frames"]))
     got = await collected(client.attach("run_1", agent="a", since_id=7))
     assert server.lines == ["GET /api/v1/runs/run_1/events?sinceId=7"]
     assert fold(got).text == "Hello there"
@@ -220,9 +220,9 @@ async def test_joining_goes_on_after_an_event_and_text_that_came_is_not_asked_fo
 
 
 async def test_a_joined_run_whose_result_is_not_to_be_had_is_completed_all_the_same(
-    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+    server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
-    server.on("GET /api/v1/runs/run_1/events", events(recorded["joined"]))
+    server.on("GET /api/v1/runs/run_1/events", stream(recorded["joined"]))
     transcript = fold(await collected(client.attach("run_1", agent="gone")))
     assert (transcript.status, transcript.text) == ("completed", "")
 
@@ -230,7 +230,9 @@ async def test_a_joined_run_whose_result_is_not_to_be_had_is_completed_all_the_s
 # --- errors -------------------------------------------------------------------------------------
 
 
-async def test_errors_are_problem_details(server: Recorder, client: OperativusPlatform) -> None:
+async def test_errors_are_problem_details(
+    server: ScriptedServer, client: OperativusPlatform
+) -> None:
     server.on(STREAM, problem(401, title="Unauthorized Access", detail="Account is not available."))
     with pytest.raises(AuthenticationError, match="Account is not available"):
         await collected(client.stream(ASK))
@@ -247,11 +249,11 @@ async def test_errors_are_problem_details(server: Recorder, client: OperativusPl
     with pytest.raises(BudgetExceededError, match="ceiling") as budget:
         await collected(client.stream(ASK))
     assert budget.value.code == "finops-budget-exhausted"
-    assert len(server.seen) == 2
+    assert len(server.requests) == 2
 
     body = json.dumps({"status": 429, "detail": "Slow down."}).encode()
     kind = {"Content-Type": "application/problem+json", "Retry-After": "60"}
-    server.on(STREAM, Answer((body,), 429, kind))
+    server.on(STREAM, Reply(body, status=429, headers=kind))
     with pytest.raises(RateLimitError) as limit:
         await collected(client.stream(ASK))
     assert limit.value.retry_after == 60

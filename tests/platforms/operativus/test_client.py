@@ -27,7 +27,7 @@ from agentnb.events import (
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.operativus import DEFAULT_BASE_URL, OperativusPlatform
 from agentnb.transcript import fold
-from tests.platforms.recorder import CUT, Answer, Recorder, events, problem, serve_json
+from tests.platforms.scripted import CUT, Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -52,15 +52,15 @@ async def collected(batches: AsyncIterator[list[Event]]) -> list[Event]:
 
 
 async def test_a_run_is_sent_as_the_api_page_has_it(
-    server: Recorder, client: OperativusPlatform, recorded: dict[str, bytes]
+    server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
-    server.on(STREAM, events(recorded["api_page"]))
+    server.on(STREAM, stream(recorded["api_page"]))
     request = RunRequest(
         agent="finance_agent", prompt=ASK.prompt, session_id="550e8400-e29b-41d4-a716-446655440000"
     )
     transcript = fold(await collected(client.stream(request)))
     assert transcript.text.endswith(", up 2.3% today.")
-    (seen,) = server.seen
+    (seen,) = server.requests
     assert seen.line == STREAM
     assert seen.headers["authorization"] == "Bearer k-1"
     assert seen.headers["content-type"] == "application/json"
@@ -101,12 +101,12 @@ async def test_a_run_is_sent_as_the_api_page_has_it(
     ids=["snake_case", "camelCase", "flat"],
 )
 async def test_every_field_of_the_request_is_sent(
-    server: Recorder, client: OperativusPlatform, params: dict[str, Any]
+    server: ScriptedServer, client: OperativusPlatform, params: dict[str, Any]
 ) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     request = RunRequest(agent="finance_agent", prompt="hi", session_id="s", params=params)
     await collected(client.stream(request))
-    assert server.seen[0].json == {
+    assert server.requests[0].json == {
         "message": "hi",
         "sessionId": "s",
         "userId": "u1",
@@ -118,28 +118,28 @@ async def test_every_field_of_the_request_is_sent(
 
 
 async def test_a_session_is_made_here_where_none_is_given(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     await collected(client.stream(ASK))
     await collected(client.stream(ASK))
-    first, second = (uuid.UUID(seen.json["sessionId"]) for seen in server.seen)
+    first, second = (uuid.UUID(seen.json["sessionId"]) for seen in server.requests)
     assert first != second
 
 
 async def test_a_session_may_stand_in_the_parameters(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     for params in ({"session_id": "s"}, {"sessionId": "s"}):
         await collected(client.stream(RunRequest(agent="finance_agent", prompt="x", params=params)))
-    assert [seen.json["sessionId"] for seen in server.seen] == ["s", "s"]
+    assert [seen.json["sessionId"] for seen in server.requests] == ["s", "s"]
 
 
 async def test_attachments_are_sent_beside_those_in_the_parameters(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     request = RunRequest(
         agent="finance_agent",
         prompt="hi",
@@ -147,7 +147,7 @@ async def test_attachments_are_sent_beside_those_in_the_parameters(
         params={"media": [{"type": "text/csv", "data": "YQ=="}]},
     )
     await collected(client.stream(request))
-    assert server.seen[0].json["media"] == [
+    assert server.requests[0].json["media"] == [
         {"type": "image/png", "data": "https://example.org/a/chart.png"},
         {"type": "application/pdf", "data": "JVBERi0xLjc="},
         {"type": "text/csv", "data": "YQ=="},
@@ -155,10 +155,10 @@ async def test_attachments_are_sent_beside_those_in_the_parameters(
 
 
 async def test_an_agents_id_is_one_segment_of_the_path(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     line = "POST /api/agents/a%2Fb%20%3Fc/runs/stream"
-    server.on(line, events(STARTED, frame("STOP", "")))
+    server.on(line, stream(STARTED, frame("STOP", "")))
     await collected(client.stream(RunRequest(agent="a/b ?c", prompt="hi")))
     assert server.lines == [line]
 
@@ -205,7 +205,7 @@ async def test_an_agents_id_is_one_segment_of_the_path(
     ],
 )
 async def test_a_wrong_request_is_refused_before_anything_is_sent(
-    server: Recorder,
+    server: ScriptedServer,
     client: OperativusPlatform,
     request_: RunRequest,
     error: type[Exception],
@@ -215,13 +215,13 @@ async def test_a_wrong_request_is_refused_before_anything_is_sent(
         await collected(client.stream(request_))
     with pytest.raises(error, match=words):
         await client.invoke(request_)
-    assert server.seen == []
+    assert server.requests == []
 
 
 async def test_the_callers_parameters_are_left_as_they_are(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     params = {"options": {"temperature": 1}, "media": [{"type": "a/b", "data": "c"}], "model": "m"}
     before = json.dumps(params)
     await collected(client.stream(RunRequest(agent="finance_agent", prompt="x", params=params)))
@@ -231,22 +231,24 @@ async def test_the_callers_parameters_are_left_as_they_are(
 # --- settings -----------------------------------------------------------------------------------
 
 
-async def test_ids_from_the_options_stand_in_every_run_that_names_none(server: Recorder) -> None:
-    server.on(STREAM, events(STARTED, frame("STOP", "")))
+async def test_ids_from_the_options_stand_in_every_run_that_names_none(
+    server: ScriptedServer,
+) -> None:
+    server.on(STREAM, stream(STARTED, frame("STOP", "")))
     options = {"user_id": "u-default", "org_id": "o-default"}
     platform = OperativusPlatform(
-        PlatformSettings(platform="desk", base_url=server.base_url, options=options)
+        PlatformSettings(platform="desk", base_url=server.url, options=options)
     )
     await collected(platform.stream(ASK))
     own = RunRequest(agent="finance_agent", prompt="x", params={"user_id": "u-own"})
     await collected(platform.stream(own))
     await platform.aclose()
     await platform.aclose()
-    assert [(s.json["userId"], s.json["orgId"]) for s in server.seen] == [
+    assert [(s.json["userId"], s.json["orgId"]) for s in server.requests] == [
         ("u-default", "o-default"),
         ("u-own", "o-default"),
     ]
-    assert "authorization" not in server.seen[0].headers
+    assert "authorization" not in server.requests[0].headers
     assert platform.name == "desk"
 
 
@@ -267,10 +269,10 @@ def test_the_default_address_is_the_api_pages_and_the_key_shows_nowhere() -> Non
 
 
 async def test_each_network_read_is_delivered_at_once_and_closing_closes_the_connection(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     never = asyncio.Event()
-    server.on(STREAM, events(STARTED + frame("CONTENT_DELTA", "Hello"), never))
+    server.on(STREAM, stream(STARTED + frame("CONTENT_DELTA", "Hello"), never))
     async with aclosing(client.stream(ASK)) as batches:
         first = await anext(batches)
         assert first == [RunStarted(run_id="run_1", session_id="sess_1"), TextDelta("Hello")]
@@ -280,12 +282,12 @@ async def test_each_network_read_is_delivered_at_once_and_closing_closes_the_con
 
 
 async def test_a_run_whose_start_is_empty_is_found_by_its_session_beside_the_stream(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     go_on = asyncio.Event()
     server.on(
         STREAM,
-        events(frame("START", ""), go_on, frame("CONTENT_DELTA", "Hi"), frame("STOP", "")),
+        stream(frame("START", ""), go_on, frame("CONTENT_DELTA", "Hi"), frame("STOP", "")),
     )
     mine = {"agentId": "finance_agent", "sessionId": "s 1", "status": "RUNNING"}
     rows = {
@@ -297,7 +299,7 @@ async def test_a_run_whose_start_is_empty_is_found_by_its_session_beside_the_str
         "page": {"size": 100, "number": 0, "totalElements": 3, "totalPages": 1},
     }
     request = RunRequest(agent="finance_agent", prompt="x", session_id="s 1")
-    server.on("GET /api/v1/runs?sessionId=s+1&page=0&size=100", serve_json(rows))
+    server.on("GET /api/v1/runs?sessionId=s+1&page=0&size=100", Reply(rows))
     batches = client.stream(request)
     # The stream does not wait for the look-up.
     assert await anext(batches) == [RunStarted(session_id="s 1")]
@@ -310,12 +312,12 @@ async def test_a_run_whose_start_is_empty_is_found_by_its_session_beside_the_str
 
 
 async def test_a_run_not_found_while_it_streams_is_looked_for_once_more_at_the_end(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(frame("START", "") + frame("CONTENT_DELTA", "Hi") + frame("STOP", "")))
+    server.on(STREAM, stream(frame("START", "") + frame("CONTENT_DELTA", "Hi") + frame("STOP", "")))
 
-    def rows(*ids: str) -> Answer:
-        return serve_json(
+    def rows(*ids: str) -> Reply:
+        return Reply(
             [
                 {"id": i, "agentId": "finance_agent", "sessionId": "s", "status": "COMPLETED"}
                 for i in ids
@@ -336,53 +338,53 @@ async def test_a_run_not_found_while_it_streams_is_looked_for_once_more_at_the_e
 
 
 async def test_a_run_that_never_began_is_not_looked_for(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(frame("ERROR", "Agent is in maintenance")))
+    server.on(STREAM, stream(frame("ERROR", "Agent is in maintenance")))
     transcript = fold(await collected(client.stream(ASK)))
     assert (transcript.status, transcript.run_id) == ("failed", None)
     assert server.lines == [STREAM]
 
 
 async def test_the_look_up_ends_with_the_stream(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(frame("START", ""), asyncio.Event()))
-    server.on("GET /api/v1/runs", serve_json([]))
+    server.on(STREAM, stream(frame("START", ""), asyncio.Event()))
+    server.on("GET /api/v1/runs", Reply([]))
     async with aclosing(client.stream(ASK)) as batches:
         await anext(batches)
         await server.asked(2)
-    asked = len(server.seen)
+    asked = len(server.requests)
     # Longer than the look-up would pause before it asks again.
     await asyncio.sleep(0.4)
-    assert len(server.seen) == asked
+    assert len(server.requests) == asked
 
 
 async def test_a_server_that_lists_no_runs_costs_the_id_and_nothing_else(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(frame("START", "") + frame("CONTENT_DELTA", "Hi") + frame("STOP", "")))
+    server.on(STREAM, stream(frame("START", "") + frame("CONTENT_DELTA", "Hi") + frame("STOP", "")))
     server.on("GET /api/v1/runs", problem(500, detail="no"))
     transcript = fold(await collected(client.stream(ASK)))
     assert (transcript.text, transcript.status, transcript.run_id) == ("Hi", "completed", None)
 
 
 async def test_a_list_by_session_is_asked_for_where_the_list_of_runs_is_not_served(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("GET /api/sessions/s%201/runs", serve_json([{"id": "r", "status": "RUNNING"}]))
+    server.on("GET /api/sessions/s%201/runs", Reply([{"id": "r", "status": "RUNNING"}]))
     assert [run.id async for run in client.runs(session_id="s 1")] == []
     server.on(
         "GET /api/sessions/s%201/runs",
-        serve_json([{"id": "r", "sessionId": "s 1", "status": "RUNNING"}]),
+        Reply([{"id": "r", "sessionId": "s 1", "status": "RUNNING"}]),
     )
     assert [run.id async for run in client.runs(session_id="s 1")] == ["r"]
 
 
 async def test_a_stream_that_breaks_off_raises_and_what_arrived_came_before(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, events(STARTED + frame("CONTENT_DELTA", "Half"), CUT))
+    server.on(STREAM, stream(STARTED + frame("CONTENT_DELTA", "Half"), CUT))
     batches = client.stream(ASK)
     assert fold(await anext(batches)).text == "Half"
     with pytest.raises(StreamCutError):
@@ -390,8 +392,8 @@ async def test_a_stream_that_breaks_off_raises_and_what_arrived_came_before(
 
 
 async def test_an_answer_that_is_no_stream_is_told(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, Answer((b"<html>log in</html>",), 200, {"Content-Type": "text/html"}))
+    server.on(STREAM, Reply(b"<html>log in</html>", headers={"Content-Type": "text/html"}))
     with pytest.raises(ContentTypeError):
         await collected(client.stream(ASK))

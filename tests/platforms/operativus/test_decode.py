@@ -1,10 +1,8 @@
-"""The decoder on recorded streams: whole, cut anywhere, and on what no server should send."""
+"""What the decoder makes of each kind of frame, and of what no server should send."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,30 +17,17 @@ from agentnb.events import (
     RunFinished,
     TextDelta,
     ToolCallStarted,
-    event_from_dict,
     event_to_dict,
 )
 from agentnb.platforms.operativus.decode import Decoder
-from agentnb.sse import Decoder as SseDecoder
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import Transcript, fold
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "operativus"
-RECORDED = sorted(path.stem for path in FIXTURES.glob("*.sse"))
-
-
-def frames(data: bytes) -> list[ServerSentEvent]:
-    return SseDecoder().feed(data)
+from tests.platforms.anything import JSON
+from tests.platforms.recorded import by_name, decoded
 
 
-def decoder_for(name: str) -> Decoder:
-    return Decoder(session_id="sess_1", run_id="run_1" if name.startswith("joined") else None)
-
-
-def decoded(name: str, sse: Iterable[ServerSentEvent]) -> list[Event]:
-    decoder = decoder_for(name)
-    events = [event for frame in sse for event in decoder.decode(frame)]
-    return events + decoder.finish()
+def recorded_events(name: str) -> list[Event]:
+    return decoded(Decoder(session_id="sess_1"), by_name("operativus")[name])
 
 
 def one(payload: object, *, event: str = "message") -> ServerSentEvent:
@@ -54,37 +39,11 @@ def stream_event(kind: str, data: object) -> ServerSentEvent:
 
 
 def run(*events: ServerSentEvent) -> Transcript:
-    decoder = Decoder(session_id="s")
-    return fold([e for event in events for e in decoder.decode(event)] + decoder.finish())
-
-
-def test_there_is_something_recorded() -> None:
-    assert {"api_page", "server", "team", "joined"} <= set(RECORDED)
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_stream_becomes_the_expected_events(name: str) -> None:
-    expected = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
-    actual = decoded(name, frames((FIXTURES / f"{name}.sse").read_bytes()))
-    assert actual == [event_from_dict(item) for item in expected]
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_every_prefix_of_a_recorded_stream_is_decoded_and_invents_no_end(name: str) -> None:
-    data = (FIXTURES / f"{name}.sse").read_bytes()
-    whole = frames(data)
-    full = decoded(name, whole)
-    ends = sum(isinstance(event, TERMINAL_EVENTS) for event in full)
-    assert ends <= 1
-    for count in range(len(whole)):
-        events = decoded(name, whole[:count])
-        assert sum(isinstance(event, TERMINAL_EVENTS) for event in events) <= ends
-        # Half a character, where the stream ends between its halves, is shown as U+FFFD.
-        assert fold(full).text.startswith(fold(events).text.removesuffix("\ufffd"))
+    return fold(decoded(Decoder(session_id="s"), events))
 
 
 def test_the_api_pages_example_reads_as_the_page_says() -> None:
-    transcript = fold(decoded("api_page", frames((FIXTURES / "api_page.sse").read_bytes())))
+    transcript = fold(recorded_events("api_page"))
     assert (
         transcript.text == "The current stock price of NVIDIA (NVDA) is **$875.40**, up 2.3% today."
     )
@@ -100,14 +59,14 @@ def test_the_api_pages_example_reads_as_the_page_says() -> None:
 
 
 def test_a_stop_after_an_error_is_no_success() -> None:
-    events = decoded("", frames((FIXTURES / "error_then_stop.sse").read_bytes()))
+    events = recorded_events("error_then_stop")
     assert [type(e) for e in events if isinstance(e, TERMINAL_EVENTS)] == [RunFailed]
     assert fold(events).status == "failed"
     assert fold(events).text == "So far "
 
 
 def test_a_stop_while_the_run_waits_for_a_person_does_not_complete_it() -> None:
-    transcript = fold(decoded("", frames((FIXTURES / "paused.sse").read_bytes())))
+    transcript = fold(recorded_events("paused"))
     assert transcript.status == "paused"
     assert transcript.approvals[0].approval_id == "appr_1"
 
@@ -121,7 +80,7 @@ def test_a_whole_response_in_stop_that_waits_for_a_person_does_not_complete_the_
 
 
 def test_without_a_stop_there_is_no_end() -> None:
-    events = decoded("", frames((FIXTURES / "truncated.sse").read_bytes()))
+    events = recorded_events("truncated")
     assert not any(isinstance(event, TERMINAL_EVENTS) for event in events)
 
 
@@ -190,7 +149,7 @@ def test_a_second_error_is_kept_raw() -> None:
 
 def test_a_record_of_an_end_that_was_streamed_is_no_second_end() -> None:
     events = decoded(
-        "",
+        Decoder(session_id="s"),
         [
             stream_event("STOP", ""),
             one({"eventType": "RUN_COMPLETE", "runId": "r", "payload": {}}),
@@ -254,13 +213,6 @@ def test_what_no_server_should_send_is_kept_and_the_stream_goes_on(data: str) ->
     assert isinstance(decoder.decode(stream_event("STOP", ""))[-1], RunFinished)
 
 
-# Half characters too: a server that slices by UTF-16 units sends them as JSON escapes.
-TEXT = st.text(st.characters(exclude_categories=()))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
 TAGS = st.sampled_from(
     [
         *("START", "REASONING_DELTA", "CONTENT_DELTA", "CONTENT_DONE", "TOOL_START", "TOOL_END"),
@@ -315,7 +267,7 @@ def test_ten_thousand_deltas_become_as_many() -> None:
 
 
 def test_calls_are_announced_once_each() -> None:
-    events = decoded("", frames((FIXTURES / "tools.sse").read_bytes()))
+    events = recorded_events("tools")
     ids = [event.call_id for event in events if isinstance(event, ToolCallStarted)]
     assert len(ids) == len(set(ids)) == 7
     assert all(call.status != "running" for call in fold(events).tool_calls)
@@ -326,3 +278,43 @@ def test_an_unknown_kind_is_kept_without_a_problem() -> None:
     assert isinstance(event, RawEvent)
     assert (event.name, event.problem) == ("SOMETHING_NEW", None)
     assert json.loads(event.data)["data"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("CONTENT_DONE", ""),
+        ("TOOL_START", "Initiating SEQUENTIAL Team Orchestration..."),
+        ("METRICS", '{"llmCalls": 1}'),
+    ],
+)
+def test_what_is_known_and_shows_nothing_is_no_event(kind: str, data: str) -> None:
+    assert Decoder().decode(stream_event(kind, data)) == []
+
+
+@pytest.mark.parametrize("kind", ["CONTENT_DELTA", "REASONING_DELTA"])
+@pytest.mark.parametrize("data", [None, 7, True, ["x"], {"text": "x"}])
+def test_a_fragment_that_is_no_text_is_kept_raw(kind: str, data: object) -> None:
+    (event,) = Decoder().decode(stream_event(kind, data))
+    assert isinstance(event, RawEvent)
+    assert (event.name, json.loads(event.data)["data"]) == (kind, data)
+    assert event.problem == "data: Input should be a valid string"
+
+
+@pytest.mark.parametrize(
+    ("kind", "run_id", "kept"),
+    [
+        ("LLM_REQUEST", "run_1", []),
+        ("TASK_UPDATED", "run_1", []),
+        ("RUN_START", "run_2", []),
+        ("RUN_COMPLETE", "run_2", []),
+        ("BUDGET_EXCEEDED", "run_1", ["BUDGET_EXCEEDED"]),
+    ],
+)
+def test_of_a_joined_run_only_what_is_unknown_is_kept_raw(
+    kind: str, run_id: str, kept: list[str]
+) -> None:
+    decoder = Decoder(session_id="s", run_id="run_1")
+    events = decoder.decode(one({"eventType": kind, "runId": run_id, "payload": {}}))
+    assert [event.name for event in events if isinstance(event, RawEvent)] == kept
+    assert len(events) == len(kept)

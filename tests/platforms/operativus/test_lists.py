@@ -13,7 +13,7 @@ import pytest
 from agentnb.errors import InvalidRequestError, RequestError, ServerError
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
-from tests.platforms.recorder import Answer, Recorder, problem, serve_json
+from tests.platforms.scripted import Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +48,10 @@ def query(line: str) -> dict[str, str]:
 
 
 async def test_one_runs_state_is_asked_for_as_the_api_page_has_it(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     line = "GET /api/agents/finance_agent/runs/run_abc123/status"
-    server.on(line, serve_json({**ROW, "output": "It is 875.40"}))
+    server.on(line, Reply({**ROW, "output": "It is 875.40"}))
     found = await client.status(["run_abc123"], agent="finance_agent")
     assert server.lines == [line]
     run = found["run_abc123"]
@@ -63,9 +63,9 @@ async def test_one_runs_state_is_asked_for_as_the_api_page_has_it(
 
 
 async def test_a_state_is_asked_for_the_other_way_where_the_first_is_not_served(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("GET /api/v1/runs/run_abc123", serve_json(ROW))
+    server.on("GET /api/v1/runs/run_abc123", Reply(ROW))
     found = await client.status(["run_abc123"], agent="finance_agent")
     assert set(found) == {"run_abc123"}
     assert server.lines == [
@@ -76,10 +76,10 @@ async def test_a_state_is_asked_for_the_other_way_where_the_first_is_not_served(
 
 
 async def test_without_an_agent_each_state_is_asked_for_by_its_id(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("GET /api/v1/runs/r1", serve_json(row(1)))
-    server.on("GET /api/v1/runs/r2", serve_json(row(2, status="FAILED", errorMessage="no")))
+    server.on("GET /api/v1/runs/r1", Reply(row(1)))
+    server.on("GET /api/v1/runs/r2", Reply(row(2, status="FAILED", errorMessage="no")))
     found = await client.status(["r1", "r2", "r3", "r1"])
     assert sorted(server.lines) == [f"GET /api/v1/runs/r{n}" for n in (1, 2, 3)]
     assert {i: r.status for i, r in found.items()} == {"r1": "completed", "r2": "failed"}
@@ -87,10 +87,10 @@ async def test_without_an_agent_each_state_is_asked_for_by_its_id(
 
 
 async def test_a_batch_is_asked_for_as_the_api_page_has_it_and_missing_ids_are_absent(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     path = "GET /api/agents/finance_agent/runs/status"
-    server.on(path, serve_json([ROW, RUNNING]))
+    server.on(path, Reply([ROW, RUNNING]))
     ids = ["run_abc123", "run_def456", "run_ghi789"]
     found = await client.status(ids, agent="finance_agent")
     (line,) = server.lines
@@ -103,38 +103,38 @@ async def test_a_batch_is_asked_for_as_the_api_page_has_it_and_missing_ids_are_a
 
 
 async def test_more_than_a_hundred_ids_are_asked_for_in_several_requests(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     path = "GET /api/agents/a/runs/status"
     ids = [f"r{n}" for n in range(250)]
     chunks = [ids[:100], ids[100:200], ids[200:]]
     for chunk in chunks:
         target = f"{path}?runIds={'%2C'.join(chunk)}"
-        server.on(target, serve_json([row(int(i[1:])) for i in chunk if i != "r7"]))
+        server.on(target, Reply([row(int(i[1:])) for i in chunk if i != "r7"]))
     found = await client.status([*ids, "r3"], agent="a")
     assert sorted(len(query(line)["runIds"].split(",")) for line in server.lines) == [50, 100, 100]
     assert set(found) == set(ids) - {"r7"}
 
 
 async def test_only_a_few_requests_are_made_at_once(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     gate = asyncio.Event()
     for number in range(12):
         text = json.dumps(row(number)).encode()
-        slow = Answer((gate, text), 200, {"Content-Type": "application/json"})
+        slow = stream(gate, text, headers={"Content-Type": "application/json"})
         server.on(f"GET /api/v1/runs/r{number}", slow)
     asking = asyncio.ensure_future(client.status([f"r{n}" for n in range(12)]))
     await server.asked(4)
     # Long enough for a fifth to come, were it sent.
     await asyncio.sleep(0.1)
-    assert len(server.seen) == 4
+    assert len(server.requests) == 4
     gate.set()
     assert len(await asking) == 12
 
 
 async def test_an_error_in_one_of_the_requests_is_raised(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/agents/a/runs/status", problem(400, detail="Maximum 100 runIds"))
     with pytest.raises(InvalidRequestError, match="Maximum 100"):
@@ -165,27 +165,27 @@ def pages(form: str, count: int, size: int) -> list[Any]:
 
 @pytest.mark.parametrize("form", ["nested", "flat", "bare"])
 async def test_all_pages_are_read_whatever_their_form(
-    server: Recorder, client: OperativusPlatform, form: str
+    server: ScriptedServer, client: OperativusPlatform, form: str
 ) -> None:
     for number, page in enumerate(pages(form, 250, 100)):
-        server.on(f"GET /api/v1/runs?page={number}&size=100", serve_json(page))
+        server.on(f"GET /api/v1/runs?page={number}&size=100", Reply(page))
     assert [run.id async for run in client.runs()] == [f"r{n}" for n in range(250)]
     assert len(server.lines) == 3
 
 
 async def test_a_server_that_knows_no_pages_is_not_asked_for_ever(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("GET /api/v1/runs", serve_json([row(n) for n in range(120)]))
+    server.on("GET /api/v1/runs", Reply([row(n) for n in range(120)]))
     assert len([run async for run in client.runs()]) == 120
     assert len(server.lines) == 2
 
 
 async def test_smaller_pages_than_asked_for_are_read_to_their_end(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     for number, page in enumerate(pages("nested", 45, 20)):
-        server.on(f"GET /api/v1/runs?page={number}&size=100", serve_json(page))
+        server.on(f"GET /api/v1/runs?page={number}&size=100", Reply(page))
     assert len([run async for run in client.runs()]) == 45
 
 
@@ -211,7 +211,7 @@ async def test_smaller_pages_than_asked_for_are_read_to_their_end(
     ],
 )
 async def test_filters_are_sent_where_the_server_takes_them_and_applied_here_where_not(
-    server: Recorder,
+    server: ScriptedServer,
     client: OperativusPlatform,
     filters: dict[str, Any],
     sent: dict[str, str],
@@ -223,25 +223,25 @@ async def test_filters_are_sent_where_the_server_takes_them_and_applied_here_whe
         row(3, sessionId="t", status="PENDING"),
         row(4, status="FAILED"),
     ]
-    server.on("GET /api/v1/runs", serve_json(rows))
+    server.on("GET /api/v1/runs", Reply(rows))
     assert [run.id async for run in client.runs(**filters)] == ids
     assert query(server.lines[0]) == {**sent, "page": "0", "size": "100"}
 
 
 async def test_a_wrong_filter_is_refused_before_anything_is_sent(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     for filters in ({"order": "up"}, {"limit": -1}, {"offset": -1}, {"status": "complet"}):
         with pytest.raises(RequestError):
             [run async for run in client.runs(**filters)]  # type: ignore[arg-type]
     assert [run async for run in client.runs(limit=0)] == []
-    assert server.seen == []
+    assert server.requests == []
 
 
 async def test_an_entry_that_names_no_run_is_left_out(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on("GET /api/v1/runs", serve_json({"content": [{"status": "RUNNING"}, 7, row(1)]}))
+    server.on("GET /api/v1/runs", Reply({"content": [{"status": "RUNNING"}, 7, row(1)]}))
     assert [run.id async for run in client.runs()] == ["r1"]
 
 
@@ -271,14 +271,14 @@ def test_a_page_that_is_none_is_empty(data: object) -> None:
 
 
 async def test_agents_are_listed_by_either_name_of_their_id(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     listed = [
         {"agentId": "finance_agent", "name": "Finance", "description": "Prices", "modelId": "m"},
         {"id": "echo"},
         {"name": "nameless"},
     ]
-    server.on("GET /api/agents", serve_json(listed))
+    server.on("GET /api/agents", Reply(listed))
     first, second = await client.agents()
     assert server.lines == ["GET /api/agents"]
     assert (first.id, first.name, first.description, first.model) == (
@@ -292,7 +292,7 @@ async def test_agents_are_listed_by_either_name_of_their_id(
 
 
 async def test_pending_approvals_are_listed_and_decided(
-    server: Recorder, client: OperativusPlatform
+    server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     waiting = {
         "id": "appr/1",
@@ -305,20 +305,20 @@ async def test_pending_approvals_are_listed_and_decided(
         "createdAt": "2026-05-06T10:00:00",
     }
     page = {"content": [waiting], "page": {"number": 0, "totalPages": 1}}
-    server.on("GET /api/v1/approvals/pending", serve_json(page))
+    server.on("GET /api/v1/approvals/pending", Reply(page))
     (item,) = await client.pending_approvals()
     assert (item.id, item.run_id, item.agent, item.tool) == ("appr/1", "run_1", "trader", "sell")
     assert json.loads(item.arguments) == {"count": 10}
     assert item.message == "Sell ten?"
     assert item.created_at == datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 
-    server.on("POST /api/v1/approvals/appr%2F1/resolve", Answer(status=204))
+    server.on("POST /api/v1/approvals/appr%2F1/resolve", Reply(status=204))
     await client.resolve_approval(item.id, "APPROVED")
     await client.resolve_approval(item.id, "REJECTED")
-    assert [seen.json for seen in server.seen[1:]] == [
+    assert [seen.json for seen in server.requests[1:]] == [
         {"decision": "APPROVED"},
         {"decision": "REJECTED"},
     ]
     with pytest.raises(RequestError):
         await client.resolve_approval(item.id, "MAYBE")  # type: ignore[arg-type]
-    assert len(server.seen) == 3
+    assert len(server.requests) == 3

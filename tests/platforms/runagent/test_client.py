@@ -23,7 +23,7 @@ from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.runagent import DEFAULT_BASE_URL, RunAgentPlatform
 from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
-from tests.platforms.scripted import Reply, ScriptedServer, recorded, scripted_server, stream
+from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -38,14 +38,8 @@ def chunk(content: str, index: int) -> str:
 
 
 @pytest.fixture
-async def server() -> AsyncGenerator[ScriptedServer, None]:
-    async with scripted_server() as found:
-        found.routes[STREAM] = recorded(FIXTURES / "runagent" / "stream.sse")
-        yield found
-
-
-@pytest.fixture
 async def platform(server: ScriptedServer) -> AsyncGenerator[RunAgentPlatform, None]:
+    server.routes[STREAM] = recorded(FIXTURES / "runagent" / "stream.sse")
     settings = PlatformSettings(
         platform="runagent", base_url=server.url, api_key=SecretStr("key-123456789")
     )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnb.events import (
-    TERMINAL_EVENTS,
     Event,
     RawEvent,
     RunFailed,
@@ -18,15 +16,13 @@ from agentnb.events import (
     TextDelta,
     Usage,
     UsageReported,
-    event_from_dict,
     event_to_dict,
 )
 from agentnb.platforms.runagent.decode import Decoder, invoked_events
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import fold
-from tests.platforms.recorded import decoded, expected, frames, streams
-
-STREAMS = streams("runagent")
+from tests.platforms.anything import JSON
+from tests.platforms.recorded import by_name, decoded
 
 
 def frame(event: str, payload: Any) -> ServerSentEvent:
@@ -42,28 +38,8 @@ def chunks(*pairs: tuple[str, int | None]) -> str:
     return fold([*events, *decoder.finish()]).text
 
 
-@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
-def test_recorded_stream(path: Path) -> None:
-    events = decoded(Decoder(), path.read_bytes())
-    assert [event_to_dict(event) for event in events] == expected(path)
-    assert [event_from_dict(d) for d in expected(path)] == events
-
-
-@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
-def test_every_prefix_decodes_to_a_beginning_of_the_whole(path: Path) -> None:
-    data = path.read_bytes()
-    decoder = Decoder()
-    whole = [event for frame in frames(data) for event in decoder.decode(frame)]
-    for size in range(len(data)):
-        decoder = Decoder()
-        events = [event for frame in frames(data[:size]) for event in decoder.decode(frame)]
-        assert events == whole[: len(events)]
-        assert not any(isinstance(event, TERMINAL_EVENTS) for event in decoder.finish())
-
-
 def test_the_page_example() -> None:
-    (path,) = [p for p in STREAMS if p.stem == "stream"]
-    found = fold(decoded(Decoder(), path.read_bytes()))
+    found = fold(decoded(Decoder(), by_name("runagent")["stream"]))
     assert found.text == "Hello, The weather in San Francisco is **mild** 🌤."
     assert found.session_id == "abc123"
     assert found.usage == Usage(total_tokens=150)
@@ -190,12 +166,6 @@ def test_invoke_answers() -> None:
     assert fold(invoked_events(["odd"])).text == '["odd"]'
 
 
-TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates, too
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
 FIELDS = [
     "content",
     "index",

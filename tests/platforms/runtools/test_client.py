@@ -27,7 +27,7 @@ from agentnb.events import Event, RunFinished, RunStarted, TextDelta, Usage
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.runtools import DEFAULT_BASE_URL, RunToolsPlatform
 from agentnb.transcript import fold
-from tests.platforms.recorder import CUT, Answer, Recorder, events, serve_json
+from tests.platforms.scripted import CUT, Reply, ScriptedServer, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -49,11 +49,11 @@ def query(line: str) -> dict[str, str]:
 
 
 async def test_a_run_is_sent_as_the_api_page_has_it(
-    server: Recorder, client: RunToolsPlatform, recorded: dict[str, bytes]
+    server: ScriptedServer, client: RunToolsPlatform, recorded: dict[str, bytes]
 ) -> None:
     server.on(
         RUN,
-        events(recorded["named"], headers={"X-Run-ID": "run_1", "X-Thread-ID": "thr_docs_example"}),
+        stream(recorded["named"], headers={"X-Run-ID": "run_1", "X-Thread-ID": "thr_docs_example"}),
     )
     request = RunRequest(
         agent="code-assistant",
@@ -63,7 +63,7 @@ async def test_a_run_is_sent_as_the_api_page_has_it(
     got = await collected(client.stream(request))
     assert got[0] == RunStarted(run_id="run_1", session_id="thr_docs_example")
     assert fold(got).text == "I write a tiny CLI."
-    (seen,) = server.seen
+    (seen,) = server.requests
     assert seen.line == RUN
     assert seen.headers["x-api-key"] == "k-1"
     assert "authorization" not in seen.headers
@@ -101,12 +101,12 @@ async def test_a_run_is_sent_as_the_api_page_has_it(
     ids=["snake_case", "camelCase", "flat"],
 )
 async def test_every_field_of_the_request_is_sent(
-    server: Recorder, client: RunToolsPlatform, params: dict[str, Any]
+    server: ScriptedServer, client: RunToolsPlatform, params: dict[str, Any]
 ) -> None:
-    server.on(RUN, events(DONE))
+    server.on(RUN, stream(DONE))
     await collected(client.stream(RunRequest(agent="a", prompt="p", params=params)))
     # What is inside the caller's own object is the caller's: its nulls may be meant.
-    assert server.seen[0].json == {
+    assert server.requests[0].json == {
         "agent": "a",
         "prompt": "p",
         "threadId": "t",
@@ -117,14 +117,14 @@ async def test_every_field_of_the_request_is_sent(
 
 
 async def test_messages_stand_in_place_of_the_prompt_and_the_prompt_is_the_last_of_them(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
-    server.on(RUN, events(DONE))
+    server.on(RUN, stream(DONE))
     before = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [{"t": 1}]}]
     params = {"messages": before}
     await collected(client.stream(RunRequest(agent="a", prompt="and now?", params=params)))
     await collected(client.stream(RunRequest(agent="a", prompt="", params=params)))
-    first, second = (seen.json for seen in server.seen)
+    first, second = (seen.json for seen in server.requests)
     assert first["messages"] == [*before, {"role": "user", "content": "and now?"}]
     assert second["messages"] == before
     assert "prompt" not in first
@@ -157,7 +157,7 @@ async def test_messages_stand_in_place_of_the_prompt_and_the_prompt_is_the_last_
     ids=["misspelt", "below-range", "twice", "two-threads", "message", "schema", "media"],
 )
 async def test_a_wrong_request_is_refused_before_anything_is_sent(
-    server: Recorder,
+    server: ScriptedServer,
     client: RunToolsPlatform,
     request_: RunRequest,
     error: type[Exception],
@@ -167,17 +167,17 @@ async def test_a_wrong_request_is_refused_before_anything_is_sent(
         await collected(client.stream(request_))
     with pytest.raises(error, match=words):
         await client.invoke(request_)
-    assert server.seen == []
+    assert server.requests == []
 
 
 # --- settings -----------------------------------------------------------------------------------
 
 
-async def test_the_key_can_be_sent_as_a_bearer_token(server: Recorder) -> None:
-    server.on(RUN, events(DONE))
+async def test_the_key_can_be_sent_as_a_bearer_token(server: ScriptedServer) -> None:
+    server.on(RUN, stream(DONE))
     settings = PlatformSettings(
         platform="rt",
-        base_url=server.base_url,
+        base_url=server.url,
         api_key=SecretStr("canary-7"),
         options={"auth": "bearer"},
     )
@@ -185,8 +185,8 @@ async def test_the_key_can_be_sent_as_a_bearer_token(server: Recorder) -> None:
     await collected(platform.stream(ASK))
     await platform.aclose()
     await platform.aclose()
-    assert server.seen[0].headers["authorization"] == "Bearer canary-7"
-    assert "x-api-key" not in server.seen[0].headers
+    assert server.requests[0].headers["authorization"] == "Bearer canary-7"
+    assert "x-api-key" not in server.requests[0].headers
     assert "canary-7" not in repr(platform) + repr(vars(platform)) + str(vars(platform))
     assert platform.name == "rt"
 
@@ -202,10 +202,10 @@ def test_a_wrong_option_is_a_configuration_error() -> None:
 
 
 async def test_ids_come_from_the_headers_before_any_frame_and_closing_closes_the_connection(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     never = asyncio.Event()
-    server.on(RUN, events(never, headers=IDS))
+    server.on(RUN, stream(never, headers=IDS))
     async with aclosing(client.stream(ASK)) as batches:
         assert await anext(batches) == [RunStarted(run_id="run_h", session_id="thr_h")]
     async with asyncio.timeout(2):
@@ -213,11 +213,11 @@ async def test_ids_come_from_the_headers_before_any_frame_and_closing_closes_the
 
 
 async def test_each_network_read_is_delivered_at_once(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     never = asyncio.Event()
     frame = b'event: text_delta\ndata: {"content":"Hello"}\n\n'
-    server.on(RUN, events(frame, never, headers=IDS))
+    server.on(RUN, stream(frame, never, headers=IDS))
     async with aclosing(client.stream(ASK)) as batches:
         await anext(batches)
         assert await anext(batches) == [TextDelta("Hello")]
@@ -225,19 +225,19 @@ async def test_each_network_read_is_delivered_at_once(
 
 
 async def test_without_ids_in_the_headers_the_thread_is_the_one_that_was_asked_for(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
-    server.on(RUN, events(DONE))
+    server.on(RUN, stream(DONE))
     request = RunRequest(agent="a", prompt="p", session_id="t")
     got = await collected(client.stream(request))
     assert got == [RunStarted(session_id="t"), RunFinished(output="x")]
 
 
 async def test_a_stream_that_breaks_off_raises_and_what_arrived_came_before(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     frame = b'event: text_delta\ndata: {"content":"Half"}\n\n'
-    server.on(RUN, events(frame, CUT))
+    server.on(RUN, stream(frame, CUT))
     batches = client.stream(ASK)
     await anext(batches)
     assert await anext(batches) == [TextDelta("Half")]
@@ -257,12 +257,12 @@ RESULT = {
 
 @pytest.mark.parametrize("data", [RESULT, {"data": RESULT}], ids=["bare", "enveloped"])
 async def test_a_run_without_streaming(
-    server: Recorder, client: RunToolsPlatform, data: dict[str, Any]
+    server: ScriptedServer, client: RunToolsPlatform, data: dict[str, Any]
 ) -> None:
-    server.on(RUN, serve_json(data))
+    server.on(RUN, Reply(data))
     got = await client.invoke(ASK)
     transcript = fold(got)
-    assert server.seen[0].json["stream"] is False
+    assert server.requests[0].json["stream"] is False
     assert (transcript.run_id, transcript.session_id) == ("run_1", "thr_1")
     assert transcript.text == "All 12 tests pass."
     assert transcript.usage == Usage(input_tokens=100, output_tokens=20, total_tokens=120)
@@ -271,9 +271,9 @@ async def test_a_run_without_streaming(
 
 
 async def test_a_json_answer_where_a_stream_was_asked_for_is_the_run(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
-    server.on(RUN, serve_json({"data": {"status": "completed", "result": "A"}}, headers=IDS))
+    server.on(RUN, Reply({"data": {"status": "completed", "result": "A"}}, headers=IDS))
     got = await collected(client.stream(ASK))
     transcript = fold(got)
     assert (transcript.text, transcript.status) == ("A", "completed")
@@ -282,13 +282,13 @@ async def test_a_json_answer_where_a_stream_was_asked_for_is_the_run(
     assert fold(await client.invoke(ASK)).run_id == "run_h"
 
 
-async def test_another_answer_is_told(server: Recorder, client: RunToolsPlatform) -> None:
-    server.on(RUN, Answer((b"<html>",), 200, {"Content-Type": "text/html"}))
+async def test_another_answer_is_told(server: ScriptedServer, client: RunToolsPlatform) -> None:
+    server.on(RUN, Reply(b"<html>", headers={"Content-Type": "text/html"}))
     with pytest.raises(ContentTypeError):
         await collected(client.stream(ASK))
     answers: list[Any] = [[], {"hello": 1}, None]
     for data in answers:
-        server.on(RUN, serve_json(data))
+        server.on(RUN, Reply(data))
         with pytest.raises(ContentTypeError):
             await collected(client.stream(ASK))
         with pytest.raises(ContentTypeError):
@@ -310,7 +310,7 @@ def record(sequence: int, kind: str, run: str = "run_1", **payload: Any) -> dict
 
 @pytest.mark.parametrize("envelope", [None, "data", "events"], ids=["bare", "data", "events"])
 async def test_a_run_is_joined_by_its_threads_recorded_events(
-    server: Recorder, client: RunToolsPlatform, envelope: str | None
+    server: ScriptedServer, client: RunToolsPlatform, envelope: str | None
 ) -> None:
     rows = [
         record(1, "text_delta", run="run_0", content="An earlier run. "),
@@ -323,12 +323,12 @@ async def test_a_run_is_joined_by_its_threads_recorded_events(
         record(10, "run_completed", output="Hello again."),
     ]
 
-    def answer(count: int) -> Answer:
-        return serve_json(rows[:count] if envelope is None else {envelope: rows[:count]})
+    def answer(count: int) -> Reply:
+        return Reply(rows[:count] if envelope is None else {envelope: rows[:count]})
 
     line = "GET /v1/threads/thr%2F1/events"
     server.on(line, answer(0), answer(3), answer(6), answer(6), answer(8))
-    server.on("GET /v1/run", serve_json([{"runId": "run_1", "status": "running"}]))
+    server.on("GET /v1/run", Reply([{"runId": "run_1", "status": "running"}]))
     got = await collected(client.attach("run_1", agent="a", session_id="thr/1"))
     transcript = fold(got)
     assert got[0] == RunStarted(run_id="run_1", session_id="thr/1", agent="a")
@@ -340,35 +340,35 @@ async def test_a_run_is_joined_by_its_threads_recorded_events(
 
 
 async def test_the_thread_of_a_run_is_looked_up_where_none_is_given(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     listed = [{"runId": "run_1", "threadId": "thr_1", "status": "completed"}]
-    server.on("GET /v1/run", serve_json({"data": listed}))
-    server.on("GET /v1/threads/thr_1/events", serve_json([record(1, "complete", output="x")]))
+    server.on("GET /v1/run", Reply({"data": listed}))
+    server.on("GET /v1/threads/thr_1/events", Reply([record(1, "complete", output="x")]))
     assert fold(await collected(client.attach("run_1"))).status == "completed"
     with pytest.raises(NotFoundError, match="thread"):
         await collected(client.attach("run_2"))
 
 
 async def test_joining_a_run_that_has_ended_without_saying_so_ends_without_an_end(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
-    server.on("GET /v1/run", serve_json([{"runId": "run_1", "status": "failed"}]))
+    server.on("GET /v1/run", Reply([{"runId": "run_1", "status": "failed"}]))
     late = [record(1, "text_delta", content="a"), record(2, "text_delta", content="b")]
-    server.on("GET /v1/threads/t/events", serve_json([]), serve_json(late), serve_json(late))
+    server.on("GET /v1/threads/t/events", Reply([]), Reply(late), Reply(late))
     got = await collected(client.attach("run_1", session_id="t"))
     assert fold(got).text == "ab"
     assert fold(got).status == "running"
 
 
 async def test_joining_a_run_that_stays_silent_runs_into_the_idle_deadline(
-    server: Recorder,
+    server: ScriptedServer,
 ) -> None:
-    server.on("GET /v1/run", serve_json([{"runId": "run_1", "status": "running"}]))
-    server.on("GET /v1/threads/t/events", serve_json([]))
+    server.on("GET /v1/run", Reply([{"runId": "run_1", "status": "running"}]))
+    server.on("GET /v1/threads/t/events", Reply([]))
     settings = PlatformSettings(
         platform="runtools",
-        base_url=server.base_url,
+        base_url=server.url,
         deadlines=Deadlines(idle=0.2),
         options={"poll_seconds": 0.02},
     )
@@ -379,18 +379,20 @@ async def test_joining_a_run_that_stays_silent_runs_into_the_idle_deadline(
     assert (raised.value.deadline, raised.value.seconds) == ("idle", 0.2)
 
 
-async def test_there_is_no_call_that_cancels(server: Recorder, client: RunToolsPlatform) -> None:
+async def test_there_is_no_call_that_cancels(
+    server: ScriptedServer, client: RunToolsPlatform
+) -> None:
     assert not client.capabilities.cancel
     with pytest.raises(UnsupportedError):
         await client.cancel("run_1", agent="a", session_id="t")
-    assert server.seen == []
+    assert server.requests == []
 
 
 async def test_an_error_says_what_the_platform_said(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     error = {"code": "invalid_key", "message": "No such key", "requestId": "req_1"}
-    server.on(RUN, serve_json({"error": error}, status=401))
+    server.on(RUN, Reply({"error": error}, status=401))
     with pytest.raises(AuthenticationError, match="No such key") as raised:
         await collected(client.stream(ASK))
     assert (raised.value.code, raised.value.request_id) == ("invalid_key", "req_1")

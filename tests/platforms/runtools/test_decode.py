@@ -1,10 +1,9 @@
-"""The decoder on recorded streams: whole, cut anywhere, and on what no server should send."""
+"""What the decoder makes of each kind of frame, and of what no server should send."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,27 +18,18 @@ from agentnb.events import (
     RunFinished,
     RunStarted,
     TextDelta,
-    event_from_dict,
     event_to_dict,
 )
 from agentnb.platforms.runtools.decode import Decoder, result_events
 from agentnb.platforms.runtools.wire import FRAMES
-from agentnb.sse import Decoder as SseDecoder
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import Transcript, fold
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "runtools"
-RECORDED = sorted(path.stem for path in FIXTURES.glob("*.sse"))
-
-
-def frames(data: bytes) -> list[ServerSentEvent]:
-    return SseDecoder().feed(data)
+from tests.platforms.anything import JSON
+from tests.platforms.recorded import decoded
 
 
-def decoded(sse: Iterable[ServerSentEvent]) -> list[Event]:
-    decoder = Decoder()
-    events = [event for frame in sse for event in decoder.decode(frame)]
-    return events + decoder.finish()
+def decode(sse: Iterable[ServerSentEvent]) -> list[Event]:
+    return decoded(Decoder(), sse)
 
 
 def named(kind: str, **payload: Any) -> ServerSentEvent:
@@ -51,31 +41,7 @@ def typed(kind: str, **payload: Any) -> ServerSentEvent:
 
 
 def run(*sse: ServerSentEvent) -> Transcript:
-    return fold(decoded(sse))
-
-
-def test_there_is_something_recorded() -> None:
-    assert {"named", "typed", "enveloped", "error"} <= set(RECORDED)
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_stream_becomes_the_expected_events(name: str) -> None:
-    expected = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
-    actual = decoded(frames((FIXTURES / f"{name}.sse").read_bytes()))
-    assert actual == [event_from_dict(item) for item in expected]
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_every_prefix_of_a_recorded_stream_is_decoded_and_invents_no_end(name: str) -> None:
-    whole = frames((FIXTURES / f"{name}.sse").read_bytes())
-    full = decoded(whole)
-    ends = sum(isinstance(event, TERMINAL_EVENTS) for event in full)
-    assert ends <= 1
-    for count in range(len(whole)):
-        events = decoded(whole[:count])
-        assert sum(isinstance(event, TERMINAL_EVENTS) for event in events) <= ends
-        # Half a character, where the stream ends between its halves, is shown as U+FFFD.
-        assert fold(full).text.startswith(fold(events).text.removesuffix("\ufffd"))
+    return fold(decode(sse))
 
 
 PAYLOADS: dict[str, dict[str, Any]] = {
@@ -100,16 +66,16 @@ PAYLOADS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", PAYLOADS)
 def test_every_kind_means_the_same_by_line_by_type_and_in_an_envelope(kind: str) -> None:
     payload = PAYLOADS[kind]
-    expected = decoded([named(kind, **payload)])
+    expected = decode([named(kind, **payload)])
     assert expected
     assert not any(isinstance(event, RawEvent) for event in expected)
-    assert decoded([typed(kind, **payload)]) == expected
-    assert decoded([typed(kind, data=payload)]) == expected
-    assert decoded([typed(kind, payload=payload)]) == expected
-    assert decoded([named(kind.replace("_", "-"), **payload)]) == expected
-    assert decoded([named(kind.upper(), **payload)]) == expected
-    assert decoded([named(kind, type="unheard_of", **payload)]) == expected
-    assert decoded([named("agent_event", type=kind, **payload)]) == expected
+    assert decode([typed(kind, **payload)]) == expected
+    assert decode([typed(kind, data=payload)]) == expected
+    assert decode([typed(kind, payload=payload)]) == expected
+    assert decode([named(kind.replace("_", "-"), **payload)]) == expected
+    assert decode([named(kind.upper(), **payload)]) == expected
+    assert decode([named(kind, type="unheard_of", **payload)]) == expected
+    assert decode([named("agent_event", type=kind, **payload)]) == expected
 
 
 def test_every_kind_that_is_known_is_tried_or_a_spelling_of_one() -> None:
@@ -174,7 +140,7 @@ def test_ids_from_the_headers_are_not_told_again_and_new_ones_are() -> None:
 
 
 def test_a_completion_that_says_it_failed_or_was_cancelled_is_none() -> None:
-    failed = decoded([named("complete", status="failed", error={"message": "m", "code": "c"})])
+    failed = decode([named("complete", status="failed", error={"message": "m", "code": "c"})])
     assert failed == [RunFailed(message="m", code="c")]
     assert run(named("run_completed", status="canceled")).status == "cancelled"
     assert run(named("run_completed", status="running")).status == "completed"
@@ -182,7 +148,7 @@ def test_a_completion_that_says_it_failed_or_was_cancelled_is_none() -> None:
 
 @pytest.mark.parametrize("kind", ["complete", "error", "cancelled"])
 def test_half_a_character_is_shown_before_the_end(kind: str) -> None:
-    events = decoded([named("text_delta", content="a \ud83d"), named(kind)])
+    events = decode([named("text_delta", content="a \ud83d"), named(kind)])
     assert events[:2] == [TextDelta("a "), TextDelta("\ufffd")]
     assert isinstance(events[2], TERMINAL_EVENTS)
 
@@ -231,13 +197,6 @@ def test_what_no_server_should_send_is_kept_and_the_stream_goes_on(data: str) ->
     assert decoder.decode(named("text_delta", content="on")) == [TextDelta("on")]
 
 
-# Half characters too: a server that slices by UTF-16 units sends them as JSON escapes.
-TEXT = st.text(st.characters(exclude_categories=()))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
 FIELDS = st.dictionaries(
     st.sampled_from(
         [

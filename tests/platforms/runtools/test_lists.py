@@ -12,7 +12,7 @@ from agentnb.errors import (
     RequestError,
 )
 from agentnb.platforms.runtools import RunToolsPlatform
-from tests.platforms.recorder import Recorder, serve_json
+from tests.platforms.scripted import Reply, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 
@@ -45,39 +45,37 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
     ],
 )
 async def test_runs_are_listed(
-    server: Recorder,
+    server: ScriptedServer,
     client: RunToolsPlatform,
     filters: dict[str, Any],
     sent: dict[str, str],
     ids: list[str],
 ) -> None:
     rows = [row(1), row(2, status="error"), row(3, threadId="u")]
-    server.on("GET /v1/run", serve_json({"data": rows}))
+    server.on("GET /v1/run", Reply({"data": rows}))
     assert [run.id async for run in client.runs(**filters)] == ids
     assert [query(line) for line in server.lines] == [sent]
 
 
 async def test_for_all_runs_the_limit_grows_until_no_more_come(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     rows = [row(n) for n in range(230)]
     for limit in (100, 200, 400):
-        server.on(f"GET /v1/run?limit={limit}", serve_json({"runs": rows[:limit]}))
+        server.on(f"GET /v1/run?limit={limit}", Reply({"runs": rows[:limit]}))
     assert [run.id async for run in client.runs()] == [f"r{n}" for n in range(230)]
     assert [query(line)["limit"] for line in server.lines] == ["100", "200", "400"]
 
 
 async def test_a_limit_that_the_platform_refuses_or_cuts_is_the_last(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     rows = [row(n) for n in range(230)]
-    refused = serve_json(
-        {"error": {"code": "bad_limit", "message": "limit: 100 at most"}}, status=400
-    )
-    server.on("GET /v1/run?limit=100", serve_json(rows[:100]))
+    refused = Reply({"error": {"code": "bad_limit", "message": "limit: 100 at most"}}, status=400)
+    server.on("GET /v1/run?limit=100", Reply(rows[:100]))
     server.on("GET /v1/run?limit=200", refused)
     assert len([run async for run in client.runs()]) == 100
-    server.on("GET /v1/run?limit=200", serve_json(rows[:100]))
+    server.on("GET /v1/run?limit=200", Reply(rows[:100]))
     assert len([run async for run in client.runs()]) == 100
     server.on("GET /v1/run?limit=100", refused)
     with pytest.raises(InvalidRequestError):
@@ -85,30 +83,30 @@ async def test_a_limit_that_the_platform_refuses_or_cuts_is_the_last(
 
 
 async def test_a_platform_that_heeds_no_limit_is_asked_once_more_at_most(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
-    server.on("GET /v1/run", serve_json([row(n) for n in range(500)]))
+    server.on("GET /v1/run", Reply([row(n) for n in range(500)]))
     assert len([run async for run in client.runs()]) == 500
     assert len(server.lines) == 2
 
 
-async def test_wrong_filters_are_refused(server: Recorder, client: RunToolsPlatform) -> None:
+async def test_wrong_filters_are_refused(server: ScriptedServer, client: RunToolsPlatform) -> None:
     for filters in ({"order": "up"}, {"limit": -1}, {"offset": -2}):
         with pytest.raises(RequestError):
             [run async for run in client.runs(**filters)]  # type: ignore[arg-type]
     assert [run async for run in client.runs(limit=0)] == []
-    assert server.seen == []
+    assert server.requests == []
 
 
 async def test_states_come_from_the_list_and_unknown_ids_are_absent(
-    server: Recorder, client: RunToolsPlatform
+    server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     rows = [
         row(1),
         row(2, status="running", createdAt="2026-05-06T10:00:00", agent={"slug": "b", "id": "7"}),
         row(3, status="failed", error={"message": "no"}, result=None),
     ]
-    server.on("GET /v1/run", serve_json({"data": {"runs": rows}}))
+    server.on("GET /v1/run", Reply({"data": {"runs": rows}}))
     found = await client.status(["r2", "r3", "r9"])
     assert {i: r.status for i, r in found.items()} == {"r2": "running", "r3": "failed"}
     assert found["r3"].error == "no"
@@ -116,16 +114,16 @@ async def test_states_come_from_the_list_and_unknown_ids_are_absent(
     assert found["r2"].created_at is not None
     assert found["r2"].created_at.isoformat() == "2026-05-06T10:00:00+00:00"
     assert await client.status([]) == {}
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
-async def test_agents_are_listed(server: Recorder, client: RunToolsPlatform) -> None:
+async def test_agents_are_listed(server: ScriptedServer, client: RunToolsPlatform) -> None:
     listed = [
         {"id": "agt_1", "slug": "code-assistant", "name": "Code", "model": "m", "description": "d"},
         {"id": "agt_2"},
         {"model": "nameless"},
     ]
-    server.on("GET /v1/agents", serve_json({"data": listed}))
+    server.on("GET /v1/agents", Reply({"data": listed}))
     first, second = await client.agents()
     assert (first.id, first.name, first.model, first.description) == (
         "code-assistant",

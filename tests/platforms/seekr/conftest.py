@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from agentnb.config import PlatformSettings
 from agentnb.deadlines import Deadlines
 from agentnb.platforms.seekr import SeekrPlatform
-from tests.platforms.scripted import ScriptedServer, scripted_server
+from tests.platforms.scripted import ScriptedServer
 
 
 class Connect(Protocol):
@@ -18,12 +18,6 @@ class Connect(Protocol):
     def __call__(
         self, *, api_key: str | None = ..., deadlines: Deadlines = ..., **options: Any
     ) -> SeekrPlatform: ...
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[ScriptedServer, None]:
-    async with scripted_server() as found:
-        yield found
 
 
 @pytest.fixture

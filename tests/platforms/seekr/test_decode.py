@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnb.events import (
-    TERMINAL_EVENTS,
     ApprovalRequested,
     Event,
     RawEvent,
@@ -17,18 +15,19 @@ from agentnb.events import (
     RunFinished,
     RunStarted,
     TextDelta,
+    ToolCallDelta,
     ToolCallFinished,
     ToolCallStarted,
-    event_from_dict,
     event_to_dict,
 )
-from agentnb.platforms.seekr.chunks import CHUNKS
+from agentnb.platforms.seekr.chunks import CHUNKS, FRAGMENTS
 from agentnb.platforms.seekr.decode import Decoder
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import Transcript, fold
-from tests.platforms.recorded import data_frames, decoded, expected, frames, streams
+from tests.platforms.anything import JSON
+from tests.platforms.recorded import by_name, data_frames, decoded
 
-STREAMS = streams("seekr")
+RECORDED = by_name("seekr")
 
 
 def decode(*payloads: Any) -> list[Event]:
@@ -36,27 +35,7 @@ def decode(*payloads: Any) -> list[Event]:
 
 
 def transcript(name: str) -> Transcript:
-    (path,) = [p for p in STREAMS if p.stem == name]
-    return fold(decoded(Decoder(), path.read_bytes()))
-
-
-@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
-def test_recorded_stream(path: Path) -> None:
-    events = decoded(Decoder(), path.read_bytes())
-    assert [event_to_dict(event) for event in events] == expected(path)
-    assert [event_from_dict(d) for d in expected(path)] == events
-
-
-@pytest.mark.parametrize("path", STREAMS, ids=[p.stem for p in STREAMS])
-def test_every_prefix_decodes_to_a_beginning_of_the_whole(path: Path) -> None:
-    data = path.read_bytes()
-    decoder = Decoder()
-    whole = [event for frame in frames(data) for event in decoder.decode(frame)]
-    for size in range(len(data)):
-        decoder = Decoder()
-        events = [event for frame in frames(data[:size]) for event in decoder.decode(frame)]
-        assert events == whole[: len(events)]
-        assert not any(isinstance(event, TERMINAL_EVENTS) for event in decoder.finish())
+    return fold(decoded(Decoder(), RECORDED[name]))
 
 
 def test_both_dialects_come_to_the_same_answer() -> None:
@@ -68,7 +47,7 @@ def test_both_dialects_come_to_the_same_answer() -> None:
         assert found.run_id == "run_abc123"
         assert "I should call get_stock_price." in found.reasoning
         call = found.tool_calls[0]
-        assert (call.name, call.arguments) == ("get_stock_price", '{"ticker": "NVDA"}')
+        assert (call.name, json.loads(call.arguments)) == ("get_stock_price", {"ticker": "NVDA"})
         assert call.status == "completed"
 
 
@@ -212,11 +191,96 @@ def test_tool_errors_in_both_dialects() -> None:
     ]
 
 
-def test_preliminary_output_is_kept_raw() -> None:
-    (event,) = decode(
-        {"type": "tool-output-available", "toolCallId": "a", "output": 1, "preliminary": True}
-    )
-    assert isinstance(event, RawEvent)
+def test_preliminary_output_waits_for_the_whole_one() -> None:
+    output = {"type": "tool-output-available", "toolCallId": "a", "output": 1}
+    assert decode({**output, "preliminary": True}) == []
+    assert decode({**output, "preliminary": True}, output) == [
+        ToolCallFinished(call_id="a", result="1")
+    ]
+
+
+def requested(arguments: Any, *, name: str | None = "t") -> dict[str, Any]:
+    return {
+        "type": "streaming_tool_request",
+        "tool_id": "c",
+        "tool_name": name,
+        "tool_args": arguments,
+    }
+
+
+def available(arguments: Any, *, name: str | None = "t") -> dict[str, Any]:
+    return {
+        "type": "tool-input-available",
+        "toolCallId": "c",
+        "toolName": name,
+        "input": arguments,
+    }
+
+
+CALL = "ToolCallPart(tool_name='t', args='', tool_call_id='c')"
+DIALECTS = {
+    "stream": (
+        requested,
+        {"type": "part_start_event", "part_index": 0, "part_content": CALL},
+        {"type": "tool_call_part_delta", "part_index": 0, "args_delta": '{"a":1}'},
+    ),
+    "vercel": (
+        available,
+        {"type": "tool-input-start", "toolCallId": "c", "toolName": "t"},
+        {"type": "tool-input-delta", "toolCallId": "c", "inputTextDelta": '{"a":1}'},
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_whole_arguments_say_only_what_did_not_stream(dialect: str) -> None:
+    whole, start, delta = DIALECTS[dialect]
+    started, streamed = decode(start, delta)
+    assert started == ToolCallStarted(call_id="c", name="t")
+    assert streamed == ToolCallDelta(call_id="c", arguments='{"a":1}')
+    # Said before, in other spacing; or not said at all.
+    assert decode(start, delta, whole({"a": 1})) == [started, streamed]
+    assert decode(start, delta, whole(None)) == [started, streamed]
+    # Never said, or said wrong, or of a call that nobody knew.
+    whole_text = ToolCallDelta(call_id="c", arguments='{"a": 1}')
+    assert decode(start, whole({"a": 1})) == [started, whole_text]
+    replaced = ToolCallStarted(call_id="c", name="t", arguments='{"b": 2}')
+    assert decode(start, delta, whole({"b": 2})) == [started, streamed, replaced]
+    assert decode(whole({"b": 2})) == [replaced]
+    renamed = ToolCallStarted(call_id="c", name="u", arguments='{"a": 1}')
+    assert decode(start, delta, whole({"a": 1}, name="u")) == [started, streamed, renamed]
+
+
+STRUCTURAL: list[dict[str, Any]] = [
+    {"type": "node_header", "node_type": "ModelRequestNode"},
+    {"type": "user_prompt", "user_prompt": "What is the price?"},
+    {"type": "start", "messageId": "m"},
+    {"type": "start-step"},
+    {"type": "text-start", "id": "0"},
+    {"type": "text-end", "id": "0"},
+    {"type": "reasoning-start", "id": "0"},
+    {"type": "reasoning-end", "id": "0"},
+    {"type": "finish-step"},
+    {"type": "message-metadata", "messageMetadata": {}},
+    {"type": "text-delta", "id": "mermaid-1", "delta": "graph TD; A-->B"},
+]
+
+
+@pytest.mark.parametrize("chunk", STRUCTURAL, ids=lambda chunk: str(chunk["type"]))
+def test_what_only_structures_a_stream_is_no_event(chunk: dict[str, Any]) -> None:
+    assert decode(chunk) == []
+    assert decode({"type": chunk["type"] + "-2"}) != []
+
+
+@pytest.mark.parametrize("tag", FRAGMENTS)
+@pytest.mark.parametrize("value", [None, 7, True, ["x"], {"x": 1}])
+def test_a_fragment_that_is_no_text_is_kept_raw(tag: str, value: Any) -> None:
+    for chunk in ({"type": tag, FRAGMENTS[tag]: value}, {"type": tag}):
+        (event,) = decode(chunk)
+        assert isinstance(event, RawEvent)
+        assert (event.name, event.data) == (tag, json.dumps(chunk))
+        assert event.problem is not None
+        assert event.problem.startswith(f"{FRAGMENTS[tag]}: ")
 
 
 def test_approval_names_the_tool() -> None:
@@ -252,12 +316,6 @@ def test_deep_nesting_and_huge_numbers() -> None:
         assert event.problem
 
 
-TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates, too
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
 FIELDS = [
     "text",
     "reasoning",
