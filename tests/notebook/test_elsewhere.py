@@ -54,8 +54,12 @@ def test_in_a_terminal_a_failed_run_fails_the_cell() -> None:
 def test_in_a_terminal_ctrl_c_cancels_the_run() -> None:
     """The terminal's own loop must not be what the run waits on."""
     done = ipython(
-        "import threading, signal\n"
-        "threading.Timer(0.7, signal.raise_signal, [signal.SIGINT]).start()\n"
+        "import os, signal, threading, time\n"
+        "def press():\n"
+        "    while not (agentnb.last_run() and agentnb.last_run().text):\n"
+        "        time.sleep(0.02)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=press, daemon=True).start()\n"
         "first = get_ipython().run_cell('%%agent slow -o stopped\\nx')\n"
         "print(first.success, stopped.status, len(stopped.text) < 200)"
     )
