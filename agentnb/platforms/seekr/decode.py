@@ -84,14 +84,19 @@ class Decoder:
             if sse.event == "error":
                 return self._end(RunFailed(message=one_line(data)))
             return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
-        tag, chunk = _unwrap(cast("dict[str, Any]", payload), sse.event)
+        chunk = cast("dict[str, Any]", payload)
+        tag = chunk.get("type")
+        if not isinstance(tag, str) or "data" in chunk:
+            tag, chunk = _unwrap(chunk, sse.event)
         field = chunks.FRAGMENTS.get(tag)
         if field is not None and isinstance(text := chunk.get(field), str):
             events = self._fragment(tag, text, chunk)
         else:
             events = self._chunk(tag, chunk, data)
-        started = self._started(chunk) if self._ids[0] is None else None
-        return started + events if started else events
+        # All chunks of a run whose id is not told are looked at: most have nothing of the kind.
+        if self._ids[0] is None and not _ID_PLACES.isdisjoint(chunk):
+            return self._started(chunk) + events
+        return events
 
     def finish(self) -> list[Event]:
         """Return what was still held back when the stream ended cleanly."""
@@ -148,9 +153,6 @@ class Decoder:
 
     def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Look for the run's ids, which chunks may carry and need not."""
-        # All chunks of a run whose id is not told are looked at: most have nothing of the kind.
-        if _ID_PLACES.isdisjoint(chunk):
-            return []
         run_id = session_id = None
         for place in (chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")):
             if not _IDS.isdisjoint(place):
