@@ -21,6 +21,9 @@ nbformat: Any = import_module("nbformat")
 
 def ipython(code: str) -> subprocess.CompletedProcess[str]:
     script = (
+        # Python leaves SIGINT ignored where a shell started the tests in its background.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
         "shell = TerminalInteractiveShell.instance(simple_prompt=True)\n"
         "shell.run_cell(SETUP)\n"
