@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from agentnb.config import PlatformSettings
 from agentnb.events import Event
@@ -21,6 +21,8 @@ __all__ = [
     "AgentInfo",
     "Capabilities",
     "Media",
+    "MediaSupport",
+    "Message",
     "Platform",
     "PlatformSettings",
     "RemoteRun",
@@ -43,26 +45,59 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSupport:
+    """What attachments a platform takes.
+
+    ``accept`` are MIME types and patterns such as ``image/*``; where it is empty, any.
+    ``max_bytes`` bounds one file, ``max_count`` the files of one question.  ``alone`` says whether
+    a question may consist of attachments, without text.
+    """
+
+    accept: tuple[str, ...] = ()
+    max_bytes: int
+    max_count: int
+    alone: bool = True
+
+
+class Message(TypedDict):
+    """One message of a conversation; ``role`` is ``user``, ``assistant`` or ``system``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """One question to one agent.
 
-    ``session_id`` continues a conversation; None begins one.  ``params`` are the platform's own
+    ``session_id`` continues a conversation; None begins one.  ``history`` are the messages that a
+    new session begins with, oldest first, where `Capabilities.history` says that it may; with a
+    ``session_id``, which has its own, it is a `RequestError`.  ``params`` are the platform's own
     request parameters, in snake_case or as the wire spells them; a platform refuses unknown ones
     with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema that the
-    answer is asked to follow.
+    answer is asked to follow.  ``followups`` asks for questions to ask next, where
+    `Capabilities.followups` says that there may be some; elsewhere it changes nothing.
     """
 
     agent: str
     prompt: str
     session_id: str | None = None
+    history: Sequence[Message] = ()
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     output_schema: Mapping[str, Any] | None = None
     media: Sequence[Media] = ()
+    followups: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a platform can do; what it cannot raises `UnsupportedError`."""
+    """What a platform can do; what it cannot raises `UnsupportedError`.
+
+    ``history``: a new session can begin with the messages of an earlier one.  ``approvals``: a run
+    that asked for an approval can be decided, with `Platform.decide`, and joined again, with
+    `Platform.attach`.  ``media``: what attachments it takes, None where it takes none.
+    ``followups``: it suggests further questions, where it is asked to.
+    """
 
     sessions: bool = True
     invoke: bool = True
@@ -72,8 +107,10 @@ class Capabilities:
     list_runs: bool = False
     run_status: bool = False
     output_schema: bool = False
-    media: bool = False
+    media: MediaSupport | None = None
     followups: bool = False
+    history: bool = False
+    approvals: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +174,29 @@ class Platform(Protocol):
     def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Join a run that is still going; yields as `stream` does."""
+        """Join a run that is still going; yields as `stream` does.
+
+        What it brought before comes first, as far as the platform keeps it.
+        """
+        ...
+
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Answer the approval that a paused run waits for; then `attach` tells how it goes on.
+
+        ``approval_id`` is the one of `ApprovalRequested`; None means the only one that the run
+        waits for.
+
+        Raises:
+            RequestError: the run waits for no such decision, or for several, and none is named.
+        """
         ...
 
     async def cancel(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from agentnb.errors import RequestError
-from agentnb.platforms.base import Media
+from agentnb.platforms.base import Media, Platform
 
-__all__ = ["MediaLike", "as_media"]
+__all__ = ["MediaLike", "as_media", "check_words", "media_refusal"]
 
 MediaLike = Media | str | Path | bytes
 
@@ -39,3 +40,28 @@ def as_media(item: MediaLike) -> Media:
             )
         case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
             raise RequestError(f"A {type(other).__name__} is no attachment.")
+
+
+def media_refusal(platform: Platform) -> str | None:
+    """Return why ``platform`` takes no attachments, in one line; None where it takes some."""
+    if platform.capabilities.media is not None:
+        return None
+    return f"{platform.name} does not take attachments."
+
+
+def check_words(prompt: str, media: Sequence[MediaLike], platform: Platform) -> None:
+    """Refuse a question without words, but for attachments that may come alone.
+
+    Raises:
+        RequestError: words are missing.
+    """
+    if prompt.strip():
+        return
+    if not media:
+        raise RequestError("The question is empty.")
+    support = platform.capabilities.media
+    if support is not None and not support.alone:
+        raise RequestError(
+            f"{platform.name} does not take attachments without a question.",
+            hint="Write what they are for.",
+        )

@@ -109,6 +109,8 @@ class Engine:
         run.context.decisions[approval_id] = decision
         if decision == "REJECTED":
             run.cancel("The approval was rejected.")
+        elif not run.waits:
+            run.settled.clear()
         run.decided.set()
 
     async def stop(self) -> None:
@@ -161,6 +163,8 @@ class Engine:
         if run.asks_approval:
             run.approvals[approval_id] = event
         run.add(event)
+        if run.waits:
+            run.settled.set()
         while approval_id in run.approvals:
             run.decided.clear()
             await run.decided.wait()

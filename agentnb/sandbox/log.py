@@ -106,5 +106,10 @@ class Reader:
             except TimeoutError:
                 return []
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether nothing has arrived that was not read."""
+        return self.position == self._log.end()
+
     def close(self) -> None:
         self._log.leave(self)

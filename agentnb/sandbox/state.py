@@ -86,6 +86,7 @@ class RunRecord:
 
     ``sequence`` counts the store's runs.  ``details`` is the dialect's own: what the request said
     and the answer repeats.  ``with_client`` tells that the run ends when its last client goes.
+    ``settled`` is set when it has ended, and while it waits for a decision.
     """
 
     id: str
@@ -103,7 +104,7 @@ class RunRecord:
     clients: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     approvals: dict[str, ApprovalRequested] = field(default_factory=dict[str, ApprovalRequested])
     decided: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,6 +116,11 @@ class RunRecord:
     @property
     def is_final(self) -> bool:
         return self.transcript.is_final
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody must decide before it goes on."""
+        return bool(self.approvals) and not self.is_final
 
     @property
     def seconds(self) -> float:
@@ -137,7 +143,7 @@ class RunRecord:
                 self.session.add("assistant", text, run=self)
             self.log.append(event)
             self.log.close()
-            self.finished.set()
+            self.settled.set()
         else:
             self.log.append(event)
 
@@ -151,13 +157,16 @@ class RunRecord:
 
     @contextmanager
     def attended(self) -> Generator[None, None, None]:
-        """Count a client in while it waits for the run; the last one to leave may end it."""
+        """Count a client in while it waits for the run; the last one to leave may end it.
+
+        A run that waits for a decision goes on waiting: who decides comes later.
+        """
         self.clients += 1
         try:
             yield
         finally:
             self.clients -= 1
-            if self.with_client and not self.clients:
+            if self.with_client and not self.clients and not self.waits:
                 self.cancel("The client went away.")
 
     def weight(self) -> int:

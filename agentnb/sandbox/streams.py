@@ -29,11 +29,16 @@ def sse_frame(data: str, *, event: str | None = None, id: int | None = None) -> 
 
 
 async def read_run(run: RunRecord) -> AsyncGenerator[list[Event], None]:
-    """Yield a run's events from its beginning; [] now and then while there is nothing new."""
+    """Yield a run's events from its beginning; [] now and then while there is nothing new.
+
+    It ends with the run, and where the run waits for a decision.
+    """
     reader = run.log.reader()
     try:
         while (batch := await reader.next(patience=_PATIENCE)) is not None:
             yield batch
+            if run.waits and reader.is_up_to_date:
+                return
     finally:
         reader.close()
 

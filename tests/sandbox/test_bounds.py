@@ -100,7 +100,7 @@ async def test_old_sessions_go_but_never_one_in_use(monkeypatch: pytest.MonkeyPa
     assert [s.id for s in store.sessions()][:2] == ["s5", "s4"]
     assert store.session("s0") is None
     release.set()
-    await run.finished.wait()
+    await run.settled.wait()
 
 
 async def test_old_runs_go_by_number_and_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,14 +112,14 @@ async def test_old_runs_go_by_number_and_by_weight(monkeypatch: pytest.MonkeyPat
     for _ in range(8):
         run = start(engine, store, session)
         ids.append(run.id)
-        await run.finished.wait()
+        await run.settled.wait()
     await asyncio.sleep(0.01)
     assert [r.id for r in store.runs(oldest_first=True)] == ids[3:]
     monkeypatch.setattr(state, "_MAX_WEIGHT", 1_000_000)
     engine = engine_with(says("x" * 300_000))
     for _ in range(4):
         run = start(engine, store, session)
-        await run.finished.wait()
+        await run.settled.wait()
     await asyncio.sleep(0.01)
     assert len(list(store.runs())) == 1
 
@@ -141,7 +141,7 @@ async def test_an_agent_that_talks_for_ever_is_stopped(monkeypatch: pytest.Monke
 
     store = Store()
     run = start(engine_with(endless), store, store.new_session("s"))
-    await asyncio.wait_for(run.finished.wait(), 10)
+    await asyncio.wait_for(run.settled.wait(), 10)
     assert run.status == "failed"
     assert run.transcript.failure is not None
     assert run.transcript.failure.code == "TOO_LONG"
@@ -150,7 +150,7 @@ async def test_an_agent_that_talks_for_ever_is_stopped(monkeypatch: pytest.Monke
 async def test_nothing_counts_after_the_end() -> None:
     store = Store()
     run = start(engine_with(says("done")), store, store.new_session("s"))
-    await run.finished.wait()
+    await run.settled.wait()
     run.add(TextDelta("more"))
     run.add(RunFinished())
     run.cancel("late")

@@ -1,4 +1,4 @@
-"""``finance_agent``: what it understands, computes, remembers and refuses."""
+"""The finance agent: its data, its answers, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import statistics
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,32 +14,20 @@ from typing import Any
 import pytest
 
 import agentnb.sandbox.data
-from agentnb.platforms.base import RunRequest
-from agentnb.platforms.local import FunctionPlatform
-from agentnb.sandbox.agents import finance_agent
 from agentnb.sandbox.agents.finance.followups import suggest
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
 from agentnb.sandbox.agents.finance.question import understand
 from agentnb.sandbox.data.generate import make_prices
-from agentnb.transcript import Transcript, fold
+from agentnb.transcript import Transcript
+from tests.sandbox.finance_talk import talk
 
 pytestmark = pytest.mark.anyio
 
+
 TODAY = date(2026, 6, 30)
+
+
 DATA = Path(agentnb.sandbox.data.__file__).parent
-
-
-async def talk(*prompts: str, schema: Mapping[str, Any] | None = None) -> Transcript:
-    """Hold a conversation; return its last run."""
-    platform = FunctionPlatform(finance_agent)
-    transcript = Transcript()
-    for prompt in prompts:
-        request = RunRequest(
-            agent="finance_agent", prompt=prompt, session_id="s", output_schema=schema
-        )
-        transcript = fold(await platform.invoke(request))
-        assert transcript.status == "completed"
-    return transcript
 
 
 def calls(transcript: Transcript) -> list[tuple[str, Any]]:
@@ -51,9 +38,6 @@ def closes(ticker: str) -> dict[date, float]:
     """Read the file again, by other means than the agent's."""
     lines = (DATA / "prices.csv").read_text("utf-8").splitlines()[1:]
     return {date.fromisoformat(row["date"]): float(row[ticker]) for row in csv.DictReader(lines)}
-
-
-# --- the data ---
 
 
 def test_the_prices_are_marked_as_samples_and_can_be_made_again() -> None:
@@ -74,9 +58,6 @@ def test_the_prices_cover_two_years_of_ten_shares() -> None:
     assert len(prices.tickers) == 10
     assert (prices.first_day, prices.last_day) == (date(2024, 7, 1), TODAY)
     assert all(price > 0 for ticker in NAMES for price in closes(ticker).values())
-
-
-# --- the question of the page ---
 
 
 async def test_the_price_now_and_why() -> None:
@@ -183,9 +164,6 @@ async def test_usage_is_counted_by_the_stated_estimate() -> None:
     assert run.usage.total_tokens == -(-read // 4) + run.usage.output_tokens
 
 
-# --- the conversation ---
-
-
 @pytest.mark.parametrize(
     ("prompts", "expected"),
     [
@@ -264,9 +242,6 @@ async def test_a_ranking_can_be_asked_again_for_another_period() -> None:
     assert "swung most over the past month" in run.text
 
 
-# --- what it cannot do ---
-
-
 @pytest.mark.parametrize(
     ("prompt", "refusal"),
     [
@@ -336,112 +311,3 @@ def test_there_are_suggestions_whatever_was_asked() -> None:
     every = [f"Compare {', '.join(NAMES)}", *(f"{t} price" for t in NAMES), ""]
     for text in every:
         assert len(suggest(understand(text, [], TODAY))) == 3
-
-
-# --- schemas ---
-
-
-async def fill(prompt: str, schema: Mapping[str, Any]) -> Any:
-    return json.loads((await talk(prompt, schema=schema)).text)
-
-
-def properties(**kinds: str) -> dict[str, Any]:
-    return {"type": "object", "properties": {k: {"type": v} for k, v in kinds.items()}}
-
-
-async def test_a_schemas_properties_are_filled_by_their_names() -> None:
-    schema = properties(
-        ticker="string",
-        companyName="string",
-        current_price="number",
-        change_pct="number",
-        absolute_change="number",
-        previousClose="number",
-        as_of_date="string",
-        currency="string",
-        direction="string",
-        is_up="boolean",
-        is_sample_data="boolean",
-        summary="string",
-    )
-    answer = await fill("NVDA price?", schema)
-    assert answer.pop("summary").startswith("NVIDIA (NVDA) closed at $142.50 on 30 June 2026")
-    assert answer == {
-        "ticker": "NVDA",
-        "companyName": "NVIDIA",
-        "current_price": 142.5,
-        "change_pct": -1.22,
-        "absolute_change": -1.76,
-        "previousClose": 144.26,
-        "as_of_date": "2026-06-30",
-        "currency": "USD",
-        "direction": "down",
-        "is_up": False,
-        "is_sample_data": True,
-    }
-
-
-async def test_a_list_of_objects_is_one_for_each_share() -> None:
-    row = properties(symbol="string", change_percent="number")
-    schema = {"type": "object", "properties": {"stocks": {"type": "array", "items": row}}}
-    answer = await fill("Compare NVDA and AMD this year", schema)
-    assert [r["symbol"] for r in answer["stocks"]] == ["NVDA", "AMD"]
-    assert all(isinstance(r["change_percent"], float) for r in answer["stocks"])
-
-
-async def test_what_pydantic_makes_of_models_is_filled() -> None:
-    from typing import Literal
-
-    from pydantic import BaseModel, Field
-
-    class Quote(BaseModel):
-        ticker: str
-        price: float = Field(description="Close in dollars")
-        trend: Literal["up", "down", "flat"]
-        note: str | None = None
-        target_by_astrology: float | None = None
-
-    class Report(BaseModel):
-        quotes: list[Quote]
-        best: Quote | None
-        tickers: list[str]
-        prices: dict[str, float]
-        share_count: int
-        conclusion: str
-        moon_phase: str
-
-    text = (await talk("Compare NVDA and AMD this year", schema=Report.model_json_schema())).text
-    report = Report.model_validate_json(text)
-    assert [q.ticker for q in report.quotes] == report.tickers == ["NVDA", "AMD"]
-    assert report.prices == {q.ticker: q.price for q in report.quotes}
-    assert report.quotes[0].target_by_astrology is None
-    assert report.moon_phase == "not available"
-    assert "did better this year" in report.conclusion
-
-
-async def test_a_number_that_is_not_known_is_left_out_rather_than_made_up() -> None:
-    schema = properties(ticker="string", moonshine="number")
-    schema["required"] = ["ticker", "moonshine"]
-    assert await fill("NVDA", schema) == {"ticker": "NVDA"}
-
-
-async def test_a_schema_may_come_wrapped() -> None:
-    schema = {"name": "quote", "schema": properties(ticker="string"), "strict": True}
-    assert await fill("NVDA", schema) == {"ticker": "NVDA"}
-
-
-async def test_a_schema_that_leads_to_itself_ends() -> None:
-    schema = {
-        "$defs": {"Node": {"type": "object", "properties": {"child": {"$ref": "#/$defs/Node"}}}},
-        "$ref": "#/$defs/Node",
-    }
-    assert isinstance(await fill("NVDA", schema), dict)
-    assert await fill("NVDA", {"$ref": "#/$defs/None"}) is not None
-    assert await fill("NVDA", {}) is not None
-
-
-async def test_a_schema_gets_json_also_where_there_is_no_answer() -> None:
-    schema = properties(ticker="string", price="number", answer="string")
-    answer = await fill("sing a song", schema)
-    assert set(answer) == {"answer"}
-    assert answer["answer"].startswith("I did not understand")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from agentnb.events import ApprovalRequested
 from agentnb.platforms.local import FunctionContext
 from agentnb.sandbox import Sandbox
 
@@ -297,67 +295,6 @@ def test_agents_are_listed(operativus: httpx.Client) -> None:
     agents = {a["agentId"]: a for a in operativus.get("/api/agents").json()}
     assert agents["finance_agent"]["model"] == "sandbox-finance-1"
     assert "echo" in agents
-
-
-# --- approvals ---
-
-
-@pytest.fixture
-def careful(sandbox: Sandbox) -> threading.Event:
-    went_on = threading.Event()
-
-    @sandbox.agent("careful")
-    def careful(prompt: str, context: FunctionContext) -> Iterator[str | ApprovalRequested]:
-        yield "Before. "
-        yield ApprovalRequested(message="Send it?", tool="send", arguments='{"to": "all"}')
-        went_on.set()
-        (decision,) = context.decisions.values()
-        yield f"After: {decision}."
-
-    return went_on
-
-
-def test_a_run_waits_for_its_approval(
-    operativus: httpx.Client, frames: Frames, careful: threading.Event
-) -> None:
-    run = background(operativus, "go", "careful")
-    wait_for(operativus, run, "PAUSED")
-    assert not careful.is_set()
-    (asked,) = [a for a in operativus.get("/api/v1/approvals/pending").json() if a["runId"] == run]
-    assert asked["message"] == "Send it?"
-    assert (asked["toolName"], asked["arguments"]) == ("send", {"to": "all"})
-    answer = operativus.post(
-        f"/api/v1/approvals/{asked['id']}/resolve", json={"decision": "APPROVED"}
-    )
-    assert answer.json() == {"id": asked["id"], "status": "APPROVED"}
-    assert wait_for(operativus, run, "COMPLETED")["output"] == "Before. After: APPROVED."
-    events = frames(operativus.get(f"/api/v1/runs/{run}/events").text)
-    assert [f.event for f in events] == [
-        "START",
-        "CONTENT_DELTA",
-        "PAUSED",
-        "CONTENT_DELTA",
-        "STOP",
-    ]
-    paused = json.loads(events[2].json["data"])
-    assert paused["approvalId"] == asked["id"]
-    again = operativus.post(
-        f"/api/v1/approvals/{asked['id']}/resolve", json={"decision": "APPROVED"}
-    )
-    assert again.status_code == 404
-
-
-def test_a_rejected_approval_cancels_the_run(
-    operativus: httpx.Client, careful: threading.Event
-) -> None:
-    run = background(operativus, "go", "careful")
-    wait_for(operativus, run, "PAUSED")
-    (asked,) = [a for a in operativus.get("/api/v1/approvals/pending").json() if a["runId"] == run]
-    path = f"/api/v1/approvals/{asked['id']}/resolve"
-    assert operativus.post(path, json={"decision": "MAYBE"}).status_code == 400
-    assert operativus.post(path, json={"decision": "REJECTED"}).status_code == 200
-    wait_for(operativus, run, "CANCELLED")
-    assert not careful.is_set()
 
 
 # --- refusals ---

@@ -91,6 +91,25 @@ def test_without_streaming_a_failed_run_is_an_error(runtools: httpx.Client) -> N
     assert answer.headers["x-run-id"]
 
 
+def test_a_thread_that_begins_with_messages_knows_them(
+    sandbox: Sandbox, runtools: httpx.Client
+) -> None:
+    @sandbox.agent("recalls")
+    def recalls(prompt: str, context: FunctionContext) -> str:
+        return " ".join(m["content"] for m in context.history)
+
+    messages = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"},
+    ]
+    body = {"agent": "recalls", "messages": messages, "stream": False}
+    first = runtools.post("/v1/run", json=body).json()["data"]
+    assert first["result"] == "one two"
+    body = {"agent": "recalls", "prompt": "x", "threadId": first["threadId"], "stream": False}
+    assert runtools.post("/v1/run", json=body).json()["data"]["result"] == "one two three one two"
+
+
 def test_messages_bring_their_own_history(runtools: httpx.Client, frames: Frames) -> None:
     messages = [
         {"role": "user", "content": "How volatile is Tesla?"},

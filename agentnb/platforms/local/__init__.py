@@ -4,12 +4,8 @@
 `FunctionPlatform`, which serves ``agentnb.agent(my_function)``, are both built on it.
 """
 
-from agentnb.platforms.local.function import (
-    AgentFunction,
-    FunctionContext,
-    Message,
-    iterate_function,
-)
+from agentnb.platforms.base import Message
+from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_function
 from agentnb.platforms.local.platform import FunctionPlatform
 
 __all__ = [

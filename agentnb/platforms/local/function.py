@@ -17,7 +17,7 @@ from collections.abc import (
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypedDict, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from agentnb.events import (
     TERMINAL_EVENTS,
@@ -27,10 +27,10 @@ from agentnb.events import (
     RunFinished,
     TextDelta,
 )
-from agentnb.platforms.base import Media
+from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 
-__all__ = ["AgentFunction", "FunctionContext", "Message", "iterate_batches", "iterate_function"]
+__all__ = ["AgentFunction", "FunctionContext", "iterate_batches", "iterate_function"]
 
 AgentFunction = Callable[..., Any]
 """``f(prompt)`` or ``f(prompt, context)``: a function, a coroutine function, or a generator of
@@ -42,13 +42,6 @@ _HERE: Final = Path(__file__).parent
 _BREATH: Final = 64
 
 
-class Message(TypedDict):
-    """One turn of a conversation; ``role`` is ``user``, ``assistant`` or ``system``."""
-
-    role: str
-    content: str
-
-
 @dataclass(slots=True, kw_only=True)
 class FunctionContext:
     """What a function may know besides the prompt: its second parameter.
@@ -56,7 +49,9 @@ class FunctionContext:
     ``history`` holds the turns before this one, oldest first.  ``params`` are the request's own
     free-form parameters.  ``output_schema`` is the JSON schema that the answer is asked to follow.
     ``decisions`` maps the id of each approval that was asked for to ``APPROVED`` or ``REJECTED``
-    once somebody decided.
+    once somebody decided: a function that yields `ApprovalRequested` goes on after that.  In the
+    sandbox a rejected run is cancelled there; as an agent of this process the function goes on in
+    both cases, and reads here what was decided.
     """
 
     agent: str

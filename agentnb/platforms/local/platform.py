@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import uuid
 from collections import OrderedDict
@@ -10,23 +9,28 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from agentnb.errors import UnsupportedError
-from agentnb.events import Event, RunCancelled, RunStarted
-from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
-from agentnb.platforms.local.function import (
-    AgentFunction,
-    FunctionContext,
+from agentnb.errors import RequestError, UnsupportedError
+from agentnb.events import Event, RunStarted
+from agentnb.platforms._asked import check_history
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    MediaSupport,
     Message,
-    iterate_batches,
+    RemoteRun,
+    RunRequest,
 )
-from agentnb.transcript import Transcript
+from agentnb.platforms.local.function import AgentFunction, FunctionContext
+from agentnb.platforms.local.pump import Pump
 
 __all__ = ["FunctionPlatform"]
 
-# How far a function may run ahead of its consumer, in events.
-_AHEAD: Final = 256
 _MAX_SESSIONS: Final = 1000
 _MAX_MESSAGES: Final = 400
+# Runs that wait for somebody to decide, or to join them again; beyond it the oldest is given up.
+_MAX_WAITING: Final = 100
+# No wire bounds them; these keep a slip of the hand from filling the memory.
+_MEDIA: Final = MediaSupport(max_bytes=256 * 2**20, max_count=100, alone=True)
 _RUNS_HINT: Final = "agentnb.runs() has the runs of this kernel."
 
 
@@ -35,6 +39,11 @@ class FunctionPlatform:
 
     Sessions are remembered in memory, the latest 1,000 of them.  A failing function raises
     nothing here: its run ends with `RunFailed`.
+
+    A function that yields `ApprovalRequested` is suspended there, and the stream ends.  `decide`
+    puts ``APPROVED`` or ``REJECTED`` into `FunctionContext.decisions` and lets it go on, in both
+    cases: what a refusal means is the function's own choice.  `attach` joins it again.  The latest
+    100 such runs are kept.
     """
 
     def __init__(
@@ -47,7 +56,8 @@ class FunctionPlatform:
         doc = inspect.getdoc(function) if hasattr(function, "__name__") else None
         self._description = description or (doc.partition("\n")[0] if doc else None)
         self._sessions: OrderedDict[str, list[Message]] = OrderedDict()
-        self._running: dict[str, _Pump] = {}
+        self._running: dict[str, Pump] = {}
+        self._waiting: OrderedDict[str, Pump] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -61,12 +71,21 @@ class FunctionPlatform:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            cancel=True, list_agents=True, output_schema=True, media=True, followups=True
+            cancel=True,
+            list_agents=True,
+            output_schema=True,
+            media=_MEDIA,
+            followups=True,
+            history=True,
+            approvals=True,
         )
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Run the function and yield its events, in batches of what arrived together."""
+        check_history(request, platform=self.name, supported=True)
         session_id = request.session_id or str(uuid.uuid4())
+        if request.history:
+            self._add(session_id, request.history)
         context = FunctionContext(
             agent=request.agent,
             session_id=session_id,
@@ -76,45 +95,71 @@ class FunctionPlatform:
             output_schema=request.output_schema,
             media=request.media,
         )
-        transcript = Transcript()
-        pump = _Pump(self._function, request.prompt, context)
-        self._running[context.run_id] = pump
-        try:
-            started = RunStarted(run_id=context.run_id, session_id=session_id, agent=request.agent)
-            yield [started]
-            async for batch in pump.batches():
-                for event in batch:
-                    transcript.apply(event)
-                if transcript.is_final:
-                    # Before the end is seen: the next question may follow at once.
-                    self._remember(session_id, request.prompt, transcript)
+        pump = Pump(self._function, request.prompt, context)
+        started = RunStarted(run_id=context.run_id, session_id=session_id, agent=request.agent)
+        async with aclosing(self._follow(pump, [pump.tell(started)])) as batches:
+            async for batch in batches:
                 yield batch
-        finally:
-            del self._running[context.run_id]
-            await pump.aclose()
-            if not transcript.is_final:
-                self._remember(session_id, request.prompt, transcript)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run the function and return all of its events."""
         async with aclosing(self.stream(request)) as batches:
             return [event async for batch in batches for event in batch]
 
-    def attach(
+    async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Refused: a local run lives and ends with its one stream."""
-        raise UnsupportedError("A local function's run cannot be joined again.")
+        """Join a run that asked for an approval: what it brought so far, and how it goes on.
+
+        Any other local run lives and ends with its one stream.
+
+        Raises:
+            RequestError: no such run waits here.
+        """
+        pump = self._waiting.pop(run_id, None)
+        if pump is None:
+            raise RequestError(
+                f"No local run {run_id} waits to be joined again.",
+                hint="A local run can be joined again once it has asked for an approval.",
+            )
+        async with aclosing(self._follow(pump, pump.told())) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Let a function that asked for an approval go on.
+
+        Raises:
+            RequestError: it waits for no such decision.
+        """
+        pump = self._waiting.get(run_id) or self._running.get(run_id)
+        if pump is None or pump.waits_for is None or approval_id not in (None, pump.waits_for):
+            named = f"the approval {approval_id}" if approval_id else "an approval"
+            raise RequestError(f"The run {run_id} does not wait for {named}.")
+        pump.decide("APPROVED" if approved else "REJECTED")
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
         """Stop a run, or where ``run_id`` is None every run of a session."""
-        for pump in list(self._running.values()):
-            if pump.context.run_id == run_id or (
-                run_id is None and session_id is not None and pump.context.session_id == session_id
-            ):
-                pump.cancel()
+
+        def is_meant(pump: Pump) -> bool:
+            if run_id is not None:
+                return pump.context.run_id == run_id
+            return session_id is not None and pump.context.session_id == session_id
+
+        for pump in filter(is_meant, list(self._running.values())):
+            pump.cancel()
+        for pump in filter(is_meant, list(self._waiting.values())):
+            await self._give_up(pump)
 
     async def agents(self) -> list[AgentInfo]:
         """Return the one function."""
@@ -143,66 +188,56 @@ class FunctionPlatform:
         """Stop what still runs."""
         for pump in list(self._running.values()):
             await pump.aclose()
+        for pump in list(self._waiting.values()):
+            await self._give_up(pump)
 
-    def _remember(self, session_id: str, prompt: str, transcript: Transcript) -> None:
+    async def _follow(self, pump: Pump, first: list[Event]) -> AsyncGenerator[list[Event], None]:
+        """Yield ``first``, and then what the function brings; see to what becomes of it."""
+        run_id = pump.context.run_id
+        self._running[run_id] = pump
+        try:
+            yield first
+            async with aclosing(pump.batches()) as batches:
+                async for batch in batches:
+                    if pump.transcript.is_final:
+                        # Before the end is seen: the next question may follow at once.
+                        self._remember(pump)
+                    yield batch
+        finally:
+            del self._running[run_id]
+            if pump.is_suspended:
+                await self._keep(pump)
+            else:
+                await pump.aclose()
+                if not pump.transcript.is_final:
+                    self._remember(pump)
+
+    async def _keep(self, pump: Pump) -> None:
+        self._waiting[pump.context.run_id] = pump
+        while len(self._waiting) > _MAX_WAITING:
+            await self._give_up(next(iter(self._waiting.values())))
+
+    async def _give_up(self, pump: Pump) -> None:
+        """End a run that nobody reads; what it said before stays in its session."""
+        if self._waiting.pop(pump.context.run_id, None) is not None:
+            await pump.aclose()
+            self._remember(pump)
+
+    def _remember(self, pump: Pump) -> None:
+        transcript = pump.transcript
         text = transcript.text
         if transcript.status != "completed" and not text:
             return
+        turn: list[Message] = [
+            {"role": "user", "content": pump.prompt},
+            {"role": "assistant", "content": text},
+        ]
+        self._add(pump.context.session_id, turn)
+
+    def _add(self, session_id: str, more: Sequence[Message]) -> None:
         messages = self._sessions.setdefault(session_id, [])
-        messages.append({"role": "user", "content": prompt})
-        messages.append({"role": "assistant", "content": text})
+        messages += more
         del messages[:-_MAX_MESSAGES]
         self._sessions.move_to_end(session_id)
         while len(self._sessions) > _MAX_SESSIONS:
             self._sessions.popitem(last=False)
-
-
-class _Pump:
-    """A function run in a task of its own, so that it can be cancelled while its consumer waits."""
-
-    def __init__(self, function: AgentFunction, prompt: str, context: FunctionContext) -> None:
-        self.context = context
-        self._pending: list[Event] = []
-        self._ended = False
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._task = asyncio.create_task(self._run(function, prompt))
-
-    async def batches(self) -> AsyncGenerator[list[Event], None]:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            batch, self._pending = self._pending, []
-            self._room.set()
-            if batch:
-                yield batch
-            if self._ended and not self._pending:
-                return
-
-    def cancel(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._pending.append(RunCancelled(reason="Cancelled."))
-            # Set here, because a task cancelled before its first step runs nothing at all.
-            self._arrived.set()
-        self._task.cancel()
-
-    async def aclose(self) -> None:
-        self.cancel()
-        # A function may refuse to be cancelled; its consumer shall not hang with it.
-        await asyncio.wait({self._task}, timeout=1)
-
-    async def _run(self, function: AgentFunction, prompt: str) -> None:
-        try:
-            async with aclosing(iterate_batches(function, prompt, self.context)) as batches:
-                async for batch in batches:
-                    if self._ended:
-                        return
-                    self._pending += batch
-                    self._arrived.set()
-                    while len(self._pending) >= _AHEAD:
-                        self._room.clear()
-                        await self._room.wait()
-        finally:
-            self._ended = True
-            self._arrived.set()

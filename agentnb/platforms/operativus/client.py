@@ -46,6 +46,7 @@ from agentnb.platforms._wire import Number, Outbound, as_text, one_line
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
+    MediaSupport,
     PlatformSettings,
     RemoteRun,
     RunRequest,
@@ -114,8 +115,11 @@ class OperativusPlatform:
             list_agents=True,
             list_runs=True,
             run_status=True,
-            media=True,
+            # The bound is that of all together, so that it is one of each, too.
+            # The API asks for a message, whatever comes with it.
+            media=MediaSupport(max_bytes=self._options.max_media_bytes, max_count=20, alone=False),
             followups=True,
+            approvals=True,
         )
 
     # --- runs -----------------------------------------------------------------------------------
@@ -293,6 +297,38 @@ class OperativusPlatform:
         check_choice(decision, ("APPROVED", "REJECTED"), name="decision", platform=self._name)
         path = f"/api/v1/approvals/{quote_segment(approval_id)}/resolve"
         await self._http.request("POST", path, json={"decision": decision})
+
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Answer what a run waits for; where no approval is named, the only one of it is meant.
+
+        Raises:
+            RequestError: the run waits for no such decision, or for several, and none is named.
+        """
+        if approval_id is None:
+            pending = [item.id for item in await self.pending_approvals() if item.run_id == run_id]
+            if len(pending) != 1:
+                raise RequestError(
+                    f"{self._name}: the run {run_id} waits for {len(pending) or 'no'} decisions.",
+                    hint=f"Name one of {', '.join(pending)}." if pending else None,
+                )
+            (approval_id,) = pending
+        try:
+            await self.resolve_approval(approval_id, "APPROVED" if approved else "REJECTED")
+        except PlatformError as error:
+            if error.status not in (404, 409):
+                raise
+            raise RequestError(
+                f"{self._name}: no approval {approval_id} is pending.",
+                hint="It was decided already, or its run has ended.",
+            ) from error
 
     async def aclose(self) -> None:
         """Close every connection; safe to call twice."""

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from agentnb.errors import RequestError, UnsupportedError
+from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import RunRequest
@@ -31,8 +32,10 @@ async def build_body(
 
     Raises:
         RequestError: a parameter or an attachment is wrong.
-        UnsupportedError: a JSON schema is asked for.
+        UnsupportedError: a JSON schema is asked for, or a session is to begin with earlier
+            messages.
     """
+    check_history(request, platform="operativus", supported=False)
     if request.output_schema is not None:
         raise UnsupportedError("operativus takes no JSON schema for the answer.")
     params = check_params(RunParams, request.params, platform="operativus")
@@ -46,11 +49,16 @@ async def build_body(
         sessionId=request.session_id or params.session_id or str(uuid.uuid4()),
         userId=params.user_id or user_id,
         orgId=params.org_id or org_id,
-        generateFollowups=params.generate_followups,
+        generateFollowups=_either(params.generate_followups, request.followups),
         media=(*media, *params.media) or None,
         options=_options(params),
     )
     return to_wire(body)
+
+
+def _either(given: bool | None, asked: bool) -> bool | None:
+    """Return the parameter where it was given, else whether it is asked for; None leaves it out."""
+    return (asked or None) if given is None else given
 
 
 def _options(params: RunParams) -> RunOptions | None:

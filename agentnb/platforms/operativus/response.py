@@ -81,7 +81,9 @@ def answer_events(data: Any, *, session_id: str) -> list[Event] | None:
     if not any(isinstance(event, RunStarted) for event in events):
         events.insert(0, RunStarted(session_id=session_id))
     if response.content:
-        events.append(TextDelta(mend(response.content)))
+        # What it said, it said before it asked for what it waits for.
+        asked = isinstance(events[-1], ApprovalRequested)
+        events.insert(len(events) - asked, TextDelta(mend(response.content)))
     followups = read_followups(data) or read_followups(response.metadata)
     if followups:
         events.append(FollowupsSuggested(followups=followups))

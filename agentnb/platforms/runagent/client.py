@@ -17,6 +17,7 @@ from typing import Any, Final
 from agentnb._http import EventStream, quote_segment
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.events import TERMINAL_EVENTS, Event, RunStarted
+from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
 from agentnb.platforms._wire import Outbound, to_wire
@@ -165,6 +166,18 @@ class RunAgentPlatform:
         """Refuse: there is no such call, and closing the stream is what stops a run."""
         raise self._unsupported("no call that stops a run; closing its stream stops it")
 
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Refuse: no run of this platform waits for an approval."""
+        raise no_approvals(self._name)
+
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
         await self._http.aclose()
@@ -198,6 +211,7 @@ class RunAgentPlatform:
     # --- how ----------------------------------------------------------------------------------
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
+        check_history(request, platform=self._name, supported=False)
         if request.media:
             raise self._unsupported("no attachments")
         if request.output_schema is not None:

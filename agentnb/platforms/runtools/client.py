@@ -33,6 +33,7 @@ from agentnb.errors import (
     UnsupportedError,
 )
 from agentnb.events import Event, RunStarted
+from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._runs import check_window, window
@@ -93,7 +94,9 @@ class RunToolsPlatform:
     @property
     def capabilities(self) -> Capabilities:
         """What the contract names."""
-        return Capabilities(attach=True, list_agents=True, list_runs=True, run_status=True)
+        return Capabilities(
+            attach=True, list_agents=True, list_runs=True, run_status=True, history=True
+        )
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start a run and yield its events; `RunStarted` comes first, from the headers.
@@ -187,6 +190,18 @@ class RunToolsPlatform:
             hint="Closing its stream stops it.",
         )
 
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Refuse: the platform tells of approvals, and has no call to decide one."""
+        raise no_approvals(self._name)
+
     async def agents(self) -> list[AgentInfo]:
         """Return the agents that this key may run."""
         answer = await self._http.request("GET", "/v1/agents")
@@ -249,7 +264,11 @@ class RunToolsPlatform:
             request.session_id != params.thread_id
         ):
             raise RequestError(f"{self._name}: the thread is given twice, and differently.")
-        messages = params.messages
+        check_history(request, platform=self._name, supported=True)
+        if request.history and (params.thread_id is not None or params.messages):
+            twice = "a thread" if params.thread_id is not None else "messages"
+            raise RequestError(f"{self._name}: history and {twice} cannot both be given.")
+        messages = params.messages or tuple(Message(**message) for message in request.history)
         if messages and request.prompt:
             messages = (*messages, Message(role="user", content=request.prompt))
         body = RunBody(

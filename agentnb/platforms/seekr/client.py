@@ -19,11 +19,13 @@ from pydantic import SecretStr
 from agentnb._http import EventStream
 from agentnb.errors import AgentnbError, DeadlineError, NotFoundError, RequestError
 from agentnb.events import Event, RunStarted
+from agentnb.platforms._asked import no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
+    MediaSupport,
     PlatformSettings,
     RemoteRun,
     RunRequest,
@@ -40,7 +42,7 @@ from agentnb.platforms.seekr.answers import (
 )
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.follow import Follower
-from agentnb.platforms.seekr.request import Plan, make_plan, message_content
+from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
 from agentnb.platforms.seekr.wire import Options, Run, RunAnswer
 
 __all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
@@ -102,7 +104,9 @@ class SeekrPlatform:
             list_runs=True,
             run_status=True,
             output_schema=True,
-            media=True,
+            media=MediaSupport(
+                accept=("image/*",), max_bytes=MAX_IMAGE_BYTES, max_count=10, alone=True
+            ),
         )
 
     # --- runs ---------------------------------------------------------------------------------
@@ -225,6 +229,18 @@ class SeekrPlatform:
         if agent is None:
             agent = (await place.api.run(place.thread_id, run_id)).agent_id
         await place.api.cancel_run(place.thread_id, run_id, agent_id=agent)
+
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Refuse: no run of this platform waits for an approval."""
+        raise no_approvals(self._name)
 
     def _cancel_later(self, run_id: str) -> None:
         async def cancel() -> None:

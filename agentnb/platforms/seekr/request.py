@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agentnb.errors import RequestError
+from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
 from agentnb.platforms._wire import mend, to_wire
 from agentnb.platforms.base import Media, RunRequest
@@ -37,7 +38,9 @@ def make_plan(request: RunRequest, options: Options, *, platform: str) -> Plan:
 
     Raises:
         RequestError: an unknown parameter, one out of range, or one given twice.
+        UnsupportedError: a thread is to begin with earlier messages.
     """
+    check_history(request, platform=platform, supported=False)
     params = check_params(Params, request.params, platform=platform)
     body = RunBody(
         agent_id=request.agent or "default_agent",
@@ -77,7 +80,7 @@ def _settings(params: Params, platform: str) -> ModelSettings | None:
 async def message_content(
     prompt: str, media: Sequence[Media], file_ids: Sequence[str], *, platform: str
 ) -> str | list[dict[str, Any]]:
-    """Return a message's content: the prompt, with attachments as typed parts.
+    """Return a message's content: the prompt, if any, with attachments as typed parts.
 
     Images go by their address or as a data URL, other files by the id that the platform gave them.
 
@@ -86,7 +89,9 @@ async def message_content(
     """
     if not media and not file_ids:
         return mend(prompt)
-    parts: list[dict[str, Any]] = [{"type": "input_text", "text": mend(prompt)}]
+    parts: list[dict[str, Any]] = []
+    if prompt.strip():
+        parts.append({"type": "input_text", "text": mend(prompt)})
     for item in media:
         address = await asyncio.to_thread(_image_address, item, platform)
         parts.append({"type": "input_image", "image_url": address, "detail": "auto"})

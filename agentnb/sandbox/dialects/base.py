@@ -69,6 +69,10 @@ class Encoder(ABC):
     def encode(self, event: Event) -> list[bytes]:
         """Return the frames of one event."""
 
+    def pause(self) -> list[bytes]:
+        """Return the frames that end the stream of a run that waits for a decision."""
+        return []
+
     def encode_all(self, events: Sequence[Event]) -> bytes:
         """Return the frames of several events as one piece."""
         return b"".join(frame for event in events for frame in self.encode(event))
@@ -180,9 +184,12 @@ class Dialect(ABC):
             raise ApiError(invalid, "invalid_request", told, problems) from None
 
     async def finish(self, request: Request, run: RunRecord) -> bool:
-        """Wait for a run's end; False when the client went away before, which ends the run too."""
+        """Wait until a run has ended, or waits for a decision.
+
+        False when the client went away before, which ends the run too.
+        """
         with run.attended():
-            return await run_until_gone(request.receive, run.finished.wait)
+            return await run_until_gone(request.receive, run.settled.wait)
 
 
 def bearer(headers: Mapping[str, str]) -> list[str]:
@@ -223,11 +230,16 @@ def utc(moment: datetime | None, *, milliseconds: bool = False) -> str | None:
 
 
 async def encoded(run: RunRecord, encoder: Encoder) -> AsyncGenerator[bytes, None]:
-    """Yield a run's wire from its beginning to its end, what is there together as one piece."""
+    """Yield a run's wire from its beginning to its end, what is there together as one piece.
+
+    It ends early where the run waits for a decision.
+    """
     yield b"".join(encoder.open())
     async with aclosing(read_run(run)) as batches:
         async for batch in batches:
             yield encoder.encode_all(batch) if batch else KEEP_ALIVE
+    if run.waits:
+        yield b"".join(encoder.pause())
 
 
 def _refused(constant: str) -> None:

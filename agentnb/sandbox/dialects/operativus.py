@@ -136,7 +136,6 @@ class OperativusDialect(Dialect):
         return EventStream(run, encoded(run, StreamEventEncoder(run)))
 
     async def run_sync(self, request: Request) -> Response:
-        # Nobody can answer an approval while this request hangs, unless somebody else looks.
         run = await self._start(request, pace=0)
         if not await self.finish(request, run):
             return Response(status_code=499)
@@ -349,6 +348,14 @@ def _run_metadata(run: RunRecord) -> dict[str, Any]:
     metadata: dict[str, Any] = {"durationMs": round(run.seconds * 1000)}
     if run.transcript.followups and run.details.get("generate_followups"):
         metadata["followups"] = list(run.transcript.followups)
+    for approval_id, asked in run.approvals.items() if run.waits else ():
+        metadata["requiredAction"] = {
+            "type": "TOOL_APPROVAL",
+            "tool": asked.tool,
+            "args": asked.arguments,
+            "approvalId": approval_id,
+            "message": asked.message,
+        }
     if run.transcript.failure is not None:
         metadata["error"] = run.transcript.failure.message
     return metadata

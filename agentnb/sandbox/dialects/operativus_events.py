@@ -85,6 +85,10 @@ class StreamEventEncoder(Encoder):
             case _:
                 return []
 
+    def pause(self) -> list[bytes]:
+        # What is numbered is a run's record, and that the connection closes is not part of it.
+        return [] if self._numbered else self._frame("STOP", "")
+
     def _tool_start(self, name: str, arguments: str) -> list[bytes]:
         data = {"name": name, "arguments": tool_arguments(arguments)}
         return self._frame("TOOL_START", compact(data))

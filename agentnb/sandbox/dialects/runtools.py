@@ -170,8 +170,13 @@ class RunToolsDialect(Dialect):
         if body.messages is None:
             history, prompt = session.history(), body.prompt or ""
         else:
-            history = [Message(role=m.role, content=m.content) for m in body.messages[:-1]]
-            prompt = body.messages[-1].content
+            *earlier, last = body.messages
+            history = [Message(role=m.role, content=m.content) for m in earlier]
+            prompt = last.content
+            if not session.messages:
+                # A thread that begins with them knows them from then on.
+                for message in earlier:
+                    session.add(message.role, message.content)
         session.add("user", prompt)
         run = self.engine.start(
             self.store,

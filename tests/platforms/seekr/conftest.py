@@ -43,3 +43,8 @@ async def connect(server: ScriptedServer) -> AsyncGenerator[Connect, None]:
     yield make
     for platform in made:
         await platform.aclose()
+
+
+@pytest.fixture
+def platform(connect: Connect) -> SeekrPlatform:
+    return connect()

@@ -54,3 +54,9 @@ MESSAGE: dict[str, Any] = {
 
 def run(number: int = 1, **changes: Any) -> dict[str, Any]:
     return {**RUN, "id": f"run_{number}", **changes}
+
+
+RUNS = "GET /v1/threads/thread_1/runs"
+ONE = f"{RUNS}/run_1"
+CANCEL = "POST /v1/threads/thread_1/runs/run_1/cancel"
+ATTACH = f"{ONE}/attach"

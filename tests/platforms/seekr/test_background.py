@@ -1,0 +1,163 @@
+"""Runs without a stream: in the background, and as one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agentnb.deadlines import Deadlines
+from agentnb.errors import DeadlineError
+from agentnb.events import (
+    RawEvent,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    Usage,
+    UsageReported,
+)
+from agentnb.platforms.base import RunRequest
+from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.transcript import fold
+from tests.platforms.scripted import Reply, ScriptedServer, stream
+from tests.platforms.seekr.conftest import Connect
+from tests.platforms.seekr.records import ATTACH, CANCEL, MESSAGE, ONE, RUN, THREAD, run
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def background(server: ScriptedServer) -> None:
+    answer = {"run_id": "run_1", "thread_id": "thread_1", "status": "queued", "group": "g"}
+    server.routes |= {
+        "POST /v1/threads": Reply(THREAD),
+        "POST /v1/threads/thread_1/messages": Reply(MESSAGE),
+        "POST /v1/threads/thread_1/runs": Reply(answer),
+        ONE: [Reply(run(1, status="running")), Reply(RUN)],
+        CANCEL: Reply({"status": "canceled", "run_id": "run_1"}),
+    }
+
+
+REQUEST = RunRequest(agent="finance_agent", prompt="NVDA?", params={"group": "g"})
+
+
+@pytest.mark.usefixtures("background")
+async def test_background_run(server: ScriptedServer, platform: SeekrPlatform) -> None:
+    found = await platform.start_background(REQUEST)
+    assert (found.id, found.status, found.session_id, found.agent) == (
+        "run_1",
+        "queued",
+        "thread_1",
+        "finance_agent",
+    )
+    assert server.only("POST /v1/threads/thread_1/runs").json == {
+        "agent_id": "finance_agent",
+        "group": "g",
+    }
+    # Its thread and its agent are remembered.
+    assert (await platform.status(["run_1"]))["run_1"].status == "running"
+    server.routes[ATTACH] = stream({"type": "end_node", "final_output": "x"})
+    (first, *_) = [batch async for batch in platform.attach("run_1")]
+    assert first == [RunStarted(run_id="run_1", session_id="thread_1", agent="finance_agent")]
+    await platform.cancel("run_1")
+    assert server.only(CANCEL).json == {"agent_id": "finance_agent"}
+
+
+@pytest.mark.usefixtures("background")
+async def test_invoke(server: ScriptedServer, platform: SeekrPlatform) -> None:
+    call = {"toolCallId": "c", "toolName": "get_stock_price"}
+    parts = [
+        {"type": "reasoning", "text": "Look it up."},
+        {"type": "tool-call", **call, "args": {"ticker": "NVDA"}},
+        {"type": "tool-result", **call, "result": 875.4},
+        {"type": "tool-call", "toolCallId": "d", "toolName": "news", "input": "{}"},
+        {"type": "tool-error", "toolCallId": "d", "error": "none"},
+        {"type": "text", "text": "It is at "},
+        {"type": "file", "file_id": "f"},
+        {"type": "data", "data": {"a": 1}},
+        "**$875.40**.",
+    ]
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply(
+        [
+            {"id": "m3", "role": "assistant", "content": parts, "run_id": "run_1"},
+            {"id": "m2", "role": "assistant", "content": "Hm. ", "run_id": "run_1"},
+            {"id": "m0", "role": "assistant", "content": "of another run", "run_id": "run_0"},
+            {**MESSAGE},
+            {"id": "m-", "role": "assistant", "content": "from before"},
+        ]
+    )
+    events = await platform.invoke(REQUEST)
+    assert events[:8] == [
+        RunStarted(
+            run_id="run_1", session_id="thread_1", agent="finance_agent", model="seekr-large"
+        ),
+        TextDelta("Hm. "),
+        ReasoningDelta("Look it up."),
+        ToolCallStarted(call_id="c", name="get_stock_price", arguments='{"ticker": "NVDA"}'),
+        ToolCallFinished(call_id="c", name="get_stock_price", result="875.4"),
+        ToolCallStarted(call_id="d", name="news", arguments="{}"),
+        ToolCallFinished(call_id="d", error="none"),
+        TextDelta("It is at "),
+    ]
+    assert [e.name for e in events if isinstance(e, RawEvent)] == ["file", "data"]
+    assert events[-2:] == [
+        UsageReported(
+            usage=Usage(input_tokens=120, output_tokens=30, total_tokens=150), model="seekr-large"
+        ),
+        RunFinished(duration=2.5),
+    ]
+    assert fold(events).text == "Hm. It is at **$875.40**."
+
+
+@pytest.mark.usefixtures("background")
+@pytest.mark.parametrize(
+    ("record", "kind", "words"),
+    [
+        ({"status": "failed", "error": {"message": "out of tokens"}}, RunFailed, "out of tokens"),
+        ({"status": "failed"}, RunFailed, "run_1 failed on the platform."),
+        ({"status": "canceled"}, RunCancelled, "cancelled on the platform"),
+    ],
+)
+async def test_invoke_of_a_run_that_does_not_complete(
+    record: dict[str, Any],
+    kind: type,
+    words: str,
+    server: ScriptedServer,
+    platform: SeekrPlatform,
+) -> None:
+    server.routes[ONE] = Reply(run(1, **record))
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply([])
+    last = (await platform.invoke(REQUEST))[-1]
+    assert isinstance(last, kind)
+    assert words in str(last)
+
+
+@pytest.mark.usefixtures("background")
+async def test_invoke_that_takes_too_long_is_cancelled(
+    server: ScriptedServer, connect: Connect
+) -> None:
+    server.routes[ONE] = Reply(run(1, status="running"))
+    platform = connect(deadlines=Deadlines(total=0.2))
+    with pytest.raises(DeadlineError) as caught:
+        await platform.invoke(REQUEST)
+    assert (caught.value.deadline, caught.value.seconds) == ("total", 0.2)
+    await server.called(CANCEL)
+
+
+@pytest.mark.usefixtures("background")
+async def test_invoke_that_is_cancelled_cancels_the_run(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.routes[ONE] = Reply(run(1, status="running"))
+    task = asyncio.create_task(platform.invoke(REQUEST))
+    await server.called(ONE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await server.called(CANCEL)

@@ -1,0 +1,252 @@
+"""`Run.approve` and `Run.deny`: what is decided, and the run that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import agentnb
+from agentnb import _loop, history
+from agentnb.approvals import approval_to_decide, join_again
+from agentnb.errors import PlatformError, RequestError, UnsupportedError
+from agentnb.events import (
+    ApprovalRequested,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+)
+from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.render import to_html, to_text
+from agentnb.transcript import fold
+from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player, until
+
+pytestmark = pytest.mark.anyio
+
+DECIDES = Capabilities(cancel=True, attach=True, approvals=True)
+ASKED = ApprovalRequested(approval_id="a1", message="May I?")
+
+
+async def pausing(request: RunRequest) -> Batches:
+    """Ask, and when joined again tell it all and go on."""
+    yield [STARTED, TextDelta("Before. "), ASKED]
+    if request.prompt == "run_1":
+        yield [TextDelta("After."), RunFinished()]
+
+
+def test_it_goes_on_from_any_thread() -> None:
+    platform = PlayedPlatform(pausing, capabilities=DECIDES)
+    run = player(platform).run("hi", title="x")
+    found: list[agentnb.Run] = []
+    thread = threading.Thread(target=lambda: found.append(run.approve()))
+    thread.start()
+    thread.join(LONG)
+    (went_on,) = found
+    assert went_on.wait(LONG).text == "Before. After."
+    assert platform.decisions == [("run_1", "a1", True)]
+    assert went_on.request.params == {"title": "x"}
+
+
+def test_it_blocks_on_no_loop_of_agentnbs() -> None:
+    run = player(PlayedPlatform(pausing, capabilities=DECIDES)).run("hi")
+
+    async def decide() -> None:
+        run.approve()
+
+    with pytest.raises(RuntimeError, match="blocks"):
+        _loop.wait(decide())
+    assert run.deny().wait(LONG).text == "Before. After."
+
+
+def test_its_place_in_the_history() -> None:
+    agent = player(PlayedPlatform(pausing, capabilities=DECIDES))
+    run = agent.run("hi")
+    later = agent.run("later")
+    before = history.recent_runs()
+    went_on = run.approve()
+    after = history.recent_runs()
+    assert [r for r in after if r is not went_on] == [r for r in before if r is not run]
+    assert after[-2:] == [went_on, later]
+    assert agentnb.last_run() is later
+
+
+def test_a_run_that_is_not_in_the_history_any_more() -> None:
+    run = player(PlayedPlatform(pausing)).run("hi")
+    other = player(PlayedPlatform(pausing)).prepare("never sent")
+    gone = player(PlayedPlatform(pausing)).prepare("never remembered")
+    history.replace(gone, other)
+    assert history.recent_runs()[-2:] == [run, other]
+    history.replace(other, run)
+
+
+def test_a_platform_that_takes_no_decisions() -> None:
+    run = player(PlayedPlatform(pausing, capabilities=Capabilities(attach=True))).run("hi")
+    with pytest.raises(UnsupportedError, match="played does not take decisions"):
+        run.approve()
+    assert "run.approve()" not in to_text(run.view()) + to_html(run.view()) + run.to_markdown()
+
+
+def test_the_way_to_go_on_is_told() -> None:
+    run = player(PlayedPlatform(pausing, capabilities=DECIDES)).run("hi")
+    hint = "Approve with run.approve(), refuse with run.deny()."
+    assert hint in to_text(run.view())
+    assert hint in to_html(run.view())
+    assert hint in run.to_markdown()
+    assert hint not in run.approve().wait(LONG).to_markdown()
+
+
+def test_a_refused_decision_leaves_the_run_as_it_was() -> None:
+    class Refusing(PlayedPlatform):
+        refuses = True
+
+        async def decide(self, run_id: str, approval_id: str | None, **rest: Any) -> None:
+            if self.refuses:
+                raise PlatformError("Busy.", status=503)
+            await super().decide(run_id, approval_id, **rest)
+
+    platform = Refusing(pausing, capabilities=DECIDES)
+    run = player(platform).run("hi")
+    with pytest.raises(PlatformError, match="Busy"):
+        run.approve()
+    assert history.last_run() is run
+    platform.refuses = False
+    assert run.approve().wait(LONG).status == "completed"
+
+
+def test_stopping_what_was_decided_stops_what_goes_on() -> None:
+    async def goes_on(request: RunRequest) -> Batches:
+        yield [STARTED, ASKED]
+        if request.prompt == "run_1":
+            yield [TextDelta("on")]
+            await asyncio.sleep(LONG)
+
+    run = player(PlayedPlatform(goes_on, capabilities=DECIDES)).run("hi")
+    went_on = run.approve()
+    until(lambda: went_on.text)
+    assert went_on.status == "running"
+    run.cancel()
+    assert went_on.wait(LONG, check=False).status == "cancelled"
+    assert run.status == "paused"
+
+
+async def test_a_stream_that_stays_open_goes_on_itself() -> None:
+    async def open_stream(request: RunRequest) -> Batches:
+        yield [STARTED, ASKED]
+        await eventually(lambda: platform.decisions)
+        yield [TextDelta("Done."), RunFinished()]
+
+    platform = PlayedPlatform(open_stream, capabilities=DECIDES)
+    run = player(platform).start("hi")
+    await asyncio.to_thread(until, lambda: run.status == "paused")
+    assert not run.done
+    assert await run.approve_async() is run
+    assert (await run).text == "Done."
+    assert len(platform.requests) == 1
+
+
+async def test_the_loop_goes_on_while_the_platform_is_asked() -> None:
+    class Slow(PlayedPlatform):
+        def __init__(self) -> None:
+            super().__init__(pausing, capabilities=DECIDES)
+            self.release = threading.Event()
+
+        async def decide(self, run_id: str, approval_id: str | None, **rest: Any) -> None:
+            await eventually(self.release.is_set)
+            await super().decide(run_id, approval_id, **rest)
+
+    platform = Slow()
+    run = await player(platform).arun("hi")
+    deciding = asyncio.create_task(run.deny_async())
+    await asyncio.sleep(0.02)
+    assert not deciding.done()
+    platform.release.set()
+    assert (await (await deciding)).text == "Before. After."
+    assert platform.decisions == [("run_1", "a1", False)]
+
+
+# --- which approval is meant ---
+
+
+def test_the_only_one_needs_no_name() -> None:
+    assert approval_to_decide([ASKED], None) is ASKED
+    assert approval_to_decide([ASKED], "a1") is ASKED
+
+
+def test_several_need_a_name() -> None:
+    other = ApprovalRequested(approval_id="a2")
+    with pytest.raises(RequestError, match="several") as caught:
+        approval_to_decide([ASKED, other], None)
+    assert caught.value.hint == "Those it waits for: a1, a2."
+    assert approval_to_decide([ASKED, other], "a2") is other
+
+
+def test_none_at_all() -> None:
+    with pytest.raises(RequestError, match="waits for no approval"):
+        approval_to_decide([], None)
+
+
+# --- joining again ---
+
+
+async def joined(
+    script: list[list[Event]], decided: list[str | None], *, text: str = ""
+) -> list[Event]:
+    async def play(request: RunRequest) -> Batches:
+        for batch in script:
+            yield batch
+
+    batches = join_again(
+        PlayedPlatform(play),
+        "run_1",
+        agent="player",
+        session_id="s",
+        decided=decided,
+        text=text,
+    )
+    return [event async for batch in batches for event in batch]
+
+
+async def test_a_decided_approval_is_not_waited_for_any_more() -> None:
+    assert fold(await joined([[STARTED, ASKED]], ["a1"])).status == "running"
+    assert fold(await joined([[STARTED, ASKED]], [])).status == "paused"
+
+
+async def test_one_of_two_is_still_waited_for() -> None:
+    other = ApprovalRequested(approval_id="a2")
+    transcript = fold(await joined([[STARTED, ASKED], [other]], ["a1"]))
+    assert transcript.status == "paused"
+    assert transcript.pending_approvals == (other,)
+
+
+async def test_a_record_without_ids() -> None:
+    nameless = ApprovalRequested(message="May I?")
+    events = await joined([[STARTED, nameless, TextDelta("x"), nameless]], ["a1"])
+    assert fold(events).status == "paused"
+    assert fold(events).pending_approvals == (nameless,)
+    assert [type(e) for e in events].count(RunStarted) == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (RunFinished(output="Before. After."), "Before. After."),
+        (RunFinished(), "Before. "),
+        (RunCancelled(reason="refused"), "Before. "),
+        (RunFailed(message="no"), "Before. "),
+    ],
+)
+async def test_a_record_without_texts(end: Event, text: str) -> None:
+    """What was said before is told once, whatever becomes of the run."""
+    transcript = fold(await joined([[STARTED, ASKED], [end]], ["a1"], text="Before. "))
+    assert transcript.text == text
+    assert transcript.is_final
+
+
+async def test_a_record_with_texts() -> None:
+    script: list[list[Event]] = [[STARTED, TextDelta("Before. "), ASKED, RunCancelled()]]
+    assert fold(await joined(script, ["a1"], text="Before. ")).text == "Before. "
