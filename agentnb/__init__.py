@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from agentnb import errors, sandbox, sse
     from agentnb.agents import Agent, agent, attach
+    from agentnb.comparison import Comparison
     from agentnb.deadlines import Deadlines
     from agentnb.errors import (
         AgentnbError,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     )
     from agentnb.history import last_run, runs
     from agentnb.notebook import allow_nested_loops
+    from agentnb.notebook.chat import Chat, chat
+    from agentnb.notebook.compare import compare
     from agentnb.notebook.live import show
     from agentnb.platforms.base import Media
     from agentnb.run import Run
@@ -46,6 +49,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "AgentnbError",
+    "Chat",
+    "Comparison",
     "ConfigError",
     "Deadlines",
     "Media",
@@ -59,6 +64,8 @@ __all__ = [
     "agent",
     "allow_nested_loops",
     "attach",
+    "chat",
+    "compare",
     "errors",
     "last_run",
     "load_ipython_extension",
@@ -73,6 +80,8 @@ __all__ = [
 _WHERE = {
     "Agent": "agentnb.agents",
     "AgentnbError": "agentnb.errors",
+    "Chat": "agentnb.notebook.chat",
+    "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb.deadlines",
     "Media": "agentnb.platforms.base",
@@ -85,6 +94,8 @@ _WHERE = {
     "agent": "agentnb.agents",
     "allow_nested_loops": "agentnb.notebook",
     "attach": "agentnb.agents",
+    "chat": "agentnb.notebook.chat",
+    "compare": "agentnb.notebook.compare",
     "last_run": "agentnb.history",
     "runs": "agentnb.history",
     "show": "agentnb.notebook.live",

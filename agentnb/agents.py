@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import SecretStr
 
-from agentnb import _loop, history
+from agentnb import history as runs_so_far
 from agentnb._loop import wait
 from agentnb.config import AgentName, config
 from agentnb.deadlines import Deadlines
-from agentnb.driver import stop_all
 from agentnb.errors import AuthenticationError, ConfigError, RequestError, UnsupportedError
 from agentnb.events import Event
+from agentnb.leaving import leave_in_order
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms import registry
-from agentnb.platforms.base import AgentInfo, Media, Platform, RemoteRun, RunRequest
-from agentnb.platforms.clients import close_clients, connect
+from agentnb.platforms._asked import as_messages, check_history
+from agentnb.platforms.base import AgentInfo, Media, Message, Platform, RemoteRun, RunRequest
+from agentnb.platforms.clients import connect
 from agentnb.platforms.local import FunctionPlatform
-from agentnb.platforms.media import MediaLike, as_media
+from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
 from agentnb.run import Run
 
 __all__ = ["Agent", "agent", "attach"]
 
 T = TypeVar("T")
-
-# How long the end of the process may be held up, in seconds: for telling platforms of the runs
-# that it leaves behind, and for closing connections.
-_TELL: Final = 0.7
-_CLOSE: Final = 0.3
 
 
 class Agent:
@@ -73,6 +65,8 @@ class Agent:
         session: str | Run | None = None,
         output_type: OutputType | None = None,
         media: MediaLike | Sequence[MediaLike] = (),
+        history: Sequence[Message] = (),
+        followups: bool = False,
         stream: bool = True,
         **params: Any,
     ) -> Run:
@@ -80,16 +74,28 @@ class Agent:
 
         ``session`` is the id of a session to go on in, or a run of it.  ``output_type``, a
         pydantic model or a JSON schema, asks for structured output, see `Run.parsed`.  ``media``
-        are attachments, one or several: paths, addresses, bytes or `Media`.  ``stream=False``
-        asks for the answer in one piece.  ``params`` are the platform's own and win over the
-        agent's defaults.
+        are attachments, one or several: paths, addresses, bytes or `Media`; with them ``prompt``
+        may be empty where the platform takes that, see `MediaSupport`.  ``history`` are the
+        messages that a new session begins with, oldest first, each
+        ``{"role": "user" | "assistant" | "system", "content": "..."}``.  ``followups`` asks
+        for questions to ask next, where the platform suggests them.  ``stream=False`` asks for the
+        answer in one piece.  ``params`` are the platform's own and win over the agent's defaults.
 
         Raises:
             RequestError: the platform cannot take what was given.  What only the sending shows
                 makes the run fail instead.
         """
-        run = self._run(prompt, session, output_type, media, stream, params)
-        history.remember(run)
+        run = self.prepare(
+            prompt,
+            session=session,
+            output_type=output_type,
+            media=media,
+            history=history,
+            followups=followups,
+            stream=stream,
+            **params,
+        )
+        runs_so_far.remember(run)
         return run.start()
 
     def run(self, prompt: str, *, check: bool = True, **options: Any) -> Run:
@@ -160,7 +166,7 @@ class Agent:
             failed=self._failed,
         )
         run.transcript.run_id = run_id
-        history.remember(run)
+        runs_so_far.remember(run)
         return run.start()
 
     def agents(self) -> list[AgentInfo]:
@@ -184,17 +190,22 @@ class Agent:
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"
 
-    def _run(
+    def prepare(
         self,
         prompt: str,
-        session: str | Run | None,
-        output_type: OutputType | None,
-        media: MediaLike | Sequence[MediaLike],
-        stream: bool,
-        params: Mapping[str, Any],
+        *,
+        session: str | Run | None = None,
+        output_type: OutputType | None = None,
+        media: MediaLike | Sequence[MediaLike] = (),
+        history: Sequence[Message] = (),
+        followups: bool = False,
+        stream: bool = True,
+        **params: Any,
     ) -> Run:
-        if not prompt.strip():
-            raise RequestError("The question is empty.")
+        """Return the run that `start` would send, unsent; options and errors are those of it."""
+        if isinstance(media, Media | str | Path | bytes):
+            media = (media,)
+        check_words(prompt, media, self.platform)
         if isinstance(session, Run):
             if session.session_id is None:
                 raise RequestError(
@@ -202,8 +213,6 @@ class Agent:
                     hint="It did not get that far, or its platform has none.",
                 )
             session = session.session_id
-        if isinstance(media, Media | str | Path | bytes):
-            media = (media,)
         abilities = self.platform.capabilities
         if output_type is not None and not abilities.output_schema:
             raise _unsupported(
@@ -212,16 +221,19 @@ class Agent:
                 hint="SeekrFlow does, and the sandbox in its place: "
                 f"agentnb.agent('seekr:{self.id}', base_url='sandbox').",
             )
-        if media and not abilities.media:
-            raise _unsupported(self.platform.name, "attachments")
+        if media and (reason := media_refusal(self.platform)) is not None:
+            raise UnsupportedError(reason)
         request = RunRequest(
             agent=self.id,
             prompt=prompt,
             session_id=session,
+            history=as_messages(history),
             params={**self.params, **params},
             output_schema=None if output_type is None else output_schema(output_type),
             media=tuple(as_media(item) for item in media),
+            followups=followups,
         )
+        check_history(request, platform=self.platform.name, supported=abilities.history)
         source = (
             (lambda: self.platform.stream(request))
             if stream
@@ -253,7 +265,10 @@ def agent(
 
     ``target`` is ``platform:agent``, an alias, an agent of the default platform, or None for the
     default agent; where no platform is configured, the embedded sandbox answers.  A Python function
-    or generator, sync or async, that takes the prompt and gives text or events is an agent too.
+    or generator, sync or async, that takes the prompt and gives text or events is an agent too.  A
+    plain one has a thread of its own.  An async one shares agentnb's event loop with all other runs
+    and must not block it: nothing streams, and nothing can be stopped, until it awaits.  Within one
+    write ``await asyncio.to_thread(...)`` for what blocks.
 
     ``base_url`` and ``api_key`` come from the configuration by default (environment, then
     keyring, then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox speak the
@@ -330,7 +345,7 @@ def known_agents() -> list[str]:
     for platform, ids in _listed.items():
         names += [str(AgentName(platform, i)) for i in ids]
     # An agent that never answered may be a misspelt one; a function is asked by its variable.
-    for run in history.recent_runs():
+    for run in runs_so_far.recent_runs():
         if run.transcript.status == "completed" and run.platform != "local":
             names.append(str(AgentName(run.platform, run.agent)))
     names += [f"{platform}:" for platform in current.platform_names(builtin)]
@@ -363,26 +378,4 @@ async def _collect(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
     return [run async for run in runs]
 
 
-async def _leave() -> None:
-    await stop_all(_TELL)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE):
-            await close_clients()
-
-
-def _at_exit() -> None:
-    """Cancel what still runs, tell the platforms, and close connections, within about a second."""
-    if not _loop.is_running():
-        return
-    # Whatever goes wrong now, nobody is left who could act on it.
-    with suppress(Exception):
-        _loop.submit(_leave()).result(timeout=_TELL + _CLOSE + 0.2)
-    _loop.stop(timeout=0.5)
-
-
-# `atexit` comes too late: by then the pool of threads is shut down in which asyncio looks up the
-# name of the platform to be told.  This runs before all that was registered earlier, as the pool's
-# end is when its module is imported.  It is private; where it is gone, runs that are left behind
-# are still closed, if not always told.
-import_module("concurrent.futures.thread")
-getattr(threading, "_register_atexit", atexit.register)(_at_exit)
+leave_in_order()

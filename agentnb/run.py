@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-import uuid
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._loop import in_background
+from agentnb import history
+from agentnb._loop import in_background, submit
+from agentnb._loop import wait as wait_for
+from agentnb.approvals import approval_to_decide, join_again
 from agentnb.driver import Driver, Source
 from agentnb.errors import (
     AgentnbError,
+    RequestError,
     RunCancelledError,
     RunError,
     RunFailedError,
     RunTruncatedError,
+    UnsupportedError,
 )
-from agentnb.events import Event, Usage, event_to_dict
+from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
 from agentnb.output import parse_output
-from agentnb.recording import Recording
-from agentnb.transcript import Status, ToolCall, Transcript
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
-    from agentnb.render import RunView
 
 __all__ = ["Run"]
 
+# How long a paused run's stream is given to end before it is taken for one that stays open, in
+# seconds.
+_MAY_END: Final = 0.5
 # How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
 
 
-class Run:
+class Run(RunFacts):
     """One execution of an agent.
 
     Made by `Agent.run`, `Agent.start` and their like, never directly.  Its properties may be read
@@ -58,13 +59,12 @@ class Run:
         output_type: Any = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        self.local_id = uuid.uuid4().hex
-        self.request = request
-        self.title = title
-        self.created_at = datetime.now(UTC)
-        self._platform = platform
+        super().__init__(platform, request, title=title)
         self._output_type = output_type
-        self._recording = Recording(Transcript(session_id=request.session_id, agent=request.agent))
+        self._failed = failed
+        self._decided: tuple[str | None, ...] = ()
+        self._deciding = asyncio.Lock()
+        self._successor: Run | None = None
         # Wakes those who wait.  One that has begun cannot be cancelled by who merely waits for it.
         self._ending: Future[None] = Future()
         self._ending.set_running_or_notify_cancel()
@@ -77,101 +77,10 @@ class Run:
             failed=failed,
         )
 
-    # -- what it is ------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The platform's id of the run; until it is known, and where there is none, agentnb's."""
-        return self.transcript.run_id or self.local_id
-
-    @property
-    def session_id(self) -> str | None:
-        """The platform's session or thread, to go on in the same conversation."""
-        return self.transcript.session_id
-
-    @property
-    def agent(self) -> str:
-        """The agent's id on its platform."""
-        return self.request.agent
-
-    @property
-    def platform(self) -> str:
-        """The platform's name."""
-        return self._platform.name
-
-    @property
-    def prompt(self) -> str:
-        """The question."""
-        return self.request.prompt
-
-    # -- what it brought -------------------------------------------------------------------------
-
-    @property
-    def transcript(self) -> Transcript:
-        """What has arrived so far; hold `lock` to read several things of it together."""
-        return self._recording.transcript
-
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Guards the transcript while the run goes on; who holds it may take it again."""
-        return self._recording.lock
-
     @property
     def exception(self) -> BaseException | None:
         """What was raised inside, where the run failed by an exception."""
         return self._driver.exception
-
-    @property
-    def status(self) -> Status:
-        """One of queued, running, paused, completed, failed, cancelled, truncated, interrupted."""
-        return self.transcript.status
-
-    @property
-    def text(self) -> str:
-        """The answer (Markdown), as far as it has arrived."""
-        with self.lock:
-            return self.transcript.text
-
-    @property
-    def reasoning(self) -> str:
-        """What the agent thought, as far as it has arrived."""
-        with self.lock:
-            return self.transcript.reasoning
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls, in the order they began."""
-        with self.lock:
-            return self.transcript.tool_calls
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens and cost as the platform reported them, None where it reported none."""
-        return self.transcript.usage
-
-    @property
-    def followups(self) -> tuple[str, ...]:
-        """Questions that the agent suggests to ask next."""
-        return self.transcript.followups
-
-    @property
-    def error(self) -> str | None:
-        """What went wrong, in one line; None where nothing did."""
-        if (failure := self.transcript.failure) is not None:
-            return failure.message
-        return "The run was cancelled." if self.transcript.cancelled is not None else None
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """Every event so far, in order."""
-        with self.lock:
-            return tuple(self._recording.events)
-
-    @property
-    def event_times(self) -> tuple[float, ...]:
-        """When each of `events` arrived, in seconds since the run was sent."""
-        with self.lock:
-            return tuple(self._recording.times)
 
     @property
     def parsed(self) -> Any:
@@ -185,26 +94,6 @@ class Run:
         """
         return None if self._output_type is None else parse_output(self.text, self._output_type)
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds from sending to the end, or to the pause it ended with; None while it goes on."""
-        return self._recording.duration
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since sending, 0 before it; stands still once the run has ended."""
-        return self._recording.elapsed
-
-    @property
-    def time_to_first_token(self) -> float | None:
-        """Seconds from sending to the first fragment of answer or reasoning, None before it."""
-        return self._recording.first_token
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, in whatever way, or waits for an approval."""
-        return self._recording.ended
-
     # -- driving it ------------------------------------------------------------------------------
 
     def start(self) -> Run:
@@ -216,8 +105,11 @@ class Run:
         """Stop it: close the connection, tell the platform, keep what arrived.
 
         Returns at once, from any thread; after the end it does nothing.  A run that ended paused
-        is given up on the platform.
+        is given up on the platform; of one that was decided, what goes on is stopped.
         """
+        if self._successor is not None:
+            self._successor.cancel()
+            return
         self._driver.cancel()
 
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Run:
@@ -280,6 +172,101 @@ class Run:
                 )
         raise error from self.exception
 
+    # -- deciding --------------------------------------------------------------------------------
+
+    @property
+    def successor(self) -> Run | None:
+        """The run as which this one goes on after a decision; None where none took its place."""
+        return self._successor
+
+    def approve(self, approval_id: str | None = None) -> Run:
+        """Approve what the run waits for (blocks until the platform knows); return how it goes on.
+
+        What is returned is live: this run, where its stream is still open, else one that takes its
+        place, in `agentnb.runs()` too, and tells everything from the beginning.  ``approval_id`` is
+        needed only where several are pending, see ``run.transcript.pending_approvals``.
+
+        Raises:
+            RequestError: the run waits for no such approval, or was decided already.
+            UnsupportedError: the platform takes no decisions.
+        """
+        return wait_for(self._decide(approval_id, approved=True))
+
+    def deny(self, approval_id: str | None = None) -> Run:
+        """Refuse what the run waits for; otherwise as `approve`.
+
+        Whether the run then ends or goes on without is the platform's or the agent's own choice.
+        """
+        return wait_for(self._decide(approval_id, approved=False))
+
+    async def approve_async(self, approval_id: str | None = None) -> Run:
+        """Do as `approve`, for async code: the running event loop is not held up."""
+        return await asyncio.wrap_future(submit(self._decide(approval_id, approved=True)))
+
+    async def deny_async(self, approval_id: str | None = None) -> Run:
+        """Do as `deny`, for async code: the running event loop is not held up."""
+        return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
+
+    async def _decide(self, approval_id: str | None, *, approved: bool) -> Run:
+        platform, request = self._platform, self.request
+        if not platform.capabilities.approvals:
+            raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")
+        async with self._deciding:
+            if self._successor is not None:
+                raise RequestError(
+                    "The run was decided already.",
+                    hint="It goes on as the run that approve() or deny() returned.",
+                )
+            run_id, session_id = self.transcript.run_id, self.session_id
+            with self.lock:
+                if self.status != "paused" or run_id is None:
+                    raise RequestError(f"The run is {self.status} and waits for no approval.")
+                asked = approval_to_decide(self.transcript.pending_approvals, approval_id)
+            # A stream that is about to end with the pause could not tell how the run goes on.
+            await self._wait_briefly()
+            await platform.decide(
+                run_id,
+                asked.approval_id,
+                approved=approved,
+                agent=request.agent,
+                session_id=session_id,
+            )
+            if not self.done:
+                return self
+            decided = (*self._decided, asked.approval_id)
+            text = self.text
+            successor = Run(
+                lambda: join_again(
+                    platform,
+                    run_id,
+                    agent=request.agent,
+                    session_id=session_id,
+                    decided=decided,
+                    text=text,
+                ),
+                platform=platform,
+                request=request,
+                title=self.title,
+                output_type=self._output_type,
+                failed=self._failed,
+            )
+            successor.transcript.run_id = run_id
+            successor.transcript.session_id = session_id
+            successor.created_at = self.created_at
+            successor._decided = decided
+            self._successor = successor
+            history.replace(self, successor)
+            successor.start()
+            self._recording.notify()
+            return successor
+
+    async def _wait_briefly(self) -> None:
+        ending = asyncio.wrap_future(self._ending)
+        try:
+            await asyncio.wait({ending}, timeout=_MAY_END)
+        finally:
+            ending.cancel()
+
     # -- listening -------------------------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -296,90 +283,6 @@ class Run:
         The run is slowed down to the pace of the consumer, until that stops taking events.
         """
         return self._recording.iterate()
-
-    # -- keeping it ------------------------------------------------------------------------------
-
-    def view(self) -> RunView:
-        """Return what the renderers need of it."""
-        from agentnb.render import RunView
-
-        return RunView(
-            transcript=self.transcript,
-            title=self.title,
-            platform=self.platform,
-            prompt=self.prompt,
-            elapsed=self.elapsed,
-            duration=self.duration,
-            time_to_first_token=self.time_to_first_token,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data: what was asked, what came of it, every event and its time.
-
-        Times are ISO 8601 in UTC, durations seconds.
-        """
-        with self.lock:
-            return {
-                "format": "agentnb.run/1",
-                "id": self.id,
-                "local_id": self.local_id,
-                "title": self.title,
-                "platform": self.platform,
-                "prompt": self.prompt,
-                "params": dict(self.request.params),
-                "created_at": self.created_at.isoformat(),
-                "duration": self.duration,
-                "time_to_first_token": self.time_to_first_token,
-                "text": self.transcript.text,
-                **self.transcript.to_dict(),
-                "events": [
-                    {"at": at, **event_to_dict(event)}
-                    for at, event in zip(self._recording.times, self._recording.events, strict=True)
-                ],
-            }
-
-    def to_markdown(self) -> str:
-        """Return the question and the answer, with reasoning and tool calls, as Markdown."""
-        from agentnb.render import to_markdown
-
-        with self.lock:
-            return to_markdown(self.view())
-
-    def export(self, path: str | Path) -> Path:
-        """Write it as the suffix says: ``.md``, ``.html`` or ``.json``; return the path.
-
-        Raises:
-            ValueError: the suffix is another.
-        """
-        from agentnb.render import to_html
-
-        path = Path(path)
-        match path.suffix.lower():
-            case ".md":
-                content = self.to_markdown()
-            case ".html":
-                with self.lock:
-                    content = to_html(self.view(), standalone=True)
-            case ".json":
-                content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=str)
-            case other:
-                raise ValueError(f"A run is exported as .md, .html or .json, not as '{other}'.")
-        # A lone surrogate in a platform's text is no reason to lose the rest; what this makes of
-        # one is how JSON itself writes it.
-        errors = "backslashreplace" if path.suffix.lower() == ".json" else "replace"
-        path.write_text(content, encoding="utf-8", errors=errors, newline="\n")
-        return path
-
-    def __repr__(self) -> str:
-        took = f", {self.elapsed:.1f} s" if self.duration is not None else ""
-        return f"<Run {self.platform}:{self.agent} {self.status}{took}>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from agentnb.render import to_html, to_text
-
-        with self.lock:
-            view = self.view()
-            return {"text/plain": to_text(view), "text/html": to_html(view)}
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -181,6 +181,8 @@ class Transcript:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     cancelled: RunCancelled | None = None
+    # How many of the approvals the run no longer waits for.
+    _decided: int = field(default=0, init=False, repr=False, compare=False)
     # Where to find a part again by its id: a search through all of them would make many calls cost
     # the square of their number.
     _calls: dict[str, ToolCall] = field(
@@ -270,6 +272,11 @@ class Transcript:
         return tuple(p for p in self.parts if isinstance(p, ToolCall))
 
     @property
+    def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The approvals that the run waits for, in the order they were asked for."""
+        return tuple(self.approvals[self._decided :]) if self.status == "paused" else ()
+
+    @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
 
@@ -282,7 +289,10 @@ class Transcript:
         return {**self.head_to_dict(), "parts": [p.to_dict() for p in self.parts]}
 
     def head_to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of all but the parts; its cost does not grow with the text."""
+        """Return the JSON form of all but the parts; its cost does not grow with the text.
+
+        ``approvals`` are those that the run waits for; once it goes on, all that it asked for.
+        """
         error = None
         if self.failure is not None:
             error = {"message": self.failure.message, "code": self.failure.code}
@@ -296,7 +306,7 @@ class Transcript:
             if self.usage is None
             else {k: v for k, v in asdict(self.usage).items() if v is not None},
             "followups": list(self.followups),
-            "approvals": [asdict(a) for a in self.approvals],
+            "approvals": [asdict(a) for a in self.pending_approvals or self.approvals],
             "raw_events": len(self.raw_events),
             "error": error,
         }
@@ -328,6 +338,8 @@ class Transcript:
         return call
 
     def _running(self) -> None:
+        if self.status == "paused":
+            self._decided = len(self.approvals)
         if self.status in ("queued", "paused"):
             self.status = "running"
 

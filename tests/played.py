@@ -36,6 +36,7 @@ class PlayedPlatform:
         self.capabilities = capabilities or Capabilities(cancel=True, attach=True)
         self.told: list[tuple[str | None, str | None]] = []
         self.was_told = threading.Event()
+        self.decisions: list[tuple[str, str | None, bool]] = []
         self.asked: list[str] = []
         self.requests: list[RunRequest] = []
         self.closed = threading.Event()
@@ -74,6 +75,17 @@ class PlayedPlatform:
         self.was_told.set()
         if self._refuses_cancel is not None:
             raise self._refuses_cancel
+
+    async def decide(
+        self,
+        run_id: str,
+        approval_id: str | None,
+        *,
+        approved: bool,
+        agent: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        self.decisions.append((run_id, approval_id, approved))
 
     async def agents(self) -> list[AgentInfo]:
         return [AgentInfo(id="player")]

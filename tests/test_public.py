@@ -8,6 +8,8 @@ from tests.children import python
 PUBLIC = [
     "Agent",
     "AgentnbError",
+    "Chat",
+    "Comparison",
     "ConfigError",
     "Deadlines",
     "Media",
@@ -21,6 +23,8 @@ PUBLIC = [
     "agent",
     "allow_nested_loops",
     "attach",
+    "chat",
+    "compare",
     "errors",
     "last_run",
     "load_ipython_extension",

@@ -300,6 +300,30 @@ class TestHead:
         assert transcript.status == "queued"
 
 
+class TestApprovals:
+    def test_those_it_waits_for(self) -> None:
+        transcript = Transcript()
+        first, second, third = (ApprovalRequested(approval_id=name) for name in "abc")
+        for event, pending in (
+            (RunStarted(), ()),
+            (first, (first,)),
+            (UsageReported(usage=Usage(total_tokens=1)), (first,)),
+            (second, (first, second)),
+            (TextDelta("on"), ()),
+            (third, (third,)),
+            (RunFinished(), ()),
+        ):
+            transcript.apply(event)
+            assert transcript.pending_approvals == pending
+        assert transcript.approvals == [first, second, third]
+
+    def test_the_json_form_has_those_it_waits_for(self) -> None:
+        transcript = fold([ApprovalRequested(approval_id="a"), TextDelta("on")])
+        assert [a["approval_id"] for a in transcript.to_dict()["approvals"]] == ["a"]
+        transcript.apply(ApprovalRequested(approval_id="b"))
+        assert [a["approval_id"] for a in transcript.to_dict()["approvals"]] == ["b"]
+
+
 class TestStatus:
     @pytest.mark.parametrize(
         ("events", "statuses"),

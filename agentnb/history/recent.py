@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from agentnb.transcript import Transcript
 
-__all__ = ["RecordedRun", "last_run", "recent_runs", "remember"]
+__all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace"]
 
 # A kernel that lives for weeks must not keep every answer it ever got.
 _KEPT: Final = 10_000
@@ -45,6 +45,15 @@ _runs: deque[RecordedRun] = deque(maxlen=_KEPT)
 def remember(run: RecordedRun) -> None:
     """Add a run; the oldest goes when there are more than 10,000."""
     _runs.append(run)
+
+
+def replace(old: RecordedRun, new: RecordedRun) -> None:
+    """Put ``new`` in the place of ``old``; where that is gone, add it."""
+    for index in range(len(_runs) - 1, -1, -1):
+        if _runs[index] is old:
+            _runs[index] = new
+            return
+    remember(new)
 
 
 def recent_runs() -> list[RecordedRun]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.history.recent import RecordedRun, recent_runs
@@ -9,7 +10,7 @@ from agentnb.history.recent import RecordedRun, recent_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RUN_COLUMNS", "runs"]
+__all__ = ["RUN_COLUMNS", "run_table", "runs", "table"]
 
 #: Column -> dtype of `runs`, in order.
 RUN_COLUMNS: Final[dict[str, str]] = {
@@ -46,16 +47,29 @@ def runs(*, agent: str | None = None, status: str | None = None) -> pd.DataFrame
     status as ``category``, ``started_at`` in UTC, ``duration`` and ``time_to_first_token`` as
     timedeltas, tokens as nullable integers, ``cost_usd`` in US dollars as the platform reported it.
     """
-    import pandas as pd
-
-    rows = [
-        _row(run)
+    return run_table(
+        run
         for run in recent_runs()
         if (agent is None or agent in (run.agent, f"{run.platform}:{run.agent}"))
         and (status is None or status == run.transcript.status)
-    ]
-    columns = {name: [row[name] for row in rows] for name in RUN_COLUMNS}
-    return pd.DataFrame({n: _column(columns[n], dtype) for n, dtype in RUN_COLUMNS.items()})
+    )
+
+
+def run_table(runs: Iterable[RecordedRun]) -> pd.DataFrame:
+    """Return ``runs`` as a table of the columns and dtypes of `runs`, one row each."""
+    return table([_row(run) for run in runs], RUN_COLUMNS)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return ``rows`` as a table of ``columns``, name -> dtype, which hold without rows, too.
+
+    Durations are given in seconds; what is absent is None.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: _column([row[name] for row in rows], dtype) for name, dtype in columns.items()}
+    )
 
 
 def _column(values: list[Any], dtype: str) -> Any:

@@ -1,0 +1,235 @@
+"""`Agent`: what it sends, streams and joins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agentnb
+from agentnb import Media, history
+from agentnb.agents import Agent
+from agentnb.errors import (
+    ConfigError,
+    RequestError,
+    RunFailedError,
+    UnsupportedError,
+)
+from agentnb.events import RunFinished, RunStarted, TextDelta
+from agentnb.platforms.base import Capabilities, MediaSupport, RunRequest
+from agentnb.run import Run
+from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
+
+pytestmark = pytest.mark.anyio
+
+
+IMAGES = MediaSupport(accept=("image/*",), max_bytes=1000, max_count=2)
+
+
+async def repeat(request: RunRequest) -> Batches:
+    yield [STARTED, TextDelta(request.prompt), RunFinished()]
+
+
+class TestStarting:
+    def test_what_is_asked(self) -> None:
+        abilities = Capabilities(output_schema=True, media=IMAGES)
+        platform = PlayedPlatform(repeat, capabilities=abilities)
+        agent = Agent(platform, "a1", title="The agent", params={"depth": 1, "style": "dry"})
+        run = agent.run("hi", session="s7", output_type={"type": "object"}, media=[b"x"], depth=2)
+        (request,) = platform.requests
+        assert request == run.request
+        assert request.agent == "a1"
+        assert request.prompt == "hi"
+        assert request.session_id == "s7"
+        assert request.params == {"depth": 2, "style": "dry"}
+        assert request.output_schema == {"type": "object"}
+        assert request.media == (Media(data=b"x"),)
+        assert agent.params == {"depth": 1, "style": "dry"}
+        assert (agent.name, repr(agent)) == ("played:a1", "<Agent played:a1>")
+        assert run.title == "The agent"
+
+    def test_going_on_in_a_session(self) -> None:
+        def remember(prompt: str, context: Any) -> str:
+            return f"{len(context.history)} before"
+
+        agent = agentnb.agent(remember)
+        first = agent.run("one")
+        second = agent.run("two", session=first)
+        third = agent.run("three", session=second.session_id)
+        assert [r.text for r in (first, second, third)] == ["0 before", "2 before", "4 before"]
+        assert first.session_id == third.session_id
+        assert agent.run("four").session_id != first.session_id
+
+    def test_a_run_without_a_session_cannot_be_gone_on_in(self) -> None:
+        async def homeless(request: RunRequest) -> Batches:
+            yield [RunStarted(run_id="r"), RunFinished()]
+
+        agent = player(PlayedPlatform(homeless))
+        run = agent.run("hi")
+        with pytest.raises(RequestError, match="no session"):
+            agent.run("again", session=run)
+
+    @pytest.mark.parametrize("prompt", ["", "  \n\t "])
+    def test_an_empty_question_is_refused(self, prompt: str) -> None:
+        platform = PlayedPlatform(repeat)
+        before = len(history.recent_runs())
+        with pytest.raises(RequestError, match="empty"):
+            player(platform).start(prompt)
+        assert platform.requests == []
+        assert len(history.recent_runs()) == before
+
+    def test_what_the_platform_cannot_do_is_refused(self) -> None:
+        agent = player(PlayedPlatform(repeat, capabilities=Capabilities()))
+        with pytest.raises(UnsupportedError, match="structured output"):
+            agent.run("hi", output_type={})
+        with pytest.raises(UnsupportedError, match="attachments"):
+            agent.run("hi", media=[b"x"])
+        with pytest.raises(UnsupportedError, match="join"):
+            agent.attach("run_1")
+
+    def test_a_run_is_remembered(self) -> None:
+        run = player(PlayedPlatform(repeat)).start("hi")
+        assert agentnb.last_run() is run
+        run.wait(LONG)
+
+
+class TestMedia:
+    @pytest.fixture
+    def sent(self) -> Any:
+        platform = PlayedPlatform(repeat, capabilities=Capabilities(media=IMAGES))
+
+        def send(media: Any) -> tuple[Media, ...]:
+            player(platform).run("hi", media=media)
+            return tuple(platform.requests[-1].media)
+
+        return send
+
+    def test_every_kind(self, sent: Any, tmp_path: Path) -> None:
+        file = tmp_path / "a.png"
+        file.write_bytes(b"\x89PNG")
+        own = Media(data=b"x", mime_type="image/png")
+        address = "https://example.org/a.png"
+        found = sent([own, b"y", file, str(file), address, "DATA:text/plain,hi"])
+        assert found == (
+            own,
+            Media(data=b"y"),
+            Media(path=file),
+            Media(path=file),
+            Media(url=address),
+            Media(url="DATA:text/plain,hi"),
+        )
+
+    def test_a_single_one(self, sent: Any, tmp_path: Path) -> None:
+        file = tmp_path / "a.png"
+        file.write_bytes(b"\x89PNG")
+        assert sent(str(file)) == (Media(path=file),)
+        assert sent(b"bytes") == (Media(data=b"bytes"),)
+        assert sent(file) == (Media(path=file),)
+
+    def test_the_home_folder_has_its_short_name(
+        self, sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        (tmp_path / "a.png").write_bytes(b"\x89PNG")
+        assert sent("~/a.png") == (Media(path=tmp_path / "a.png"),)
+
+    @pytest.mark.parametrize(
+        "item", ["no_such_file.png", "", "s3://bucket/a.png", "A" * 100_000, "a\x00b", "."]
+    )
+    def test_a_text_that_is_neither_a_file_nor_an_address(self, sent: Any, item: str) -> None:
+        with pytest.raises(RequestError, match="neither a file nor an address") as caught:
+            sent([item])
+        assert len(str(caught.value)) < 300
+
+    def test_something_else(self, sent: Any) -> None:
+        with pytest.raises(RequestError, match="A int is no attachment"):
+            sent([5])
+
+
+class TestStreaming:
+    async def test_every_event(self) -> None:
+        agent = player(PlayedPlatform(repeat))
+        events = [event async for event in agent.stream("hi")]
+        assert events == [STARTED, TextDelta("hi"), RunFinished()]
+
+    async def test_leaving_early_cancels(self) -> None:
+        async def long(request: RunRequest) -> Batches:
+            yield [STARTED]
+            while True:
+                await asyncio.sleep(0.001)
+                yield [TextDelta("x")]
+
+        platform = PlayedPlatform(long)
+        async for event in player(platform).stream("hi"):
+            if isinstance(event, TextDelta):
+                break
+        run = agentnb.last_run()
+        assert isinstance(run, Run)
+        # The generator closes at the loop's next turn.
+        await asyncio.wait_for(run.wait_async(check=False), LONG)
+        assert run.status == "cancelled"
+        assert platform.closed.is_set()
+        assert await asyncio.to_thread(platform.was_told.wait, LONG)
+
+    async def test_one_that_was_never_used_sends_nothing(self) -> None:
+        platform = PlayedPlatform(repeat)
+        events = player(platform).stream("hi")
+        await events.aclose()
+        assert platform.requests == []
+
+    async def test_a_failure_comes_after_the_last_event(self) -> None:
+        def failing(prompt: str) -> Iterator[str]:
+            yield "So far"
+            raise ValueError("no further")
+
+        events = agentnb.agent(failing).stream("hi")
+        seen = [await anext(events) for _ in range(3)]
+        assert [e.type for e in seen] == ["run_started", "text_delta", "run_failed"]
+        with pytest.raises(RunFailedError, match="no further"):
+            await anext(events)
+        unchecked = [e async for e in agentnb.agent(failing).stream("hi", check=False)]
+        assert len(unchecked) == 3
+
+
+class TestAttaching:
+    def test_a_run_that_goes_on(self) -> None:
+        async def rest(request: RunRequest) -> Batches:
+            assert request.prompt == "run_9"
+            yield [TextDelta("the rest"), RunFinished()]
+
+        run = player(PlayedPlatform(rest)).attach("run_9", session="s1")
+        assert run.id == "run_9"
+        assert run.wait(LONG).text == "the rest"
+        assert run.session_id == "s1"
+        assert agentnb.last_run() is run
+
+    def test_cancelled_at_once_the_platform_is_told_all_the_same(self) -> None:
+        platform = PlayedPlatform(repeat)
+        run = player(platform).attach("run_9")
+        run.cancel()
+        run.wait(LONG, check=False)
+        if run.status == "cancelled":
+            assert platform.was_told.wait(LONG)
+            assert platform.told == [("run_9", None)]
+
+
+def test_a_function_takes_no_settings() -> None:
+    with pytest.raises(ConfigError, match="function needs no"):
+        agentnb.agent(len, api_key="canary-4711")
+    with pytest.raises(ConfigError, match="function needs no"):
+        agentnb.agent(len, base_url="http://127.0.0.1:1")
+
+
+def test_what_a_function_s_platform_cannot_do() -> None:
+    agent = agentnb.agent(len)
+    assert [a.id for a in agent.agents()] == ["len"]
+    with pytest.raises(UnsupportedError):
+        agent.remote_runs()
+    with pytest.raises(UnsupportedError):
+        agent.remote_status(["r"])
+    with pytest.raises(UnsupportedError):
+        agent.attach("r")
