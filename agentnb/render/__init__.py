@@ -4,6 +4,12 @@
 document.  All three treat whatever the run brought as data from outside.
 """
 
+from agentnb.render.comparison import (
+    ComparisonView,
+    comparison_html,
+    comparison_markdown,
+    comparison_text,
+)
 from agentnb.render.html import to_html
 from agentnb.render.markdown import to_markdown
 from agentnb.render.text import to_text
@@ -11,8 +17,12 @@ from agentnb.render.view import RunView, summary
 from agentnb.render.visible import StreamCleaner, one_line, strip_controls, visible
 
 __all__ = [
+    "ComparisonView",
     "RunView",
     "StreamCleaner",
+    "comparison_html",
+    "comparison_markdown",
+    "comparison_text",
     "one_line",
     "strip_controls",
     "summary",

@@ -33,6 +33,7 @@ from agentnb.render.view import (
     TOOL_WORDS,
     RunView,
     brief_seconds,
+    decision_hint,
     end_note,
     facts,
     seconds,
@@ -41,7 +42,7 @@ from agentnb.render.view import (
 from agentnb.render.visible import one_line, visible
 from agentnb.transcript import Passage, ToolCall
 
-__all__ = ["to_html"]
+__all__ = ["page_html", "question_html", "to_html", "whole_html"]
 
 # What a notebook saves of a run, the HTML and the plain text beside it, stays in proportion to what
 # the run brought: three times that, and a fixed part for labels.
@@ -80,8 +81,11 @@ def to_html(view: RunView, *, standalone: bool = False) -> str:
     With ``standalone`` it is a whole document with a style sheet and the prompt, whose bounds are
     far wider.  Neither makes any network request.
     """
-    if standalone:
-        return _document(view)
+    # A plain string: some hosts look at the exact type of what they are to show.
+    return str(_document(view) if standalone else _saved_form(view))
+
+
+def _saved_form(view: RunView) -> Html:
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
@@ -194,16 +198,15 @@ def _more(count: int) -> list[str]:
 
 
 def _approvals(view: RunView) -> list[str]:
-    if view.transcript.status != "paused":
-        return []
     made: list[str] = []
-    for approval in view.transcript.approvals:
+    for approval in view.transcript.pending_approvals:
         words: list[str] = [element("strong", "Waiting for approval")]
         words.append(f": {one_line(approval.message, 1000)}" if approval.message else "")
         if approval.tool:
             words += [" ", element("code", one_line(approval.tool))]
         made.append(element("blockquote", element("p", *words)))
-    return made
+    hint = decision_hint(view)
+    return made if hint is None else [*made, _note(hint)]
 
 
 def _end(view: RunView) -> list[str]:
@@ -257,13 +260,24 @@ def _on_lines(blocks: list[str]) -> list[str]:
     return [piece for block in blocks for piece in (block, "\n")]
 
 
+def whole_html(view: RunView) -> Html:
+    """Return the run as the fragment that a file of its own holds, bounded at 20 MB."""
+    return _within(view, _FILE_TOTAL, _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL))
+
+
+def question_html(prompt: str) -> Html:
+    """Return what was asked, as it was written."""
+    return sanitized(element("blockquote", plain_html(prompt), dir="auto"))
+
+
+def page_html(title: str, body: Html, *, width: str = "50rem") -> str:
+    """Return a whole document that shows ``body``, which is safe already, and asks for nothing."""
+    return _PAGE.format(title=element("title", one_line(title)), body=body, width=width)
+
+
 def _document(view: RunView) -> str:
-    form = _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL)
-    prompt = element("blockquote", plain_html(view.prompt), dir="auto")
-    body = sanitized(prompt) + _within(view, _FILE_TOTAL, form)
-    return _PAGE.format(
-        title=element("title", one_line(f"{view.title} · {view.platform}")), body=body
-    )
+    body = joined([question_html(view.prompt), whole_html(view)])
+    return page_html(f"{view.title} · {view.platform}", body)
 
 
 # The policy forbids every request, whatever the body holds.
@@ -277,7 +291,7 @@ _PAGE: Final = """<!DOCTYPE html>
 {title}
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: {width}; margin: 2rem auto; padding: 0 1rem; }}
 pre {{ padding: .6rem .8rem; overflow-x: auto; background: #8881; border-radius: 4px; }}
 code, pre {{ font-family: ui-monospace, monospace; font-size: .9em; }}
 blockquote {{ margin: 1rem 0; padding-left: 1rem; border-left: 3px solid #8886; }}

@@ -5,13 +5,22 @@ from __future__ import annotations
 import html
 import json
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from agentnb.render.view import STATUS_WORDS, TOOL_WORDS, RunView, brief_seconds, end_note, facts
+from agentnb.render.view import (
+    STATUS_WORDS,
+    TOOL_WORDS,
+    RunView,
+    brief_seconds,
+    decision_hint,
+    end_note,
+    facts,
+)
 from agentnb.render.visible import one_line, strip_controls, visible
 from agentnb.transcript import Passage, ToolCall
 
-__all__ = ["to_markdown"]
+__all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
 _BACKTICKS: Final = re.compile(r"`+")
 # Reasoning must not close the element that folds it away.
@@ -26,6 +35,12 @@ def to_markdown(view: RunView) -> str:
     blocks = [_header(view), f"# {_escape(one_line(view.title))}"]
     if view.prompt.strip():
         blocks.append(_quote(strip_controls(view.prompt)))
+    return "\n\n".join([*blocks, *answer_markdown(view)]) + "\n"
+
+
+def answer_markdown(view: RunView) -> list[str]:
+    """Return what the run brought, as blocks to be put apart by blank lines."""
+    blocks: list[str] = []
     for part in view.transcript.parts:
         if isinstance(part, ToolCall):
             blocks.append(_tool(part))
@@ -33,10 +48,11 @@ def to_markdown(view: RunView) -> str:
             blocks.append(_reasoning(part))
         elif text := strip_controls(str(part.text)).strip("\n"):
             blocks.append(text)
-    if view.transcript.status == "paused":
-        for approval in view.transcript.approvals:
-            what = approval.message or approval.tool or "a decision is needed"
-            blocks.append(_quote(f"**Waiting for approval:** {_escape(one_line(what, 1000))}"))
+    for approval in view.transcript.pending_approvals:
+        what = approval.message or approval.tool or "a decision is needed"
+        blocks.append(_quote(f"**Waiting for approval:** {_escape(one_line(what, 1000))}"))
+    if (hint := decision_hint(view)) is not None:
+        blocks.append(f"*{hint}*")
     if (note := end_note(view)) is not None:
         blocks.append(f"*{note}*")
     failure = view.transcript.failure
@@ -49,27 +65,43 @@ def to_markdown(view: RunView) -> str:
         blocks.append(f"Ask next:\n\n{asked}")
     if figures := " · ".join(f"{label}: {value}" for label, value in facts(view)):
         blocks.append(f"<sub>{_escape(figures)}</sub>")
-    return "\n\n".join(blocks) + "\n"
+    return blocks
+
+
+def front_matter(facts: Mapping[str, Any]) -> str:
+    """Return what heads a document: each fact that is not None, as YAML."""
+    # JSON is YAML, whatever is in it.
+    lines = [
+        f"{name}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in facts.items()
+        if value is not None
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def quote_markdown(text: str) -> str:
+    """Return ``text`` as a quote, as it was written but for terminal sequences."""
+    return _quote(strip_controls(text))
+
+
+def escape_markdown(text: str) -> str:
+    """Return ``text`` as one line that Markdown shows as it is."""
+    return _escape(one_line(text, 1000))
 
 
 def _header(view: RunView) -> str:
     transcript = view.transcript
-    facts: list[tuple[str, str | float | None]] = [
-        ("agent", one_line(view.title)),
-        ("platform", one_line(view.platform)),
-        ("status", transcript.status),
-        ("model", transcript.model and one_line(transcript.model)),
-        ("run_id", transcript.run_id and one_line(transcript.run_id)),
-        ("session_id", transcript.session_id and one_line(transcript.session_id)),
-        ("duration", None if view.duration is None else round(view.duration, 3)),
-    ]
-    # JSON scalars are YAML scalars, whatever is in them.
-    lines = [
-        f"{name}: {json.dumps(value, ensure_ascii=False)}"
-        for name, value in facts
-        if value is not None
-    ]
-    return "\n".join(["---", *lines, "---"])
+    return front_matter(
+        {
+            "agent": one_line(view.title),
+            "platform": one_line(view.platform),
+            "status": transcript.status,
+            "model": transcript.model and one_line(transcript.model),
+            "run_id": transcript.run_id and one_line(transcript.run_id),
+            "session_id": transcript.session_id and one_line(transcript.session_id),
+            "duration": None if view.duration is None else round(view.duration, 3),
+        }
+    )
 
 
 def _reasoning(part: Passage) -> str:

@@ -18,11 +18,14 @@ __all__ = [
     "BOX",
     "BREAKING",
     "CODE",
+    "COLUMN",
+    "COLUMNS",
     "DATA",
     "FOLDED",
     "HEADING",
     "INDENTED",
     "MUTED",
+    "SCROLLED",
     "STYLES",
     "WRAPPED",
     "WRAPPER_CLASS",
@@ -55,10 +58,14 @@ BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:au
 CODE: Final = "background:none;white-space:pre"
 DATA: Final = "background:none;white-space:pre-wrap"
 ALERT: Final = "border-left:3px solid #d33;padding-left:.8em"
+# Side by side where there is room, one below the other where there is not.
+COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
+COLUMN: Final = "flex:1 1 260px;min-width:0"
+SCROLLED: Final = "overflow-x:auto"
 STYLES: Final = frozenset(
     {
         *ALIGNMENTS.values(),
-        *(FOLDED, INDENTED, MUTED, ALERT),
+        *(FOLDED, INDENTED, MUTED, ALERT, COLUMNS, COLUMN, SCROLLED),
         *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA),
     }
 )
@@ -77,7 +84,7 @@ _BLOCKS: Final = {
     "summary",
 }
 _LISTS: Final = {"li", "ol", "ul"}
-_TABLES: Final = {"table", "tbody", "td", "th", "thead", "tr"}
+_TABLES: Final = {"caption", "table", "tbody", "td", "th", "thead", "tr"}
 _INLINE: Final = {"a", "br", "code", "em", "s", "small", "span", "strong"}
 _TAGS: Final = _BLOCKS | _LISTS | _TABLES | _INLINE
 _REL: Final = "noopener noreferrer nofollow"
@@ -86,6 +93,7 @@ _ATTRIBUTES: Final = {
     "a": {"href", "target"},
     "details": {"open"},
     "ol": {"start"},
+    "th": {"scope"},
 }
 _VALUES: Final[dict[str, frozenset[str]]] = {
     "class": frozenset({WRAPPER_CLASS}),
@@ -94,6 +102,7 @@ _VALUES: Final[dict[str, frozenset[str]]] = {
     "target": frozenset({"_blank"}),
     "rel": frozenset({_REL}),
     "open": frozenset({""}),
+    "scope": frozenset({"col", "row"}),
 }
 
 _SPECIAL: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}

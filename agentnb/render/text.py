@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentnb.render.view import RunView, summary
+from agentnb.render.view import RunView, decision_hint, summary
 from agentnb.render.visible import one_line, visible
 from agentnb.transcript import ToolCall
 
@@ -32,6 +32,11 @@ def to_text(view: RunView) -> str:
         lines += [f"({dropped:,} more characters)", ""]
     if view.transcript.failure is not None:
         lines.append(f"error: {one_line(view.transcript.failure.message, 1000)}")
+    for approval in view.transcript.pending_approvals:
+        what = approval.message or approval.tool or "a decision is needed"
+        lines.append(f"waiting for approval: {one_line(what, 1000)}")
+    if (hint := decision_hint(view)) is not None:
+        lines.append(hint)
     if view.notice:
         lines.append(one_line(view.notice))
     lines.append(summary(view))

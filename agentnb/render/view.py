@@ -14,6 +14,7 @@ __all__ = [
     "TOOL_WORDS",
     "RunView",
     "brief_seconds",
+    "decision_hint",
     "end_note",
     "facts",
     "seconds",
@@ -57,7 +58,8 @@ class RunView:
 
     The transcript is the live one: whoever renders a run that still goes on holds its lock.  Times
     are seconds since sending; ``duration`` is None until the run has ended.  ``notice`` is one line
-    for the reader from agentnb itself.
+    for the reader from agentnb itself.  ``can_decide`` says whether the reader may answer, in the
+    view, what the run waits for, ``takes_decisions`` whether its platform lets anybody do so.
     """
 
     transcript: Transcript
@@ -68,6 +70,8 @@ class RunView:
     duration: float | None = None
     time_to_first_token: float | None = None
     notice: str | None = None
+    can_decide: bool = False
+    takes_decisions: bool = True
 
     @property
     def took(self) -> float:
@@ -166,6 +170,13 @@ def end_note(view: RunView) -> str | None:
             return "The process that followed this run went away before it ended."
         case _:
             return None
+
+
+def decision_hint(view: RunView) -> str | None:
+    """Return how to go on with a run that waits for an approval; None where it does not."""
+    if view.transcript.status != "paused" or not view.takes_decisions:
+        return None
+    return "Approve with run.approve(), refuse with run.deny()."
 
 
 def transcript_bytes(view: RunView) -> int:

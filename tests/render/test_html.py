@@ -1,98 +1,37 @@
-"""The static view that a notebook keeps."""
+"""A run as HTML: what is shown, and within which bounds."""
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from typing import Any
 
 import nbformat
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from agentnb.events import (
     ApprovalRequested,
     Event,
-    FollowupsSuggested,
-    ReasoningDelta,
     RunCancelled,
     RunFailed,
     RunFinished,
-    RunStarted,
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.render import RunView, to_html, to_text
-from agentnb.render.markup import BOX, DATA, STYLES, WRAPPER_CLASS, Html, sanitized
+from agentnb.render import to_html, to_text
+from agentnb.render.markup import BOX, DATA
 from agentnb.render.view import transcript_bytes
+from tests.render.harmless import check_harmless, everywhere
 from tests.render.samples import (
-    ATTACKS,
     EVENTS,
     REPORT,
     answered,
-    expanded,
     pathological,
     read,
     view_of,
 )
 from tests.strategies import event_lists
-
-TAGS = {
-    *("a", "blockquote", "br", "code", "details", "div", "em", "h3", "h4", "h5", "h6", "hr"),
-    *("li", "ol", "p", "pre", "s", "small", "span", "strong", "summary"),
-    *("table", "tbody", "td", "th", "thead", "tr", "ul"),
-}
-VALUES: dict[str, Any] = {
-    "class": {WRAPPER_CLASS}.__contains__,
-    "style": STYLES.__contains__,
-    "dir": {"auto"}.__contains__,
-    "target": {"_blank"}.__contains__,
-    "rel": {"noopener noreferrer nofollow"}.__contains__,
-    "start": str.isdigit,
-    "href": re.compile(r"(?i)(https?://|mailto:)").match,
-}
-
-
-# What acts on the reading without being seen.  Joiners and selectors may be part of a spelling.
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-
-
-def check_harmless(markup: str) -> None:
-    assert not UNSEEN.search(markup)
-    made = read(markup)
-    assert made.balanced
-    assert not made.open
-    assert made.others == []
-    for tag, attributes in made.elements:
-        assert tag in TAGS
-        for name, value in attributes.items():
-            assert VALUES[name](value), (name, value)
-    assert sum("class" in attributes for _, attributes in made.elements) == 1
-
-
-def everywhere(text: str) -> RunView:
-    """Return a run that says the same in every place where something from outside is shown."""
-    return view_of(
-        [
-            RunStarted(run_id=text, session_id=text, agent=text, model=text),
-            ReasoningDelta(text),
-            ToolCallStarted(call_id=text, name=text, arguments=text),
-            ToolCallFinished(call_id=text, result=text),
-            ToolCallStarted(call_id="2", name="x"),
-            ToolCallFinished(call_id="2", error=text),
-            TextDelta(text),
-            ApprovalRequested(message=text, tool=text),
-            FollowupsSuggested(followups=(text,)),
-            RunFailed(message=text, code=text),
-        ],
-        title=text,
-        platform=text,
-        prompt=text,
-        notice=text,
-    )
 
 
 def saved_bytes(markup: str, text: str) -> int:
@@ -164,7 +103,11 @@ class TestWhatIsShown:
             pytest.param(RunCancelled(), ["■ Cancelled", "Stopped here."], id="cancelled"),
             pytest.param(
                 ApprovalRequested(message="Buy?", tool="order"),
-                ["⏸ Waiting for approval", "Waiting for approval: Buy? order"],
+                [
+                    "⏸ Waiting for approval",
+                    "Waiting for approval: Buy? order",
+                    "Approve with run.approve(), refuse with run.deny().",
+                ],
                 id="paused",
             ),
             pytest.param(TextDelta("more"), ["… Running"], id="running"),
@@ -233,84 +176,6 @@ class TestWhatIsShown:
     def test_a_call_without_anything_says_so(self) -> None:
         text = read(to_html(view_of([ToolCallStarted(call_id="c", name="")]))).text
         assert "No arguments and no result were reported." in text
-
-
-class TestHarmless:
-    @given(event_lists, st.text(max_size=20))
-    def test_any_run(self, events: list[Event], title: str) -> None:
-        check_harmless(to_html(view_of(events, title=title, notice=title)))
-
-    @pytest.mark.parametrize(
-        "case", ATTACKS, ids=[f"{case['category']}: {case['name']}" for case in ATTACKS]
-    )
-    def test_attack_in_every_place(self, case: dict[str, Any]) -> None:
-        text = expanded(case["markdown"])[:300_000]
-        made = to_html(everywhere(text))
-        check_harmless(made)
-        document = read(to_html(everywhere(text), standalone=True))
-        assert document.balanced
-        assert document.names() <= TAGS | {"html", "head", "meta", "title", "style", "body"}
-
-    @pytest.mark.parametrize(
-        "case",
-        [case for case in ATTACKS if isinstance(case["markdown"], list)],
-        ids=lambda case: case["name"],
-    )
-    def test_attack_at_every_moment(self, case: dict[str, Any]) -> None:
-        for count in range(len(case["markdown"])):
-            check_harmless(to_html(answered("".join(case["markdown"][: count + 1]))))
-
-    @pytest.mark.parametrize(
-        "case",
-        [case for case in ATTACKS if case["category"] == "link-scheme"],
-        ids=lambda case: case["name"],
-    )
-    def test_other_schemes_are_no_links(self, case: dict[str, Any]) -> None:
-        assert read(to_html(everywhere(case["markdown"]))).links == []
-
-    @pytest.mark.parametrize(
-        "case",
-        [case for case in ATTACKS if case["category"] == "html-injection"],
-        ids=lambda case: case["name"],
-    )
-    def test_html_is_text(self, case: dict[str, Any]) -> None:
-        text = expanded(case["markdown"])
-        if "```" not in text and "\n" not in text:
-            # Entities are Markdown, too.
-            assert html.unescape(text).strip() in read(to_html(answered(text))).text
-
-    def test_nothing_is_formula(self) -> None:
-        made = to_html(answered("costs $5 or $6"))
-        assert "<span>$</span>5 or <span>$</span>6" in made
-        assert 'class="agentnb-run mathjax_ignore tex2jax_ignore"' in made
-
-    def test_tool_results_are_data(self) -> None:
-        result = json.dumps({"data": {"text/html": "<script>alert(1)</script>"}})
-        made = to_html(view_of([ToolCallFinished(call_id="c", name="t", result=result)]))
-        check_harmless(made)
-        assert "<script>alert(1)</script>" in read(made).text
-
-
-class TestAllowList:
-    """What would stand between a mistake in the writing of the HTML and the reader."""
-
-    @pytest.mark.parametrize(
-        ("given", "kept"),
-        [
-            ("<script>x</script><p>a</p>", "<p>a</p>"),
-            ("<img src=https://x.example/>a", "a"),
-            ("<p onclick=x style='position:fixed' class=jp-Button id=root>a</p>", "<p>a</p>"),
-            ("<p style='opacity:.7' dir=auto>a</p>", '<p style="opacity:.7" dir="auto">a</p>'),
-            ("<a href='/api' target=_top>a</a>", '<a rel="noopener noreferrer nofollow">a</a>'),
-            ("<a href='javascript:x'>a</a>", '<a rel="noopener noreferrer nofollow">a</a>'),
-            ("<details open=1><p>a</p></details>", "<details><p>a</p></details>"),
-            ("<ol start=3x><li>a</li></ol>", "<ol><li>a</li></ol>"),
-            ("<button data-commandlinker-command=x>a</button>", "a"),
-            ("<!-- x -->a", "a"),
-        ],
-    )
-    def test_what_is_not_written_here_is_taken_out(self, given: str, kept: str) -> None:
-        assert sanitized(Html(given)) == kept
 
 
 class TestBounds:

@@ -27,6 +27,7 @@ from agentnb.render.view import brief_seconds, dollars, seconds
 from tests.render.samples import ANSWER, ATTACKS, EVENTS, answered, expanded, view_of
 from tests.strategies import event_lists
 
+HINT = "Approve with run.approve(), refuse with run.deny()."
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -49,6 +50,15 @@ class TestText:
         assert lines[1].startswith("→ tool30() = x x x")
         assert len(lines) == 23
         assert max(map(len, lines)) < 300
+
+    def test_what_a_paused_run_waits_for(self) -> None:
+        events: list[Event] = [TextDelta("half"), ApprovalRequested(message="Buy\x1b[0m it?")]
+        assert to_text(view_of(events)) == (
+            f"half\n\nwaiting for approval: Buy it?\n{HINT}\nfinance_agent · paused · 2.3 s"
+        )
+        refused = to_text(view_of(events, takes_decisions=False))
+        assert "waiting for approval" in refused
+        assert HINT not in refused
 
     def test_without_an_answer_one_line_is_all(self) -> None:
         assert to_text(view_of([])) == "finance_agent · queued · 2.3 s"
@@ -144,6 +154,18 @@ class TestMarkdown:
     )
     def test_end(self, end: Event, words: str) -> None:
         assert words in to_markdown(view_of([end]))
+
+    def test_how_to_go_on_with_a_paused_run(self) -> None:
+        paused: list[Event] = [TextDelta("so far"), ApprovalRequested(message="Buy?")]
+        assert f"*{HINT}*" in to_markdown(view_of(paused))
+        assert HINT not in to_markdown(view_of(paused, takes_decisions=False))
+        assert HINT not in to_markdown(view_of([*paused, TextDelta("on")]))
+
+    def test_an_approval_that_was_given_is_not_asked_for_again(self) -> None:
+        given, asked = ApprovalRequested(message="Buy?"), ApprovalRequested(message="Sell?")
+        made = to_markdown(view_of([given, TextDelta("bought"), asked]))
+        assert "Buy?" not in made
+        assert "Sell?" in made
 
     def test_tool_error(self) -> None:
         made = to_markdown(view_of([ToolCallFinished(call_id="c", name="t", error="no")]))

@@ -1,0 +1,8 @@
+"""A conversation with one agent: questions, answers and branches, without any view of them."""
+
+from agentnb.conversation.changes import Change
+from agentnb.conversation.conversation import Conversation
+from agentnb.conversation.earlier import SessionInfo, runs_in_session
+from agentnb.conversation.turns import Attachment, Turn
+
+__all__ = ["Attachment", "Change", "Conversation", "SessionInfo", "Turn", "runs_in_session"]
