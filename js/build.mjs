@@ -1,32 +1,64 @@
-// Bundles the widget for the browser: one ES module and one stylesheet, both minified.
+// Bundles the widgets for the browser: a small loader that every widget brings along, and the code of
+// all views, with the stylesheet as text in it. Both are minified ES modules.
 // `node build.mjs --watch` rebuilds on every change.
 
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const target = here("../agentnb/widgets/static");
+// What stands in for packages that markdown-it imports, in the tests as well.
+const aliases = Object.entries(JSON.parse(await readFile(here("alias.json"), "utf8")));
+const BUILT = ["loader.js", "widget.js", "licenses.txt"];
+
+// What JupyterLab 4 and Notebook 7 themselves ask of a browser.
+const browsers = ["es2022", "chrome109", "firefox115", "safari16.4"];
+
+/** `import text from "./some.css?inline"`: the stylesheet and all that it imports, as vite has it. */
+const stylesheets = {
+  name: "stylesheets",
+  setup(build) {
+    build.onResolve({ filter: /\.css\?inline$/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path.replace(/\?inline$/, "")),
+      namespace: "stylesheet",
+    }));
+    build.onLoad({ filter: /.*/, namespace: "stylesheet" }, async ({ path }) => {
+      const { outputFiles, metafile } = await esbuild.build({
+        absWorkingDir: here("."),
+        entryPoints: [path],
+        bundle: true,
+        minify: true,
+        write: false,
+        metafile: true,
+        target: browsers,
+        charset: "utf8",
+        logLevel: "warning",
+      });
+      const watchFiles = Object.keys(metafile.inputs).map((input) => here(input));
+      return { contents: outputFiles[0].text.trim(), loader: "text", watchFiles };
+    });
+  },
+};
 
 /** @type {esbuild.BuildOptions} */
 const options = {
   absWorkingDir: here("."),
-  // The stylesheet is an entry of its own: anywidget sends the two separately.
   entryPoints: [
+    { in: here("src/loader.ts"), out: "loader" },
     { in: here("src/widget.ts"), out: "widget" },
-    { in: here("src/styles.css"), out: "widget" },
   ],
   outdir: target,
-  // markdown-it imports it, the option that uses it is off, and it weighs 3 kB gzipped.
-  alias: { "linkify-it": here("src/markdown/no-linkify.ts") },
+  alias: Object.fromEntries(aliases.map(([name, path]) => [name, here(path)])),
+  plugins: [stylesheets],
   bundle: true,
   minify: true,
   metafile: true,
   format: "esm",
   platform: "browser",
-  // What JupyterLab 4 and Notebook 7 themselves ask of a browser.
-  target: ["es2022", "chrome109", "firefox115", "safari16.4"],
+  target: browsers,
   charset: "utf8",
   legalComments: "none",
   logLevel: "warning",
@@ -60,6 +92,10 @@ if (process.argv.includes("--watch")) {
     const { metafile } = await esbuild.build(options);
     await mkdir(target, { recursive: true });
     await writeFile(`${target}/licenses.txt`, await notices(metafile));
+    // Everything in this folder is packed, so nothing that an earlier build made may stay.
+    for (const name of await readdir(target)) {
+      if (!BUILT.includes(name)) await rm(join(target, name), { recursive: true });
+    }
   } catch (error) {
     // What does not compile has been told by esbuild; a stack trace would only bury it.
     if (!("errors" in error)) console.error(error.message);

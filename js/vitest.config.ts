@@ -1,9 +1,21 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import aliases from "./alias.json" with { type: "json" };
+
+const alias = Object.entries(aliases).map(([name, path]) => ({
+  find: new RegExp(`^${name}$`),
+  replacement: fileURLToPath(new URL(path, import.meta.url)),
+}));
 
 export default defineConfig({
+  // What is tested is what the bundle has.
+  resolve: { alias },
   test: {
     environment: "jsdom",
     include: ["src/**/*.test.ts"],
+    css: true,
+    // Or Node itself would load markdown-it, without the aliases.
+    server: { deps: { inline: ["markdown-it"] } },
     restoreMocks: true,
     unstubGlobals: true,
   },

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final, Literal, Protocol
 
+from agentnb.events import Event
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.transcript import Passage, TextBuffer, ToolCall
@@ -21,6 +23,7 @@ from agentnb.widgets.protocol import (
     Op,
     Snapshot,
     ack_message,
+    events_message,
     jsonable,
     ops_message,
     parse_page_message,
@@ -46,7 +49,20 @@ class LiveRun(Protocol):
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
-        """Guards the transcript.  Never held while a listener is called."""
+        """Guards the transcript.  Never held while a listener is called.
+
+        Whoever holds it may read `events` and `event_times`, which then belong together.
+        """
+        ...
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every event so far, in order."""
+        ...
+
+    @property
+    def event_times(self) -> Sequence[float]:
+        """When each of `events` arrived, in seconds since the run was sent."""
         ...
 
     def view(self) -> RunView:
@@ -172,6 +188,10 @@ class RunPublisher:
     ``send`` sends a message to the page and ``keep`` writes the snapshot that outlives messages;
     what they raise is logged and never reaches the run.  Messages may come in, and `close` be
     called, on any thread.
+
+    ``decide``, where given, takes the user's answer to what the run waits for: the approval's id,
+    which may be None, and whether it is granted.  It must return at once; its effect shows in the
+    run.  Without it the view offers no answer, and one that comes all the same is ignored.
     """
 
     def __init__(
@@ -180,8 +200,10 @@ class RunPublisher:
         *,
         send: Callable[[Mapping[str, Any]], None],
         keep: Callable[[Snapshot], None],
+        decide: Callable[[str | None, bool], None] | None = None,
     ) -> None:
         self._run = run
+        self._decide = decide
         self._send = send
         self._keep = keep
         # Held while something is made and sent: messages leave in the order of their numbers.
@@ -197,9 +219,18 @@ class RunPublisher:
     def first(self) -> Snapshot:
         """Return the state to begin with; to be called once, before `start`."""
         with self._lock, self._run.lock:
-            view = self._run.view()
+            view = self._view()
             self._kept_final = view.duration is not None
             return {"seq": self._seq, "run": self._cursor.snapshot(view)}
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as it is now, for whoever sends it along with more; also once closed.
+
+        It has a number of its own: should it be lost, the next message shows a gap.
+        """
+        with self._lock, self._run.lock:
+            self._seq += 1
+            return {"seq": self._seq, "run": self._cursor.snapshot(self._view())}
 
     def start(self) -> None:
         """Begin to listen; what came since `first` is sent at once."""
@@ -214,7 +245,7 @@ class RunPublisher:
                 return
             final: Snapshot | None = None
             with self._run.lock:
-                view = self._run.view()
+                view = self._view()
                 ops = self._cursor.ops(view)
                 if ops:
                     self._seq += 1
@@ -234,6 +265,14 @@ class RunPublisher:
                 self._run.cancel()
             case {"type": "resync"}:
                 self._resync()
+            case {"type": "events", "offset": offset}:
+                self._tell_events(offset)
+            case {"type": "decide", "approval_id": approval_id, "approved": approved}:
+                if self._decide is None:
+                    _log.debug("A page answered for a run that takes no answer")
+                    return
+                self._deliver(self._send, ack_message("decide"))
+                self._decide(approval_id, approved)
             case _:
                 _log.debug("A page sent something that is no message of its protocol")
 
@@ -261,15 +300,22 @@ class RunPublisher:
             self._last = loop.time()
             self.flush()
 
+    def _view(self) -> RunView:
+        view = self._run.view()
+        return view if self._decide is None else replace(view, can_decide=True)
+
     def _resync(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._deliver(self._send, snapshot_message(self.snapshot()))
+
+    def _tell_events(self, offset: int) -> None:
         with self._lock:
             if self._closed:
                 return
             with self._run.lock:
-                # A number of its own: should the answer be lost, the next message shows a gap.
-                self._seq += 1
-                run = self._cursor.snapshot(self._run.view())
-            self._deliver(self._send, snapshot_message({"seq": self._seq, "run": run}))
+                events, times = self._run.events, self._run.event_times
+            self._deliver(self._send, events_message(events, times, offset=offset))
 
     def _deliver(self, way: Callable[[Any], None], content: Mapping[str, Any]) -> None:
         try:

@@ -7,15 +7,21 @@ offsets and lengths of text are UTF-16 code units, as the page counts them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypedDict, cast
 
+from agentnb.events import Event, event_to_dict
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 
 __all__ = [
+    "EVENTS_A_MESSAGE",
+    "EVENT_TEXT",
     "Ack",
     "AppendOp",
+    "AskEvents",
+    "Decide",
+    "EventsPage",
     "Op",
     "Ops",
     "PageMessage",
@@ -27,6 +33,7 @@ __all__ = [
     "SnapshotMessage",
     "Stop",
     "ack_message",
+    "events_message",
     "jsonable",
     "ops_message",
     "parse_page_message",
@@ -35,6 +42,10 @@ __all__ = [
     "snapshot_message",
     "utf16_length",
 ]
+
+EVENTS_A_MESSAGE: Final = 200
+# Characters of each text of an event; the whole ones stay in `Run.events`.
+EVENT_TEXT: Final = 4000
 
 
 class RunOp(TypedDict):
@@ -100,7 +111,19 @@ class Ack(TypedDict):
     """The kernel has seen a click."""
 
     type: Literal["ack"]
-    of: Literal["stop"]
+    of: Literal["stop", "decide"]
+
+
+class EventsPage(TypedDict):
+    """Some of a run's events, from the one numbered ``offset`` on; ``total`` is how many there are.
+
+    Each event is its JSON form with ``at``, the seconds since sending.  It carries no state.
+    """
+
+    type: Literal["events"]
+    offset: int
+    total: int
+    events: list[dict[str, Any]]
 
 
 class Resync(TypedDict):
@@ -118,7 +141,22 @@ class Stop(TypedDict):
     type: Literal["stop"]
 
 
-PageMessage = Resync | Stop
+class AskEvents(TypedDict):
+    """The page asks for the events from the one numbered ``offset`` on."""
+
+    type: Literal["events"]
+    offset: int
+
+
+class Decide(TypedDict):
+    """The user answered what the run waits for."""
+
+    type: Literal["decide"]
+    approval_id: str | None
+    approved: bool
+
+
+PageMessage = Resync | Stop | AskEvents | Decide
 
 
 def ops_message(seq: int, ops: list[Op]) -> Ops:
@@ -131,9 +169,34 @@ def snapshot_message(snapshot: Snapshot) -> SnapshotMessage:
     return {"type": "snapshot", **snapshot}
 
 
-def ack_message() -> Ack:
-    """Return the answer to a click on Stop."""
-    return {"type": "ack", "of": "stop"}
+def ack_message(of: Literal["stop", "decide"] = "stop") -> Ack:
+    """Return the answer to a click on Stop, or on a decision."""
+    return {"type": "ack", "of": of}
+
+
+def events_message(events: Sequence[Event], times: Sequence[float], *, offset: int) -> EventsPage:
+    """Return the message with what of a run's events is asked for, at most `EVENTS_A_MESSAGE`."""
+    end = offset + EVENTS_A_MESSAGE
+    shown = zip(events[offset:end], times[offset:end], strict=False)
+    return {
+        "type": "events",
+        "offset": offset,
+        "total": len(events),
+        "events": [_cut(jsonable({"at": at, **event_to_dict(event)})) for event, at in shown],
+    }
+
+
+def _cut(value: Any) -> Any:
+    match value:
+        case str() if len(value) > EVENT_TEXT:
+            return value[:EVENT_TEXT] + "…"
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {key: _cut(item) for key, item in items}
+        case list():
+            return [_cut(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def parse_page_message(content: object) -> PageMessage | None:
@@ -146,6 +209,15 @@ def parse_page_message(content: object) -> PageMessage | None:
         # What the page has does not matter: the answer is the whole state.
         case {"type": "resync"}:
             return {"type": "resync"}
+        # A bool is an int to Python; to the page it is none.
+        case {"type": "events", "offset": int(offset)} if offset >= 0 and offset is not True:
+            return {"type": "events", "offset": int(offset)}
+        case {
+            "type": "decide",
+            "approval_id": str() | None as approval_id,
+            "approved": bool(approved),
+        }:
+            return {"type": "decide", "approval_id": approval_id, "approved": approved}
         case _:
             return None
 
@@ -169,6 +241,7 @@ def run_fields(view: RunView) -> dict[str, Any]:
         "time_to_first_token": view.time_to_first_token,
         "duration": view.duration,
         "notice": view.notice,
+        "can_decide": view.can_decide,
     }
 
 

@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final, cast
-
-import anywidget
-import traitlets
+from collections.abc import Sequence
+from typing import Any, cast
 
 from agentnb.render import to_html, to_text
+from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.controller import LiveRun, RunPublisher
 from agentnb.widgets.protocol import Snapshot
 
 __all__ = ["RunWidget"]
 
-_STATIC: Final = Path(__file__).parent / "static"
 
-
-def bundle(directory: Path, name: str) -> Path:
-    """Return the path of a built file.
-
-    Raises:
-        ImportError: it is not there; a checkout has to be built before it can show widgets.
-    """
-    path = directory / name
-    if not path.is_file():
-        raise ImportError(
-            f"agentnb's live view is not built: {path} is missing. In a checkout, "
-            "`npm ci && npm run build` in js/ makes it; an installed package brings it along."
-        )
-    return path
-
-
-class RunWidget(anywidget.AnyWidget):
+class RunWidget(AgentWidget):
     """Shows a run while it goes on, and its end.
 
     The trait ``snapshot`` holds the state at the widget's making, and at the run's end the final
-    one; all in between goes by messages.  The page writes no trait.  Closing the widget leaves the
-    run alone.
+    one; all in between goes by messages.  Closing the widget leaves the run alone.
     """
-
-    _esm = bundle(_STATIC, "widget.js")
-    _css = bundle(_STATIC, "widget.css")
-
-    snapshot: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
     def __init__(self, run: LiveRun) -> None:
         self._shown = run
         self._publisher = RunPublisher(run, send=self._send_message, keep=self._keep)
-        super().__init__(snapshot=self._publisher.first())
-        _answer_where_asked(self)
-        cast("Any", self).on_msg(self._hear)
+        super().__init__(kind="run", snapshot=self._publisher.first())
         self._publisher.start()
 
     def close(self) -> None:
@@ -61,13 +34,10 @@ class RunWidget(anywidget.AnyWidget):
             publisher.close()
         super().close()
 
-    def _send_message(self, message: Any) -> None:
-        cast("Any", self).send(dict(message))
-
     def _keep(self, snapshot: Snapshot) -> None:
         self.snapshot = dict(snapshot)
 
-    def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
+    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         self._publisher.receive(content)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -80,17 +50,3 @@ class RunWidget(anywidget.AnyWidget):
             # For viewers without a kernel, and without a widget manager.
             static = {"text/plain": to_text(view), "text/html": to_html(view)}
         return {**data, **static}, metadata
-
-
-def _answer_where_asked(widget: RunWidget) -> None:
-    """Keep ipykernel 7.4 from answering on the subshell that last published.
-
-    The publisher writes from a thread of its own, and the page's next message would wait there.
-    """
-    comm: Any = widget.comm
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = _default_subshell
-
-
-def _default_subshell(data: Any, default: Any) -> Any:
-    return default

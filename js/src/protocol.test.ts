@@ -8,11 +8,12 @@ interface Fixture {
   name: string;
   messages: unknown[];
   expected: RunState;
+  record: unknown;
 }
 
 const folder = join(import.meta.dirname, "../../tests/fixtures/protocol");
 const fixtures: Fixture[] = readdirSync(folder)
-  .filter((name) => name.endsWith(".json"))
+  .filter((name) => /^(?!chat_|compare_).*\.json$/.test(name))
   .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
 
 test("there are fixtures of every ending", () => {
@@ -20,9 +21,9 @@ test("there are fixtures of every ending", () => {
   for (const status of ["completed", "failed", "cancelled"]) expect(statuses).toContain(status);
 });
 
-describe.each(fixtures)("fixture $name", ({ messages, expected }) => {
-  test("every message passes the guard", () => {
-    for (const message of messages) expect(isKernelMessage(message)).toBe(true);
+describe.each(fixtures)("fixture $name", ({ messages, expected, record }) => {
+  test("every message passes the guard, and so does what is told of the events", () => {
+    for (const message of [...messages, record]) expect(isKernelMessage(message)).toBe(true);
   });
 
   test("folds to the expected state", () => {
@@ -78,6 +79,12 @@ describe("guards", () => {
     ["append", ops({ op: "append", index: 0, field: "result", offset: 0, text: "x" })],
     ["set", ops({ op: "set", index: 0, set: { status: "failed", error: "e" } })],
     ["an acknowledgement", { type: "ack", of: "stop" }],
+    ["that of a decision", { type: "ack", of: "decide" }],
+    ["no event", { type: "events", offset: 7, total: 7, events: [] }],
+    [
+      "an event of a later version",
+      { type: "events", offset: 0, total: 9, events: [{ at: 0.5, type: "new", more: [1] }] },
+    ],
   ])("take %s", (_name, message) => {
     expect(isKernelMessage(message)).toBe(true);
   });
@@ -114,6 +121,9 @@ describe("guards", () => {
     ["a change of kind", ops({ op: "set", index: 0, set: { kind: "text" } })],
     ["usage with a text for a number", ops({ op: "run", set: { usage: { input_tokens: "1" } } })],
     ["another acknowledgement", { type: "ack", of: "start" }],
+    ["events without their number", { type: "events", offset: 0, events: [] }],
+    ["an event without its time", { type: "events", offset: 0, total: 1, events: [{ type: "x" }] }],
+    ["an event that is none", { type: "events", offset: 0, total: 1, events: [null] }],
   ])("refuse %s", (_name, message) => {
     expect(isKernelMessage(message)).toBe(false);
   });

@@ -81,6 +81,8 @@ export interface RunState {
   time_to_first_token: number | null;
   duration: number | null;
   notice: string | null;
+  /** Whether this view may answer what the run waits for; false in a cell. */
+  can_decide: boolean;
 }
 
 /** The fields of a run that may change in one `run` operation. */
@@ -103,12 +105,32 @@ export interface Snapshot {
   run: RunState;
 }
 
+/** One event of a run as it was recorded; its long texts are cut. */
+export interface EventRecord {
+  /** Seconds since the run was sent. */
+  at: number;
+  type: string;
+  [field: string]: unknown;
+}
+
+/** Some of a run's events, from the one numbered `offset` on, and how many there are by now. */
+export interface EventsPage {
+  offset: number;
+  total: number;
+  events: EventRecord[];
+}
+
 export type KernelMessage =
   | { type: "ops"; seq: number; ops: Op[] }
   | ({ type: "snapshot" } & Snapshot)
-  | { type: "ack"; of: "stop" };
+  | ({ type: "events" } & EventsPage)
+  | { type: "ack"; of: "stop" | "decide" };
 
-export type PageMessage = { type: "resync"; seq: number } | { type: "stop" };
+export type PageMessage =
+  | { type: "resync"; seq: number }
+  | { type: "stop" }
+  | { type: "events"; offset: number }
+  | { type: "decide"; approval_id: string | null; approved: boolean };
 
 const FINAL: ReadonlySet<Status> = new Set([
   "completed",
@@ -121,33 +143,34 @@ const FINAL: ReadonlySet<Status> = new Set([
 /** Tells whether a run of this status can still change. */
 export const isFinal = (status: Status): boolean => FINAL.has(status);
 
-type Guard<T> = (value: unknown) => value is T;
-type Fields<T> = { [K in keyof Required<T>]: Guard<Required<T>[K]> };
+export type Guard<T> = (value: unknown) => value is T;
+export type Fields<T> = { [K in keyof Required<T>]: Guard<Required<T>[K]> };
 
-const isString = (v: unknown): v is string => typeof v === "string";
-const isNumber = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
-const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+export const isString = (v: unknown): v is string => typeof v === "string";
+export const isBoolean = (v: unknown): v is boolean => typeof v === "boolean";
+export const isNumber = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
+export const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
 
-const isObject = (v: unknown): v is Record<string, unknown> =>
+export const isObject = (v: unknown): v is Record<string, unknown> =>
   typeof v === "object" && v !== null && !Array.isArray(v);
 
-const oneOf =
+export const oneOf =
   <T extends string>(...values: T[]): Guard<T> =>
   (v): v is T =>
     (values as unknown[]).includes(v);
 
-const orNull =
+export const orNull =
   <T>(guard: Guard<T>): Guard<T | null> =>
   (v): v is T | null =>
     v === null || guard(v);
 
-const listOf =
+export const listOf =
   <T>(guard: Guard<T>): Guard<T[]> =>
   (v): v is T[] =>
     Array.isArray(v) && v.every(guard);
 
 /** A guard for an object that has all these fields. Further ones are let through, unread. */
-const allOf =
+export const allOf =
   <T>(fields: Fields<T>): Guard<T> =>
   (v): v is T => {
     if (!isObject(v)) return false;
@@ -156,7 +179,7 @@ const allOf =
   };
 
 /** A guard for an object that has some of these fields, and no other. */
-const someOf =
+export const someOf =
   <T>(fields: Fields<T>): Guard<Partial<T>> =>
   (v): v is Partial<T> =>
     isObject(v) &&
@@ -223,6 +246,7 @@ const runFields: Fields<RunState> = {
   time_to_first_token: orNull(isNumber),
   duration: orNull(isNumber),
   notice: orNull(isString),
+  can_decide: isBoolean,
 };
 
 const isRun = allOf(runFields);
@@ -232,6 +256,16 @@ const isPartChanges = someOf<Omit<ToolCall, "kind"> & { text: string }>({
   text: isString,
 });
 const isAppendField = oneOf<AppendField>("text", "arguments", "result");
+
+const isAcknowledged = oneOf<"stop" | "decide">("stop", "decide");
+const isEventsPage = allOf<EventsPage>({
+  offset: isCount,
+  total: isCount,
+  // What else an event has is only shown, as it came.
+  events: listOf(
+    allOf<Pick<EventRecord, "at" | "type">>({ at: isNumber, type: isString }),
+  ) as Guard<EventRecord[]>,
+});
 
 function isOp(v: unknown): v is Op {
   if (!isObject(v)) return false;
@@ -262,8 +296,10 @@ export function isKernelMessage(v: unknown): v is KernelMessage {
       return isCount(v.seq) && listOf(isOp)(v.ops);
     case "snapshot":
       return isSnapshot(v);
+    case "events":
+      return isEventsPage(v);
     case "ack":
-      return v.of === "stop";
+      return isAcknowledged(v.of);
     default:
       return false;
   }

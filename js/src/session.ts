@@ -1,12 +1,15 @@
 // One run as the page follows it: the channel to the kernel, the fold, and what heals it.
 
 import { Frame } from "./frame.js";
+import { ACK_MS, Patience } from "./patience.js";
 import {
+  type EventsPage,
   isFinal,
   isKernelMessage,
   isSnapshot,
   type PageMessage,
   type RunState,
+  type Snapshot,
 } from "./protocol.js";
 import { Transcript } from "./transcript.js";
 
@@ -16,18 +19,37 @@ export interface Channel {
   snapshot(): unknown;
   /** May throw or be lost without a word: the kernel can be gone. */
   send(message: PageMessage): void;
-  /** Calls back for every message and every new snapshot, until the signal aborts. */
-  listen(on: { message(value: unknown): void; snapshot(): void }, signal: AbortSignal): void;
+  /**
+   * Calls back for every message and every new snapshot, until the signal aborts.
+   *
+   * A host that can tell calls `lost` too: when the kernel's end is gone, and with false when it is
+   * there again.
+   */
+  listen(
+    on: { message(value: unknown): void; snapshot(): void; lost(gone?: boolean): void },
+    signal: AbortSignal,
+  ): void;
 }
 
-/** Where a click on Stop has got to. */
-export type StopState = "none" | "sent" | "seen" | "unanswered";
+/** Where a click has got to: on Stop, or on a decision. */
+export type ClickState = "none" | "sent" | "seen" | "unanswered";
+export type StopState = ClickState;
 
-const IDLE_MS = 4000;
-const IDLE_MAX_MS = 60_000;
-const ACK_MS = 1000;
-/** Unanswered questions before the view says that the kernel is silent. */
-const SILENT_AFTER = 2;
+/** What is said where a page of events was asked for and nobody answered. */
+export class SilentKernelError extends Error {
+  override readonly name = "SilentKernelError";
+}
+
+interface EventsWait {
+  promise: Promise<EventsPage>;
+  resolve(page: EventsPage): void;
+  reject(error: Error): void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+/** How long a decision that was seen may take to show in the run before it can be made again. */
+const EFFECT_MS = 10_000;
+const EVENTS_MS = 5000;
 
 export class RunSession {
   readonly #channel: Channel;
@@ -35,25 +57,51 @@ export class RunSession {
   readonly #listeners = new Set<() => void>();
   readonly #frame = new Frame(() => this.#notify());
   readonly #ending = new AbortController();
-  #idle: ReturnType<typeof setTimeout> | undefined;
   #ack: ReturnType<typeof setTimeout> | undefined;
-  #unanswered = 0;
-  #stop: StopState = "none";
+  readonly #patience = new Patience(() => {
+    this.#resync();
+    this.#frame.request();
+  });
+  #stop: ClickState = "none";
+  #decision: ClickState = "none";
+  #decisionTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #events = new Map<number, EventsWait>();
   #heardAt = now();
+  /** Whether this page has had a word from the kernel, and whether the host says that it is gone. */
+  #heard = false;
+  #gone = false;
+  #cutOff: RunState | null = null;
 
   constructor(channel: Channel) {
     this.#channel = channel;
     const first = channel.snapshot();
     this.#transcript = new Transcript(isSnapshot(first) ? first : null);
     channel.listen(
-      { message: (value) => this.#hear(value), snapshot: () => this.#read() },
+      {
+        message: (value) => this.#hear(value),
+        snapshot: () => this.#read(),
+        lost: (gone = true) => this.#lose(gone),
+      },
       this.#ending.signal,
     );
-    if (!this.final) this.#resync();
+    if (!this.#over) this.#resync();
   }
 
+  /** The run to be shown: as the kernel told it, but for one that was cut off from its kernel. */
   get run(): RunState {
-    return this.#transcript.run;
+    if (!this.lost) return this.#transcript.run;
+    this.#cutOff ??= cutOff(this.#transcript.run);
+    return this.#cutOff;
+  }
+
+  /** The number of the last message that was applied. */
+  get seq(): number {
+    return this.#transcript.seq;
+  }
+
+  /** A copy of the run as the kernel told it, to be kept. */
+  get snapshot(): Snapshot {
+    return this.#transcript.snapshot();
   }
 
   get final(): boolean {
@@ -64,15 +112,33 @@ export class RunSession {
     return this.#stop;
   }
 
+  /** Where the last decision has got to. "none" again once it shows in the run. */
+  get decideState(): ClickState {
+    return this.#decision;
+  }
+
   /** True when the kernel left several questions unanswered: it is busy, gone or begun anew. */
   get silent(): boolean {
-    return !this.final && this.#unanswered > SILENT_AFTER;
+    return !this.#over && this.#patience.over;
+  }
+
+  /**
+   * True when a run goes on for all that is known here, but the kernel that followed it is gone: the
+   * host says so, or a page that was opened anew never heard of it. Any word from it undoes this.
+   */
+  get lost(): boolean {
+    return !this.#over && (this.#gone || (this.silent && !this.#heard));
   }
 
   /** Seconds since the run was sent: the kernel's figure, carried on by the page's own clock. */
   get elapsed(): number {
     if (this.final) return this.run.duration ?? this.run.elapsed;
     return this.run.elapsed + (now() - this.#heardAt) / 1000;
+  }
+
+  /** Whether the kernel has told the run's end. */
+  get #over(): boolean {
+    return isFinal(this.#transcript.run.status);
   }
 
   /** Calls back, at most once a frame, after something changed; returns the way to end that. */
@@ -94,10 +160,48 @@ export class RunSession {
     this.#frame.request();
   }
 
+  /** Answers what the run waits for; null where the platform gave the question no id. */
+  decide(approvalId: string | null, approved: boolean): void {
+    if (!this.run.can_decide || this.final) return;
+    if (this.#decision === "sent" || this.#decision === "seen") return;
+    this.#decision = "sent";
+    this.#send({ type: "decide", approval_id: approvalId, approved });
+    this.#decisionIn(ACK_MS, "unanswered");
+    this.#frame.request();
+  }
+
+  /**
+   * Asks for some of the run's events, from the one numbered `offset` on.
+   *
+   * Rejects with a SilentKernelError where no answer comes in time.
+   */
+  events(offset: number): Promise<EventsPage> {
+    const asked = this.#events.get(offset);
+    if (asked) return asked.promise;
+    if (this.#gone) return Promise.reject(new SilentKernelError("The kernel is gone."));
+    let settle: Pick<EventsWait, "resolve" | "reject"> | undefined;
+    const promise = new Promise<EventsPage>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    const timer = setTimeout(() => {
+      this.#events.delete(offset);
+      settle?.reject(new SilentKernelError("The kernel does not answer."));
+    }, EVENTS_MS);
+    if (settle) this.#events.set(offset, { promise, timer, ...settle });
+    this.#send({ type: "events", offset });
+    return promise;
+  }
+
   dispose(): void {
+    for (const wait of this.#events.values()) {
+      clearTimeout(wait.timer);
+      wait.reject(new SilentKernelError("The view was closed."));
+    }
+    this.#events.clear();
+    clearTimeout(this.#decisionTimer);
     this.#ending.abort();
     this.#frame.cancel();
-    clearTimeout(this.#idle);
+    this.#patience.rest();
     clearTimeout(this.#ack);
     this.#listeners.clear();
   }
@@ -109,12 +213,20 @@ export class RunSession {
       this.#resync();
       return;
     }
+    this.#heard = true;
+    this.#gone = false;
     if (value.type === "ack") {
-      if (this.#stop !== "none") this.#stop = "seen";
+      if (value.of === "decide") this.#decided();
+      else if (this.#stop !== "none") this.#stop = "seen";
       this.#changed();
       return;
     }
-    const elapsed = this.run.elapsed;
+    if (value.type === "events") {
+      this.#answer(value);
+      this.#changed();
+      return;
+    }
+    const { elapsed, status, approvals, notice } = this.#transcript.run;
     const wasBroken = this.#transcript.broken;
     const outcome = this.#transcript.apply(value);
     if (outcome === "gap") {
@@ -123,24 +235,67 @@ export class RunSession {
       else this.#resync();
       return;
     }
-    if (outcome === "applied" && (value.type === "snapshot" || this.run.elapsed !== elapsed)) {
+    const { run } = this.#transcript;
+    if (outcome === "applied" && (value.type === "snapshot" || run.elapsed !== elapsed)) {
       this.#heardAt = now();
     }
+    if (run.status !== status || run.approvals !== approvals || run.notice !== notice) {
+      this.#undecided();
+    }
     this.#changed();
+  }
+
+  #answer(page: EventsPage): void {
+    const wait = this.#events.get(page.offset);
+    if (!wait) return;
+    this.#events.delete(page.offset);
+    clearTimeout(wait.timer);
+    wait.resolve(page);
+  }
+
+  #decided(): void {
+    if (this.#decision === "none") return;
+    this.#decision = "seen";
+    this.#decisionIn(EFFECT_MS, "none");
+  }
+
+  #undecided(): void {
+    clearTimeout(this.#decisionTimer);
+    this.#decision = "none";
+  }
+
+  #decisionIn(wait: number, next: ClickState): void {
+    clearTimeout(this.#decisionTimer);
+    this.#decisionTimer = setTimeout(() => {
+      this.#decision = next;
+      this.#frame.request();
+    }, wait);
+  }
+
+  #lose(gone: boolean): void {
+    if (gone === this.#gone) return;
+    this.#gone = gone;
+    this.#cutOff = null;
+    // What was said while the way was cut is not known.
+    if (!gone && !this.#over) this.#resync();
+    this.#frame.request();
   }
 
   #read(): void {
     const snapshot = this.#channel.snapshot();
     if (!isSnapshot(snapshot) || this.#transcript.replace(snapshot) !== "applied") return;
     this.#heardAt = now();
+    this.#heard = true;
     this.#changed();
   }
 
   #changed(): void {
-    this.#unanswered = 0;
-    if (this.final) {
-      clearTimeout(this.#idle);
+    this.#patience.heard();
+    this.#cutOff = null;
+    if (this.#over) {
+      this.#patience.rest();
       clearTimeout(this.#ack);
+      this.#undecided();
     } else {
       this.#quiet();
     }
@@ -148,20 +303,16 @@ export class RunSession {
   }
 
   #resync(): void {
-    this.#unanswered += 1;
+    this.#patience.asked();
     const { seq } = this.#transcript;
     this.#send({ type: "resync", seq });
     this.#quiet();
   }
 
-  /** Starts the wait for the next word anew. A kernel that doesn't answer is asked ever less often. */
+  /** Starts the wait for the next word anew. */
   #quiet(): void {
-    clearTimeout(this.#idle);
-    const wait = Math.min(IDLE_MS * 2 ** Math.max(0, this.#unanswered - 1), IDLE_MAX_MS);
-    this.#idle = setTimeout(() => {
-      this.#resync();
-      this.#frame.request();
-    }, wait);
+    // A paused run is not expected to say anything before somebody decides.
+    this.#patience.wait(this.run.status === "paused" && !this.#patience.asking);
   }
 
   #send(message: PageMessage): void {
@@ -175,6 +326,16 @@ export class RunSession {
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+/** The same run as its reader may take it: nothing in it goes on. */
+function cutOff(run: RunState): RunState {
+  const parts = run.parts.map((part) =>
+    part.kind === "tool" && part.status === "running"
+      ? { ...part, status: "abandoned" as const }
+      : part,
+  );
+  return { ...run, parts, status: "interrupted" };
 }
 
 function now(): number {

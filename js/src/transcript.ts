@@ -29,6 +29,7 @@ export function emptyRun(): RunState {
     time_to_first_token: null,
     duration: null,
     notice: null,
+    can_decide: false,
   };
 }
 
@@ -44,7 +45,7 @@ export class Transcript {
     this.seq = snapshot?.seq ?? 0;
   }
 
-  /** Takes in one message. Acknowledgements carry no state and are ignored. */
+  /** Takes in one message. Acknowledgements and pages of events carry no state and are ignored. */
   apply(message: KernelMessage): Outcome {
     if (message.type === "snapshot") return this.replace(message);
     if (message.type !== "ops") return "ignored";
@@ -62,6 +63,11 @@ export class Transcript {
     this.seq = snapshot.seq;
     this.broken = false;
     return "applied";
+  }
+
+  /** A copy of what is here. */
+  snapshot(): Snapshot {
+    return { seq: this.seq, run: own(this.run) };
   }
 
   /** Notes that something was missed or not understood. */
@@ -102,7 +108,7 @@ export class Transcript {
   }
 }
 
-/** A copy whose parts may be changed: what the host hands out is shared with its own model. */
+/** A copy whose parts may be changed: what a host has is shared with its own model. */
 function own(run: RunState): RunState {
   return { ...run, parts: run.parts.map((part) => ({ ...part })) };
 }

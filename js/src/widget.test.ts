@@ -7,6 +7,8 @@ import createWidget from "./widget.js";
 class Host {
   state: Record<string, unknown> = {};
   sent: unknown[] = [];
+  /** The model with the code, as its manager has it. */
+  code: { comm_live?: boolean } | null = { comm_live: true };
   listeners = new Map<string, Set<(value?: unknown) => void>>();
 
   proxy(): AnyModel {
@@ -19,6 +21,12 @@ class Host {
       },
       off: (event: string, callback: (value?: unknown) => void) => {
         this.listeners.get(event)?.delete(callback);
+      },
+      widget_manager: {
+        get_model: async (id: string) => {
+          if (id !== "code" || !this.code) throw new Error("widget model not found");
+          return this.code;
+        },
       },
     } as unknown as AnyModel;
   }
@@ -41,6 +49,8 @@ const renderProps = (el: HTMLElement, signal?: AbortSignal) =>
 beforeEach(() => {
   vi.useFakeTimers();
   host = new Host();
+  host.state.kind = "run";
+  host.state._code = { hash: "h", model_id: "code" };
   host.state.snapshot = { seq: 0, run: { ...emptyRun(), title: "a" } };
 });
 
@@ -77,7 +87,7 @@ describe("the widget", () => {
     vi.advanceTimersByTime(300);
     expect(two.querySelector(".agentnb-answer")?.textContent).toBe("early late!");
     leaveTwo();
-    expect(host.listening).toBe(2);
+    expect(host.listening).toBe(3);
     end();
     expect(host.listening).toBe(0);
   });
@@ -132,11 +142,95 @@ describe("the widget", () => {
     first.initialize(initializeProps());
     const other = host;
     host = new Host();
-    host.state.snapshot = { seq: 0, run: emptyRun() };
+    host.state = { kind: "run", snapshot: { seq: 0, run: emptyRun() } };
     createWidget().initialize(initializeProps());
     const el = document.createElement("div");
     other.fire("msg:custom", ops(1, "first", 0));
     createWidget().render(renderProps(el));
     expect(el.querySelector(".agentnb-answer")).toBeNull();
+  });
+
+  test("leaves the answers to loaders alone", () => {
+    const widget = createWidget();
+    widget.initialize(initializeProps());
+    const asked = host.sent.length;
+    host.fire("msg:custom", { type: "code", hash: "h", source: "" });
+    expect(host.sent).toHaveLength(asked);
+  });
+
+  describe("a run whose kernel is gone is interrupted", () => {
+    const status = async () => {
+      const el = document.createElement("div");
+      createWidget().render(renderProps(el));
+      await vi.advanceTimersByTimeAsync(300);
+      return () => el.querySelector("[role=status]")?.textContent;
+    };
+
+    test("when it goes", async () => {
+      const now = await status();
+      const before = now();
+      host.code = { comm_live: false };
+      host.fire("comm_live_update");
+      await vi.advanceTimersByTimeAsync(300);
+      expect(now()).toBe("Interrupted");
+      expect(before).not.toBe("Interrupted");
+    });
+
+    test("when it was gone before", async () => {
+      host.code = { comm_live: false };
+      expect((await status())()).toBe("Interrupted");
+    });
+
+    test.each([{ comm_live: true }, {}, null])("and no other: %o", async (code) => {
+      host.code = code;
+      const now = await status();
+      host.fire("comm_live_update");
+      await vi.advanceTimersByTimeAsync(300);
+      expect(now()).not.toBe("Interrupted");
+    });
+  });
+
+  test("names a kind that it has no view of, and holds nothing", () => {
+    host.state.kind = "dance";
+    expect(() => createWidget().initialize(initializeProps())).toThrow("no view of the kind dance");
+    expect(host.listening).toBe(0);
+  });
+
+  test("ends at once what has been aborted before it began", () => {
+    const el = document.createElement("div");
+    createWidget().render(renderProps(el, AbortSignal.abort()));
+    expect(el.childElementCount).toBe(0);
+    expect(host.listening).toBe(0);
+  });
+});
+
+describe("the stylesheet", () => {
+  const styles = (root: ParentNode) =>
+    [...root.querySelectorAll("style")].filter((style) => style.textContent?.includes(".agentnb"));
+
+  test("is put once into the document, though elements are filled before they are shown", () => {
+    createWidget().render(renderProps(document.createElement("div")));
+    const shown = document.body.appendChild(document.createElement("div"));
+    createWidget().render(renderProps(shown));
+    expect(styles(document)).toHaveLength(1);
+    expect(styles(document.head)[0]?.textContent).toContain(".agentnb-answer");
+    shown.remove();
+  });
+
+  test("is put once into each shadow root", () => {
+    const hosts = [1, 2].map(() => document.body.appendChild(document.createElement("div")));
+    const roots = hosts.map((each) => each.attachShadow({ mode: "open" }));
+    for (const root of [...roots, ...roots]) {
+      createWidget().render(renderProps(root.appendChild(document.createElement("div"))));
+    }
+    expect(roots.map((root) => styles(root).length)).toEqual([1, 1]);
+    for (const each of hosts) each.remove();
+  });
+
+  test("comes back where a host has thrown it away", () => {
+    createWidget().render(renderProps(document.createElement("div")));
+    styles(document)[0]?.remove();
+    createWidget().render(renderProps(document.createElement("div")));
+    expect(styles(document)).toHaveLength(1);
   });
 });

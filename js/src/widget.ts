@@ -1,24 +1,116 @@
-// The entry that anywidget loads: `initialize` holds a run's state, `render` draws views of it.
+// The code of the views, as the loader runs it: `initialize` holds a widget's state, `render` draws
+// views of it.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
+import { type ChatChannel, ChatSession, ChatView } from "./chat/index.js";
+import { CompareSession, CompareView } from "./compare/index.js";
 import { type Channel, RunSession } from "./session.js";
+import { putStyle } from "./style.js";
 import { RunView } from "./view/run.js";
 
-type Model = AnyModel<{ snapshot: unknown }>;
+type Model = AnyModel<Record<string, unknown>>;
 
-function channel(model: Model): Channel {
+interface View {
+  readonly element: HTMLElement;
+  dispose(): void;
+}
+
+/** What a widget holds, from before its first view to after its last. */
+interface Session {
+  view(): View;
+  dispose(): void;
+}
+
+/** What all channels have: only what is sent differs. */
+type Receiving = Pick<Channel, "snapshot" | "listen">;
+
+function receiving(model: Model): Receiving {
   return {
     snapshot: () => model.get("snapshot"),
-    send: (message) => model.send(message),
     listen(on, signal) {
-      model.on("msg:custom", on.message);
+      const message = (content: unknown) => {
+        if (!isCode(content)) on.message(content);
+      };
+      const live = async (told: boolean) => {
+        const gone = await isGone(model);
+        if (!signal.aborted && (gone || (told && gone === false))) on.lost(gone);
+      };
+      const update = () => void live(true);
+      model.on("msg:custom", message);
       model.on("change:snapshot", on.snapshot);
+      model.on("comm_live_update", update);
       signal.addEventListener("abort", () => {
-        model.off("msg:custom", on.message);
+        model.off("msg:custom", message);
         model.off("change:snapshot", on.snapshot);
+        model.off("comm_live_update", update);
       });
+      void live(false);
     },
   };
+}
+
+/** The answer to a loader, which may be that of another page: nothing for a session. */
+function isCode(content: unknown): boolean {
+  return (content as { type?: unknown } | null)?.type === "code";
+}
+
+/**
+ * Whether the kernel's end is gone; null where the host doesn't tell.
+ *
+ * What a host hands out of a model says nothing of its connection. That of the model with the code
+ * is another, but it comes and goes with the same kernel.
+ */
+async function isGone(model: Model): Promise<boolean | null> {
+  try {
+    const { model_id } = model.get("_code") as { model_id: string };
+    const found: unknown = await model.widget_manager.get_model(model_id);
+    const plain = found as { comm_live?: unknown };
+    // Models are told one after the other, in microtasks.
+    await new Promise((resolve) => setTimeout(resolve));
+    return typeof plain.comm_live === "boolean" ? !plain.comm_live : null;
+  } catch {
+    return null;
+  }
+}
+
+function chatChannel(model: Model): ChatChannel {
+  return {
+    ...receiving(model),
+    send: (message, buffers) => model.send(message, undefined, buffers),
+    keep: keeping(model),
+  };
+}
+
+/** Puts what is shown into the model, and leaves it there: a kernel is not told what it told. */
+function keeping(model: Model): (snapshot: unknown) => void {
+  return (snapshot) => model.set("snapshot", snapshot);
+}
+
+const SESSIONS: Record<string, (model: Model) => Session> = {
+  run(model) {
+    const send: Channel["send"] = (message) => model.send(message);
+    const session = new RunSession({ ...receiving(model), send });
+    return { view: () => new RunView(session), dispose: () => session.dispose() };
+  },
+  chat(model) {
+    const session = new ChatSession(chatChannel(model));
+    return { view: () => new ChatView(session), dispose: () => session.dispose() };
+  },
+  compare(model) {
+    const session = new CompareSession({
+      ...receiving(model),
+      send: (message) => model.send(message),
+      keep: keeping(model),
+    });
+    return { view: () => new CompareView(session), dispose: () => session.dispose() };
+  },
+};
+
+function sessionOf(model: Model): Session {
+  const kind = String(model.get("kind"));
+  const make = SESSIONS[kind];
+  if (!make) throw new Error(`agentnb: there is no view of the kind ${kind}`);
+  return make(model);
 }
 
 /** Runs a function once, whichever way the host says that it is over: by signal or by call. */
@@ -29,19 +121,20 @@ function once(signal: AbortSignal | undefined, end: () => void): () => void {
     over = true;
     end();
   };
-  signal?.addEventListener("abort", run, { once: true });
+  if (signal?.aborted) run();
+  else signal?.addEventListener("abort", run, { once: true });
   return run;
 }
 
-/** One widget. Hosts call this once per model; the session is shared by all views of it. */
+/** One widget. Called once per model; the session is shared by all views of it. */
 export default () => {
   // Not a map from models: hosts hand out another proxy of the model at every call.
-  let session: RunSession | undefined;
+  let session: Session | undefined;
   let holders = 0;
 
-  const hold = (model: Model): RunSession => {
+  const hold = (model: Model): Session => {
+    session ??= sessionOf(model);
     holders += 1;
-    session ??= new RunSession(channel(model));
     return session;
   };
   const release = () => {
@@ -52,7 +145,7 @@ export default () => {
   };
 
   return {
-    /** Holds the run's state from before the first view to after the last. */
+    /** Holds the widget's state from before the first view to after the last. */
     initialize({ model, signal }: InitializeProps): () => void {
       hold(model as Model);
       return once(signal, release);
@@ -60,7 +153,8 @@ export default () => {
 
     /** Draws a view. A host that doesn't know `initialize` only misses what came before it. */
     render({ model, el, signal }: RenderProps): () => void {
-      const view = new RunView(hold(model as Model));
+      const view = hold(model as Model).view();
+      putStyle(el);
       el.append(view.element);
       return once(signal, () => {
         view.dispose();

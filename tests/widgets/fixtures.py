@@ -2,7 +2,9 @@
 
 A file holds a run's events with their times, and how many come at once (``batches``; one by one
 where it is absent).  ``python -m tests.widgets.fixtures`` writes anew what follows from them: the
-kernel's messages, one for each batch, and the state that a page must have come to.
+kernel's messages, one for each batch, the state that a page must have come to, and what it is told
+of the events themselves (``record``).  Files of chats and comparisons (``chat_*``, ``compare_*``)
+are made elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 from agentnb.events import event_from_dict
 from agentnb.widgets.controller import Cursor
-from agentnb.widgets.protocol import ops_message, run_state, snapshot_message
+from agentnb.widgets.protocol import events_message, ops_message, run_state, snapshot_message
 from tests.widgets.page import ToldRun
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "protocol"
@@ -34,12 +36,20 @@ def made(fixture: dict[str, Any]) -> dict[str, Any]:
         if ops := cursor.ops(run.view()):
             messages.append(ops_message(len(messages), ops))
     given = {name: fixture[name] for name in GIVEN if name in fixture}
-    return {**given, "messages": messages, "expected": run_state(run.view())}
+    record = events_message(run.events, run.event_times, offset=0)
+    expected = run_state(run.view())
+    return {**given, "messages": messages, "expected": expected, "record": record}
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return the files of single runs in ``folder``."""
+    found = sorted(folder.glob("*.json"))
+    return [path for path in found if not path.name.startswith(("chat_", "compare_"))]
 
 
 def write(folder: Path) -> None:
     """Write every fixture in ``folder`` anew."""
-    for path in sorted(folder.glob("*.json")):
+    for path in paths(folder):
         fixture = made(json.loads(path.read_text(encoding="utf-8")))
         text = json.dumps(fixture, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 from agentnb.events import Event, ReasoningDelta, TextDelta
 from agentnb.render import RunView
 from agentnb.transcript import Transcript
+from agentnb.widgets.controller import RunPublisher
 from agentnb.widgets.protocol import utf16_length
 
 FINAL = {"completed", "failed", "cancelled", "truncated", "interrupted"}
@@ -32,6 +34,7 @@ class Page:
     broken: bool = False
     acknowledged: int = 0
     asks: list[int] = field(default_factory=list[int])
+    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @classmethod
     def opened(cls, snapshot: Mapping[str, Any]) -> Page:
@@ -51,6 +54,8 @@ class Page:
                 self._apply(message["seq"], message["ops"])
             case "ack":
                 self.acknowledged += 1
+            case "events":
+                self.pages.append(dict(message))
             case other:
                 raise AssertionError(f"no such message: {other}")
 
@@ -96,7 +101,7 @@ class Page:
 class ToldRun:
     """A run whose events come when the test says so; its clock stands still in between."""
 
-    events: Sequence[Event]
+    script: Sequence[Event]
     times: Sequence[float] | None = None
     title: str = "finance_agent"
     platform: str = "sandbox"
@@ -113,8 +118,8 @@ class ToldRun:
     def advance(self, count: int = 1) -> None:
         """Let the next events come, as one batch, and tell the listeners."""
         with self.lock:
-            for event in self.events[self._next : self._next + count]:
-                at = self.times[self._next] if self.times else (self._next + 1) / 8
+            for event in self.script[self._next : self._next + count]:
+                at = self._time(self._next)
                 self._next += 1
                 self._elapsed = at
                 self.transcript.apply(event, at)
@@ -126,7 +131,18 @@ class ToldRun:
 
     @property
     def finished(self) -> bool:
-        return self._next >= len(self.events)
+        return self._next >= len(self.script)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return self.script[: self._next]
+
+    @property
+    def event_times(self) -> Sequence[float]:
+        return [self._time(i) for i in range(self._next)]
+
+    def _time(self, index: int) -> float:
+        return self.times[index] if self.times else (index + 1) / 8
 
     @property
     def listeners(self) -> int:
@@ -158,3 +174,40 @@ class ToldRun:
 
     def cancel(self) -> None:
         self.cancelled += 1
+
+
+class Wire:
+    """What a publisher sent, in order; can be cut."""
+
+    def __init__(
+        self,
+        run: ToldRun,
+        *,
+        paced: bool = True,
+        decide: Callable[[str | None, bool], None] | None = None,
+    ) -> None:
+        self.messages: list[Any] = []
+        self.kept: list[Any] = []
+        self.cut = False
+        self.publisher = RunPublisher(run, send=self._send, keep=self._keep, decide=decide)
+        self.page = Page.opened(self.publisher.first())
+        self.ended = asyncio.Event()
+        # Without pace the test says itself when to flush.
+        if paced:
+            self.publisher.start()
+
+    def _send(self, message: Any) -> None:
+        if self.cut:
+            raise ConnectionError("the comm is closed")
+        self.messages.append(message)
+
+    def _keep(self, snapshot: Any) -> None:
+        if self.cut:
+            raise ConnectionError("the comm is closed")
+        self.kept.append(snapshot)
+        self.ended.set()
+
+    def deliver(self) -> None:
+        for message in self.messages:
+            self.page.hear(message)
+        self.messages.clear()

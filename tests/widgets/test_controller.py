@@ -25,7 +25,7 @@ from agentnb.transcript import TextBuffer
 from agentnb.widgets.controller import INTERVAL, Cursor, RunPublisher
 from agentnb.widgets.protocol import ops_message, run_state
 from tests.strategies import event_lists
-from tests.widgets.page import Page, ToldRun
+from tests.widgets.page import Page, ToldRun, Wire
 
 
 def told(run: ToldRun, cursor: Cursor) -> list[Any]:
@@ -120,37 +120,6 @@ class TestCursor:
         assert run_state(run.view())["parts"][0]["text"] == "a🚀b"
 
 
-class Wire:
-    """What a publisher sent, in order; can be cut."""
-
-    def __init__(self, run: ToldRun, *, paced: bool = True) -> None:
-        self.messages: list[Any] = []
-        self.kept: list[Any] = []
-        self.cut = False
-        self.publisher = RunPublisher(run, send=self._send, keep=self._keep)
-        self.page = Page.opened(self.publisher.first())
-        self.ended = asyncio.Event()
-        # Without pace the test says itself when to flush.
-        if paced:
-            self.publisher.start()
-
-    def _send(self, message: Any) -> None:
-        if self.cut:
-            raise ConnectionError("the comm is closed")
-        self.messages.append(message)
-
-    def _keep(self, snapshot: Any) -> None:
-        if self.cut:
-            raise ConnectionError("the comm is closed")
-        self.kept.append(snapshot)
-        self.ended.set()
-
-    def deliver(self) -> None:
-        for message in self.messages:
-            self.page.hear(message)
-        self.messages.clear()
-
-
 class TestHealing:
     @given(event_lists, st.data())
     def test_no_loss_outlives_a_resync(self, events: list[Event], data: Any) -> None:
@@ -176,7 +145,7 @@ class TestHealing:
     def test_final_snapshot_heals_a_page_that_heard_nothing(self, events: list[Event]) -> None:
         run = ToldRun([*events, RunFinished()])
         wire = Wire(run, paced=False)
-        run.advance(len(run.events))
+        run.advance(len(run.script))
         wire.publisher.flush()
         wire.page.read(wire.kept[-1])
         assert wire.page.run == run_state(run.view())
@@ -304,56 +273,3 @@ class TestEnd:
         for message in sent:
             page.hear(message)
         assert page.run == run_state(run.view()) == kept[0]["run"]
-
-
-class TestPage:
-    async def test_stop_is_acknowledged_and_cancels(self) -> None:
-        run = ToldRun([TextDelta("a")])
-        wire = Wire(run)
-        wire.publisher.receive({"type": "stop"})
-        assert run.cancelled == 1
-        wire.deliver()
-        assert wire.page.acknowledged == 1
-
-    async def test_stop_cancels_also_when_nobody_can_be_told(self) -> None:
-        run = ToldRun([TextDelta("a")])
-        wire = Wire(run)
-        wire.cut = True
-        wire.publisher.receive({"type": "stop"})
-        assert run.cancelled == 1
-
-    async def test_what_is_no_message_is_ignored(self) -> None:
-        wire = Wire(ToldRun([TextDelta("a")]))
-        contents: list[Any] = [None, 3, "resync", [], {"type": "ops"}, {"seq": 1}]
-        for content in contents:
-            wire.publisher.receive(content)
-        assert wire.messages == []
-
-    async def test_a_broken_comm_never_hurts_the_run(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
-        wire = Wire(run)
-        wire.cut = True
-        run.advance()
-        await asyncio.sleep(2 * INTERVAL)
-        run.advance(2)
-        await asyncio.sleep(2 * INTERVAL)
-        assert wire.messages == wire.kept == []
-        wire.cut = False
-        wire.publisher.receive({"type": "resync", "seq": 0})
-        wire.deliver()
-        assert wire.page.run == run_state(run.view())
-
-    async def test_a_closed_view_hears_nothing_and_the_run_goes_on(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), TextDelta("c"), RunFinished()])
-        wire = Wire(run)
-        run.advance()
-        run.advance()  # waits for the clock
-        wire.messages.clear()
-        wire.publisher.close()
-        wire.publisher.close()
-        assert run.listeners == 0
-        run.advance(2)
-        await asyncio.sleep(2 * INTERVAL)
-        wire.publisher.receive({"type": "resync", "seq": 0})
-        assert wire.messages == wire.kept == []
-        assert run.transcript.status == "completed"

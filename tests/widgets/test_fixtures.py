@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.widgets.fixtures import FOLDER, made
+from tests.widgets.fixtures import FOLDER, made, paths
 from tests.widgets.page import Page
 
-PATHS = sorted(FOLDER.glob("*.json"))
+PATHS = paths(FOLDER)
 
 
 @pytest.fixture(params=PATHS, ids=[path.stem for path in PATHS])

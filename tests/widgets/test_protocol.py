@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.events import RunFinished, TextDelta, Usage, UsageReported
+from agentnb.events import Event, RawEvent, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.transcript import fold
-from agentnb.widgets.protocol import jsonable, parse_page_message, run_state, utf16_length
+from agentnb.widgets.protocol import (
+    EVENT_TEXT,
+    EVENTS_A_MESSAGE,
+    events_message,
+    jsonable,
+    parse_page_message,
+    run_state,
+    utf16_length,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud83d\ude80\udfff"))
 
@@ -27,6 +35,24 @@ ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud83d\ude80\udf
         pytest.param({"type": "resync"}, {"type": "resync"}, id="resync without a number"),
         pytest.param({"type": "resync", "seq": "x"}, {"type": "resync"}, id="resync, bad number"),
         pytest.param({"type": "stop", "more": 1}, {"type": "stop"}, id="a later version's field"),
+        pytest.param({"type": "events", "offset": 7}, {"type": "events", "offset": 7}, id="events"),
+        pytest.param({"type": "events"}, None, id="events from nowhere"),
+        pytest.param({"type": "events", "offset": -1}, None, id="events before the first"),
+        pytest.param({"type": "events", "offset": True}, None, id="events from no number"),
+        pytest.param(
+            {"type": "decide", "approval_id": "a", "approved": True},
+            {"type": "decide", "approval_id": "a", "approved": True},
+            id="approve",
+        ),
+        pytest.param(
+            {"type": "decide", "approval_id": None, "approved": False},
+            {"type": "decide", "approval_id": None, "approved": False},
+            id="deny what has no id",
+        ),
+        pytest.param({"type": "decide", "approved": True}, None, id="decide without what"),
+        pytest.param(
+            {"type": "decide", "approval_id": "a", "approved": 1}, None, id="decide with a number"
+        ),
         pytest.param({"type": "ops", "seq": 1, "ops": []}, None, id="the kernel's own"),
         pytest.param({}, None, id="empty"),
         pytest.param([], None, id="list"),
@@ -94,4 +120,41 @@ def test_state_holds_the_transcript_and_what_surrounds_it() -> None:
         "time_to_first_token": None,
         "duration": 1.5,
         "notice": "look",
+        "can_decide": False,
     }
+
+
+class TestEvents:
+    def test_each_has_its_time_and_its_json_form(self) -> None:
+        events = [TextDelta("hi"), UsageReported(usage=Usage(total_tokens=2)), RunFinished()]
+        assert events_message(events, [0.5, 1.0, 1.25], offset=1) == {
+            "type": "events",
+            "offset": 1,
+            "total": 3,
+            "events": [
+                {"at": 1.0, "type": "usage_reported", "usage": {"total_tokens": 2}},
+                {"at": 1.25, "type": "run_finished", "details": {}},
+            ],
+        }
+
+    def test_a_message_holds_so_many(self) -> None:
+        events: list[Event] = [TextDelta(str(i)) for i in range(EVENTS_A_MESSAGE + 5)]
+        times = [float(i) for i in range(len(events))]
+        first = events_message(events, times, offset=0)
+        rest = events_message(events, times, offset=EVENTS_A_MESSAGE)
+        beyond = events_message(events, times, offset=9999)
+        assert [len(m["events"]) for m in (first, rest, beyond)] == [EVENTS_A_MESSAGE, 5, 0]
+        assert rest["events"][0]["text"] == str(EVENTS_A_MESSAGE)
+        assert {m["total"] for m in (first, rest, beyond)} == {len(events)}
+
+    def test_long_texts_are_cut_and_all_can_be_sent(self) -> None:
+        events: list[Event] = [
+            RawEvent(name="x", data="d" * 9000, problem="half \ud83d"),
+            RunFinished(output="o" * EVENT_TEXT, details={"in": ["y" * 9000], "n": math.inf}),
+        ]
+        raw, end = events_message(events, [0.0, 1.0], offset=0)["events"]
+        json.dumps([raw, end], allow_nan=False).encode()
+        assert raw["data"] == "d" * EVENT_TEXT + "…"
+        assert raw["problem"] == "half \ufffd"
+        assert end["output"] == "o" * EVENT_TEXT
+        assert end["details"] == {"in": ["y" * EVENT_TEXT + "…"], "n": None}

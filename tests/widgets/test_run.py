@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentnb.events import RunFinished, TextDelta
 from agentnb.widgets.protocol import run_state
-from agentnb.widgets.run import RunWidget, bundle
+from agentnb.widgets.run import RunWidget
 from tests.widgets.page import ToldRun
 
 pytestmark = pytest.mark.anyio
@@ -78,14 +77,4 @@ def test_no_trait_is_written_by_the_page(widget: RunWidget) -> None:
     inherited = {"layout", "tabbable", "tooltip"}
     names = list[str](widget.traits(sync=True))
     synced = {name for name in names if not name.startswith("_")}
-    assert synced - inherited == {"snapshot"}
-
-
-def test_a_bundle_that_is_not_built_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ImportError, match=r"not built: .*widget\.js is missing.*npm"):
-        bundle(tmp_path, "widget.js")
-
-
-def test_a_bundle_that_is_built_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "widget.css").write_text("")
-    assert bundle(tmp_path, "widget.css") == tmp_path / "widget.css"
+    assert synced - inherited == {"kind", "snapshot"}

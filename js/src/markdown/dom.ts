@@ -56,6 +56,8 @@ export type Attributes = Partial<Record<(typeof ATTRIBUTES)[number], string>>;
 export interface TextNode {
   text: string;
   dom?: Text;
+  /** How many characters at the beginning of `dom` are not part of this, and stay. */
+  kept?: number;
 }
 
 export interface ElementNode {
@@ -110,7 +112,9 @@ export function patch(
     const will = next[i];
     if (was && will) patchNode(parent, was, will);
   }
-  for (const gone of old.slice(shared)) if (gone.dom) parent.removeChild(gone.dom);
+  for (const gone of old.slice(shared)) {
+    if (!cutToKept(gone) && gone.dom) parent.removeChild(gone.dom);
+  }
   for (const fresh of next.slice(shared)) parent.insertBefore(mount(fresh), before);
 }
 
@@ -127,13 +131,22 @@ function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
   } else if (!("tag" in will) && was.dom) {
     const { dom } = was;
     will.dom = dom;
+    if (was.kept) will.kept = was.kept;
     if (was.text === will.text) return;
     // Appending leaves a selection in the text where it is; replacing would collapse it.
     if (will.text.startsWith(was.text)) dom.appendData(will.text.slice(was.text.length));
-    else dom.data = will.text;
+    else dom.replaceData(was.kept ?? 0, was.text.length, will.text);
     return;
   }
-  if (was.dom) parent.replaceChild(mount(will), was.dom);
+  if (cutToKept(was)) parent.insertBefore(mount(will), was.dom?.nextSibling ?? null);
+  else if (was.dom) parent.replaceChild(mount(will), was.dom);
+}
+
+/** Takes a text out of the one that it continues; false where it is one of its own. */
+function cutToKept(node: TreeNode): boolean {
+  if ("tag" in node || !node.kept || !node.dom) return false;
+  node.dom.deleteData(node.kept, node.text.length);
+  return true;
 }
 
 function patchAttributes(dom: HTMLElement, was: Attributes, will: Attributes): void {

@@ -1,14 +1,16 @@
 // What of a Markdown text can't change any more, whatever comes after it.
 //
 // Blocks are decided line by line: a block that a whole line has closed stays closed. So does an
-// item of a list once the next one has begun, a row of a table, and a line of code.
+// item of a list once the next one has begun, a row of a table, and a line of code. What of a
+// paragraph is done is told by `paragraph.ts`.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import { lex } from "./lexer.js";
+import { withoutStub } from "./paragraph.js";
 import { type Block, buildTree, codeNodes } from "./tree.js";
 
 /** The blocks that are taken apart while they are still open. */
-export type Kind = "list" | "table" | "fence";
+export type Kind = "list" | "table" | "fence" | "paragraph";
 
 export interface Cut {
   /** The first line that is not done. */
@@ -36,14 +38,17 @@ export function kindOf(block: Block): Kind | null {
       return "table";
     case "fence":
       return "fence";
+    case "paragraph_open":
+      return "paragraph";
     default:
       return null;
   }
 }
 
-/** The nodes of an open block that are its items, rows or text. */
-export function bodyOf(kind: Kind, node: ElementNode): TreeNode[] {
+/** The nodes of an open block that are its items, rows or text; `begun` says that parts are done. */
+export function bodyOf(kind: Kind, node: ElementNode, begun: boolean): TreeNode[] {
   if (kind === "list") return node.children;
+  if (kind === "paragraph") return begun ? withoutStub(node.children) : node.children;
   const inner = node.children[kind === "table" ? 1 : 0];
   return inner && "tag" in inner ? inner.children : [];
 }
@@ -92,7 +97,11 @@ const ENDED_BY_BLANK: ReadonlySet<string> = new Set([
 ]);
 
 /** What is done inside a block that is still open; null where nothing is. */
-export function cutInside(kind: Kind, block: Block, whole: number): Cut | null {
+export function cutInside(
+  kind: Exclude<Kind, "paragraph">,
+  block: Block,
+  whole: number,
+): Cut | null {
   if (kind === "fence") return cutFence(block, whole);
   const type = kind === "list" ? "list_item_open" : "tr_open";
   const level = kind === "list" ? 1 : 2;
@@ -111,7 +120,7 @@ export function cutInside(kind: Kind, block: Block, whole: number): Cut | null {
 }
 
 /** What must stand before the rest of a block for it to be read as that. */
-export function prefixOf(kind: Kind, block: Block, source: string): string {
+export function prefixOf(kind: Exclude<Kind, "paragraph">, block: Block, source: string): string {
   switch (kind) {
     case "list":
       // Without an item before it, an item's line could be read as a table's head. Indented as far

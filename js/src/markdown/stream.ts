@@ -9,8 +9,11 @@
 
 import type { Token } from "markdown-it";
 import { type ElementNode, patch, type TreeNode } from "./dom.js";
-import { type Definition, type Lexed, lex } from "./lexer.js";
+import { type Definition, lex } from "./lexer.js";
 import { settledLength } from "./mend.js";
+import { moveCode } from "./moved.js";
+import { type Drawn, hasParagraphs, type Open, showLoose, skipped, type Waiting } from "./open.js";
+import { doneLength, readPart, STUB, splitKept, takeShown } from "./paragraph.js";
 import { PlainText } from "./plain.js";
 import {
   bodyOf,
@@ -28,41 +31,6 @@ import { type Block, buildTree, topBlocks } from "./tree.js";
 /** Text beyond this many characters isn't read as Markdown: that would hold up the page. */
 export const MARKDOWN_LIMIT = 500_000;
 
-/** A block whose first items, rows or lines are done and no longer part of the tail. */
-interface Open {
-  kind: Kind;
-  /** What must stand before the tail for it to be lexed as the rest of this block. */
-  prefix: string;
-  node: ElementNode;
-  /** The element that items, rows or lines are added to. */
-  body: HTMLElement;
-  /** What the body shows of the tail. */
-  shown: TreeNode[];
-  /** Of a list: whether its done part is loose, and has paragraphs for which that matters. */
-  loose: boolean;
-  paragraphs: boolean;
-}
-
-/** Done text that looked for definitions that weren't there yet. */
-interface Waiting {
-  source: string;
-  /** Finds the nodes again in what the source shows when it is read once more. */
-  pick: (trees: TreeNode[]) => TreeNode[];
-  parent: Node;
-  nodes: TreeNode[];
-}
-
-/** What one drawing made of prefix and tail. */
-interface Drawn {
-  source: string;
-  /** Where each line of the source starts. */
-  lines: number[];
-  blocks: Block[];
-  /** For each block what it shows; nothing for definitions. */
-  trees: TreeNode[][];
-  lexed: Lexed;
-}
-
 export class MarkdownStream {
   readonly element: HTMLElement;
   readonly #known = new Map<string, Definition>();
@@ -79,8 +47,12 @@ export class MarkdownStream {
   #dirty = false;
   #resting = false;
 
-  constructor(element: HTMLElement) {
+  readonly #onCode: ((block: HTMLElement) => void) | undefined;
+
+  /** `onCode` is called with every code block once nothing will change in it any more. */
+  constructor(element: HTMLElement, onCode?: (block: HTMLElement) => void) {
     this.element = element;
+    this.#onCode = onCode;
   }
 
   /** Adds text at the end; `draw` shows it. */
@@ -140,20 +112,34 @@ export class MarkdownStream {
     const drawn = this.#render(true);
     this.#closeOpen(drawn);
     this.#define(drawn.lexed.defined);
+    this.#tellCode(this.#shown);
     this.#tail = "";
     this.#shown = [];
   }
 
   #render(final: boolean): Drawn {
     const open = this.#open;
-    const tail = final ? this.#tail : this.#tail.slice(0, settledLength(this.#tail, open === null));
-    const source = (open?.prefix ?? "") + tail;
+    const all = (open?.prefix ?? "") + this.#tail;
+    const paragraph = open?.kind === "paragraph";
+    let source = all;
+    if (!final) {
+      // A line of a paragraph is one only together with what stands before it.
+      const from = open && !paragraph ? open.prefix.length : 0;
+      source = all.slice(0, from + settledLength(all.slice(from), open === null || paragraph));
+    }
     const lexed = lex(source, { known: this.#known, final });
     const blocks = topBlocks(lexed.tokens);
+    if (open && paragraph && blocks[0]?.type !== "paragraph_open") {
+      // A line under it has made it a heading, or one of its own a table: it is drawn anew.
+      this.#tail = open.source + this.#tail;
+      open.body.remove();
+      this.#open = null;
+      return this.#render(final);
+    }
     const trees = blocks.map((block) => buildTree(block.tokens));
     if (open) {
       const tree = trees[0]?.[0];
-      const rest = tree && "tag" in tree ? bodyOf(open.kind, tree).slice(skipped(open)) : [];
+      const rest = tree && "tag" in tree ? bodyOf(open.kind, tree, true).slice(skipped(open)) : [];
       patch(open.body, open.shown, rest);
       open.shown = rest;
       if (tree && "tag" in tree) showLoose(open, open.loose || isLoose(tree));
@@ -179,6 +165,7 @@ export class MarkdownStream {
       const source = drawn.source.slice(from, lines[start]);
       this.#wait(drawn, { source, pick: (all) => all, parent: this.element, nodes: done });
       this.#closeOpen(drawn);
+      this.#tellCode(done);
       this.#shown = this.#shown.slice(done.length);
       this.#tail = this.#tail.slice((lines[start] ?? 0) - prefix);
       this.#defineFrom(
@@ -204,6 +191,10 @@ export class MarkdownStream {
   ): void {
     const kind = kindOf(block);
     if (!kind || !tree || !("tag" in tree)) return;
+    if (kind === "paragraph") {
+      this.#settleParagraph(drawn, block, tree, taken);
+      return;
+    }
     const cut = cutInside(kind, block, whole);
     if (!cut) return;
     const { source, lines } = drawn;
@@ -218,11 +209,12 @@ export class MarkdownStream {
       open.paragraphs ||= hasParagraphs(open.shown.slice(0, cut.count - skip));
     }
     if (kind === "fence") {
-      appendCode(open, cut.text);
+      open.shown = moveCode(open.body, open.shown, cut.text);
     } else {
       const nodes = open.shown.splice(0, cut.count - skip);
       const pick = children(kind, skip, nodes.length);
       this.#wait(drawn, { source: source.slice(start, end), pick, parent: open.body, nodes });
+      this.#tellCode(nodes);
     }
     open.prefix = prefixOf(kind, block, source.slice(start, end));
     const head = kind === "table" && newly ? tree.children.slice(0, 1) : [];
@@ -235,12 +227,36 @@ export class MarkdownStream {
     );
   }
 
+  /** Takes the part of a paragraph that is done out of it. */
+  #settleParagraph(drawn: Drawn, block: Block, tree: ElementNode, taken: number): void {
+    const begun = this.#open !== null;
+    const start = begun ? STUB.length : (drawn.lines[block.start] ?? 0);
+    const text = drawn.source.slice(start, drawn.lines[block.end]);
+    const source = text.slice(0, doneLength(text, begun));
+    const part = source && readPart(source, begun, this.#known);
+    const shown = this.#open?.shown ?? tree.children;
+    if (!part || !takeShown(shown, part.nodes, part.missed.size > 0)) return;
+    const open = this.#open ?? this.#openBlock("paragraph", tree);
+    if (!open) return;
+    open.prefix = STUB;
+    open.source += source;
+    this.#tail = this.#tail.slice(start - taken + source.length);
+    if (part.missed.size === 0) return;
+    open.waits = true;
+    const stub = begun ? STUB : "";
+    const pick = ([made]: TreeNode[]) =>
+      made && "tag" in made ? bodyOf("paragraph", made, begun) : [];
+    const waiting = { source: stub + source, pick, parent: open.body, nodes: part.nodes };
+    this.#enlist(waiting, part.missed);
+  }
+
   #openBlock(kind: Kind, node: ElementNode): Open | null {
-    const shown = bodyOf(kind, node);
-    const body = shown[0]?.dom?.parentElement;
+    const shown = bodyOf(kind, node, false);
+    const body = kind === "paragraph" ? node.dom : shown[0]?.dom?.parentElement;
     if (!body) return null;
     this.#shown = this.#shown.slice(1);
-    this.#open = { kind, prefix: "", node, body, shown, loose: false, paragraphs: false };
+    const state = { loose: false, paragraphs: false, source: "", waits: false };
+    this.#open = { kind, prefix: "", node, body, shown, ...state };
     return this.#open;
   }
 
@@ -249,7 +265,8 @@ export class MarkdownStream {
     if (!open) return;
     const block = drawn.blocks[0];
     const tree = drawn.trees[0]?.[0];
-    if (open.kind === "fence") open.body.normalize();
+    const waits = open.waits || drawn.lexed.missed.size > 0;
+    if (open.kind === "fence" || (open.kind === "paragraph" && !waits)) open.body.normalize();
     if (open.kind !== "fence" && block && tree && "tag" in tree) {
       const source = drawn.source.slice(0, drawn.lines[block.end]);
       if (open.kind === "list") {
@@ -257,14 +274,26 @@ export class MarkdownStream {
         showLoose(open, open.loose || looseUpTo(source.trimEnd(), block, tree));
       }
       const { kind, body: parent, shown: nodes } = open;
+      if (waits) splitKept(nodes);
       this.#wait(drawn, {
         source,
-        pick: children(kind, skipped(open), nodes.length),
+        // Of a paragraph all of them: a definition makes several of what was one text.
+        pick: children(kind, skipped(open), kind === "paragraph" ? Infinity : nodes.length),
         parent,
         nodes,
       });
     }
+    this.#tellCode(open.kind === "fence" ? [open.node] : open.shown);
     this.#open = null;
+  }
+
+  #tellCode(nodes: readonly TreeNode[]): void {
+    if (!this.#onCode) return;
+    for (const node of nodes) {
+      if (!("tag" in node)) continue;
+      if (node.tag === "pre" && node.dom) this.#onCode(node.dom);
+      else this.#tellCode(node.children);
+    }
   }
 
   /** Notes that these nodes may have to be made anew once a definition arrives. */
@@ -318,56 +347,10 @@ export class MarkdownStream {
 
 /** Picks items or rows of the block that a text begins with. */
 function children(kind: Kind, from: number, count: number): (trees: TreeNode[]) => TreeNode[] {
-  return ([tree]) => (tree && "tag" in tree ? bodyOf(kind, tree).slice(from, from + count) : []);
+  return ([tree]) =>
+    tree && "tag" in tree ? bodyOf(kind, tree, true).slice(from, from + count) : [];
 }
 
 function headOf([tree]: TreeNode[]): TreeNode[] {
   return tree && "tag" in tree ? tree.children.slice(0, 1) : [];
-}
-
-/** How many items the prefix brings along that are not part of the text. */
-const skipped = (open: Open): number => (open.kind === "list" ? 1 : 0);
-
-/** Loose or not only matters to a list that has paragraphs. */
-function showLoose(open: Open, loose: boolean): void {
-  if (open.kind !== "list") return;
-  const matters = loose && (open.paragraphs || hasParagraphs(open.shown));
-  if (matters) open.body.setAttribute("class", "agentnb-loose");
-  else open.body.removeAttribute("class");
-}
-
-function hasParagraphs(items: readonly TreeNode[]): boolean {
-  return items.some(
-    (item) => "tag" in item && item.children.some((child) => "tag" in child && child.tag === "p"),
-  );
-}
-
-/** Takes lines of code that are done out of what is shown of the tail. */
-function appendCode(open: Open, done: readonly TreeNode[]): void {
-  const [shown, ...others] = open.shown;
-  const [first, ...further] = done;
-  if (shown && !("tag" in shown) && shown.dom && first && others.length + further.length === 0) {
-    // The common case, and the reason for this function: nothing but text, which only moves over.
-    if (!("tag" in first) && shown.text.startsWith(first.text)) {
-      lastText(open.body, shown.dom).appendData(first.text);
-      shown.dom.deleteData(0, first.text.length);
-      shown.text = shown.text.slice(first.text.length);
-      return;
-    }
-  }
-  patch(open.body, open.shown, []);
-  open.shown = [];
-  for (const node of done) {
-    if ("tag" in node) patch(open.body, [], [node]);
-    else lastText(open.body, null).appendData(node.text);
-  }
-}
-
-/** The text right before a node, or an empty one that is put there. */
-function lastText(parent: Node, before: Node | null): Text {
-  const last = before ? before.previousSibling : parent.lastChild;
-  if (last instanceof Text) return last;
-  const made = document.createTextNode("");
-  parent.insertBefore(made, before);
-  return made;
 }

@@ -135,7 +135,8 @@ function opened(token: Token): Opened {
       return plain("ol", start === 1 ? {} : { start: String(start) });
     }
     case "table_open":
-      return plain("table");
+      // A wide one scrolls, and must do so by keyboard, too.
+      return plain("table", { tabindex: "0" });
     case "th_open":
     case "td_open": {
       const align = /text-align:(left|center|right)/.exec(
@@ -206,14 +207,26 @@ function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
   }
 }
 
-/** A code block; the language is shown only where it looks like a language's name. */
+/**
+ * A code block; the language is shown only where it looks like a language's name.
+ *
+ * The code comes first, and scrolls by itself, so that the button stays where it is.
+ */
 export function codeBlock(content: string, info: string): ElementNode {
   const language = /^\s*([\p{L}\p{N}+#._-]{1,32})(?:\s|$)/u.exec(info)?.[1];
   const attributes = language ? { "data-lang": language } : {};
-  return element("pre", { tabindex: "0", ...attributes }, [
-    element("code", {}, codeNodes(content)),
+  return element("pre", attributes, [
+    element("code", { tabindex: "0" }, codeNodes(content)),
+    element("button", COPY, []),
   ]);
 }
+
+const COPY = {
+  type: "button",
+  class: "agentnb-copy",
+  title: "Copy code",
+  "aria-label": "Copy code",
+};
 
 /** The text of code, or of some lines of it. */
 export function codeNodes(content: string): TreeNode[] {

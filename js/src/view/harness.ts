@@ -1,10 +1,10 @@
 // A run that tests change by hand, and views of it in a page.
 
 import { afterEach, beforeEach, vi } from "vitest";
-import type { Part, RunState, ToolCall } from "../protocol.js";
-import type { StopState } from "../session.js";
+import type { EventsPage, Part, RunState, ToolCall } from "../protocol.js";
+import type { ClickState, StopState } from "../session.js";
 import { emptyRun } from "../transcript.js";
-import { type RunSource, RunView } from "./run.js";
+import { type RunSource, RunView, type RunViewOptions } from "./run.js";
 
 /** A run that a test changes by hand. */
 export class Source implements RunSource {
@@ -15,13 +15,27 @@ export class Source implements RunSource {
     status: "running",
   };
   stopState: StopState = "none";
+  decideState: ClickState = "none";
   silent = false;
   elapsed = 0;
   stops = 0;
+  decisions: [string | null, boolean][] = [];
+  /** What a view asked for, with the way to answer it. */
+  asked: { offset: number; answer(page: EventsPage): void; fail(error: Error): void }[] = [];
   listeners = new Set<() => void>();
 
   stop(): void {
     this.stops += 1;
+  }
+
+  decide(approvalId: string | null, approved: boolean): void {
+    this.decisions.push([approvalId, approved]);
+  }
+
+  events(offset: number): Promise<EventsPage> {
+    return new Promise((answer, fail) => {
+      this.asked.push({ offset, answer, fail });
+    });
   }
 
   subscribe(listener: () => void): () => void {
@@ -31,7 +45,7 @@ export class Source implements RunSource {
 
   change(
     run: Partial<RunState>,
-    others: Partial<Pick<Source, "stopState" | "silent" | "elapsed">> = {},
+    others: Partial<Pick<Source, "stopState" | "decideState" | "silent" | "elapsed">> = {},
   ): void {
     Object.assign(this.run, run);
     Object.assign(this, others);
@@ -58,9 +72,9 @@ export let source: Source;
 export let views: RunView[];
 
 /** Opens a view of the run, which has these fields. */
-export function open(run: Partial<RunState> = {}): RunView {
+export function open(run: Partial<RunState> = {}, options: RunViewOptions = {}): RunView {
   Object.assign(source.run, run);
-  const view = new RunView(source);
+  const view = new RunView(source, options);
   document.body.append(view.element);
   views.push(view);
   return view;

@@ -3,6 +3,7 @@
 import { visibleText } from "../markdown/visible.js";
 import type { RunState, Status } from "../protocol.js";
 import type { StopState } from "../session.js";
+import { focused } from "./focus.js";
 import { duration } from "./format.js";
 import { html, setText, show } from "./html.js";
 import { icon } from "./icons.js";
@@ -11,15 +12,22 @@ import { STATUS_WORDS } from "./status.js";
 export class HeaderView {
   readonly element: HTMLElement;
   readonly #icon = html("span", { class: "agentnb-status-icon" });
-  readonly #word = html("span", { class: "agentnb-status-word", role: "status" });
+  readonly #word: HTMLElement;
   readonly #title = html("span", { class: "agentnb-title" });
   readonly #platform = html("span", { class: "agentnb-platform" });
   readonly #time = html("span", { class: "agentnb-time", role: "timer", "aria-live": "off" });
   readonly #stop: HTMLButtonElement;
+  readonly #quiet: boolean;
   readonly #stopLabel = html("span", {}, "Stop");
   #status: Status | null = null;
 
-  constructor(onStop: () => void) {
+  /** `quiet` where what the view stands in announces a new status, and has the way to stop it. */
+  constructor(onStop: () => void, quiet = false) {
+    this.#quiet = quiet;
+    this.#word = html("span", {
+      class: "agentnb-status-word",
+      ...(quiet ? {} : { role: "status" }),
+    });
     this.#stop = html(
       "button",
       { type: "button", class: "agentnb-button agentnb-stop" },
@@ -53,14 +61,17 @@ export class HeaderView {
     setText(this.#time, duration(elapsed));
   }
 
+  /** Takes the focus of something that goes away. */
+  focus(): void {
+    this.element.tabIndex = -1;
+    this.element.focus({ preventScroll: true });
+  }
+
   #updateStop(run: RunState, stop: StopState, final: boolean): void {
     // Taking away the button that has the focus would throw a keyboard user back to the page's top.
-    const focused = final && this.#stop.contains(document.activeElement);
-    show(this.#stop, !final);
-    if (focused) {
-      this.element.tabIndex = -1;
-      this.element.focus({ preventScroll: true });
-    }
+    const held = final && this.#stop.contains(focused(this.#stop));
+    show(this.#stop, !final && !this.#quiet);
+    if (held) this.focus();
     const waiting = stop === "sent" || stop === "seen";
     setText(this.#stopLabel, stop === "none" ? "Stop" : waiting ? "Stopping…" : "Stop again");
     const name = visibleText(run.title || run.agent || "agent");

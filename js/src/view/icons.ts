@@ -10,7 +10,17 @@ export type IconName =
   | "truncated"
   | "interrupted"
   | "stop"
-  | "chevron";
+  | "chevron"
+  | "copy"
+  | "send"
+  | "end"
+  | "attach"
+  | "edit"
+  | "again"
+  | "previous"
+  | "plus"
+  | "close"
+  | "file";
 
 const PATHS: Readonly<Record<IconName, string>> = {
   queued: "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 0 0 0-11zM8 5v3.2l2 1.3",
@@ -23,6 +33,17 @@ const PATHS: Readonly<Record<IconName, string>> = {
   interrupted: "M9 2L5 8.5h5.5L7 14",
   stop: "M4.5 4.5h7v7h-7z",
   chevron: "M6 4l4 4l-4 4",
+  copy: "M6 5.5h7v8h-7zM3 10.5v-8h7",
+  send: "M8 13V3.5M4 7.5l4-4l4 4",
+  end: "M8 3v9.5M4 8.5l4 4l4-4",
+  attach:
+    "M12.5 7.5l-5 5a3 3 0 0 1-4.3-4.3l5.4-5.4a2 2 0 0 1 2.9 2.9l-5.3 5.3a1 1 0 0 1-1.5-1.4l4.6-4.6",
+  edit: "M10.6 3.1l2.3 2.3L5.6 12.7l-3 .7l.7-3z",
+  again: "M13 8a5 5 0 1 1-1.6-3.7M13 2v3.2H9.8",
+  previous: "M10 4L6 8l4 4",
+  plus: "M8 3.5v9M3.5 8h9",
+  close: "M4.5 4.5l7 7M11.5 4.5l-7 7",
+  file: "M4 2.5h5l3 3v8H4zM9 2.5v3h3",
 };
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,22 +1,30 @@
-// What a run says beside its answer: hints, what it waits for, how it failed, what to ask next.
+// What a run says beside its answer: hints, how it failed, what to ask next.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState } from "../protocol.js";
-import type { StopState } from "../session.js";
+import type { ClickState } from "../session.js";
 import { html, setText, show } from "./html.js";
 import { icon } from "./icons.js";
 import { endNote } from "./status.js";
 
 const BUSY =
   "The kernel is busy and has not seen the click yet. Interrupting the kernel (■ in the toolbar) stops this run.";
+const BUSY_DECISION = "The kernel is busy and has not seen the decision yet. It may be made again.";
 const SILENT = "No word from the kernel for a while: it may be busy, or it was restarted.";
 
 /** One line above the answer: the kernel's own hint, or what the page noticed itself. */
 export class HintView {
   readonly element = html("p", { class: "agentnb-hint", role: "status" });
 
-  update(run: RunState, stop: StopState, silent: boolean): void {
-    const text = stop === "unanswered" ? BUSY : silent ? SILENT : visibleText(run.notice ?? "");
+  update(run: RunState, stop: ClickState, decision: ClickState, silent: boolean): void {
+    const text =
+      stop === "unanswered"
+        ? BUSY
+        : decision === "unanswered"
+          ? BUSY_DECISION
+          : silent
+            ? SILENT
+            : visibleText(run.notice ?? "");
     setText(this.element, text);
     show(this.element, text !== "");
   }
@@ -53,42 +61,15 @@ export class EndView {
   }
 }
 
-/** What a person is asked to decide, while the run waits for it. */
-export class ApprovalsView {
-  readonly element = html("ul", {
-    class: "agentnb-approvals",
-    "aria-label": "Waiting for approval",
-  });
-  #shown = "";
-
-  update(run: RunState): void {
-    const waiting = run.status === "paused" ? run.approvals : [];
-    const key = JSON.stringify(waiting);
-    show(this.element, waiting.length > 0);
-    if (key === this.#shown) return;
-    this.#shown = key;
-    this.element.replaceChildren(
-      ...waiting.map((approval) => {
-        const item = html(
-          "li",
-          {},
-          icon("paused"),
-          visibleText(approval.message || "Approval needed"),
-        );
-        if (approval.tool) item.append(" ", html("code", {}, visibleText(approval.tool)));
-        return item;
-      }),
-    );
-  }
-}
-
-/** Questions to ask next, as a list. */
+/** Questions to ask next: to be clicked where somebody takes them, else to be read. */
 export class FollowupsView {
   readonly element = html("div", { class: "agentnb-followups" });
   readonly #list = html("ul");
+  readonly #ask: ((text: string) => void) | undefined;
   #shown = "";
 
-  constructor() {
+  constructor(ask?: (text: string) => void) {
+    this.#ask = ask;
     this.element.append(html("div", { class: "agentnb-followups-title" }, "Ask next"), this.#list);
   }
 
@@ -97,6 +78,18 @@ export class FollowupsView {
     show(this.element, run.followups.length > 0);
     if (key === this.#shown) return;
     this.#shown = key;
-    this.#list.replaceChildren(...run.followups.map((text) => html("li", {}, visibleText(text))));
+    this.#list.replaceChildren(...run.followups.map((text) => html("li", {}, this.#item(text))));
+  }
+
+  #item(text: string): HTMLElement | string {
+    const ask = this.#ask;
+    if (!ask) return visibleText(text);
+    const button = html(
+      "button",
+      { type: "button", class: "agentnb-button agentnb-followup" },
+      visibleText(text),
+    );
+    button.addEventListener("click", () => ask(text));
+    return button;
   }
 }

@@ -1,6 +1,8 @@
 // A passage of Markdown that may still be growing.
 
+import { Highlighter } from "../markdown/code/highlight.js";
 import { MarkdownStream } from "../markdown/stream.js";
+import { copyCode } from "./copy.js";
 import { html } from "./html.js";
 
 /** The share of the page's time that drawing one passage may take, as a divisor. */
@@ -10,6 +12,7 @@ const CHEAP_MS = 4;
 
 export class MarkdownPassage {
   readonly element: HTMLElement;
+  readonly #highlighter = new Highlighter();
   #stream: MarkdownStream;
   #seen = "";
   #resting = false;
@@ -19,22 +22,23 @@ export class MarkdownPassage {
 
   constructor(className: string) {
     this.element = html("div", { class: `agentnb-md ${className}` });
-    this.#stream = new MarkdownStream(this.element);
+    this.#stream = this.#begin();
     this.element.addEventListener("click", loadImage);
+    this.element.addEventListener("click", copyCode);
   }
 
   /** Shows this text, which grows, rests (and may yet grow on), or is final. */
   update(text: string, state: "growing" | "resting" | "final"): void {
     if (!text.startsWith(this.#seen) || (this.#final && text !== this.#seen)) {
       this.element.replaceChildren();
-      this.#stream = new MarkdownStream(this.element);
+      this.#stream = this.#begin();
       this.#seen = "";
       this.#final = false;
     }
     this.#stream.append(text.slice(this.#seen.length));
     this.#seen = text;
     if (state === "final") {
-      this.dispose();
+      this.#undo();
       this.#final = true;
       this.#stream.finish();
     } else {
@@ -44,6 +48,16 @@ export class MarkdownPassage {
   }
 
   dispose(): void {
+    this.#undo();
+    this.#highlighter.dispose();
+  }
+
+  #begin(): MarkdownStream {
+    return new MarkdownStream(this.element, (block) => this.#highlighter.add(block));
+  }
+
+  /** Forgets the drawing that was put off. */
+  #undo(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

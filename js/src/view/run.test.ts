@@ -28,6 +28,11 @@ describe("header", () => {
     expect(find(".agentnb-status-icon svg").classList).toContain(`agentnb-icon-${status}`);
   });
 
+  test("has no Stop where what the view stands in has one", () => {
+    open({ status: "running" }, { quiet: true });
+    expect(find(".agentnb-stop").hidden).toBe(true);
+  });
+
   test("time counts while the run is live, and stands at its duration afterwards", () => {
     open();
     source.elapsed = 2.34;

@@ -1,26 +1,44 @@
 // The whole view of one run, in a cell or in a chat.
 
-import { isFinal, type Part, type RunState } from "../protocol.js";
-import type { StopState } from "../session.js";
+import { type EventsPage, isFinal, type Part, type RunState } from "../protocol.js";
+import type { ClickState, StopState } from "../session.js";
 import { AnswerView } from "./answer.js";
 import { Clock } from "./clock.js";
+import { copyButton } from "./copy.js";
+import { ApprovalsView } from "./decide.js";
 import { FactsView } from "./facts.js";
+import { focused, handingOver } from "./focus.js";
 import { HeaderView } from "./header.js";
-import { html } from "./html.js";
-import { ApprovalsView, EndView, FollowupsView, HintView } from "./notes.js";
+import { html, show } from "./html.js";
+import { keepKeys } from "./keys.js";
+import { EndView, FollowupsView, HintView } from "./notes.js";
 import type { PartContext, PartView } from "./part.js";
 import { ReasoningView } from "./reasoning.js";
+import { RecordView } from "./record.js";
 import { ToolView } from "./tool.js";
 
 /** What a view needs of a run that it follows. */
 export interface RunSource {
   readonly run: RunState;
   readonly stopState: StopState;
+  readonly decideState: ClickState;
   readonly silent: boolean;
   /** Seconds since the run was sent, by now. */
   readonly elapsed: number;
   stop(): void;
+  decide(approvalId: string | null, approved: boolean): void;
+  /** Some of the run's events, from the one numbered `offset` on. */
+  events(offset: number): Promise<EventsPage>;
   subscribe(listener: () => void): () => void;
+}
+
+export interface RunViewOptions {
+  /** Takes a suggested question that was clicked; without it they are only shown. */
+  followup?: (text: string) => void;
+  /** For a view inside one that already says who runs: without frame and names. */
+  compact?: boolean;
+  /** For a view inside one that announces what happens, and stops it: twice would be too much. */
+  quiet?: boolean;
 }
 
 export class RunView {
@@ -28,39 +46,49 @@ export class RunView {
   readonly #source: RunSource;
   readonly #header: HeaderView;
   readonly #hint = new HintView();
-  readonly #body = html("div", { class: "agentnb-body", role: "log", "aria-live": "polite" });
-  readonly #approvals = new ApprovalsView();
+  readonly #body: HTMLElement;
+  readonly #approvals: ApprovalsView;
   readonly #end = new EndView();
-  readonly #followups = new FollowupsView();
+  readonly #followups: FollowupsView;
   readonly #facts = new FactsView();
+  readonly #copy: HTMLButtonElement;
+  readonly #record: RecordView;
+  readonly #foot: HTMLElement;
   readonly #clock: Clock;
   readonly #unsubscribe: () => void;
+  readonly #handOver: () => void;
   #parts: PartView<Part>[] = [];
-  /** The notebook's cell, while a reader's focus is in this view. */
-  #cell: HTMLElement | null = null;
 
-  constructor(source: RunSource) {
+  constructor(source: RunSource, options: RunViewOptions = {}) {
     this.#source = source;
-    this.#header = new HeaderView(() => source.stop());
+    const live = options.quiet ? {} : { role: "log", "aria-live": "polite" };
+    this.#body = html("div", { class: "agentnb-body", ...live });
+    this.#header = new HeaderView(() => source.stop(), options.quiet);
+    this.#approvals = new ApprovalsView((id, approved) => source.decide(id, approved));
+    this.#followups = new FollowupsView(options.followup);
+    this.#copy = copyButton("Copy as Markdown", () => answerOf(source.run));
+    this.#record = new RecordView((offset) => source.events(offset));
+    this.#foot = html(
+      "div",
+      { class: "agentnb-foot" },
+      this.#facts.element,
+      html("div", { class: "agentnb-actions" }, this.#copy, this.#record.button),
+    );
     this.element = html(
       "div",
-      // Enter on a button here must press it, and not open the cell for editing.
-      { class: "agentnb", role: "group", "data-lm-suppress-shortcuts": "true" },
+      { class: options.compact ? "agentnb agentnb-compact" : "agentnb", role: "group" },
       this.#header.element,
       this.#hint.element,
       this.#body,
       this.#approvals.element,
       this.#end.element,
       this.#followups.element,
-      this.#facts.element,
+      this.#foot,
+      this.#record.element,
     );
-    this.element.addEventListener("focusin", () => {
-      this.#cell = this.element.closest<HTMLElement>(".jp-Cell");
-    });
-    this.element.addEventListener("focusout", (event) => {
-      // Without a target the focus was not moved: what had it went away, the Stop button say.
-      if (event.relatedTarget) this.#cell = null;
-    });
+    // Enter on a button here must press it, and not open the cell for editing.
+    keepKeys(this.element);
+    this.#handOver = handingOver(this.element);
     this.#clock = new Clock(this.element, () => this.#tick());
     this.#unsubscribe = source.subscribe(() => this.#update());
     this.#update();
@@ -69,35 +97,40 @@ export class RunView {
   dispose(): void {
     this.#unsubscribe();
     this.#clock.dispose();
+    this.#record.dispose();
     for (const part of this.#parts) part.dispose();
-    this.#handOverFocus();
+    this.#handOver();
     this.element.remove();
   }
 
-  /** A reader who was in here goes on in the notebook's cell, not at the top of the page. */
-  #handOverFocus(): void {
-    const lost = document.activeElement === document.body;
-    if (lost || this.element.contains(document.activeElement)) {
-      this.#cell?.focus({ preventScroll: true });
-    }
-  }
-
   #update(): void {
-    const { run, stopState, silent, elapsed } = this.#source;
+    const { run, stopState, decideState, silent, elapsed } = this.#source;
     const final = isFinal(run.status);
     this.element.dataset.status = run.status;
     this.element.setAttribute("aria-label", `Run of ${run.title || run.agent || "agent"}`);
     this.#header.update(run, stopState, final);
     this.#header.tick(elapsed);
-    this.#hint.update(run, final ? "none" : stopState, silent);
+    this.#hint.update(run, final ? "none" : stopState, final ? "none" : decideState, silent);
     // A reader of the screen is told the answer once it is there, not each fragment of it.
     this.#body.setAttribute("aria-busy", String(!final && run.status !== "paused"));
     this.#updateParts(run, final, elapsed);
-    this.#approvals.update(run);
+    this.#updateApprovals(run, decideState);
     this.#end.update(run);
     this.#followups.update(run);
     this.#facts.update(run, final);
+    show(this.#copy, final && run.parts.some((part) => part.kind === "text" && part.text !== ""));
+    this.#record.update(final);
+    show(this.#foot, final || run.status === "paused" || !this.#facts.element.hidden);
     this.#clock.want(!final);
+  }
+
+  #updateApprovals(run: RunState, decision: ClickState): void {
+    const { element } = this.#approvals;
+    const held = () => element.contains(focused(element));
+    const before = held();
+    this.#approvals.update(run, decision);
+    // As with Stop: who has just decided goes on here, and not at the page's top.
+    if (before && (element.hidden || !held())) this.#header.focus();
   }
 
   #updateParts(run: RunState, final: boolean, elapsed: number): void {
@@ -140,6 +173,13 @@ export class RunView {
       }
     });
   }
+}
+
+/** The answer as the agent wrote it. */
+function answerOf(run: RunState): string {
+  return run.parts
+    .flatMap((part) => (part.kind === "text" && part.text ? [part.text] : []))
+    .join("\n\n");
 }
 
 function viewFor(part: Part): PartView<Part> {

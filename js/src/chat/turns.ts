@@ -1,0 +1,192 @@
+// The runs of a chat's turns, each followed over a part of the chat's one channel.
+
+import { isFinal, type PageMessage, type RunState } from "../protocol.js";
+import { type Channel, RunSession } from "../session.js";
+import { emptyRun } from "../transcript.js";
+import type { TurnState } from "./protocol.js";
+
+type Listener = Parameters<Channel["listen"]>[0];
+
+/** What is told of a run: another status, more after its end, or how a click on Stop fares. */
+export type TurnChange = "status" | "late" | "stop";
+
+interface Entry {
+  turn: TurnState;
+  /** When the question was sent by this page, while the kernel hasn't told of its turn. */
+  pendingSince: number | null;
+  session?: RunSession;
+  on?: Listener;
+  /** What was last written for a run that is over: the same object again costs nothing. */
+  kept?: { of: TurnState; turn: TurnState };
+}
+
+export class TurnRuns {
+  readonly #entries = new Map<string, Entry>();
+  readonly #post: (turn: string, message: PageMessage) => void;
+  readonly #changed: (change: TurnChange, turn: TurnState, run: RunState) => void;
+  #lost = false;
+
+  constructor(
+    post: (turn: string, message: PageMessage) => void,
+    changed: (change: TurnChange, turn: TurnState, run: RunState) => void,
+  ) {
+    this.#post = post;
+    this.#changed = changed;
+  }
+
+  /** Takes note of a turn as the kernel tells it; one that goes on is followed from now. */
+  put(turn: TurnState): void {
+    const { run } = turn;
+    let entry = this.#entries.get(turn.id);
+    if (!entry) {
+      entry = { turn, pendingSince: null };
+      this.#entries.set(turn.id, entry);
+    } else if (entry.turn !== turn) {
+      const other = entry.pendingSince === null && turn.generation !== entry.turn.generation;
+      entry.turn = turn;
+      entry.pendingSince = null;
+      if (other) this.#close(entry);
+      else entry.on?.snapshot();
+    }
+    if (!isFinal(run.run.status)) this.#open(entry);
+  }
+
+  /** Shows a question before the kernel has seen it. */
+  putPending(turn: TurnState): void {
+    const entry: Entry = { turn, pendingSince: performance.now() };
+    this.#entries.set(turn.id, entry);
+    this.#open(entry);
+  }
+
+  /** Forgets every turn but these. */
+  retain(ids: ReadonlySet<string>): void {
+    for (const [id, entry] of this.#entries) {
+      if (ids.has(id)) continue;
+      this.#close(entry);
+      this.#entries.delete(id);
+    }
+  }
+
+  /** Passes on what came in a turn's envelope; false where there is no such turn. */
+  hear(id: string, message: unknown): boolean {
+    const entry = this.#entries.get(id);
+    if (!entry) return false;
+    const seq = (message as { seq?: unknown } | null)?.seq;
+    // A final state that is here already: it was asked for to hear whether the kernel is there.
+    const known = seq === entry.turn.run.seq && (message as { type?: unknown }).type === "snapshot";
+    if (known && !entry.session && isFinal(entry.turn.run.run.status)) return true;
+    this.#open(entry);
+    entry.on?.message(message);
+    return true;
+  }
+
+  /** The run of a turn, to be shown. */
+  source(id: string): RunSession | undefined {
+    const entry = this.#entries.get(id);
+    return entry && this.#open(entry);
+  }
+
+  /** The turns that can still change. */
+  live(): string[] {
+    const found: string[] = [];
+    for (const [id, { session }] of this.#entries) if (session && !session.final) found.push(id);
+    return found;
+  }
+
+  /** Those of them that don't wait for a decision. */
+  going(): RunSession[] {
+    const found: RunSession[] = [];
+    for (const { session } of this.#entries.values())
+      if (session && !session.final && session.run.status !== "paused") found.push(session);
+    return found;
+  }
+
+  /** A turn with its run as it stands, to be kept. */
+  kept(turn: TurnState): TurnState {
+    const entry = this.#entries.get(turn.id);
+    const session = entry?.session;
+    if (!entry || !session) return turn;
+    const { kept } = entry;
+    if (kept?.of === turn && kept.turn.run.seq === session.seq) return kept.turn;
+    const run = session.snapshot;
+    const made = { ...turn, run };
+    if (isFinal(run.run.status)) entry.kept = { of: turn, turn: made };
+    return made;
+  }
+
+  /** Tells all runs that the kernel is gone, or there again. */
+  lose(gone: boolean): void {
+    this.#lost = gone;
+    for (const entry of this.#entries.values()) entry.on?.lost(gone);
+  }
+
+  dispose(): void {
+    this.retain(new Set());
+  }
+
+  #open(entry: Entry): RunSession {
+    if (entry.session) return entry.session;
+    const session = new RunSession(this.#channel(entry));
+    entry.session = session;
+    let { status } = session.run;
+    let { stopState, seq } = session;
+    session.subscribe(() => {
+      const { run } = session;
+      const tell = (change: TurnChange) => this.#changed(change, entry.turn, run);
+      const turned = run.status !== status;
+      const late = !turned && isFinal(status) && session.seq !== seq;
+      const stopped = session.stopState !== stopState;
+      ({ status } = run);
+      ({ stopState, seq } = session);
+      if (turned) tell("status");
+      else if (stopped) tell("stop");
+      if (late) tell("late");
+    });
+    return session;
+  }
+
+  #close(entry: Entry): void {
+    entry.session?.dispose();
+    delete entry.session;
+    delete entry.on;
+    delete entry.kept;
+  }
+
+  #channel(entry: Entry): Channel {
+    return {
+      snapshot: () => entry.turn.run,
+      send: (message) => {
+        if (entry.pendingSince === null || message.type !== "resync") {
+          this.#post(entry.turn.id, message);
+          return;
+        }
+        // The kernel doesn't know this turn yet; the page knows all that there is to know of it.
+        const elapsed = (performance.now() - entry.pendingSince) / 1000;
+        const run = { ...entry.turn.run.run, elapsed };
+        entry.on?.message({ type: "snapshot", seq: 0, run });
+      },
+      listen: (on, signal) => {
+        entry.on = on;
+        signal.addEventListener("abort", () => {
+          if (entry.on === on) delete entry.on;
+        });
+        if (this.#lost) on.lost(true);
+      },
+    };
+  }
+}
+
+/** A turn that waits for the kernel to see its question. */
+export function pendingTurn(
+  turn: Pick<TurnState, "id" | "parent" | "prompt" | "attachments" | "session_id">,
+  names: { title: string; agent: string; platform: string },
+): TurnState {
+  const run: RunState = {
+    ...emptyRun(),
+    title: names.title,
+    agent: names.agent,
+    platform: names.platform,
+    prompt: turn.prompt,
+  };
+  return { ...turn, note: null, generation: 0, run: { seq: 0, run } };
+}

@@ -1,0 +1,23 @@
+// What a chat says of itself.
+
+import type { RunState } from "../protocol.js";
+
+export const LOST = "The kernel is gone or was restarted: run the cell again to go on.";
+export const SILENT =
+  "No word from the kernel: it is busy or was restarted. If it was restarted, run the cell again to go on.";
+export const BUSY = "The kernel is busy and has not seen this yet.";
+export const UNREADABLE = "A file could not be read: attach it again.";
+export const NOT_TAKEN = "The kernel did not take this: try again.";
+export const TOO_LONG = "A question may have at most 1,000,000 characters: attach a file instead.";
+export const NEEDS_QUESTION = "Files are sent with a question only: write one.";
+export const UNDER_WAY = "An answer is under way: stop it first, or wait for its end.";
+
+/** What is announced when a run comes to this status. */
+export const SAID: Partial<Record<RunState["status"], string>> = {
+  completed: "Answer complete.",
+  cancelled: "Stopped.",
+  failed: "The run failed.",
+  truncated: "The answer was cut off.",
+  interrupted: "The run was interrupted.",
+  paused: "The agent waits for approval.",
+};

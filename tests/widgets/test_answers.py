@@ -1,0 +1,115 @@
+"""What a page asks of the kernel, and what it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agentnb.events import RunFinished, TextDelta
+from agentnb.widgets.controller import INTERVAL
+from agentnb.widgets.protocol import run_state
+from tests.widgets.page import Page, ToldRun, Wire
+
+pytestmark = pytest.mark.anyio
+
+
+class TestPage:
+    async def test_stop_is_acknowledged_and_cancels(self) -> None:
+        run = ToldRun([TextDelta("a")])
+        wire = Wire(run)
+        wire.publisher.receive({"type": "stop"})
+        assert run.cancelled == 1
+        wire.deliver()
+        assert wire.page.acknowledged == 1
+
+    async def test_stop_cancels_also_when_nobody_can_be_told(self) -> None:
+        run = ToldRun([TextDelta("a")])
+        wire = Wire(run)
+        wire.cut = True
+        wire.publisher.receive({"type": "stop"})
+        assert run.cancelled == 1
+
+    async def test_events_are_told_as_they_are_by_now(self) -> None:
+        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        wire = Wire(run, paced=False)
+        run.advance(2)
+        wire.publisher.receive({"type": "events", "offset": 1})
+        run.advance()
+        wire.publisher.receive({"type": "events", "offset": 2})
+        wire.deliver()
+        first, second = wire.page.pages
+        assert (first["offset"], first["total"]) == (1, 2)
+        assert first["events"] == [{"at": 0.25, "type": "text_delta", "text": "b"}]
+        assert (second["offset"], second["total"]) == (2, 3)
+        assert [event["type"] for event in second["events"]] == ["run_finished"]
+        # They are no part of the state.
+        assert wire.page.seq == 0
+
+    async def test_a_decision_is_acknowledged_and_taken(self) -> None:
+        taken: list[tuple[str | None, bool]] = []
+
+        def take(approval_id: str | None, approved: bool) -> None:
+            taken.append((approval_id, approved))
+
+        wire = Wire(ToldRun([]), decide=take)
+        assert wire.page.run["can_decide"] is True
+        wire.publisher.receive({"type": "decide", "approval_id": "a", "approved": True})
+        wire.publisher.receive({"type": "decide", "approval_id": None, "approved": False})
+        assert taken == [("a", True), (None, False)]
+        assert wire.messages == [{"type": "ack", "of": "decide"}] * 2
+
+    async def test_without_anybody_to_take_it_a_decision_is_ignored(self) -> None:
+        wire = Wire(ToldRun([]))
+        assert wire.page.run["can_decide"] is False
+        wire.publisher.receive({"type": "decide", "approval_id": "a", "approved": True})
+        assert wire.messages == []
+
+    async def test_a_snapshot_sent_some_other_way_fits_in(self) -> None:
+        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        wire = Wire(run, paced=False)
+        run.advance()
+        page = Page.opened(wire.publisher.snapshot())
+        run.advance(2)
+        wire.publisher.flush()
+        for message in wire.messages:
+            page.hear(message)
+        assert page.asks == []
+        assert page.run == run_state(run.view())
+
+    async def test_what_is_no_message_is_ignored(self) -> None:
+        wire = Wire(ToldRun([TextDelta("a")]))
+        contents: list[Any] = [None, 3, "resync", [], {"type": "ops"}, {"seq": 1}]
+        for content in contents:
+            wire.publisher.receive(content)
+        assert wire.messages == []
+
+    async def test_a_broken_comm_never_hurts_the_run(self) -> None:
+        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        wire = Wire(run)
+        wire.cut = True
+        run.advance()
+        await asyncio.sleep(2 * INTERVAL)
+        run.advance(2)
+        await asyncio.sleep(2 * INTERVAL)
+        assert wire.messages == wire.kept == []
+        wire.cut = False
+        wire.publisher.receive({"type": "resync", "seq": 0})
+        wire.deliver()
+        assert wire.page.run == run_state(run.view())
+
+    async def test_a_closed_view_hears_nothing_and_the_run_goes_on(self) -> None:
+        run = ToldRun([TextDelta("a"), TextDelta("b"), TextDelta("c"), RunFinished()])
+        wire = Wire(run)
+        run.advance()
+        run.advance()  # waits for the clock
+        wire.messages.clear()
+        wire.publisher.close()
+        wire.publisher.close()
+        assert run.listeners == 0
+        run.advance(2)
+        await asyncio.sleep(2 * INTERVAL)
+        wire.publisher.receive({"type": "resync", "seq": 0})
+        assert wire.messages == wire.kept == []
+        assert run.transcript.status == "completed"
