@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb.notebook.compare import show_comparison
 from agentnb.notebook.nested import allow_nested_loops
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def load(shell: InteractiveShell) -> None:
     AwaitTransformer(shell).install()
     # By name, so that the class need not be imported to be known.
     _displays(shell).for_type_by_name("agentnb.run", "Run", _show_run)
+    _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
     completion.install(shell)
 
 
@@ -42,6 +44,7 @@ def unload(shell: InteractiveShell) -> None:
             transformer.remove()
     completion.remove(shell)
     _displays(shell).pop("agentnb.run.Run", None)
+    _displays(shell).pop("agentnb.comparison.Comparison", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):

@@ -53,6 +53,10 @@ def _for_command(before: list[str]) -> list[str]:
     if not before:
         return list(COMMANDS)
     match before[0]:
+        case "chat" if before[-1] in ("-s", "--session"):
+            return _sessions()
+        case "chat":
+            return [*_agents(), "--session", "--new"]
         case "use" | "alias":
             return _agents()
         case "list":

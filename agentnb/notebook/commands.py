@@ -13,7 +13,7 @@ from agentnb import __version__, history
 from agentnb.agents import list_agents
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.errors import AgentnbError, RequestError
-from agentnb.notebook.options import usage
+from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
 from agentnb.platforms import registry
@@ -66,6 +66,10 @@ class Commands:
                 f"%agent {name} takes {takes or 'nothing more'}, not '{' '.join(arguments)}'."
             )
         return command(self, *arguments)
+
+    def chat(self, *words: str) -> Any:
+        """Open a chat with an agent, which goes on where its conversation stands."""
+        return self._runner.chat(parse_chat_words(words))
 
     def list(self, platform: str | None = None) -> Any:
         """List the agents of a platform, or of every configured one."""
@@ -222,6 +226,7 @@ class Commands:
 
 #: Name -> the words it takes, and what carries it out.
 COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "chat": ("[AGENT] [--session S] [--new]", Commands.chat),
     "list": ("[PLATFORM]", Commands.list),
     "use": ("[AGENT]", Commands.use),
     "alias": ("[NAME AGENT]", Commands.alias),

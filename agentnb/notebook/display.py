@@ -21,16 +21,16 @@ from agentnb.widgets.protocol import jsonable
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from agentnb.widgets.run import RunWidget
+    from agentnb.widgets.base import AgentWidget
 
-__all__ = ["Mode", "RunDisplay", "choose_mode", "make_display"]
+__all__ = ["Mode", "RunDisplay", "choose_mode", "make_display", "outlive"]
 
 Mode = Literal["widget", "static", "text", "none"]
 
 # The latest widgets outlive their runs: where the final output does not reach a page (it was
 # reloaded, or the message was dropped), the view stays, and has to be able to show the end.
 _KEPT: Final = 20
-_kept: deque[RunWidget] = deque()
+_kept: deque[AgentWidget] = deque()
 
 
 def choose_mode(shell: InteractiveShell | None) -> Mode:
@@ -161,9 +161,14 @@ class _WidgetDisplay(_Nothing):
 
     def close(self) -> None:
         update_display(static_bundle(self._run), raw=True, display_id=self._id)
-        _kept.append(self._widget)
-        if len(_kept) > _KEPT:
-            _kept.popleft().close()
+        outlive(self._widget)
+
+
+def outlive(widget: AgentWidget) -> None:
+    """Keep a widget whose output was replaced, until many others have come after it."""
+    _kept.append(widget)
+    if len(_kept) > _KEPT:
+        _kept.popleft().close()
 
 
 def current_shell() -> InteractiveShell | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
 from agentnb.notebook.display import choose_mode, current_shell, make_display, static_bundle
 from agentnb.run import Run
 
-__all__ = ["close_at_end", "show", "show_value"]
+__all__ = ["Lasting", "close_at_end", "show", "show_value"]
 
 # How often to look for what is new, in seconds.
 _TICK: Final = 0.05
@@ -49,15 +49,27 @@ def show_value(run: Run) -> None:
     close_at_end(run, view.close)
 
 
-def close_at_end(run: Run, close: Callable[[], None]) -> None:
+class Lasting(Protocol):
+    """What goes on for a while: a run, or several."""
+
+    @property
+    def done(self) -> bool: ...
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+
+
+def close_at_end(run: Lasting, close: Callable[[], None]) -> None:
     """Call ``close`` once when ``run`` has ended, or now."""
     once = threading.Lock()
+    undo: list[Callable[[], None]] = []
 
     def finish() -> None:
-        # Called on the loop's thread, and here, where it may have ended already.
+        # Called on the loop's thread, perhaps before `subscribe` returns, and here, where it may
+        # have ended already.
         if run.done and once.acquire(blocking=False):
-            unsubscribe()
+            for unsubscribe in undo:
+                unsubscribe()
             close()
 
-    unsubscribe = run.subscribe(finish)
+    undo.append(run.subscribe(finish))
     finish()

@@ -12,7 +12,14 @@ from typing import Any, Final, NoReturn
 
 from agentnb.errors import RequestError
 
-__all__ = ["FORMATS", "CellOptions", "option_strings", "parse_cell_line", "usage"]
+__all__ = [
+    "FORMATS",
+    "CellOptions",
+    "option_strings",
+    "parse_cell_line",
+    "parse_chat_words",
+    "usage",
+]
 
 FORMATS: Final = ("rich", "text", "json")
 # What the cell has options for; the platform never sees these.
@@ -48,7 +55,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser that raises one clear line instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise RequestError(_sentence(message), hint=self._did_you_mean(message))
+        sentence = f"{self.prog}: {message}" + ("" if message.endswith(".") else ".")
+        raise RequestError(sentence, hint=self._did_you_mean(message))
 
     def _did_you_mean(self, message: str) -> str:
         from agentnb.config import suggestion
@@ -56,10 +64,6 @@ class _Parser(argparse.ArgumentParser):
         wrong = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
         meant = suggestion(wrong[1], self._option_string_actions) if wrong else ""
         return meant or "'%agent help' lists the options."
-
-
-def _sentence(message: str) -> str:
-    return f"%%agent: {message}" + ("" if message.endswith(".") else ".")
 
 
 def _parser() -> _Parser:
@@ -118,6 +122,22 @@ def parse_cell_line(line: str) -> CellOptions:
         output_type=found.output_type,
         media=tuple(found.media),
     )
+
+
+def parse_chat_words(words: Sequence[str]) -> CellOptions:
+    """Return what stands after ``%agent chat``: an agent, a session to go on in, or neither.
+
+    Raises:
+        RequestError: an option is unknown, lacks its value or contradicts another.
+    """
+    parser = _Parser(prog="%agent chat", add_help=False, allow_abbrev=False)
+    parser.add_argument("agent", nargs="?")
+    parser.add_argument("-s", "--session")
+    parser.add_argument("-n", "--new", action="store_true")
+    found = parser.parse_args(list(words))
+    if found.new and found.session:
+        raise RequestError("--new and --session contradict each other.")
+    return CellOptions(agent=found.agent, session=found.session, new=found.new)
 
 
 def option_strings() -> list[str]:

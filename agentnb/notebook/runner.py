@@ -23,6 +23,8 @@ from agentnb.run import Run
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from agentnb.notebook.chat import Chat
+
 __all__ = ["CellRunner", "brief"]
 
 # How often a waiting cell looks up, in seconds; text on a terminal grows at this pace.
@@ -52,6 +54,7 @@ class CellRunner:
 
     async def run_async(self, line: str, body: str) -> None:
         """Run a cell while the kernel's loop goes on; an interrupt cancels the run."""
+        _forget_failed_display(self._shell)
         with _told_briefly():
             cell = self._start(line, body)
             if cell.options.background:
@@ -82,6 +85,24 @@ class CellRunner:
                 return mode
             case _:
                 return choose_mode(self._shell)
+
+    def chat(self, options: CellOptions) -> Chat:
+        """Return a chat with the agent that ``options`` name, where its conversation stands.
+
+        The next cells of that agent go on where the chat is: in the session that it shows, or in a
+        new one where it begins anew.
+        """
+        from agentnb.conversation import runs_in_session
+        from agentnb.notebook.chat import Chat
+
+        chosen = self._agent(options)
+        session = options.session or (None if options.new else self._sessions.of(chosen))
+        mode = None if self.mode == "auto" else self.effective_mode()
+        earlier = runs_in_session(chosen, session)
+        made = Chat(chosen, session=session, earlier=earlier, mode=mode)
+        conversation = made.conversation
+        conversation.subscribe(lambda change: self._sessions.follow(conversation, change))
+        return made
 
     def current_sessions(self) -> set[str]:
         """Return the sessions that the next cells go on in."""
@@ -198,6 +219,15 @@ class CellRunner:
 def brief(error: AgentnbError) -> AgentnbError:
     """Make IPython show ``error`` as one line instead of a traceback through this package."""
     return _in_one_line(error, f"{type(error).__name__}: {error}")
+
+
+def _forget_failed_display(shell: InteractiveShell) -> None:
+    """Keep ipykernel 7.4 from calling this cell failed because showing an earlier value failed.
+
+    It notes that, and forgets it only before cells that await nothing.
+    """
+    if hasattr(shell, "_last_traceback_during_displayhook"):
+        setattr(shell, "_last_traceback_during_displayhook", False)  # noqa: B010 - not its type
 
 
 @contextmanager

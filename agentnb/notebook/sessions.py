@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentnb.agents import Agent
+from agentnb.conversation import Change, Conversation
 from agentnb.errors import NotFoundError
 from agentnb.platforms.base import Platform
 from agentnb.run import Run
@@ -32,6 +33,18 @@ class Sessions:
         """Say that ``run`` is the latest of ``agent``: only the latest decides where to go on."""
         self._latest[agent.platform, agent.id] = run
 
+    def follow(self, chat: Conversation, change: Change) -> None:
+        """Take in what happens in a conversation: the next cell goes on where it is."""
+        if change.kind in ("opened", "head"):
+            self._move(chat)
+        if change.turn is None:
+            return
+        run = change.turn.run
+        if change.kind in ("added", "replaced"):
+            self.begin(chat.agent, run)
+        if run.done:
+            self.end(chat.agent, run)
+
     def end(self, agent: Agent, run: Run) -> None:
         """Say that ``run`` has ended."""
         key = (agent.platform, agent.id)
@@ -43,3 +56,15 @@ class Sessions:
         elif run.session_id and len(run.events) > 1:
             # More than the event that it failed: the platform knows the session.
             self._current[key] = run.session_id
+
+    def _move(self, chat: Conversation) -> None:
+        """Say that ``chat`` shows another branch or session, or begins a new one."""
+        key = (chat.agent.platform, chat.agent.id)
+        session, shown = chat.session_id, chat.shown
+        # What goes on elsewhere decides no more; what goes on here, once it has ended.
+        self._latest.pop(key, None)
+        if shown is not None:
+            self._latest[key] = shown.run
+        self._current.pop(key, None)
+        if session is not None:
+            self._current[key] = session

@@ -92,7 +92,13 @@ class Kernel:
         while True:
             reply = self.client.get_shell_msg(timeout=timeout)
             if reply["parent_header"].get("msg_id") == sent:
-                return Cell(reply["content"], messages)
+                break
+        if reply["content"]["status"] == "aborted":
+            # Nothing was run: after an error a kernel drops for a moment what comes, for it may
+            # have been queued behind the cell that failed.
+            assert time.monotonic() < end, f"the kernel takes no cell: {code}"
+            return self.run(code, attended=attended, interrupt_at=interrupt_at, timeout=timeout)
+        return Cell(reply["content"], messages)
 
 
 @pytest.fixture(scope="package")

@@ -42,6 +42,14 @@ def test_an_unattended_cell_leaves_one_output_and_no_widget(kernel: Kernel) -> N
     assert not cell.of("update_display_data")
 
 
+def test_a_value_that_could_not_be_shown_fails_no_later_cell(kernel: Kernel) -> None:
+    failed = kernel.run(
+        "class Shy:\n    def _repr_html_(self):\n        raise KeyboardInterrupt\nShy()"
+    )
+    assert not failed.ok
+    assert kernel.run("%%agent greeter\nyou").ok
+
+
 def test_the_run_is_bound_and_underscore_holds_it(kernel: Kernel) -> None:
     assert kernel.run("%%agent greeter -o answer\none").ok
     assert kernel.run("print(_ is answer, answer.text, answer.status)").stdout == (
