@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import decoding, streaming
+from tests.bench import decoding, notebooks, streaming
 from tests.bench.measure import Row
 
 Bench = Callable[[], Awaitable[list[Row]]]
@@ -16,6 +16,10 @@ ROWS: dict[str, Bench] = {
     "2": streaming.throughput,
     "4": streaming.latency,
     "5": streaming.second_run,
+    "7": notebooks.deltas,
+    "10": notebooks.code,
+    "15": notebooks.saved_runs,
+    "chat": notebooks.long_chat,
 }
 
 

@@ -32,8 +32,8 @@ static = files("agentnb.widgets") / "static"
 print(json.dumps({
     "package": agentnb.__file__,
     "node": shutil.which("node"),
-    "script": len((static / "widget.js").read_text("utf-8")),
-    "style": len((static / "widget.css").read_text("utf-8")),
+    "loader": len((static / "loader.js").read_text("utf-8")),
+    "code": len((static / "widget.js").read_text("utf-8")),
 }))
 """
 
@@ -78,8 +78,8 @@ def test_the_package_is_the_installed_one_and_brings_its_bundle(
 
     assert Path(found["package"]).is_relative_to(empty)
     assert found["node"] is None
-    assert found["script"] > 0
-    assert found["style"] > 0
+    assert found["loader"] > 0
+    assert found["code"] > 0
 
 
 def test_the_quickstart_runs(empty: Path, root: Path, tmp_path: Path) -> None:

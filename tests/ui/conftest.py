@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import bootstrap
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.ui.frontend import Name, NotebookPage
+from tests.ui.frontend import Name, NotebookPage, Theme
+from tests.ui.marimo_page import MarimoOpener
 from tests.ui.opener import Opener
 from tests.ui.server import JupyterServer
 
@@ -82,6 +84,32 @@ def page(context: BrowserContext, server: JupyterServer, frontend: Name) -> Iter
 @pytest.fixture
 def notebook(page: NotebookPage, server: JupyterServer) -> Opener:
     return Opener(page, server)
+
+
+@pytest.fixture
+def theme(request: pytest.FixtureRequest, page: NotebookPage) -> Iterator[Theme]:
+    """The theme to look at; a setting that lives on in the server, so it is set back."""
+    yield request.param
+    page.theme("light")
+
+
+@pytest.fixture
+def marimo(
+    context: BrowserContext, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MarimoOpener]:
+    """Opens notebooks in marimo; pages and servers end with the test."""
+    with ExitStack() as ends:
+        yield MarimoOpener(context, lambda: tmp_path_factory.mktemp("marimo"), ends)
+
+
+@pytest.fixture
+def marimo_shot() -> Callable[[Locator | Page, str], None]:
+    """Keep a picture of what marimo shows."""
+
+    def take(what: Locator | Page, name: str) -> None:
+        what.screenshot(path=SHOTS / f"{name}-marimo.png", animations="disabled")
+
+    return take
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,14 @@ def write_notebook(
         ],
     }
     path.write_text(json.dumps(notebook, indent=1), "utf-8")
+
+
+def write_marimo(path: Path, cells: Sequence[str]) -> None:
+    """Write a marimo notebook; a cell's last expression is what it shows."""
+    made = "".join(
+        f"@app.cell\ndef _():\n{textwrap.indent(cell, '    ')}\n    return\n\n\n" for cell in cells
+    )
+    path.write_text(f"import marimo\n\napp = marimo.App()\n\n\n{made}", "utf-8")
 
 
 def read_outputs(path: Path, cell: int) -> list[Output]:

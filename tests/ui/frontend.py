@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.ui.server import JupyterServer
 
 Name = Literal["lab", "notebook7"]
+Theme = Literal["light", "dark"]
 
 # Both frontends are the same machine inside: their shell holds a panel, the panel the notebook.
 _PANEL = """
@@ -24,6 +26,19 @@ _READY = f"""() => {{
   return Boolean(panel?.context.isReady && panel.content.widgets.length
     && panel.content.widgets.every((cell) => cell.isAttached));
 }}"""
+
+
+# A click on a cell has been dealt with before; what keys set off comes while they are pressed.
+_NOTE_COMMANDS = """() => {
+  const found = [];
+  const note = (_, { id }) => found.push(id);
+  const { commandExecuted } = window.jupyterapp.commands;
+  commandExecuted.connect(note);
+  window.takeCommands = () => {
+    commandExecuted.disconnect(note);
+    return found;
+  };
+}"""
 
 
 class NotebookPage:
@@ -68,6 +83,7 @@ class NotebookPage:
         """Load the page again, as a reader does who pressed F5; the kernel goes on."""
         self.page.reload()
         self.page.wait_for_function(_READY)
+        self.complaints.clear()
 
     def _settle(self, *, kernel: bool) -> None:
         if not kernel:
@@ -84,8 +100,7 @@ class NotebookPage:
 
     def start_all(self, first: int) -> None:
         """Send this cell and all below it; returns at once."""
-        self._activate(first)
-        self._command("notebook:run-all-below")
+        self._on_cell(first, "notebook:run-all-below")
 
     def run(self, index: int) -> None:
         """Run one cell and wait for its end."""
@@ -94,8 +109,7 @@ class NotebookPage:
 
     def start(self, index: int) -> None:
         """Send one cell; returns at once."""
-        self._activate(index)
-        self._command("notebook:run-cell")
+        self._on_cell(index, "notebook:run-cell")
 
     def release(self, name: str) -> None:
         """Let an agent go on that waits for this."""
@@ -104,6 +118,19 @@ class NotebookPage:
     def interrupt(self) -> None:
         """Interrupt the kernel, as the button in the toolbar does."""
         self._command("notebook:interrupt-kernel")
+
+    def restart(self) -> None:
+        """Restart the kernel, as the button in the toolbar does; nothing is imported after it."""
+        self.page.evaluate(
+            """() => {
+              const { commands } = window.jupyterapp;
+              window.restarted = commands.execute('notebook:restart-kernel');
+            }"""
+        )
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Confirm Kernel Restart").click()
+        self.page.evaluate("window.restarted")
+        self.until_idle()
 
     def until_idle(self) -> None:
         """Wait until the kernel rests and no cell waits for it.
@@ -169,15 +196,33 @@ class NotebookPage:
         """Save the notebook and wait until it is on disk."""
         self._panel("return panel.context.save();")
 
+    # -- working in an output --------------------------------------------------------------------
+
+    def type_into(self, field: Locator, text: str) -> list[str]:
+        """Type into a field of a widget, key by key, as a person does; a line's end is Enter.
+
+        Returns the commands that Jupyter carried out meanwhile: its shortcuts, which it should
+        have left alone.
+        """
+        field.click()
+        return self.commands_of(lambda: self.page.keyboard.type(text))
+
+    def commands_of(self, act: Callable[[], None]) -> list[str]:
+        """Return the commands that Jupyter carries out while something is done."""
+        self.page.evaluate(_NOTE_COMMANDS)
+        act()
+        commands: list[str] = self.page.evaluate("window.takeCommands()")
+        return commands
+
     # -- looks -----------------------------------------------------------------------------------
 
-    def theme(self, name: str) -> None:
-        """Switch to the theme of this name and wait until it is there."""
-        light = str("Dark" not in name).lower()
+    def theme(self, theme: Theme) -> None:
+        """Switch to this theme and wait until it is there."""
         self.page.evaluate(
             "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
-            name,
+            f"JupyterLab {theme.title()}",
         )
+        light = str(theme == "light").lower()
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
 
     def resize(self, width: int, height: int) -> None:
@@ -188,8 +233,16 @@ class NotebookPage:
             if collapsed != (width < 500):
                 self._command("application:toggle-left-area")
 
-    def _activate(self, index: int) -> None:
-        self._panel(f"panel.content.deselectAll(); panel.content.activeCellIndex = {index};")
+    def _on_cell(self, index: int, command: str) -> None:
+        # In one go: between two, a button of another cell that just had a click may get the focus
+        # and make its own cell the active one.
+        self._panel(
+            f"""
+            panel.content.deselectAll();
+            panel.content.activeCellIndex = {index};
+            void window.jupyterapp.commands.execute("{command}");
+            """
+        )
 
     def _panel(self, code: str) -> Any:
         return self.page.evaluate(f"async () => {{ {_PANEL} {code} }}")

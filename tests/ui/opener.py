@@ -11,8 +11,8 @@ from tests.ui.files import Output, write_notebook
 from tests.ui.frontend import NotebookPage
 from tests.ui.server import JupyterServer
 
-_AGENTS = Path(__file__).with_name("notebook_agents.py")
-_SETUP = "%load_ext agentnb\nfrom notebook_agents import *"
+_AGENTS = [Path(__file__).with_name(f"{name}_agents.py") for name in ("notebook", "chat")]
+_SETUP = "%load_ext agentnb\nfrom notebook_agents import *\nfrom chat_agents import *"
 _numbers = itertools.count(1)
 
 
@@ -37,7 +37,8 @@ class Opener:
         """Write a notebook, in a folder of its own, without opening it."""
         folder = self._server.root / f"test{next(_numbers)}"
         folder.mkdir()
-        shutil.copy(_AGENTS, folder)
+        for agents in _AGENTS:
+            shutil.copy(agents, folder)
         path = folder / "cells.ipynb"
         write_notebook(path, [_SETUP, *cells], outputs=[[], *outputs], kernel=kernel)
         return path

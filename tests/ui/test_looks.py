@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.ui.frontend import NotebookPage
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 from tests.ui.seen import errors
 
 Shot = Callable[[Locator, str], None]
-
-LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 
 # Every stretch of text that can be seen, with the ratio of its colour to that behind it.
 CONTRASTS = """(root) => {
@@ -68,13 +66,6 @@ SIDEWAYS = """(root) => {
 }"""
 
 
-@pytest.fixture
-def theme(request: pytest.FixtureRequest, page: NotebookPage) -> Iterator[str]:
-    """The theme's short name.  It is a setting that lives on in the server, so it is set back."""
-    yield request.param
-    page.theme(LIGHT)
-
-
 @pytest.mark.parametrize(
     ("frontend", "theme", "width"),
     [
@@ -86,10 +77,10 @@ def theme(request: pytest.FixtureRequest, page: NotebookPage) -> Iterator[str]:
     indirect=["frontend", "theme"],
 )
 def test_a_run_with_everything(
-    theme: str, width: int, page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
     notebook("%%agent Report\nHow was the quarter, and what do you make of it?")
-    page.theme(DARK if theme == "dark" else LIGHT)
+    page.theme(theme)
     page.resize(width, 2600)
     name = f"{theme}-{width}"
     page.start(1)
@@ -123,7 +114,7 @@ def test_a_run_with_everything(
     indirect=True,
 )
 def test_runs_that_did_not_come_to_their_end(
-    theme: str, page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
     notebook(
         "%%agent Failing --bg\nShow me.",
@@ -132,7 +123,7 @@ def test_runs_that_did_not_come_to_their_end(
         "%%agent Failing\nShow me.",
         "%%agent Steps --sesion x\nTell me.",
     )
-    page.theme(DARK if theme == "dark" else LIGHT)
+    page.theme(theme)
     page.resize(1000, 1300)
     for cell in (1, 2):
         page.run(cell)
