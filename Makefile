@@ -39,8 +39,9 @@ test:
 	@$(BOOTSTRAP) --browser
 	@$(RUN) .ci/stages.py test
 
-bench: setup
-	@$(RUN) -m tests.bench
+bench:
+	@$(BOOTSTRAP) --browser
+	@PYTHONPATH=.ci $(RUN) -m tests.bench
 
 build: setup
 	@$(RUN) -m build --no-isolation --outdir build/dist

@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("widget.js", "widget.css", "licenses.txt")
+BUNDLE = ("loader.js", "widget.js", "licenses.txt")
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -39,7 +39,8 @@ class BundleHook(BuildHookInterface[Any]):
 
 
 def _stale(js: Path, files: list[Path]) -> bool:
-    sources = [js / "build.mjs", js / "package-lock.json", *(js / "src").rglob("*")]
+    steps = [js / name for name in ("build.mjs", "alias.json", "package-lock.json")]
+    sources = [*steps, *(js / "src").rglob("*")]
     made = min(file.stat().st_mtime for file in files)
     return any(source.is_file() and source.stat().st_mtime > made for source in sources)
 
