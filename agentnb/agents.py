@@ -14,7 +14,7 @@ from agentnb._loop import wait
 from agentnb.config import AgentName, config
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AuthenticationError, ConfigError, RequestError, UnsupportedError
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.leaving import leave_in_order
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms import registry

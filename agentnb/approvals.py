@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentnb.errors import RequestError
-from agentnb.events import (
+from agentnb.event import (
     TERMINAL_EVENTS,
     ApprovalRequested,
     Event,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._loop import background_loop
 from agentnb.errors import AgentnbError, PlatformError, StreamCutError, UnsupportedError
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunCancelled,

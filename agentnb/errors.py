@@ -20,11 +20,15 @@ One tree, so that ``except agentnb.AgentnbError`` catches all of it::
     │   ├── StreamCutError          the stream broke off before its terminal event
     │   └── ContentTypeError        an answer of another type than the one asked for
     ├── OutputError                 an answer is not of the form that was asked for
+    ├── HistoryError                the store of runs cannot be used, or lacks what was asked for
+    ├── PlaybackError               a recorded notebook asks what was not recorded
     ├── EventTooLargeError          one server-sent event is larger than the cap
     └── RunError                    a run did not complete; `.run` holds what arrived
         ├── RunFailedError
         ├── RunTruncatedError       cut off; the partial answer is kept
         └── RunCancelledError
+
+`HistoryWarning` is what a store that cannot be used gives instead where a run would go on without.
 
 Every message is one line that can stand alone in a notebook cell; what to do next follows in
 ``hint``.  No message, attribute or ``repr`` ever carries a key.
@@ -48,11 +52,14 @@ __all__ = [
     "DeadlineError",
     "EventTooLargeError",
     "FieldProblem",
+    "HistoryError",
+    "HistoryWarning",
     "InvalidRequestError",
     "MissingKeyError",
     "NotFoundError",
     "OutputError",
     "PlatformError",
+    "PlaybackError",
     "RateLimitError",
     "RequestError",
     "RunCancelledError",
@@ -112,6 +119,18 @@ class FieldProblem:
 
 class OutputError(AgentnbError):
     """An answer is not of the form that was asked for."""
+
+
+class HistoryError(AgentnbError):
+    """The store of runs cannot be used, or does not hold what was asked for."""
+
+
+class HistoryWarning(UserWarning):
+    """Runs are not recorded, or not all of them; says why, once."""
+
+
+class PlaybackError(AgentnbError):
+    """A notebook that plays recorded answers back asked something else than was recorded."""
 
 
 class PlatformError(AgentnbError):

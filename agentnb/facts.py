@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.events import Event, Usage, event_to_dict
+from agentnb.event import Event, Usage, event_to_dict
 from agentnb.recording import Recording
 from agentnb.transcript import Status, ToolCall, Transcript
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from agentnb.events import Event
+from agentnb.event import Event
 
 __all__ = ["EventFeed", "EventIterator"]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from agentnb.events import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
+from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
 from agentnb.transcript import Transcript
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from agentnb.agents import Agent
 from agentnb.errors import UnsupportedError
-from agentnb.events import Event, RunStarted
+from agentnb.event import Event, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
 
 Batches = AsyncGenerator[list[Event], None]

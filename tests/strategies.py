@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

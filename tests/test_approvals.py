@@ -12,7 +12,7 @@ import agentnb
 from agentnb import _loop, history
 from agentnb.approvals import approval_to_decide, join_again
 from agentnb.errors import PlatformError, RequestError, UnsupportedError
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunCancelled,

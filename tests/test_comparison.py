@@ -15,7 +15,7 @@ from agentnb import Comparison, ConfigError, RequestError, UnsupportedError, his
 from agentnb.agents import Agent
 from agentnb.comparison import COMPARISON_COLUMNS, ask_all
 from agentnb.errors import RunCancelledError, RunFailedError
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunFinished,

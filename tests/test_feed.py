@@ -11,7 +11,7 @@ from concurrent.futures import Future
 import pytest
 
 from agentnb import _loop
-from agentnb.events import Event, TextDelta
+from agentnb.event import Event, TextDelta
 from agentnb.feed import EventFeed, EventIterator
 
 pytestmark = pytest.mark.anyio

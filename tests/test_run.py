@@ -26,7 +26,7 @@ from agentnb.errors import (
     RunFailedError,
     RunTruncatedError,
 )
-from agentnb.events import (
+from agentnb.event import (
     Event,
     FollowupsSuggested,
     ReasoningDelta,

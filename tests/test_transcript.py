@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

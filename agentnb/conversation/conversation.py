@@ -23,7 +23,7 @@ from agentnb.conversation.turns import (
     total_usage,
 )
 from agentnb.errors import RequestError
-from agentnb.events import Usage
+from agentnb.event import Usage
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike
 from agentnb.run import Run

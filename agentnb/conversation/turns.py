@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agentnb.errors import NotFoundError
-from agentnb.events import Usage
+from agentnb.event import Usage
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.media import MediaLike, as_media
 from agentnb.run import Run

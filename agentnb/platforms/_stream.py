@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from agentnb._http import EventStream
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["FrameDecoder", "decoded"]

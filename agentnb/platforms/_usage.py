@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.events import Usage
+from agentnb.event import Usage
 
 __all__ = ["read_count", "read_usage"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from agentnb.config import PlatformSettings
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.transcript import Status
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from agentnb.events import ApprovalRequested, RunFailed, RunStarted
+from agentnb.event import ApprovalRequested, RunFailed, RunStarted
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext, Message, iterate_function
 from agentnb.sandbox.pacing import pause_before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentnb.events import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
+from agentnb.event import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
 
 __all__ = ["pause_before"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentnb.events import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled
+from agentnb.event import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled
 from agentnb.platforms.local import FunctionContext, Message
 from agentnb.sandbox.log import EventLog
 from agentnb.sandbox.registry import RegisteredAgent

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.sandbox.state import RunRecord
 
 __all__ = ["KEEP_ALIVE", "EventStream", "read_run", "run_until_gone", "sse_frame"]

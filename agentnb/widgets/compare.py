@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.render import RunView
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.controller import LiveRun, RunPublisher

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Literal, Protocol
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.transcript import Passage, TextBuffer, ToolCall

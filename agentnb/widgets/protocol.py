@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict, cast
 
-from agentnb.events import Event, event_to_dict
+from agentnb.event import Event, event_to_dict
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 

@@ -18,7 +18,7 @@ from agentnb.errors import (
     RunFailedError,
     UnsupportedError,
 )
-from agentnb.events import RunFinished, RunStarted, TextDelta
+from agentnb.event import RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, MediaSupport, RunRequest
 from agentnb.run import Run
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player

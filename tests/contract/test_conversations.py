@@ -14,7 +14,7 @@ import pytest
 import agentnb
 from agentnb import _loop, history
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.events import ApprovalRequested, Event, RunFailed, RunStarted
+from agentnb.event import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.local import FunctionContext
 from agentnb.platforms.media import media_refusal

@@ -21,7 +21,7 @@ from agentnb.errors import (
     RunFailedError,
     UnsupportedError,
 )
-from agentnb.events import RunFinished, RunStarted, TextDelta
+from agentnb.event import RunFinished, RunStarted, TextDelta
 from agentnb.sandbox import Sandbox
 from agentnb.transcript import fold
 from tests.contract.conftest import AgentOf

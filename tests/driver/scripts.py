@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agentnb import _loop
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     RunFinished,
     TextDelta,

@@ -16,7 +16,7 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.events import (
+from agentnb.event import (
     RunCancelled,
     RunFinished,
     TextDelta,

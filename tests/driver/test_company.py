@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from agentnb.events import (
+from agentnb.event import (
     RunFailed,
     RunFinished,
     RunStarted,

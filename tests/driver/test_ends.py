@@ -18,7 +18,7 @@ from agentnb.errors import (
     RunTruncatedError,
     StreamCutError,
 )
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     RunFailed,
     RunFinished,
@@ -197,7 +197,7 @@ class TestEnds:
 
     def test_a_platform_may_use_its_list_again(self) -> None:
         async def thrifty(request: RunRequest) -> Batches:
-            batch: list[agentnb.events.Event] = [STARTED]
+            batch: list[agentnb.event.Event] = [STARTED]
             for word in ("one ", "two ", "three"):
                 yield batch
                 batch.clear()

@@ -12,7 +12,7 @@ import pytest
 
 import agentnb
 from agentnb import history
-from agentnb.events import (
+from agentnb.event import (
     RunFailed,
     RunFinished,
     RunStarted,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.events import TERMINAL_EVENTS, event_from_dict, event_to_dict
+from agentnb.event import TERMINAL_EVENTS, event_from_dict, event_to_dict
 from agentnb.platforms.operativus.decode import Decoder as OperativusDecoder
 from agentnb.platforms.runagent.decode import Decoder as RunAgentDecoder
 from agentnb.platforms.runtools.decode import Decoder as RunToolsDecoder

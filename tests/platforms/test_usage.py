@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb.events import Usage
+from agentnb.event import Usage
 from agentnb.platforms._usage import read_count, read_usage
 
 

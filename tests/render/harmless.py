@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     FollowupsSuggested,
     ReasoningDelta,

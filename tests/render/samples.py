@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
     FollowupsSuggested,
     RawEvent,

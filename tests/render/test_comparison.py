@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agentnb.events import Event, RunCancelled, RunFinished, TextDelta, Usage, UsageReported
+from agentnb.event import Event, RunCancelled, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.render import (
     ComparisonView,
     RunView,

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from hypothesis import given
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunCancelled,

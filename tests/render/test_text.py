@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import given
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

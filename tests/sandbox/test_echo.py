@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

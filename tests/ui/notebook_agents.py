@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import agentnb
-from agentnb.events import (
+from agentnb.event import (
     Event,
     ReasoningDelta,
     RunFailed,

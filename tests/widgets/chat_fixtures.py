@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from agentnb.conversation import Attachment, Turn
 from agentnb.conversation.turns import Strand
-from agentnb.events import event_from_dict
+from agentnb.event import event_from_dict
 from agentnb.run import Run
 from agentnb.widgets.chat_protocol import ChatOp, chat_message, chat_snapshot, turn_state
 from agentnb.widgets.controller import Cursor

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agentnb.events import event_from_dict
+from agentnb.event import event_from_dict
 from agentnb.widgets.controller import Cursor
 from agentnb.widgets.protocol import events_message, ops_message, run_state, snapshot_message
 from tests.widgets.page import ToldRun

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentnb.events import Event, ReasoningDelta, TextDelta
+from agentnb.event import Event, ReasoningDelta, TextDelta
 from agentnb.render import RunView
 from agentnb.transcript import Transcript
 from agentnb.widgets.controller import RunPublisher

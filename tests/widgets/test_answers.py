@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.events import RunFinished, TextDelta
+from agentnb.event import RunFinished, TextDelta
 from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
 from tests.widgets.page import Page, ToldRun, Wire

@@ -15,7 +15,7 @@ from tests.widgets.page import Page
 AGENTS = """
 import asyncio, json
 import agentnb
-from agentnb.events import ReasoningDelta, ToolCallFinished, ToolCallStarted
+from agentnb.event import ReasoningDelta, ToolCallFinished, ToolCallStarted
 from agentnb.widgets.protocol import run_state
 from agentnb.widgets.run import RunWidget
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.events import Event, RawEvent, RunFinished, TextDelta, Usage, UsageReported
+from agentnb.event import Event, RawEvent, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.transcript import fold

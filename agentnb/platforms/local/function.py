@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-from agentnb.events import (
+from agentnb.event import (
     TERMINAL_EVENTS,
     Event,
     RunCancelled,
@@ -164,7 +164,7 @@ def _as_event(item: object) -> Event | None:
     if isinstance(item, _EVENT_CLASSES):
         return cast("Event", item)
     raise TypeError(
-        f"An agent's function gives text or events of agentnb.events, not {type(item).__name__}."
+        f"An agent's function gives text or events of agentnb.event, not {type(item).__name__}."
     )
 
 

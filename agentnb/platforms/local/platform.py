@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.events import Event, RunStarted
+from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import check_history
 from agentnb.platforms.base import (
     AgentInfo,

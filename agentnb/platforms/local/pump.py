@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from agentnb.events import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
+from agentnb.event import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
 from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_batches
 from agentnb.transcript import Transcript
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Final, cast
 
-from agentnb.events import ApprovalRequested
+from agentnb.event import ApprovalRequested
 
 __all__ = ["Worker"]
 

@@ -30,7 +30,7 @@ from agentnb.errors import (
     PlatformError,
     RequestError,
 )
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RunFinished,
     RunStarted,

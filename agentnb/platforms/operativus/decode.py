@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, cast
 
-from agentnb.events import (
+from agentnb.event import (
     TERMINAL_EVENTS,
     ApprovalRequested,
     Event,

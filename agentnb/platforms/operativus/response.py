@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunCancelled,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from agentnb._http import EventStream, quote_segment
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.events import TERMINAL_EVENTS, Event, RunStarted
+from agentnb.event import TERMINAL_EVENTS, Event, RunStarted
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeGuard, cast
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RawEvent,
     RunFailed,

@@ -32,7 +32,7 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
-from agentnb.events import Event, RunStarted
+from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params

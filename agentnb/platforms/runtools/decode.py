@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RawEvent,
     ReasoningDelta,

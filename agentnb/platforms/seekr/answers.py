@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RawEvent,
     ReasoningDelta,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentnb.events import Event, ToolCallDelta, ToolCallStarted
+from agentnb.event import Event, ToolCallDelta, ToolCallStarted
 from agentnb.platforms._wire import MalformedError, as_text, json_payload
 
 __all__ = ["Calls"]

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from agentnb._http import EventStream
 from agentnb.errors import AgentnbError, DeadlineError, NotFoundError, RequestError
-from agentnb.events import Event, RunStarted
+from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options

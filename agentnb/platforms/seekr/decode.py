@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RawEvent,

@@ -10,7 +10,7 @@ from typing import Final
 
 from agentnb._http import EventStream
 from agentnb.errors import AgentnbError, TransportError
-from agentnb.events import (
+from agentnb.event import (
     TERMINAL_EVENTS,
     Event,
     RunFinished,

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.sandbox.engine import Engine
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Store

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RawEvent,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentnb.errors import RequestError
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
     ReasoningDelta,
     RunCancelled,

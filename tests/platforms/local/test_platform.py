@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agentnb.errors import UnsupportedError
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RunCancelled,
     RunFinished,

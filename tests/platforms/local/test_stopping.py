@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import pytest
 
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     TextDelta,

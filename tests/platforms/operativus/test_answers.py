@@ -17,7 +17,7 @@ from agentnb.errors import (
     RateLimitError,
     RequestError,
 )
-from agentnb.events import (
+from agentnb.event import (
     ApprovalRequested,
     Event,
     RunFailed,

@@ -19,7 +19,7 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RunStarted,
     TextDelta,

@@ -18,7 +18,7 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.events import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
+from agentnb.event import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.runagent import DEFAULT_BASE_URL, RunAgentPlatform
 from agentnb.transcript import fold

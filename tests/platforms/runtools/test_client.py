@@ -23,7 +23,7 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.events import Event, RunFinished, RunStarted, TextDelta, Usage
+from agentnb.event import Event, RunFinished, RunStarted, TextDelta, Usage
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.runtools import DEFAULT_BASE_URL, RunToolsPlatform
 from agentnb.transcript import fold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentnb.events import (
+from agentnb.event import (
     Event,
 )
 from agentnb.platforms.base import RunRequest

@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.deadlines import Deadlines
 from agentnb.errors import DeadlineError
-from agentnb.events import (
+from agentnb.event import (
     RawEvent,
     ReasoningDelta,
     RunCancelled,

@@ -10,7 +10,7 @@ import pytest
 
 from agentnb.config import PlatformSettings
 from agentnb.errors import ConfigError, NotFoundError, PlatformError, RequestError
-from agentnb.events import (
+from agentnb.event import (
     RunStarted,
 )
 from agentnb.platforms.seekr import DEFAULT_BASE_URL, PlatformDeprecationWarning, SeekrPlatform

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agentnb.errors import InvalidRequestError, NotFoundError, StreamCutError
-from agentnb.events import (
+from agentnb.event import (
     Event,
     RunFinished,
     RunStarted,

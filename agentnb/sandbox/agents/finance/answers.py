@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.sandbox.agents.finance.causes import explain_move, explain_stretch
 from agentnb.sandbox.agents.finance.coverage import clipped, off_days, outside
 from agentnb.sandbox.agents.finance.limits import can_do, cannot, covered, is_beyond

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from datetime import date
 from typing import Final
 
-from agentnb.events import Event
+from agentnb.event import Event
 from agentnb.sandbox.agents.finance.periods import Period, trailing
 from agentnb.sandbox.agents.finance.prices import Stretch
 from agentnb.sandbox.agents.finance.tools import Desk
