@@ -9,7 +9,7 @@ import pytest
 LONGEST = 400
 
 
-@pytest.mark.parametrize("pattern", ["agentnb/**/*.py", "js/src/**/*.ts"])
+@pytest.mark.parametrize("pattern", ["agentnb/**/*.py", "js/src/**/*.ts", "tests/**/*.py"])
 def test_modules_stay_short_enough_to_be_read(root: Path, pattern: str) -> None:
     lengths = {
         path.relative_to(root).as_posix(): len(path.read_text("utf-8").splitlines())
