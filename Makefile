@@ -36,11 +36,11 @@ check: setup
 	@$(RUN) .ci/stages.py check
 
 test:
-	@$(BOOTSTRAP) --browser
+	@$(BOOTSTRAP) --browser --services
 	@$(RUN) .ci/stages.py test
 
 bench:
-	@$(BOOTSTRAP) --browser
+	@$(BOOTSTRAP) --browser --services
 	@PYTHONPATH=.ci $(RUN) -m tests.bench
 
 build: setup

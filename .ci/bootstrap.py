@@ -1,8 +1,8 @@
-"""Sets the project up: `.venv`, Node, `js/node_modules`, the widget's bundle, and Chromium.
+"""Sets the project up: `.venv`, Node, `js/node_modules`, the widget's bundle, and what tests need.
 
 Needs nothing but Python. Every step leaves a stamp in `.venv/stamps` that says what it was made
-from, and is skipped while that has not changed. `--browser` adds Chromium, which only the browser
-tests use.
+from, and is skipped while that has not changed. `--browser` adds Chromium, `--services` adds
+PostgreSQL; only the whole of the tests uses them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ CHROMIUMS = (
 MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 # The fonts are for the screenshots: without them emoji and symbols come out as boxes.
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji")
+# Below the root, where distributions and Homebrew keep the server's programs, not on PATH.
+POSTGRESQL_FOLDERS = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql*/bin",
+    "usr/local/opt/postgresql*/bin",
+)
+# Read by Debian's package: no server of the machine's own is made, and none is started.
+POSTGRESQL_CLUSTERS = Path("/etc/postgresql-common/createcluster.d/agentnb.conf")
 
 
 class SetupError(Exception):
@@ -50,6 +59,7 @@ class SetupError(Exception):
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bootstrap.py", description=__doc__)
     parser.add_argument("--browser", action="store_true", help="find or install Chromium, too")
+    parser.add_argument("--services", action="store_true", help="find or install PostgreSQL, too")
     options = parser.parse_args(argv)
     try:
         with one_at_a_time():
@@ -60,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
             ensure_project()
             if options.browser:
                 ensure_chromium()
+            if options.services:
+                ensure_postgresql()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -250,6 +262,62 @@ def playwright_chromium() -> str | None:
     )
     path = output([str(PYTHON), "-c", ask]).strip()
     return path if path and Path(path).is_file() else None
+
+
+# --- PostgreSQL
+
+
+def ensure_postgresql() -> str:
+    """Find or install PostgreSQL's server; the answer is the folder of its programs."""
+    found = postgresql()
+    if found is None and is_root() and shutil.which("apt-get"):
+        say("installing PostgreSQL from the distribution's packages")
+        with no_cluster():
+            apt_install("postgresql")
+        found = postgresql()
+    if found is None:
+        raise SetupError(
+            "no PostgreSQL server: install it (Debian: postgresql), or name the folder of initdb"
+            " and postgres in AGENTNB_POSTGRESQL"
+        )
+    return str(found)
+
+
+def postgresql() -> Path | None:
+    """The folder of a PostgreSQL server that starts: the one that is named, else the newest."""
+    named = os.environ.get("AGENTNB_POSTGRESQL")
+    if named:
+        if is_postgresql(Path(named)):
+            return Path(named)
+        raise SetupError(f"AGENTNB_POSTGRESQL names no folder with initdb and postgres: {named}")
+    on_path = shutil.which("initdb")
+    folders = [Path(on_path).parent] if on_path else []
+    for pattern in POSTGRESQL_FOLDERS:
+        there = Path("/").glob(pattern)
+        folders += sorted(there, key=lambda folder: numbers(str(folder)), reverse=True)
+    return next((folder for folder in folders if is_postgresql(folder)), None)
+
+
+def is_postgresql(folder: Path) -> bool:
+    return all(answers([str(folder / name), "--version"]) for name in ("initdb", "postgres"))
+
+
+def numbers(text: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", text)]
+
+
+@contextmanager
+def no_cluster() -> Iterator[None]:
+    """Debian's package makes a server and starts it, unless it is told before it is there."""
+    is_told = POSTGRESQL_CLUSTERS.exists()
+    if not is_told:
+        POSTGRESQL_CLUSTERS.parent.mkdir(parents=True, exist_ok=True)
+        POSTGRESQL_CLUSTERS.write_text("create_main_cluster = false\n", "utf-8")
+    try:
+        yield
+    finally:
+        if not is_told:
+            POSTGRESQL_CLUSTERS.unlink(missing_ok=True)
 
 
 # --- Stamps

@@ -65,8 +65,9 @@ def main(argv: Sequence[str]) -> int:
     if not sys.stdout.isatty():
         environment.setdefault("NO_COLOR", "1")
     if WHOLE in stages:
-        # Found or installed by the set-up; the browser tests start this one.
+        # Found or installed by the set-up; the tests start these.
         environment["AGENTNB_CHROMIUM"] = bootstrap.ensure_chromium()
+        environment["AGENTNB_POSTGRESQL"] = bootstrap.ensure_postgresql()
     for stage in stages:
         print(f"\n=== {stage.name}", flush=True)
         started = time.monotonic()

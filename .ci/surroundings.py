@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FOREIGN = ("AGENTNB_", "IPYTHON", "JUPYTER", "OPERATIVUS_", "RUNAGENT_", "RUNTOOLS_", "SEEKR_")
-KEPT = ("AGENTNB_CHROMIUM",)
+KEPT = ("AGENTNB_CHROMIUM", "AGENTNB_POSTGRESQL")
 HOME = Path(__file__).resolve().parent.parent / "build" / "home"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
 from agentnb.transcript import Transcript
@@ -24,19 +24,19 @@ class Recording:
     """The events of one run and the transcript folded from them.
 
     Written by one driver on the background loop, read from any thread; ``lock`` guards what is read
-    together, and may be taken again by who holds it.  Times are seconds since `begin`, by a
-    monotonic clock.  ``ended`` says that nothing follows.
+    together, and may be taken again by who holds it.  Times are seconds since `begin`, by
+    ``clock``.  ``ended`` says that nothing follows.
     """
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, *, clock: Clock | None = None) -> None:
         self.lock = threading.RLock()
+        self.clock = clock or Clock()
         self.transcript = transcript
         self.events: list[Event] = []
         self.times: list[float] = []
         self.duration: float | None = None
         self.first_token: float | None = None
         self.ended = False
-        self._begun: float | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
 
@@ -44,15 +44,15 @@ class Recording:
     def elapsed(self) -> float:
         """Seconds since the beginning, 0 before it; stands still after the terminal event."""
         duration = self.duration
-        return self._now() if duration is None else duration
+        return self.clock.now() if duration is None else duration
 
     def begin(self) -> None:
         """Start the clock."""
-        self._begun = time.monotonic()
+        self.clock.begin()
 
     def add(self, batch: Sequence[Event]) -> None:
         """Fold a batch in and tell everybody who listens."""
-        at = self._now()
+        at = self.clock.now()
         # A copy: whoever made the batch may use its list again.
         batch = tuple(batch)
         with self.lock:
@@ -77,7 +77,7 @@ class Recording:
         """Say that nothing follows; the clock stands still, also where no terminal event came."""
         with self.lock:
             if self.duration is None:
-                self.duration = self._now()
+                self.duration = self.clock.now()
             self.ended = True
             feeds, self._feeds = self._feeds, []
         for feed in feeds:
@@ -92,6 +92,11 @@ class Recording:
         self._feeds = []
         self.add([event])
         self.end()
+
+    def since(self, first: int) -> tuple[list[Event], list[float]]:
+        """Return the events from number ``first`` on, and their times."""
+        with self.lock:
+            return self.events[first:], self.times[first:]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` at every `notify`; return what undoes it."""
@@ -130,6 +135,3 @@ class Recording:
             else:
                 self._feeds.append(feed)
         return feed
-
-    def _now(self) -> float:
-        return 0.0 if self._begun is None else time.monotonic() - self._begun

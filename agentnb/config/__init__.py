@@ -5,7 +5,13 @@ environment, ``agentnb.toml`` in the working folder or one above it, the user's 
 ``config.toml`` (see `user_config_path`), the platform's default.
 """
 
-from agentnb.config.files import ConfigFile, PlatformSection, load_config, user_config_path
+from agentnb.config.files import (
+    ConfigFile,
+    HistorySection,
+    PlatformSection,
+    load_config,
+    user_config_path,
+)
 from agentnb.config.keys import find_key
 from agentnb.config.names import AgentName, suggestion
 from agentnb.config.session import EMBEDDED, Config, config, url_from_environment
@@ -16,6 +22,7 @@ __all__ = [
     "AgentName",
     "Config",
     "ConfigFile",
+    "HistorySection",
     "PlatformSection",
     "PlatformSettings",
     "config",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentnb._secrets import is_secret_name
 from agentnb.config.keys import key_variable
 from agentnb.config.names import suggestion
 from agentnb.errors import ConfigError
@@ -19,11 +20,11 @@ __all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
 
 PROJECT_FILE: Final = "agentnb.toml"
 
-# The last word of an entry's name that holds what must stay secret; `max_tokens` does not.
-_SECRET_WORDS: Final = frozenset(
-    {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
-)
+# In the address of a database: user:password@host, where a password may hold anything but an @, as
+# whoever reads the address has it; or an option.
+_PASSWORD_IN_URL: Final = re.compile(r"://[^:/]*:[^@]*@|[?&](ssl)?password=", re.IGNORECASE)
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class PlatformSection(BaseModel):
@@ -49,6 +50,33 @@ class PlatformSection(BaseModel):
         return dict(self.model_extra or {})
 
 
+class HistorySection(BaseModel):
+    """The ``[history]`` table: where runs are kept, and whether with their content.
+
+    ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
+    None for a file in the user's data folder.  Without ``store_content`` neither prompts nor
+    answers, tool arguments, results or events are kept, only what is counted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str | None = None
+    store_content: bool = True
+
+
+class PriceSection(BaseModel):
+    """One ``[prices."MODEL"]`` table: US dollars for a million tokens.
+
+    ``cached`` is for input tokens from the platform's cache; without it they cost as the others.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: _Dollars
+    output: _Dollars
+    cached: _Dollars | None = None
+
+
 class ConfigFile(BaseModel):
     """The content of a configuration file."""
 
@@ -58,6 +86,8 @@ class ConfigFile(BaseModel):
     default_platform: str | None = None
     aliases: dict[str, str] = Field(default_factory=dict[str, str])
     platforms: dict[str, PlatformSection] = Field(default_factory=dict[str, PlatformSection])
+    history: HistorySection = Field(default_factory=HistorySection)
+    prices: dict[str, PriceSection] = Field(default_factory=dict[str, PriceSection])
 
 
 def user_config_path() -> Path:
@@ -85,11 +115,17 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
             p for p in (_project_file(start), user_config_path()) if p is not None and p.is_file()
         ]
     merged: dict[str, Any] = {}
+    keeps_content = True
     for path in reversed(candidates):
         data = _read(path)
         if path.name == PROJECT_FILE:
             _refuse_addresses(data, path)
+            _refuse_another_store(data, path)
+        keeps_content &= ConfigFile.model_validate(data).history.store_content
         merged = _merge(merged, data)
+    if not keeps_content:
+        # What one file will not have stored, the other does not bring back.
+        merged = _merge(merged, {"history": {"store_content": False}})
     return ConfigFile.model_validate(merged), tuple(candidates)
 
 
@@ -109,16 +145,28 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
     _refuse_keys(data, path)
     try:
-        for name, section in ConfigFile.model_validate(data).platforms.items():
-            _refuse_misspelt(name, section, path)
+        file = ConfigFile.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            hint = suggestion(where, ConfigFile.model_fields)
+            hint = suggestion(where, _entries())
             raise ConfigError(f"{path}: there is no entry '{where}'.", hint=hint or None) from None
         raise ConfigError(f"{path}: {where}: {first['msg']}.") from None
+    for name, section in file.platforms.items():
+        _refuse_misspelt(name, section, path)
+    if file.history.url is not None and _PASSWORD_IN_URL.search(file.history.url):
+        raise ConfigError(
+            f"{path} holds a password, in the address in [history]; it does not belong in a file.",
+            hint="Put it into the file that PGPASSFILE names, or set AGENTNB_HISTORY.",
+        )
     return data
+
+
+def _entries() -> list[str]:
+    """Return the names of entries that can be misspelt."""
+    nested = [f"history.{name}" for name in HistorySection.model_fields]
+    return [*ConfigFile.model_fields, *nested]
 
 
 def _refuse_addresses(data: dict[str, Any], path: Path) -> None:
@@ -136,6 +184,16 @@ def _refuse_addresses(data: dict[str, Any], path: Path) -> None:
             )
 
 
+def _refuse_another_store(data: dict[str, Any], path: Path) -> None:
+    """Refuse to record elsewhere because a folder's file says so; it may ask for less, though."""
+    url = ConfigFile.model_validate(data).history.url
+    if url is not None and url.strip().lower() != "off":
+        raise ConfigError(
+            f"{path} gives an address for [history], and prompts and answers would go there.",
+            hint=f"Put it into {user_config_path()}, or set AGENTNB_HISTORY.",
+        )
+
+
 def _refuse_misspelt(name: str, section: PlatformSection, path: Path) -> None:
     """Refuse an option that is nearly the name of a setting that all platforms have."""
     for option in section.options:
@@ -150,18 +208,19 @@ def _refuse_keys(table: dict[str, Any], path: Path, *parents: str) -> None:
         if isinstance(value, dict):
             _refuse_keys(cast("dict[str, Any]", value), path, *parents, name)
         # An alias may be called as it likes: what it holds is the name of an agent.
-        elif parents != ("aliases",) and _is_secret(name):
+        elif parents != ("aliases",) and is_secret_name(name):
             table_name = f" in [{'.'.join(parents)}]" if parents else ""
-            variable = key_variable(parents[1]) if len(parents) > 1 else "<PLATFORM>_API_KEY"
+            variable = _variable(parents)
             raise ConfigError(
                 f"{path} holds a key, '{name}'{table_name}; keys do not belong in a file.",
                 hint=f"Set the environment variable {variable}, or use a keyring.",
             )
 
 
-def _is_secret(name: str) -> bool:
-    # Words as in api_key, Api-Key and apiKey.
-    return re.split(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", name)[-1].lower() in _SECRET_WORDS
+def _variable(parents: tuple[str, ...]) -> str:
+    if parents == ("history",):
+        return "AGENTNB_HISTORY"
+    return key_variable(parents[1]) if len(parents) > 1 else "<PLATFORM>_API_KEY"
 
 
 def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from pydantic import SecretStr
 
 from agentnb._embedded import connect as embedded_server
+from agentnb._secrets import remember_secret
 from agentnb.config.files import ConfigFile, PlatformSection, load_config
 from agentnb.config.keys import environment_key, find_key, key_variable
 from agentnb.config.names import AgentName, suggestion
@@ -180,11 +181,13 @@ class Config:
             for option, variable in _OPTION_VARIABLES.get(kind, {}).items()
             if (value := os.environ.get(variable, "").strip())
         }
+        # One that is empty is none.
+        api_key = api_key or self._find_key(name, ask=ask)
+        remember_secret(api_key)
         return PlatformSettings(
             platform=name,
             base_url=address,
-            # One that is empty is none.
-            api_key=api_key or self._find_key(name, ask=ask),
+            api_key=api_key,
             deadlines=deadlines or _deadlines(section),
             trust_env=True if section.trust_env is None else section.trust_env,
             options={**section.options, **from_environment, **(options or {})},

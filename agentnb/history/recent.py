@@ -1,4 +1,4 @@
-"""The runs of this process, newest last."""
+"""The runs of this process, newest last; each is handed on to be recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import deque
 from datetime import datetime
 from typing import Final, Protocol
 
+from agentnb.facts import RunFacts
+from agentnb.history import recorder
 from agentnb.transcript import Transcript
 
 __all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace"]
@@ -43,17 +45,22 @@ _runs: deque[RecordedRun] = deque(maxlen=_KEPT)
 
 
 def remember(run: RecordedRun) -> None:
-    """Add a run; the oldest goes when there are more than 10,000."""
+    """Add a run, and record it; the oldest goes when there are more than 10,000."""
     _runs.append(run)
+    if isinstance(run, RunFacts):
+        recorder.record(run)
 
 
 def replace(old: RecordedRun, new: RecordedRun) -> None:
-    """Put ``new`` in the place of ``old``; where that is gone, add it."""
+    """Put ``new`` in the place of ``old``, here and in the store; where that is gone, add it."""
     for index in range(len(_runs) - 1, -1, -1):
         if _runs[index] is old:
             _runs[index] = new
-            return
-    remember(new)
+            break
+    else:
+        _runs.append(new)
+    if isinstance(old, RunFacts) and isinstance(new, RunFacts):
+        recorder.record(new, instead_of=old)
 
 
 def recent_runs() -> list[RecordedRun]:

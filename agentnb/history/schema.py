@@ -1,7 +1,7 @@
 """The tables of the store, as SQLAlchemy Core describes them.
 
-Moments are whole microseconds since 1970-01-01 UTC, spans whole microseconds: both databases keep and
-compare such numbers exactly, and an index over them is small.  What is long (prompts, answers,
+Moments are whole microseconds since 1970-01-01 UTC, spans whole microseconds: both databases keep
+and compare such numbers exactly, and an index over them is small.  What is long (prompts, answers,
 events) stands in tables of its own, so that counting a million runs reads only what is counted.
 """
 
@@ -20,9 +20,20 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
 )
 
-__all__ = ["content", "cursor", "event_chunk", "metadata", "process", "run", "tool_call"]
+__all__ = [
+    "USAGE",
+    "content",
+    "cursor",
+    "event_chunk",
+    "metadata",
+    "process",
+    "run",
+    "run_hour",
+    "tool_call",
+]
 
 metadata: Final = MetaData(
     naming_convention={
@@ -86,9 +97,35 @@ run: Final = Table(
     # When the platform's own entry was last pulled.
     Column("pulled_at", BigInteger),
     Index(None, "started_at"),
-    Index(None, "platform", "run_id"),
+    # Runs are asked for by their id alone, too.
+    Index(None, "run_id", "platform"),
     Index(None, "session_id"),
     Index(None, "process", "status"),
+)
+
+#: The hour a run was sent, in hours since 1970-01-01 UTC.
+run_hour: Final = run.c.started_at // literal_column("3600000000", BigInteger)
+
+#: What usage is added up from without reading the runs themselves.  It is in the order of the hours
+#: and, within one, of the names, so that SQLite sums up a million runs without sorting them.  An
+#: expression does that; a computed column would be in the way of every upsert.
+USAGE: Final = Index(
+    "ix_run_usage",
+    run_hour,
+    run.c.agent,
+    run.c.platform,
+    run.c.model,
+    run.c.user_name,
+    run.c.status,
+    run.c.started_at,
+    run.c.input_tokens,
+    run.c.output_tokens,
+    run.c.total_tokens,
+    run.c.cached_tokens,
+    run.c.reasoning_tokens,
+    run.c.cost_usd,
+    run.c.duration,
+    run.c.first_token,
 )
 
 #: The long texts of a run; no row, or NULLs, where content is not to be stored.

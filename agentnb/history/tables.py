@@ -1,125 +1,339 @@
-"""Runs as pandas tables, whose columns and dtypes do not depend on what is in them."""
+"""Runs, their events and their tool calls as pandas tables, whose columns and dtypes are fixed.
+
+They are read from the store, filtered and ordered there.  Where there is none, this process's own
+runs are what there is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.history.recent import RecordedRun, recent_runs
+from agentnb.config.names import suggestion
+from agentnb.errors import RequestError
+from agentnb.event import Event
+from agentnb.history.columns import (
+    EVENT_COLUMNS,
+    REMOTE_COLUMNS,
+    RUN_COLUMNS,
+    TOOL_CALL_COLUMNS,
+)
+from agentnb.history.filters import (
+    Filters,
+    Moment,
+    Order,
+    Some,
+    read_filters,
+    read_limit,
+    read_order,
+)
+from agentnb.history.frame import columns_of, frame, table
+from agentnb.history.prices import prices
+from agentnb.history.records import event_records, kept_runs, run_record, tool_call_records
+from agentnb.history.remote import remote_columns
+from agentnb.history.session_table import sessions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RUN_COLUMNS", "run_table", "runs", "table"]
+    from agentnb.history.store import Store
 
-#: Column -> dtype of `runs`, in order.
-RUN_COLUMNS: Final[dict[str, str]] = {
-    "run_id": "string",
-    "session_id": "string",
-    "platform": "category",
-    "agent": "category",
-    "model": "category",
-    "status": "category",
-    "prompt": "string",
-    "text": "string",
-    "started_at": "datetime64[us, UTC]",
-    "duration": "timedelta64[us]",
-    "time_to_first_token": "timedelta64[us]",
-    "input_tokens": "Int64",
-    "output_tokens": "Int64",
-    "total_tokens": "Int64",
-    "cached_tokens": "Int64",
-    "reasoning_tokens": "Int64",
-    "cost_usd": "Float64",
-    "tool_calls": "Int64",
-    "error": "string",
-    "error_code": "string",
-}
+__all__ = [
+    "RUN_COLUMNS",
+    "events",
+    "record_table",
+    "run_table",
+    "runs",
+    "sessions",
+    "table",
+    "tool_calls",
+]
 
-_MAX_COUNT: Final = 2**63 - 1
+# Where a record has what all columns are made of.
+_RECORD: Final = (*(name for name in RUN_COLUMNS if name not in REMOTE_COLUMNS), "remote")
+# The columns that a database can sort by; the rest is inside of the platform's own entry.
+_ORDERS: Final = tuple(name for name in _RECORD if name != "remote")
+_EVENT_TYPES: Final = tuple(sorted(kind.type for kind in Event.__args__))
+# A chunk can hold a whole run's events.
+_CHUNKS: Final = 200
 
 
-def runs(*, agent: str | None = None, status: str | None = None) -> pd.DataFrame:
-    """Return this process's runs, one row each, oldest first.
+def runs(
+    *,
+    agent: Some | None = None,
+    platform: Some | None = None,
+    status: Some | None = None,
+    session: Some | None = None,
+    user: Some | None = None,
+    model: Some | None = None,
+    source: Some | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    text: str | None = None,
+    this_kernel: bool = False,
+    limit: int | None = None,
+    order: str = "-started_at",
+) -> pd.DataFrame:
+    """Return the runs that were recorded, of all kernels that share the store; newest first.
 
-    ``agent`` (its id, or ``platform:agent``) and ``status`` keep only such runs.  The columns and
-    dtypes are those of `RUN_COLUMNS`, also where there are no rows: text as ``string``, names and
-    status as ``category``, ``started_at`` in UTC, ``duration`` and ``time_to_first_token`` as
-    timedeltas, tokens as nullable integers, ``cost_usd`` in US dollars as the platform reported it.
+    ``agent`` is an id or ``platform:agent``; ``status`` is one of queued, running, paused,
+    completed, failed, cancelled, truncated, interrupted; ``source`` is recorded (seen here),
+    platform (pulled from it) or both.  Each of these, and ``platform``, ``session``, ``user`` and
+    ``model``, is one value or a list of which any will do.  ``since`` (included) and ``until``
+    (excluded) bound ``started_at``: a datetime or date (without a zone in UTC), its ISO form, or an
+    age such as ``"7d"`` or ``"12h"``.  ``text`` is a part of the question or the answer, in any
+    case.  ``this_kernel`` keeps what this process ran.  ``order`` is a column, "-" before it for
+    descending; what has no value comes last.
+
+    The columns and dtypes are those of `RUN_COLUMNS`, also where there are no rows: text as
+    ``string``, names and status as ``category``, moments in UTC, durations as timedeltas, counts as
+    nullable integers, ``cost_usd`` in US dollars.  ``cost_usd`` is what the platform reported, else
+    what the prices of `set_prices` make it, else missing; ``cost_source`` tells which.  What was
+    not reported is missing, never 0.  ``run_id`` is the platform's id of a run, and agentnb's own
+    where that has none; ``local_id`` is always agentnb's.  The columns from ``created_at`` on are
+    what the platform's own entry tells, of runs that were pulled from it.
+
+    Raises:
+        RequestError: a filter or the order cannot be understood.
+        HistoryError: the store fails.
     """
-    return run_table(
-        run
-        for run in recent_runs()
-        if (agent is None or agent in (run.agent, f"{run.platform}:{run.agent}"))
-        and (status is None or status == run.transcript.status)
+    filters = read_filters(
+        agent=agent,
+        platform=platform,
+        status=status,
+        session=session,
+        user=user,
+        model=model,
+        source=source,
+        since=since,
+        until=until,
+        text=text,
+        this_kernel=this_kernel,
+    )
+    by, most = read_order(order, _ORDERS), read_limit(limit)
+    store = _store()
+    if store is None:
+        # Newest first among equals, too.
+        found = [record for _, record in kept_runs(filters)][::-1]
+        return record_table(by.sort(found)[:most])
+    from agentnb.history.schema import run
+    from agentnb.history.statements import (
+        conditions,
+        ordered,
+        pages,
+        reading,
+        run_fields,
+        select_runs,
     )
 
-
-def run_table(runs: Iterable[RecordedRun]) -> pd.DataFrame:
-    """Return ``runs`` as a table of the columns and dtypes of `runs`, one row each."""
-    return table([_row(run) for run in runs], RUN_COLUMNS)
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return ``rows`` as a table of ``columns``, name -> dtype, which hold without rows, too.
-
-    Durations are given in seconds; what is absent is None.
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        {name: _column([row[name] for row in rows], dtype) for name, dtype in columns.items()}
+    fields = run_fields(prices())
+    statement = (
+        select_runs([fields[name] for name in _RECORD], with_content=True)
+        .where(*conditions(filters, store.dialect))
+        .order_by(*ordered(by, fields, run.c.key))
+        .limit(most)
     )
+    columns: dict[str, list[Any]] = {name: [] for name in _RECORD}
+    with reading(store) as connection:
+        for page in pages(connection, statement):
+            for name, values in zip(_RECORD, zip(*page, strict=True), strict=True):
+                columns[name].extend(values)
+    return _run_frame(columns)
 
 
-def _column(values: list[Any], dtype: str) -> Any:
-    import pandas as pd
+def tool_calls(
+    *,
+    agent: Some | None = None,
+    platform: Some | None = None,
+    status: Some | None = None,
+    session: Some | None = None,
+    user: Some | None = None,
+    model: Some | None = None,
+    source: Some | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    text: str | None = None,
+    this_kernel: bool = False,
+    run: Any = None,
+    name: Some | None = None,
+    limit: int | None = None,
+    order: str = "-started_at",
+) -> pd.DataFrame:
+    """Return the tool calls of the runs that the filters keep, the latest call first.
 
-    from agentnb.render.visible import well_formed
+    The filters are those of `runs`, and hold for the run, ``status`` too.  ``run`` is a run's id,
+    the platform's or agentnb's own, or a `Run`; ``name`` is a tool's name; both may be lists.  The
+    columns and dtypes are those of `TOOL_CALL_COLUMNS`; ``status`` is running, completed, failed or
+    abandoned, ``position`` counts a run's calls from 0, ``arguments`` and ``result`` are as the
+    platform sent them.
 
-    match dtype:
-        case "timedelta64[us]":
-            # Seconds as floats; a straight cast would take them for nanoseconds.
-            times: Any = pd.Series(pd.to_timedelta(values, unit="s"))
-            return times.astype(dtype)
-        case "Int64":
-            # A platform may send any number; one that is no count must not cost the whole table.
-            values = [v if v is None or abs(v) <= _MAX_COUNT else None for v in values]
-        case "string" | "category":
-            # Arrow, which pandas keeps text in where it is installed, takes well-formed text only.
-            values = [None if v is None else well_formed(v) for v in values]
-        case _:
-            pass
-    column: Any = pd.Series(values, dtype="object")
-    if dtype == "category":
-        # The categories have one dtype, too, also where there are none.
-        column = column.astype("string")
-    return column.astype(dtype)
+    Raises:
+        RequestError: a filter or the order cannot be understood.
+        HistoryError: the store fails.
+    """
+    filters = read_filters(
+        agent=agent,
+        platform=platform,
+        status=status,
+        session=session,
+        user=user,
+        model=model,
+        source=source,
+        run=run,
+        since=since,
+        until=until,
+        text=text,
+        this_kernel=this_kernel,
+    )
+    names = read_filters(model=name).model
+    by, most = read_order(order, TOOL_CALL_COLUMNS), read_limit(limit)
+    store = _store()
+    if store is None:
+        found = [
+            call
+            for each, record in kept_runs(filters)[::-1]
+            for call in reversed(tool_call_records(each, record))
+            if names is None or call["name"] in names
+        ]
+        rows = by.sort(found)[:most]
+        return frame({c: [row[c] for row in rows] for c in TOOL_CALL_COLUMNS}, TOOL_CALL_COLUMNS)
+    from agentnb.history import statements
+    from agentnb.history.schema import tool_call
+
+    fields = statements.tool_call_fields()
+    statement = (
+        statements.select_runs(
+            [fields[name] for name in TOOL_CALL_COLUMNS],
+            with_content=statements.needs_content(filters),
+            inner=tool_call,
+        )
+        .where(*statements.conditions(filters, store.dialect))
+        .order_by(*statements.ordered(by, fields, tool_call.c.run, tool_call.c.position))
+        .limit(most)
+    )
+    if names is not None:
+        statement = statement.where(tool_call.c.name.in_(names))
+    with statements.reading(store) as connection:
+        found = [row for page in statements.pages(connection, statement) for row in page]
+    return frame(columns_of(found, list(TOOL_CALL_COLUMNS)), TOOL_CALL_COLUMNS)
 
 
-def _row(run: RecordedRun) -> dict[str, Any]:
-    transcript = run.transcript
-    usage = transcript.usage
-    failure = transcript.failure
-    return {
-        "run_id": run.id,
-        "session_id": transcript.session_id,
-        "platform": run.platform,
-        "agent": run.agent,
-        "model": transcript.model,
-        "status": transcript.status,
-        "prompt": run.prompt,
-        "text": run.text,
-        "started_at": run.created_at,
-        "duration": run.duration,
-        "time_to_first_token": run.time_to_first_token,
-        "input_tokens": usage and usage.input_tokens,
-        "output_tokens": usage and usage.output_tokens,
-        "total_tokens": usage and usage.total_tokens,
-        "cached_tokens": usage and usage.cached_tokens,
-        "reasoning_tokens": usage and usage.reasoning_tokens,
-        "cost_usd": usage and usage.cost_usd,
-        "tool_calls": len(transcript.tool_calls),
-        "error": run.error,
-        "error_code": failure.code if failure is not None else None,
-    }
+def events(
+    *,
+    agent: Some | None = None,
+    platform: Some | None = None,
+    status: Some | None = None,
+    session: Some | None = None,
+    user: Some | None = None,
+    model: Some | None = None,
+    source: Some | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    text: str | None = None,
+    this_kernel: bool = False,
+    run: Any = None,
+    type: Some | None = None,
+    limit: int | None = None,
+    order: str = "-started_at",
+) -> pd.DataFrame:
+    """Return the events of the runs that the filters keep, a run's in the order they came.
+
+    The filters are those of `runs`, and ``order`` is that of the runs, newest first.  ``run`` is a
+    run's id, the platform's or agentnb's own, or a `Run`, or a list; ``type`` is an event's, such
+    as ``"text_delta"``, or a list; ``limit`` counts events.  The columns and dtypes are those of
+    `EVENT_COLUMNS`: ``at`` is the time since the run was sent, ``time`` the same as a moment,
+    ``data`` what the other columns do not tell, as JSON.
+
+    Raises:
+        RequestError: a filter or the order cannot be understood.
+        HistoryError: the store fails.
+    """
+    filters = read_filters(
+        agent=agent,
+        platform=platform,
+        status=status,
+        session=session,
+        user=user,
+        model=model,
+        source=source,
+        run=run,
+        since=since,
+        until=until,
+        text=text,
+        this_kernel=this_kernel,
+    )
+    types = read_filters(model=type).model
+    for kind in types or ():
+        if kind not in _EVENT_TYPES:
+            hint = suggestion(kind, _EVENT_TYPES) or f"There are {', '.join(_EVENT_TYPES)}."
+            raise RequestError(f"There is no event '{kind}'.", hint=hint)
+    by, most = read_order(order, _ORDERS), read_limit(limit)
+    store = _store()
+    found = _own_events(filters, by) if store is None else _stored_events(store, filters, by)
+    wanted = (row for row in found if types is None or row[_TYPE] in types)
+    rows = list(wanted if most is None else islice(wanted, most))
+    return frame(columns_of(rows, list(EVENT_COLUMNS)), EVENT_COLUMNS)
+
+
+def run_table(runs: Iterable[Any]) -> pd.DataFrame:
+    """Return runs of this process as a table of the columns and dtypes of `runs`, one row each."""
+    known = prices()
+    return record_table([run_record(run, known) for run in runs])
+
+
+def record_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return records of runs, as `records` has them, as a table of `RUN_COLUMNS`."""
+    return _run_frame({name: [record[name] for record in records] for name in _RECORD})
+
+
+_TYPE: Final = list(EVENT_COLUMNS).index("type")
+
+
+def _run_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    return frame({**columns, **remote_columns(columns["remote"])}, RUN_COLUMNS)
+
+
+def _store() -> Store | None:
+    from agentnb.history.statements import open_store
+
+    return open_store()
+
+
+def _own_events(filters: Filters, by: Order) -> Iterable[tuple[Any, ...]]:
+    kept = kept_runs(filters)[::-1]
+    found = {record["local_id"]: run for run, record in kept}
+    for record in by.sort([record for _, record in kept]):
+        run = found[record["local_id"]]
+        with run.lock:
+            told, times = run.events, run.event_times
+        yield from event_records(record, told, times)
+
+
+def _stored_events(store: Store, filters: Filters, by: Order) -> Iterable[tuple[Any, ...]]:
+    from agentnb.history import statements
+    from agentnb.history.chunks import decode
+    from agentnb.history.schema import event_chunk, run
+
+    fields = statements.run_fields(prices())
+    statement = (
+        statements.select_runs(
+            [
+                fields["run_id"],
+                run.c.key.label("local_id"),
+                run.c.started_at,
+                event_chunk.c.first,
+                event_chunk.c.payload,
+            ],
+            with_content=statements.needs_content(filters) or by.column in ("prompt", "text"),
+            inner=event_chunk,
+        )
+        .where(*statements.conditions(filters, store.dialect))
+        .order_by(*statements.ordered(by, fields, run.c.key), event_chunk.c.first)
+    )
+    with statements.reading(store) as connection:
+        for page in statements.pages(connection, statement, size=_CHUNKS):
+            for run_id, local_id, started_at, first, payload in page:
+                told, times = decode(payload)
+                record = {"run_id": run_id, "local_id": local_id, "started_at": started_at}
+                yield from event_records(record, told, times, first=first)

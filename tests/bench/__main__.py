@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import decoding, notebooks, streaming
+from tests.bench import decoding, history, notebooks, recording, streaming
 from tests.bench.measure import Row
 
 Bench = Callable[[], Awaitable[list[Row]]]
@@ -18,6 +18,8 @@ ROWS: dict[str, Bench] = {
     "5": streaming.second_run,
     "7": notebooks.deltas,
     "10": notebooks.code,
+    "12": recording.recorded,
+    "13": history.a_million_runs,
     "15": notebooks.saved_runs,
     "chat": notebooks.long_chat,
 }

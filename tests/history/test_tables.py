@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,17 +25,28 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.history import recent
-from agentnb.history.tables import RUN_COLUMNS
+from agentnb.history.columns import (
+    EVENT_COLUMNS,
+    MOMENT,
+    REMOTE_COLUMNS,
+    RUN_COLUMNS,
+    SESSION_COLUMNS,
+    SPAN,
+    TOOL_CALL_COLUMNS,
+)
 from agentnb.platforms.base import RunRequest
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=["in a store", "without one"])
+def forgotten(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """No run but those of the test."""
     kept = list(recent._runs)  # pyright: ignore[reportPrivateUsage]
     recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
+    history.use("off" if request.param == "without one" else tmp_path / "runs.sqlite")
     yield
+    history.flush()
+    history.use(None)
     recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
     recent._runs.extend(kept)  # pyright: ignore[reportPrivateUsage]
 
@@ -86,7 +99,7 @@ def test_with_runs_of_every_kind_it_has_the_same_form() -> None:
         player(PlayedPlatform(script)).run("q", check=False)
         assert dtypes(agentnb.runs()) == RUN_COLUMNS
     frame = agentnb.runs()
-    assert list(frame["status"]) == ["completed", "completed", "failed"]
+    assert list(frame["status"]) == ["failed", "completed", "completed"]
     # Also where every value of a column is missing.
     assert dtypes(agentnb.runs(status="failed")) == RUN_COLUMNS
     # And the categories of a column, so that tables can be put together.
@@ -97,7 +110,8 @@ def test_with_runs_of_every_kind_it_has_the_same_form() -> None:
             assert str(frame[name].cat.categories.dtype) == "string"
 
 
-def test_a_whole_row() -> None:
+def test_a_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTNB_USER", "tester")
     before = datetime.now(UTC)
     run = player(PlayedPlatform(full)).run("q")
     found = row(agentnb.runs())
@@ -107,12 +121,13 @@ def test_a_whole_row() -> None:
     assert found["started_at"] == run.created_at
     assert abs(found["duration"] - timedelta(seconds=run.duration)) < timedelta(microseconds=2)
     assert found["duration"] >= found["time_to_first_token"] >= timedelta(seconds=0.015)
-    assert {k: v for k, v in found.items() if RUN_COLUMNS[k][:4] not in ("date", "time")} == {
+    assert {k: v for k, v in found.items() if RUN_COLUMNS[k] not in (MOMENT, SPAN)} == {
         "run_id": "run of q",
         "session_id": "s1",
         "platform": "played",
         "agent": "player",
         "model": "m-1",
+        "user_name": "tester",
         "status": "completed",
         "prompt": "q",
         "text": "Hello there",
@@ -122,10 +137,17 @@ def test_a_whole_row() -> None:
         "cached_tokens": 4,
         "reasoning_tokens": 2,
         "cost_usd": 0.00025,
+        "cost_source": "platform",
         "tool_calls": 1,
+        "tool_errors": 0,
         "error": None,
         "error_code": None,
+        "error_class": None,
+        "source": "recorded",
+        "local_id": run.local_id,
+        **{name: None for name in REMOTE_COLUMNS if RUN_COLUMNS[name] not in (MOMENT, SPAN)},
     }
+    assert found["finished_at"] == found["started_at"] + found["duration"]
 
 
 def test_what_was_not_reported_is_missing_not_zero() -> None:
@@ -142,8 +164,11 @@ def test_what_was_not_reported_is_missing_not_zero() -> None:
         "cached_tokens",
         "reasoning_tokens",
         "cost_usd",
+        "cost_source",
         "error",
         "error_code",
+        "error_class",
+        *REMOTE_COLUMNS,
     }
     assert found["text"] == ""
     assert found["tool_calls"] == 0
@@ -171,7 +196,7 @@ def test_a_run_that_goes_on() -> None:
     assert found["duration"] is not None
 
 
-def test_the_oldest_comes_first_and_filters_keep_the_order() -> None:
+def test_the_newest_comes_first_and_filters_keep_the_order() -> None:
     agent = player(PlayedPlatform(full))
     for prompt in ("one", "two", "three"):
         agent.run(prompt)
@@ -180,9 +205,13 @@ def test_the_oldest_comes_first_and_filters_keep_the_order() -> None:
     def asked(**filters: Any) -> list[str]:
         return list(agentnb.runs(**filters)["prompt"])
 
-    assert asked() == ["one", "two", "three", "four"]
-    assert asked(agent="player") == ["one", "two", "three"]
-    assert asked(agent="played:player") == ["one", "two", "three"]
+    assert asked() == ["four", "three", "two", "one"]
+    assert asked(agent="player") == ["three", "two", "one"]
+    assert asked(agent="played:player") == ["three", "two", "one"]
+    assert asked(agent=agent) == ["three", "two", "one"]
+    assert asked(agent=["played:player", "len"], limit=2) == ["four", "three"]
+    assert asked(agent="player", order="prompt") == ["one", "three", "two"]
+    assert asked(order="started_at", limit=1) == ["one"]
     assert asked(agent="local:player") == []
     assert asked(agent="len") == ["four"]
     assert asked(status="failed") == ["four"]
@@ -218,6 +247,65 @@ def test_text_that_is_none_and_numbers_that_are_too_large() -> None:
     assert found["input_tokens"] == 2**63 - 1
     # It can be written, as pandas with Arrow keeps it from the start.
     assert frame.to_csv().encode()
+
+
+def test_the_events_of_a_run() -> None:
+    run = player(PlayedPlatform(full)).run("q")
+    player(PlayedPlatform(bare)).run("another")
+    for same in (run, run.id, run.local_id, [run]):
+        frame = agentnb.events(run=same)
+        assert dtypes(frame) == EVENT_COLUMNS
+        assert list(frame["type"]) == [event.type for event in run.events]
+    assert list(frame["position"]) == list(range(len(run.events)))
+    assert list(frame["at"]) == [
+        pd.Timedelta(microseconds=round(at * 1_000_000)) for at in run.event_times
+    ]
+    assert list(frame["time"]) == [run.created_at + at for at in frame["at"]]
+    assert set(frame["run_id"]) == {run.id}
+    assert set(frame["local_id"]) == {run.local_id}
+    texts = agentnb.events(run=run, type="text_delta")["text"]
+    assert list(texts) == ["Hello ", "there"]
+    call = row(agentnb.events(run=run, type=["tool_call_finished"]))
+    assert (call["call_id"], call["text"]) == ("c", "1")
+    reported = row(agentnb.events(run=run, type="usage_reported"))
+    assert json.loads(reported["data"])["usage"]["cached_tokens"] == 4
+    assert len(agentnb.events()) == len(run.events) + 1
+    # The newest run first, each in its own order.
+    assert list(agentnb.events(limit=2)["type"]) == ["run_finished", "run_started"]
+    assert dtypes(agentnb.events(agent="nobody")) == EVENT_COLUMNS
+
+
+def test_the_tool_calls_of_runs() -> None:
+    run = player(PlayedPlatform(full)).run("q")
+    frame = agentnb.tool_calls()
+    assert dtypes(frame) == TOOL_CALL_COLUMNS
+    found = row(frame)
+    assert {
+        name: found[name] for name in ("run_id", "session_id", "position", "call_id", "name")
+    } == {"run_id": run.id, "session_id": "s1", "position": 0, "call_id": "c", "name": "look"}
+    assert (found["status"], found["result"], found["error"]) == ("completed", "1", None)
+    assert found["duration"] == pd.Timedelta(0)
+    assert found["started_at"] > run.created_at
+    assert len(agentnb.tool_calls(name="look", run=run)) == 1
+    nothing = agentnb.tool_calls(name="hear")
+    assert len(nothing) == 0
+    assert dtypes(nothing) == TOOL_CALL_COLUMNS
+
+
+def test_sessions_are_runs_together() -> None:
+    assert dtypes(agentnb.sessions()) == SESSION_COLUMNS
+    agent = player(PlayedPlatform(full))
+    first, last = agent.run("one"), agent.run("two")
+    player(PlayedPlatform(bare)).run("in no session")
+    frame = agentnb.sessions()
+    assert dtypes(frame) == SESSION_COLUMNS
+    assert len(frame) == 1
+    found = row(frame)
+    assert (found["session_id"], found["platform"], found["agent"]) == ("s1", "played", "player")
+    assert (found["runs"], found["first_prompt"], found["last_prompt"]) == (2, "one", "two")
+    assert (found["started_at"], found["last_at"]) == (first.created_at, last.created_at)
+    assert (found["status"], found["total_tokens"]) == ("completed", 30)
+    assert found["cost_usd"] == pytest.approx(0.0005)
 
 
 def test_the_latest_runs_are_kept() -> None:

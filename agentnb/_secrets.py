@@ -1,0 +1,174 @@
+"""The keys that this process knows, and taking them out of what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = [
+    "MASK",
+    "has_secret",
+    "is_secret_name",
+    "mask",
+    "mask_pieces",
+    "mask_value",
+    "may_begin_secret",
+    "remember_secret",
+]
+
+#: What stands in the place of a secret.
+MASK: Final = "***"
+
+# Shorter values are stand-ins such as "test"; hiding those would only garble text.
+_SECRET_CHARS: Final = 8
+# The last word of a name whose value must stay secret; `max_tokens` does not.
+_SECRET_WORDS: Final = frozenset(
+    {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
+)
+# Words as in api_key, Api-Key and apiKey.
+_WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+# How deep a JSON text within a JSON text within ... is looked through.
+_ESCAPED: Final = 3
+
+
+class _Known:
+    """The secrets in every form in which text can hold them, the longest first."""
+
+    __slots__ = ("forms", "pattern")
+
+    def __init__(self, forms: Iterable[str] = ()) -> None:
+        self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self.pattern = re.compile("|".join(map(re.escape, self.forms)))
+
+    # Tracebacks may show the values of names, this one among them.
+    def __repr__(self) -> str:
+        return f"<{len(self.forms)} forms of secrets>"
+
+
+_lock = threading.Lock()
+_known = _Known()
+
+
+def remember_secret(value: SecretStr | str) -> None:
+    """Have `mask` take ``value`` out from now on; of "Bearer KEY" also the key alone.
+
+    Values of fewer than 8 characters are stand-ins, not secrets.
+    """
+    global _known
+    plain = (value if isinstance(value, str) else value.get_secret_value()).strip()
+    found = {
+        form
+        for part in (plain, plain.rpartition(" ")[2])
+        if len(part) >= _SECRET_CHARS
+        for form in _escapes(part)
+    }
+    if not found.issubset(_known.forms):
+        with _lock:
+            _known = _Known(found.union(_known.forms))
+
+
+def has_secret(text: str) -> bool:
+    """Tell whether `mask` would change ``text``."""
+    return any(form in text for form in _known.forms)
+
+
+def mask(text: str) -> str:
+    """Return ``text`` with ``***`` for each known secret, as it is or escaped as JSON."""
+    return _known.pattern.sub(MASK, text) if has_secret(text) else text
+
+
+def mask_value(value: Any, *, names: bool = False) -> Any:
+    """Return JSON-like ``value`` with every text masked; with ``names``, also what secrets name.
+
+    What JSON cannot hold is left as it is.
+
+    Raises:
+        RecursionError: it nests too deeply.
+    """
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {
+            mask(name) if isinstance(name, str) else name: MASK
+            if names and item is not None and isinstance(name, str) and is_secret_name(name)
+            else mask_value(item, names=names)
+            for name, item in cast("Mapping[Any, Any]", value).items()
+        }
+    if isinstance(value, list | tuple):
+        return [mask_value(item, names=names) for item in cast("Sequence[Any]", value)]
+    return value
+
+
+def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
+    """Return ``pieces`` of one text, masked also where a secret lies across several.
+
+    The mask stands in the piece in which the secret begins.  None where there is no secret in them.
+    """
+    whole = "".join(pieces)
+    if not has_secret(whole):
+        return None
+    result: list[str] = []
+    hidden = _known.pattern.finditer(whole)
+    next_one = next(hidden, None)
+    start = 0
+    for piece in pieces:
+        end = start + len(piece)
+        kept: list[str] = []
+        while next_one is not None and next_one.start() < end:
+            kept.append(whole[start : next_one.start()])
+            if next_one.start() >= start:
+                kept.append(MASK)
+            # What is left of the secret is cut off the pieces that follow.
+            start = max(start, min(next_one.end(), end))
+            if next_one.end() > end:
+                break
+            next_one = next(hidden, None)
+        kept.append(whole[start:end])
+        result.append("".join(kept))
+        start = end
+    return result
+
+
+def may_begin_secret(text: str) -> bool:
+    """Tell whether ``text`` ends with what could be the beginning of a secret."""
+    for form in _known.forms:
+        tail = text[1 - len(form) :]
+        start = tail.find(form[0])
+        while start >= 0:
+            if form.startswith(tail[start:]):
+                return True
+            start = tail.find(form[0], start + 1)
+    return False
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what is called ``name`` must stay secret: ``api_key``, ``X-Token``."""
+    return _WORDS.split(name)[-1].lower() in _SECRET_WORDS
+
+
+def _escapes(secret: str) -> set[str]:
+    """Return ``secret`` as JSON writes it, as JSON within JSON writes that, and so on."""
+    forms = {secret}
+    for ascii_only in (True, False):
+        form = secret
+        for _ in range(_ESCAPED):
+            form = json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+            forms.add(form)
+    return forms
+
+
+def _after_fork() -> None:
+    # The thread that may have held it does not exist in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,153 @@
+"""Runs in Parquet: a folder with one file for each table of the store, sorted by run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, cast
+
+from sqlalchemy import Double, Integer, Table
+
+from agentnb.errors import HistoryError
+from agentnb.history.schema import content, event_chunk, process, run, tool_call
+from agentnb.history.transfer import SEVERAL, Entry, missing, opened
+
+__all__ = ["read_folder", "write_folder"]
+
+_TABLES: Final = {table.name: table for table in (process, run, content, event_chunk, tool_call)}
+# Rows that are written, or read, at once; the events of one run can be large.
+_ROWS: Final = 500
+_FORMAT: Final = {b"agentnb.history": b"1"}
+
+
+def write_folder(folder: str | Path, entries: Iterable[Entry]) -> None:
+    """Write ``entries``, which are in the order of their runs' keys."""
+    _, parquet = _arrow()
+    if "://" not in str(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    told: set[str] = set()
+    with ExitStack() as stack:
+        writers: dict[str, Any] = {}
+        for name, table in _TABLES.items():
+            file = stack.enter_context(opened(_file(folder, name), "wb"))
+            writer = parquet.ParquetWriter(file, _schema(table), compression="zstd")
+            writers[name] = stack.enter_context(writer)
+        waiting: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+        for entry in entries:
+            for name, rows in waiting.items():
+                value: Any = entry[name]
+                # A process has many runs and is told of once.
+                if name == "process" and (value is None or value["id"] in told):
+                    continue
+                if name == "process":
+                    told.add(value["id"])
+                if value is not None:
+                    rows += value if name in SEVERAL else [value]
+                if len(rows) >= _ROWS:
+                    _write(writers[name], name, rows)
+        for name, rows in waiting.items():
+            if rows:
+                _write(writers[name], name, rows)
+
+
+def read_folder(folder: str | Path) -> Iterator[Entry]:
+    """Yield what `write_folder` wrote.
+
+    Raises:
+        HistoryError: it is something else.
+    """
+    with ExitStack() as stack:
+        rows = {name: _Rows(_read(stack, folder, name)) for name in _TABLES}
+        processes = {row["id"]: row for row in rows.pop("process")}
+        last = ""
+        for found in rows.pop("run"):
+            key = found["key"]
+            if not isinstance(key, str) or key <= last:
+                raise _no_export(folder)
+            last = key
+            texts = rows["content"].of(key)
+            yield {
+                "process": processes.get(found.get("process")),
+                "run": found,
+                "content": texts[0] if texts else None,
+                "event_chunk": rows["event_chunk"].of(key),
+                "tool_call": rows["tool_call"].of(key),
+            }
+
+
+class _Rows:
+    """Rows sorted by run, of which those of one run after the other are taken."""
+
+    def __init__(self, rows: Iterator[dict[str, Any]]) -> None:
+        self._rows = rows
+        self._next: dict[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._rows
+
+    def of(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of a run; those of runs before it are gone."""
+        found: list[dict[str, Any]] = []
+        while (row := self._next or next(self._rows, None)) is not None:
+            if row["run"] > key:
+                self._next = row
+                return found
+            if row["run"] == key:
+                found.append(row)
+            self._next = None
+        return found
+
+
+def _read(stack: ExitStack, folder: str | Path, name: str) -> Iterator[dict[str, Any]]:
+    arrow, parquet = _arrow()
+    try:
+        opened_file = parquet.ParquetFile(stack.enter_context(opened(_file(folder, name), "rb")))
+    except (FileNotFoundError, arrow.ArrowInvalid) as error:
+        raise _no_export(folder) from error
+    needed = {column.name for column in _TABLES[name].columns if not column.nullable}
+    metadata: dict[bytes, bytes] = opened_file.schema_arrow.metadata or {}
+    if not needed <= set(opened_file.schema_arrow.names) or not _FORMAT.items() <= metadata.items():
+        raise _no_export(folder)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for batch in opened_file.iter_batches(batch_size=_ROWS):
+            yield from cast("list[dict[str, Any]]", batch.to_pylist())
+
+    return rows()
+
+
+def _write(writer: Any, name: str, rows: list[dict[str, Any]]) -> None:
+    arrow, _ = _arrow()
+    writer.write_table(arrow.Table.from_pylist(rows, schema=_schema(_TABLES[name])))
+    rows.clear()
+
+
+def _schema(table: Table) -> Any:
+    arrow, _ = _arrow()
+
+    def kind(column: Any) -> Any:
+        if isinstance(column.type, Integer):
+            return arrow.int64()
+        return arrow.float64() if isinstance(column.type, Double) else arrow.large_string()
+
+    return arrow.schema([(column.name, kind(column)) for column in table.columns], metadata=_FORMAT)
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        raise missing("pyarrow") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _file(folder: str | Path, name: str) -> str | Path:
+    if isinstance(folder, Path):
+        return folder / f"{name}.parquet"
+    return f"{folder.rstrip('/')}/{name}.parquet"
+
+
+def _no_export(folder: str | Path) -> HistoryError:
+    return HistoryError(f"{folder} is no folder that export_history() wrote.")

@@ -1,0 +1,141 @@
+"""The events that a platform kept of its runs, stored where nothing was recorded of them here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select, update
+
+from agentnb._secrets import has_secret, mask_value
+from agentnb.event import Event, event_from_dict, event_to_dict
+from agentnb.history.chunks import encode
+from agentnb.history.moments import span, to_micros
+from agentnb.history.rows import plain
+from agentnb.history.schema import content, event_chunk, run, tool_call
+from agentnb.transcript import FINAL_STATUSES, ToolCall, Transcript
+
+if TYPE_CHECKING:
+    from agentnb.history.store import Store
+
+__all__ = ["Lacking", "lacking_events", "write_events"]
+
+# Events in one row.
+_MOST: Final = 1000
+# Runs whose events one pull fetches at the most.
+_MOST_RUNS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A run of which the store has no events; ``started_at`` in microseconds."""
+
+    key: str
+    run_id: str
+    session_id: str
+    started_at: int
+
+
+def lacking_events(
+    store: Store, platform: str, *, agent: str | None, since: int | None
+) -> list[Lacking]:
+    """Return the pulled runs that have ended and whose events nobody asked for yet."""
+    found = select(run.c.key, run.c.run_id, run.c.session_id, run.c.started_at).where(
+        run.c.platform == platform,
+        run.c.source == "platform",
+        run.c.status.in_(FINAL_STATUSES),
+        run.c.events.is_(None),
+        run.c.run_id.is_not(None),
+        run.c.session_id.is_not(None),
+    )
+    if agent is not None:
+        found = found.where(run.c.agent == agent)
+    if since is not None:
+        found = found.where(run.c.started_at >= since)
+    with store.connect() as connection:
+        rows = connection.execute(found.order_by(run.c.started_at.desc()).limit(_MOST_RUNS)).all()
+    return [Lacking(*row) for row in rows]
+
+
+def write_events(
+    store: Store,
+    lacking: Sequence[Lacking],
+    events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
+) -> None:
+    """Write the ``events`` of runs, by the run's id; of one without, that there are none."""
+    chunks: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    with store.begin() as connection:
+        for each in lacking:
+            told = events.get(each.run_id, ())
+            happened = [event for _, event in told]
+            times = _seconds([at for at, _ in told], each.started_at)
+            transcript = Transcript()
+            for event, at in zip(happened, times, strict=True):
+                transcript.apply(event, at)
+            if store.store_content:
+                chunks += _chunks(each.key, happened, times)
+            calls += [
+                _call(each.key, position, call, store_content=store.store_content)
+                for position, call in enumerate(transcript.tool_calls)
+            ]
+            known: dict[str, Any] = {"events": len(happened)}
+            if happened:
+                failed = sum(call.status == "failed" for call in transcript.tool_calls)
+                known |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
+            connection.execute(update(run).where(run.c.key == each.key).values(known))
+            if store.store_content and (transcript.text or transcript.reasoning):
+                texts = {"text": transcript.text, "reasoning": transcript.reasoning}
+                for name, text in texts.items():
+                    column = content.c[name]
+                    lacks = (content.c.run == each.key) & ((column.is_(None)) | (column == ""))
+                    connection.execute(update(content).where(lacks).values({name: plain(text)}))
+        if chunks:
+            connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)
+        if calls:
+            connection.execute(store.insert(tool_call).on_conflict_do_nothing(), calls)
+
+
+def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]:
+    """Return seconds since the run's beginning, which never go back."""
+    seconds: list[float] = []
+    last = 0.0
+    for moment in moments:
+        if moment is not None:
+            last = max(last, (to_micros(moment) - started_at) / 1e6)
+        seconds.append(last)
+    return seconds
+
+
+def _chunks(key: str, events: Sequence[Event], times: Sequence[float]) -> list[dict[str, Any]]:
+    chunks: list[dict[str, Any]] = []
+    for first in range(0, len(events), _MOST):
+        some, when = events[first : first + _MOST], times[first : first + _MOST]
+        payload = encode(some, when)
+        if has_secret(payload):
+            payload = encode([_masked(event) for event in some], when)
+        chunks.append({"run": key, "first": first, "count": len(some), "payload": payload})
+    return chunks
+
+
+def _masked(event: Event) -> Event:
+    told = event_to_dict(event)
+    return event_from_dict({**mask_value(told), "type": event.type})
+
+
+def _call(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "run": key,
+        "position": position,
+        "call_id": call.call_id,
+        "name": call.name,
+        "status": call.status,
+        "started": span(call.started),
+        "finished": span(call.finished),
+        "arguments": call.arguments if store_content else None,
+        "result": call.result if store_content else None,
+        "error": call.error if store_content else None,
+    }
+    return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -1,0 +1,56 @@
+"""What only a platform's own entry of a run tells: the columns of `REMOTE_COLUMNS`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from agentnb.history.columns import REMOTE_COLUMNS
+from agentnb.history.moments import to_micros
+from agentnb.platforms._bodies import parse_time
+
+__all__ = ["remote_columns", "remote_fields"]
+
+
+def remote_columns(entries: Sequence[str | None]) -> dict[str, list[Any]]:
+    """Return the columns of platforms' entries, given as JSON; None where there is none."""
+    columns: dict[str, list[Any]] = {name: [None] * len(entries) for name in REMOTE_COLUMNS}
+    for place, text in enumerate(entries):
+        if text is None:
+            continue
+        try:
+            entry = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            for name, value in remote_fields(cast("dict[str, Any]", entry)).items():
+                columns[name][place] = value
+    return columns
+
+
+def remote_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a platform's entry tells of a run; moments in microseconds, lists as JSON."""
+    found: dict[str, Any] = {}
+    for name, dtype in REMOTE_COLUMNS.items():
+        value = entry.get(name)
+        if value is None:
+            value = entry.get(_CAMEL[name])
+        if value is not None:
+            found[name] = _read(value, dtype)
+    return found
+
+
+_CAMEL: Final = {
+    name: re.sub(r"_([a-z])", lambda match: match[1].upper(), name) for name in REMOTE_COLUMNS
+}
+
+
+def _read(value: Any, dtype: str) -> Any:
+    if dtype.startswith("datetime"):
+        moment = parse_time(value)
+        return None if moment is None else to_micros(moment)
+    if dtype == "string":
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value

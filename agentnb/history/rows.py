@@ -1,0 +1,357 @@
+"""A run as rows of the store: what is new of it since the last time, without any secret."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from agentnb._secrets import (
+    MASK,
+    has_secret,
+    is_secret_name,
+    mask,
+    mask_pieces,
+    mask_value,
+    may_begin_secret,
+)
+from agentnb.event import (
+    Event,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    event_from_dict,
+    event_to_dict,
+)
+from agentnb.facts import RunFacts
+from agentnb.history.chunks import encode
+from agentnb.history.moments import span, to_micros
+from agentnb.platforms.base import Media, RunRequest
+from agentnb.render.visible import well_formed
+from agentnb.transcript import ToolCall
+
+__all__ = ["Progress", "Rows", "plain", "rows_of"]
+
+# A chunk is written again, with what came since, until it holds so many events or characters: a
+# slow stream would otherwise leave a row for each few words.
+_FULL_EVENTS: Final = 256
+_FULL_CHARS: Final = 8192
+# More events than these begin another chunk.
+_MOST_EVENTS: Final = 4096
+_LARGEST: Final = 2**63 - 1
+# The columns of a run that are not text.
+_NUMBERS: Final = frozenset(
+    {
+        *("started_at", "finished_at", "duration", "first_token", "cost_usd"),
+        *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
+        *("tool_calls", "tool_errors", "events"),
+    }
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rows:
+    """What is to be written of one run: its rows, by the columns of the tables."""
+
+    run: dict[str, Any]
+    content: dict[str, Any] | None
+    chunks: list[dict[str, Any]]
+    tool_calls: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How much of a run is in the store.
+
+    ``first`` is the event that the open chunk begins with, ``seen`` is how many there were,
+    ``content`` and ``calls`` tell what was written of the texts and the tool calls.
+    """
+
+    first: int = 0
+    seen: int = 0
+    content: Hashable = None
+    calls: Mapping[int, Hashable] = field(default_factory=dict[int, Hashable])
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing is written yet."""
+        return self.content is None
+
+
+def rows_of(
+    run: RunFacts,
+    progress: Progress,
+    *,
+    process: str,
+    user: str | None,
+    store_content: bool,
+    last: bool = False,
+) -> tuple[Rows, Progress]:
+    """Return what is new of ``run``, and how much of it will be in the store with that.
+
+    Without ``store_content`` no text is among it but names, ids and the run's error.  The texts of
+    a run that goes on are written when they have doubled, so that the cost stays linear, and when
+    nothing follows, be it the ``last`` time.
+    """
+    with run.lock:
+        events, times = run.events_since(progress.first)
+        ended = run.done or last
+        row = _run_row(run)
+        row |= {"process": process, "events": progress.first + len(events)}
+        size = sum(
+            len(part.text) for part in run.transcript.parts if not isinstance(part, ToolCall)
+        )
+        written = (ended, size if ended else size.bit_length(), store_content)
+        texts = None
+        if written != progress.content and store_content:
+            texts = (run.transcript.text, run.transcript.reasoning)
+        calls = [
+            (position, told, _call_row(run.local_id, position, call))
+            for position, call in enumerate(run.tool_calls)
+            if progress.calls.get(position) != (told := _told(call))
+        ]
+    row["user_name"] = user
+    content = None
+    # Of a run that was joined, nobody here knows the question.
+    is_joined = getattr(run, "via", None) == "attach"
+    if texts is not None:
+        content = {
+            "run": run.local_id,
+            "prompt": None if run.prompt == "" and is_joined else plain(run.prompt),
+            "text": plain(texts[0]),
+            "reasoning": plain(texts[1]),
+            "request": _request(run.request, run.title),
+        }
+    chunks: list[dict[str, Any]] = []
+    first = progress.first
+    if not store_content:
+        first = row["events"]
+    elif row["events"] > progress.seen:
+        chunks, first = _chunks(run.local_id, first, events, times, ended=ended)
+    rows = Rows(
+        run={
+            name: value if value is None or name in _NUMBERS else plain(value)
+            for name, value in row.items()
+        },
+        content=content,
+        chunks=chunks,
+        tool_calls=[_shown(call, store_content=store_content) for _, _, call in calls],
+    )
+    known = {**progress.calls, **{position: told for position, told, _ in calls}} if calls else None
+    return rows, Progress(
+        first=first,
+        seen=row["events"],
+        content=written,
+        calls=progress.calls if known is None else known,
+    )
+
+
+def plain(text: object) -> str:
+    """Return ``text`` as a column takes it: no secret, no half surrogate pair, no NUL."""
+    # What a platform of somebody else's gives for an id need not be text.
+    return well_formed(mask(str(text))).replace("\0", "\ufffd")
+
+
+def _run_row(run: RunFacts) -> dict[str, Any]:
+    transcript = run.transcript
+    usage, failure = transcript.usage, transcript.failure
+    started, duration = to_micros(run.created_at), span(run.duration)
+    calls = run.tool_calls
+    return {
+        "key": run.local_id,
+        "source": "recorded",
+        "platform": run.platform,
+        "agent": run.agent,
+        "title": run.title,
+        "run_id": transcript.run_id,
+        "session_id": transcript.session_id,
+        "model": transcript.model,
+        "status": transcript.status,
+        "started_at": started,
+        "finished_at": started + duration if transcript.is_final and duration is not None else None,
+        "duration": duration,
+        "first_token": span(run.time_to_first_token),
+        "input_tokens": _count(usage and usage.input_tokens),
+        "output_tokens": _count(usage and usage.output_tokens),
+        "total_tokens": _count(usage and usage.total_tokens),
+        "cached_tokens": _count(usage and usage.cached_tokens),
+        "reasoning_tokens": _count(usage and usage.reasoning_tokens),
+        "cost_usd": _amount(usage and usage.cost_usd),
+        "tool_calls": len(calls),
+        "tool_errors": sum(call.status == "failed" for call in calls),
+        "error": run.error,
+        "error_code": failure and failure.code,
+        "error_class": failure and failure.error_type,
+    }
+
+
+def _count(number: int | None) -> int | None:
+    # A platform may send any number; one that no column takes must not cost the run.
+    return number if number is not None and abs(number) <= _LARGEST else None
+
+
+def _amount(number: float | None) -> float | None:
+    try:
+        return None if number is None else float(number)
+    except OverflowError:
+        return None
+
+
+# -- tool calls ----------------------------------------------------------------------------------
+
+
+def _told(call: ToolCall) -> Hashable:
+    """Return what differs when a call is to be written again; while it runs, when it doubled."""
+    sizes = (len(call.arguments_text), len(call.result_text))
+    if call.status == "running":
+        sizes = (sizes[0].bit_length(), sizes[1].bit_length())
+    return (call.status, call.name, call.error, sizes)
+
+
+def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
+    return {
+        "run": key,
+        "position": position,
+        "call_id": call.call_id,
+        "name": call.name,
+        "status": call.status,
+        "started": span(call.started),
+        "finished": span(call.finished),
+        "arguments": call.arguments,
+        "result": call.result,
+        "error": call.error,
+    }
+
+
+def _shown(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
+    if not store_content:
+        # What a tool says of its failure repeats what it was called with.
+        row = {**row, "arguments": None, "result": None, "error": None}
+    return {
+        name: value if value is None or isinstance(value, int) else plain(value)
+        for name, value in row.items()
+    }
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+def _chunks(
+    key: str, first: int, events: list[Event], times: list[float], *, ended: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the chunks of ``events``, and the event that the next write begins with."""
+    events, half = _without_secrets(events)
+    chunks: list[dict[str, Any]] = []
+    size = 0
+    for start in range(0, len(events), _MOST_EVENTS):
+        some = events[start : start + _MOST_EVENTS]
+        when = times[start : start + _MOST_EVENTS]
+        payload = encode(some, when)
+        if has_secret(payload):
+            payload = encode([_masked(event) for event in some], when)
+        size = len(payload)
+        chunks.append({"run": key, "first": first + start, "count": len(some), "payload": payload})
+    last = chunks[-1]
+    is_full = last["count"] >= _FULL_EVENTS or size >= _FULL_CHARS
+    # One that may end in the middle of a secret is written again, when the rest of it is known.
+    if not is_full or (half and not ended and len(events) < _MOST_EVENTS):
+        return chunks, last["first"]
+    return chunks, first + len(events)
+
+
+def _without_secrets(events: list[Event]) -> tuple[list[Event], bool]:
+    """Return ``events`` without the secrets that lie across several of them.
+
+    And whether what comes next may complete another one.
+    """
+    texts: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for index, event in enumerate(events):
+        kind = type(event)
+        if kind is TextDelta or kind is ReasoningDelta:
+            texts[kind].append(index)
+            if (part := cast("TextDelta | ReasoningDelta", event).part_id) is not None:
+                texts[kind, part].append(index)
+        elif isinstance(event, ToolCallDelta | ToolCallStarted):
+            texts["arguments", event.call_id].append(index)
+            if isinstance(event, ToolCallDelta):
+                texts["output", event.call_id].append(index)
+    half = False
+    changed = events
+    for place, indices in texts.items():
+        name = place[0] if isinstance(place, tuple) and isinstance(place[0], str) else "text"
+        pieces: list[str] = [getattr(changed[index], name) for index in indices]
+        half = half or may_begin_secret("".join(pieces))
+        if (masked := mask_pieces(pieces)) is None:
+            continue
+        changed = list(changed)
+        for index, piece in zip(indices, masked, strict=True):
+            changed[index] = replace(changed[index], **{name: piece})
+    return changed, half
+
+
+def _masked(event: Event) -> Event:
+    told = event_to_dict(event)
+    try:
+        return event_from_dict({**mask_value(told), "type": event.type})
+    except RecursionError:
+        return event
+
+
+# -- the request ---------------------------------------------------------------------------------
+
+
+def _request(request: RunRequest, title: str) -> str:
+    """Return what the run was asked with, as JSON; see the table ``content``."""
+    told = {
+        "session_id": request.session_id,
+        "params": dict(request.params),
+        "history": [dict(message) for message in request.history],
+        "output_schema": request.output_schema,
+        "media": [_attachment(item) for item in request.media],
+        "followups": request.followups,
+        "title": title,
+    }
+    try:
+        return _json({**mask_value(told), "params": mask_value(told["params"], names=True)})
+    except (TypeError, ValueError, RecursionError):
+        # What is in the way can only be among what the user gave.
+        return _json(mask_value({**told, "params": {}, "history": [], "output_schema": None}))
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    return plain(text)
+
+
+def _attachment(item: Media) -> dict[str, Any]:
+    name, size = item.name, None
+    if item.data is not None:
+        size = len(item.data)
+    elif item.path is not None:
+        name = name or item.path.name
+        try:
+            size = item.path.stat().st_size
+        except OSError:
+            size = None
+    url = None if item.url is None else _address(item.url)
+    return {"name": name, "mime_type": item.mime_type, "bytes": size, "url": url}
+
+
+def _address(url: str) -> str:
+    """Return ``url`` without a password, without what it is signed with, and without data."""
+    if url.startswith("data:"):
+        return url.partition(",")[0]
+    try:
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return MASK
+    signed = [(n, MASK if is_secret_name(n) or "sign" in n.lower() else v) for n, v in query]
+    if signed != query:
+        parts = parts._replace(query=urlencode(signed, safe="*"))
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host))

@@ -1,0 +1,214 @@
+"""The store of runs: a database that every kernel of a user, or of a team, writes to.
+
+By default that is an SQLite file in the user's data folder, which only the user can read.  It is in
+WAL mode, so that readers never wait for writers; a write takes the lock at its beginning (``BEGIN
+IMMEDIATE``) and waits for its turn.  WAL needs memory that all its users share, which a network
+file system does not give: there the file is in the rollback mode ``DELETE``, in which readers wait
+while a write is committed; see `netfs` for how that is told.
+
+A store that cannot be used is left as it is: nothing is renamed, removed or repaired.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, overload
+
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agentnb.errors import HistoryError, HistoryWarning
+from agentnb.history import opening
+from agentnb.history.where import keeps_content, place
+
+__all__ = ["Store", "is_off", "store", "use"]
+
+# After a failure it is tried again, but not by every cell: reaching a database that is down takes
+# seconds.
+_RETRY_SECONDS: Final = 30.0
+
+
+class Store:
+    """An open store, at the newest schema.
+
+    ``url`` is its address without the password, ``dialect`` is ``sqlite`` or ``postgresql``.
+    ``store_content`` tells whether prompts, answers, reasoning, tool arguments and results, and
+    events are kept.  ``engine`` begins read transactions; to write, use `begin`.
+    """
+
+    def __init__(self, engine: Engine, *, store_content: bool = True) -> None:
+        self.engine = opening.reading(engine)
+        self.store_content = store_content
+        self._writing = opening.writing(engine)
+        self._bare = opening.bare(engine)
+
+    @property
+    def url(self) -> str:
+        return opening.masked(self.engine.url)
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        return "sqlite" if self.engine.dialect.name == "sqlite" else "postgresql"
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite store."""
+        return Path(self.engine.url.database or "") if self.dialect == "sqlite" else None
+
+    @contextmanager
+    def begin(self) -> Generator[Connection]:
+        """A write transaction, committed at the end of the block, rolled back on an exception.
+
+        SQLite: ``BEGIN IMMEDIATE``, which waits up to 30 s for other writers.  PostgreSQL: ``READ
+        COMMITTED``.
+        """
+        with self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def connect(self) -> Generator[Connection]:
+        """A read transaction, which sees one state of the store; writing in it is an error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def autocommit(self) -> Generator[Connection]:
+        """A connection without a transaction, for statements that refuse one, such as VACUUM."""
+        with self._bare.connect() as connection:
+            yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """Return the database's own INSERT, which has ``on_conflict_do_update``."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when they are given back."""
+        self.engine.dispose()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+
+class _Process:
+    """What this process has open; a forked child begins with its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.chosen: str | Path | None = None
+        self.store: Store | None = None
+        self.is_off = False
+        self.failure: HistoryError | None = None
+        self.retry_at = 0.0
+        # Reasons that were warned of.
+        self.told: set[str] = set()
+
+
+_process = _Process()
+# Stores of the parent: closing one's connections would end them for the parent, too, so that they
+# are never even collected.
+_inherited: Final[list[Store]] = []
+
+
+@overload
+def store(*, required: Literal[True]) -> Store: ...
+@overload
+def store(*, required: bool = False) -> Store | None: ...
+def store(*, required: bool = False) -> Store | None:
+    """Return this process's store, opened and brought to the newest schema at the first call.
+
+    None where history is off, and where the store cannot be used: then one `HistoryWarning` said
+    why.  It is tried again, at most every 30 s, without another warning for the same reason; with
+    ``required``, at once.
+
+    Raises:
+        HistoryError: with ``required``, instead of None.
+    """
+    state = _process
+    if (ready := state.store) is not None:
+        return ready
+    with state.lock:
+        if state.store is None and (required or time.monotonic() >= state.retry_at):
+            _open(state)
+        ready, failure = state.store, state.failure
+        is_news = failure is not None and not required and failure.message not in state.told
+        if failure is not None and is_news:
+            state.told.add(failure.message)
+    if ready is not None or not (required or is_news):
+        return ready
+    if failure is None:
+        raise HistoryError(
+            "History is off.", hint="Unset AGENTNB_HISTORY, or take 'off' out of [history]."
+        )
+    if required:
+        # A new one: the one that is kept would hold the traceback of everyone who asked.
+        raise HistoryError(failure.message, hint=failure.hint)
+    warnings.warn(f"{failure} Runs go on unrecorded.", HistoryWarning, stacklevel=2)
+    return None
+
+
+def is_off() -> bool:
+    """Tell whether no store is wanted, as the last call of `store` found it."""
+    return _process.is_off
+
+
+def use(url: str | Path | None) -> None:
+    """Close this process's store and go on with another one.
+
+    ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
+    None looks again for what the environment and the configuration say.  It is opened when it is
+    first needed.
+
+    Raises:
+        HistoryError: ``url`` is no place of a store.
+    """
+    if url is not None:
+        place(url)
+    state = _process
+    with state.lock:
+        old, state.store = state.store, None
+        state.chosen = url
+        state.is_off = False
+        state.failure, state.retry_at = None, 0.0
+        state.told.clear()
+    if old is not None:
+        old.close()
+
+
+def _open(state: _Process) -> None:
+    state.failure, state.retry_at = None, 0.0
+    try:
+        where = place(state.chosen)
+        state.is_off = where.is_off
+        if not where.is_off:
+            store_content = keeps_content()
+            state.store = Store(opening.open_engine(where), store_content=store_content)
+    except HistoryError as error:
+        state.failure = error.with_traceback(None)
+        state.retry_at = time.monotonic() + _RETRY_SECONDS
+
+
+def _close() -> None:
+    """Close at the end of the process: SQLite writes its log back then."""
+    if _process.store is not None:
+        _process.store.close()
+
+
+def _after_fork() -> None:
+    global _process
+    old, _process = _process, _Process()
+    _process.chosen = old.chosen
+    _process.told = set(old.told)
+    if old.store is not None:
+        _inherited.append(old.store)
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,256 @@
+"""Runs written to files and read back, exactly: Parquet, or JSON lines.
+
+Either way a run is one entry with all that belongs to it: its row of the store, that of its
+process, its texts, its events in their chunks, and its tool calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from agentnb.errors import HistoryError, RequestError
+from agentnb.history.filters import Filters, read_filters
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentnb.history.store import Store
+
+__all__ = ["SEVERAL", "Entry", "export_history", "import_history", "missing", "opened"]
+
+#: A run with all that belongs to it, by the names of the tables.
+Entry = dict[str, Any]
+
+_FORMAT: Final = "agentnb.history/1"
+#: The tables of which a run has several rows, and by what these are sorted.
+SEVERAL: Final = {"event_chunk": "first", "tool_call": "position"}
+# Runs that are read, or written, at once: all that memory holds.
+_BATCH: Final = 500
+
+
+def export_history(path: str | Path, **filters: Any) -> Path | str:
+    """Write the runs that ``filters`` keep to ``path`` and return it; what is there is replaced.
+
+    ``path`` ends in ``.jsonl`` (a file, one run a line) or ``.parquet`` (a folder with a file for
+    each table of the store); it may be an address that fsspec knows, such as
+    ``s3://bucket/history.parquet``.  ``filters`` are those of `agentnb.runs`.
+
+    Raises:
+        RequestError: the path has another suffix, or a filter cannot be understood.
+        HistoryError: there is no store, it fails, a package is missing, or ``path`` cannot be
+            written.
+    """
+    form = _form(path)
+    chosen = read_filters(**filters)
+    from agentnb.history.statements import open_store, reading
+
+    store = open_store(required=True)
+    with _explained(path, "written"), reading(store) as connection:
+        entries = _entries(connection, chosen, store.dialect)
+        if form == ".jsonl":
+            _write_lines(path, entries)
+        else:
+            from agentnb.history.parquet import write_folder
+
+            write_folder(path, entries)
+    return path
+
+
+def import_history(path: str | Path) -> int:
+    """Read runs from what `export_history` wrote into the store; return how many were added.
+
+    A run that the store has already is left as it is, so that reading twice adds nothing.  Where
+    the store keeps no content, none is read.
+
+    Raises:
+        RequestError: the path has another suffix.
+        HistoryError: there is no store, it fails, a package is missing, or what is there is no
+            export.
+    """
+    form = _form(path)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentnb.history.failures import explained
+    from agentnb.history.statements import open_store
+
+    store = open_store(required=True)
+    added = 0
+    with _explained(path, "read"):
+        if form == ".jsonl":
+            entries = _read_lines(path)
+        else:
+            from agentnb.history.parquet import read_folder
+
+            entries = read_folder(path)
+        while batch := list(islice(entries, _BATCH)):
+            try:
+                added += _add(store, batch)
+            except SQLAlchemyError as error:
+                raise explained(error, store.url) from error
+    return added
+
+
+def _form(path: str | Path) -> str:
+    suffix = Path(str(path)).suffix.lower()
+    if suffix not in (".jsonl", ".parquet"):
+        raise RequestError(
+            f"The history is written as .jsonl or .parquet, not as '{suffix}'.",
+            hint="Write history.parquet, for example.",
+        )
+    return suffix
+
+
+@contextmanager
+def _explained(path: str | Path, verb: str) -> Generator[None, None, None]:
+    """Say of failures with files and addresses what they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise HistoryError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def opened(path: str | Path, mode: str) -> Generator[IO[Any], None, None]:
+    """Open a file, or what an address of fsspec names, in binary ``mode``."""
+    if "://" not in str(path):
+        with Path(path).open(mode) as file:
+            yield file
+        return
+    try:
+        import fsspec  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        raise missing("fsspec") from None
+    try:
+        with cast("Any", fsspec).open(str(path), mode) as file:
+            yield file
+    # An unknown scheme is a ValueError, a scheme whose package is missing an ImportError.
+    except (ValueError, ImportError) as error:
+        raise HistoryError(f"{path} cannot be opened: {error}.") from error
+
+
+def missing(package: str) -> HistoryError:
+    """Return the error that a package is not installed."""
+    return HistoryError(f"This needs the package {package}.", hint="pip install 'agentnb[parquet]'")
+
+
+# -- from the store and into it --------------------------------------------------------------------
+
+
+def _entries(connection: Connection, filters: Filters, dialect: str) -> Iterator[Entry]:
+    """Yield the runs in the order of their keys, each with all that belongs to it."""
+    from sqlalchemy import select
+
+    from agentnb.history.schema import content, metadata, process, run
+    from agentnb.history.statements import conditions, needs_content, select_runs
+
+    chosen = select_runs(list(run.c), with_content=needs_content(filters)).where(
+        *conditions(filters, dialect)
+    )
+    last = ""
+    while True:
+        page = chosen.where(run.c.key > last).order_by(run.c.key).limit(_BATCH)
+        runs = [dict(row) for row in connection.execute(page).mappings()]
+        if not runs:
+            return
+        keys = [row["key"] for row in runs]
+        last = keys[-1]
+
+        def rows(name: str, of: Sequence[str], by: str = "run") -> list[dict[str, Any]]:
+            table = metadata.tables[name]
+            found = select(table).where(table.c[by].in_(of))
+            if name in SEVERAL:
+                found = found.order_by(table.c.run, table.c[SEVERAL[name]])
+            return [dict(row) for row in connection.execute(found).mappings()]
+
+        texts = {row["run"]: row for row in rows(content.name, keys)}
+        of = sorted({row["process"] for row in runs if row["process"] is not None})
+        processes = {row["id"]: row for row in rows(process.name, of, "id")}
+        several: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        for name in SEVERAL:
+            grouped = several.setdefault(name, {})
+            for row in rows(name, keys):
+                grouped.setdefault(row["run"], []).append(row)
+        for row in runs:
+            key = row["key"]
+            yield {
+                "process": processes.get(row["process"]),
+                "run": row,
+                "content": texts.get(key),
+                **{name: several[name].get(key, []) for name in SEVERAL},
+            }
+
+
+def _add(store: Store, entries: Iterable[Entry]) -> int:
+    """Add those runs, with all of each, that the store does not have; return how many."""
+    from sqlalchemy import select
+
+    from agentnb.history.schema import metadata, run
+
+    found = {entry["run"]["key"]: entry for entry in entries}
+    with store.begin() as connection:
+        known = set(
+            connection.execute(select(run.c.key).where(run.c.key.in_(list(found)))).scalars()
+        )
+        new = [entry for key, entry in found.items() if key not in known]
+        for name in ("process", "run", "content", *SEVERAL):
+            rows = [_row(store, name, row) for entry in new for row in _rows(store, name, entry)]
+            if rows:
+                insert = store.insert(metadata.tables[name]).on_conflict_do_nothing()
+                connection.execute(insert, rows)
+    return len(new)
+
+
+def _rows(store: Store, name: str, entry: Entry) -> list[dict[str, Any]]:
+    if not store.store_content and name in ("content", "event_chunk"):
+        return []
+    value: Any = entry.get(name)
+    if value is None:
+        return []
+    return value if name in SEVERAL else [value]
+
+
+def _row(store: Store, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with all columns of its table, as the store takes it."""
+    from agentnb.history.schema import metadata
+
+    read = {column.name: row.get(column.name) for column in metadata.tables[name].columns}
+    if not store.store_content:
+        read |= dict.fromkeys(read.keys() & {"arguments", "result"})
+    if store.dialect == "postgresql":
+        # The one character that its texts cannot hold.
+        read = {k: v.replace("\0", "\ufffd") if isinstance(v, str) else v for k, v in read.items()}
+    return read
+
+
+# -- lines of JSON ---------------------------------------------------------------------------------
+
+
+def _write_lines(path: str | Path, entries: Iterable[Entry]) -> None:
+    with opened(path, "wb") as file:
+        for entry in entries:
+            line = json.dumps({"format": _FORMAT, **entry}, ensure_ascii=False)
+            file.write(line.encode() + b"\n")
+
+
+def _read_lines(path: str | Path) -> Iterator[Entry]:
+    with opened(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.isspace():
+                continue
+            try:
+                entry = json.loads(line)
+                readable = entry["format"] == _FORMAT and isinstance(entry["run"]["key"], str)
+            except (ValueError, KeyError, TypeError):
+                readable = False
+                entry = {}
+            if not readable:
+                raise HistoryError(
+                    f"Line {number} of {path} is no run that export_history() wrote.",
+                    hint="What stands before it may have been added.",
+                )
+            yield entry

@@ -1,0 +1,126 @@
+"""Which store: from `use`, the environment, the configuration, or the user's data folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from agentnb.config import HistorySection, config
+from agentnb.errors import ConfigError, HistoryError
+
+__all__ = ["Place", "default_path", "keeps_content", "place", "refused"]
+
+_OFF: Final = frozenset({"off", "none", "0", "false", "no"})
+_ON: Final = frozenset({"on", "1", "true", "yes"})
+_SQLITE: Final = re.compile(r"sqlite(\+pysqlite)?://", re.IGNORECASE)
+_POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+psycopg)?://", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_HINT: Final = (
+    "It is a path, sqlite:///path, postgresql+psycopg://user@host/database, or the word off."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the store is: a file of SQLite, an address of PostgreSQL, or nowhere.
+
+    ``named_by`` says in words who said so.
+    """
+
+    path: Path | None
+    url: SecretStr | None
+    named_by: str
+
+    @property
+    def is_off(self) -> bool:
+        return self.path is None and self.url is None
+
+
+def place(chosen: str | Path | None = None) -> Place:
+    """Return where the store is: ``chosen``, else ``AGENTNB_HISTORY``, else as configured.
+
+    The configuration is ``url`` in ``[history]`` of the user's file; without one, it is
+    `default_path`.
+
+    Raises:
+        HistoryError: what was found is no place of a store, or the configuration cannot be read.
+    """
+    if chosen is not None:
+        return _parsed(SecretStr(str(chosen)), "use()")
+    if given := SecretStr(os.environ.get("AGENTNB_HISTORY", "").strip()):
+        return _parsed(given, "AGENTNB_HISTORY")
+    url = _section().url
+    if url is None or not url.strip():
+        return Place(default_path(), None, "the user's data folder")
+    found = _parsed(SecretStr(url.strip()), "[history] of the configuration file")
+    if found.path is not None and not found.path.expanduser().is_absolute():
+        # Each notebook's folder would have a store of its own, and none would show all runs.
+        raise HistoryError(
+            f"[history] names {found.path}, which depends on the working folder.",
+            hint="Write the whole path; it may begin with ~.",
+        )
+    return found
+
+
+def default_path() -> Path:
+    """Return the file of the store where nothing else is said."""
+    import platformdirs
+
+    return platformdirs.user_data_path("agentnb", appauthor=False) / "history.sqlite"
+
+
+def keeps_content() -> bool:
+    """Tell whether prompts, answers and events are kept, or only what is counted.
+
+    ``AGENTNB_HISTORY_CONTENT`` (0 or 1) wins over ``store_content`` in ``[history]``.
+
+    Raises:
+        HistoryError: the variable is neither, or the configuration cannot be read.
+    """
+    given = os.environ.get("AGENTNB_HISTORY_CONTENT", "").strip().lower()
+    if given in _OFF | _ON:
+        return given in _ON
+    if given:
+        raise HistoryError("AGENTNB_HISTORY_CONTENT is neither 0 nor 1.")
+    return _section().store_content
+
+
+def refused(named_by: str, reason: str) -> HistoryError:
+    """Return the error that ``named_by`` names no place of a store."""
+    return HistoryError(f"{named_by} names no store of runs: {reason}.", hint=_HINT)
+
+
+def _section() -> HistorySection:
+    try:
+        return config().file.history
+    except ConfigError as error:
+        raise HistoryError(error.message, hint=error.hint) from error
+    except OSError as error:
+        # A folder on the way to the file may be closed to this user.
+        raise HistoryError(f"The configuration cannot be read: {error}.") from error
+
+
+def _parsed(address: SecretStr, named_by: str) -> Place:
+    text = address.get_secret_value()
+    if text.lower() in _OFF:
+        return Place(None, None, named_by)
+    if _POSTGRESQL.match(text):
+        normal = _POSTGRESQL.sub("postgresql+psycopg://", text, count=1)
+        return Place(None, SecretStr(normal), named_by)
+    if found := _SQLITE.match(text):
+        # As SQLAlchemy has it: a third slash ends the host, which is empty.
+        database = text[found.end() :].removeprefix("/")
+        if not text[found.end() :].startswith("/") or not database or database.startswith(":"):
+            raise refused(named_by, "SQLite in memory would be gone with the process")
+        if "?" in database or database.startswith("file:"):
+            raise refused(named_by, "options of SQLite cannot be given")
+        return Place(Path(database), None, named_by)
+    if found := _SCHEME.match(text):
+        # The rest may hold a password.
+        raise refused(named_by, f"{found[1]} is none of its databases")
+    return Place(Path(text), None, named_by)
