@@ -12,6 +12,7 @@ from __future__ import annotations
 from agentnb._http.answers import ErrorDetails, ErrorParser
 from agentnb._http.client import HttpClient
 from agentnb._http.outgoing import quote_segment
+from agentnb._http.patience import Patience
 from agentnb._http.received import EventStream, JsonAnswer
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "EventStream",
     "HttpClient",
     "JsonAnswer",
+    "Patience",
     "quote_segment",
 ]

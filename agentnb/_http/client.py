@@ -16,7 +16,9 @@ from agentnb._http.outgoing import (
     encode_json,
     encode_params,
 )
+from agentnb._http.patience import current_patience
 from agentnb._http.received import EventStream, JsonAnswer, read_json_body, read_start
+from agentnb._secrets import remember_secret
 from agentnb.deadlines import Deadlines
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
@@ -56,6 +58,9 @@ class HttpClient:
         self.deadlines = deadlines or Deadlines()
         self._headers = dict(headers or {})
         self._secrets = Secrets(self._headers.values())
+        for value in self._headers.values():
+            if not isinstance(value, str):
+                remember_secret(value)
         self._trust_env = trust_env
         self._parse_error = parse_error
         self._max_event_bytes = max_event_bytes
@@ -82,9 +87,14 @@ class HttpClient:
             ContentTypeError: the answer has a body that is not JSON.
         """
         accept = "application/json"
-        async with self._open(method, path, json, params, headers, accept) as answer:
-            data = await read_json_body(answer, name=self.name, secrets=self._secrets)
-            return JsonAnswer(answer.status, answer.headers, data)
+
+        async def once() -> JsonAnswer:
+            async with self._open(method, path, json, params, headers, accept) as answer:
+                data = await read_json_body(answer, name=self.name, secrets=self._secrets)
+                return JsonAnswer(answer.status, answer.headers, data)
+
+        patience = current_patience()
+        return await (once() if patience is None else patience.make(method, once))
 
     def stream(
         self,

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from agentnb.config import PlatformSettings
 from agentnb.event import Event
@@ -20,6 +20,7 @@ from agentnb.transcript import Status
 __all__ = [
     "AgentInfo",
     "Capabilities",
+    "KeepsEvents",
     "Media",
     "MediaSupport",
     "Message",
@@ -96,7 +97,10 @@ class Capabilities:
     ``history``: a new session can begin with the messages of an earlier one.  ``approvals``: a run
     that asked for an approval can be decided, with `Platform.decide`, and joined again, with
     `Platform.attach`.  ``media``: what attachments it takes, None where it takes none.
-    ``followups``: it suggests further questions, where it is asked to.
+    ``followups``: it suggests further questions, where it is asked to.  ``status_batch``: what runs
+    have in common that one request of `Platform.status` can ask for together: nothing (``all``),
+    their ``agent`` or their ``session``; None where each run takes a request of its own.
+    ``lists_sessions``: runs are listed of one session at a time only.
     """
 
     sessions: bool = True
@@ -105,7 +109,9 @@ class Capabilities:
     attach: bool = False
     list_agents: bool = False
     list_runs: bool = False
+    lists_sessions: bool = False
     run_status: bool = False
+    status_batch: Literal["all", "agent", "session"] | None = None
     output_schema: bool = False
     media: MediaSupport | None = None
     followups: bool = False
@@ -235,4 +241,19 @@ class Platform(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class KeepsEvents(Protocol):
+    """A platform that can tell later what happened in its runs."""
+
+    async def recorded_events(
+        self, session_id: str
+    ) -> Mapping[str, Sequence[tuple[datetime | None, Event]]]:
+        """Return the events of each run of a session, by its id, in order, each with its time.
+
+        Raises:
+            NotFoundError: the platform does not know the session.
+        """
         ...

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 import agentnb.sandbox
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
+from tests.children import python
 
 Clients = Callable[[str], httpx.Client]
 
@@ -293,3 +294,24 @@ def test_a_hostile_body_is_an_error_of_the_client(sandbox: Sandbox, body: bytes)
         trust_env=False,
     )
     assert answer.status_code == 422
+
+
+def test_a_client_that_leaves_before_it_has_said_all_is_no_crash() -> None:
+    # In a process of its own, whose log nobody has set up, as in a kernel.
+    done = python("""
+        import socket, time
+        from agentnb.sandbox import Sandbox
+
+        with Sandbox(pace=0) as sandbox:
+            head = (
+                "POST /operativus/api/agents/echo/runs/stream HTTP/1.1\\r\\n"
+                f"Host: 127.0.0.1:{sandbox.port}\\r\\n"
+                "Content-Type: application/json\\r\\nContent-Length: 1000\\r\\n"
+                f"Authorization: Bearer {sandbox.api_key.get_secret_value()}\\r\\n\\r\\n"
+            )
+            with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as connection:
+                connection.sendall(head.encode() + b'{"message":')
+                time.sleep(0.3)
+            time.sleep(0.5)
+    """)
+    assert done.stderr == ""

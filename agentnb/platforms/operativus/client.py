@@ -115,6 +115,7 @@ class OperativusPlatform:
             list_agents=True,
             list_runs=True,
             run_status=True,
+            status_batch="agent",
             # The bound is that of all together, so that it is one of each, too.
             # The API asks for a message, whatever comes with it.
             media=MediaSupport(max_bytes=self._options.max_media_bytes, max_count=20, alone=False),

@@ -19,6 +19,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
@@ -48,6 +49,7 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.runtools.answers import agent_info, read_rows, read_status, remote_run
 from agentnb.platforms.runtools.decode import Decoder, result_events
+from agentnb.platforms.runtools.durable import events_by_run, recorded, sequence
 from agentnb.platforms.runtools.wire import Message, RunBody, RunConfig, RunParams
 from agentnb.transcript import FINAL_STATUSES
 
@@ -78,6 +80,8 @@ class RunToolsPlatform:
         self._name = settings.platform
         self._options = check_options(_Options, settings.options, platform=self._name)
         self._idle = settings.deadlines.idle
+        # How many of the newest runs a look for some of them begins with.
+        self._reach = _FIRST_LIMIT
         bare = self._options.auth == "x-api-key"
         self._http = http_client(
             settings,
@@ -95,7 +99,12 @@ class RunToolsPlatform:
     def capabilities(self) -> Capabilities:
         """What the contract names."""
         return Capabilities(
-            attach=True, list_agents=True, list_runs=True, run_status=True, history=True
+            attach=True,
+            list_agents=True,
+            list_runs=True,
+            run_status=True,
+            status_batch="all",
+            history=True,
         )
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
@@ -150,10 +159,10 @@ class RunToolsPlatform:
             fresh = [
                 (number, row)
                 for number, row in enumerate(rows)
-                if _sequence(row, number) > last and row.get("runId") in (None, run_id)
+                if sequence(row, number) > last and row.get("runId") in (None, run_id)
             ]
-            last = max((_sequence(row, number) for number, row in fresh), default=last)
-            events = [event for _, row in fresh for event in _recorded(decoder, row)]
+            last = max((sequence(row, number) for number, row in fresh), default=last)
+            events = [event for _, row in fresh for event in recorded(decoder, row)]
             if events:
                 heard = time.monotonic()
                 yield events
@@ -176,6 +185,18 @@ class RunToolsPlatform:
             await asyncio.sleep(self._options.poll_seconds)
         if rest := decoder.finish():
             yield rest
+
+    async def recorded_events(
+        self, session_id: str
+    ) -> dict[str, list[tuple[datetime | None, Event]]]:
+        """Return what a thread's record holds of each of its runs, by the run's id, with times.
+
+        Raises:
+            NotFoundError: there is no such thread.
+        """
+        path = f"/v1/threads/{quote_segment(session_id)}/events"
+        rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
+        return events_by_run(rows, session_id=session_id)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
@@ -235,17 +256,23 @@ class RunToolsPlatform:
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Return the state of each run by id, as the list of runs has it."""
+        """Return the state of each run by id, as the list of runs has it.
+
+        That has no pages: it is asked for ever longer until all are found, the next time as far as
+        they were found.
+        """
         wanted = set(run_ids)
         found: dict[str, RemoteRun] = {}
         if not wanted:
             return found
-        async with aclosing(self.runs(agent=agent)) as runs:
-            async for run in runs:
-                if run.id in wanted:
-                    found[run.id] = run
-                    if len(found) == len(wanted):
-                        break
+        reach = self._reach
+        async with aclosing(self._listed(agent, None, None, first=reach)) as batches:
+            async for batch in batches:
+                found = {run.id: run for run in batch if run.id in wanted}
+                if len(found) == len(wanted):
+                    self._reach = reach
+                    break
+                reach = min(reach * 2, _LAST_LIMIT)
         return found
 
     async def aclose(self) -> None:
@@ -322,10 +349,10 @@ class RunToolsPlatform:
                         yield run
 
     async def _listed(
-        self, agent: str | None, status: str | None, end: int | None
+        self, agent: str | None, status: str | None, end: int | None, *, first: int = _FIRST_LIMIT
     ) -> AsyncGenerator[list[RemoteRun], None]:
         """Yield ever longer lists of runs, newest first, until the platform has no more."""
-        limit = end or _FIRST_LIMIT
+        limit = end or first
         had = -1
         while True:
             params = {"agent": agent, "status": status, "limit": str(limit)}
@@ -358,16 +385,3 @@ def _header_ids(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
 def _is_json(headers: Mapping[str, str]) -> bool:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json")
-
-
-def _sequence(row: Mapping[str, Any], number: int) -> int:
-    value = row.get("sequence")
-    return value if isinstance(value, int) and not isinstance(value, bool) else number
-
-
-def _recorded(decoder: Decoder, row: Mapping[str, Any]) -> list[Event]:
-    name = row.get("type")
-    payload = row.get("payload")
-    return decoder.decode_frame(
-        name if isinstance(name, str) else "", {} if payload is None else payload
-    )

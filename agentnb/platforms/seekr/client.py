@@ -59,6 +59,8 @@ _POLL: Final = (0.25, 3.0)
 _CANCEL_CALL: Final = 5.0
 # How many runs to ask about at the same time.
 _PARALLEL: Final = 4
+# How many of a thread's newest runs are listed to find some of them.
+_LIST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class SeekrPlatform:
             attach=True,
             list_agents=True,
             list_runs=True,
+            lists_sessions=True,
             run_status=True,
+            status_batch="session",
             output_schema=True,
             media=MediaSupport(
                 accept=("image/*",), max_bytes=MAX_IMAGE_BYTES, max_count=10, alone=True
@@ -319,20 +323,24 @@ class SeekrPlatform:
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Return the state of each run, by id; ids that the platform does not know are absent."""
+        """Return the state of each run, by id; ids that the platform does not know are absent.
+
+        Several runs of one thread are looked for in its list of runs, in one request where they
+        are among its newest 100; the others are asked for one by one.
+        """
         gate = asyncio.Semaphore(_PARALLEL)
-
-        async def look(run_id: str) -> RemoteRun | None:
+        threads: dict[tuple[SeekrApi, str], list[str]] = {}
+        for run_id in dict.fromkeys(run_ids):
             place = self._place_of(run_id, session_id)
-            async with gate:
-                try:
-                    return remote_run(await place.api.run(place.thread_id, run_id))
-                except NotFoundError:
-                    return None
-
-        wanted = list(dict.fromkeys(run_ids))
-        found = await asyncio.gather(*(look(run_id) for run_id in wanted))
-        return {run_id: run for run_id, run in zip(wanted, found, strict=True) if run is not None}
+            threads.setdefault((place.api, place.thread_id), []).append(run_id)
+        parts = await asyncio.gather(
+            *(
+                _states(gate, api, thread_id, run_ids)
+                for (api, thread_id), run_ids in threads.items()
+            )
+        )
+        found = {run.id: remote_run(run) for runs in parts for run in runs}
+        return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
@@ -355,3 +363,30 @@ class SeekrPlatform:
                 hint="It is the run's session_id.",
             )
         return _Place(session_id, None, self.api)
+
+
+async def _states(
+    gate: asyncio.Semaphore, api: SeekrApi, thread_id: str, run_ids: Sequence[str]
+) -> list[Run]:
+    """Return those of a thread's runs that there are."""
+    found: dict[str, Run] = {}
+    if len(run_ids) > 1:
+        async with gate:
+            try:
+                listed = await api.list_runs(thread_id, limit=_LIST)
+            except NotFoundError:
+                listed = None
+        found = {run.id: run for run in listed or () if run.id in run_ids}
+        # A server may cap the list below what was asked, though hardly below its own default.
+        if listed is not None and len(listed) < 20:
+            return list(found.values())
+
+    async def look(run_id: str) -> Run | None:
+        async with gate:
+            try:
+                return await api.run(thread_id, run_id)
+            except NotFoundError:
+                return None
+
+    others = await asyncio.gather(*(look(run_id) for run_id in run_ids if run_id not in found))
+    return [*found.values(), *(run for run in others if run is not None)]

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -109,6 +109,10 @@ class Dialect(ABC):
             headers = dict(e.headers or {})
             return self.problem(ApiError(e.status_code, code, str(e.detail), headers=headers))
 
+        def gone(request: Request, error: Exception) -> Response:
+            # Nobody reads it; without an answer the server would tell of a crash.
+            return Response(status_code=400)
+
         def crashed(request: Request, error: Exception) -> Response:
             return self.problem(ApiError(500, "internal_error", "The sandbox failed."))
 
@@ -117,6 +121,7 @@ class Dialect(ABC):
             exception_handlers={
                 ApiError: refused,
                 HTTPException: http_error,
+                ClientDisconnect: gone,
                 Exception: crashed,
             },
         )

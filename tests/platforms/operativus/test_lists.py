@@ -75,13 +75,23 @@ async def test_a_state_is_asked_for_the_other_way_where_the_first_is_not_served(
     assert await client.status(["unknown"], agent="finance_agent") == {}
 
 
-async def test_without_an_agent_each_state_is_asked_for_by_its_id(
+async def test_without_an_agent_the_newest_of_all_runs_are_looked_at(
+    server: ScriptedServer, client: OperativusPlatform
+) -> None:
+    server.on("GET /api/v1/runs", Reply([row(3), row(2), row(1)]))
+    server.on("GET /api/v1/runs/r0", Reply(row(0)))
+    found = await client.status(["r1", "r2", "r0", "r1"])
+    assert server.lines == ["GET /api/v1/runs?page=0&size=100", "GET /api/v1/runs/r0"]
+    assert set(found) == {"r0", "r1", "r2"}
+
+
+async def test_without_an_agent_and_a_list_each_state_is_asked_for_by_its_id(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/v1/runs/r1", Reply(row(1)))
     server.on("GET /api/v1/runs/r2", Reply(row(2, status="FAILED", errorMessage="no")))
     found = await client.status(["r1", "r2", "r3", "r1"])
-    assert sorted(server.lines) == [f"GET /api/v1/runs/r{n}" for n in (1, 2, 3)]
+    assert sorted(server.lines[1:]) == [f"GET /api/v1/runs/r{n}" for n in (1, 2, 3)]
     assert {i: r.status for i, r in found.items()} == {"r1": "completed", "r2": "failed"}
     assert found["r2"].error == "no"
 
@@ -125,10 +135,11 @@ async def test_only_a_few_requests_are_made_at_once(
         slow = stream(gate, text, headers={"Content-Type": "application/json"})
         server.on(f"GET /api/v1/runs/r{number}", slow)
     asking = asyncio.ensure_future(client.status([f"r{n}" for n in range(12)]))
-    await server.asked(4)
+    # The list, which there is not, and then the first of the runs themselves.
+    await server.asked(1 + 4)
     # Long enough for a fifth to come, were it sent.
     await asyncio.sleep(0.1)
-    assert len(server.requests) == 4
+    assert len(server.requests) == 1 + 4
     gate.set()
     assert len(await asking) == 12
 

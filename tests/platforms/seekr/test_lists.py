@@ -188,9 +188,24 @@ async def test_status_of_several_runs(server: ScriptedServer, platform: SeekrPla
     server.routes[ONE] = Reply(RUN)
     found = await platform.status(["run_1", "run_9", "run_1"], session_id="thread_1")
     assert list(found) == ["run_1"]
-    assert sorted(server.calls) == [ONE, "GET /v1/threads/thread_1/runs/run_9"]
+    assert sorted(server.calls) == [RUNS, ONE, "GET /v1/threads/thread_1/runs/run_9"]
     with pytest.raises(RequestError, match="session_id is needed"):
         await platform.status(["unheard_of"])
+
+
+async def test_several_runs_of_a_thread_are_found_in_its_list(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.routes[RUNS] = Reply([{**RUN, "id": f"run_{n}"} for n in range(100)])
+    server.routes["GET /v1/threads/thread_1/runs/old"] = Reply({**RUN, "id": "old"})
+    found = await platform.status(["run_3", "old", "run_7"], session_id="thread_1")
+    assert list(found) == ["run_3", "old", "run_7"]
+    assert server.calls == [RUNS, "GET /v1/threads/thread_1/runs/old"]
+    assert server.requests[0].query["limit"] == "100"
+    # A list that is not full has all that there is.
+    server.routes[RUNS] = Reply([RUN])
+    assert list(await platform.status(["run_1", "run_9"], session_id="thread_1")) == ["run_1"]
+    assert len(server.requests) == 3
 
 
 async def test_agents(server: ScriptedServer, platform: SeekrPlatform) -> None:

@@ -1,0 +1,157 @@
+"""Joining a run that goes on, watching it and stopping it, on every platform that can."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import agentnb
+from agentnb import _loop
+from agentnb.agents import Agent
+from agentnb.errors import UnsupportedError
+from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.run import Run
+from agentnb.sandbox import FunctionContext, Sandbox
+from agentnb.sandbox import agent as sandbox_agent
+from tests.played import PlayedPlatform
+
+PLATFORMS = ("seekr", "operativus", "runtools")
+
+gates: dict[str, asyncio.Event] = {}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    @sandbox_agent("halfway")
+    async def halfway(prompt: str, context: FunctionContext) -> AsyncGenerator[str, None]:
+        gates[context.run_id] = asyncio.Event()
+        yield "Before. "
+        await gates[context.run_id].wait()
+        yield "After."
+
+    with Sandbox(pace=0) as running:
+        yield running
+
+
+@pytest.fixture(params=PLATFORMS)
+def platform(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def agent(sandbox: Sandbox, platform: str) -> Agent:
+    return agentnb.agent(
+        f"{platform}:halfway",
+        base_url=sandbox.base_url(platform),
+        api_key=sandbox.api_key,
+        options={"poll_seconds": 0.02} if platform == "runtools" else None,
+    )
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to be")
+
+
+@pytest.fixture
+def going(agent: Agent) -> Iterator[tuple[str, str]]:
+    """The id and the session of a run that somebody else started."""
+    client: Any = agent.platform
+    request = RunRequest(agent=agent.id, prompt="Go")
+    if hasattr(client, "start_background"):
+        started = _loop.wait(client.start_background(request))
+        eventually(lambda: started.id in gates)
+        yield started.id, started.session_id
+        return
+    told: queue.Queue[Any] = queue.Queue()
+
+    async def read() -> None:
+        async for batch in client.stream(request):
+            told.put(batch[0])
+
+    reading = _loop.submit(read())
+    first = told.get(timeout=20)
+    eventually(lambda: first.run_id in gates)
+    yield first.run_id, first.session_id
+    reading.cancel()
+
+
+def go_on(sandbox: Sandbox, run_id: str) -> None:
+    loop = sandbox._loop  # pyright: ignore[reportPrivateUsage]
+    assert loop is not None
+    loop.call_soon_threadsafe(gates[run_id].set)
+
+
+def joined(sandbox: Sandbox, platform: str, agent: Agent, place: tuple[str, str]) -> Run:
+    run_id, session = place
+    options: dict[str, Any] = {"base_url": sandbox.base_url(platform), "api_key": sandbox.api_key}
+    if platform == "runtools":
+        options["options"] = {"poll_seconds": 0.02}
+    run = agentnb.attach(f"{platform}:{agent.id}", run_id, session=session, **options)
+    assert run.client is agent.platform
+    return run
+
+
+def test_what_came_before_and_what_comes_after(
+    sandbox: Sandbox, platform: str, agent: Agent, going: tuple[str, str]
+) -> None:
+    run = joined(sandbox, platform, agent, going)
+    eventually(lambda: run.text == "Before. ")
+    assert (run.status, run.id, run.session_id) == ("running", *going)
+    go_on(sandbox, run.id)
+    run.wait(30)
+    assert (run.status, run.text) == ("completed", "Before. After.")
+
+
+def test_stopping_it_stops_it_on_the_platform(
+    sandbox: Sandbox, platform: str, agent: Agent, going: tuple[str, str]
+) -> None:
+    run = joined(sandbox, platform, agent, going)
+    eventually(lambda: run.text)
+
+    def remote() -> str:
+        return agent.remote_status([going[0]], session=going[1])[going[0]].status
+
+    run.cancel()
+    run.wait(30, check=False)
+    assert (run.status, run.text) == ("cancelled", "Before. ")
+    if agent.platform.capabilities.cancel:
+        eventually(lambda: remote() == "cancelled")
+    else:
+        # It is the stream of who started it that keeps it going.
+        assert remote() == "running"
+        go_on(sandbox, run.id)
+
+
+def test_watching_and_waiting_for_it(
+    sandbox: Sandbox, platform: str, agent: Agent, going: tuple[str, str]
+) -> None:
+    from agentnb.waiting import wait
+
+    run = joined(sandbox, platform, agent, going)
+    waiting = _loop.submit(wait([run, (agent, going[0], None, going[1])], interval=0.02))
+    eventually(lambda: run.text)
+    assert not waiting.done()
+    go_on(sandbox, run.id)
+    # Both name the same run of this process.
+    assert waiting.result(30) == [run]
+    assert run.status == "completed"
+
+
+def test_a_platform_that_lets_nobody_join() -> None:
+    async def nothing(request: RunRequest) -> AsyncGenerator[list[Any], None]:
+        yield []
+
+    for knows, hint in ((True, r"agentnb\.monitor and agentnb\.wait"), (False, "again.$")):
+        platform = PlayedPlatform(nothing, capabilities=Capabilities(run_status=knows))
+        with pytest.raises(UnsupportedError, match=hint):
+            Agent(platform, "a").attach("run_1")
