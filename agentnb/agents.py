@@ -15,6 +15,7 @@ from agentnb.config import AgentName, config
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AuthenticationError, ConfigError, RequestError, UnsupportedError
 from agentnb.event import Event
+from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms import registry
@@ -23,6 +24,7 @@ from agentnb.platforms.base import AgentInfo, Media, Message, Platform, RemoteRu
 from agentnb.platforms.clients import connect
 from agentnb.platforms.local import FunctionPlatform
 from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
+from agentnb.platforms.tape import note_agents, stand_in
 from agentnb.run import Run
 
 __all__ = ["Agent", "agent", "attach"]
@@ -45,7 +47,7 @@ class Agent:
         title: str | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
-        self.platform = platform
+        self._platform = platform
         self.id = agent_id
         self.title = title or agent_id
         self.params = dict(params or {})
@@ -54,9 +56,14 @@ class Agent:
         raise TypeError("An Agent holds a key and connections and cannot be pickled; make another.")
 
     @property
+    def platform(self) -> Platform:
+        """The client of the platform; while a recording is played back, what answers for it."""
+        return stand_in(self._platform)
+
+    @property
     def name(self) -> str:
         """The full name, ``platform:agent``."""
-        return str(AgentName(self.platform.name, self.id))
+        return str(AgentName(self._platform.name, self.id))
 
     def start(
         self,
@@ -155,14 +162,17 @@ class Agent:
         Raises:
             UnsupportedError: the platform cannot do that.
         """
-        if not self.platform.capabilities.attach:
-            raise _unsupported(self.platform.name, "requests to join a run again")
+        platform = self.platform
+        if not (abilities := platform.capabilities).attach:
+            follow = "agentnb.monitor and agentnb.wait follow it." if abilities.run_status else None
+            raise _unsupported(platform.name, "requests to join a run again", hint=follow)
         request = RunRequest(agent=self.id, prompt="", session_id=session)
         run = Run(
-            lambda: self.platform.attach(run_id, agent=self.id, session_id=session),
-            platform=self.platform,
+            lambda: platform.attach(run_id, agent=self.id, session_id=session),
+            platform=platform,
             request=request,
             title=self.title,
+            via="attach",
             failed=self._failed,
         )
         run.transcript.run_id = run_id
@@ -171,14 +181,15 @@ class Agent:
 
     def agents(self) -> list[AgentInfo]:
         """Return the agents that the platform lists (blocks)."""
-        return _ask(self.platform, self.platform.agents())
+        return _list(self.platform)
 
-    def remote_runs(self, **filters: Any) -> list[RemoteRun]:
-        """Return the platform's own list of runs (blocks).
+    def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
+        """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
 
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
-        return _ask(self.platform, _collect(self.platform.runs(agent=self.id, **filters)))
+        found = _ask(self.platform, _collect(self.platform.runs(agent=self.id, **filters)))
+        return RunList(found, platform=self.platform.name)
 
     def remote_status(
         self, run_ids: Sequence[str], *, session: str | None = None
@@ -205,7 +216,8 @@ class Agent:
         """Return the run that `start` would send, unsent; options and errors are those of it."""
         if isinstance(media, Media | str | Path | bytes):
             media = (media,)
-        check_words(prompt, media, self.platform)
+        platform = self.platform
+        check_words(prompt, media, platform)
         if isinstance(session, Run):
             if session.session_id is None:
                 raise RequestError(
@@ -213,15 +225,15 @@ class Agent:
                     hint="It did not get that far, or its platform has none.",
                 )
             session = session.session_id
-        abilities = self.platform.capabilities
+        abilities = platform.capabilities
         if output_type is not None and not abilities.output_schema:
             raise _unsupported(
-                self.platform.name,
+                platform.name,
                 "structured output",
                 hint="SeekrFlow does, and the sandbox in its place: "
                 f"agentnb.agent('seekr:{self.id}', base_url='sandbox').",
             )
-        if media and (reason := media_refusal(self.platform)) is not None:
+        if media and (reason := media_refusal(platform)) is not None:
             raise UnsupportedError(reason)
         request = RunRequest(
             agent=self.id,
@@ -233,17 +245,16 @@ class Agent:
             media=tuple(as_media(item) for item in media),
             followups=followups,
         )
-        check_history(request, platform=self.platform.name, supported=abilities.history)
+        check_history(request, platform=platform.name, supported=abilities.history)
         source = (
-            (lambda: self.platform.stream(request))
-            if stream
-            else (lambda: _at_once(self.platform, request))
+            (lambda: platform.stream(request)) if stream else (lambda: _at_once(platform, request))
         )
         return Run(
             source,
-            platform=self.platform,
+            platform=platform,
             request=request,
             title=self.title,
+            via="stream" if stream else "invoke",
             output_type=output_type,
             failed=self._failed,
         )
@@ -325,7 +336,7 @@ _listed: dict[str, list[str]] = {}
 def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
     """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
     client = connect(platform, ask=ask)
-    found = _ask(client, client.agents())
+    found = _list(client)
     _listed[platform] = [a.id for a in found]
     return found
 
@@ -350,6 +361,12 @@ def known_agents() -> list[str]:
             names.append(str(AgentName(run.platform, run.agent)))
     names += [f"{platform}:" for platform in current.platform_names(builtin)]
     return list(dict.fromkeys(names))
+
+
+def _list(platform: Platform) -> list[AgentInfo]:
+    found = _ask(platform, platform.agents())
+    note_agents(platform, found)
+    return found
 
 
 def _ask(platform: Platform, work: Coroutine[Any, Any, T]) -> T:

@@ -143,6 +143,7 @@ class Driver:
         end: Event | None = None
         self._entered = True
         self._recording.begin()
+        self._recording.clock.make_current()
         try:
             if self._cancelling:
                 raise asyncio.CancelledError

@@ -5,38 +5,55 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.event import Event, Usage, event_to_dict
 from agentnb.recording import Recording
 from agentnb.transcript import Status, ToolCall, Transcript
 
 if TYPE_CHECKING:
-    from agentnb.platforms.base import Platform, RunRequest
+    from agentnb.platforms.base import Capabilities, RunRequest
     from agentnb.render import RunView
 
-__all__ = ["RunFacts"]
+__all__ = ["PlatformFacts", "RunFacts"]
+
+
+class PlatformFacts(Protocol):
+    """What is read of the platform that a run was sent to."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
 
 
 class RunFacts:
     """The side of a run that is read; `agentnb.Run` drives it, too."""
 
-    def __init__(self, platform: Platform, request: RunRequest, *, title: str) -> None:
+    def __init__(
+        self,
+        platform: PlatformFacts,
+        request: RunRequest,
+        *,
+        title: str,
+        recording: Recording | None = None,
+    ) -> None:
         self.local_id = uuid.uuid4().hex
         self.request = request
         self.title = title
-        self.created_at = datetime.now(UTC)
         self._platform = platform
-        self._recording = Recording(Transcript(session_id=request.session_id, agent=request.agent))
+        self._recording = recording or Recording(
+            Transcript(session_id=request.session_id, agent=request.agent)
+        )
 
     # -- what it is ------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """The platform's id of the run; until it is known, and where there is none, agentnb's."""
-        return self.transcript.run_id or self.local_id
+        return self.transcript.run_id or self._recording.clock.played_id or self.local_id
 
     @property
     def session_id(self) -> str | None:
@@ -54,9 +71,9 @@ class RunFacts:
         return self._platform.name
 
     @property
-    def client(self) -> Platform:
-        """The platform's client, of which the same agent can be asked more."""
-        return self._platform
+    def created_at(self) -> datetime:
+        """When it was sent, in UTC; of a run that is played, when the recorded one was."""
+        return self._recording.clock.sent_at
 
     @property
     def prompt(self) -> str:
@@ -126,6 +143,10 @@ class RunFacts:
         """When each of `events` arrived, in seconds since the run was sent."""
         with self.lock:
             return tuple(self._recording.times)
+
+    def events_since(self, first: int) -> tuple[list[Event], list[float]]:
+        """Return `events` from number ``first`` on and when they arrived, without copying all."""
+        return self._recording.since(first)
 
     @property
     def duration(self) -> float | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
 from agentnb._loop import in_background, submit
@@ -23,14 +23,22 @@ from agentnb.errors import (
     RunTruncatedError,
     UnsupportedError,
 )
+from agentnb.event import Event
 from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
 from agentnb.output import parse_output
+from agentnb.platforms.tape import watch
+from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.recording import Recording
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
 __all__ = ["Run"]
+
+#: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, joined again after a decision, or
+#: not at all: it is a recorded run, shown again.
+Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 
 # How long a paused run's stream is given to end before it is taken for one that stays open, in
 # seconds.
@@ -56,15 +64,25 @@ class Run(RunFacts):
         platform: Platform,
         request: RunRequest,
         title: str,
+        via: Via = "stream",
         output_type: Any = None,
         failed: Callable[[BaseException], None] | None = None,
+        recording: Recording | None = None,
     ) -> None:
-        super().__init__(platform, request, title=title)
+        super().__init__(platform, request, title=title, recording=recording)
+        #: How the platform was asked for it.
+        self.via: Via = via
+        #: Whether it is kept in the history's store; what is only played is not.
+        self.durable = not isinstance(platform, OfflinePlatform)
+        #: The approvals that were decided here, and whether each was granted.
+        self.decisions: list[tuple[str | None, bool]] = []
+        self._client = platform
         self._output_type = output_type
         self._failed = failed
         self._decided: tuple[str | None, ...] = ()
         self._deciding = asyncio.Lock()
         self._successor: Run | None = None
+        self._watched = False
         # Wakes those who wait.  One that has begun cannot be cancelled by who merely waits for it.
         self._ending: Future[None] = Future()
         self._ending.set_running_or_notify_cancel()
@@ -76,6 +94,35 @@ class Run(RunFacts):
             finished=lambda: self._ending.set_result(None),
             failed=failed,
         )
+
+    @classmethod
+    def recorded(cls, facts: RunFacts, *, platform: Platform) -> Run:
+        """Return a run of another process that has ended, as it was recorded.
+
+        ``platform`` is where it ran: one that waits for an approval can be decided here.  It is in
+        the history already, and not recorded again.
+        """
+
+        async def nothing_more() -> AsyncGenerator[list[Event], None]:
+            return
+            yield []
+
+        run = cls(
+            nothing_more,
+            platform=platform,
+            request=facts.request,
+            title=facts.title,
+            recording=facts._recording,
+        )
+        run.local_id = facts.local_id
+        run.durable = False
+        run._ending.set_result(None)
+        return run
+
+    @property
+    def client(self) -> Platform:
+        """The platform's client, of which the same agent can be asked more."""
+        return self._client
 
     @property
     def exception(self) -> BaseException | None:
@@ -98,6 +145,9 @@ class Run(RunFacts):
 
     def start(self) -> Run:
         """Send it, on the background loop; return it at once.  A second call changes nothing."""
+        if not self._watched:
+            self._watched = True
+            watch(self)
         self._driver.start()
         return self
 
@@ -208,7 +258,7 @@ class Run(RunFacts):
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
 
     async def _decide(self, approval_id: str | None, *, approved: bool) -> Run:
-        platform, request = self._platform, self.request
+        platform, request = self._client, self.request
         if not platform.capabilities.approvals:
             raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")
         async with self._deciding:
@@ -232,6 +282,7 @@ class Run(RunFacts):
                 session_id=session_id,
             )
             if not self.done:
+                self.decisions.append((asked.approval_id, approved))
                 return self
             decided = (*self._decided, asked.approval_id)
             text = self.text
@@ -247,13 +298,15 @@ class Run(RunFacts):
                 platform=platform,
                 request=request,
                 title=self.title,
+                via="decision",
                 output_type=self._output_type,
                 failed=self._failed,
             )
             successor.transcript.run_id = run_id
             successor.transcript.session_id = session_id
-            successor.created_at = self.created_at
+            successor._recording.clock.sent_at = self.created_at
             successor._decided = decided
+            successor.decisions.append((asked.approval_id, approved))
             self._successor = successor
             history.replace(self, successor)
             successor.start()

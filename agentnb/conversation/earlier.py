@@ -1,7 +1,8 @@
-"""The sessions that a conversation may go on in, from what this process ran before."""
+"""The sessions that a conversation may go on in, from what was run before, here and elsewhere."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +10,18 @@ from typing import Final
 
 from agentnb import history
 from agentnb.agents import Agent
+from agentnb.config import EMBEDDED
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
+from agentnb.history.stored_sessions import StoredSession, list_sessions, load_session
+from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.render import one_line
 from agentnb.run import Run
 from agentnb.transcript import Status
 
 __all__ = ["SessionInfo", "known_runs", "newer_runs", "runs_in_session", "session_list"]
+
+_log = logging.getLogger(__name__)
 
 _LISTED: Final = 100
 _TITLE: Final = 80
@@ -25,7 +31,7 @@ _TITLE: Final = 80
 class SessionInfo:
     """A session of an agent: ``key`` is its id, ``title`` its first question, in one line.
 
-    ``turns`` counts the runs of it that this process has, ``updated`` is when the last one was
+    ``turns`` counts the runs of it that are known, ``updated`` is when the last one was
     sent, ``status`` that one's.  ``current`` marks the session that the conversation goes on in.
     """
 
@@ -55,8 +61,8 @@ def _runs_of(agent: Agent, own: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def runs_in_session(agent: Agent, session: str | None) -> list[Run]:
-    """Return the runs of one session that this process has, oldest first."""
-    return [] if session is None else _runs_of(agent, ()).get(session, [])
+    """Return the runs of one session, oldest first: those of this process and earlier ones."""
+    return [] if session is None else _all_runs(agent, (), session)
 
 
 def known_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
@@ -65,10 +71,50 @@ def known_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
     Raises:
         RequestError: there are none.
     """
-    runs = _runs_of(agent, own).get(session)
-    if runs is None:
+    runs = _all_runs(agent, own, session)
+    if not runs:
         raise RequestError(f"There is no session '{one_line(session, 80)}' here.")
     return runs
+
+
+def _all_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
+    here = _runs_of(agent, own).get(session, [])
+    known = {run.local_id for run in here}
+    found = [run for run in _stored_runs(agent, session) if run.local_id not in known]
+    return sorted((*found, *here), key=lambda run: run.created_at)
+
+
+def _outlives_this_process(agent: Agent) -> bool:
+    """Tell whether the platform still knows a session of an earlier process.
+
+    A function's and the embedded sandbox's are in this process's memory: to show one of another
+    would be to show what the agent does not know.
+    """
+    platform = agent.platform
+    return platform.name not in ("local", EMBEDDED) and not isinstance(platform, OfflinePlatform)
+
+
+def _stored_runs(agent: Agent, session: str) -> list[Run]:
+    if not _outlives_this_process(agent):
+        return []
+    platform = agent.platform
+    try:
+        found = load_session(platform.name, agent.id, session)
+    # A store that fails takes nothing from a conversation but its earlier turns.
+    except Exception:
+        _log.info("The earlier turns of a session cannot be read", exc_info=True)
+        return []
+    return [Run.recorded(run, platform=platform) for run in found]
+
+
+def _stored_sessions(agent: Agent) -> list[StoredSession]:
+    if not _outlives_this_process(agent):
+        return []
+    try:
+        return list_sessions(agent.platform.name, agent.id)
+    except Exception:
+        _log.info("The earlier sessions of an agent cannot be read", exc_info=True)
+        return []
 
 
 def newer_runs(agent: Agent, session: str, *, known: Set[Run], after: datetime | None) -> list[Run]:
@@ -91,20 +137,33 @@ def newer_runs(agent: Agent, session: str, *, known: Set[Run], after: datetime |
 
 
 def session_list(agent: Agent, own: Iterable[Run], current: str | None) -> list[SessionInfo]:
-    """Return the sessions of ``agent``, the one used last first, at most 100."""
-    found = [
-        SessionInfo(
+    """Return the sessions of ``agent``, the one used last first, at most 100.
+
+    They are those of this process, and what this user's earlier processes recorded.
+    """
+    found: dict[str, SessionInfo] = {}
+    for stored in _stored_sessions(agent):
+        found[stored.id] = SessionInfo(
+            key=stored.id,
+            title=one_line(stored.question, _TITLE) or f"Session {one_line(stored.id, 40)}",
+            turns=stored.runs,
+            updated=stored.updated,
+            status=stored.status,
+            current=stored.id == current,
+        )
+    for key, runs in _runs_of(agent, own).items():
+        before = found.get(key)
+        earlier = [run for run in runs if not run.durable] if before else []
+        found[key] = SessionInfo(
             key=key,
-            title=_title(runs[0]),
-            turns=len(runs),
+            title=before.title if before else _title(runs[0]),
+            # Those that were opened are among both.
+            turns=len(runs) + (before.turns - len(earlier) if before else 0),
             updated=runs[-1].created_at,
             status=runs[-1].status,
             current=key == current,
         )
-        for key, runs in _runs_of(agent, own).items()
-    ]
-    found.sort(key=lambda info: info.updated, reverse=True)
-    return found[:_LISTED]
+    return sorted(found.values(), key=lambda info: info.updated, reverse=True)[:_LISTED]
 
 
 def _title(run: Run) -> str:

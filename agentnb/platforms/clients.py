@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.config import PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
+from agentnb.platforms.tape import now_playing
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
@@ -29,9 +30,14 @@ def connect(name: str, **arguments: Any) -> Platform:
 
     ``arguments`` are those of `Config.settings`.
 
+    While a recording is played back, the recorded platform of that name answers.
+
     Raises:
         ConfigError: the platform is unknown, or its settings are wrong.
+        PlaybackError: a recording is played back that has nothing of the platform.
     """
+    if (playback := now_playing()) is not None:
+        return playback.platform(name)
     current = config()
     kind = current.platform_type(name)
     if kind == name and name in current.file.platforms and not _is_kind(name):

@@ -18,9 +18,14 @@ def as_media(item: MediaLike) -> Media:
     """Return the attachment that ``item`` is: a path, an address, bytes, or `Media` itself.
 
     Raises:
-        RequestError: it is none of these, or a path with no file.
+        RequestError: it is none of these, or a path with no file, or its content is not here.
     """
     match item:
+        case Media(data=None, path=None, url=None):
+            name = f"The attachment '{item.name}'" if item.name else "An attachment"
+            raise RequestError(
+                f"{name} has no content here.", hint="The history keeps only names; attach it anew."
+            )
         case Media():
             return item
         case bytes():

@@ -35,9 +35,20 @@ BUILTIN: Final[dict[str, str]] = {
 }
 
 
+# The platforms of a recording that is played back, which need not be installed or configured here.
+_played: tuple[str, ...] = ()
+
+
+def set_played(names: tuple[str, ...]) -> None:
+    """Let `names` have these, too."""
+    global _played
+    _played = names
+
+
 def names() -> list[str]:
     """Return every platform's name: the built-in ones first, then what is installed, sorted."""
-    return [*BUILTIN, *sorted(name for name in _installed() if name not in BUILTIN)]
+    installed = sorted(name for name in _installed() if name not in BUILTIN)
+    return list(dict.fromkeys([*BUILTIN, *installed, *_played]))
 
 
 def load(name: str) -> Callable[[PlatformSettings], Platform]:

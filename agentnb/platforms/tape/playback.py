@@ -1,0 +1,183 @@
+"""Playing back: platforms answer from a recording, without key, network or configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast, overload
+
+from agentnb.config import config
+from agentnb.errors import PlaybackError
+from agentnb.platforms import registry
+from agentnb.platforms.base import Platform
+from agentnb.platforms.tape.entries import FORMAT, TapedRun, capabilities_from, read_agents
+from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.platforms.tape.platform import PlaybackPlatform
+from agentnb.platforms.tape.player import checked_speed
+from agentnb.platforms.tape.recorder import catch_up
+from agentnb.platforms.tape.tape import Tape
+
+__all__ = ["Playback", "now_playing", "playback", "stand_in"]
+
+
+class Playback(Tape):
+    """A recording that is played back, until `stop` or the end of a ``with`` block."""
+
+    def __init__(self, path: Path, *, speed: float) -> None:
+        super().__init__(path)
+        header, entries = _read(path)
+        runs = [TapedRun.from_json(e) for e in entries if e["entry"] == "run"]
+        names = dict.fromkeys(str(e["name"]) for e in entries if e["entry"] == "platform")
+        lists = [e for e in entries if e["entry"] == "agents"]
+        self._platforms = {
+            name: PlaybackPlatform(
+                name,
+                next(
+                    capabilities_from(e["capabilities"])
+                    for e in entries
+                    if e["entry"] == "platform" and e["name"] == name
+                ),
+                [run for run in runs if run.platform == name],
+                [read_agents(e) for e in lists if e["platform"] == name],
+                speed=speed,
+            )
+            for name in names
+        }
+        self._names = _Names(header, tuple(names))
+
+    @property
+    def left(self) -> int:
+        """How many recorded runs have not been played."""
+        return sum(platform.left for platform in self._platforms.values())
+
+    def platform(self, name: str) -> PlaybackPlatform:
+        """Return the recorded platform ``name``.
+
+        Raises:
+            PlaybackError: nothing of it was recorded.
+        """
+        if name not in self._platforms:
+            raise PlaybackError(
+                f"{self.path.name} has nothing of the platform {name}.",
+                hint=f"It has: {', '.join(self._platforms) or 'no platform'}.",
+            )
+        return self._platforms[name]
+
+    def begin(self) -> None:
+        """Put its names in force."""
+        self._names.put()
+
+    def stop(self) -> None:
+        """Let platforms answer themselves again."""
+        global _playback
+        if _playback is self:
+            _playback = None
+            self._names.restore()
+
+
+class _Names:
+    """The recording's names in force: its platforms, aliases and defaults."""
+
+    def __init__(self, header: Mapping[str, Any], platforms: tuple[str, ...]) -> None:
+        self._header = header
+        self._platforms = platforms
+        self._before: tuple[dict[str, str], str | None, str | None] | None = None
+
+    def put(self) -> None:
+        current = config()
+        self._before = (current.aliases, current.default_agent, current.default_platform)
+        current.aliases = {**current.aliases, **self._header.get("aliases", {})}
+        current.default_agent = self._header.get("default_agent") or current.default_agent
+        current.default_platform = self._header.get("default_platform") or current.default_platform
+        registry.set_played(self._platforms)
+
+    def restore(self) -> None:
+        registry.set_played(())
+        if self._before is not None:
+            current = config()
+            current.aliases, current.default_agent, current.default_platform = self._before
+
+
+_playback: Playback | None = None
+
+
+@overload
+def playback(path: str | Path, *, speed: float = math.inf) -> Playback: ...
+@overload
+def playback(path: None) -> None: ...
+@overload
+def playback(path: str | Path | None, *, speed: float = math.inf) -> Playback | None: ...
+def playback(path: str | Path | None, *, speed: float = math.inf) -> Playback | None:
+    """Answer from the recording in the file ``path`` from now on; None ends that.
+
+    Every platform of the recording answers as it did when `record` wrote it, with the same times
+    and ids, and without key, network or configuration.  A question counts as the same where all
+    that was asked is; one that was recorded several times is answered in the recorded order.  A
+    run whose question was not recorded fails with `PlaybackError`.  ``speed`` is how many times as
+    fast as recorded it is shown, infinity (or 0) is at once.
+
+    What is returned ends the playback by `Tape.stop`, or as a context manager.  Its runs are
+    not kept in the history.
+
+    Raises:
+        PlaybackError: the file cannot be read, or is no recording.
+    """
+    global _playback
+    speed = checked_speed(speed)
+    catch_up()
+    made = None if path is None else Playback(Path(path), speed=speed)
+    if _playback is not None:
+        _playback.stop()
+    if made is not None:
+        made.begin()
+    _playback = made
+    return made
+
+
+def now_playing() -> Playback | None:
+    """Return what is played back, None where platforms answer themselves."""
+    return _playback
+
+
+def stand_in(platform: Platform) -> Platform:
+    """Return what answers for ``platform`` now: itself, but while a recording is played back.
+
+    Raises:
+        PlaybackError: the recording has nothing of it.
+    """
+    if _playback is None or platform.name == "local" or isinstance(platform, OfflinePlatform):
+        return platform
+    return _playback.platform(platform.name)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the first line of a recording and its entries."""
+    lines: list[dict[str, Any]] = []
+    try:
+        # Only a line feed ends a line: text has other characters that Python takes for line ends.
+        for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            if text.strip():
+                try:
+                    lines.append(json.loads(text))
+                except ValueError as error:
+                    raise PlaybackError(
+                        f"Line {number} of {path.name} is not JSON: {error}."
+                    ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlaybackError(
+            f"The recording {path} cannot be read: {reason}.",
+            hint=f"agentnb.record('{path.name}') makes one.",
+        ) from error
+    kind = lines[0].get("format") if lines and isinstance(cast("Any", lines[0]), dict) else None
+    if kind != FORMAT:
+        newer = isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")
+        raise PlaybackError(
+            f"{path.name} was recorded by another version of agentnb ({kind})."
+            if newer
+            else f"{path.name} is no recording.",
+            hint="agentnb.record() writes what agentnb.playback() reads.",
+        )
+    return lines[0], lines[1:]

@@ -1,0 +1,250 @@
+"""Recording: what is asked of platforms from now on, and what comes of it, goes to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol, overload
+
+from agentnb.config import config
+from agentnb.errors import ConfigError, RequestError
+from agentnb.event import Event
+from agentnb.platforms import registry
+from agentnb.platforms.base import AgentInfo, Platform, RunRequest
+from agentnb.platforms.tape.entries import (
+    FORMAT,
+    Decision,
+    TapedRun,
+    agents_entry,
+    asked,
+    failure_of,
+    line,
+)
+from agentnb.platforms.tape.tape import Tape
+
+__all__ = ["LiveRun", "Recorder", "catch_up", "note_agents", "record", "watch"]
+
+_log = logging.getLogger(__name__)
+
+# What makes a call of `record` play what it would write.
+_PLAY: Final = "AGENTNB_PLAYBACK"
+
+
+class LiveRun(Protocol):
+    """What is read of a run to record it."""
+
+    @property
+    def request(self) -> RunRequest: ...
+    @property
+    def via(self) -> str: ...
+    @property
+    def durable(self) -> bool: ...
+    @property
+    def decisions(self) -> Sequence[Decision]: ...
+    @property
+    def client(self) -> Platform: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def duration(self) -> float | None: ...
+    @property
+    def exception(self) -> BaseException | None: ...
+    @property
+    def events(self) -> Sequence[Event]: ...
+    @property
+    def event_times(self) -> Sequence[float]: ...
+    @property
+    def lock(self) -> AbstractContextManager[Any]: ...
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+
+
+class _Follower:
+    """Waits for the end of one run and has it written, once."""
+
+    def __init__(
+        self,
+        run: LiveRun,
+        question: dict[str, Any],
+        write: Callable[[LiveRun, dict[str, Any]], None],
+    ) -> None:
+        self._run = run
+        self._question = question
+        self._write = write
+        # Held while it is written, so that whoever calls meanwhile finds it written.
+        self._lock = threading.Lock()
+        self.written = False
+        self.undo: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        if not self._run.done:
+            return
+        with self._lock:
+            if self.written:
+                return
+            self.written = True
+            self._write(self._run, self._question)
+        if self.undo is not None:
+            self.undo()
+
+
+class Recorder(Tape):
+    """A recording that goes on, until `stop` or the end of a ``with`` block.
+
+    A run that began before that is still written when it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        #: How many runs have been written.
+        self.runs = 0
+        self._lock = threading.Lock()
+        self._platforms: set[str] = set()
+        self._going_on: set[_Follower] = set()
+        _begin(path)
+
+    def stop(self) -> None:
+        """Record nothing that begins from now on; what has ended is in the file then."""
+        global _recorder
+        if _recorder is self:
+            _recorder = None
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Write the runs that have ended; who waited for a run may be here before its listeners."""
+        for follower in tuple(self._going_on):
+            follower()
+            if follower.written:
+                self._going_on.discard(follower)
+
+    def follow(self, run: LiveRun) -> None:
+        """Write ``run`` when it has ended."""
+        try:
+            question = asked(run.request, via=run.via, run_id=run.id)
+        except (TypeError, ValueError, RecursionError):
+            # What JSON cannot hold no platform takes either; that is for the run to say.
+            _log.warning("A question cannot be recorded", exc_info=True)
+            return
+        self.catch_up()
+        follower = _Follower(run, question, self._write_run)
+        self._going_on.add(follower)
+        follower.undo = run.subscribe(follower)
+
+    def list_agents(self, platform: Platform, agents: Iterable[AgentInfo]) -> None:
+        """Write what agents a platform listed."""
+        self._write(platform, agents_entry(platform.name, agents))
+
+    def _write_run(self, run: LiveRun, question: dict[str, Any]) -> None:
+        with run.lock:
+            events, times = list(run.events), list(run.event_times)
+        entry = TapedRun(
+            platform=run.client.name,
+            id=run.id,
+            via=run.via,
+            asked=question,
+            sent_at=run.created_at,
+            events=events,
+            times=times,
+            duration=run.duration,
+            failure=failure_of(run.exception),
+            decisions=list(run.decisions),
+        )
+        self._write(run.client, entry.to_json())
+        self.runs += 1
+
+    def _write(self, platform: Platform, entry: dict[str, Any]) -> None:
+        with self._lock, self.path.open("a", encoding="utf-8", newline="\n") as file:
+            if platform.name not in self._platforms:
+                self._platforms.add(platform.name)
+                told = {name: v for name, v in asdict(platform.capabilities).items() if v}
+                file.write(line({"entry": "platform", "name": platform.name, "capabilities": told}))
+            file.write(line(entry))
+
+
+_recorder: Recorder | None = None
+
+
+@overload
+def record(path: str | Path) -> Tape: ...
+@overload
+def record(path: None) -> None: ...
+def record(path: str | Path | None) -> Tape | None:
+    """Record every run on a platform from now on to the file ``path``; None ends that.
+
+    The file is begun anew.  What is asked there, what comes of it and when is written at the end of
+    each run, one line of JSON each; keys never are.  `playback` answers from it, without the
+    platform.  Python functions as agents are not recorded: they run again.
+
+    What is returned ends the recording by `Tape.stop`, or as a context manager.
+
+    Where the environment has ``AGENTNB_PLAYBACK=1`` the file is played back instead, so that one
+    notebook, unchanged, is recorded here and checked there.
+
+    Raises:
+        RequestError: the file exists and is no recording, or cannot be written.
+    """
+    global _recorder
+    if os.environ.get(_PLAY, "").strip().lower() not in ("", "0", "false", "no", "off"):
+        from agentnb.platforms.tape.playback import playback
+
+        return playback(path)
+    # Absolute: a notebook may change its folder while it is recorded.
+    made = None if path is None else Recorder(Path(path).absolute())
+    if _recorder is not None:
+        _recorder.stop()
+    _recorder = made
+    return made
+
+
+def catch_up() -> None:
+    """Write what has ended, if anything is recorded."""
+    if _recorder is not None:
+        _recorder.catch_up()
+
+
+def watch(run: LiveRun) -> None:
+    """Have ``run``, which is about to begin, recorded if anything is."""
+    # What is played back, and a function of this process, can be had again without.
+    if _recorder is not None and run.durable and run.client.name != "local":
+        _recorder.follow(run)
+
+
+def note_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
+    """Have the list that a platform gave recorded if anything is."""
+    if _recorder is not None and platform.name != "local":
+        _recorder.list_agents(platform, agents)
+
+
+def _begin(path: Path) -> None:
+    current = config()
+    header: dict[str, Any] = {"format": FORMAT}
+    # So that a name means the same where nothing is configured.
+    with contextlib.suppress(ConfigError):
+        header["default_platform"] = current.bare_platform(registry.names())
+    if agent := current.default_agent or current.file.default_agent:
+        header["default_agent"] = agent
+    if aliases := current.all_aliases():
+        header["aliases"] = aliases
+    try:
+        if path.exists() and path.stat().st_size and not _is_recording(path):
+            raise RequestError(
+                f"{path.name} exists and is no recording.", hint="Give the name of another file."
+            )
+        path.write_text(line(header), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _is_recording(path: Path) -> bool:
+    with path.open("rb") as file:
+        return FORMAT.partition("/")[0].encode() in file.readline(1000)

@@ -1,0 +1,74 @@
+"""`replay`: shows a recorded run again, as it went, without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+from agentnb.clock import current_clock
+from agentnb.event import TERMINAL_EVENTS, Event, RunFailed
+from agentnb.facts import RunFacts
+from agentnb.history.recent import recent_runs
+from agentnb.history.stored import load, read_export
+from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.platforms.tape.player import checked_speed, play
+from agentnb.run import Run
+
+__all__ = ["replay"]
+
+
+def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
+    """Show a recorded run again; return it at once as a live run that is asked of nobody.
+
+    ``run`` is a run, the id of one in the history (the platform's or agentnb's own), or the path of
+    one that was exported as ``.json``.  It goes at the pace at which it had come, ``speed`` times
+    as fast; infinity, or 0, is at once.  Its events, times, ids and figures are the recorded ones.
+    `Run.cancel` stops the replay.  It is not kept in the history.
+
+    Raises:
+        HistoryError: there is no such run, or the history or the file cannot be read.
+        ValueError: ``speed`` is negative.
+    """
+    speed = checked_speed(speed)
+    found = _find(run)
+    with found.lock:
+        # What is live may go on meanwhile; what is shown again is what there is now.
+        events, times = found.events, found.event_times
+        duration, status = found.duration, found.status
+
+    async def source() -> AsyncGenerator[list[Event], None]:
+        if (clock := current_clock()) is not None:
+            clock.sent_at, clock.played_id = found.created_at, found.id
+        async with aclosing(play(events, times, speed=speed, duration=duration)) as batches:
+            async for batch in batches:
+                yield batch
+        if status != "paused" and not any(isinstance(event, TERMINAL_EVENTS) for event in events):
+            yield [RunFailed(message="The recording ends here.", status="truncated")]
+
+    shown = Run(
+        source,
+        platform=OfflinePlatform(found.platform),
+        request=found.request,
+        title=found.title,
+        via="replay",
+    )
+    return shown.start()
+
+
+def _find(run: str | Path | RunFacts) -> RunFacts:
+    match run:
+        case RunFacts():
+            return run
+        case Path():
+            return read_export(run)
+        case str() if run.lower().endswith(".json"):
+            return read_export(run)
+        case str():
+            for known in reversed(recent_runs()):
+                # Those of this process are there whether or not a history is kept.
+                if isinstance(known, RunFacts) and run in (known.id, known.local_id):
+                    return known
+            return load(run)
+        case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
+            raise TypeError(f"A {type(other).__name__} is no run, no id of one and no file.")
