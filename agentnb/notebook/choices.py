@@ -9,8 +9,10 @@ from agentnb import history, sandbox
 from agentnb.agents import Agent, known_agents
 from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
+from agentnb.history.filters import STATUSES
 from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
+from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
 from agentnb.notebook.options import FORMATS, option_strings
 from agentnb.platforms import registry
 from agentnb.run import Run
@@ -61,10 +63,28 @@ def _for_command(before: list[str]) -> list[str]:
             return _agents()
         case "list":
             return config().platform_names(registry.names())
+        case "history":
+            return _for_history(before[1:])
         case "stop" | "status":
             return [r.id for r in history.recent_runs() if isinstance(r, Run) and not r.done]
         case _:
             return []
+
+
+def _for_history(before: list[str]) -> list[str]:
+    match before[-1:]:
+        case ["--agent"]:
+            return known_agents()
+        case ["--status"]:
+            return list(STATUSES)
+        case ["--text" | "--since" | "--sql"]:
+            return []
+        case _ if before[:1] == ["prune"]:
+            return ["--older-than", "--keep", "--max-bytes", "--dry-run"]
+        case []:
+            return [*HISTORY_ACTIONS, *HISTORY_OPTIONS]
+        case _:
+            return list(HISTORY_OPTIONS)
 
 
 def _agents() -> list[str]:

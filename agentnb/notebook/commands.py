@@ -13,6 +13,14 @@ from agentnb import __version__, history
 from agentnb.agents import list_agents
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.errors import AgentnbError, RequestError
+from agentnb.notebook.history import (
+    HISTORY_ACTIONS,
+    HISTORY_USAGE,
+    going_on,
+    history_checks,
+    stored_sessions,
+)
+from agentnb.notebook.history import history as show_history
 from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
@@ -128,39 +136,16 @@ class Commands:
         return table(rows, ["alias", "agent"], empty="No aliases.")
 
     def status(self, run_id: str | None = None) -> Any:
-        """Show the runs that go on, or one run."""
-        runs = [r for r in _runs() if (run_id in (r.id, r.local_id) if run_id else not r.done)]
-        if run_id and not runs:
-            raise RequestError(f"This session has no run '{run_id}'.")
-        rows = [_run_row(r) for r in runs]
-        return table(rows, list(_RUN_COLUMNS), empty="No run is going on.")
+        """Show the runs that go on, here and elsewhere, or one run."""
+        return going_on(run_id, _runs())
 
-    def history(self, count: str = "20") -> Any:
-        """Show this session's latest runs."""
-        if not count.isdigit():
-            raise RequestError(f"'{count}' is no number of runs.")
-        rows = [_run_row(r) for r in _runs()[::-1][: int(count)][::-1]]
-        return table(rows, list(_RUN_COLUMNS), empty="No runs yet.")
+    def history(self, *words: str) -> Any:
+        """Show the latest runs, to search, sort and open them, or ask the history in SQL."""
+        return show_history(words, mode=self._runner.effective_mode())
 
     def sessions(self) -> Any:
-        """Show the conversations of this session, and which one each agent goes on in."""
-        current = self._runner.current_sessions()
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
-        for run in _runs():
-            if run.session_id is None:
-                continue
-            key = (f"{run.platform}:{run.agent}", run.session_id)
-            row = rows.setdefault(
-                key, {"agent": key[0], "session": key[1], "runs": 0, "last question": ""}
-            )
-            row["runs"] += 1
-            row["last question"] = run.prompt
-            row["goes on"] = "yes" if run.session_id in current else ""
-        return table(
-            list(rows.values()),
-            ["agent", "session", "runs", "last question", "goes on"],
-            empty="No conversations yet.",
-        )
+        """Show the latest conversations, and which one each agent goes on in."""
+        return stored_sessions(self._runner.current_sessions())
 
     def stop(self, run_id: str | None = None) -> Any:
         """Stop the runs that go on, or one of them."""
@@ -209,6 +194,7 @@ class Commands:
             rows.append({"check": "sandbox", "finding": f"answers, {len(found)} agents"})
         except AgentnbError as error:
             rows.append({"check": "sandbox", "finding": str(error)})
+        rows += history_checks()
         return table(rows, ["check", "finding"])
 
     def version(self) -> Any:
@@ -221,6 +207,11 @@ class Commands:
             {"command": f"%agent {name} {words}".rstrip(), "what it does": command.__doc__ or ""}
             for name, (words, command) in COMMANDS.items()
         ]
+        at = [*COMMANDS].index("history") + 1
+        rows[at:at] = [
+            {"command": f"%agent history {name} {words}".rstrip(), "what it does": does}
+            for name, (words, does) in HISTORY_ACTIONS.items()
+        ]
         return table(rows, ["command", "what it does"], preformatted=usage())
 
 
@@ -231,7 +222,7 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "use": ("[AGENT]", Commands.use),
     "alias": ("[NAME AGENT]", Commands.alias),
     "status": ("[RUN]", Commands.status),
-    "history": ("[COUNT]", Commands.history),
+    "history": (HISTORY_USAGE, Commands.history),
     "sessions": ("", Commands.sessions),
     "stop": ("[RUN]", Commands.stop),
     "config": ("", Commands.config),
@@ -240,23 +231,9 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "help": ("", Commands.help),
 }
 
-_RUN_COLUMNS: Final = ("run", "agent", "status", "seconds", "tokens", "question")
-
 
 def _runs() -> list[Run]:
     return [r for r in history.recent_runs() if isinstance(r, Run)]
-
-
-def _run_row(run: Run) -> dict[str, Any]:
-    usage = run.usage
-    return {
-        "run": run.id,
-        "agent": f"{run.platform}:{run.agent}",
-        "status": run.status,
-        "seconds": f"{run.elapsed:.1f}",
-        "tokens": "" if usage is None or usage.total_tokens is None else usage.total_tokens,
-        "question": run.prompt,
-    }
 
 
 def _address(name: str, configured: str | None) -> str:

@@ -39,8 +39,14 @@ def show(run: Run) -> None:
 
 
 def show_value(run: Run) -> None:
-    """Show a run that is a cell's value: live while it goes on, without waiting for it."""
+    """Show a run that is a cell's value: live while it goes on, without waiting for it.
+
+    Where nobody can see it go on, a replay is shown whole.
+    """
     mode = choose_mode(current_shell())
+    if run.via == "replay" and mode != "widget":
+        show(run)
+        return
     if run.done or mode != "widget":
         display(static_bundle(run), raw=True)
         return

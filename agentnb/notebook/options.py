@@ -15,6 +15,7 @@ from agentnb.errors import RequestError
 __all__ = [
     "FORMATS",
     "CellOptions",
+    "LineParser",
     "option_strings",
     "parse_cell_line",
     "parse_chat_words",
@@ -51,7 +52,7 @@ class CellOptions:
     media: tuple[str, ...] = ()
 
 
-class _Parser(argparse.ArgumentParser):
+class LineParser(argparse.ArgumentParser):
     """An argument parser that raises one clear line instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
@@ -66,8 +67,8 @@ class _Parser(argparse.ArgumentParser):
         return meant or "'%agent help' lists the options."
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="%%agent", add_help=False, allow_abbrev=False)
+def _parser() -> LineParser:
+    parser = LineParser(prog="%%agent", add_help=False, allow_abbrev=False)
     parser.add_argument("agent", nargs="?", help="agent, platform:agent or alias; or the default")
     parser.add_argument("-o", "--output", metavar="NAME", help="bind the run to this variable")
     parser.add_argument("-s", "--session", metavar="S", help="go on in this session")
@@ -130,7 +131,7 @@ def parse_chat_words(words: Sequence[str]) -> CellOptions:
     Raises:
         RequestError: an option is unknown, lacks its value or contradicts another.
     """
-    parser = _Parser(prog="%agent chat", add_help=False, allow_abbrev=False)
+    parser = LineParser(prog="%agent chat", add_help=False, allow_abbrev=False)
     parser.add_argument("agent", nargs="?")
     parser.add_argument("-s", "--session")
     parser.add_argument("-n", "--new", action="store_true")

@@ -40,6 +40,10 @@ class Table:
             lines += ["", self.preformatted.rstrip()]
         return "\n".join(lines)
 
+    def bundle(self) -> dict[str, str]:
+        """Return what shows it where nothing else does."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
     def _repr_html_(self) -> str:
         parts: list[str] = []
         if self.rows:

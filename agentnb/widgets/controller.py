@@ -30,6 +30,7 @@ from agentnb.widgets.protocol import (
     run_fields,
     run_state,
     snapshot_message,
+    timeline_message,
     utf16_length,
 )
 
@@ -267,6 +268,8 @@ class RunPublisher:
                 self._resync()
             case {"type": "events", "offset": offset}:
                 self._tell_events(offset)
+            case {"type": "timeline"}:
+                self._tell_timeline()
             case {"type": "decide", "approval_id": approval_id, "approved": approved}:
                 if self._decide is None:
                     _log.debug("A page answered for a run that takes no answer")
@@ -316,6 +319,15 @@ class RunPublisher:
             with self._run.lock:
                 events, times = self._run.events, self._run.event_times
             self._deliver(self._send, events_message(events, times, offset=offset))
+
+    def _tell_timeline(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            with self._run.lock:
+                events, times = self._run.events, self._run.event_times
+                took = self._run.view().took
+            self._deliver(self._send, timeline_message(events, times, took=took))
 
     def _deliver(self, way: Callable[[Any], None], content: Mapping[str, Any]) -> None:
         try:

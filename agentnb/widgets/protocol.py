@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.event import Event, event_to_dict
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
+from agentnb.timeline import timeline
 
 __all__ = [
     "EVENTS_A_MESSAGE",
     "EVENT_TEXT",
+    "SEGMENTS_A_MESSAGE",
     "Ack",
     "AppendOp",
     "AskEvents",
+    "AskTimeline",
     "Decide",
     "EventsPage",
     "Op",
@@ -32,6 +36,7 @@ __all__ = [
     "Snapshot",
     "SnapshotMessage",
     "Stop",
+    "TimelinePage",
     "ack_message",
     "events_message",
     "jsonable",
@@ -40,12 +45,15 @@ __all__ = [
     "run_fields",
     "run_state",
     "snapshot_message",
+    "timeline_message",
     "utf16_length",
 ]
 
 EVENTS_A_MESSAGE: Final = 200
 # Characters of each text of an event; the whole ones stay in `Run.events`.
 EVENT_TEXT: Final = 4000
+# Bars of a timeline; nobody reads as many.
+SEGMENTS_A_MESSAGE: Final = 500
 
 
 class RunOp(TypedDict):
@@ -126,6 +134,18 @@ class EventsPage(TypedDict):
     events: list[dict[str, Any]]
 
 
+class TimelinePage(TypedDict):
+    """What the run did when, as `Segment` tells it: the first ones of ``total``.
+
+    ``end`` is where the axis ends, in seconds since sending.  It carries no state.
+    """
+
+    type: Literal["timeline"]
+    end: float
+    total: int
+    segments: list[dict[str, Any]]
+
+
 class Resync(TypedDict):
     """The page asks for a snapshot.
 
@@ -148,6 +168,12 @@ class AskEvents(TypedDict):
     offset: int
 
 
+class AskTimeline(TypedDict):
+    """The page asks what the run did when."""
+
+    type: Literal["timeline"]
+
+
 class Decide(TypedDict):
     """The user answered what the run waits for."""
 
@@ -156,7 +182,7 @@ class Decide(TypedDict):
     approved: bool
 
 
-PageMessage = Resync | Stop | AskEvents | Decide
+PageMessage = Resync | Stop | AskEvents | AskTimeline | Decide
 
 
 def ops_message(seq: int, ops: list[Op]) -> Ops:
@@ -186,6 +212,22 @@ def events_message(events: Sequence[Event], times: Sequence[float], *, offset: i
     }
 
 
+def timeline_message(
+    events: Sequence[Event], times: Sequence[float], *, took: float
+) -> TimelinePage:
+    """Return the message with a run's timeline; ``took`` are the seconds until its end, or now."""
+    segments = timeline(events, times, until=took)
+    # What came after the end, usage for example, needs no axis of its own.
+    end = max([took, *(segment.end for segment in segments)])
+    shown = segments[:SEGMENTS_A_MESSAGE]
+    return {
+        "type": "timeline",
+        "end": end,
+        "total": len(segments),
+        "segments": [_cut(jsonable(asdict(segment))) for segment in shown],
+    }
+
+
 def _cut(value: Any) -> Any:
     match value:
         case str() if len(value) > EVENT_TEXT:
@@ -209,6 +251,8 @@ def parse_page_message(content: object) -> PageMessage | None:
         # What the page has does not matter: the answer is the whole state.
         case {"type": "resync"}:
             return {"type": "resync"}
+        case {"type": "timeline"}:
+            return {"type": "timeline"}
         # A bool is an int to Python; to the page it is none.
         case {"type": "events", "offset": int(offset)} if offset >= 0 and offset is not True:
             return {"type": "events", "offset": int(offset)}

@@ -9,6 +9,7 @@ interface Fixture {
   messages: unknown[];
   expected: RunState;
   record: unknown;
+  timeline: unknown;
 }
 
 const folder = join(import.meta.dirname, "../../tests/fixtures/protocol");
@@ -21,9 +22,10 @@ test("there are fixtures of every ending", () => {
   for (const status of ["completed", "failed", "cancelled"]) expect(statuses).toContain(status);
 });
 
-describe.each(fixtures)("fixture $name", ({ messages, expected, record }) => {
+describe.each(fixtures)("fixture $name", ({ messages, expected, record, timeline }) => {
   test("every message passes the guard, and so does what is told of the events", () => {
-    for (const message of [...messages, record]) expect(isKernelMessage(message)).toBe(true);
+    for (const message of [...messages, record, timeline])
+      expect(isKernelMessage(message)).toBe(true);
   });
 
   test("folds to the expected state", () => {
@@ -123,6 +125,8 @@ describe("guards", () => {
     ["another acknowledgement", { type: "ack", of: "start" }],
     ["events without their number", { type: "events", offset: 0, events: [] }],
     ["an event without its time", { type: "events", offset: 0, total: 1, events: [{ type: "x" }] }],
+    ["a timeline without its end", { type: "timeline", total: 0, segments: [] }],
+    ["a segment that is none", { type: "timeline", end: 1, total: 1, segments: [{ kind: "x" }] }],
     ["an event that is none", { type: "events", offset: 0, total: 1, events: [null] }],
   ])("refuse %s", (_name, message) => {
     expect(isKernelMessage(message)).toBe(false);

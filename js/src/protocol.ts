@@ -120,16 +120,36 @@ export interface EventsPage {
   events: EventRecord[];
 }
 
+/** One stretch of a run, in seconds since it was sent. */
+export interface Segment {
+  kind: "waiting" | "reasoning" | "text" | "tool" | "approval";
+  label: string;
+  start: number;
+  end: number;
+  /** Of a tool call or an approval. */
+  status: string | null;
+  detail: string;
+}
+
+/** What a run did when, up to `end`: the first segments of `total`. */
+export interface TimelinePage {
+  end: number;
+  total: number;
+  segments: Segment[];
+}
+
 export type KernelMessage =
   | { type: "ops"; seq: number; ops: Op[] }
   | ({ type: "snapshot" } & Snapshot)
   | ({ type: "events" } & EventsPage)
+  | ({ type: "timeline" } & TimelinePage)
   | { type: "ack"; of: "stop" | "decide" };
 
 export type PageMessage =
   | { type: "resync"; seq: number }
   | { type: "stop" }
   | { type: "events"; offset: number }
+  | { type: "timeline" }
   | { type: "decide"; approval_id: string | null; approved: boolean };
 
 const FINAL: ReadonlySet<Status> = new Set([
@@ -267,6 +287,21 @@ const isEventsPage = allOf<EventsPage>({
   ) as Guard<EventRecord[]>,
 });
 
+const isTimelinePage = allOf<TimelinePage>({
+  end: isNumber,
+  total: isCount,
+  segments: listOf(
+    allOf<Segment>({
+      kind: oneOf("waiting", "reasoning", "text", "tool", "approval"),
+      label: isString,
+      start: isNumber,
+      end: isNumber,
+      status: orNull(isString),
+      detail: isString,
+    }),
+  ),
+});
+
 function isOp(v: unknown): v is Op {
   if (!isObject(v)) return false;
   switch (v.op) {
@@ -298,6 +333,8 @@ export function isKernelMessage(v: unknown): v is KernelMessage {
       return isSnapshot(v);
     case "events":
       return isEventsPage(v);
+    case "timeline":
+      return isTimelinePage(v);
     case "ack":
       return isAcknowledged(v.of);
     default:

@@ -1,8 +1,9 @@
 // What a run's page asks of the kernel: decisions and events; and what it shows once that is gone.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { EventsPage, PageMessage, RunState } from "./protocol.js";
-import { type Channel, RunSession, SilentKernelError } from "./session.js";
+import type { EventsPage, PageMessage, RunState, TimelinePage } from "./protocol.js";
+import { SilentKernelError } from "./questions.js";
+import { type Channel, RunSession } from "./session.js";
 import { emptyRun } from "./transcript.js";
 
 type Listener = Parameters<Channel["listen"]>[0];
@@ -158,6 +159,29 @@ describe("events", () => {
     begin({ status: "completed" });
     const outcome = expect(session.events(0)).rejects.toBeInstanceOf(SilentKernelError);
     session.dispose();
+    await outcome;
+  });
+});
+
+describe("the timeline", () => {
+  const page: TimelinePage = { end: 2, total: 0, segments: [] };
+
+  test("is asked for once, and can be asked for again after the answer", async () => {
+    begin({ status: "completed" });
+    const asked = [session.timeline(), session.timeline()];
+    expect(kernel.heard).toEqual([{ type: "timeline" }]);
+    kernel.say({ type: "timeline", ...page });
+    expect((await Promise.all(asked)).map(({ end }) => end)).toEqual([2, 2]);
+    const again = session.timeline();
+    kernel.say({ type: "timeline", ...page, end: 3 });
+    expect((await again).end).toBe(3);
+    expect(kernel.sent("timeline")).toHaveLength(2);
+  });
+
+  test("of a silent kernel is given up on", async () => {
+    begin({ status: "completed" });
+    const outcome = expect(session.timeline()).rejects.toBeInstanceOf(SilentKernelError);
+    await vi.advanceTimersByTimeAsync(5000);
     await outcome;
   });
 });

@@ -10,7 +10,9 @@ import {
   type PageMessage,
   type RunState,
   type Snapshot,
+  type TimelinePage,
 } from "./protocol.js";
+import { Questions, SilentKernelError } from "./questions.js";
 import { Transcript } from "./transcript.js";
 
 /** The way to the kernel, whatever host provides it. */
@@ -35,21 +37,8 @@ export interface Channel {
 export type ClickState = "none" | "sent" | "seen" | "unanswered";
 export type StopState = ClickState;
 
-/** What is said where a page of events was asked for and nobody answered. */
-export class SilentKernelError extends Error {
-  override readonly name = "SilentKernelError";
-}
-
-interface EventsWait {
-  promise: Promise<EventsPage>;
-  resolve(page: EventsPage): void;
-  reject(error: Error): void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
 /** How long a decision that was seen may take to show in the run before it can be made again. */
 const EFFECT_MS = 10_000;
-const EVENTS_MS = 5000;
 
 export class RunSession {
   readonly #channel: Channel;
@@ -65,7 +54,10 @@ export class RunSession {
   #stop: ClickState = "none";
   #decision: ClickState = "none";
   #decisionTimer: ReturnType<typeof setTimeout> | undefined;
-  readonly #events = new Map<number, EventsWait>();
+  readonly #events = new Questions<number, EventsPage>((offset) =>
+    this.#send({ type: "events", offset }),
+  );
+  readonly #timeline = new Questions<null, TimelinePage>(() => this.#send({ type: "timeline" }));
   #heardAt = now();
   /** Whether this page has had a word from the kernel, and whether the host says that it is gone. */
   #heard = false;
@@ -176,34 +168,28 @@ export class RunSession {
    * Rejects with a SilentKernelError where no answer comes in time.
    */
   events(offset: number): Promise<EventsPage> {
-    const asked = this.#events.get(offset);
-    if (asked) return asked.promise;
-    if (this.#gone) return Promise.reject(new SilentKernelError("The kernel is gone."));
-    let settle: Pick<EventsWait, "resolve" | "reject"> | undefined;
-    const promise = new Promise<EventsPage>((resolve, reject) => {
-      settle = { resolve, reject };
-    });
-    const timer = setTimeout(() => {
-      this.#events.delete(offset);
-      settle?.reject(new SilentKernelError("The kernel does not answer."));
-    }, EVENTS_MS);
-    if (settle) this.#events.set(offset, { promise, timer, ...settle });
-    this.#send({ type: "events", offset });
-    return promise;
+    return this.#ask(this.#events, offset);
+  }
+
+  /** Asks what the run did when; rejects as `events` does. */
+  timeline(): Promise<TimelinePage> {
+    return this.#ask(this.#timeline, null);
   }
 
   dispose(): void {
-    for (const wait of this.#events.values()) {
-      clearTimeout(wait.timer);
-      wait.reject(new SilentKernelError("The view was closed."));
-    }
-    this.#events.clear();
+    this.#events.dispose();
+    this.#timeline.dispose();
     clearTimeout(this.#decisionTimer);
     this.#ending.abort();
     this.#frame.cancel();
     this.#patience.rest();
     clearTimeout(this.#ack);
     this.#listeners.clear();
+  }
+
+  #ask<K, V>(questions: Questions<K, V>, key: K): Promise<V> {
+    if (this.#gone) return Promise.reject(new SilentKernelError("The kernel is gone."));
+    return questions.ask(key);
   }
 
   #hear(value: unknown): void {
@@ -221,8 +207,9 @@ export class RunSession {
       this.#changed();
       return;
     }
-    if (value.type === "events") {
-      this.#answer(value);
+    if (value.type === "events" || value.type === "timeline") {
+      if (value.type === "events") this.#events.answer(value.offset, value);
+      else this.#timeline.answer(null, value);
       this.#changed();
       return;
     }
@@ -243,14 +230,6 @@ export class RunSession {
       this.#undecided();
     }
     this.#changed();
-  }
-
-  #answer(page: EventsPage): void {
-    const wait = this.#events.get(page.offset);
-    if (!wait) return;
-    this.#events.delete(page.offset);
-    clearTimeout(wait.timer);
-    wait.resolve(page);
   }
 
   #decided(): void {

@@ -4,6 +4,8 @@
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import { type ChatChannel, ChatSession, ChatView } from "./chat/index.js";
 import { CompareSession, CompareView } from "./compare/index.js";
+import { HistorySession, HistoryView } from "./history/index.js";
+import { MonitorSession, MonitorView } from "./monitor/index.js";
 import { type Channel, RunSession } from "./session.js";
 import { putStyle } from "./style.js";
 import { RunView } from "./view/run.js";
@@ -103,6 +105,22 @@ const SESSIONS: Record<string, (model: Model) => Session> = {
       keep: keeping(model),
     });
     return { view: () => new CompareView(session), dispose: () => session.dispose() };
+  },
+  history(model) {
+    const session = new HistorySession({
+      ...receiving(model),
+      send: (message) => model.send(message),
+      keep: keeping(model),
+    });
+    return { view: () => new HistoryView(session), dispose: () => session.dispose() };
+  },
+  monitor(model) {
+    const session = new MonitorSession({
+      ...receiving(model),
+      send: (message) => model.send(message),
+      keep: keeping(model),
+    });
+    return { view: () => new MonitorView(session), dispose: () => session.dispose() };
   },
 };
 

@@ -189,7 +189,7 @@ def test_names_complete(kernel: Kernel) -> None:
 
 def test_runs_is_a_table_of_this_kernel(kernel: Kernel) -> None:
     kernel.run("%%agent greeter -q -o row\nx")
-    cell = kernel.run("t = agentnb.runs()\nprint(t.iloc[-1].run_id == row.id, t.iloc[-1].status)")
+    cell = kernel.run("t = agentnb.runs()\nprint(t.iloc[0].run_id == row.id, t.iloc[0].status)")
     assert cell.stdout == "True completed\n"
 
 

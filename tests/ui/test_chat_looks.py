@@ -131,6 +131,7 @@ def test_the_keyboard_reaches_all_of_a_chat(notebook: Opener) -> None:
         "And what else?",
         "Why is that so?",
         "Copy as Markdown",
+        "Timeline",
         "Raw events",
         "Attach files",
         "Message to scribe",

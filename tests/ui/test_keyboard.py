@@ -28,6 +28,7 @@ def test_the_keyboard_reaches_and_works_all_of_a_live_run(notebook: Opener) -> N
         "get_figures",
         "compare_with_the_plan_of_the_year_before",
         "get_comments",
+        "Timeline",
         "Raw events",
     ]
 
@@ -59,7 +60,7 @@ def test_readers_of_the_screen_are_told_what_goes_on(notebook: Opener) -> None:
     expect(group.get_by_role("status").first).to_have_text("Running")
     expect(group.get_by_role("timer")).to_have_attribute("aria-live", "off")
     names = [button.get_attribute("aria-label") for button in group.get_by_role("button").all()]
-    assert names == ["Stop steps", None]
+    assert names == ["Stop steps", None, None]
     expect(group.get_by_role("button").last).to_have_accessible_name("Raw events")
 
 

@@ -3,8 +3,8 @@
 A file holds a run's events with their times, and how many come at once (``batches``; one by one
 where it is absent).  ``python -m tests.widgets.fixtures`` writes anew what follows from them: the
 kernel's messages, one for each batch, the state that a page must have come to, and what it is told
-of the events themselves (``record``).  Files of chats and comparisons (``chat_*``, ``compare_*``)
-are made elsewhere.
+of the events themselves (``record``) and of what the run did when (``timeline``).  Files of chats
+and comparisons (``chat_*``, ``compare_*``) are made elsewhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import Any
 
 from agentnb.event import event_from_dict
 from agentnb.widgets.controller import Cursor
-from agentnb.widgets.protocol import events_message, ops_message, run_state, snapshot_message
+from agentnb.widgets.protocol import (
+    events_message,
+    ops_message,
+    run_state,
+    snapshot_message,
+    timeline_message,
+)
 from tests.widgets.page import ToldRun
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "protocol"
@@ -38,7 +44,14 @@ def made(fixture: dict[str, Any]) -> dict[str, Any]:
     given = {name: fixture[name] for name in GIVEN if name in fixture}
     record = events_message(run.events, run.event_times, offset=0)
     expected = run_state(run.view())
-    return {**given, "messages": messages, "expected": expected, "record": record}
+    timeline = timeline_message(run.events, run.event_times, took=run.view().took)
+    return {
+        **given,
+        "messages": messages,
+        "expected": expected,
+        "record": record,
+        "timeline": timeline,
+    }
 
 
 def paths(folder: Path) -> list[Path]:

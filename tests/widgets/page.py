@@ -54,7 +54,7 @@ class Page:
                 self._apply(message["seq"], message["ops"])
             case "ack":
                 self.acknowledged += 1
-            case "events":
+            case "events" | "timeline":
                 self.pages.append(dict(message))
             case other:
                 raise AssertionError(f"no such message: {other}")

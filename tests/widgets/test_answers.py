@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event import RunFinished, TextDelta, ToolCallStarted
 from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
 from tests.widgets.page import Page, ToldRun, Wire
@@ -45,6 +45,22 @@ class TestPage:
         assert (second["offset"], second["total"]) == (2, 3)
         assert [event["type"] for event in second["events"]] == ["run_finished"]
         # They are no part of the state.
+        assert wire.page.seq == 0
+
+    async def test_the_timeline_is_told_as_it_is_by_now(self) -> None:
+        run = ToldRun([ToolCallStarted(call_id="c", name="look"), TextDelta("b"), RunFinished()])
+        wire = Wire(run, paced=False)
+        for _ in range(2):
+            run.advance()
+            wire.publisher.receive({"type": "timeline"})
+        wire.deliver()
+        first, second = wire.page.pages
+        assert [(s["kind"], s["label"], s["status"]) for s in first["segments"]] == [
+            ("waiting", "Waiting", None),
+            ("tool", "look", "running"),
+        ]
+        assert (first["total"], second["total"]) == (2, 3)
+        assert (first["end"], second["end"]) == (0.125, 0.25)
         assert wire.page.seq == 0
 
     async def test_a_decision_is_acknowledged_and_taken(self) -> None:

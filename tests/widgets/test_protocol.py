@@ -36,6 +36,7 @@ ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud83d\ude80\udf
         pytest.param({"type": "resync", "seq": "x"}, {"type": "resync"}, id="resync, bad number"),
         pytest.param({"type": "stop", "more": 1}, {"type": "stop"}, id="a later version's field"),
         pytest.param({"type": "events", "offset": 7}, {"type": "events", "offset": 7}, id="events"),
+        pytest.param({"type": "timeline", "x": 1}, {"type": "timeline"}, id="timeline"),
         pytest.param({"type": "events"}, None, id="events from nowhere"),
         pytest.param({"type": "events", "offset": -1}, None, id="events before the first"),
         pytest.param({"type": "events", "offset": True}, None, id="events from no number"),

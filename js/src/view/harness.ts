@@ -1,7 +1,7 @@
 // A run that tests change by hand, and views of it in a page.
 
 import { afterEach, beforeEach, vi } from "vitest";
-import type { EventsPage, Part, RunState, ToolCall } from "../protocol.js";
+import type { EventsPage, Part, RunState, TimelinePage, ToolCall } from "../protocol.js";
 import type { ClickState, StopState } from "../session.js";
 import { emptyRun } from "../transcript.js";
 import { type RunSource, RunView, type RunViewOptions } from "./run.js";
@@ -35,6 +35,15 @@ export class Source implements RunSource {
   events(offset: number): Promise<EventsPage> {
     return new Promise((answer, fail) => {
       this.asked.push({ offset, answer, fail });
+    });
+  }
+
+  /** The same for the timeline. */
+  timelines: { answer(page: TimelinePage): void; fail(error: Error): void }[] = [];
+
+  timeline(): Promise<TimelinePage> {
+    return new Promise((answer, fail) => {
+      this.timelines.push({ answer, fail });
     });
   }
 

@@ -1,6 +1,12 @@
 // The whole view of one run, in a cell or in a chat.
 
-import { type EventsPage, isFinal, type Part, type RunState } from "../protocol.js";
+import {
+  type EventsPage,
+  isFinal,
+  type Part,
+  type RunState,
+  type TimelinePage,
+} from "../protocol.js";
 import type { ClickState, StopState } from "../session.js";
 import { AnswerView } from "./answer.js";
 import { Clock } from "./clock.js";
@@ -15,6 +21,7 @@ import { EndView, FollowupsView, HintView } from "./notes.js";
 import type { PartContext, PartView } from "./part.js";
 import { ReasoningView } from "./reasoning.js";
 import { RecordView } from "./record.js";
+import { TimelineView } from "./timeline.js";
 import { ToolView } from "./tool.js";
 
 /** What a view needs of a run that it follows. */
@@ -29,6 +36,8 @@ export interface RunSource {
   decide(approvalId: string | null, approved: boolean): void;
   /** Some of the run's events, from the one numbered `offset` on. */
   events(offset: number): Promise<EventsPage>;
+  /** What the run did when. */
+  timeline(): Promise<TimelinePage>;
   subscribe(listener: () => void): () => void;
 }
 
@@ -52,6 +61,7 @@ export class RunView {
   readonly #followups: FollowupsView;
   readonly #facts = new FactsView();
   readonly #copy: HTMLButtonElement;
+  readonly #timeline: TimelineView;
   readonly #record: RecordView;
   readonly #foot: HTMLElement;
   readonly #clock: Clock;
@@ -67,12 +77,19 @@ export class RunView {
     this.#approvals = new ApprovalsView((id, approved) => source.decide(id, approved));
     this.#followups = new FollowupsView(options.followup);
     this.#copy = copyButton("Copy as Markdown", () => answerOf(source.run));
+    this.#timeline = new TimelineView(() => source.timeline());
     this.#record = new RecordView((offset) => source.events(offset));
     this.#foot = html(
       "div",
       { class: "agentnb-foot" },
       this.#facts.element,
-      html("div", { class: "agentnb-actions" }, this.#copy, this.#record.button),
+      html(
+        "div",
+        { class: "agentnb-actions" },
+        this.#copy,
+        this.#timeline.button,
+        this.#record.button,
+      ),
     );
     this.element = html(
       "div",
@@ -84,6 +101,7 @@ export class RunView {
       this.#end.element,
       this.#followups.element,
       this.#foot,
+      this.#timeline.element,
       this.#record.element,
     );
     // Enter on a button here must press it, and not open the cell for editing.
@@ -97,6 +115,7 @@ export class RunView {
   dispose(): void {
     this.#unsubscribe();
     this.#clock.dispose();
+    this.#timeline.dispose();
     this.#record.dispose();
     for (const part of this.#parts) part.dispose();
     this.#handOver();
@@ -119,6 +138,7 @@ export class RunView {
     this.#followups.update(run);
     this.#facts.update(run, final);
     show(this.#copy, final && run.parts.some((part) => part.kind === "text" && part.text !== ""));
+    this.#timeline.update(final);
     this.#record.update(final);
     show(this.#foot, final || run.status === "paused" || !this.#facts.element.hidden);
     this.#clock.want(!final);

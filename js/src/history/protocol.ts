@@ -1,0 +1,134 @@
+// What the kernel and the page say of the history: the mirror of agentnb/widgets/history_protocol.py.
+//
+// Both sides are held together by tests/fixtures/tables/history.json.
+
+import {
+  allOf,
+  isBoolean,
+  isCount,
+  isNumber,
+  isObject,
+  isSnapshot,
+  isString,
+  listOf,
+  orNull,
+  type PageMessage,
+  type Snapshot,
+  type Status,
+} from "../protocol.js";
+import { STATUS_WORDS } from "../view/status.js";
+
+/** What the page asks for; an empty text filters nothing. */
+export interface Query {
+  text: string;
+  agent: string;
+  status: string;
+  /** What it is sorted by, with "-" before it for downwards. */
+  order: string;
+  offset: number;
+}
+
+/** One run in the list. */
+export interface Row {
+  key: string;
+  run_id: string | null;
+  platform: string;
+  agent: string;
+  status: Status;
+  question: string;
+  /** Seconds since 1970-01-01 UTC. */
+  started: number;
+  duration: number | null;
+  tokens: number | null;
+  cost: number | null;
+  error: string | null;
+}
+
+export interface Listing {
+  query: Query;
+  rows: Row[];
+  total: number;
+  /** Whether there are more than `total`: a search is counted up to some number. */
+  more: boolean;
+  /** When the kernel looked, in seconds since 1970-01-01 UTC. */
+  at: number;
+}
+
+/** What the trait holds. */
+export interface HistoryState extends Listing {
+  /** The earliest start, where the list does not go back to the beginning. */
+  since: number | null;
+  limit: number;
+}
+
+export type HistoryMessage =
+  | { type: "page"; id: string; query: Query }
+  | { type: "agents" }
+  | { type: "open" | "close"; run: string }
+  | { type: "run"; turn: string; message: PageMessage };
+
+export type HistoryAnswer =
+  /** The kernel has begun to look for a page. */
+  | { type: "looking"; id: string }
+  | ({ type: "page"; id: string; error: null } & Listing)
+  | { type: "page"; id: string; error: string }
+  | { type: "agents"; agents: string[] }
+  | { type: "opened"; run: string; live: boolean; error: null; snapshot: Snapshot }
+  | { type: "opened"; run: string; live: boolean; error: string; snapshot: null };
+
+const isStatus = (v: unknown): v is Status => isString(v) && Object.hasOwn(STATUS_WORDS, v);
+
+const isQuery = allOf<Query>({
+  text: isString,
+  agent: isString,
+  status: isString,
+  order: isString,
+  offset: isCount,
+});
+
+const isRow = allOf<Row>({
+  key: isString,
+  run_id: orNull(isString),
+  platform: isString,
+  agent: isString,
+  status: isStatus,
+  question: isString,
+  started: isNumber,
+  duration: orNull(isNumber),
+  tokens: orNull(isNumber),
+  cost: orNull(isNumber),
+  error: orNull(isString),
+});
+
+const listing = {
+  query: isQuery,
+  rows: listOf(isRow),
+  total: isCount,
+  more: isBoolean,
+  at: isNumber,
+};
+const isListing = allOf<Listing>(listing);
+
+export const isHistoryState = allOf<HistoryState>({
+  ...listing,
+  since: orNull(isNumber),
+  limit: isCount,
+});
+
+/** Tells whether a value is an answer of this protocol, to its last field. */
+export function isHistoryAnswer(v: unknown): v is HistoryAnswer {
+  if (!isObject(v)) return false;
+  switch (v.type) {
+    case "page":
+      return isString(v.id) && (isString(v.error) || (v.error === null && isListing(v)));
+    case "looking":
+      return isString(v.id);
+    case "agents":
+      return listOf(isString)(v.agents);
+    case "opened":
+      if (!isString(v.run) || !isBoolean(v.live)) return false;
+      return isString(v.error) || (v.error === null && isSnapshot(v.snapshot));
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,41 @@
+// What the monitor says of all runs together, and of the watching itself.
+
+import type { Status } from "../protocol.js";
+import { count, duration } from "../view/format.js";
+import type { Watching } from "./protocol.js";
+
+const GROUPS: readonly { word: string; of: readonly Status[] }[] = [
+  { word: "running", of: ["running"] },
+  { word: "queued", of: ["queued"] },
+  { word: "waiting for approval", of: ["paused"] },
+  { word: "completed", of: ["completed"] },
+  { word: "failed", of: ["failed"] },
+  { word: "cancelled", of: ["cancelled"] },
+  { word: "cut off", of: ["truncated"] },
+  { word: "interrupted", of: ["interrupted"] },
+];
+
+/** "3 running, 7 completed" */
+export function counts(statuses: readonly Status[]): string {
+  const found = GROUPS.map(({ word, of }) => ({
+    word,
+    number: statuses.filter((status) => of.includes(status)).length,
+  }));
+  const told = found.filter(({ number }) => number > 0);
+  return told.map(({ word, number }) => `${count(number)} ${word}`).join(", ") || "No runs";
+}
+
+/** How the watching goes, and for how long its last word holds. */
+export function asking(watching: Watching, asked: number | null, ended: boolean): string {
+  const { over, polls, interval, slow } = watching;
+  if (over) return ended ? "All have ended; nothing is asked any more." : "No longer watched.";
+  if (!polls) return "Followed live.";
+  const every = `every ${brief(interval)}`;
+  const often = slow ? `nothing changes, so asked only ${every}` : `asked ${every}`;
+  return asked === null ? `Asking; ${often}.` : `Last asked ${brief(asked)} ago; ${often}.`;
+}
+
+/** Whole seconds: a line that is read now and then needn't run. */
+function brief(seconds: number): string {
+  return seconds < 60 ? `${Math.round(seconds)} s` : duration(seconds);
+}

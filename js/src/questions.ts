@@ -1,0 +1,58 @@
+// What a page asks of its kernel and waits for, which may never answer.
+
+/** What is said where something was asked for and nobody answered. */
+export class SilentKernelError extends Error {
+  override readonly name = "SilentKernelError";
+}
+
+interface Wait<V> {
+  promise: Promise<V>;
+  resolve(value: V): void;
+  reject(error: Error): void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+const ANSWER_MS = 5000;
+
+/** Questions of one kind, told apart by their keys: who asks the same meanwhile waits for the same. */
+export class Questions<K, V> {
+  readonly #send: (key: K) => void;
+  readonly #waits = new Map<K, Wait<V>>();
+
+  constructor(send: (key: K) => void) {
+    this.#send = send;
+  }
+
+  /** Rejects with a SilentKernelError where no answer comes in time. */
+  ask(key: K): Promise<V> {
+    const asked = this.#waits.get(key);
+    if (asked) return asked.promise;
+    let settle: Pick<Wait<V>, "resolve" | "reject"> | undefined;
+    const promise = new Promise<V>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    const timer = setTimeout(() => {
+      this.#waits.delete(key);
+      settle?.reject(new SilentKernelError("The kernel does not answer."));
+    }, ANSWER_MS);
+    if (settle) this.#waits.set(key, { promise, timer, ...settle });
+    this.#send(key);
+    return promise;
+  }
+
+  answer(key: K, value: V): void {
+    const wait = this.#waits.get(key);
+    if (!wait) return;
+    this.#waits.delete(key);
+    clearTimeout(wait.timer);
+    wait.resolve(value);
+  }
+
+  dispose(): void {
+    for (const wait of this.#waits.values()) {
+      clearTimeout(wait.timer);
+      wait.reject(new SilentKernelError("The view was closed."));
+    }
+    this.#waits.clear();
+  }
+}
