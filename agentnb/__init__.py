@@ -23,26 +23,36 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from pydantic import SecretStr
 
-    from agentnb import errors, sandbox, sse
+    from agentnb import charts, errors, history, sandbox, sse
     from agentnb.agents import Agent, agent, attach
     from agentnb.comparison import Comparison
     from agentnb.deadlines import Deadlines
     from agentnb.errors import (
         AgentnbError,
         ConfigError,
+        HistoryError,
         PlatformError,
+        PlaybackError,
         RequestError,
         RunError,
         TransportError,
         UnsupportedError,
     )
-    from agentnb.history import last_run, runs
+    from agentnb.history import last_run
+    from agentnb.history.prices import set_prices
+    from agentnb.history.sync import sync, sync_async
+    from agentnb.history.tables import events, runs, sessions, tool_calls
+    from agentnb.history.usage import usage
     from agentnb.notebook import allow_nested_loops
     from agentnb.notebook.chat import Chat, chat
     from agentnb.notebook.compare import compare
     from agentnb.notebook.live import show
+    from agentnb.notebook.monitor import monitor
     from agentnb.platforms.base import Media
+    from agentnb.platforms.tape import playback, record
+    from agentnb.replays import replay
     from agentnb.run import Run
+    from agentnb.waiting import wait
 
 __version__ = "0.1.0"
 
@@ -53,8 +63,10 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Deadlines",
+    "HistoryError",
     "Media",
     "PlatformError",
+    "PlaybackError",
     "RequestError",
     "Run",
     "RunError",
@@ -64,16 +76,30 @@ __all__ = [
     "agent",
     "allow_nested_loops",
     "attach",
+    "charts",
     "chat",
     "compare",
     "errors",
+    "events",
+    "history",
     "last_run",
     "load_ipython_extension",
+    "monitor",
+    "playback",
+    "record",
+    "replay",
     "runs",
     "sandbox",
+    "sessions",
+    "set_prices",
     "show",
     "sse",
+    "sync",
+    "sync_async",
+    "tool_calls",
     "unload_ipython_extension",
+    "usage",
+    "wait",
 ]
 
 # Where each public name is defined; the module is imported when the name is first used.
@@ -84,8 +110,10 @@ _WHERE = {
     "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb.deadlines",
+    "HistoryError": "agentnb.errors",
     "Media": "agentnb.platforms.base",
     "PlatformError": "agentnb.errors",
+    "PlaybackError": "agentnb.errors",
     "RequestError": "agentnb.errors",
     "Run": "agentnb.run",
     "RunError": "agentnb.errors",
@@ -96,11 +124,23 @@ _WHERE = {
     "attach": "agentnb.agents",
     "chat": "agentnb.notebook.chat",
     "compare": "agentnb.notebook.compare",
+    "events": "agentnb.history.tables",
     "last_run": "agentnb.history",
-    "runs": "agentnb.history",
+    "monitor": "agentnb.notebook.monitor",
+    "playback": "agentnb.platforms.tape",
+    "record": "agentnb.platforms.tape",
+    "replay": "agentnb.replays",
+    "runs": "agentnb.history.tables",
+    "sessions": "agentnb.history.tables",
+    "set_prices": "agentnb.history.prices",
     "show": "agentnb.notebook.live",
+    "sync": "agentnb.history.sync",
+    "sync_async": "agentnb.history.sync",
+    "tool_calls": "agentnb.history.tables",
+    "usage": "agentnb.history.usage",
+    "wait": "agentnb.waiting",
 }
-_MODULES = ("errors", "sandbox", "sse")
+_MODULES = ("charts", "errors", "history", "sandbox", "sse")
 
 
 def __getattr__(name: str) -> Any:

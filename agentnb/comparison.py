@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agentnb import history
 from agentnb.agents import Agent, agent
 from agentnb.errors import RequestError, RunError
+from agentnb.history.frame import table
+from agentnb.history.lists import RunList
 from agentnb.output import OutputType
 from agentnb.platforms.media import MediaLike
 from agentnb.run import Run
@@ -60,9 +62,9 @@ class Comparison:
         self._asked = tuple(runs)
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> RunList[Run]:
         """The runs, in order; one that was decided is the run as which it goes on."""
-        return [_latest(run) for run in self._asked]
+        return RunList(_latest(run) for run in self._asked)
 
     @property
     def done(self) -> bool:
@@ -134,8 +136,6 @@ class Comparison:
         ``string``, names and status as ``category``, durations as timedeltas, tokens as nullable
         integers, ``cost_usd`` in US dollars as the platform reported it.
         """
-        from agentnb.history.tables import table
-
         with self._locked() as runs:
             rows = [_row(*pair) for pair in zip(self.labels, runs, strict=True)]
         return table(rows, COMPARISON_COLUMNS)
