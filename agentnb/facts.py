@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -16,6 +17,7 @@ from agentnb.transcript import Status, ToolCall, Transcript
 if TYPE_CHECKING:
     from agentnb.platforms.base import Capabilities, RunRequest
     from agentnb.render import RunView
+    from agentnb.timeline import Segment
 
 __all__ = ["PlatformFacts", "RunFacts"]
 
@@ -183,7 +185,17 @@ class RunFacts:
             duration=self.duration,
             time_to_first_token=self.time_to_first_token,
             takes_decisions=self._platform.capabilities.approvals,
+            segments=self._segments,
         )
+
+    def _segments(self) -> list[Segment]:
+        from agentnb.timeline import timeline
+
+        recording = self._recording
+        with self.lock:
+            # A saved output is compared with that of another execution: time must not decide how
+            # many segments there are.
+            return timeline(recording.events, recording.times, until=self.elapsed, silence=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-like data: what was asked, what came of it, every event and its time.

@@ -58,16 +58,22 @@ class Segment:
 
 
 def timeline(
-    events: Iterable[Event], times: Iterable[float], *, until: float | None = None
+    events: Iterable[Event],
+    times: Iterable[float],
+    *,
+    until: float | None = None,
+    silence: float = _SILENCE,
 ) -> list[Segment]:
     """Return the segments of a run in the order they began; [] where nothing has happened.
 
     ``times`` are seconds since the run was sent, one for each event.  ``waiting`` is from then to
     the first event of substance.  Consecutive fragments are one segment; tool calls may overlap
     anything.  What is unfinished ends with the run, or where that has not ended at ``until``,
-    which is the last event unless given (for a live run: the seconds elapsed).
+    which is the last event unless given (for a live run: the seconds elapsed).  A passage is cut
+    by a longer ``silence`` (seconds) in which a tool is heard; where that is infinite, the same
+    events make the same number of segments whatever their times are.
     """
-    fold = _Fold()
+    fold = _Fold(silence)
     # Not strict: of a live run the two may have been read a moment apart.
     for event, at in zip(events, times, strict=False):
         fold.add(event, at)
@@ -101,7 +107,8 @@ class _Open:
 
 
 class _Fold:
-    def __init__(self) -> None:
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
         self._now = 0.0
         self._begun = False  # something of substance has come
         self._any = False
@@ -172,7 +179,8 @@ class _Fold:
     def _grow(self, kind: Kind, text: str) -> None:
         self._decide("decided")
         passage = self._passage
-        silent = self._heard and passage is not None and self._now - (passage.end or 0) > _SILENCE
+        silence = 0.0 if passage is None else self._now - (passage.end or 0)
+        silent = self._heard and silence > self._silence
         if passage is None or passage.kind != kind or silent:
             passage = self._passage = self._begin(kind)
         passage.append(text)

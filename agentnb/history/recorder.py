@@ -267,6 +267,7 @@ class _Recorder:
                     is_fresh=progress.is_fresh,
                     replaced=entry.replaced,
                     may_be_known=known_as != entry.known_as,
+                    has_joined=over and getattr(entry.run, "via", None) == "attach",
                 )
             )
             told.append((entry, after, known_as, over))

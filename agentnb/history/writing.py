@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from agentnb.history.joining import join
 from agentnb.history.keys import platform_key
 from agentnb.history.schema import content, event_chunk, run, tool_call
 
@@ -40,12 +41,14 @@ class Written:
 
     ``is_fresh``: whatever the store holds of its events is replaced.  ``replaced`` are keys of
     runs in whose place it stands, ``may_be_known`` says whether to look for a pulled row of it.
+    ``has_joined``: it joined a run that was sent before, and has ended.
     """
 
     rows: Rows
     is_fresh: bool
     replaced: Sequence[str] = ()
     may_be_known: bool = False
+    has_joined: bool = False
 
 
 def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None:
@@ -63,6 +66,9 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     _upsert(connection, store, event_chunk, chunks)
     calls = [call for item in runs for call in item.rows.tool_calls]
     _upsert(connection, store, tool_call, calls)
+    for item in runs:
+        if item.has_joined:
+            join(connection, item.rows.run)
 
 
 def _upsert(

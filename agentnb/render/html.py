@@ -7,9 +7,11 @@ notebook, in an HTML export, on GitHub.  So the elements carry the sense (``deta
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from agentnb.render.bars import timeline_html
 from agentnb.render.data import spread_json
 from agentnb.render.markup import (
     ALERT,
@@ -55,6 +57,9 @@ _SAVED_TOOL: Final = 4_000
 _FILE_TOTAL: Final = 20_000_000
 _PREVIEW: Final = 120
 _FEWEST_PARTS: Final = 50
+_DURATION: Final = re.compile(
+    r"\b\d+(\.\d)?(\s|&nbsp;)(ms|s|min|h)\b((\s|&nbsp;)\d\d(\s|&nbsp;)(min|s)\b)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class _Form:
     lean: bool = False
     # Without Markdown.
     plain: bool = False
+    # With what the run did when, of which a notebook keeps as much as there is room for.
+    timeline: bool = False
 
 
 def to_html(view: RunView, *, standalone: bool = False) -> str:
@@ -90,15 +97,30 @@ def _saved_form(view: RunView) -> Html:
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
     form = _Form(tool=_SAVED_TOOL, passage=total)
-    made = _fragment(view, form)
+    blocks = _blocks(view, form)
+    made = _wrapped(blocks)
     if _saved(made) <= min(both - _saved(text), _SAVED_TOTAL):
-        return made
+        room = min(both - _saved(_steady(text)), _SAVED_TOTAL) - _saved(_steady(made))
+        bars = _timeline(view, room=room)
+        return made if bars is None else _wrapped([*blocks, bars])
     return _within(view, total, replace(form, lean=True))
 
 
 def _saved(text: str) -> int:
     """Return about how many bytes an output takes in a notebook's file."""
     return len(text.encode()) + text.count('"') + _PER_LINE * text.count("\n")
+
+
+def _steady(text: str) -> str:
+    """Return ``text`` with every duration as long as it can be, so that none decides on a size."""
+    return _DURATION.sub("59&nbsp;min&nbsp;59&nbsp;s", text)
+
+
+def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
+    # What goes on has a live view, which has it.
+    if view.duration is None or (room is not None and room <= 0):
+        return None
+    return timeline_html(view.segments(), view.duration, room=room, line=_PER_LINE)
 
 
 def _within(view: RunView, total: int, form: _Form) -> Html:
@@ -122,6 +144,17 @@ def _within(view: RunView, total: int, form: _Form) -> Html:
 
 
 def _fragment(view: RunView, form: _Form) -> Html:
+    blocks = _blocks(view, form)
+    if form.timeline and (bars := _timeline(view)) is not None:
+        blocks.append(bars)
+    return _wrapped(blocks)
+
+
+def _wrapped(blocks: list[str]) -> Html:
+    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING))
+
+
+def _blocks(view: RunView, form: _Form) -> list[str]:
     blocks: list[str] = [_header(view)]
     if view.notice:
         blocks.append(_note(one_line(view.notice, 500)))
@@ -135,8 +168,7 @@ def _fragment(view: RunView, form: _Form) -> Html:
             blocks.append(_reasoning(part, form))
         else:
             blocks.append(element("div", _prose(str(part.text), form), dir="auto"))
-    blocks += [*_approvals(view), *_end(view)]
-    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING))
+    return [*blocks, *_approvals(view), *_end(view)]
 
 
 def _header(view: RunView) -> Html:
@@ -262,7 +294,7 @@ def _on_lines(blocks: list[str]) -> list[str]:
 
 def whole_html(view: RunView) -> Html:
     """Return the run as the fragment that a file of its own holds, bounded at 20 MB."""
-    return _within(view, _FILE_TOTAL, _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL))
+    return _within(view, _FILE_TOTAL, _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL, timeline=True))
 
 
 def question_html(prompt: str) -> Html:

@@ -25,14 +25,18 @@ __all__ = [
     "HEADING",
     "INDENTED",
     "MUTED",
+    "PLOT",
+    "PLOT_LABELS",
     "SCROLLED",
     "STYLES",
     "WRAPPED",
     "WRAPPER_CLASS",
     "Address",
     "Html",
+    "bar_style",
     "element",
     "escaped",
+    "is_style",
     "joined",
     "link",
     "link_address",
@@ -62,12 +66,22 @@ ALERT: Final = "border-left:3px solid #d33;padding-left:.8em"
 COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
 COLUMN: Final = "flex:1 1 260px;min-width:0"
 SCROLLED: Final = "overflow-x:auto"
+# A table whose second column is a scale; Jupyter lays tables out as fixed, others do not.
+PLOT: Final = "width:100%;max-width:48em;table-layout:fixed"
+PLOT_LABELS: Final = "width:45%;text-align:left"
 STYLES: Final = frozenset(
     {
         *ALIGNMENTS.values(),
         *(FOLDED, INDENTED, MUTED, ALERT, COLUMNS, COLUMN, SCROLLED),
-        *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA),
+        *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA, PLOT, PLOT_LABELS),
     }
+)
+
+# A border is printed, and seen where a reader's own colours are forced; a background is not.
+_BAR: Final = "margin-left:{:.1f}%;width:{:.1f}%;min-width:2px;border-top:6px solid {}"
+_BARS: Final = re.compile(
+    r"margin-left:\d{1,3}\.\d%;width:\d{1,3}\.\d%;min-width:2px;border-top:6px solid #[0-9a-f]{3}",
+    re.ASCII,
 )
 
 _BLOCKS: Final = {
@@ -97,8 +111,7 @@ _ATTRIBUTES: Final = {
 }
 _VALUES: Final[dict[str, frozenset[str]]] = {
     "class": frozenset({WRAPPER_CLASS}),
-    "style": STYLES,
-    "dir": frozenset({"auto"}),
+    "dir": frozenset({"auto", "ltr"}),
     "target": frozenset({"_blank"}),
     "rel": frozenset({_REL}),
     "open": frozenset({""}),
@@ -147,6 +160,20 @@ def joined(pieces: list[str], between: str = "") -> Html:
     return Html(escaped(between).join(map(escaped, pieces)))
 
 
+def bar_style(left: float, width: float, colour: str) -> str:
+    """Return the style of a bar, both in per cent of its scale; ``colour`` is ``#`` and 3 digits.
+
+    What is so short that it would not be seen is 2 pixels wide.
+    """
+    left = min(max(left, 0.0), 100.0)
+    return _BAR.format(left, min(max(width, 0.0), 100 - left), colour)
+
+
+def is_style(value: str) -> bool:
+    """Tell whether it is one of the styles that agentnb writes."""
+    return value in STYLES or _BARS.fullmatch(value) is not None
+
+
 def sanitized(markup: Html) -> Html:
     """Return ``markup`` with every element and attribute gone that agentnb does not write."""
     import nh3
@@ -169,6 +196,8 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
             return value if link_address(value) is not None else None
         case "start":
             return value if value.isascii() and value.isdigit() else None
+        case "style":
+            return value if is_style(value) else None
         case _:
             return value if value in _VALUES.get(name, ()) else None
 

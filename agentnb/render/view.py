@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb.render.visible import one_line
+from agentnb.timeline import Segment
 from agentnb.transcript import Status, ToolCall, Transcript
 
 __all__ = [
@@ -52,6 +54,10 @@ TOOL_WORDS: Final = {
 }
 
 
+def _no_segments() -> Sequence[Segment]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run as a renderer sees it.
@@ -60,6 +66,7 @@ class RunView:
     are seconds since sending; ``duration`` is None until the run has ended.  ``notice`` is one line
     for the reader from agentnb itself.  ``can_decide`` says whether the reader may answer, in the
     view, what the run waits for, ``takes_decisions`` whether its platform lets anybody do so.
+    ``segments`` makes its timeline; most renderers have no use for one.
     """
 
     transcript: Transcript
@@ -72,6 +79,9 @@ class RunView:
     notice: str | None = None
     can_decide: bool = False
     takes_decisions: bool = True
+    segments: Callable[[], Sequence[Segment]] = field(
+        default=_no_segments, repr=False, compare=False
+    )
 
     @property
     def took(self) -> float:

@@ -44,10 +44,10 @@ class Server:
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
-    def database(self) -> Generator[str]:
-        """The URL of an empty database, which goes with the block."""
+    def database(self, *, template: str | None = None) -> Generator[str]:
+        """The URL of an empty database, or of a copy of ``template``, which goes with the block."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
         try:
             yield self.url(name)
         finally:

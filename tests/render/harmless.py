@@ -16,7 +16,7 @@ from agentnb.event import (
     ToolCallStarted,
 )
 from agentnb.render import RunView
-from agentnb.render.markup import STYLES, WRAPPER_CLASS
+from agentnb.render.markup import WRAPPER_CLASS, is_style
 from tests.render.samples import (
     read,
     view_of,
@@ -31,10 +31,11 @@ TAGS = {
 
 VALUES: dict[str, Any] = {
     "class": {WRAPPER_CLASS}.__contains__,
-    "style": STYLES.__contains__,
-    "dir": {"auto"}.__contains__,
+    "style": is_style,
+    "dir": {"auto", "ltr"}.__contains__,
     "target": {"_blank"}.__contains__,
     "rel": {"noopener noreferrer nofollow"}.__contains__,
+    "scope": {"col", "row"}.__contains__,
     "start": str.isdigit,
     "href": re.compile(r"(?i)(https?://|mailto:)").match,
 }

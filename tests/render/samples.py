@@ -23,6 +23,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.render import RunView
+from agentnb.timeline import timeline
 from agentnb.transcript import Transcript
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
@@ -88,8 +89,10 @@ EVENTS: list[Event] = [
 def view_of(events: Iterable[Event], **given: Any) -> RunView:
     """Return a view of the run that brought these events, a quarter of a second apart."""
     transcript = Transcript()
-    for i, event in enumerate(events):
-        transcript.apply(event, at=i / 4)
+    events = list(events)
+    times = [i / 4 for i in range(len(events))]
+    for event, at in zip(events, times, strict=True):
+        transcript.apply(event, at=at)
     known: dict[str, Any] = {
         "title": "finance_agent",
         "platform": "operativus",
@@ -97,6 +100,7 @@ def view_of(events: Iterable[Event], **given: Any) -> RunView:
         "elapsed": 2.31,
         "duration": 2.31 if transcript.is_final else None,
         "time_to_first_token": 0.31,
+        "segments": lambda: timeline(events, times),
     }
     return RunView(transcript=transcript, **(known | given))
 

@@ -67,10 +67,10 @@ class TestWhatIsShown:
             at = text.replace("\u00a0", " ").find(words, at + 1)
             assert at >= 0, words
 
-    def test_reasoning_and_tools_are_folded(self) -> None:
+    def test_reasoning_tools_and_timeline_are_folded(self) -> None:
         made = read(to_html(view_of([*EVENTS, RunFinished()])))
         folds = [attributes for tag, attributes in made.elements if tag == "details"]
-        assert len(folds) == 2
+        assert len(folds) == 3
         assert all("open" not in attributes for attributes in folds)
 
     def test_parts_stay_in_order(self) -> None:
@@ -160,13 +160,14 @@ class TestWhatIsShown:
             assert f"<small>{label}</small>{box}" in made
 
     def test_a_stop_and_the_figures_are_one_paragraph(self) -> None:
-        last = to_html(view_of([TextDelta("so far"), RunCancelled()])).splitlines()[-2:]
+        stopped = view_of([TextDelta("so far"), RunCancelled()], segments=tuple)
+        last = to_html(stopped).splitlines()[-2:]
         assert read(last[0]).text == "Stopped here.First\u00a0token:\u00a00.3\u00a0s"
         assert [tag for tag, _ in read(last[0]).elements] == ["p", "small", "br"]
 
     def test_what_failed_stands_between_the_note_and_the_figures(self) -> None:
         cut = RunFailed(message="Too long.", status="truncated")
-        lines = to_html(view_of([TextDelta("so far"), cut])).splitlines()
+        lines = to_html(view_of([TextDelta("so far"), cut], segments=tuple)).splitlines()
         assert [read(line).text[:13] for line in lines[-4:-1]] == [
             "The stream en",
             "Cut off: Too ",
