@@ -20,6 +20,7 @@ __all__ = [
     "mask_pieces",
     "mask_value",
     "may_begin_secret",
+    "remember_environment",
     "remember_secret",
 ]
 
@@ -72,6 +73,13 @@ def remember_secret(value: SecretStr | str) -> None:
     if not found.issubset(_known.forms):
         with _lock:
             _known = _Known(found.union(_known.forms))
+
+
+def remember_environment() -> None:
+    """Have `mask` take out the API keys that the environment holds, whether used yet or not."""
+    for name, value in os.environ.items():
+        if name.endswith("_API_KEY"):
+            remember_secret(value)
 
 
 def has_secret(text: str) -> bool:

@@ -6,6 +6,7 @@ from collections import deque
 from datetime import datetime
 from typing import Final, Protocol
 
+from agentnb._secrets import remember_environment
 from agentnb.facts import RunFacts
 from agentnb.history import recorder
 from agentnb.transcript import Transcript
@@ -48,6 +49,8 @@ def remember(run: RecordedRun) -> None:
     """Add a run, and record it; the oldest goes when there are more than 10,000."""
     _runs.append(run)
     if isinstance(run, RunFacts):
+        # A key that no platform was asked with yet may stand in a question all the same.
+        remember_environment()
         recorder.record(run)
 
 

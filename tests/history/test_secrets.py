@@ -148,3 +148,13 @@ async def test_what_it_was_asked_with(history_store: Store) -> None:
         "connection": [{"password": "***"}],
         "max_tokens": 5,
     }
+
+
+def test_a_key_that_was_not_used_yet(history_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIVUS_API_KEY", f"unused-{CANARY}")
+
+    def agent(prompt: str) -> str:
+        raise ValueError(f"not with {prompt}")
+
+    failed = agentnb.agent(agent).run(f"unused-{CANARY}", check=False)
+    assert recorded(history_store, failed).content["prompt"] == "***"
