@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = ["connect", "set_connector"]
+__all__ = ["connect", "is_embedded", "set_connector"]
 
 Connector = Callable[[str], "tuple[str, SecretStr]"]
 _connector: Connector | None = None
+# Where the server is, or was.
+_addresses: set[str] = set()
 
 
 def set_connector(connector: Connector) -> None:
@@ -29,4 +31,11 @@ def connect(platform: str) -> tuple[str, SecretStr]:
     """Return the server's base address for ``platform`` and its key; start it when needed."""
     if _connector is None:
         raise RuntimeError("The embedded server is set up by importing agentnb.")
-    return _connector(platform)
+    address, key = _connector(platform)
+    _addresses.add(address)
+    return address, key
+
+
+def is_embedded(address: str | None) -> bool:
+    """Tell whether ``address`` is one that `connect` gave."""
+    return address in _addresses

@@ -19,7 +19,7 @@ from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms import registry
-from agentnb.platforms._asked import as_messages, check_history
+from agentnb.platforms._asked import as_messages, check_history, joined, remote_filters
 from agentnb.platforms.base import AgentInfo, Media, Message, Platform, RemoteRun, RunRequest
 from agentnb.platforms.clients import connect
 from agentnb.platforms.local import FunctionPlatform
@@ -168,7 +168,7 @@ class Agent:
             raise _unsupported(platform.name, "requests to join a run again", hint=follow)
         request = RunRequest(agent=self.id, prompt="", session_id=session)
         run = Run(
-            lambda: platform.attach(run_id, agent=self.id, session_id=session),
+            lambda: joined(platform, run_id, agent=self.id, session_id=session),
             platform=platform,
             request=request,
             title=self.title,
@@ -188,7 +188,8 @@ class Agent:
 
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
-        found = _ask(self.platform, _collect(self.platform.runs(agent=self.id, **filters)))
+        runs = self.platform.runs(agent=self.id, **remote_filters(filters))
+        found = _ask(self.platform, _collect(runs))
         return RunList(found, platform=self.platform.name)
 
     def remote_status(
@@ -281,9 +282,9 @@ def agent(
     and must not block it: nothing streams, and nothing can be stopped, until it awaits.  Within one
     write ``await asyncio.to_thread(...)`` for what blocks.
 
-    ``base_url`` and ``api_key`` come from the configuration by default (environment, then
-    keyring, then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox speak the
-    platform's API.  ``options`` are the platform's settings, ``params`` defaults for every run.
+    ``base_url`` and ``api_key`` come from the configuration by default (environment, then keyring,
+    then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox, whose runs all
+    platforms share, speak its API.  ``options`` are its settings, ``params`` a run's defaults.
 
     Raises:
         ConfigError: the name, the address or the key is missing or wrong.

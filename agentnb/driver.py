@@ -52,7 +52,8 @@ class Driver:
     """Runs the stream of one request on the background loop.
 
     Both are called on that loop: ``failed`` with what was raised inside, before the run ends by it,
-    and ``finished`` once, after the last event was recorded.
+    and ``finished`` once, after the last event was recorded.  ``joined`` says that the run goes on
+    without this connection, so that closing it stops nothing.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Driver:
         request: RunRequest,
         finished: Callable[[], None],
         failed: Callable[[BaseException], None] | None = None,
+        joined: bool = False,
     ) -> None:
         self.exception: BaseException | None = None
         self._source = source
@@ -72,6 +74,7 @@ class Driver:
         self._request = request
         self._finished = finished
         self._failed = failed
+        self._joined = joined
         self._task: asyncio.Task[None] | None = None
         self._cancelling = False
         self._entered = False
@@ -96,7 +99,7 @@ class Driver:
         self._cancelling = True
         if self._recording.ended:
             # It paused, and its stream is over; on the platform it still waits for a decision.
-            self._recording.add([_CANCELLED])
+            self._recording.add([self._stopped()])
             self._tell_platform_later()
             return
         self._begin()
@@ -179,8 +182,19 @@ class Driver:
             _log.info("A cancelled stream raised", exc_info=error)
         # A CancelledError that nobody sent is a fault of the stream.
         if self._cancelling or (cancelled and task is not None and task.cancelling()):
-            return _CANCELLED
+            return self._stopped()
         return self._failure(error)
+
+    def _stopped(self) -> Event:
+        """Say how a run ends that the user stops: nobody may believe that what goes on was."""
+        if not self._joined or self._platform.capabilities.cancel:
+            return _CANCELLED
+        return RunFailed(
+            message=f"Left, not stopped: {self._platform.name} has no call to stop a run, and it "
+            "goes on there.",
+            status="interrupted",
+            code="left",
+        )
 
     def _missing(self, end: Event) -> list[Event]:
         """Return ``end``, after the rest of an answer that only the status call brought whole."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC
 from pathlib import Path
 
 from agentnb.clock import current_clock
 from agentnb.event import TERMINAL_EVENTS, Event, RunFailed
 from agentnb.facts import RunFacts
 from agentnb.history.recent import recent_runs
-from agentnb.history.stored import load, read_export
+from agentnb.history.stored import StoredRun, load, read_export
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.platforms.tape.player import checked_speed, play
 from agentnb.run import Run
@@ -24,11 +25,12 @@ def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
     ``run`` is a run, the id of one in the history (the platform's or agentnb's own), or the path of
     one that was exported as ``.json``.  It goes at the pace at which it had come, ``speed`` times
     as fast; infinity, or 0, is at once.  Its events, times, ids and figures are the recorded ones.
+    A note in the view says that it is a replay, and whether question and answer were not kept.
     `Run.cancel` stops the replay.  It is not kept in the history.
 
     Raises:
         HistoryError: there is no such run, or the history or the file cannot be read.
-        ValueError: ``speed`` is negative.
+        RequestError: ``speed`` is negative, or no number.
     """
     speed = checked_speed(speed)
     found = _find(run)
@@ -52,8 +54,17 @@ def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
         request=found.request,
         title=found.title,
         via="replay",
+        notice=_notice(found),
     )
     return shown.start()
+
+
+def _notice(run: RunFacts) -> str:
+    """Return what the view says of a replay: it looks like the run itself."""
+    said = f"Replay of a run of {run.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    if isinstance(run, StoredRun) and not (run.prompt or run.text or run.request.media):
+        said += " What was asked and answered was not kept."
+    return said
 
 
 def _find(run: str | Path | RunFacts) -> RunFacts:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
@@ -16,6 +17,7 @@ from agentnb.approvals import approval_to_decide, join_again
 from agentnb.driver import Driver, Source
 from agentnb.errors import (
     AgentnbError,
+    PlaybackError,
     RequestError,
     RunCancelledError,
     RunError,
@@ -33,6 +35,7 @@ from agentnb.recording import Recording
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
+    from agentnb.render import RunView
 
 __all__ = ["Run"]
 
@@ -45,6 +48,10 @@ Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 _MAY_END: Final = 0.5
 # How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
+
+
+class _NotRecordedError(RunFailedError, PlaybackError):
+    """What was asked is not in the recording; caught as either."""
 
 
 class Run(RunFacts):
@@ -68,6 +75,7 @@ class Run(RunFacts):
         output_type: Any = None,
         failed: Callable[[BaseException], None] | None = None,
         recording: Recording | None = None,
+        notice: str | None = None,
     ) -> None:
         super().__init__(platform, request, title=title, recording=recording)
         #: How the platform was asked for it.
@@ -78,6 +86,8 @@ class Run(RunFacts):
         self.decisions: list[tuple[str | None, bool]] = []
         self._client = platform
         self._output_type = output_type
+        # One line that is shown above it.
+        self._notice = notice
         self._failed = failed
         self._decided: tuple[str | None, ...] = ()
         self._deciding = asyncio.Lock()
@@ -93,6 +103,8 @@ class Run(RunFacts):
             request=request,
             finished=lambda: self._ending.set_result(None),
             failed=failed,
+            # What is played goes on nowhere.
+            joined=via == "attach" and not isinstance(platform, OfflinePlatform),
         )
 
     @classmethod
@@ -118,6 +130,10 @@ class Run(RunFacts):
         run.durable = False
         run._ending.set_result(None)
         return run
+
+    def view(self) -> RunView:
+        """Return what the renderers need of it."""
+        return replace(super().view(), notice=self._notice)
 
     @property
     def client(self) -> Platform:
@@ -155,7 +171,9 @@ class Run(RunFacts):
         """Stop it: close the connection, tell the platform, keep what arrived.
 
         Returns at once, from any thread; after the end it does nothing.  A run that ended paused
-        is given up on the platform; of one that was decided, what goes on is stopped.
+        is given up on the platform; of one that was decided, what goes on is stopped.  Where a
+        platform has no call to stop a run, one that was joined is only left: it ends here as
+        ``interrupted``, and goes on there.
         """
         if self._successor is not None:
             self._successor.cancel()
@@ -207,6 +225,8 @@ class Run(RunFacts):
 
         Raises:
             RunError: it failed, was cut off or cancelled; the error's ``run`` is this run.
+            PlaybackError: it failed since it is not in the recording that is played back; it is a
+                `RunError`, too.
         """
         error: RunError
         match self.status:
@@ -215,7 +235,8 @@ class Run(RunFacts):
             case "cancelled":
                 error = RunCancelledError("The run was cancelled.", run=self)
             case "failed":
-                error = RunFailedError(self.error or "The run failed.", run=self, hint=self._hint)
+                kind = _NotRecordedError if self._is_unrecorded else RunFailedError
+                error = kind(self.error or "The run failed.", run=self, hint=self._hint)
             case "truncated" | "interrupted":
                 error = RunTruncatedError(
                     self.error or f"The run was {self.status}.", run=self, hint=self._hint
@@ -342,3 +363,7 @@ class Run(RunFacts):
     @property
     def _hint(self) -> str | None:
         return self.exception.hint if isinstance(self.exception, AgentnbError) else None
+
+    @property
+    def _is_unrecorded(self) -> bool:
+        return isinstance(self.exception, PlaybackError)

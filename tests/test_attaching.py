@@ -13,8 +13,15 @@ import pytest
 import agentnb
 from agentnb import _loop
 from agentnb.agents import Agent
-from agentnb.errors import UnsupportedError
+from agentnb.errors import (
+    NotFoundError,
+    RequestError,
+    RunFailedError,
+    RunTruncatedError,
+    UnsupportedError,
+)
 from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.render import to_html, to_text
 from agentnb.run import Run
 from agentnb.sandbox import FunctionContext, Sandbox
 from agentnb.sandbox import agent as sandbox_agent
@@ -123,13 +130,67 @@ def test_stopping_it_stops_it_on_the_platform(
 
     run.cancel()
     run.wait(30, check=False)
-    assert (run.status, run.text) == ("cancelled", "Before. ")
+    assert run.text == "Before. "
     if agent.platform.capabilities.cancel:
+        assert run.status == "cancelled"
         eventually(lambda: remote() == "cancelled")
-    else:
-        # It is the stream of who started it that keeps it going.
-        assert remote() == "running"
-        go_on(sandbox, run.id)
+        return
+    # It is the stream of who started it that keeps it going: nobody may believe that it stopped.
+    assert remote() == "running"
+    said = "Left, not stopped: runtools has no call to stop a run, and it goes on there."
+    assert (run.status, run.error) == ("interrupted", said)
+    with pytest.raises(RunTruncatedError, match="Left, not stopped"):
+        run.raise_for_status()
+    shown = run.view()
+    for text in (to_text(shown), to_html(shown)):
+        assert said in text
+        assert "went away" not in text
+    kept = agentnb.runs(agent=agent.id, status=["cancelled", "interrupted"], platform=platform)
+    row = kept[kept["local_id"] == run.local_id]
+    assert row["status"].tolist() == ["interrupted"]
+    assert row["error"].tolist() == [said]
+    go_on(sandbox, run.id)
+
+
+def test_a_run_that_was_sent_here_is_stopped_by_closing_it(
+    sandbox: Sandbox, platform: str, agent: Agent
+) -> None:
+    run = agent.start("Go")
+    eventually(lambda: run.text)
+    run.cancel()
+    run.wait(30, check=False)
+    assert (run.status, run.error) == ("cancelled", "The run was cancelled.")
+
+    def remote() -> str:
+        assert run.session_id is not None
+        return agent.remote_status([run.id], session=run.session_id)[run.id].status
+
+    if run.transcript.run_id is not None:
+        # Else only the session's list would tell of it.
+        eventually(lambda: remote() == "cancelled")
+
+
+def test_a_run_that_is_not_there(sandbox: Sandbox, platform: str, agent: Agent) -> None:
+    run = agent.attach("run_nobody", session="thr_nobody").wait(30, check=False)
+    assert isinstance(run.exception, NotFoundError), run.error
+    told = run.exception.hint
+    assert told == "agent.remote_runs() lists the runs there are."
+    with pytest.raises(RunFailedError, match="remote_runs"):
+        run.raise_for_status()
+
+
+def test_the_filters_of_a_platforms_runs(
+    sandbox: Sandbox, agent: Agent, going: tuple[str, str]
+) -> None:
+    for found in (agent.remote_runs(session=going[1]), agent.remote_runs(session_id=going[1])):
+        assert [each.id for each in found] == [going[0]]
+    with pytest.raises(RequestError, match=r"by 'sesion'.*Did you mean 'session_id'.*limit"):
+        agent.remote_runs(sesion=going[1])
+    with pytest.raises(RequestError, match="by 'agent'"):
+        agent.remote_runs(agent="a")
+    with pytest.raises(RequestError, match="the same filter"):
+        agent.remote_runs(session="s", session_id="s")
+    go_on(sandbox, going[0])
 
 
 def test_watching_and_waiting_for_it(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import agentnb
-from agentnb.errors import HistoryError, UnsupportedError
+from agentnb.errors import HistoryError, RequestError, UnsupportedError
 from agentnb.event import (
     ApprovalRequested,
     ReasoningDelta,
@@ -22,6 +23,7 @@ from agentnb.event import (
 )
 from agentnb.history.stored import StoredRun
 from agentnb.platforms.base import RunRequest
+from agentnb.render import to_html, to_text
 from tests.played import STARTED, Batches, PlayedPlatform, Script, player, until
 
 SENT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -143,7 +145,35 @@ def test_a_recording_without_an_end_says_so() -> None:
     assert isinstance(replay.events[-1], RunFailed)
 
 
-@pytest.mark.parametrize("speed", [-1.0, math.nan])
-def test_a_speed_is_a_number_from_0_on(speed: float) -> None:
-    with pytest.raises(ValueError, match="A speed is a number"):
+@pytest.mark.parametrize("speed", [-1.0, math.nan, "fast", None, True])
+def test_a_speed_is_a_number_from_0_on(speed: Any) -> None:
+    with pytest.raises(RequestError, match="A speed is a number"):
         agentnb.replay(stored(1.0), speed=speed)
+
+
+def test_the_view_says_that_it_is_a_replay() -> None:
+    run = player(PlayedPlatform(answer)).run("How much?")
+    replay = agentnb.replay(run, speed=0).wait()
+    said = f"Replay of a run of {run.created_at:%Y-%m-%d %H:%M:%S} UTC."
+    assert replay.view().notice == said
+    for text in (to_text(replay.view()), to_html(replay.view())):
+        assert said in str(text)
+    assert run.view().notice is None
+
+
+def test_a_run_that_was_kept_without_its_texts_says_so() -> None:
+    kept = StoredRun(
+        RunRequest(agent="a", prompt=""),
+        platform="acme",
+        title="a",
+        local_id="0" * 32,
+        sent_at=SENT,
+        events=[STARTED, RunFinished()],
+        times=[0.0, 1.0],
+        status="completed",
+    )
+    replay = agentnb.replay(kept, speed=0).wait()
+    notice = replay.view().notice
+    assert notice is not None
+    assert notice.endswith("What was asked and answered was not kept.")
+    assert (replay.text, replay.events) == ("", kept.events)

@@ -27,7 +27,7 @@ BY: Final[dict[str, tuple[str, str]]] = {
     "model": ("model", "Model"),
     "user": ("user_name", "User"),
     "user_name": ("user_name", "User"),
-    "session": ("session", "Session"),
+    "session": ("session_id", "Session"),
     "session_id": ("session_id", "Session"),
     "status": ("status", "Status"),
     "source": ("source", "Source"),
@@ -79,9 +79,6 @@ def by_column(frame: pd.DataFrame, caller: str, by: str, *, of: str) -> tuple[st
         RequestError: there is no such column.
     """
     column, title = BY.get(by, (by, by))
-    # The tables call it differently: `usage` counts sessions, `runs` has their ids.
-    if column == "session" and "session" not in frame.columns:
-        column = "session_id"
     need(frame, caller, column, of=of)
     return column, title
 

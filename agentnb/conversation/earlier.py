@@ -14,6 +14,7 @@ from agentnb.config import EMBEDDED
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
 from agentnb.history.stored_sessions import StoredSession, list_sessions, load_session
+from agentnb.platforms.clients import is_embedded
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.render import one_line
 from agentnb.run import Run
@@ -87,11 +88,13 @@ def _all_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
 def _outlives_this_process(agent: Agent) -> bool:
     """Tell whether the platform still knows a session of an earlier process.
 
-    A function's and the embedded sandbox's are in this process's memory: to show one of another
-    would be to show what the agent does not know.
+    A function's and the embedded sandbox's, whichever platform that stands for, are in this
+    process's memory: to show one of another would be to show what the agent does not know.
     """
     platform = agent.platform
-    return platform.name not in ("local", EMBEDDED) and not isinstance(platform, OfflinePlatform)
+    if platform.name in ("local", EMBEDDED) or isinstance(platform, OfflinePlatform):
+        return False
+    return not is_embedded(platform)
 
 
 def _stored_runs(agent: Agent, session: str) -> list[Run]:

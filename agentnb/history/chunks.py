@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby, repeat
 from typing import Any, Final, cast
 
+from agentnb.errors import HistoryWarning
 from agentnb.event import (
     Event,
     RawEvent,
@@ -30,7 +32,7 @@ from agentnb.event import (
     event_to_dict,
 )
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_of", "encode"]
 
 _VERSION: Final = 1
 # Before a payload whose characters are bytes.
@@ -74,6 +76,29 @@ def decode(payload: str) -> tuple[list[Event], list[float]]:
     Raises:
         ValueError: it is not such a text, or of a newer version.
     """
+    try:
+        return _decoded(payload)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"These stored events are damaged: {type(error).__name__}.") from error
+
+
+def decode_of(run: str, payload: str) -> tuple[list[Event], list[float]]:
+    """Return what `decode` does; nothing, with a `HistoryWarning` that names ``run``, if it fails.
+
+    One run whose events cannot be read takes nothing from the others.
+    """
+    try:
+        return decode(payload)
+    except ValueError as error:
+        warnings.warn(
+            f"Events of the run {run} cannot be read and are left out: {error}",
+            HistoryWarning,
+            stacklevel=3,
+        )
+        return [], []
+
+
+def _decoded(payload: str) -> tuple[list[Event], list[float]]:
     if payload.startswith(_BYTES):
         payload = payload[1:].encode("latin-1").decode("utf-8", "surrogatepass")
     data = json.loads(payload)
@@ -85,13 +110,21 @@ def decode(payload: str) -> tuple[list[Event], list[float]]:
         at.byteswap()
     times = at.tolist()
     if "n" in content:
-        times = list(chain.from_iterable(map(repeat, times, content["n"])))
+        times = _repeated(times, content["n"], most=len(content["events"]))
     events: list[Event] = [
         TextDelta(told) if isinstance(told, str) else _event(told) for told in content["events"]
     ]
     if len(events) != len(times):
         raise ValueError("These stored events are damaged: they and their times do not match.")
     return events, times
+
+
+def _repeated(times: Sequence[float], counts: Sequence[Any], *, most: int) -> list[float]:
+    """Return each time as often as it counts; they are told apart before they take any room."""
+    whole = all(type(count) is int and count >= 0 for count in counts)
+    if not whole or len(counts) != len(times) or sum(counts) != most:
+        raise ValueError("These stored events are damaged: they and their times do not match.")
+    return list(chain.from_iterable(map(repeat, times, counts)))
 
 
 def _doubles(times: Iterable[float]) -> array[float]:
@@ -119,11 +152,13 @@ def _told(event: Event) -> Any:
 
 def _event(told: Any) -> Event:
     match told:
-        case ["t", text, part_id]:
+        case ["t", str(text), str(part_id)]:
             return TextDelta(text, part_id)
-        case ["r", text, *part_id]:
-            return ReasoningDelta(text, *part_id)
-        case ["c", call_id, arguments, output]:
+        case ["r", str(text)]:
+            return ReasoningDelta(text)
+        case ["r", str(text), str(part_id)]:
+            return ReasoningDelta(text, part_id)
+        case ["c", str(call_id), str(arguments), str(output)]:
             return ToolCallDelta(call_id=call_id, arguments=arguments, output=output)
         case dict():
             return event_from_dict(cast("dict[str, Any]", told))

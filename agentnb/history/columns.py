@@ -12,6 +12,7 @@ __all__ = [
     "SESSION_COLUMNS",
     "SPAN",
     "TOOL_CALL_COLUMNS",
+    "USAGE_ALIASES",
     "USAGE_COLUMNS",
     "USAGE_NAMES",
     "USAGE_PERIODS",
@@ -127,12 +128,15 @@ USAGE_NAMES: Final[dict[str, str]] = {
     "platform": "category",
     "model": "category",
     "user_name": "category",
-    "session": "string",
+    "session_id": "string",
     "status": "category",
     "source": "category",
     "error_class": "category",
     "error_code": "category",
 }
+
+#: What `usage` groups by, too: names as the filters have them -> columns.
+USAGE_ALIASES: Final[dict[str, str]] = {"user": "user_name", "session": "session_id"}
 
 #: What `usage` groups by: the period in which a run began.
 USAGE_PERIODS: Final = ("hour", "day", "week", "month")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
-from agentnb.history.rows import Progress
+from agentnb.history.processes import process_id, user_name
+from agentnb.history.rows import Progress, rows_of
 
-__all__ = ["Entry", "is_of_one_run"]
+if TYPE_CHECKING:
+    from agentnb.history.store import Store
+    from agentnb.history.writing import Written
+
+__all__ = ["Entry", "Prepared", "is_of_one_run", "prepare"]
 
 
 class Entry:
@@ -32,6 +39,58 @@ class Entry:
     def close(self) -> None:
         self.closed = True
         self.unsubscribe()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is to be written of an entry, and what is known of it once that is written.
+
+    ``is_over``: nothing is to be written of it any more then.
+    """
+
+    entry: Entry
+    written: Written
+    progress: Progress
+    known_as: Hashable
+    is_over: bool
+
+    def keep(self, epoch: int) -> None:
+        """Remember that it was written."""
+        entry = self.entry
+        entry.progress, entry.epoch, entry.known_as = self.progress, epoch, self.known_as
+        entry.replaced = ()
+
+
+def prepare(entry: Entry, epoch: int, store: Store, *, ending: bool) -> Prepared:
+    """Return what is new of ``entry`` since the last time in ``epoch``."""
+    from agentnb.history.writing import Written
+
+    run = entry.run
+    progress = entry.progress if entry.epoch == epoch else Progress()
+    # Before the rows are made: what comes in between is written the next time.
+    has_ended = run.done
+    is_over = has_ended and run.transcript.is_final
+    is_joined = getattr(run, "via", None) == "attach"
+    rows, after = rows_of(
+        run,
+        progress,
+        process=process_id(),
+        user=user_name(),
+        store_content=store.store_content,
+        last=ending,
+    )
+    known_as = (rows.run["run_id"], is_over, epoch)
+    written = Written(
+        rows=rows,
+        is_fresh=progress.is_fresh,
+        replaced=entry.replaced,
+        may_be_known=known_as != entry.known_as,
+        has_joined=is_over and is_joined,
+        has_ended=has_ended and not is_joined,
+    )
+    return Prepared(
+        entry=entry, written=written, progress=after, known_as=known_as, is_over=is_over
+    )
 
 
 def is_of_one_run(error: Exception) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from agentnb.errors import HistoryError
+from agentnb.errors import HistoryError, HistoryWarning
 
-__all__ = ["LEFT_ALONE", "explained", "is_locked"]
+__all__ = ["LEFT_ALONE", "explained", "is_locked", "warn"]
 
 _ELSEWHERE: Final = "Name another place in AGENTNB_HISTORY, or 'off'."
 #: What to do about a file that makes no sense.
@@ -58,6 +59,17 @@ def explained(error: Exception, shown: str) -> HistoryError:
 def is_locked(error: Exception) -> bool:
     """Tell whether a file is only locked, so that waiting may help."""
     return _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def warn(message: str) -> None:
+    """Give a `HistoryWarning` that is shown as one line.
+
+    It comes from no line of the user's: naming one of this package's, with its source, would only
+    hide what is said.  Who calls this sees to it that the same is not said over and over.
+    """
+    warnings.warn_explicit(
+        message, HistoryWarning, filename="<agentnb>", lineno=1, module="agentnb.history"
+    )
 
 
 def _sqlite_code(error: Exception) -> int:

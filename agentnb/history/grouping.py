@@ -39,7 +39,7 @@ _COLUMNS: Final[dict[str, Column[Any]]] = {
     "platform": run.c.platform,
     "model": run.c.model,
     "user_name": run.c.user_name,
-    "session": run.c.session_id,
+    "session_id": run.c.session_id,
     "status": run.c.status,
     "source": run.c.source,
     "error_class": run.c.error_class,

@@ -1,8 +1,9 @@
 """A run that was joined again is the one that was sent: in the end there is one row of it.
 
-Where who sent it lost it (cut off, interrupted, paused), what was seen after joining takes its
-place, with the question and the moment of sending of the first.  Where that saw the run's end
-itself, or is about to, what was joined adds nothing and goes.
+Where who sent it lost it (cut off, interrupted, paused, or its process is gone), what was seen
+after joining takes its place, with the question and the moment of sending of the first.  Where that
+saw the run's end itself, what was joined adds nothing and goes.  As long as it may still see it,
+both stay; `settle` makes one row of them when it has ended.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from agentnb.history.chunks import decode, encode
+from agentnb.history.processes import process_is_gone
 from agentnb.history.schema import content, event_chunk, run, tool_call
 
-__all__ = ["join"]
+__all__ = ["join", "settle"]
 
 # Ends that the platform told; whatever else a joined run ends by says nothing of the run itself.
 _TOLD: Final = ("completed", "cancelled", "failed")
-# What the first recording misses.
-_LOST: Final = ("truncated", "interrupted", "paused")
+_UNFINISHED: Final = ("queued", "running")
 _MICRO: Final = 1_000_000
 
 
-def join(connection: Connection, joined: Mapping[str, Any]) -> None:
+def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> None:
     """Make one row of a joined run that has ended, ``joined``, and of what was recorded of it."""
-    if joined["status"] not in _TOLD or joined["error_class"] is not None:
+    if not _is_told(joined):
         return
     same = (
         (run.c.platform == joined["platform"])
@@ -38,13 +39,44 @@ def join(connection: Connection, joined: Mapping[str, Any]) -> None:
     first = connection.execute(found).mappings().first()
     if first is None:
         return
-    if first["status"] in _LOST:
-        _replace(connection, first, joined)
-    else:
+    if _is_told(first):
         connection.execute(delete(run).where(run.c.key == joined["key"]))
+    elif first["status"] not in _UNFINISHED or process_is_gone(connection, first["process"]):
+        _replace(connection, first, joined)
 
 
-def _replace(connection: Connection, first: RowMapping, joined: Mapping[str, Any]) -> None:
+def settle(connection: Connection, key: str) -> None:
+    """Make one row of the run ``key``, which has ended, and of what joined it and saw its end."""
+    first = connection.execute(select(run).where(run.c.key == key)).mappings().first()
+    if first is None or first["run_id"] is None:
+        return
+    asked = select(content.c.prompt).where(content.c.run == key).scalar_subquery()
+    # Who joins a run does not know the question, unless it took the place of one who did.
+    later = (
+        select(run)
+        .select_from(run.outerjoin(content, content.c.run == run.c.key))
+        .where(
+            run.c.platform == first["platform"],
+            run.c.run_id == first["run_id"],
+            run.c.key != key,
+            run.c.source != "platform",
+            run.c.started_at >= first["started_at"],
+            content.c.prompt.is_(None) | (content.c.prompt == asked),
+        )
+        .order_by(run.c.started_at)
+    )
+    for joined in connection.execute(later).mappings().all():
+        join(connection, joined)
+
+
+def _is_told(row: Mapping[str, Any] | RowMapping) -> bool:
+    """Tell whether the platform itself told of the end; one who lost a run has it failed, too."""
+    return row["status"] in _TOLD and row["error_class"] is None
+
+
+def _replace(
+    connection: Connection, first: RowMapping, joined: Mapping[str, Any] | RowMapping
+) -> None:
     key, later = joined["key"], joined["started_at"] - first["started_at"]
     token = joined["first_token"]
     connection.execute(

@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from agentnb._secrets import remember_secret
 from agentnb.errors import HistoryError
 from agentnb.history import migrations
 from agentnb.history.failures import LEFT_ALONE, explained, is_locked
@@ -164,8 +163,8 @@ def _postgresql(place: Place) -> Engine:
         # Neither message nor cause: they may quote the password.
         raise refused(place.named_by, "the address cannot be read") from None
     secrets = {name: SecretStr(value) for name, value in _secrets(given)}
-    for secret in secrets.values():
-        remember_secret(secret)
+    # Not for `_secrets.mask`: a password such as "postgres" is a word of prompts and answers, which
+    # the address has no part in.
     # `URL.set` takes None for "as it is".
     url = URL.create(
         given.drivername, given.username, None, given.host, given.port, given.database, given.query

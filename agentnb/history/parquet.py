@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 from sqlalchemy import Double, Integer, Table
 
 from agentnb.errors import HistoryError
+from agentnb.history.checking import checked
 from agentnb.history.schema import content, event_chunk, process, run, tool_call
-from agentnb.history.transfer import SEVERAL, Entry, missing, opened
+from agentnb.history.transfer import SEVERAL, Entry, missing, opened, replacing
 
 __all__ = ["read_folder", "write_folder"]
 
@@ -27,10 +28,10 @@ def write_folder(folder: str | Path, entries: Iterable[Entry]) -> None:
     if "://" not in str(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     told: set[str] = set()
-    with ExitStack() as stack:
+    with replacing() as begin, ExitStack() as stack:
         writers: dict[str, Any] = {}
         for name, table in _TABLES.items():
-            file = stack.enter_context(opened(_file(folder, name), "wb"))
+            file = begin(_file(folder, name))
             writer = parquet.ParquetWriter(file, _schema(table), compression="zstd")
             writers[name] = stack.enter_context(writer)
         waiting: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
@@ -59,21 +60,27 @@ def read_folder(folder: str | Path) -> Iterator[Entry]:
     """
     with ExitStack() as stack:
         rows = {name: _Rows(_read(stack, folder, name)) for name in _TABLES}
-        processes = {row["id"]: row for row in rows.pop("process")}
+        processes = {str(row["id"]): row for row in rows.pop("process")}
         last = ""
         for found in rows.pop("run"):
             key = found["key"]
             if not isinstance(key, str) or key <= last:
                 raise _no_export(folder)
             last = key
-            texts = rows["content"].of(key)
-            yield {
-                "process": processes.get(found.get("process")),
+            try:
+                texts = rows["content"].of(key)
+                chunks, calls = rows["event_chunk"].of(key), rows["tool_call"].of(key)
+            except TypeError as error:
+                raise _no_export(folder) from error
+            process = found.get("process")
+            entry = {
+                "process": processes.get(process) if isinstance(process, str) else None,
                 "run": found,
                 "content": texts[0] if texts else None,
-                "event_chunk": rows["event_chunk"].of(key),
-                "tool_call": rows["tool_call"].of(key),
+                "event_chunk": chunks,
+                "tool_call": calls,
             }
+            yield checked(entry, f"The run {key[:32]!r} in {folder}")
 
 
 class _Rows:
@@ -111,8 +118,12 @@ def _read(stack: ExitStack, folder: str | Path, name: str) -> Iterator[dict[str,
         raise _no_export(folder)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for batch in opened_file.iter_batches(batch_size=_ROWS):
-            yield from cast("list[dict[str, Any]]", batch.to_pylist())
+        try:
+            for batch in opened_file.iter_batches(batch_size=_ROWS):
+                yield from cast("list[dict[str, Any]]", batch.to_pylist())
+        # Pages may be damaged, and values none that Python has.
+        except (arrow.ArrowException, ValueError, OverflowError) as error:
+            raise _no_export(folder) from error
 
     return rows()
 

@@ -3,13 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
+from agentnb.history.moments import from_micros
 from agentnb.history.schema import run
+from agentnb.history.statements import open_store, reading
 from agentnb.history.store import store
+from agentnb.transcript import Status
 
-__all__ = ["sessions_of"]
+__all__ = ["PlacedRun", "known_run", "sessions_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedRun:
+    """Where a run is, and how it stood.
+
+    ``id`` is the platform's, or agentnb's own where that gave none.  ``duration`` is in seconds.
+    """
+
+    id: str
+    local_id: str
+    platform: str
+    agent: str | None
+    session_id: str | None
+    status: Status
+    created_at: datetime
+    duration: float | None
+    error: str | None
+
+
+def known_run(run_id: str) -> PlacedRun | None:
+    """Return the run that has this id, the platform's or agentnb's own; None where none has.
+
+    Of several with the same platform's id, the newest counts.
+
+    Raises:
+        HistoryError: the store fails.
+    """
+    opened = open_store()
+    if opened is None:
+        return None
+    found = (
+        select(
+            func.coalesce(run.c.run_id, run.c.key).label("id"),
+            run.c.key.label("local_id"),
+            run.c.platform,
+            run.c.agent,
+            run.c.session_id,
+            run.c.status,
+            run.c.started_at,
+            run.c.duration,
+            run.c.error,
+        )
+        .where(or_(run.c.key == run_id, run.c.run_id == run_id))
+        .order_by((run.c.key == run_id).desc(), run.c.started_at.desc())
+        .limit(1)
+    )
+    with reading(opened) as connection:
+        row = connection.execute(found).mappings().first()
+    if row is None:
+        return None
+    began, took = row["started_at"], row["duration"]
+    known = {name: row[name] for name in row if name not in ("started_at", "duration", "status")}
+    return PlacedRun(
+        **known,
+        status=cast("Status", row["status"]),
+        created_at=from_micros(began),
+        duration=None if took is None else took / 1e6,
+    )
 
 
 def sessions_of(platform: str, run_ids: Sequence[str]) -> dict[str, str]:

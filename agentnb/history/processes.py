@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
-import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.history.moments import now, to_micros
+from agentnb.history.machine import found_process, host_name, is_unique, lives
+from agentnb.history.moments import now
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from agentnb.history.store import Store
 
@@ -32,6 +27,7 @@ __all__ = [
     "is_gone",
     "mark_interrupted",
     "process_id",
+    "process_is_gone",
     "process_row",
     "user_name",
     "write_process",
@@ -44,14 +40,12 @@ GONE: Final = "The process that ran it went away."
 
 # A process of another machine that said nothing for as long, in microseconds, is taken for gone.
 _SILENT: Final = 120_000_000
-# Clocks are set, and `ps` tells whole seconds: what two readings of one start may differ by.
-_SAME_START: Final = 2_500_000
+# One that said something as lately lives, unless this very machine knows better.
+_FRESH: Final = int(2 * HEARTBEAT * 1_000_000)
 # How often the others are looked at, in seconds.
 _LOOK: Final = 5.0
 # How long a reader waits for writers when it marks what it found, in milliseconds.
 _PATIENCE: Final = 250
-# What Linux calls the numbering of processes outside of all containers.
-_OUTERMOST: Final = "pid:[4026531836]"
 
 _UNFINISHED: Final = ("queued", "running")
 
@@ -90,40 +84,59 @@ def _login() -> str | None:
 
 
 def process_row() -> dict[str, Any]:
-    """Return this process as a row of the table ``process``, seen at this moment."""
+    """Return this process as a row of the table ``process``, seen at this moment.
+
+    ``host`` is its machine's name and, where the system tells them, the boot, the container and,
+    after an ``@``, the start of the process in clock ticks since the boot.
+    """
     pid = os.getpid()
     seen = now()
+    found = found_process(pid)
+    start = "" if found is None or found.ticks is None else f" @{found.ticks}"
     return {
         "id": process_id(),
-        "host": _host(),
+        "host": host_name() + start,
         "pid": pid,
         "user_name": user_name(),
-        "started_at": seen if (found := _found(pid)) is None else found[1],
+        "started_at": seen if found is None else found.started_at,
         "seen_at": seen,
         "ended_at": None,
     }
 
 
-def is_gone(host: str, pid: int, started_at: int, seen_at: int) -> bool:
+def is_gone(
+    host: str, pid: int, started_at: int, seen_at: int, *, moment: int | None = None
+) -> bool:
     """Tell whether the process of such a row does not live any more, as far as can be known here.
 
-    One of this host is gone when its number is free, or belongs to one that was started at another
-    time.  One of elsewhere is gone when it has said nothing for two minutes.
+    One of this very machine, since it was booted, is gone when its number is free, or belongs to
+    one that was started at another time.  Machines may have one name: where nothing tells them
+    apart, it must also have been silent for two heartbeats.  One of elsewhere is gone when it has
+    said nothing for two minutes.  ``moment`` is the present by the clock that ``seen_at`` is of.
     """
-    # On Windows the call that asks whether a process lives would end it.
-    if host != _host() or sys.platform == "win32":
-        return now() - seen_at > _SILENT
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass  # somebody else's, and alive
-    found = _found(pid)
-    if found is None:
+    silent = (now() if moment is None else moment) - seen_at
+    machine, _, start = host.partition(" @")
+    if machine != host_name() or (alive := lives(pid, started_at, start)) is None:
+        return silent > _SILENT
+    return not alive and (is_unique() or silent >= _FRESH)
+
+
+def process_is_gone(connection: Connection, id_: str | None) -> bool:
+    """Tell whether the process called ``id_`` has ended or does not live any more.
+
+    One that the store knows nothing of is gone.
+    """
+    from sqlalchemy import select
+
+    from agentnb.history.schema import process
+
+    if id_ == process_id():
         return False
-    is_over, started = found
-    return is_over or abs(started - started_at) > _SAME_START
+    asked = select(*_told_of(connection), process.c.ended_at).where(process.c.id == id_)
+    row = connection.execute(asked).mappings().first()
+    if row is None:
+        return True
+    return row["ended_at"] is not None or _row_is_gone(row)
 
 
 def mark_interrupted(store: Store, *, every: float = _LOOK) -> int:
@@ -142,20 +155,25 @@ def mark_interrupted(store: Store, *, every: float = _LOOK) -> int:
         if not gone:
             return 0
         with _briefly(store) as connection:
-            return sum(_interrupt(connection, store, process) for process in gone)
+            return sum(_interrupt(connection, store, *process) for process in gone)
     # Whoever only wants to read a table is not to be kept from it.
     except Exception:
         return 0
 
 
-def write_process(connection: Connection, store: Store) -> None:
-    """Say that this process lives."""
+def write_process(connection: Connection, store: Store) -> bool:
+    """Say that this process lives; return whether somebody had taken it for gone."""
+    from sqlalchemy import select
+
     from agentnb.history.schema import process
 
-    row = process_row()
+    row = {**process_row(), "seen_at": _clock(connection)}
+    known = select(process.c.ended_at).where(process.c.id == row["id"]).with_for_update()
+    ended = connection.execute(known).scalar()
     insert = store.insert(process).values(row)
     kept = {name: insert.excluded[name] for name in ("seen_at", "ended_at")}
     connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=kept))
+    return ended is not None
 
 
 def end_process(connection: Connection) -> None:
@@ -163,18 +181,41 @@ def end_process(connection: Connection) -> None:
     _end(connection, process_id())
 
 
-def _gone(store: Store) -> list[str]:
+def _clock(connection: Connection) -> ColumnElement[int]:
+    """Return the present by the clock that all who share the store go by, in microseconds."""
+    from sqlalchemy import BigInteger, cast, func, literal
+
+    if connection.dialect.name == "postgresql":
+        return cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+    return literal(now(), BigInteger)
+
+
+def _told_of(connection: Connection) -> list[ColumnElement[Any]]:
+    """Return what `is_gone` asks for of a process, and the present."""
+    from agentnb.history.schema import process
+
+    told = (process.c.host, process.c.pid, process.c.started_at, process.c.seen_at)
+    return [*told, _clock(connection).label("moment")]
+
+
+def _gone(store: Store) -> list[tuple[str, int]]:
+    """Return the processes that are gone and left runs unfinished, and when each was last seen."""
     from sqlalchemy import exists, select
 
     from agentnb.history.schema import process, run
 
     unfinished = exists().where(run.c.process == process.c.id, run.c.status.in_(_UNFINISHED))
-    found = select(
-        process.c.id, process.c.host, process.c.pid, process.c.started_at, process.c.seen_at
-    ).where(process.c.ended_at.is_(None), process.c.id != process_id(), unfinished)
     with store.connect() as connection:
-        rows = connection.execute(found).all()
-    return [id_ for id_, *told in rows if is_gone(*told)]
+        found = select(process.c.id, *_told_of(connection)).where(
+            process.c.ended_at.is_(None), process.c.id != process_id(), unfinished
+        )
+        rows = connection.execute(found).mappings().all()
+    return [(row["id"], row["seen_at"]) for row in rows if _row_is_gone(row)]
+
+
+def _row_is_gone(row: RowMapping) -> bool:
+    told = (row["host"], row["pid"], row["started_at"], row["seen_at"])
+    return is_gone(*told, moment=row["moment"])
 
 
 @contextmanager
@@ -200,15 +241,20 @@ def _briefly(store: Store) -> Generator[Connection]:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={before}")
 
 
-def _interrupt(connection: Connection, store: Store, process: str) -> int:
+def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> int:
     from sqlalchemy import select, update
 
     from agentnb.history.chunks import decode
+    from agentnb.history.joining import settle
     from agentnb.history.rows import plain
-    from agentnb.history.schema import content, event_chunk, run
+    from agentnb.history.schema import content, event_chunk, process, run
     from agentnb.transcript import fold
 
-    unfinished = select(run.c.key).where(run.c.process == process, run.c.status.in_(_UNFINISHED))
+    # It may have said since that it lives, or somebody else was faster.
+    same = (process.c.id == id_) & (process.c.seen_at == seen_at) & process.c.ended_at.is_(None)
+    if connection.execute(select(process.c.id).where(same).with_for_update()).first() is None:
+        return 0
+    unfinished = select(run.c.key).where(run.c.process == id_, run.c.status.in_(_UNFINISHED))
     keys = list(connection.execute(unfinished).scalars())
     for key in keys if store.store_content else ():
         # The texts are written from time to time only; the events are all there.
@@ -225,7 +271,10 @@ def _interrupt(connection: Connection, store: Store, process: str) -> int:
                 .where(content.c.run == key)
                 .values(text=plain(transcript.text), reasoning=plain(transcript.reasoning))
             )
-    _end(connection, process)
+    _end(connection, id_)
+    # Somebody may have joined one of them, and seen its end.
+    for key in keys:
+        settle(connection, key)
     return len(keys)
 
 
@@ -244,52 +293,9 @@ def _end(connection: Connection, id_: str) -> None:
         .values(status="abandoned")
     )
     connection.execute(update(run).where(unfinished).values(status="interrupted", error=GONE))
-    connection.execute(update(process).where(process.c.id == id_).values(ended_at=now()))
-
-
-def _host() -> str:
-    """Return what tells this machine, or container, from others that share the store."""
-    name = socket.gethostname()
-    try:
-        numbering = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return name
-    # Containers may have one name and each its own processes of the same numbers.
-    return name if numbering == _OUTERMOST else f"{name} {numbering}"
-
-
-def _found(pid: int) -> tuple[bool, int] | None:
-    """Return whether the process ``pid`` is over, though nobody took note of its end yet.
-
-    And when it was started, in microseconds.  None where nobody says.
-    """
-    try:
-        # The name of the program, in parentheses, may hold blanks and parentheses itself.
-        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        booted = re.search(rb"^btime (\d+)$", Path("/proc/stat").read_bytes(), re.MULTILINE)
-        if booted is not None:
-            ticks = int(stat[19]) / os.sysconf("SC_CLK_TCK")
-            return stat[0] in (b"Z", b"X"), int((int(booted[1]) + ticks) * 1_000_000)
-    except (OSError, ValueError, IndexError):
-        pass
-    return None if sys.platform in ("linux", "win32") else _told_by_ps(pid)
-
-
-def _told_by_ps(pid: int) -> tuple[bool, int] | None:
-    try:
-        told = subprocess.run(
-            ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)],
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            timeout=2,
-            check=True,
-        ).stdout
-        state, _, started = told.strip().partition(" ")
-        moment = datetime.strptime(started.strip(), "%a %b %d %H:%M:%S %Y").astimezone()
-        return state.startswith("Z"), to_micros(moment)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
+    connection.execute(
+        update(process).where(process.c.id == id_).values(ended_at=_clock(connection))
+    )
 
 
 def _after_fork() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentnb._http import Patience
 from agentnb.errors import NotFoundError
 from agentnb.history.failures import explained
+from agentnb.history.locking import in_transaction
 from agentnb.history.moments import now, to_micros
 from agentnb.history.pulled import Outcome, entry_of, write_entries
 from agentnb.history.pulled_events import Lacking, lacking_events, write_events
@@ -36,8 +37,13 @@ _SMALL_BATCH: Final = 20
 _SETTLED: Final = 10
 # How many requests may be under way at once.
 _AT_ONCE: Final = 4
-# How many runs that had not ended are asked for again.
-_MOST_OPEN: Final = 1000
+# How many runs that had not ended are asked for again, the newest ones.
+_MOST_OPEN: Final = 200
+_DAY: Final = 24 * 3600 * 1_000_000
+# A session that was walked to its end and not used for so long is taken to be over.
+_RECENT: Final = 30 * _DAY
+# Beside what was walked, what the platform did not know is noted for a day: this, and the run's id.
+_UNKNOWN: Final = "#unknown:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +113,7 @@ class Pull:
 
     async def _list(self, session: str | None) -> None:
         """Walk one list, newest first, as far as there is news; write what comes."""
-        scope = session or ""
-        if self._agent is not None:
-            scope += f"#agent:{self._agent}"
+        scope = self._scope(session)
         before = await asyncio.to_thread(self._cursor, scope)
         size = _BATCH if before is None else _SMALL_BATCH
         newest, settled, complete = before or 0, 0, False
@@ -138,11 +142,13 @@ class Pull:
             # A thread that is gone there is no reason not to pull the others.
             if session is None or self._sessions is not None:
                 raise
+            complete = True
         finally:
             # Also where it broke off.
             await _aclose(runs)
             await self._write(waiting)
-        if complete and newest:
+        # Of a session, also that there is nothing in it: it need not be asked for for ever.
+        if complete and (newest or session is not None):
             await asyncio.to_thread(self._set_cursor, scope, newest)
 
     async def _write(self, remotes: Sequence[RemoteRun]) -> list[Outcome]:
@@ -182,6 +188,8 @@ class Pull:
             agent=common(each.agent for each in ask),
             session_id=common(each.session_id for each in ask),
         )
+        unknown = [each.run_id for each in ask if each.run_id not in states]
+        await asyncio.to_thread(self._note_unknown, unknown)
         found = [state for state in states.values() if state.id not in self._seen]
         if self._client.capabilities.status_batch == "agent":
             # What a call for several leaves out, the one for a single run tells.
@@ -224,6 +232,10 @@ class Pull:
 
     # -- the store -------------------------------------------------------------------------------
 
+    def _scope(self, session: str | None) -> str:
+        agent = "" if self._agent is None else f"#agent:{self._agent}"
+        return f"{session or ''}{agent}"
+
     def _cursor(self, scope: str) -> int | None:
         found = select(cursor.c.newest).where(
             cursor.c.platform == self._client.name, cursor.c.scope == scope
@@ -232,36 +244,65 @@ class Pull:
             return connection.execute(found).scalar_one_or_none()
 
     def _set_cursor(self, scope: str, newest: int) -> None:
-        row = {"platform": self._client.name, "scope": scope, "newest": newest, "pulled_at": now()}
+        with self._store.begin() as connection:
+            self._set(connection, {scope: newest})
+
+    def _set(self, connection: Connection, scopes: Mapping[str, int]) -> None:
         insert = self._store.insert(cursor)
         kept = {name: insert.excluded[name] for name in ("newest", "pulled_at")}
-        with self._store.begin() as connection:
-            connection.execute(
-                insert.on_conflict_do_update(index_elements=["platform", "scope"], set_=kept), row
-            )
+        moment = now()
+        rows = [
+            {"platform": self._client.name, "scope": s, "newest": n, "pulled_at": moment}
+            for s, n in sorted(scopes.items())
+        ]
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=["platform", "scope"], set_=kept), rows
+        )
 
     def _known_sessions(self) -> list[str]:
-        """Return the sessions that the store and this process know, the newest first."""
-        name = self._client.name
-        found = select(run.c.session_id).where(
-            run.c.platform == name, run.c.session_id.is_not(None)
+        """Return the sessions to be walked of those that the store and this process know.
+
+        The newest first: those that were used since ``since``, by default in the last 30 days, and
+        those that were never walked to their end.
+        """
+        name, used = self._client.name, func.max(run.c.started_at)
+        found = (
+            select(run.c.session_id, used)
+            .where(run.c.platform == name, run.c.session_id.is_not(None))
+            .group_by(run.c.session_id)
+            .order_by(used.desc())
         )
         if self._agent is not None:
             found = found.where(run.c.agent == self._agent)
+        if self._since is not None:
+            found = found.having(used >= self._since)
         with self._store.connect() as connection:
-            stored = connection.execute(found.order_by(run.c.started_at.desc())).scalars().all()
+            stored = connection.execute(found).all()
+            scopes = select(cursor.c.scope).where(cursor.c.platform == name)
+            walked = set(connection.execute(scopes).scalars())
+        earliest = now() - _RECENT if self._since is None else self._since
         own = [
             each.transcript.session_id
             for each in reversed(recent_runs())
-            if each.platform == name and self._agent in (None, each.agent)
+            if each.platform == name
+            and self._agent in (None, each.agent)
+            and to_micros(each.created_at) >= earliest
         ]
-        return [each for each in dict.fromkeys([*own, *stored]) if each is not None]
+        due = [s for s, at in stored if at >= earliest or self._scope(s) not in walked]
+        return [each for each in dict.fromkeys([*own, *due]) if each is not None]
 
     def _open(self) -> list[_Open]:
+        name = self._client.name
+        noted = select(cursor.c.scope).where(
+            cursor.c.platform == name,
+            cursor.c.scope == literal(_UNKNOWN) + run.c.run_id,
+            cursor.c.pulled_at > now() - _DAY,
+        )
         found = select(run.c.run_id, run.c.agent, run.c.session_id).where(
-            run.c.platform == self._client.name,
+            run.c.platform == name,
             run.c.run_id.is_not(None),
             run.c.status.not_in(("completed", "failed", "cancelled")),
+            ~noted.exists(),
         )
         if self._agent is not None:
             found = found.where(run.c.agent == self._agent)
@@ -272,6 +313,23 @@ class Pull:
         found = found.order_by(run.c.started_at.desc()).limit(_MOST_OPEN)
         with self._store.connect() as connection:
             return [_Open(*row) for row in connection.execute(found)]
+
+    def _note_unknown(self, run_ids: Sequence[str]) -> None:
+        """Note that the platform does not know these runs; what was noted long ago goes."""
+        if not run_ids:
+            return
+        moment = now()
+        old = delete(cursor).where(
+            cursor.c.platform == self._client.name,
+            cursor.c.scope.startswith(_UNKNOWN, autoescape=True),
+            cursor.c.pulled_at <= moment - _DAY,
+        )
+
+        def write(connection: Connection) -> None:
+            connection.execute(old)
+            self._set(connection, {_UNKNOWN + each: moment for each in run_ids})
+
+        in_transaction(self._store, write)
 
 
 def _began(remote: RemoteRun) -> int | None:

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb._secrets import mask_value
 from agentnb.event import Usage
 from agentnb.history.keys import platform_key
+from agentnb.history.locking import in_transaction, lock_runs
 from agentnb.history.moments import now, to_micros
 from agentnb.history.rows import plain
 from agentnb.history.schema import content, run
@@ -24,7 +25,7 @@ from agentnb.platforms._usage import read_usage
 from agentnb.transcript import FINAL_STATUSES
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Insert
 
     from agentnb.history.store import Store
     from agentnb.platforms.base import RemoteRun
@@ -97,7 +98,7 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
     return Entry(
         row={name: plain(v) if isinstance(v, str) else v for name, v in row.items()},
         # In order, so that an entry that did not change is told by its text.
-        remote=plain(json.dumps(mask_value(kept), sort_keys=True, default=str)),
+        remote=plain(json.dumps(mask_value(kept, names=True), sort_keys=True, default=str)),
         prompt=None if prompt is None else plain(prompt),
         text=None if text is None else plain(text),
     )
@@ -107,42 +108,49 @@ def write_entries(store: Store, entries: Sequence[Entry]) -> list[Outcome]:
     """Write ``entries``, all of one platform, in one transaction; return what became of each."""
     if not entries:
         return []
+    return in_transaction(store, lambda connection: _write_all(connection, store, entries))
+
+
+def _write_all(connection: Connection, store: Store, entries: Sequence[Entry]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    added: list[Entry] = []
+    added: dict[str, Entry] = {}
     changed: dict[str, dict[str, Any]] = {}
-    texts: dict[str, dict[str, Any]] = {}
-    with store.begin() as connection:
-        known = _known(connection, entries)
-        for entry in entries:
-            rows = known.get(entry.row["run_id"], [])
-            own = [row for row in rows if row["source"] != "platform"]
-            if own and len(own) < len(rows):
-                # It was pulled before it was known to be one of ours.
-                connection.execute(delete(run).where(run.c.key == entry.row["key"]))
-            outcome: Outcome = "unchanged" if rows else "added"
-            if not rows:
-                added.append(entry)
-                texts[entry.row["key"]] = _content(entry.row["key"], entry, None)
-            for row in own or rows:
-                if (merged := _merged(row, entry)) is not None:
-                    outcome = "updated"
-                    changed[row["key"]] = merged
-                    texts[row["key"]] = _content(row["key"], entry, row)
-            outcomes.append(outcome)
-        _write(connection, store, added, list(changed.values()), list(texts.values()))
+    texts: dict[str, Entry] = {}
+    gone: list[str] = []
+    lock_runs(connection, store, [(e.row["platform"], e.row["run_id"]) for e in entries])
+    known = _known(connection, entries)
+    for entry in entries:
+        rows = known.get(entry.row["run_id"], [])
+        own = [row for row in rows if row["source"] != "platform"]
+        if own and len(own) < len(rows):
+            # It was pulled before it was known to be one of ours.
+            gone.append(entry.row["key"])
+        outcome: Outcome = "unchanged" if rows else "added"
+        if not rows:
+            added[entry.row["key"]] = texts[entry.row["key"]] = entry
+        for row in own or rows:
+            if (merged := _merged(row, entry)) is not None:
+                outcome = "updated"
+                changed[row["key"]] = merged
+                texts[row["key"]] = entry
+        outcomes.append(outcome)
+    if gone:
+        connection.execute(delete(run).where(run.c.key.in_(gone)))
+    _write(connection, store, added, changed, texts)
     return outcomes
 
 
 def _write(
     connection: Connection,
     store: Store,
-    added: Sequence[Entry],
-    changed: Sequence[Mapping[str, Any]],
-    texts: Sequence[Mapping[str, Any]],
+    added: Mapping[str, Entry],
+    changed: Mapping[str, Mapping[str, Any]],
+    texts: Mapping[str, Entry],
 ) -> None:
+    """Write rows, each by its key, in the order in which all writers lock them."""
     moment = now()
     if added:
-        rows = [{**entry.row, "pulled_at": moment} for entry in added]
+        rows = [{**added[key].row, "pulled_at": moment} for key in sorted(added)]
         # Another process may pull the same at this moment.
         connection.execute(store.insert(run).on_conflict_do_nothing(), rows)
     if changed:
@@ -150,33 +158,58 @@ def _write(
         change = update(run).where(run.c.key == bindparam("b_key"))
         values: dict[str, Any] = {n: bindparam(f"b_{n}") for n in (*names, "pulled_at")}
         rows = [
-            {"b_key": row["key"], "b_pulled_at": moment, **{f"b_{n}": row[n] for n in names}}
-            for row in changed
+            {"b_key": key, "b_pulled_at": moment, **{f"b_{n}": changed[key][n] for n in names}}
+            for key in sorted(changed)
         ]
         connection.execute(change.values(values), rows)
     if texts:
-        insert = store.insert(content)
-        kept = {name: insert.excluded[name] for name in ("prompt", "text", "remote")}
-        connection.execute(
-            insert.on_conflict_do_update(index_elements=["run"], set_=kept), list(texts)
-        )
+        told = [
+            {"run": key, "prompt": each.prompt, "text": each.text, "remote": each.remote}
+            for key, each in sorted(texts.items(), key=lambda item: item[0])
+        ]
+        connection.execute(_filling(store), told)
+
+
+def _filling(store: Store) -> Insert:
+    """Return the statement that fills in what the content of a run lacks.
+
+    What is there is compared where it is: another process may have written it in between.
+    """
+    insert = store.insert(content)
+    new, old = insert.excluded, content.c
+    is_whole = (func.coalesce(old.text, "") == "") | (
+        func.substr(new.text, 1, func.length(old.text)) == old.text
+    )
+    kept = {
+        "prompt": func.coalesce(func.nullif(old.prompt, ""), new.prompt, old.prompt),
+        # Of an answer that was cut off, the whole.
+        "text": case((is_whole, func.coalesce(new.text, old.text)), else_=old.text),
+        "remote": new.remote,
+    }
+    return insert.on_conflict_do_update(index_elements=["run"], set_=kept)
 
 
 def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows there are of these runs, by the run's id, with their content."""
+    """Return the rows there are of these runs, by the run's id, each with its ``remote``."""
     found = (
-        select(run, content.c.remote, content.c.prompt, content.c.text)
-        .select_from(run.outerjoin(content, content.c.run == run.c.key))
+        select(run)
         .where(
             run.c.platform == entries[0].row["platform"],
             run.c.run_id.in_([entry.row["run_id"] for entry in entries]),
         )
+        .order_by(run.c.key)
         # What another process writes of them meanwhile is not to be undone.
-        .with_for_update(of=run)
+        .with_for_update()
     )
+    locked = connection.execute(found).mappings().all()
+    # By itself: what was joined to a row that had to be waited for would be from before that.
+    told = select(content.c.run, content.c.remote).where(
+        content.c.run.in_([row["key"] for row in locked])
+    )
+    remotes = {row.run: row.remote for row in connection.execute(told)}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(found).mappings():
-        rows.setdefault(row["run_id"], []).append(dict(row))
+    for row in locked:
+        rows.setdefault(row["run_id"], []).append({**row, "remote": remotes.get(row["key"])})
     return rows
 
 
@@ -196,25 +229,14 @@ def _merged(row: Mapping[str, Any], entry: Entry) -> dict[str, Any] | None:
             filled = [name for name in filled if name != "error"]
         merged |= {name: told[name] for name in filled}
         if not is_over and told["status"] in FINAL_STATUSES:
-            ended = ("status", "error", "finished_at", "duration")
-            merged |= {name: told[name] for name in ended}
+            merged |= {"status": told["status"], "error": told["error"]}
             merged |= {"error_code": None, "error_class": None}
+            # Not every platform tells when that was.
+            ended = ("finished_at", "duration")
+            merged |= {name: told[name] for name in ended if told[name] is not None}
     if merged == row and row["remote"] == entry.remote:
         return None
     return merged
-
-
-def _content(key: str, entry: Entry, row: Mapping[str, Any] | None) -> dict[str, Any]:
-    prompt, text = (None, None) if row is None else (row["prompt"], row["text"])
-    if not text or (entry.text is not None and entry.text.startswith(text)):
-        # Of an answer that was cut off, the whole.
-        text = text if entry.text is None else entry.text
-    return {
-        "run": key,
-        "prompt": entry.prompt if prompt in (None, "") else prompt,
-        "text": text,
-        "remote": entry.remote,
-    }
 
 
 def _usage(raw: Mapping[str, Any]) -> Usage | None:

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
 
-from agentnb._secrets import has_secret, mask_value
-from agentnb.event import Event, event_from_dict, event_to_dict
+from agentnb._secrets import has_secret
+from agentnb.event import Event
 from agentnb.history.chunks import encode
+from agentnb.history.locking import in_transaction
 from agentnb.history.moments import span, to_micros
 from agentnb.history.rows import plain
 from agentnb.history.schema import content, event_chunk, run, tool_call
+from agentnb.platforms.masking import masked_event, without_secrets
 from agentnb.transcript import FINAL_STATUSES, ToolCall, Transcript
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from agentnb.history.store import Store
 
 __all__ = ["Lacking", "lacking_events", "write_events"]
@@ -64,38 +68,56 @@ def write_events(
     lacking: Sequence[Lacking],
     events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
 ) -> None:
-    """Write the ``events`` of runs, by the run's id; of one without, that there are none."""
+    """Write the ``events`` of runs, by the run's id; of one without, that there are none.
+
+    A run that is no longer in the store, for it was pruned or joined with a recorded one, is left
+    out.
+    """
+    in_transaction(store, lambda connection: _write(connection, store, lacking, events))
+
+
+def _write(
+    connection: Connection,
+    store: Store,
+    lacking: Sequence[Lacking],
+    events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
+) -> None:
     chunks: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
-    with store.begin() as connection:
-        for each in lacking:
-            told = events.get(each.run_id, ())
-            happened = [event for _, event in told]
-            times = _seconds([at for at, _ in told], each.started_at)
-            transcript = Transcript()
-            for event, at in zip(happened, times, strict=True):
-                transcript.apply(event, at)
-            if store.store_content:
-                chunks += _chunks(each.key, happened, times)
-            calls += [
-                _call(each.key, position, call, store_content=store.store_content)
-                for position, call in enumerate(transcript.tool_calls)
-            ]
-            known: dict[str, Any] = {"events": len(happened)}
-            if happened:
-                failed = sum(call.status == "failed" for call in transcript.tool_calls)
-                known |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
-            connection.execute(update(run).where(run.c.key == each.key).values(known))
-            if store.store_content and (transcript.text or transcript.reasoning):
-                texts = {"text": transcript.text, "reasoning": transcript.reasoning}
-                for name, text in texts.items():
-                    column = content.c[name]
-                    lacks = (content.c.run == each.key) & ((column.is_(None)) | (column == ""))
-                    connection.execute(update(content).where(lacks).values({name: plain(text)}))
-        if chunks:
-            connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)
-        if calls:
-            connection.execute(store.insert(tool_call).on_conflict_do_nothing(), calls)
+    keys = [each.key for each in lacking]
+    # In the order in which all lock them.
+    there = select(run.c.key).where(run.c.key.in_(keys)).order_by(run.c.key).with_for_update()
+    known = set(connection.execute(there).scalars())
+    for each in lacking:
+        if each.key not in known:
+            continue
+        told = events.get(each.run_id, ())
+        happened = [event for _, event in told]
+        times = _seconds([at for at, _ in told], each.started_at)
+        transcript = Transcript()
+        for event, at in zip(happened, times, strict=True):
+            transcript.apply(event, at)
+        if store.store_content:
+            chunks += _chunks(each.key, happened, times)
+        calls += [
+            _call(each.key, position, call, store_content=store.store_content)
+            for position, call in enumerate(transcript.tool_calls)
+        ]
+        counts: dict[str, Any] = {"events": len(happened)}
+        if happened:
+            failed = sum(call.status == "failed" for call in transcript.tool_calls)
+            counts |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
+        connection.execute(update(run).where(run.c.key == each.key).values(counts))
+        if store.store_content and (transcript.text or transcript.reasoning):
+            texts = {"text": transcript.text, "reasoning": transcript.reasoning}
+            for name, text in texts.items():
+                column = content.c[name]
+                lacks = (content.c.run == each.key) & ((column.is_(None)) | (column == ""))
+                connection.execute(update(content).where(lacks).values({name: plain(text)}))
+    if chunks:
+        connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)
+    if calls:
+        connection.execute(store.insert(tool_call).on_conflict_do_nothing(), calls)
 
 
 def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]:
@@ -111,18 +133,14 @@ def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]
 
 def _chunks(key: str, events: Sequence[Event], times: Sequence[float]) -> list[dict[str, Any]]:
     chunks: list[dict[str, Any]] = []
+    events, _ = without_secrets(events)
     for first in range(0, len(events), _MOST):
         some, when = events[first : first + _MOST], times[first : first + _MOST]
         payload = encode(some, when)
         if has_secret(payload):
-            payload = encode([_masked(event) for event in some], when)
+            payload = encode([masked_event(event) for event in some], when)
         chunks.append({"run": key, "first": first, "count": len(some), "payload": payload})
     return chunks
-
-
-def _masked(event: Event) -> Event:
-    told = event_to_dict(event)
-    return event_from_dict({**mask_value(told), "type": event.type})
 
 
 def _call(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:

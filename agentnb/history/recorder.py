@@ -15,28 +15,21 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
-from agentnb.history.entries import Entry, is_of_one_run
-from agentnb.history.processes import (
-    HEARTBEAT,
-    end_process,
-    process_id,
-    user_name,
-    write_process,
-)
-from agentnb.history.rows import Progress, rows_of
+from agentnb.history.entries import Entry, is_of_one_run, prepare
+from agentnb.history.processes import HEARTBEAT, end_process, process_id, write_process
 
 if TYPE_CHECKING:
     from agentnb.history.store import Store
 
-__all__ = ["flush", "process_id", "record"]
+__all__ = ["flush", "leaving", "process_id", "record"]
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +77,9 @@ class _Recorder:
         self._asked = 0
         self._done = (0, True)
         self._ending = False
+        # The store that is to be left, and the last one that was: nothing is written to it again.
+        self._leaving: Store | None = None
+        self._left: Store | None = None
         # From here on the thread's own.
         self._due: dict[Entry, None] = {}
         self._live: set[Entry] = set()
@@ -135,6 +131,20 @@ class _Recorder:
                 event.set()
             in_time = self._told.wait_for(lambda: self._done[0] >= number, timeout)
             return in_time and self._done[1]
+
+    def leave(self, get: Callable[[], Store | None], timeout: float) -> None:
+        """Write what is due to the store that ``get`` gives, and end this process in it."""
+        if self._queue or self._due:
+            # Which may open it first.
+            self.flush(timeout)
+        if (store := get()) is not None and store is self._store:
+            self._leaving = store
+            self.flush(timeout)
+
+    def go_on(self) -> None:
+        """Write the runs that go on to another store."""
+        if self._live:
+            self._wake.set()
 
     def _start(self) -> None:
         with self._starting:
@@ -190,21 +200,23 @@ class _Recorder:
         self._gather()
         if (store := self._opened()) is None:
             return False
-        if self._ending:
+        ending = self._ending or store is self._leaving
+        if ending:
             self._due |= dict.fromkeys(self._live)
         while True:
             entries = list(islice(self._due, _AT_ONCE))
             try:
-                self._write(store, entries)
+                is_whole = self._write(store, entries, ending=ending)
             except Exception as error:
                 if not is_of_one_run(error):
                     raise
-                self._write_each(store, entries)
+                is_whole = self._write_each(store, entries, ending=ending)
             self._gather()
-            if len(entries) < _AT_ONCE or not self._due:
+            if is_whole and (len(entries) < _AT_ONCE or not self._due):
                 break
         self._failures = 0
-        if self._ending:
+        if ending:
+            self._left = None if self._ending else store
             # The last one to close it brings the log of SQLite into the file.
             store.close()
         return True
@@ -221,9 +233,13 @@ class _Recorder:
             self._forget(entry)
 
     def _opened(self) -> Store | None:
-        from agentnb.history.store import is_off, store
+        from agentnb.history.store import is_off, reopen, store
 
         opened = store()
+        if opened is not None and opened is self._left:
+            return None  # another one is about to take its place
+        if opened is not None and opened.is_lost:
+            opened = reopen(opened)
         if opened is not self._store:
             self._store = opened
             self._begin_anew()
@@ -241,62 +257,42 @@ class _Recorder:
         self._seen_at = None
         self._due |= dict.fromkeys(self._live)
 
-    def _write(self, store: Store, entries: list[Entry]) -> None:
-        from agentnb.history.writing import Written, write
+    def _write(self, store: Store, entries: list[Entry], *, ending: bool) -> bool:
+        """Write what is new of ``entries``; return False where all that goes on is due again."""
+        from agentnb.history.writing import write
 
-        ending, moment = self._ending, time.monotonic()
-        process, user = process_id(), user_name()
-        written: list[Written] = []
-        told: list[tuple[Entry, Progress, Hashable, bool]] = []
-        for entry in entries:
-            progress = entry.progress if entry.epoch == self._epoch else Progress()
-            # Before the rows are made: what comes in between is written the next time.
-            over = entry.run.done and entry.run.transcript.is_final
-            rows, after = rows_of(
-                entry.run,
-                progress,
-                process=process,
-                user=user,
-                store_content=store.store_content,
-                last=ending,
-            )
-            known_as = (rows.run["run_id"], over, self._epoch)
-            written.append(
-                Written(
-                    rows=rows,
-                    is_fresh=progress.is_fresh,
-                    replaced=entry.replaced,
-                    may_be_known=known_as != entry.known_as,
-                    has_joined=over and getattr(entry.run, "via", None) == "attach",
-                )
-            )
-            told.append((entry, after, known_as, over))
+        moment, was_ended = time.monotonic(), False
+        prepared = [prepare(entry, self._epoch, store, ending=ending) for entry in entries]
         is_due = self._seen_at is None or moment - self._seen_at >= HEARTBEAT
-        if not (entries or ending or is_due):
-            return
+        if not (entries or ending or (is_due and self._live)):
+            return True
         with store.begin() as connection:
             if is_due:
-                write_process(connection, store)
-            write(connection, store, written)
+                was_ended = write_process(connection, store)
+            write(connection, store, [one.written for one in prepared])
             if ending:
                 end_process(connection)
         if is_due:
             self._seen_at = moment
-        for entry, progress, known_as, over in told:
-            entry.progress, entry.epoch, entry.known_as = progress, self._epoch, known_as
-            entry.replaced = ()
-            del self._due[entry]
-            if entry.run.done:
-                self._live.discard(entry)
-            if over:
-                entry.close()
+        for one in prepared:
+            one.keep(self._epoch)
+            del self._due[one.entry]
+            if one.entry.run.done:
+                self._live.discard(one.entry)
+            if one.is_over:
+                one.entry.close()
+        if was_ended:
+            # Somebody took this process for gone, and its runs for interrupted.
+            self._begin_anew()
+            self._seen_at = moment
+        return not was_ended
 
-    def _write_each(self, store: Store, entries: list[Entry]) -> None:
+    def _write_each(self, store: Store, entries: list[Entry], *, ending: bool) -> bool:
         """Write every run by itself: one that cannot be written must not cost the others."""
         self._begin_anew()
         for entry in entries:
             try:
-                self._write(store, [entry])
+                self._write(store, [entry], ending=ending)
             except Exception as error:
                 if not is_of_one_run(error):
                     raise
@@ -307,6 +303,7 @@ class _Recorder:
                 self._warn(
                     f"The run {entry.run.id} is not recorded: {type(error).__name__} was raised."
                 )
+        return True
 
     def _failed(self, error: Exception) -> None:
         """Keep what is due for later, and say so once."""
@@ -367,6 +364,21 @@ def flush(timeout: float = 5.0) -> bool:
     Returns whether it is: False when it was not in time, the store fails, or history is off.
     """
     return _recorder.flush(timeout)
+
+
+@contextmanager
+def leaving(get: Callable[[], Store | None], timeout: float = 5.0) -> Generator[None]:
+    """Have nothing written to the store that ``get`` gives in the block, nor after it.
+
+    Before, what has arrived is written to it, and the runs that go on end there: they are written
+    wholly to the store that takes its place.  Waits at most ``timeout`` seconds for either.
+    """
+    recorder = _recorder
+    recorder.leave(get, timeout)
+    try:
+        yield
+    finally:
+        recorder.go_on()
 
 
 def _at_exit() -> None:

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from agentnb._secrets import (
-    MASK,
-    has_secret,
-    is_secret_name,
-    mask,
-    mask_pieces,
-    mask_value,
-    may_begin_secret,
-)
-from agentnb.event import (
-    Event,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-    ToolCallStarted,
-    event_from_dict,
-    event_to_dict,
-)
+from agentnb._secrets import MASK, has_secret, is_secret_name, mask, mask_value
+from agentnb.event import Event
 from agentnb.facts import RunFacts
 from agentnb.history.chunks import encode
 from agentnb.history.moments import span, to_micros
 from agentnb.platforms.base import Media, RunRequest
+from agentnb.platforms.masking import masked_event, without_secrets
 from agentnb.render.visible import well_formed
 from agentnb.transcript import ToolCall
 
@@ -244,15 +228,15 @@ def _chunks(
     key: str, first: int, events: list[Event], times: list[float], *, ended: bool
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the chunks of ``events``, and the event that the next write begins with."""
-    events, half = _without_secrets(events)
+    clean, half = without_secrets(events)
     chunks: list[dict[str, Any]] = []
     size = 0
     for start in range(0, len(events), _MOST_EVENTS):
-        some = events[start : start + _MOST_EVENTS]
+        some = clean[start : start + _MOST_EVENTS]
         when = times[start : start + _MOST_EVENTS]
         payload = encode(some, when)
         if has_secret(payload):
-            payload = encode([_masked(event) for event in some], when)
+            payload = encode([masked_event(event) for event in some], when)
         size = len(payload)
         chunks.append({"run": key, "first": first + start, "count": len(some), "payload": payload})
     last = chunks[-1]
@@ -261,44 +245,6 @@ def _chunks(
     if not is_full or (half and not ended and len(events) < _MOST_EVENTS):
         return chunks, last["first"]
     return chunks, first + len(events)
-
-
-def _without_secrets(events: list[Event]) -> tuple[list[Event], bool]:
-    """Return ``events`` without the secrets that lie across several of them.
-
-    And whether what comes next may complete another one.
-    """
-    texts: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for index, event in enumerate(events):
-        kind = type(event)
-        if kind is TextDelta or kind is ReasoningDelta:
-            texts[kind].append(index)
-            if (part := cast("TextDelta | ReasoningDelta", event).part_id) is not None:
-                texts[kind, part].append(index)
-        elif isinstance(event, ToolCallDelta | ToolCallStarted):
-            texts["arguments", event.call_id].append(index)
-            if isinstance(event, ToolCallDelta):
-                texts["output", event.call_id].append(index)
-    half = False
-    changed = events
-    for place, indices in texts.items():
-        name = place[0] if isinstance(place, tuple) and isinstance(place[0], str) else "text"
-        pieces: list[str] = [getattr(changed[index], name) for index in indices]
-        half = half or may_begin_secret("".join(pieces))
-        if (masked := mask_pieces(pieces)) is None:
-            continue
-        changed = list(changed)
-        for index, piece in zip(indices, masked, strict=True):
-            changed[index] = replace(changed[index], **{name: piece})
-    return changed, half
-
-
-def _masked(event: Event) -> Event:
-    told = event_to_dict(event)
-    try:
-        return event_from_dict({**mask_value(told), "type": event.type})
-    except RecursionError:
-        return event
 
 
 # -- the request ---------------------------------------------------------------------------------

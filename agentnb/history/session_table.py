@@ -66,15 +66,17 @@ def sessions(
         this_kernel=this_kernel,
     )
     by, most = read_order(order, SESSION_COLUMNS), read_limit(limit)
-    from agentnb.history.statements import open_store, pages, reading
+    from agentnb.history.statements import check_names, open_store, pages, reading
 
     store = open_store()
     if store is None:
         rows = by.sort(_sessions(record for _, record in kept_runs(filters)))[:most]
+        check_names(store, filters, empty=not rows)
         return frame({c: [row[c] for row in rows] for c in SESSION_COLUMNS}, SESSION_COLUMNS)
     statement = _statement(filters, by, prices(), store.dialect).limit(most)
     with reading(store) as connection:
         found = [row for page in pages(connection, statement) for row in page]
+    check_names(store, filters, empty=not found)
     return frame(columns_of(found, list(SESSION_COLUMNS)), SESSION_COLUMNS)
 
 

@@ -6,7 +6,7 @@ import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -37,10 +37,19 @@ _ALLOWED: Final = frozenset(
     }
 )
 _TELLING: Final = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info"})
+# The name of the cursor that a statement of PostgreSQL is.
+_CURSOR: Final = "agentnb_query"
 # How many rows DuckDB brings at once.
 _CHUNK: Final = 2048
 _ONE_STATEMENT: Final = re.compile(r"one statement at a time|multiple commands", re.IGNORECASE)
-_REFUSED: Final = re.compile(r"not authorized|prohibited|readonly|read-only", re.IGNORECASE)
+_REFUSED: Final = re.compile(
+    r"not authorized|prohibited|readonly|read-only|data-modifying", re.IGNORECASE
+)
+# What a statement that finds rows begins with, after comments.
+_COMMENTS: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_FINDS: Final = re.compile(r"\(|(?:select|with|values|table)\b", re.IGNORECASE)
+# Steps of SQLite's machine between two looks at whether the user interrupts: some milliseconds.
+_STEPS: Final = 200_000
 
 
 def query(
@@ -62,7 +71,12 @@ def query(
     columns; ``params`` are ``?`` or ``$name``.
 
     The store is opened read-only, several statements are refused, and so is whatever would reach
-    for files or the network.
+    for files or the network.  On PostgreSQL the statement is one that a cursor takes, in a
+    transaction that only reads and is rolled back; its functions are limited by what the user of
+    the store's address may do, and by nothing else.  A superuser's, and those of a member of
+    ``pg_read_server_files``, ``pg_write_server_files`` or ``pg_execute_server_program``, still
+    reach the server's files (``pg_read_file``, ``lo_export``): give SQL that is not your own an
+    address of a user without such rights.
 
     Raises:
         RequestError: the SQL is wrong, or would change something.
@@ -115,12 +129,22 @@ def _sqlite(
     with closing(connection):
         connection.execute("PRAGMA query_only=1")
         connection.set_authorizer(_authorize)
+        # Python handles signals only while it runs code of its own.
+        connection.set_progress_handler(_look, _STEPS)
         try:
             with closing(connection.execute(sql, params)) as cursor:
                 return _fetched(cursor, most)
         # Some versions warn of several statements; a text with half a surrogate pair is no SQL.
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            # Nothing else ends a statement so: SQLite passes on no exception of `_look`.
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise KeyboardInterrupt from None
             raise _wrong(error) from error
+
+
+def _look() -> int:
+    """Let a statement go on; what the handler of a signal raises here ends it."""
+    return 0
 
 
 def _authorize(
@@ -149,16 +173,32 @@ def _postgresql(
             driver: Any = connection.connection.driver_connection
             # The session may be left in any state, and is not used again.
             connection.detach()
-            with driver.cursor() as cursor:
-                # Prepared, it can be one statement only.
-                cursor.execute(sql, params or None, prepare=True)
+            # What is declared as a cursor finds rows: COPY, DO, SET and their like, some of which
+            # reach files and programs of the server, are no such statement.
+            cursor = driver.cursor(name=_CURSOR)
+            try:
+                cursor.execute(sql, params or None)
                 return _fetched(cursor, most)
+            finally:
+                with suppress(psycopg.Error):
+                    driver.rollback()
+                    cursor.close()
     except psycopg.OperationalError as error:
         raise explained(error, store.url) from error
+    except (psycopg.errors.SyntaxError, psycopg.errors.InvalidCursorDefinition) as error:
+        first = sql[_end_of_comments(sql) :]
+        if first and not _FINDS.match(first):
+            raise RequestError(f"{_ONLY_READS}: it takes a SELECT.", hint=_HINT) from error
+        raise _wrong(error) from error
     except (psycopg.Error, UnicodeEncodeError) as error:
         raise _wrong(error) from error
     except SQLAlchemyError as error:
         raise explained(error, store.url) from error
+
+
+def _end_of_comments(sql: str) -> int:
+    found = _COMMENTS.match(sql)
+    return found.end() if found else 0
 
 
 # -- DuckDB ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import sqlite3
@@ -27,13 +28,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 
+from agentnb.config import config
+from agentnb.config.names import AgentName, suggestion
+from agentnb.errors import RequestError
 from agentnb.history.failures import explained
 from agentnb.history.filters import Filters, Order
 from agentnb.history.prices import Price, cost_columns
+from agentnb.history.recent import recent_runs
 from agentnb.history.schema import content, run, tool_call
 from agentnb.history.store import Store, store
+from agentnb.platforms import registry
 
 __all__ = [
+    "check_names",
     "conditions",
     "needs_content",
     "open_store",
@@ -52,6 +59,8 @@ _MANY: Final = 500
 _CONTAINS: Final = "agentnb_contains"
 # How long a table waits for what arrived just now to be written, in seconds.
 _FLUSH: Final = 5.0
+# How alike an agent without runs and one with runs are, for the first to be taken as misspelt.
+_ALIKE: Final = 0.85
 
 
 @overload
@@ -99,6 +108,54 @@ def pages(
     with streamed:
         for page in streamed.partitions():
             yield cast("list[tuple[Any, ...]]", page)
+
+
+def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
+    """Refuse names of platforms and agents that are misspelt; ``empty``: they found nothing.
+
+    A platform has to be known here or to have runs.  An agent may have none yet, and is refused
+    only where one of nearly the same name has.  The store is asked only where a name is in doubt.
+
+    Raises:
+        RequestError: nothing has such a name.
+    """
+    current, builtin = config(), registry.names()
+    platforms = {*current.platform_names(builtin), "local"}
+    odd = [name for name in filters.platform or () if name not in platforms]
+    if not odd and not (empty and filters.agent):
+        return
+    pairs = _names(store)
+    platforms |= {platform for platform, _ in pairs}
+    for name in odd:
+        if name not in platforms:
+            hint = suggestion(name, platforms) or f"There are {', '.join(sorted(platforms))}."
+            raise RequestError(f"There is no platform '{name}'.", hint=hint)
+    if not empty:
+        return
+    agents = {agent for _, agent in pairs} | {str(AgentName(*pair)) for pair in pairs}
+    for name in filters.agent or ():
+        if name in agents or name in current.all_aliases():
+            continue
+        # Names that differ in a number only are of a series, of which not all need have run.
+        others = [agent for agent in agents if _without_digits(agent) != _without_digits(name)]
+        if near := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):
+            raise RequestError(
+                f"No run of an agent '{name}' is known.", hint=f"Did you mean '{near[0]}'?"
+            )
+
+
+def _names(store: Store | None) -> set[tuple[str, str]]:
+    """Return the platforms and agents of all runs that are known."""
+    found = {(run.platform, run.agent) for run in recent_runs()}
+    if store is not None:
+        with reading(store) as connection:
+            rows = connection.execute(select(run.c.platform, run.c.agent).distinct())
+            found |= {(platform, agent or "") for platform, agent in rows}
+    return found
+
+
+def _without_digits(name: str) -> str:
+    return re.sub(r"\d+", "", name)
 
 
 def needs_content(filters: Filters) -> bool:

@@ -21,14 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, overload
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentnb.errors import HistoryError, HistoryWarning
-from agentnb.history import opening
+from agentnb.history import opening, recorder
 from agentnb.history.where import keeps_content, place
 
-__all__ = ["Store", "is_off", "store", "use"]
+__all__ = ["Store", "is_off", "reopen", "store", "use"]
 
 # After a failure it is tried again, but not by every cell: reaching a database that is down takes
 # seconds.
@@ -48,6 +49,10 @@ class Store:
         self.store_content = store_content
         self._writing = opening.writing(engine)
         self._bare = opening.bare(engine)
+        self._is_closed = False
+        self._file = _identity(self.path)
+        # The pool that it comes from may not be there any more to close it.
+        event.listen(engine, "checkin", self._given_back)
 
     @property
     def url(self) -> str:
@@ -61,6 +66,11 @@ class Store:
     def path(self) -> Path | None:
         """The file of an SQLite store."""
         return Path(self.engine.url.database or "") if self.dialect == "sqlite" else None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the file that is open is not at its place any more, or another one is."""
+        return self._file is not None and _identity(self.path) not in (self._file, None)
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
@@ -90,10 +100,29 @@ class Store:
 
     def close(self) -> None:
         """Close the idle connections; those in use close when they are given back."""
+        self._is_closed = True
         self.engine.dispose()
+
+    def _given_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        if self._is_closed:
+            record.close()
 
     def __repr__(self) -> str:
         return f"<Store {self.url}>"
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells the file at ``path`` from others; (0, 0) where there is none."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    except OSError:
+        # Of a disk that does not answer, nobody knows.
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Process:
@@ -161,6 +190,8 @@ def is_off() -> bool:
 def use(url: str | Path | None) -> None:
     """Close this process's store and go on with another one.
 
+    What has arrived is written to the one that is left; runs that go on are ``interrupted`` there,
+    and written wholly to the other one.  Waits seconds at most where the store does not answer.
     ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
     None looks again for what the environment and the configuration say.  It is opened when it is
     first needed.
@@ -171,14 +202,26 @@ def use(url: str | Path | None) -> None:
     if url is not None:
         place(url)
     state = _process
+    with recorder.leaving(lambda: state.store):
+        with state.lock:
+            old, state.store = state.store, None
+            state.chosen = url
+            state.is_off = False
+            state.failure, state.retry_at = None, 0.0
+            state.told.clear()
+        if old is not None:
+            old.close()
+
+
+def reopen(lost: Store) -> Store | None:
+    """Close a store whose file is not at its place any more; return what `store` gives then."""
+    state = _process
     with state.lock:
-        old, state.store = state.store, None
-        state.chosen = url
-        state.is_off = False
-        state.failure, state.retry_at = None, 0.0
-        state.told.clear()
-    if old is not None:
-        old.close()
+        if state.store is lost:
+            state.store = None
+            state.failure, state.retry_at = None, 0.0
+    lost.close()
+    return store()
 
 
 def _open(state: _Process) -> None:

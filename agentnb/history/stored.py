@@ -193,7 +193,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     """Return the run of a row of the table ``run``, with all that is kept of it."""
     from sqlalchemy import select
 
-    from agentnb.history.chunks import decode
+    from agentnb.history.chunks import decode_of
     from agentnb.history.moments import from_micros
     from agentnb.history.schema import content, event_chunk
 
@@ -203,7 +203,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     events: list[Event] = []
     times: list[float] = []
     for payload in connection.execute(chunks.order_by(event_chunk.c.first)).scalars():
-        more, at = decode(payload)
+        more, at = decode_of(key, payload)
         events += more
         times += at
     if not events:

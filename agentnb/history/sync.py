@@ -73,9 +73,12 @@ def sync(
     not ended are asked for again.  RunTools' runs bring their events, too.
 
     ``since`` is how far back to go: a time, an ISO date, or an age such as "7d".  ``sessions``
-    keeps to some sessions; of SeekrFlow, which lists by thread, by default those are pulled that
-    the store or this process knows.  ``limit`` bounds the runs of each list.  ``progress`` shows a
-    bar.  ``options`` are those of `agentnb.agent`: base_url, api_key, deadlines, options.
+    keeps to some sessions.  Of SeekrFlow, which lists by thread, by default those are pulled that
+    the store or this process knows: with ``since`` the ones used since then; else at first all,
+    and later those that were used in the last 30 days or were not pulled to their end.  Of runs
+    that had not ended, the newest 200 are asked for; one that the platform did not know, not again
+    within a day.  ``limit`` bounds the runs of each list.  ``progress`` shows a bar.  ``options``
+    are those of `agentnb.agent`: base_url, api_key, deadlines, options.
 
     A platform that asks for a pause gets it, up to 120 s; what fails is tried again twice.  What
     was pulled before an error or an interruption stays.

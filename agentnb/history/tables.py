@@ -95,7 +95,8 @@ def runs(
     what the platform's own entry tells, of runs that were pulled from it.
 
     Raises:
-        RequestError: a filter or the order cannot be understood.
+        RequestError: a filter or the order cannot be understood, or there is no such platform, or
+            no such agent but one of nearly the same name.
         HistoryError: the store fails.
     """
     filters = read_filters(
@@ -116,6 +117,7 @@ def runs(
     if store is None:
         # Newest first among equals, too.
         found = [record for _, record in kept_runs(filters)][::-1]
+        _check(store, filters, empty=not found)
         return record_table(by.sort(found)[:most])
     from agentnb.history.schema import run
     from agentnb.history.statements import (
@@ -139,6 +141,7 @@ def runs(
         for page in pages(connection, statement):
             for name, values in zip(_RECORD, zip(*page, strict=True), strict=True):
                 columns[name].extend(values)
+    _check(store, filters, empty=not columns["local_id"])
     return _run_frame(columns)
 
 
@@ -196,6 +199,7 @@ def tool_calls(
             for call in reversed(tool_call_records(each, record))
             if names is None or call["name"] in names
         ]
+        _check(store, filters, empty=not found)
         rows = by.sort(found)[:most]
         return frame({c: [row[c] for row in rows] for c in TOOL_CALL_COLUMNS}, TOOL_CALL_COLUMNS)
     from agentnb.history import statements
@@ -216,6 +220,7 @@ def tool_calls(
         statement = statement.where(tool_call.c.name.in_(names))
     with statements.reading(store) as connection:
         found = [row for page in statements.pages(connection, statement) for row in page]
+    _check(store, filters, empty=not found)
     return frame(columns_of(found, list(TOOL_CALL_COLUMNS)), TOOL_CALL_COLUMNS)
 
 
@@ -273,6 +278,7 @@ def events(
     found = _own_events(filters, by) if store is None else _stored_events(store, filters, by)
     wanted = (row for row in found if types is None or row[_TYPE] in types)
     rows = list(wanted if most is None else islice(wanted, most))
+    _check(store, filters, empty=not rows)
     return frame(columns_of(rows, list(EVENT_COLUMNS)), EVENT_COLUMNS)
 
 
@@ -300,6 +306,12 @@ def _store() -> Store | None:
     return open_store()
 
 
+def _check(store: Store | None, filters: Filters, *, empty: bool) -> None:
+    from agentnb.history.statements import check_names
+
+    check_names(store, filters, empty=empty)
+
+
 def _own_events(filters: Filters, by: Order) -> Iterable[tuple[Any, ...]]:
     kept = kept_runs(filters)[::-1]
     found = {record["local_id"]: run for run, record in kept}
@@ -312,7 +324,7 @@ def _own_events(filters: Filters, by: Order) -> Iterable[tuple[Any, ...]]:
 
 def _stored_events(store: Store, filters: Filters, by: Order) -> Iterable[tuple[Any, ...]]:
     from agentnb.history import statements
-    from agentnb.history.chunks import decode
+    from agentnb.history.chunks import decode_of
     from agentnb.history.schema import event_chunk, run
 
     fields = statements.run_fields(prices())
@@ -334,6 +346,6 @@ def _stored_events(store: Store, filters: Filters, by: Order) -> Iterable[tuple[
     with statements.reading(store) as connection:
         for page in statements.pages(connection, statement, size=_CHUNKS):
             for run_id, local_id, started_at, first, payload in page:
-                told, times = decode(payload)
+                told, times = decode_of(local_id, payload)
                 record = {"run_id": run_id, "local_id": local_id, "started_at": started_at}
                 yield from event_records(record, told, times, first=first)

@@ -7,11 +7,12 @@ process, its texts, its events in their chunks, and its tool calls.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
+from uuid import uuid4
 
 from agentnb.errors import HistoryError, RequestError
 from agentnb.history.filters import Filters, read_filters
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
     from agentnb.history.store import Store
 
-__all__ = ["SEVERAL", "Entry", "export_history", "import_history", "missing", "opened"]
+__all__ = [
+    "SEVERAL",
+    "Entry",
+    "export_history",
+    "import_history",
+    "missing",
+    "opened",
+    "replacing",
+]
 
 #: A run with all that belongs to it, by the names of the tables.
 Entry = dict[str, Any]
@@ -35,6 +44,8 @@ _BATCH: Final = 500
 
 def export_history(path: str | Path, **filters: Any) -> Path | str:
     """Write the runs that ``filters`` keep to ``path`` and return it; what is there is replaced.
+
+    A file of this machine is replaced once all is written, so that a failure leaves it as it was.
 
     ``path`` ends in ``.jsonl`` (a file, one run a line) or ``.parquet`` (a folder with a file for
     each table of the store); it may be an address that fsspec knows, such as
@@ -65,7 +76,9 @@ def import_history(path: str | Path) -> int:
     """Read runs from what `export_history` wrote into the store; return how many were added.
 
     A run that the store has already is left as it is, so that reading twice adds nothing.  Where
-    the store keeps no content, none is read.
+    the store keeps no content, none is read.  What is read is checked, whoever wrote it: a run that
+    no store could hold ends the import.  Runs are added 500 at a time, those of one time all or
+    none.
 
     Raises:
         RequestError: the path has another suffix.
@@ -87,6 +100,7 @@ def import_history(path: str | Path) -> int:
             from agentnb.history.parquet import read_folder
 
             entries = read_folder(path)
+        # A batch is read, and found to be right, before any of it is added.
         while batch := list(islice(entries, _BATCH)):
             try:
                 added += _add(store, batch)
@@ -112,6 +126,34 @@ def _explained(path: str | Path, verb: str) -> Generator[None, None, None]:
         yield
     except OSError as error:
         raise HistoryError(f"{path} cannot be {verb}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def replacing() -> Generator[Callable[[str | Path], IO[Any]], None, None]:
+    """Yield what opens files to write; they get their names once the block has ended well.
+
+    Until then they have other names beside these.  Addresses of fsspec are opened as they are.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        with ExitStack() as stack:
+
+            def begin(path: str | Path) -> IO[Any]:
+                if "://" in str(path):
+                    return stack.enter_context(opened(path, "wb"))
+                # What a link points to, not the link.
+                target = Path(path).resolve()
+                made = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+                file = stack.enter_context(opened(made, "xb"))
+                written.append((made, target))
+                return file
+
+            yield begin
+        for made, target in written:
+            made.replace(target)
+    finally:
+        for made, _ in written:
+            made.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -211,7 +253,11 @@ def _rows(store: Store, name: str, entry: Entry) -> list[dict[str, Any]]:
     value: Any = entry.get(name)
     if value is None:
         return []
-    return value if name in SEVERAL else [value]
+    rows: list[dict[str, Any]] = value if name in SEVERAL else [value]
+    if name in ("process", "run"):
+        return rows
+    # Whatever a file says: what belongs to a run that is added cannot belong to another one.
+    return [{**row, "run": entry["run"]["key"]} for row in rows]
 
 
 def _row(store: Store, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,8 +265,9 @@ def _row(store: Store, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     from agentnb.history.schema import metadata
 
     read = {column.name: row.get(column.name) for column in metadata.tables[name].columns}
-    if not store.store_content:
-        read |= dict.fromkeys(read.keys() & {"arguments", "result"})
+    if not store.store_content and name == "tool_call":
+        # What a tool says of its failure repeats what it was called with.
+        read |= dict.fromkeys(("arguments", "result", "error"))
     if store.dialect == "postgresql":
         # The one character that its texts cannot hold.
         read = {k: v.replace("\0", "\ufffd") if isinstance(v, str) else v for k, v in read.items()}
@@ -231,13 +278,20 @@ def _row(store: Store, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_lines(path: str | Path, entries: Iterable[Entry]) -> None:
-    with opened(path, "wb") as file:
+    with replacing() as begin:
+        file = begin(path)
         for entry in entries:
-            line = json.dumps({"format": _FORMAT, **entry}, ensure_ascii=False)
-            file.write(line.encode() + b"\n")
+            try:
+                line = json.dumps({"format": _FORMAT, **entry}, ensure_ascii=False).encode()
+            except (TypeError, ValueError) as error:
+                key = entry["run"]["key"]
+                raise HistoryError(f"The run {key} cannot be written: {error}.") from error
+            file.write(line + b"\n")
 
 
 def _read_lines(path: str | Path) -> Iterator[Entry]:
+    from agentnb.history.checking import checked, no_run
+
     with opened(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if line.isspace():
@@ -245,12 +299,10 @@ def _read_lines(path: str | Path) -> Iterator[Entry]:
             try:
                 entry = json.loads(line)
                 readable = entry["format"] == _FORMAT and isinstance(entry["run"]["key"], str)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 readable = False
-                entry = {}
+                entry = dict[str, Any]()
+            where = f"Line {number} of {path}"
             if not readable:
-                raise HistoryError(
-                    f"Line {number} of {path} is no run that export_history() wrote.",
-                    hint="What stands before it may have been added.",
-                )
-            yield entry
+                raise no_run(where)
+            yield checked(entry, where)

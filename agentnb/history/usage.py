@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
-from agentnb.history.columns import SPAN, USAGE_COLUMNS, USAGE_NAMES, USAGE_PERIODS
+from agentnb.history.columns import SPAN, USAGE_ALIASES, USAGE_COLUMNS, USAGE_NAMES, USAGE_PERIODS
 from agentnb.history.filters import Filters, Moment, Some, read_filters
 from agentnb.history.frame import frame
 from agentnb.history.periods import begins, zone_of
@@ -61,10 +61,10 @@ def usage(
 ) -> pd.DataFrame:
     """Return what runs used, one row for each group, added up in the database.
 
-    ``by`` is one or several of agent, platform, model, user_name, session, status, source,
-    error_class, error_code, and hour, day, week (from Monday), month: the periods of the time zone
-    ``tz`` in which runs began, given as their beginning.  The other filters are those of
-    `agentnb.runs`.
+    ``by`` is one or several of agent, platform, model, user_name (or user), session_id (or
+    session), status, source, error_class, error_code, and hour, day, week (from Monday), month: the
+    periods of the time zone ``tz`` in which runs began, given as their beginning.  The other
+    filters are those of `agentnb.runs`.
 
     After these columns come those of `USAGE_COLUMNS`: ``runs``; ``completed``; ``failed``, which
     counts those that failed, were truncated or interrupted; ``error_rate``, the part of the runs
@@ -91,7 +91,7 @@ def usage(
         this_kernel=this_kernel,
     )
     groups_by, zone, shares = _read_by(by), zone_of(tz), _read_percentiles(percentiles)
-    from agentnb.history.statements import open_store
+    from agentnb.history.statements import check_names, open_store
 
     store = open_store()
     if store is None:
@@ -100,15 +100,21 @@ def usage(
     else:
         found = _stored(store, groups_by, zone, filters)
         spans = _spans(_stored_spans(store, groups_by, zone, filters)) if shares else {}
-    return _table(groups_by, zone, _merged(found), spans, shares)
+    merged = _merged(found)
+    # A group of nothing has a row, too.
+    check_names(store, filters, empty=not any(figures[0] for figures in merged.values()))
+    return _table(groups_by, zone, merged, spans, shares)
 
 
 def _read_by(by: str | Sequence[str]) -> tuple[str, ...]:
-    names = (by,) if isinstance(by, str) else tuple(dict.fromkeys(by))
+    given = (by,) if isinstance(by, str) else tuple(by)
+    names = tuple(dict.fromkeys(USAGE_ALIASES.get(name, name) for name in given))
     known = (*USAGE_NAMES, *USAGE_PERIODS)
     for name in names:
         if name not in known:
-            hint = suggestion(str(name), known) or f"There are {', '.join(known)}."
+            hint = (
+                suggestion(str(name), (*known, *USAGE_ALIASES)) or f"There are {', '.join(known)}."
+            )
             raise RequestError(f"Usage cannot be grouped by '{name}'.", hint=hint)
     return names
 
@@ -119,6 +125,12 @@ def _read_percentiles(given: Sequence[float]) -> tuple[float, ...]:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RequestError(f"{share!r} is no percentile.", hint="It is from 0 to 100.")
     return tuple(dict.fromkeys(shares))
+
+
+def _shown(share: float) -> str:
+    """Return a percentile as a column's name has it: shortly, but never like another one."""
+    short = f"{share:g}"
+    return short if float(short) == share else repr(float(share))
 
 
 # -- of the store ----------------------------------------------------------------------------------
@@ -171,9 +183,7 @@ def _own_spans(
 
 def _group(record: dict[str, Any], by: Sequence[str], zone: ZoneInfo) -> Group:
     return tuple(
-        begins(name, record["started_at"], zone)
-        if name in USAGE_PERIODS
-        else record["session_id" if name == "session" else name]
+        begins(name, record["started_at"], zone) if name in USAGE_PERIODS else record[name]
         for name in by
     )
 
@@ -226,7 +236,7 @@ def _table(
     dtypes = {
         name: USAGE_NAMES.get(name, f"datetime64[us, {zone.key}]") for name in by
     } | USAGE_COLUMNS
-    dtypes |= {f"{name}_p{share:g}": SPAN for name in _SPANS for share in shares}
+    dtypes |= {f"{name}_p{_shown(share)}": SPAN for name in _SPANS for share in shares}
     # What is not known comes after what is.
     order = sorted(groups, key=lambda group: [(part is None, part or 0) for part in group])
     columns: dict[str, list[Any]] = {name: [] for name in dtypes}

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
-from agentnb.history.joining import join
+from agentnb.history.joining import join, settle
 from agentnb.history.keys import platform_key
+from agentnb.history.locking import lock_runs
 from agentnb.history.schema import content, event_chunk, run, tool_call
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Written:
 
     ``is_fresh``: whatever the store holds of its events is replaced.  ``replaced`` are keys of
     runs in whose place it stands, ``may_be_known`` says whether to look for a pulled row of it.
-    ``has_joined``: it joined a run that was sent before, and has ended.
+    ``has_joined``: it joined a run that was sent before, and has ended; ``has_ended``: it was sent
+    here, and nothing more comes of it.
     """
 
     rows: Rows
@@ -49,10 +51,14 @@ class Written:
     replaced: Sequence[str] = ()
     may_be_known: bool = False
     has_joined: bool = False
+    has_ended: bool = False
 
 
 def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None:
     """Write ``runs``, whose process is there already."""
+    # One order for all writers: those who lock in different ones may wait for each other.
+    runs = sorted(runs, key=lambda item: item.rows.run["key"])
+    lock_runs(connection, store, [(r.rows.run["platform"], r.rows.run["run_id"]) for r in runs])
     if replaced := [{"key_": key} for item in runs for key in item.replaced]:
         connection.execute(delete(run).where(run.c.key == bindparam("key_")), replaced)
     if fresh := [{"run_": item.rows.run["key"]} for item in runs if item.is_fresh]:
@@ -69,6 +75,8 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     for item in runs:
         if item.has_joined:
             join(connection, item.rows.run)
+        elif item.has_ended:
+            settle(connection, item.rows.run["key"])
 
 
 def _upsert(
@@ -89,7 +97,7 @@ def _upsert(
 
 
 def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make one row of a run that was pulled and one that is recorded."""
+    """Make one row of a run that was pulled and one that is recorded; both are locked."""
     ours = {
         platform_key(row["platform"], row["run_id"]): row["key"] for row in rows if row["run_id"]
     }
@@ -99,6 +107,7 @@ def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any
         select(run, content.c.prompt, content.c.remote)
         .select_from(run.outerjoin(content, content.c.run == run.c.key))
         .where(run.c.key.in_(ours))
+        .order_by(run.c.key)
     )
     for pulled in connection.execute(found).mappings().all():
         key = ours[pulled["key"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform as python_platform
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,9 +15,12 @@ from agentnb.config import config, suggestion, url_from_environment, user_config
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.notebook.history import (
     HISTORY_ACTIONS,
+    HISTORY_TABLES,
     HISTORY_USAGE,
     going_on,
     history_checks,
+    history_help,
+    not_stopped,
     stored_sessions,
 )
 from agentnb.notebook.history import history as show_history
@@ -68,6 +71,8 @@ class Commands:
                 or f"It has: {', '.join(COMMANDS)}; to ask an agent, write %%agent.",
             )
         takes, command = COMMANDS[name]
+        if "--help" in arguments or "-h" in arguments:
+            return self._help_of(name, arguments)
         # "[NAME AGENT]" are two words, all of them optional.
         if len(arguments) > len(takes.split()):
             raise RequestError(
@@ -151,7 +156,7 @@ class Commands:
         """Stop the runs that go on, or one of them."""
         going = [r for r in _runs() if not r.done and run_id in (None, r.id, r.local_id)]
         if run_id and not going:
-            raise RequestError(f"No run '{run_id}' is going on.")
+            raise not_stopped(run_id, _runs())
         for run in going:
             run.cancel()
         return table(
@@ -212,7 +217,17 @@ class Commands:
             {"command": f"%agent history {name} {words}".rstrip(), "what it does": does}
             for name, (words, does) in HISTORY_ACTIONS.items()
         ]
-        return table(rows, ["command", "what it does"], preformatted=usage())
+        return table(
+            rows, ["command", "what it does"], notes=[HISTORY_TABLES], preformatted=usage()
+        )
+
+    def _help_of(self, name: str, words: Sequence[str]) -> Any:
+        takes, command = COMMANDS[name]
+        if name == "history":
+            return history_help(words)
+        line = f"%agent {name} {takes}".rstrip()
+        does = command.__doc__ or ""
+        return table([{"command": line, "what it does": does}], ["command", "what it does"])
 
 
 #: Name -> the words it takes, and what carries it out.

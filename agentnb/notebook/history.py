@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from agentnb import sandbox
+from agentnb.agents import known_agents
+from agentnb.config import EMBEDDED, suggestion
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.history.filters import STATUSES
-from agentnb.history.pages import PageQuery, PageRow, page, row_of
+from agentnb.history.pages import PageQuery, PageRow, agent_names, page, row_of
 from agentnb.notebook.display import Mode
 from agentnb.notebook.options import LineParser
 from agentnb.notebook.tables import Table, table
+from agentnb.platforms.base import Capabilities
+from agentnb.platforms.clients import connect
 from agentnb.render.view import STATUS_MARKS, brief_seconds, dollars
+
+if TYPE_CHECKING:
+    from agentnb.history.places import PlacedRun
 
 __all__ = [
     "HISTORY_ACTIONS",
     "HISTORY_OPTIONS",
+    "HISTORY_TABLES",
     "HISTORY_USAGE",
     "going_on",
     "history",
     "history_checks",
+    "history_help",
+    "not_stopped",
     "stored_sessions",
 ]
 
 #: What ``%agent history`` takes, in words.
 HISTORY_USAGE: Final = (
-    "[COUNT] [--text T] [--agent A] [--status S] [--since 7d] [--sql QUERY] "
+    "[COUNT] [--text T] [--agent A] [--status S] [--since 7d] | --sql QUERY [--engine duckdb] "
     "| prune | vacuum | export PATH | import PATH"
 )
 #: What it does besides showing runs, with what that takes and does.
@@ -40,7 +51,12 @@ HISTORY_ACTIONS: Final = {
     "export": ("PATH", "Write all runs to a path that ends in .parquet or .jsonl."),
     "import": ("PATH", "Take in what was written so; a run that is there already stays."),
 }
-HISTORY_OPTIONS: Final = ("--text", "--agent", "--status", "--since", "--sql")
+HISTORY_OPTIONS: Final = ("--text", "--agent", "--status", "--since", "--sql", "--engine")
+#: What can be asked in SQL, in words.
+HISTORY_TABLES: Final = (
+    "--sql asks the tables runs, tool_calls and sessions; with --engine duckdb also events."
+)
+_ENGINES: Final = ("store", "duckdb")
 _COLUMNS: Final = ("run", "agent", "status", "when", "duration", "tokens", "cost", "question")
 _LIVE: Final = ("queued", "running", "paused")
 _NONE: Final = "–"
@@ -58,22 +74,17 @@ def history(words: Sequence[str], *, mode: Mode) -> Any:
     """
     if words and words[0] in HISTORY_ACTIONS:
         return _act(words[0], words[1:])
-    parser = LineParser(prog="%agent history", add_help=False, allow_abbrev=False)
-    parser.add_argument("count", nargs="?")
-    parser.add_argument("--text", default="")
-    parser.add_argument("--agent", default="")
-    parser.add_argument("--status", choices=STATUSES, metavar="STATUS")
-    parser.add_argument("--since", metavar="AGE")
-    parser.add_argument("--sql", metavar="QUERY")
-    found = parser.parse_args(list(words))
+    if words and not words[0].startswith("-"):
+        _check_count(words[0])
+    found = _parser().parse_args(list(words))
     if found.sql is not None:
-        if len(words) > 2:
+        if any((found.count, found.text, found.agent, found.status, found.since)):
             raise RequestError("--sql stands alone: write the rest as SQL.")
-        from agentnb.history.sql import query
-
-        return query(found.sql)
-    if found.count is not None and not found.count.isdigit():
-        raise RequestError(f"'{found.count}' is no number of runs.")
+        return _query(found.sql, found.engine or "store")
+    if found.engine is not None:
+        raise RequestError("--engine says what answers --sql.", hint=HISTORY_TABLES)
+    if found.count is not None:
+        _check_count(found.count)
     asked = PageQuery(
         text=found.text,
         agent=_named(found.agent),
@@ -81,13 +92,75 @@ def history(words: Sequence[str], *, mode: Mode) -> Any:
         since=found.since,
         limit=_ROWS if found.count is None else min(int(found.count), _MOST),
     )
-    if mode != "widget" or asked.limit == 0:
+    if mode != "widget":
         return run_table(asked)
 
     from agentnb.widgets.history import HistoryWidget
 
     # For viewers without a kernel, and without a widget manager.
     return HistoryWidget(asked, bundle=run_table(asked).bundle())
+
+
+def history_help(words: Sequence[str]) -> Table:
+    """Return how ``%agent history`` is used, or what it does that ``words`` begin with."""
+    name = words[0] if words else ""
+    if name in HISTORY_ACTIONS:
+        _, does = HISTORY_ACTIONS[name]
+        return table([], [], empty=does, preformatted=_action_parser(name).format_help())
+    return table(
+        [
+            {"command": f"%agent history {action} {takes}".rstrip(), "what it does": does}
+            for action, (takes, does) in HISTORY_ACTIONS.items()
+        ],
+        ["command", "what it does"],
+        notes=[HISTORY_TABLES],
+        preformatted=_parser().format_help(),
+    )
+
+
+def _parser() -> LineParser:
+    parser = LineParser(prog="%agent history", add_help=False, allow_abbrev=False)
+    parser.add_argument("count", nargs="?", metavar="COUNT", help="how many runs to show")
+    parser.add_argument("--text", default="", help="a part of the question or the answer")
+    parser.add_argument("--agent", default="", help="agent, platform:agent or alias")
+    parser.add_argument("--status", choices=STATUSES, metavar="STATUS", help=", ".join(STATUSES))
+    parser.add_argument("--since", metavar="AGE", help="an age such as 7d or 12h, or a date")
+    parser.add_argument("--sql", metavar="QUERY", help="one SELECT; stands alone")
+    parser.add_argument(
+        "--engine", choices=_ENGINES, metavar="ENGINE", help="what answers --sql: store or duckdb"
+    )
+    return parser
+
+
+def _check_count(word: str) -> None:
+    """Refuse what is no number of runs, with what may be meant."""
+    if word.isdecimal() and int(word) > 0:
+        return
+    if word.lstrip("-").isdecimal():
+        raise RequestError(f"'{word}' is no number of runs.", hint="Write one of at least 1.")
+    hint = suggestion(word, HISTORY_ACTIONS) or "'%agent history --help' shows what it takes."
+    if _is_agent(word):
+        hint = f"For the runs of an agent write '%agent history --agent {word}'."
+    raise RequestError(f"'{word}' is no number of runs.", hint=hint)
+
+
+def _is_agent(word: str) -> bool:
+    try:
+        names = {*known_agents(), *sandbox.agent_names(), *agent_names()}
+    except AgentnbError:
+        return ":" in word
+    return ":" in word or word in names or word in {name.partition(":")[2] for name in names}
+
+
+def _query(sql: str, engine: str) -> Any:
+    from agentnb.history.sql import query
+
+    try:
+        return query(sql, engine="duckdb" if engine == "duckdb" else "store")
+    except RequestError as error:
+        if error.hint:
+            raise
+        raise RequestError(error.message, hint=HISTORY_TABLES) from error.__cause__
 
 
 def run_table(asked: PageQuery) -> Table:
@@ -114,12 +187,13 @@ def going_on(run_id: str | None, mine: Sequence[Any]) -> Table:
         RequestError: there is no such run.
     """
     if run_id is not None:
-        rows = [row_of(run) for run in mine if run_id in (run.id, run.local_id)]
+        own = [run for run in mine if run_id in (run.id, run.local_id)]
+        rows = [_cells(row_of(run), run.elapsed) for run in own]
         if not rows and (stored := _stored(run_id)) is not None:
-            rows = [stored]
+            rows = [_cells(stored, _so_far(stored))]
         if not rows:
             raise RequestError(f"There is no run '{run_id}'.", hint="'%agent history' shows them.")
-        return table([_cells(row) for row in rows], _COLUMNS)
+        return table(rows, _COLUMNS)
     going = [run for run in mine if not run.done]
     here = [{**_cells(row_of(run), run.elapsed), "where": "this kernel"} for run in going]
     notes: list[str] = []
@@ -128,14 +202,59 @@ def going_on(run_id: str | None, mine: Sequence[Any]) -> Table:
         others = page(PageQuery(status=_LIVE, limit=100)).rows
     except AgentnbError as error:
         others, notes = (), [str(error)]
-    now = datetime.now(UTC).timestamp()
     there = [
-        {**_cells(row, row.duration or now - row.started), "where": "elsewhere"}
+        {**_cells(row, _so_far(row)), "where": "elsewhere"}
         for row in others
         if row.key not in known
     ]
     columns = [*_COLUMNS, "where"] if there else _COLUMNS
     return table([*here, *there], columns, empty="No run is going on.", notes=notes)
+
+
+def not_stopped(run_id: str, mine: Sequence[Any]) -> RequestError:
+    """Return why the run cannot be stopped here, with what would stop it."""
+    for run in mine:
+        if run_id in (run.id, run.local_id):
+            return RequestError(f"The run '{run_id}' has ended: it is {run.status}.")
+    try:
+        from agentnb.history.places import known_run
+
+        found = known_run(run_id)
+    except (HistoryError, ImportError):
+        found = None
+    if found is None:
+        return RequestError(
+            f"There is no run '{run_id}' here.", hint="'%agent status' shows what goes on."
+        )
+    if found.status not in _LIVE:
+        return RequestError(f"The run '{run_id}' has ended: it is {found.status}.")
+    return RequestError(
+        f"The run '{run_id}' goes on in another kernel, not in this one.",
+        hint=_how_to_stop(found),
+    )
+
+
+def _how_to_stop(run: PlacedRun) -> str:
+    try:
+        # Of these a kernel has its own.
+        own = run.platform in ("local", EMBEDDED)
+        abilities = Capabilities() if own else connect(run.platform, ask=False).capabilities
+    except AgentnbError as error:
+        return f"Stop it there; whether {run.platform} can stop it is not known here: {error}"
+    if abilities.cancel and abilities.attach:
+        session = f", session={run.session_id!r}" if run.session_id else ""
+        target = f"{run.platform}:{run.agent or ''}"
+        return f"To stop it: agentnb.attach({target!r}, {run.id!r}{session}).cancel()"
+    if abilities.cancel:
+        return f"agentnb.monitor({run.id!r}) shows it with a button that stops it."
+    return "Only there can it be stopped: interrupt its cell, or write '%agent stop' there."
+
+
+def _so_far(row: PageRow) -> float | None:
+    """Return how long a run took, or has gone on, in seconds."""
+    if row.duration is None and row.status in _LIVE:
+        return max(0.0, datetime.now(UTC).timestamp() - row.started)
+    return row.duration
 
 
 def stored_sessions(current: set[str]) -> Table:
@@ -181,14 +300,9 @@ def history_checks() -> list[dict[str, str]]:
 
 
 def _act(action: str, words: Sequence[str]) -> Table:
-    parser = LineParser(prog=f"%agent history {action}", add_help=False, allow_abbrev=False)
+    found = vars(_action_parser(action).parse_args(list(words)))
     match action:
         case "prune":
-            parser.add_argument("--older-than", metavar="AGE")
-            parser.add_argument("--keep", type=int, metavar="N")
-            parser.add_argument("--max-bytes", type=int, metavar="BYTES")
-            parser.add_argument("--dry-run", action="store_true")
-            found = vars(parser.parse_args(list(words)))
             if all(found[name] is None for name in ("older_than", "keep", "max_bytes")):
                 raise RequestError(
                     "What is to be forgotten?",
@@ -200,18 +314,27 @@ def _act(action: str, words: Sequence[str]) -> Table:
             told = "would be forgotten" if found["dry_run"] else "forgotten"
             return _told(f"runs {told}", f"{gone.runs:,}, about {_size(gone.bytes)}")
         case "vacuum":
-            parser.parse_args(list(words))
             from agentnb.history.retention import vacuum
 
             return _told("given back", _size(vacuum()))
         case _:
-            parser.add_argument("path")
-            path: str = parser.parse_args(list(words)).path
             from agentnb.history.transfer import export_history, import_history
 
             if action == "import":
-                return _told("runs taken in", f"{import_history(path):,}")
-            return _told("written to", str(export_history(path)))
+                return _told("runs taken in", f"{import_history(found['path']):,}")
+            return _told("written to", str(export_history(found["path"])))
+
+
+def _action_parser(action: str) -> LineParser:
+    parser = LineParser(prog=f"%agent history {action}", add_help=False, allow_abbrev=False)
+    if action == "prune":
+        parser.add_argument("--older-than", metavar="AGE", help="such as 90d")
+        parser.add_argument("--keep", type=int, metavar="N", help="keep the N newest runs")
+        parser.add_argument("--max-bytes", type=int, metavar="N", help="keep about so many bytes")
+        parser.add_argument("--dry-run", action="store_true", help="only count")
+    elif action != "vacuum":
+        parser.add_argument("path", metavar="PATH", help="ends in .parquet or .jsonl")
+    return parser
 
 
 def _told(what: str, value: str) -> Table:

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb.errors import ConfigError
 from agentnb.history.recent import recent_runs
 from agentnb.notebook.tables import Table, table
 from agentnb.render.view import STATUS_MARKS, seconds
@@ -110,9 +111,10 @@ def monitor(
 ) -> Monitor:
     """Return a live table of runs, to be shown as a cell's value.
 
-    ``runs`` are runs, lists of them, an `Agent` or its name for its newest runs, runs as platforms
-    list them, or run ids, which are ``agent``'s; by default what goes on in this process.  Runs of
-    this process tell by themselves how they go on.  Platforms are asked every ``interval`` seconds,
+    ``runs`` are runs, lists of them, a table as `agentnb.runs` gives it, an `Agent` or its name for
+    its newest runs, runs as platforms list them, or run ids, which are ``agent``'s, or of runs that
+    are known here or in the history; by default what goes on in this process.  Runs of this
+    process tell by themselves how they go on.  Platforms are asked every ``interval`` seconds,
     for up to 100 runs in one request where they can tell of many, and less often, at last every
     ``max_interval`` seconds, while nothing changes.  It stops by itself once all have ended.
 
@@ -133,11 +135,30 @@ def _named(runs: Any, agent: str | Agent | None) -> Any:
     """Return ``runs``; a lone ``platform:agent`` or alias as the agent that it names."""
     if runs is None:
         return [run for run in recent_runs() if isinstance(run, Run) and not run.done]
-    if isinstance(runs, str) and agent is None:
+    if isinstance(runs, str) and agent is None and _names_agent(runs):
         from agentnb.agents import agent as agent_of
 
         return agent_of(runs)
     return runs
+
+
+def _names_agent(word: str) -> bool:
+    """Tell whether a word names an agent rather than a run."""
+    from agentnb import sandbox
+    from agentnb.agents import known_agents
+    from agentnb.config import EMBEDDED, config
+    from agentnb.platforms import registry
+
+    current = config()
+    if ":" in word or word in current.all_aliases():
+        return True
+    try:
+        platform = current.bare_platform(registry.names())
+    except ConfigError:
+        # Several platforms, none of which is the default.
+        return False
+    at_hand = sandbox.agent_names() if platform == EMBEDDED else []
+    return word in at_hand or f"{platform}:{word}" in known_agents()
 
 
 def _look_once(watch: Watch) -> None:

@@ -63,8 +63,20 @@ class LineParser(argparse.ArgumentParser):
         from agentnb.config import suggestion
 
         wrong = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
-        meant = suggestion(wrong[1], self._option_string_actions) if wrong else ""
-        return meant or "'%agent help' lists the options."
+        if wrong:
+            meant = suggestion(wrong[1], self._option_string_actions)
+        elif choice := re.search(r"argument ([^:]+): invalid choice: '([^']*)'", message):
+            # An option is called by all its names, "-f/--format".
+            of = self._option_string_actions.get(choice[1].split("/")[-1])
+            meant = suggestion(choice[2], map(str, of.choices or ())) if of else ""
+        else:
+            meant = ""
+        return meant or f"'{self.asks_help}' lists the options."
+
+    @property
+    def asks_help(self) -> str:
+        """What shows the options."""
+        return "%agent help" if self.prog.startswith("%%") else f"{self.prog} --help"
 
 
 def _parser() -> LineParser:

@@ -6,16 +6,21 @@ from agentnb.agents import Agent
 from agentnb.conversation import Change, Conversation
 from agentnb.errors import NotFoundError
 from agentnb.platforms.base import Platform
+from agentnb.platforms.tape import tapes_begun
 from agentnb.run import Run
 
 __all__ = ["Sessions"]
 
-# The client, not the platform's name: two servers of one platform know nothing of each other.
-_Key = tuple[Platform, str]
+# The client, not the platform's name: two servers of one platform know nothing of each other.  And
+# the recording: where it is played back, in another kernel, nothing is there to go on in.
+_Key = tuple[Platform, str, int]
 
 
 class Sessions:
-    """The session that the next cell of an agent goes on in."""
+    """The session that the next cell of an agent goes on in.
+
+    A recording, and a playback, begins with none.
+    """
 
     def __init__(self) -> None:
         self._current: dict[_Key, str] = {}
@@ -23,15 +28,15 @@ class Sessions:
 
     def of(self, agent: Agent) -> str | None:
         """Return the session of ``agent``, None where it has none yet."""
-        return self._current.get((agent.platform, agent.id))
+        return self._current.get(_key(agent))
 
     def ids(self) -> set[str]:
         """Return the sessions that cells go on in."""
-        return set(self._current.values())
+        return {session for (*_, tape), session in self._current.items() if tape == tapes_begun()}
 
     def begin(self, agent: Agent, run: Run) -> None:
         """Say that ``run`` is the latest of ``agent``: only the latest decides where to go on."""
-        self._latest[agent.platform, agent.id] = run
+        self._latest[_key(agent)] = run
 
     def follow(self, chat: Conversation, change: Change) -> None:
         """Take in what happens in a conversation: the next cell goes on where it is."""
@@ -47,7 +52,7 @@ class Sessions:
 
     def end(self, agent: Agent, run: Run) -> None:
         """Say that ``run`` has ended."""
-        key = (agent.platform, agent.id)
+        key = _key(agent)
         if self._latest.get(key) is not run:
             return
         if isinstance(run.exception, NotFoundError):
@@ -59,7 +64,7 @@ class Sessions:
 
     def _move(self, chat: Conversation) -> None:
         """Say that ``chat`` shows another branch or session, or begins a new one."""
-        key = (chat.agent.platform, chat.agent.id)
+        key = _key(chat.agent)
         session, shown = chat.session_id, chat.shown
         # What goes on elsewhere decides no more; what goes on here, once it has ended.
         self._latest.pop(key, None)
@@ -68,3 +73,7 @@ class Sessions:
         self._current.pop(key, None)
         if session is not None:
             self._current[key] = session
+
+
+def _key(agent: Agent) -> _Key:
+    return agent.platform, agent.id, tapes_begun()

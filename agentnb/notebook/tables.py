@@ -12,6 +12,9 @@ from agentnb.render import one_line, visible
 __all__ = ["Table", "table"]
 
 _CELL: Final = 200
+# Up to so many characters a column's cells are not broken; from so many on it gets room.
+_SHORT: Final = 26
+_LONG: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,17 @@ class Table:
         parts: list[str] = []
         if self.rows:
             # Jupyter aligns cells to the right, as for numbers.
-            left = ' style="text-align:left"'
-            head = "".join(f"<th{left}>{html.escape(c)}</th>" for c in self.columns)
+            head = "".join(
+                f'<th style="text-align:left">{html.escape(c)}</th>' for c in self.columns
+            )
+            styles = [self._style(i) for i in range(len(self.columns))]
             body = "".join(
-                "<tr>" + "".join(f"<td{left}>{html.escape(c)}</td>" for c in row) + "</tr>"
+                "<tr>"
+                + "".join(
+                    f'<td style="{style}">{html.escape(cell)}</td>'
+                    for style, cell in zip(styles, row, strict=True)
+                )
+                + "</tr>"
                 for row in self.rows
             )
             parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
@@ -61,6 +71,13 @@ class Table:
         if self.preformatted:
             parts.append(f"<pre>{html.escape(self.preformatted)}</pre>")
         return "".join(parts)
+
+    def _style(self, column: int) -> str:
+        """Return how the cells of a column look: dates and figures in a line, text in several."""
+        longest = max(len(row[column]) for row in self.rows)
+        if longest <= _SHORT:
+            return "text-align:left;white-space:nowrap"
+        return "text-align:left" + (";min-width:14em" if longest > _LONG else "")
 
 
 def table(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._embedded import is_embedded as is_embedded_address
 from agentnb.config import PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
@@ -15,10 +16,12 @@ from agentnb.platforms.tape import now_playing
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["close_clients", "connect"]
+__all__ = ["close_clients", "connect", "is_embedded"]
 
 _clients: dict[tuple[Any, ...], Platform] = {}
 _lock = threading.Lock()
+# Where the address stands in an identity.
+_ADDRESS: Final = 2
 
 # The clients that a forked child has of its parent.  Kept, since freeing them would close sockets
 # that are not the child's to close.
@@ -53,6 +56,13 @@ def connect(name: str, **arguments: Any) -> Platform:
         if identity not in _clients:
             _clients[identity] = make(settings)
         return _clients[identity]
+
+
+def is_embedded(client: Platform) -> bool:
+    """Tell whether ``client`` speaks to the embedded server, whatever its platform is called."""
+    with _lock:
+        known = [identity for identity, each in _clients.items() if each is client]
+    return any(is_embedded_address(identity[_ADDRESS]) for identity in known)
 
 
 async def close_clients() -> None:

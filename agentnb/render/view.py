@@ -177,6 +177,10 @@ def end_note(view: RunView) -> str | None:
                 else "The stream ended before anything arrived."
             )
         case "interrupted":
+            failure = view.transcript.failure
+            if failure is not None and failure.code == "left":
+                # The message says it.
+                return None
             return "The process that followed this run went away before it ended."
         case _:
             return None

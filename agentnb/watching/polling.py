@@ -20,7 +20,7 @@ from agentnb.errors import (
 from agentnb.platforms.base import Platform
 from agentnb.platforms.batching import batches, common
 from agentnb.watching.clock import PollingClock
-from agentnb.watching.targets import STRIKES, RemoteItem
+from agentnb.watching.items import STRIKES, RemoteItem
 
 __all__ = ["Pace", "Poller"]
 

@@ -5,132 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeGuard, cast
 
 from agentnb.agents import Agent, agent
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.history.recent import recent_runs
 from agentnb.platforms.base import Platform, RemoteRun
-from agentnb.platforms.clients import connect
+from agentnb.render.visible import one_line
 from agentnb.run import Run
-from agentnb.transcript import FINAL_STATUSES
-from agentnb.watching.rows import WatchedRun, local_row, remote_times
+from agentnb.watching.items import Item, LocalItem, RemoteItem, remote_item
+from agentnb.watching.known import in_the_history, in_this_process, is_table, kept, table_rows
 
-__all__ = ["Item", "LocalItem", "RemoteItem", "Targets", "find_sessions", "listed", "resolve"]
+__all__ = ["Targets", "find_sessions", "listed", "resolve"]
 
 _log = logging.getLogger(__name__)
 
-#: How many times a platform may answer without a run until that counts as not knowing it.
-STRIKES: Final = 3
 # How many of an agent's newest runs are watched.
 _NEWEST: Final = 20
-
-
-@dataclass(eq=False, slots=True)
-class LocalItem:
-    """A run of this process: nobody needs to be asked for it."""
-
-    run: Run
-
-    @property
-    def key(self) -> str:
-        return self.run.local_id
-
-    @property
-    def final(self) -> bool:
-        return self.newest.done and self.newest.status != "paused"
-
-    @property
-    def newest(self) -> Run:
-        """The run as which it goes on."""
-        run = self.run
-        while run.successor is not None:
-            run = run.successor
-        return run
-
-    def row(self) -> WatchedRun:
-        # The key stays the one that it began with.
-        return replace(local_row(self.newest), key=self.key)
-
-
-@dataclass(eq=False, slots=True)
-class RemoteItem:
-    """A run that its platform is asked for.
-
-    ``state`` is what it said last.  ``strikes`` counts the answers without the run; ``gone`` says
-    why nobody asks any more, ``problem`` what went wrong with a request for it.
-    """
-
-    client: Platform
-    run_id: str
-    agent: str | None = None
-    session_id: str | None = None
-    state: RemoteRun | None = None
-    strikes: int = 0
-    gone: str | None = None
-    problem: str | None = None
-    trouble: str | None = None
-
-    @property
-    def key(self) -> str:
-        return f"{self.client.name}:{self.run_id}"
-
-    @property
-    def final(self) -> bool:
-        known = self.state is not None and self.state.status in FINAL_STATUSES
-        return known or self.gone is not None
-
-    def take(self, state: RemoteRun) -> bool:
-        """Keep what the platform said; tell whether it is news."""
-        before = None if self.state is None else (self.state.status, self.state.error)
-        self.agent = self.agent or state.agent
-        self.session_id = self.session_id or state.session_id
-        self.state, self.strikes, self.trouble = state, 0, None
-        return before != (state.status, state.error)
-
-    def row(self) -> WatchedRun:
-        state = self.state
-        began, elapsed = (None, None) if state is None else remote_times(state)
-        cancels = self.client.capabilities.cancel
-        return WatchedRun(
-            key=self.key,
-            run_id=self.run_id,
-            platform=self.client.name,
-            agent=self.agent,
-            session_id=self.session_id,
-            title=self.agent or self.client.name,
-            # Of one that was never seen nothing better can be said than that it is not known to
-            # have begun.
-            status="queued" if state is None else state.status,
-            started_at=began,
-            elapsed=elapsed,
-            detail=self._detail(),
-            error=self.problem or (state.error if state is not None else None),
-            final=self.final,
-            can_cancel=cancels and not self.final,
-        )
-
-    def _detail(self) -> str:
-        if self.gone is not None:
-            return self.gone
-        if self.trouble is not None:
-            return self.trouble
-        if self.state is None:
-            return "Not found yet" if self.strikes else "Is being asked for"
-        match self.state.status:
-            case "queued":
-                return "Waits on the platform"
-            case "running":
-                return "Goes on on the platform"
-            case "paused":
-                return "Waits for a decision"
-            case _:
-                model = self.state.model
-                return f"Model {model}" if model else ""
-
-
-Item = LocalItem | RemoteItem
+# How many ids that nobody knows are named, and how much of each.
+_IDS: Final = 3
+_ID: Final = 80
 
 
 @dataclass(slots=True)
@@ -144,11 +39,15 @@ class Targets:
 def resolve(targets: Any, *, within: str | Agent | None = None) -> Targets:
     """Return what ``targets`` name, each run once; ``within`` is the agent of bare run ids.
 
+    Ids without an agent are looked up: among the runs of this process, then in the history.
+
     Raises:
-        RequestError: something among them names no run.
+        RequestError: something among them names no run, or a run that is not known.
     """
     found = Targets([], [])
-    _add(found, targets, _Whose(within))
+    whose = _Whose(within)
+    _add(found, targets, whose)
+    whose.check()
     unique: dict[str, Item] = {}
     for item in found.items:
         unique.setdefault(item.key, item)
@@ -217,16 +116,30 @@ class _Whose:
 
     def __init__(self, given: str | Agent | None) -> None:
         self._given = given
+        self._unknown: list[str] = []
 
-    def agent(self, run_id: str) -> Agent:
-        if self._given is None:
-            raise RequestError(
-                f"Whose run {run_id!r} is is not known.",
-                hint='Say it: agent="platform:agent".',
-            )
+    @property
+    def agent(self) -> Agent | None:
         if isinstance(self._given, str):
             self._given = agent(self._given)
         return self._given
+
+    def look_up(self, run_id: str) -> Item | None:
+        """Return the run if it is known here; else note it for `check`."""
+        item = in_this_process(run_id) or in_the_history(run_id)
+        if item is None and run_id not in self._unknown:
+            self._unknown.append(run_id)
+        return item
+
+    def check(self) -> None:
+        """Raise if there were ids that nobody knows."""
+        if not self._unknown:
+            return
+        shown = ", ".join(repr(one_line(each, _ID)) for each in self._unknown[:_IDS])
+        if (more := len(self._unknown) - _IDS) > 0:
+            shown += f" and {more} more"
+        what = f"run {shown} is" if len(self._unknown) == 1 else f"runs {shown} are"
+        raise RequestError(f"It is not known whose {what}.", hint='Say it: agent="platform:agent".')
 
 
 def _add(found: Targets, target: Any, whose: _Whose) -> None:
@@ -235,25 +148,29 @@ def _add(found: Targets, target: Any, whose: _Whose) -> None:
             found.items.append(LocalItem(target))
         case Agent():
             found.agents.append(target)
+        case str() if (of := whose.agent) is not None:
+            found.items.append(remote_item(of.platform, target, of.id, None))
         case str():
-            of = whose.agent(target)
-            found.items.append(_remote(of.platform, target, of.id, None))
+            if (item := whose.look_up(target)) is not None:
+                found.items.append(item)
         case RemoteRun():
-            of = whose.agent(target.id)
-            item = _remote(of.platform, target.id, target.agent or of.id, target.session_id)
+            of = whose.agent
+            item = whose.look_up(target.id) if of is None else _listed(of, target)
             if isinstance(item, RemoteItem):
                 item.take(target)
-            found.items.append(item)
+            if item is not None:
+                found.items.append(item)
+        case _ if is_table(target):
+            for row in table_rows(target):
+                _add(found, row if row.platform else row.id, whose)
         case (first, *rest) if isinstance(target, tuple) and _names_place(first, rest):
             client, of_agent = _place(first)
             ids, *more = rest
             given_agent, session = (*more, None, None)[:2]
             for run_id in [ids] if isinstance(ids, str) else cast("Iterable[str]", ids):
-                found.items.append(_remote(client, run_id, given_agent or of_agent, session))
+                found.items.append(remote_item(client, run_id, given_agent or of_agent, session))
         case _ if _is_stored(target):
-            found.items.append(
-                _remote(connect(target.platform), target.id, target.agent, target.session_id)
-            )
+            found.items.append(kept(target))
         case Iterable():
             for each in cast("Iterable[Any]", target):
                 _add(found, each, whose)
@@ -264,14 +181,8 @@ def _add(found: Targets, target: Any, whose: _Whose) -> None:
             )
 
 
-def _remote(client: Platform, run_id: str, of: str | None, session: str | None) -> Item:
-    """Return the run; where this process follows it, or knows its end, as it is here."""
-    for run in reversed(recent_runs()):
-        if isinstance(run, Run) and run.client is client and run.id == run_id:
-            if run.done and run.status in ("truncated", "interrupted"):
-                break  # what was cut off here may well go on there
-            return LocalItem(run)
-    return RemoteItem(client, run_id, agent=of, session_id=session)
+def _listed(of: Agent, run: RemoteRun) -> Item:
+    return remote_item(of.platform, run.id, run.agent or of.id, run.session_id)
 
 
 def _is_platform(value: Any) -> TypeGuard[Platform]:

@@ -16,17 +16,10 @@ from agentnb.errors import AgentnbError, RequestError, UnsupportedError
 from agentnb.platforms.base import Platform
 from agentnb.run import Run
 from agentnb.watching.clock import PollingClock
+from agentnb.watching.items import Item, LocalItem, RemoteItem
 from agentnb.watching.polling import Pace, Poller
 from agentnb.watching.rows import WatchedRun
-from agentnb.watching.targets import (
-    Item,
-    LocalItem,
-    RemoteItem,
-    Targets,
-    find_sessions,
-    listed,
-    resolve,
-)
+from agentnb.watching.targets import Targets, find_sessions, listed, resolve
 
 __all__ = ["Watch"]
 
@@ -45,7 +38,8 @@ class Watch:
 
     ``targets`` are runs (of this process: they are listened to), ``(platform client or agent, run
     id or ids[, agent[, session]])``, run ids and `RemoteRun` with ``agent`` (``platform:agent`` or
-    an `Agent`), an `Agent` for its newest runs, or any nesting of these.  A platform is asked every
+    an `Agent`) or without where they are known here or in the history, a table as `agentnb.runs`
+    gives it, an `Agent` for its newest runs, or any nesting of these.  A platform is asked every
     ``interval`` seconds, for up to 100 runs in a request where it can tell of many at once; the
     pause grows up to ``max_interval`` while nothing changes.  A platform that must be asked for
     each run by itself is asked as often, and so tells of each run less often.
@@ -54,7 +48,7 @@ class Watch:
     more ends too.
 
     Raises:
-        RequestError: a target names no run.
+        RequestError: a target names no run, or nobody knows whose it is.
     """
 
     def __init__(

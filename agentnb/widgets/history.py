@@ -167,13 +167,22 @@ class HistoryWidget(AgentWidget):
                 _log.exception("A run of the history could not be opened")
             self._tell(opened_message(key, None, live=False, error=_said(error)))
             return
+        if first is None:
+            return
         if message is None:
             self._tell(opened_message(key, first, live=live))
-        else:
-            self._opened[key].receive(message)
-
-    def _publish(self, key: str, run: LiveRun) -> Snapshot:
+            return
         with self._lock:
+            publisher = self._opened.get(key)
+        if publisher is not None:
+            publisher.receive(message)
+
+    def _publish(self, key: str, run: LiveRun) -> Snapshot | None:
+        """Begin to tell of a run and return its state; None where the widget is closed."""
+        with self._lock:
+            # While the run was looked for.
+            if self._closed:
+                return None
             publisher = self._opened.get(key)
             if publisher is not None:
                 return publisher.snapshot()
@@ -190,6 +199,11 @@ class HistoryWidget(AgentWidget):
         for old in gone:
             old.close()
         publisher.start()
+        with self._lock:
+            is_open = self._opened.get(key) is publisher
+        if not is_open:
+            # Closed before it listened.
+            publisher.close()
         return first
 
     def _tell(self, message: Mapping[str, Any]) -> None:

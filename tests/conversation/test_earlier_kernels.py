@@ -151,14 +151,20 @@ def test_what_others_talk_about_is_theirs(
 
 def test_a_session_in_the_memory_of_another_process_is_not_offered(opened: Store) -> None:
     code = "import agentnb\ndef echo(prompt): return prompt\nagentnb.agent(echo).run('Hi')\n"
-    code += "agentnb.agent('sandbox:echo').run('Hi')\nassert agentnb.history.flush(30)\n"
+    code += "agentnb.agent('sandbox:echo').run('Hi')\n"
+    code += "agentnb.agent('seekr:echo', base_url='sandbox').run('Hi')\n"
+    code += "assert agentnb.history.flush(30)\n"
     environment = {**os.environ, "AGENTNB_HISTORY": str(opened.path)}
     subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=True)
 
     def echo(prompt: str) -> str:
         return prompt
 
-    for agent in (agentnb.agent(echo), agentnb.agent("sandbox:echo")):
+    for agent in (
+        agentnb.agent(echo),
+        agentnb.agent("sandbox:echo"),
+        agentnb.agent("seekr:echo", base_url="sandbox"),
+    ):
         assert Conversation(agent).sessions() == []
 
 

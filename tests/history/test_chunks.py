@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -88,8 +89,26 @@ def test_an_event_that_json_cannot_hold_does_not_cost_the_others() -> None:
         '{"v":1,"at":"AAAAAAAA8D8=","n":[2],"events":["one"]}',
         '{"v":1,"at":"AAAAAAAA8D8=","events":["one","two"]}',
         '{"v":1,"at":"AAAAAAAA8D8=","events":[["what",1]]}',
+        '{"v":1,"at":"AAAAAAAA8D8=","events":[["r",1]]}',
+        '{"v":1,"at":"AAAAAAAA8D8=","events":[{}]}',
+        '{"v":1,"at":"AAAAAAAA8D8=","n":2,"events":["one","two"]}',
+        '{"v":1,"at":"AAAAAAAA8D8=","n":["2"],"events":["one","two"]}',
+        '{"v":1}',
+        '{"v":1,"at":5,"events":[]}',
     ],
 )
 def test_what_no_version_wrote_is_refused(payload: str) -> None:
     with pytest.raises(ValueError, match=r"version|damaged|Expecting"):
         decode(payload)
+
+
+def test_a_count_takes_no_room_before_it_is_told_to_be_wrong() -> None:
+    many = '{"v":1,"at":"AAAAAAAA8D8AAAAAAADwPw==","n":[%d,%d],"events":["one"]}'
+    tracemalloc.start()
+    try:
+        for counts in ((10**7, 0), (10**7, 1 - 10**7)):
+            with pytest.raises(ValueError, match="damaged"):
+                decode(many % counts)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import agentnb
 from agentnb.event import Event, RunFailed, RunFinished, RunStarted, TextDelta, ToolCallStarted
+from agentnb.history.processes import mark_interrupted, process_row
+from agentnb.history.recorder import flush
+from agentnb.history.schema import content, process, run
 from agentnb.history.store import Store
 from agentnb.platforms.base import RunRequest
 from tests.history.recorded import keys, recorded
-from tests.played import LONG, Batches, PlayedPlatform, player
+from tests.played import LONG, Batches, PlayedPlatform, player, until
+
+gate = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def closed_gate() -> Iterator[None]:
+    """What a slow run waits behind."""
+    gate.clear()
+    yield
+    gate.set()
 
 
 async def script(request: RunRequest) -> Batches:
@@ -21,6 +37,15 @@ async def script(request: RunRequest) -> Batches:
     if request.prompt == "cut":
         yield [started, TextDelta("Hel")]
         return
+    if request.prompt == "slow":
+        yield [started, TextDelta("Hel")]
+        await asyncio.to_thread(gate.wait, LONG)
+        yield [TextDelta("lo, all of it"), RunFinished()]
+        return
+    if request.prompt == "lost":
+        yield [started, TextDelta("Hel")]
+        await asyncio.to_thread(gate.wait, LONG)
+        raise OSError("The line is dead.")
     if request.prompt == "gone":
         yield [RunFailed(message="No such run.", error_type="NotFoundError")]
         return
@@ -75,5 +100,71 @@ def test_one_that_could_not_be_joined_changes_nothing(
 
 def test_one_that_nobody_here_sent(history_store: Store, agent: agentnb.Agent) -> None:
     joined = agent.attach("r").wait(LONG)
-    assert keys(history_store) == {joined.local_id}
     assert recorded(history_store, joined).content["prompt"] is None
+    assert keys(history_store) == {joined.local_id}
+
+
+def add(store: Store, **of_process: Any) -> str:
+    """The unfinished run "r" of another process."""
+    row = {**process_row(), "id": "p", **of_process}
+    told = {"key": "first", "source": "recorded", "process": "p", "platform": "played"}
+    told |= {"run_id": "r", "status": "running", "started_at": 1}
+    with store.begin() as connection:
+        connection.execute(process.insert().values(row))
+        connection.execute(run.insert().values(told))
+        connection.execute(content.insert().values(run="first", prompt="asked"))
+    return "first"
+
+
+def test_one_whose_process_was_killed(history_store: Store, agent: agentnb.Agent) -> None:
+    """And nobody has looked at the table since."""
+    add(history_store, pid=2**30)
+    joined = agent.attach("r").wait(LONG)
+    found = recorded(history_store, joined)
+    assert keys(history_store) == {joined.local_id}
+    assert (found.run["status"], found.run["started_at"]) == ("completed", 1)
+    assert (found.content["prompt"], found.content["text"]) == ("asked", "Hello")
+
+
+def test_one_whose_process_lives_until_it_is_silent(
+    history_store: Store, agent: agentnb.Agent
+) -> None:
+    first = add(history_store, host="elsewhere")
+    joined = agent.attach("r").wait(LONG)
+    assert recorded(history_store, joined).run["status"] == "completed"
+    assert keys(history_store) == {first, joined.local_id}
+    with history_store.begin() as connection:
+        connection.execute(process.update().where(process.c.id == "p").values(seen_at=1))
+    assert mark_interrupted(history_store, every=0) == 1
+    found = recorded(history_store, joined)
+    assert keys(history_store) == {joined.local_id}
+    assert found.run["status"] == "completed"
+    assert found.content["prompt"] == "asked"
+
+
+def test_one_that_ends_after_what_joined_it(history_store: Store, agent: agentnb.Agent) -> None:
+    first = agent.start("slow")
+    until(lambda: first.text)
+    joined = agent.attach("r").wait(LONG)
+    assert recorded(history_store, joined).content["text"] == "Hello"
+    assert keys(history_store) == {first.local_id, joined.local_id}
+    gate.set()
+    first.wait(LONG)
+    found = recorded(history_store, first)
+    assert keys(history_store) == {first.local_id}
+    assert found.content["text"] == "Hello, all of it"
+
+
+def test_one_that_is_lost_after_what_joined_it(history_store: Store, agent: agentnb.Agent) -> None:
+    """That it failed here is not what became of it."""
+    first = agent.start("lost")
+    until(lambda: first.text)
+    joined = agent.attach("r").wait(LONG)
+    assert recorded(history_store, joined).run["status"] == "completed"
+    gate.set()
+    first.wait(LONG, check=False)
+    assert flush(LONG)
+    found = recorded(history_store, joined)
+    assert keys(history_store) == {joined.local_id}
+    assert found.run["status"] == "completed"
+    assert found.content["prompt"] == "lost"

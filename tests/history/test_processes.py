@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
 from typing import Any
 
 import pytest
 
+from agentnb.history import processes as processes_module
 from agentnb.history.moments import now
 from agentnb.history.processes import (
     GONE,
     end_process,
-    is_gone,
     mark_interrupted,
     process_id,
     process_row,
-    user_name,
     write_process,
 )
 from agentnb.history.schema import process, run
@@ -196,12 +193,48 @@ sys.stdin.read()
         assert status_of(history_store, alive) == "running"
 
     def test_a_process_that_has_the_number_of_one_that_is_gone(self, history_store: Store) -> None:
-        started = process_row()["started_at"] - 3600 * SECOND
-        earlier = self.add(history_store, pid=os.getpid(), started_at=started)
+        mine = process_row()
+        machine, _, ticks = mine["host"].partition(" @")
+        at = {"started_at": mine["started_at"] - 3600 * SECOND}
+        at |= {"host": f"{machine} @{int(ticks) - 1}"} if ticks else {"seen_at": 1}
+        earlier = self.add(history_store, pid=os.getpid(), **at)
         alive = self.add(history_store, pid=os.getpid())
         assert mark_interrupted(history_store, every=0) == 1
         assert status_of(history_store, earlier) == "interrupted"
         assert status_of(history_store, alive) == "running"
+
+    def test_a_number_that_no_system_has(self, history_store: Store) -> None:
+        """What somebody imported keeps nobody from the others."""
+        keys = [self.add(history_store, pid=2**40, seen_at=1), self.add(history_store, seen_at=1)]
+        assert mark_interrupted(history_store, every=0) == 2
+        assert [status_of(history_store, key) for key in keys] == ["interrupted"] * 2
+
+    def test_one_that_says_meanwhile_that_it_lives(self, history_store: Store) -> None:
+        key = self.add(history_store, host="elsewhere", seen_at=now() - 121 * SECOND)
+        ((id_, seen_at),) = processes_module._gone(history_store)  # pyright: ignore[reportPrivateUsage]
+        with history_store.begin() as connection:
+            connection.execute(process.update().values(seen_at=now()))
+            found = processes_module._interrupt(connection, history_store, id_, seen_at)  # pyright: ignore[reportPrivateUsage]
+        assert found == 0
+        assert status_of(history_store, key) == "running"
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("history_url", ["postgresql"], indirect=True)
+    def test_the_clock_is_the_database_s(
+        self, history_store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """This machine's clock is an hour ahead; what others say, and it says, is of the other."""
+        present = now()
+        monkeypatch.setattr(processes_module, "now", lambda: now() + 3600 * SECOND)
+        alive = self.add(history_store, host="elsewhere", seen_at=present)
+        assert mark_interrupted(history_store, every=0) == 0
+        assert status_of(history_store, alive) == "running"
+        with history_store.begin() as connection:
+            write_process(connection, history_store)
+            end_process(connection)
+        (mine,) = [row for row in processes(history_store) if row["id"] == process_id()]
+        assert abs(mine["seen_at"] - present) < 600 * SECOND
+        assert abs(mine["ended_at"] - present) < 600 * SECOND
 
     def test_it_does_not_look_all_the_time(self, history_store: Store) -> None:
         mark_interrupted(history_store, every=0)
@@ -232,27 +265,6 @@ sys.stdin.read()
             write_process(connection, history_store)
         mine = [row for row in processes(history_store) if row["id"] == process_id()]
         assert mine[0]["ended_at"] is None
-
-
-class TestWhoLives:
-    def test_this_one(self) -> None:
-        row = process_row()
-        assert not is_gone(row["host"], row["pid"], row["started_at"], row["seen_at"])
-        assert abs(row["started_at"] - now()) < 3600 * SECOND
-
-    def test_one_that_was_ended(self) -> None:
-        ended = subprocess.Popen([sys.executable, "-c", ""])
-        ended.wait(30)
-        assert is_gone(process_row()["host"], ended.pid, now(), now())
-
-    def test_the_start_is_the_same_whenever_it_is_asked(self) -> None:
-        first = process_row()["started_at"]
-        time.sleep(0.01)
-        assert process_row()["started_at"] == first
-
-    def test_without_a_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AGENTNB_USER", " Ada ")
-        assert user_name() == "Ada"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")

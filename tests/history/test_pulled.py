@@ -113,6 +113,30 @@ def test_an_end_that_was_not_seen(history_store: Store) -> None:
     assert (row["duration"], row["text"]) == (30_000_000, "The whole answer.")
 
 
+def test_an_end_whose_moment_nobody_tells(history_store: Store) -> None:
+    known = {"finished_at": to_micros(BEGAN) + 7, "duration": 7, "status": "truncated"}
+    record(history_store, "k" * 32, text="The whole", error="It broke off.", **known)
+    untold = entry(created_at=None, started_at=None, finished_at=None)
+    assert write_entries(history_store, [untold]) == ["updated"]
+    (row,) = rows(history_store)
+    assert (row["status"], row["error"]) == ("completed", None)
+    assert (row["finished_at"], row["duration"]) == (to_micros(BEGAN) + 7, 7)
+
+
+def test_what_the_platform_does_not_tell_stays(history_store: Store) -> None:
+    record(history_store, "k" * 32, text="", model="mine")
+    untold = entry(output=None, raw={"id": "r1"})
+    write_entries(history_store, [untold])
+    (row,) = rows(history_store)
+    assert (row["prompt"], row["text"], row["model"]) == ("Why?", "", "mine")
+    # And what it tells later, of an answer that is not the one that was seen.
+    write_entries(history_store, [entry(output="The whole answer.")])
+    write_entries(history_store, [entry(output="Another one.", raw={"id": "r1", "input": "What?"})])
+    (row,) = rows(history_store)
+    assert (row["prompt"], row["text"]) == ("Why?", "The whole answer.")
+    assert json.loads(row["remote"])["input"] == "What?"
+
+
 def test_an_end_that_was_seen_stays(history_store: Store) -> None:
     record(history_store, "k" * 32, text="", status="failed", error="It broke here.")
     write_entries(history_store, [entry(error="Something else.")])
@@ -138,6 +162,18 @@ def test_text_that_no_database_takes(history_store: Store) -> None:
     (row,) = rows(history_store)
     assert row["text"] == row["prompt"] == "half \ufffd and \ufffd"
     assert write_entries(history_store, [told]) == ["unchanged"]
+
+
+def test_secrets_in_an_entry(history_store: Store) -> None:
+    headers = {"Authorization": "Bearer of-somebody-else", "accept": "text/plain"}
+    raw = {"tools": [{"type": "mcp", "headers": headers}], "metadata": {"api_key": "not-ours"}}
+    write_entries(history_store, [entry(raw={"id": "r1", **raw, "max_tokens": 5})])
+    (row,) = rows(history_store)
+    kept = json.loads(row["remote"])
+    assert kept["tools"][0]["headers"] == {"Authorization": "***", "accept": "text/plain"}
+    assert kept["metadata"] == {"api_key": "***"}
+    assert kept["max_tokens"] == 5
+    assert "somebody" not in str(row)
 
 
 def test_usage_that_says_nothing() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,10 +109,80 @@ def test_a_session_of_postgresql_is_left_read_only(
             ):
                 with pytest.raises(RequestError):
                     query(sql)
-            with pytest.raises(RequestError, match="read-only transaction"):
+            with pytest.raises(RequestError, match="only reads"):
                 query("WITH gone AS (DELETE FROM run RETURNING *) SELECT * FROM gone")
+            with pytest.raises(RequestError, match="read-only transaction"):
+                query("SELECT * FROM run FOR UPDATE")
         finally:
             history.use(None)
+
+
+@pytest.mark.slow
+def test_postgresql_writes_no_file_and_starts_no_program(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server = request.getfixturevalue("postgresql_server")
+    # Where the server, which is another user, may write.
+    by_file, by_program = server.folder / "copied.txt", server.folder / "piped.txt"
+    with server.database() as url:
+        history.use(url)
+        try:
+            for sql in (
+                f"COPY (SELECT 1) TO '{by_file}'",
+                f"COPY (SELECT 1) TO PROGRAM 'cat > {by_program}'",
+                f"/* SELECT */ -- SELECT\n COPY (SELECT 1) TO '{by_file}'",
+                "DO $$ BEGIN PERFORM 1; END $$",
+                "EXPLAIN ANALYZE DELETE FROM run",
+                "SET default_transaction_read_only = off",
+                "PREPARE x AS SELECT 1",
+            ):
+                with pytest.raises(RequestError, match="only reads"):
+                    query(sql)
+            with pytest.raises(RequestError):
+                query("SELECT 1 INTO mine")
+            assert not by_file.exists()
+            assert not by_program.exists()
+            # What a cursor takes.
+            assert query("VALUES (1), (2), (3)", limit=2).iloc[:, 0].tolist() == [1, 2]
+            assert query("-- of all\n(SELECT 1 AS n);")["n"].tolist() == [1]
+            assert query("TABLE run").empty
+        finally:
+            history.use(None)
+
+
+ENDLESS = """
+import signal, sys, threading
+from agentnb import history
+signal.signal(signal.SIGINT, signal.default_int_handler)
+history.query("SELECT 1")
+endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+# Once the statement runs: nothing else of Python's comes to its turn meanwhile.
+threading.Timer(0.2, lambda: print("asked", flush=True)).start()
+try:
+    history.query(endless)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(history.query("SELECT 2 AS n")["n"].tolist(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_statement_of_sqlite_can_be_interrupted(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        env={**os.environ, "AGENTNB_HISTORY": str(tmp_path / "runs.sqlite")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "asked\n"
+        child.send_signal(signal.SIGINT)
+        told, _ = child.communicate(timeout=30)
+        assert told == "interrupted\n[2]\n"
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_duckdb_asks_the_tables(history_store: Store) -> None:

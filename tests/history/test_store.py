@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError
 
+from agentnb._secrets import mask
 from agentnb.errors import HistoryError
 from agentnb.history import use as public_use
 from agentnb.history.schema import content, metadata, process, run
@@ -260,3 +261,17 @@ def test_its_tables(history_store: Store) -> None:
     with history_store.connect() as connection:
         for table in metadata.sorted_tables:
             assert connection.execute(select(table)).all() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history_url", ["postgresql"], indirect=True)
+def test_a_password_that_is_a_word_stays_in_what_is_kept(history_url: str) -> None:
+    """It is masked where the address is shown, and not where somebody writes of databases."""
+    address = make_url(history_url).set(password="databases")
+    try:
+        use(address.render_as_string(hide_password=False))
+        opened = store(required=True)
+        assert "databases" not in opened.url
+        assert mask("Compare databases.") == "Compare databases."
+    finally:
+        use(None)

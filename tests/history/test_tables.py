@@ -14,6 +14,7 @@ import pytest
 
 import agentnb
 from agentnb import history
+from agentnb.errors import RequestError
 from agentnb.event import (
     RunFailed,
     RunFinished,
@@ -318,3 +319,45 @@ def test_the_latest_runs_are_kept() -> None:
     for _ in range(10_000):
         history.remember(runs[0])
     assert len(history.recent_runs()) == 10_000
+
+
+def test_misspelt_names_are_refused() -> None:
+    agent = player(PlayedPlatform(full))
+    assert len(agentnb.runs(agent="finance_agent")) == 0
+    agent.run("one")
+    for table in (agentnb.runs, agentnb.tool_calls, agentnb.events, agentnb.sessions):
+        read: Any = table
+        with pytest.raises(RequestError, match=r"no platform 'seekrr'.*Did you mean 'seekr'"):
+            read(platform="seekrr")
+        with pytest.raises(RequestError, match="no platform 'plaid'"):
+            read(platform=["played", "plaid"])
+        with pytest.raises(RequestError, match=r"agent 'playr' is known.*Did you mean 'player'"):
+            read(agent="playr")
+        with pytest.raises(RequestError, match="Did you mean 'played:player'"):
+            read(agent="played:playr")
+        # What is known here has not run, what has run is known by its runs.
+        for filters in ({"platform": "seekr"}, {"agent": "nobody"}, {"agent": "player2"}):
+            assert len(read(**filters)) == 0
+        for filters in ({"platform": "played"}, {"agent": "player"}):
+            assert len(read(**filters)) > 0
+            assert len(read(**filters, status="paused")) == 0
+    with pytest.raises(RequestError, match="no platform 'seekrr'"):
+        agentnb.usage(platform="seekrr")
+    with pytest.raises(RequestError, match="Did you mean 'player'"):
+        agentnb.usage((), agent="playr")
+    assert agentnb.usage("agent", agent="player")["runs"].tolist() == [1]
+
+
+def test_usage_is_grouped_by_the_names_of_the_filters() -> None:
+    player(PlayedPlatform(full)).run("one")
+    by_user, by_session = agentnb.usage(by="user"), agentnb.usage(by="session")
+    assert next(iter(by_user)) == "user_name"
+    assert by_session["session_id"].tolist() == ["s1"]
+    assert by_session.equals(agentnb.usage(by=["session_id", "session"]))
+    with pytest.raises(RequestError, match="Did you mean 'session'"):
+        agentnb.usage(by="sesion")
+    from agentnb import charts
+
+    for by in ("user", "session"):
+        assert charts.usage(agentnb.runs(), by=by).to_dict()
+        assert charts.usage(agentnb.usage([by, "day"]), by=by).to_dict()

@@ -130,6 +130,17 @@ def test_percentiles(history_store: Store) -> None:
             assert apart <= pd.Timedelta(microseconds=1)
 
 
+def test_percentiles_that_are_close_have_columns_of_their_own(history_store: Store) -> None:
+    seed(history_store, runs=20, events=False)
+    found = usage("agent", percentiles=(99.99999, 99.99998, 100, 50.0))
+    assert [str(name) for name in found.columns[-8:-4]] == [
+        "duration_p99.99999",
+        "duration_p99.99998",
+        "duration_p100",
+        "duration_p50",
+    ]
+
+
 def test_numbers_that_no_column_holds_are_missing(history_store: Store) -> None:
     add(history_store, process, a_process())
     rows = [a_run(str(n), started_at=NOON + n, input_tokens=2**63 - 1) for n in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,14 @@ def test_what_cannot_be_understood_is_said_in_a_line(seeded: Kernel) -> None:
     assert "moment" in error(seeded, "%agent history --since yesterdayish")
     assert "--status" in error(seeded, "%agent history --status asleep")
     assert "--sql stands alone" in error(seeded, "%agent history 5 --sql 'select 1'")
+    assert "at least 1" in error(seeded, "%agent history 0")
+    assert "at least 1" in error(seeded, "%agent history -3")
+    assert "Did you mean 'prune'?" in error(seeded, "%agent history prun")
+    assert "--agent finance_agent" in error(seeded, "%agent history finance_agent")
+    assert "--agent greeter" in error(seeded, "%agent history greeter")
+    assert "Did you mean 'completed'?" in error(seeded, "%agent history --status complete")
+    assert "Did you mean '--dry-run'?" in error(seeded, "%agent history prune --dryrun")
+    assert "--engine says" in error(seeded, "%agent history --engine duckdb")
     assert "Did you mean" in error(seeded, "%agent history --tex x")
     assert "What is to be forgotten?" in error(seeded, "%agent history prune")
 
@@ -80,6 +89,33 @@ def test_what_cannot_be_understood_is_said_in_a_line(seeded: Kernel) -> None:
 def test_sql_is_answered_with_a_table(seeded: Kernel) -> None:
     line = '%agent history --sql "select agent, count(*) as n from runs group by agent order by n"'
     assert text(seeded, line).split() == ["agent", "n", "0", "broken", "1", "1", "greeter", "3"]
+
+
+def test_sql_can_be_answered_by_duckdb(seeded: Kernel) -> None:
+    line = '%agent history --engine duckdb --sql "select count(*) > 3 as n from events"'
+    assert text(seeded, line).split() == ["n", "0", "True"]
+
+
+@pytest.mark.parametrize("engine", ["store", "duckdb"])
+def test_wrong_sql_is_told_with_the_tables_that_there_are(seeded: Kernel, engine: str) -> None:
+    said = error(seeded, f'%agent history --engine {engine} --sql "select 1 from rums"')
+    assert "rums" in said
+    for table in ("runs", "tool_calls", "sessions", "events"):
+        assert table in said
+        line = f'%agent history --sql "select count(*) from {table}" --engine {engine}'
+        if table != "events" or engine == "duckdb":
+            assert text(seeded, line)
+
+
+def test_help_of_one_command(seeded: Kernel) -> None:
+    shown = text(seeded, "%agent history --help")
+    assert "%agent history prune" in shown
+    assert "tool_calls" in shown
+    assert "--since AGE" in shown
+    pruning = text(seeded, "%agent history prune --help")
+    assert "--older-than" in pruning
+    assert "--since" not in pruning
+    assert "%agent status [RUN]" in text(seeded, "%agent status --help")
 
 
 def test_it_is_exported_taken_in_pruned_and_vacuumed(seeded: Kernel) -> None:
@@ -129,7 +165,43 @@ def test_status_knows_what_goes_on_elsewhere(seeded: Kernel) -> None:
     (line,) = text(seeded, "%agent status").splitlines()[1:]
     assert "seekr:far" in line
     assert line.endswith("elsewhere")
-    assert "running" in text(seeded, "%agent status run_far")
+    (one,) = text(seeded, "%agent status run_far").splitlines()[1:]
+    assert "running" in one
+    # For how long it has gone on: some seconds or more, not that nothing is known.
+    assert re.search(r"running +\d{4}-\d\d-\d\d \d\d:\d\d +\d", one)
+    said = error(seeded, "%agent stop run_far")
+    assert "goes on in another kernel" in said
+    assert "No API key" in said
+    assert "There is no run" in error(seeded, "%agent stop nobody")
+
+
+def test_how_a_run_is_stopped_that_goes_on_elsewhere(seeded: Kernel) -> None:
+    done = seeded.run(
+        """
+        import os
+        os.environ["OPERATIVUS_API_KEY"] = os.environ["RUNTOOLS_API_KEY"] = "k" * 12
+        base = dict(source="recorded", status="running", started_at=1795333947000000)
+        with _store(required=True).begin() as connection:
+            for key, platform, run_id in (
+                ("1" * 32, "operativus", "run_op"), ("2" * 32, "local", None),
+            ):
+                connection.execute(_runs.insert().values(
+                    key=key, platform=platform, agent="far", run_id=run_id, **base
+                ))
+        """
+    )
+    assert done.ok, done.reply
+    assert "agentnb.attach('operativus:far', 'run_op').cancel()" in error(
+        seeded, "%agent stop run_op"
+    )
+    assert "Only there can it be stopped" in error(seeded, f"%agent stop {'2' * 32}")
+    watched = seeded.run(
+        f"print([(r.status, r.final, r.detail) for r in agentnb.monitor({'2' * 32!r}).rows()])"
+    )
+    assert "another kernel" in watched.stdout
+    ended = seeded.run("gone = greeter.run('x'); gone.id").result["text/plain"].strip("'")
+    assert "has ended: it is completed" in error(seeded, f"%agent stop {ended}")
+    seeded.run("del os.environ['OPERATIVUS_API_KEY'], os.environ['RUNTOOLS_API_KEY']")
 
 
 def test_completion(seeded: Kernel) -> None:

@@ -56,6 +56,29 @@ def test_what_names_no_run_is_said(kernel: Kernel) -> None:
     assert "whose" in cell.reply["evalue"].lower()
 
 
+def test_a_lone_id_is_a_run_and_a_lone_name_an_agent(kernel: Kernel) -> None:
+    for unknown in ("'run_1'", "['run_1']"):
+        cell = kernel.run(f"agentnb.monitor({unknown})")
+        assert cell.reply["ename"] == "RequestError", unknown
+        assert cell.reply["evalue"].count(" is") == 2
+        assert 'agent="platform:agent"' in cell.reply["evalue"]
+    told = kernel.run(
+        "known = greeter.run('two')\n"
+        "print([r.key == known.local_id for r in agentnb.monitor(known.id).rows()])\n"
+        "print(agentnb.monitor('finance_agent').rows())"
+    )
+    assert told.stdout == "[True]\n[]\n", told.messages
+
+
+def test_a_table_of_runs_is_watched(kernel: Kernel) -> None:
+    told = kernel.run(
+        "greeter.run('three')\n"
+        "watched = agentnb.monitor(agentnb.runs(agent='greeter', limit=2))\n"
+        "print([row.status for row in watched.rows()], watched.requests)"
+    )
+    assert told.stdout == "['completed', 'completed'] 0\n", told.messages
+
+
 def test_by_default_it_is_what_goes_on(kernel: Kernel) -> None:
     told = kernel.run(
         "going = slow.start('one')\ndone = greeter.run('two')\n"

@@ -128,3 +128,21 @@ def test_a_changed_question_fails_the_notebook_and_says_which(recorded: Path) ->
         "operativus: 'Tell **me**' to echo was not recorded. Nearest is 'Tell **me**' to echo;"
         " what differs: the parameters. temperature was 0.5, is 0.75."
     )
+
+
+def test_cells_that_were_run_twice_in_one_kernel_are_played_once(
+    addresses: dict[str, str], tmp_path: Path
+) -> None:
+    cells = [
+        "import agentnb\nagentnb.record('twice.jsonl')",
+        "%%agent seekr:finance_agent\nWhat is the current NVDA stock price, and why?",
+        "%%agent seekr:finance_agent\nAnd AMD?",
+    ]
+    twice, once = tmp_path / "twice.ipynb", tmp_path / "once.ipynb"
+    write(twice, ["%load_ext agentnb", *cells, *cells])
+    done = execute(twice, addresses)
+    assert done.returncode == 0, done.stderr[-3000:]
+    write(once, ["%load_ext agentnb", *cells])
+    done = execute(once, {"AGENTNB_PLAYBACK": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert outputs(once)[2:] == outputs(twice)[5:]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import agentnb
+from agentnb._loop import submit
 from agentnb.errors import HistoryError
 from agentnb.history import pages
 from agentnb.history.pages import PageQuery
@@ -161,6 +162,49 @@ async def test_a_run_that_goes_on_is_followed_and_stopped() -> None:
 
 
 @pytest.mark.usefixtures("history")
+async def test_a_run_that_is_found_after_the_end_is_not_listened_to() -> None:
+    def slowly(prompt: str) -> str:
+        assert go_on.wait(PATIENCE)
+        return "done"
+
+    go_on, asked, found = threading.Event(), threading.Event(), threading.Event()
+    run = agentnb.agent(slowly).start("Wait")
+    listeners: list[Any] = []
+    subscribe = run.subscribe
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(run, name)
+
+        def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+            listeners.append(callback)
+            undo = subscribe(callback)
+
+            def end() -> None:
+                listeners.remove(callback)
+                undo()
+
+            return end
+
+    def find(key: str) -> Any:
+        asked.set()
+        assert found.wait(PATIENCE)
+        return Counted(), True
+
+    recorded = Recorded(find=find)
+    recorded.say({"type": "open", "run": run.local_id})
+    assert await asyncio.to_thread(asked.wait, PATIENCE)
+    recorded.widget.close()
+    found.set()
+    # The one that opens it has come to its end when the next one does, which is of the same loop.
+    await asyncio.to_thread(lambda: submit(asyncio.sleep(0.2)).result(PATIENCE))
+    assert listeners == []
+    widget: Any = recorded.widget
+    assert widget._opened == {}
+    go_on.set()
+    await asyncio.to_thread(run.wait)
+
+
 async def test_a_run_that_is_not_there_and_a_store_that_fails() -> None:
     made = Recorded()
     made.say({"type": "open", "run": "nobody"})

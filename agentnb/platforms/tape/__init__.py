@@ -9,6 +9,7 @@ agentnb.agent("seekr:finance_agent").run("What is the NVDA stock price?")
 
 from agentnb.platforms.tape.playback import Playback, now_playing, playback, stand_in
 from agentnb.platforms.tape.recorder import Recorder, note_agents, record, watch
+from agentnb.platforms.tape.tape import tapes_begun
 
 __all__ = [
     "Playback",
@@ -18,5 +19,6 @@ __all__ = [
     "playback",
     "record",
     "stand_in",
+    "tapes_begun",
     "watch",
 ]

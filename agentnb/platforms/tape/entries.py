@@ -7,18 +7,19 @@ further one is one entry: a platform, its list of agents, or a run.  Keys never 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, cast
 
 from agentnb import errors
-from agentnb._secrets import mask, mask_pieces, mask_value
+from agentnb._secrets import mask, mask_value
 from agentnb.errors import AgentnbError
-from agentnb.event import Event, ReasoningDelta, TextDelta, event_from_dict, event_to_dict
+from agentnb.event import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, MediaSupport, RunRequest
+from agentnb.platforms.masking import without_secrets
 
 __all__ = [
     "FORMAT",
@@ -134,7 +135,7 @@ class TapedRun:
             told["decisions"] = self.decisions
         if self.failure is not None:
             told["failure"] = self.failure
-        masked = _masked(self.events)
+        masked, _ = without_secrets(self.events)
         told["events"] = [
             {"at": at, **event_to_dict(event)} for at, event in zip(self.times, masked, strict=True)
         ]
@@ -180,18 +181,6 @@ def failure_of(error: BaseException | None) -> dict[str, Any] | None:
         if isinstance(value, str | int | float | None) and not name.startswith("_")
     }
     return {"class": type(error).__name__, "attributes": plain(told)}
-
-
-def _masked(events: Sequence[Event]) -> list[Event]:
-    """Return ``events`` with secrets masked also where one is spread over several deltas."""
-    result = list(events)
-    for kind in (TextDelta, ReasoningDelta):
-        places = [index for index, event in enumerate(result) if isinstance(event, kind)]
-        deltas = cast("list[TextDelta]", [result[index] for index in places])
-        pieces = mask_pieces([delta.text for delta in deltas])
-        for index, delta, text in zip(places, deltas, pieces or (), strict=False):
-            result[index] = replace(delta, text=text)
-    return result
 
 
 def agents_entry(platform: str, agents: Iterable[AgentInfo]) -> dict[str, Any]:

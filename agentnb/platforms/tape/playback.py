@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, Final, cast, overload
 
 from agentnb.config import config
 from agentnb.errors import PlaybackError
 from agentnb.platforms import registry
-from agentnb.platforms.base import Platform
+from agentnb.platforms.base import AgentInfo, Capabilities, Platform
 from agentnb.platforms.tape.entries import FORMAT, TapedRun, capabilities_from, read_agents
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.platforms.tape.platform import PlaybackPlatform
@@ -27,25 +28,18 @@ class Playback(Tape):
 
     def __init__(self, path: Path, *, speed: float) -> None:
         super().__init__(path)
-        header, entries = _read(path)
-        runs = [TapedRun.from_json(e) for e in entries if e["entry"] == "run"]
-        names = dict.fromkeys(str(e["name"]) for e in entries if e["entry"] == "platform")
-        lists = [e for e in entries if e["entry"] == "agents"]
+        header, found = _read(path)
         self._platforms = {
             name: PlaybackPlatform(
                 name,
-                next(
-                    capabilities_from(e["capabilities"])
-                    for e in entries
-                    if e["entry"] == "platform" and e["name"] == name
-                ),
-                [run for run in runs if run.platform == name],
-                [read_agents(e) for e in lists if e["platform"] == name],
+                capabilities,
+                [run for run in found.runs if run.platform == name],
+                [agents for platform, agents in found.lists if platform == name],
                 speed=speed,
             )
-            for name in names
+            for name, capabilities in found.platforms.items()
         }
-        self._names = _Names(header, tuple(names))
+        self._names = _Names(header, tuple(self._platforms))
 
     @property
     def left(self) -> int:
@@ -152,16 +146,69 @@ def stand_in(platform: Platform) -> Platform:
     return _playback.platform(platform.name)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+@dataclass(slots=True)
+class _Found:
+    """The entries of a recording."""
+
+    platforms: dict[str, Capabilities] = field(default_factory=dict[str, Capabilities])
+    lists: list[tuple[str, list[AgentInfo]]] = field(
+        default_factory=list[tuple[str, list[AgentInfo]]]
+    )
+    runs: list[TapedRun] = field(default_factory=list[TapedRun])
+
+    def take(self, entry: Any) -> None:
+        """Take one entry; of one that is none, any of the exceptions of `_MALFORMED` is raised."""
+        match entry["entry"]:
+            case "platform":
+                self.platforms.setdefault(
+                    _text(entry["name"]), capabilities_from(entry["capabilities"])
+                )
+            case "agents":
+                agents = read_agents(entry)
+                for each in agents:
+                    _text(each.id)
+                self.lists.append((_text(entry["platform"]), agents))
+            case "run":
+                run = TapedRun.from_json(entry)
+                _text(run.platform)
+                # Used when it is played, which would be late to find it wrong.
+                run.exception()
+                dict[str, Any](run.asked)
+                if not all(0 <= at < math.inf for at in (*run.times, run.duration or 0.0)):
+                    raise ValueError("a time is none")
+                self.runs.append(run)
+            case _:
+                # Of a newer version.
+                _text(entry["entry"])
+
+
+_MALFORMED: Final = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a name is no text")
+    return value
+
+
+def _read(path: Path) -> tuple[dict[str, Any], _Found]:
     """Return the first line of a recording and its entries."""
-    lines: list[dict[str, Any]] = []
+    lines: list[tuple[int, Any]] = []
     try:
         # Only a line feed ends a line: text has other characters that Python takes for line ends.
         for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if text.strip():
                 try:
-                    lines.append(json.loads(text))
-                except ValueError as error:
+                    lines.append((number, json.loads(text)))
+                except (ValueError, RecursionError) as error:
                     raise PlaybackError(
                         f"Line {number} of {path.name} is not JSON: {error}."
                     ) from error
@@ -171,7 +218,9 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f"The recording {path} cannot be read: {reason}.",
             hint=f"agentnb.record('{path.name}') makes one.",
         ) from error
-    kind = lines[0].get("format") if lines and isinstance(cast("Any", lines[0]), dict) else None
+    first = lines[0][1] if lines else None
+    header = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    kind = header.get("format")
     if kind != FORMAT:
         newer = isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")
         raise PlaybackError(
@@ -180,4 +229,23 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             else f"{path.name} is no recording.",
             hint="agentnb.record() writes what agentnb.playback() reads.",
         )
-    return lines[0], lines[1:]
+    aliases, names = header.get("aliases"), ("default_agent", "default_platform")
+    if not (
+        aliases is None or (isinstance(aliases, dict) and _are_texts(cast("Any", aliases)))
+    ) or not all(isinstance(header.get(name), str | None) for name in names):
+        raise PlaybackError(f"Line {lines[0][0]} of {path.name} is no beginning of a recording.")
+    found = _Found()
+    for number, entry in lines[1:]:
+        try:
+            found.take(entry)
+        except _MALFORMED as error:
+            said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise PlaybackError(
+                f"Line {number} of {path.name} is no entry of a recording: {said[:120]}.",
+                hint="agentnb.record() makes it anew.",
+            ) from error
+    return header, found
+
+
+def _are_texts(names: Mapping[Any, Any]) -> bool:
+    return all(isinstance(part, str) for pair in names.items() for part in pair)

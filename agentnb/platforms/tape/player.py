@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from itertools import groupby
 
 from agentnb.clock import Clock, current_clock
+from agentnb.errors import RequestError
 from agentnb.event import TERMINAL_EVENTS, ApprovalRequested, Event
 
 __all__ = ["checked_speed", "play"]
@@ -17,10 +18,15 @@ def checked_speed(speed: float) -> float:
     """Return how many times as fast as recorded to play; infinity, also for 0, is at once.
 
     Raises:
-        ValueError: it is negative or no number.
+        RequestError: it is negative or no number.
     """
-    if math.isnan(speed) or speed < 0:
-        raise ValueError(f"A speed is a number from 0 on, not {speed}.")
+    # Callers without types are told, too.
+    is_number = isinstance(speed, int | float) and not isinstance(speed, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_number or math.isnan(speed) or speed < 0:
+        raise RequestError(
+            f"A speed is a number from 0 on, not {speed!r}.",
+            hint="2 is twice as fast as it was; 0, or infinity, is at once.",
+        )
     return speed or math.inf
 
 

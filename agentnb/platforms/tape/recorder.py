@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, overload
 
 from agentnb.config import config
-from agentnb.errors import ConfigError, RequestError
+from agentnb.errors import ConfigError, HistoryWarning, RequestError
 from agentnb.event import Event
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Platform, RunRequest
@@ -76,7 +78,7 @@ class _Follower:
         self,
         run: LiveRun,
         question: dict[str, Any],
-        write: Callable[[LiveRun, dict[str, Any]], None],
+        write: Callable[[LiveRun, dict[str, Any]], bool],
     ) -> None:
         self._run = run
         self._question = question
@@ -86,15 +88,20 @@ class _Follower:
         self.written = False
         self.undo: Callable[[], None] | None = None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the run has ended and is not in the file."""
+        return self._run.done and not self.written
+
     def __call__(self) -> None:
         if not self._run.done:
             return
         with self._lock:
             if self.written:
                 return
-            self.written = True
-            self._write(self._run, self._question)
-        if self.undo is not None:
+            # What fails is tried again when the next run begins, and at the end.
+            self.written = self._write(self._run, self._question)
+        if self.written and self.undo is not None:
             self.undo()
 
 
@@ -111,14 +118,31 @@ class Recorder(Tape):
         self._lock = threading.Lock()
         self._platforms: set[str] = set()
         self._going_on: set[_Follower] = set()
+        # Lists of agents that could not be written, and why what failed last did.
+        self._lost_lists = 0
+        self._failure: Exception | None = None
         _begin(path)
 
     def stop(self) -> None:
-        """Record nothing that begins from now on; what has ended is in the file then."""
+        """Record nothing that begins from now on; what has ended is in the file then.
+
+        A `HistoryWarning` says how much could not be written, and why.
+        """
         global _recorder
         if _recorder is self:
             _recorder = None
         self.catch_up()
+        lost = [follower for follower in self._going_on if follower.is_due]
+        self._going_on.difference_update(lost)
+        lists, self._lost_lists = self._lost_lists, 0
+        if lost or lists:
+            runs, agents = _counted(len(lost), "run"), _counted(lists, "list")
+            lacks = " and ".join(part for part in (runs, agents and f"{agents} of agents") if part)
+            warnings.warn(
+                f"The recording {self.path.name} lacks {lacks}: {_reason(self._failure)}.",
+                HistoryWarning,
+                stacklevel=2,
+            )
 
     def catch_up(self) -> None:
         """Write the runs that have ended; who waited for a run may be here before its listeners."""
@@ -142,9 +166,10 @@ class Recorder(Tape):
 
     def list_agents(self, platform: Platform, agents: Iterable[AgentInfo]) -> None:
         """Write what agents a platform listed."""
-        self._write(platform, agents_entry(platform.name, agents))
+        if not self._write(platform, lambda: agents_entry(platform.name, agents)):
+            self._lost_lists += 1
 
-    def _write_run(self, run: LiveRun, question: dict[str, Any]) -> None:
+    def _write_run(self, run: LiveRun, question: dict[str, Any]) -> bool:
         with run.lock:
             events, times = list(run.events), list(run.event_times)
         entry = TapedRun(
@@ -159,16 +184,51 @@ class Recorder(Tape):
             failure=failure_of(run.exception),
             decisions=list(run.decisions),
         )
-        self._write(run.client, entry.to_json())
+        if not self._write(run.client, entry.to_json):
+            return False
         self.runs += 1
+        return True
 
-    def _write(self, platform: Platform, entry: dict[str, Any]) -> None:
-        with self._lock, self.path.open("a", encoding="utf-8", newline="\n") as file:
-            if platform.name not in self._platforms:
+    def _write(self, platform: Platform, make: Callable[[], dict[str, Any]]) -> bool:
+        """Write an entry, all of it or nothing; tell whether it is in the file."""
+        try:
+            with self._lock:
+                told = line(make())
+                if platform.name not in self._platforms:
+                    able = {name: v for name, v in asdict(platform.capabilities).items() if v}
+                    head = {"entry": "platform", "name": platform.name, "capabilities": able}
+                    told = line(head) + told
+                _append(self.path, told.encode())
                 self._platforms.add(platform.name)
-                told = {name: v for name, v in asdict(platform.capabilities).items() if v}
-                file.write(line({"entry": "platform", "name": platform.name, "capabilities": told}))
-            file.write(line(entry))
+        # Neither a run nor a list is to fail because it is recorded.
+        except Exception as error:
+            _log.warning("A recording could not be written to", exc_info=True)
+            self._failure = error
+            return False
+        return True
+
+
+def _append(path: Path, told: bytes) -> None:
+    # A file that is gone is not begun anew: without its first line it is no recording.
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            file.write(told)
+            file.flush()
+        except OSError:
+            # What fitted on the disk is half a line.
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), end)
+            raise
+
+
+def _counted(number: int, what: str) -> str:
+    return "" if not number else f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _reason(error: Exception | None) -> str:
+    known = error.strerror if isinstance(error, OSError) else None
+    return known or type(error).__name__
 
 
 _recorder: Recorder | None = None
@@ -223,6 +283,15 @@ def note_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
     """Have the list that a platform gave recorded if anything is."""
     if _recorder is not None and platform.name != "local":
         _recorder.list_agents(platform, agents)
+
+
+def _end() -> None:
+    """Say at the end of the process what a recording that goes on lacks."""
+    if _recorder is not None:
+        _recorder.stop()
+
+
+atexit.register(_end)
 
 
 def _begin(path: Path) -> None:

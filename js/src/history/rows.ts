@@ -35,7 +35,8 @@ export function rowView(row: Row, panel: string): RowView {
     },
     visibleText(question.trim()) || `Run ${visibleText(row.run_id ?? key)}`,
   );
-  const said = error ? visibleText(error) : "";
+  // That somebody stopped it is no fault, and its status says so.
+  const said = error && status !== "cancelled" ? visibleText(error) : "";
   const name = html("th", { scope: "row", class: "agentnb-history-name" }, button);
   if (said) name.append(html("div", { class: "agentnb-history-error", title: said }, said));
   // In a narrow column this line stands for the cells that have no room.

@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb.config import config
-from agentnb.errors import PlaybackError
+from agentnb.errors import PlaybackError, RunFailedError
 from agentnb.event import (
     ApprovalRequested,
     Event,
@@ -105,6 +105,12 @@ def test_another_question_is_named_with_the_nearest(seekr: agentnb.Agent, tape: 
         params = seekr.run("Something else altogether", temperature=0.75, check=False)
         went_on = seekr.run("What does NVDA cost?", session=session, check=False)
     assert isinstance(prompt.exception, PlaybackError)
+    for kind in (PlaybackError, RunFailedError):
+        with pytest.raises(kind, match="was not recorded") as raised:
+            prompt.raise_for_status()
+        error: Any = raised.value
+        assert error.run is prompt
+        assert error.__cause__ is prompt.exception
     assert prompt.error == "seekr: 'What does AMD cost?' to echo was not recorded."
     assert prompt.exception.hint == (
         "Nearest is 'What does NVDA cost?' to echo; what differs: the prompt."

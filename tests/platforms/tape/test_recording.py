@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb.errors import RequestError
-from agentnb.event import RunFinished, TextDelta
+from agentnb.errors import HistoryWarning, RequestError
+from agentnb.event import (
+    RunFinished,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.tape import Recorder
 from agentnb.sandbox import Sandbox
@@ -99,6 +105,31 @@ def test_keys_are_not_written_even_where_an_agent_says_them(sandbox: Sandbox, ta
     assert again.text == "*** it is"
 
 
+def test_a_key_that_a_tool_gets_and_gives_in_pieces(sandbox: Sandbox, tape: Path) -> None:
+    agent = agentnb.agent("seekr:echo", base_url=sandbox.base_url("seekr"), api_key=KEY)
+    begins, ends = KEY[:9], KEY[9:]
+
+    async def calling(request: RunRequest) -> Batches:
+        yield [STARTED, ToolCallStarted(call_id="c", name="look_up", arguments=begins)]
+        yield [ToolCallDelta(call_id="c", arguments=ends), ToolCallDelta(call_id="c", output="I")]
+        yield [ToolCallDelta(call_id="c", output=begins), ToolCallDelta(call_id="c", output=ends)]
+        yield [TextDelta(begins, part_id="a"), TextDelta("x", part_id="b")]
+        yield [TextDelta(ends, part_id="a"), ToolCallFinished(call_id="c"), RunFinished()]
+
+    with agentnb.record(tape):
+        agent.run("Hello", check=False)
+        player(PlayedPlatform(calling)).run("Look it up")
+    text = tape.read_text(encoding="utf-8")
+    assert begins not in text
+    assert ends not in text
+    with agentnb.playback(tape):
+        again = player(PlayedPlatform(calling)).run("Look it up")
+    (call,) = again.tool_calls
+    assert str(call.arguments_text) == "***"
+    assert str(call.result_text) == "I***"
+    assert again.text == "***x"
+
+
 def test_odd_text_survives(tape: Path) -> None:
     odd = "a\ud800b\x00\u2028\u0085c\r\nd"
 
@@ -111,6 +142,39 @@ def test_odd_text_survives(tape: Path) -> None:
         agent.run(odd)
     with agentnb.playback(tape):
         assert agent.run(odd).text == odd
+
+
+def test_what_could_not_be_written_is_told(
+    seekr: agentnb.Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    tape = folder / "answers.jsonl"
+    recorder = agentnb.record(tape)
+    assert isinstance(recorder, Recorder)
+    folder.rename(tmp_path / "away")
+    assert seekr.run("One").status == "completed"
+    seekr.run("Two")
+    assert recorder.runs == 0
+    with pytest.warns(HistoryWarning, match=r"answers\.jsonl lacks 2 runs: No such file"):
+        recorder.stop()
+    recorder.stop()
+
+
+def test_what_failed_is_written_later(seekr: agentnb.Agent, tape: Path) -> None:
+    aside = tape.with_suffix(".aside")
+    with agentnb.record(tape) as recorder:
+        assert isinstance(recorder, Recorder)
+        tape.rename(aside)
+        seekr.run("One")
+        recorder.catch_up()
+        # No other file is begun in its place.
+        assert not tape.exists()
+        aside.rename(tape)
+        seekr.run("Two")
+    assert recorder.runs == 2
+    with agentnb.playback(tape):
+        assert seekr.run("One").status == seekr.run("Two").status == "completed"
 
 
 def test_runs_at_once_are_all_written(seekr: agentnb.Agent, tape: Path) -> None:
