@@ -50,8 +50,7 @@ def settle(connection: Connection, key: str) -> None:
     first = connection.execute(select(run).where(run.c.key == key)).mappings().first()
     if first is None or first["run_id"] is None:
         return
-    asked = select(content.c.prompt).where(content.c.run == key).scalar_subquery()
-    # Who joins a run does not know the question, unless it took the place of one who did.
+    # Who joins a run does not know the question.
     later = (
         select(run)
         .select_from(run.outerjoin(content, content.c.run == run.c.key))
@@ -61,7 +60,7 @@ def settle(connection: Connection, key: str) -> None:
             run.c.key != key,
             run.c.source != "platform",
             run.c.started_at >= first["started_at"],
-            content.c.prompt.is_(None) | (content.c.prompt == asked),
+            content.c.prompt.is_(None),
         )
         .order_by(run.c.started_at)
     )

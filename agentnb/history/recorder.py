@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -343,8 +342,10 @@ class _Recorder:
 
     def _warn(self, message: str) -> None:
         # Shown below the cell that runs, or ran last, since a thread has none of its own.
+        from agentnb.history.failures import warn
+
         with suppress(HistoryWarning):
-            warnings.warn(message, HistoryWarning, stacklevel=2)
+            warn(message)
 
 
 _recorder = _Recorder()

@@ -15,7 +15,6 @@ import atexit
 import os
 import threading
 import time
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,9 @@ from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from agentnb.errors import HistoryError, HistoryWarning
+from agentnb.errors import HistoryError
 from agentnb.history import opening, recorder
+from agentnb.history.failures import warn
 from agentnb.history.where import keeps_content, place
 
 __all__ = ["Store", "is_off", "reopen", "store", "use"]
@@ -178,7 +178,7 @@ def store(*, required: bool = False) -> Store | None:
     if required:
         # A new one: the one that is kept would hold the traceback of everyone who asked.
         raise HistoryError(failure.message, hint=failure.hint)
-    warnings.warn(f"{failure} Runs go on unrecorded.", HistoryWarning, stacklevel=2)
+    warn(f"{failure} Runs go on unrecorded.")
     return None
 
 

@@ -49,7 +49,9 @@ export class EndView {
 
   update(run: RunState): void {
     const { error } = run;
-    const note = endNote(run.status, run.parts.length > 0) ?? "";
+    // Why a run was interrupted is told better by its error, where it has one.
+    const told = run.status === "interrupted" && error !== null;
+    const note = told ? "" : (endNote(run.status, run.parts.length > 0) ?? "");
     const failed = run.status === "failed" && error === null;
     setText(this.#note, note);
     show(this.#note, note !== "");
