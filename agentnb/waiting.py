@@ -27,11 +27,11 @@ async def wait(
 ) -> list[Run | WatchedRun]:
     """Wait, on any event loop, until every run has ended or waits for a decision; return them.
 
-    ``runs`` are those of `agentnb.watching.Watch`: runs, and what names runs of platforms, of which
-    bare ids are ``agent``'s.  They come back in the order they were given, each once, a run of this
-    process as itself (or as the run that took its place after a decision), another as a
-    `WatchedRun`.  ``timeout`` is in seconds.  The waiting does not own the runs: when it is
-    cancelled they go on.
+    ``runs`` are those of `agentnb.watching.Watch`: runs, tables of runs, and what names runs of
+    platforms; bare ids that neither this process nor the history knows are ``agent``'s.  They come
+    back in the order they were given, each once, a run of this process as itself (or as the run
+    that took its place after a decision), another as a `WatchedRun`.  ``timeout`` is in seconds.
+    The waiting does not own the runs: when it is cancelled they go on.
 
     Raises:
         RunError: ``check`` is true, and a run did not complete; of the first such, after all ended.

@@ -41,9 +41,10 @@ _UNITS: Final = {
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
 }
-# As pandas spells them, and as people do; a month is no age, since it has no length.
+# As pandas spells them, and as people do.  A month is no age, since it has no length, and so "m"
+# alone is none, which some take for one.
 _PART: Final = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(w|weeks?|d|days?|h|hours?|m|min|minutes?|s|sec|seconds?)(?![a-z])\s*"
+    r"(\d+(?:\.\d+)?)\s*(w|weeks?|d|days?|h|hours?|min|minutes?|s|sec|seconds?)(?![a-z])\s*"
 )
 _AGE: Final = re.compile(rf"(?:{_PART.pattern})+")
 _DATE: Final = "an ISO date or time, such as 2026-01-31T12:00, or an age, such as 7d or 12h"
@@ -192,7 +193,8 @@ def age(name: str, given: timedelta | str) -> timedelta:
     found = _read_age(given) if isinstance(given, str) else given
     if not isinstance(found, timedelta) or found != found or found < timedelta(0):
         raise RequestError(
-            f"{name} is '{given}', which is no age.", hint="Write 90d, 12h, or a timedelta."
+            f"{name} is '{given}', which is no age.",
+            hint="Write 2w, 90d, 12h, 30min, or a timedelta.",
         )
     return found
 

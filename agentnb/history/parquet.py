@@ -161,4 +161,4 @@ def _file(folder: str | Path, name: str) -> str | Path:
 
 
 def _no_export(folder: str | Path) -> HistoryError:
-    return HistoryError(f"{folder} is no folder that export_history() wrote.")
+    return HistoryError(f"{folder} is no folder that export_history() wrote, or is not there.")

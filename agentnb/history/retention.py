@@ -31,14 +31,17 @@ _PER_ROW: Final = 40
 class Pruned:
     """How many runs were taken out of the store, and about how many bytes they had there.
 
-    The file shrinks by `vacuum`; until then it fills up again before it grows.
+    The file shrinks by `vacuum`; until then it fills up again before it grows.  ``dry_run``: they
+    were only counted.
     """
 
     runs: int
     bytes: int
+    dry_run: bool = False
 
     def __repr__(self) -> str:
-        return f"<Pruned {self.runs:,} runs, about {self.bytes / 1e6:,.1f} MB>"
+        what = "Would prune" if self.dry_run else "Pruned"
+        return f"<{what} {self.runs:,} runs, about {self.bytes / 1e6:,.1f} MB>"
 
 
 def prune(
@@ -120,7 +123,7 @@ def _prune(
             sizes = sizes.where(_run().c.started_at < before)
         found = list(_chosen(connection.execute(sizes), before, keep, max_bytes))
     if dry_run:
-        return Pruned(len(found), sum(size for _, size in found))
+        return Pruned(len(found), sum(size for _, size in found), dry_run=True)
     runs = taken = 0
     for start in range(0, len(found), _BATCH):
         batch = dict(found[start : start + _BATCH])

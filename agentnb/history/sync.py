@@ -38,10 +38,11 @@ class Synced:
     requests: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.added} added, {self.updated} updated, {self.unchanged} unchanged, "
-            f"in {self.requests} requests"
-        )
+        asked = "1 request" if self.requests == 1 else f"{self.requests} requests"
+        return f"{self.added} added, {self.updated} updated, {self.unchanged} unchanged, in {asked}"
+
+    def __repr__(self) -> str:
+        return f"<Synced {self}>"
 
 
 class AgentLike(Protocol):

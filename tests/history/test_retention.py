@@ -37,7 +37,7 @@ def test_by_age(history_store: Store) -> None:
     assert would.runs == len(old)
     assert len(runs()) == 200
     done = prune(older_than=timedelta(days=30))
-    assert done == would
+    assert (done.runs, done.bytes) == (would.runs, would.bytes)
     left = set(runs()["local_id"])
     assert len(left) == 200 - len(old)
     assert not left & set(old["local_id"])
@@ -136,3 +136,11 @@ def test_without_a_store() -> None:
 
 def test_it_can_be_read() -> None:
     assert repr(Pruned(1200, 3_400_000)) == "<Pruned 1,200 runs, about 3.4 MB>"
+    counted = Pruned(12, 0, dry_run=True)
+    assert repr(counted) == "<Would prune 12 runs, about 0.0 MB>"
+
+
+@pytest.mark.parametrize("age", ["1m", "1M", "3 months", "soon"])
+def test_an_age_that_may_mean_something_else_takes_nothing_out(age: str) -> None:
+    with pytest.raises(RequestError, match="is no age"):
+        prune(older_than=age)
