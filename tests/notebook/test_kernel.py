@@ -322,8 +322,10 @@ def test_a_console_waits_for_the_question(kernel: Kernel) -> None:
     assert complete("%%agent greeter\nyou\n\n") == "complete"
 
 
-def test_history_of_none_is_empty(kernel: Kernel) -> None:
-    assert kernel.run("%agent history 0").result["text/plain"] == "No runs yet."
+def test_a_history_of_none_makes_no_sense(kernel: Kernel) -> None:
+    refused = kernel.run("%agent history 0")
+    assert refused.reply["ename"] == "RequestError"
+    assert "at least 1" in refused.reply["evalue"]
 
 
 def updates_of(kernel: Kernel, *cells: Cell) -> list[dict[str, Any]]:

@@ -51,13 +51,13 @@ def test_unattended_it_looks_once_and_asks_platforms_that_it_has_to(kernel: Kern
 
 
 def test_what_names_no_run_is_said(kernel: Kernel) -> None:
-    cell = kernel.run("agentnb.monitor(['run_1'])")
+    cell = kernel.run("agentnb.monitor(['run_of_nobody'])")
     assert cell.reply["ename"] == "RequestError"
     assert "whose" in cell.reply["evalue"].lower()
 
 
 def test_a_lone_id_is_a_run_and_a_lone_name_an_agent(kernel: Kernel) -> None:
-    for unknown in ("'run_1'", "['run_1']"):
+    for unknown in ("'run_of_nobody'", "['run_of_nobody']"):
         cell = kernel.run(f"agentnb.monitor({unknown})")
         assert cell.reply["ename"] == "RequestError", unknown
         assert cell.reply["evalue"].count(" is") == 2
