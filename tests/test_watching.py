@@ -187,7 +187,9 @@ class TestTargets:
         (row,) = await asyncio.wait_for(watch.wait(), 20)
         assert (row.key, watch.problem) == (run.local_id, None)
 
-    @pytest.mark.parametrize("wrong", ["run_of_nobody", 7, [None], RemoteRun(id="r", status="queued")])
+    @pytest.mark.parametrize(
+        "wrong", ["run_of_nobody", 7, [None], RemoteRun(id="run_of_nobody", status="queued")]
+    )
     def test_what_names_no_run(self, wrong: Any) -> None:
         with pytest.raises(RequestError, match=r"names no run|is not known"):
             Watch(wrong)
