@@ -18,7 +18,7 @@ MOUNTINFO = r"""
 31 30 254:2 / /home/ann/local rw - xfs /dev/vdb rw
 32 27 0:31 / /mnt/my\040share rw - cifs //server/share rw
 33 27 0:32 / /mnt/ssh rw shared:7 master:1 - fuse.sshfs ann@server:/ rw
-34 27 0:33 / /work rw - overlay overlay rw
+34 27 0:33 / /srv rw - overlay overlay rw
 35 27 0:34 / /twice rw - ext4 /dev/vdc rw
 36 35 0:35 / /twice rw - 9p host rw
 a line of another form
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/homework/history.sqlite", "ext4"),
         ("/mnt/my share/history.sqlite", "cifs"),
         ("/mnt/ssh/history.sqlite", "fuse.sshfs"),
-        ("/work/history.sqlite", "overlay"),
+        ("/srv/history.sqlite", "overlay"),
         # What is mounted over another one hides it.
         ("/twice/history.sqlite", "9p"),
     ],
