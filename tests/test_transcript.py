@@ -93,7 +93,8 @@ class TestOrder:
     def test_text_is_never_lost(self, events: list[Event]) -> None:
         deltas = [e.text for e in events if isinstance(e, TextDelta)]
         if all(e.part_id is None for e in events if isinstance(e, TextDelta)):
-            assert fold(events).text.startswith("".join(deltas))
+            # An end that brings the whole answer may come before the first of them.
+            assert "".join(deltas) in fold(events).text
         assert len(fold(events).text) >= sum(map(len, deltas))
 
     @given(event_lists, terminal_events, event_lists)
