@@ -16,8 +16,9 @@ One tree, so that ``except agentnb.AgentnbError`` catches all of it::
     │   └── ServerError             5xx
     ├── TransportError              the connection, not the platform, failed
     │   ├── ConnectionFailedError   refused, DNS, TLS
-    │   ├── DeadlineError           connect, idle or total time ran out; `.deadline` says which
+    │   ├── DeadlineError           a time ran out; `.deadline` says which
     │   ├── StreamCutError          the stream broke off before its terminal event
+    │   ├── AnswerTooLargeError     an answer is larger than the cap, or unpacks to far too much
     │   └── ContentTypeError        an answer of another type than the one asked for
     ├── OutputError                 an answer is not of the form that was asked for
     ├── HistoryError                the store of runs cannot be used, or lacks what was asked for
@@ -28,7 +29,8 @@ One tree, so that ``except agentnb.AgentnbError`` catches all of it::
         ├── RunTruncatedError       cut off; the partial answer is kept
         └── RunCancelledError
 
-`HistoryWarning` is what a store that cannot be used gives instead where a run would go on without.
+`HistoryWarning` is what a store that cannot be used gives instead where a run would go on without;
+`UnencryptedWarning` says that what is sent to a platform can be read on its way.
 
 Every message is one line that can stand alone in a notebook cell; what to do next follows in
 ``hint``.  No message, attribute or ``repr`` ever carries a key.
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentnbError",
+    "AnswerTooLargeError",
     "AuthenticationError",
     "BudgetExceededError",
     "ConfigError",
@@ -69,6 +72,7 @@ __all__ = [
     "ServerError",
     "StreamCutError",
     "TransportError",
+    "UnencryptedWarning",
     "UnsupportedError",
 ]
 
@@ -86,7 +90,17 @@ class AgentnbError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        shown = f"{self.message} {self.hint}" if self.hint else self.message
+        # A traceback goes to a terminal, and a server's words may hold sequences that act there.
+        return shown if shown.isprintable() else "".join(map(_printed, shown))
+
+
+def _printed(char: str) -> str:
+    return (
+        char
+        if char.isprintable() or char in "\n\t\u00a0"
+        else char.encode("unicode_escape").decode()
+    )
 
 
 class ConfigError(AgentnbError):
@@ -127,6 +141,10 @@ class HistoryError(AgentnbError):
 
 class HistoryWarning(UserWarning):
     """Runs are not recorded, or not all of them; says why, once."""
+
+
+class UnencryptedWarning(UserWarning):
+    """A platform on another machine is addressed by http://; said once for each such host."""
 
 
 class PlaybackError(AgentnbError):
@@ -212,7 +230,15 @@ class TransportError(AgentnbError):
 
 
 class ConnectionFailedError(TransportError):
-    """No connection: refused, no such host, or the TLS handshake failed."""
+    """No connection: refused, no such host, or the TLS handshake failed.
+
+    ``lasting`` says that another attempt would fail, too: what answers does not speak HTTP or TLS,
+    or its certificate is not trusted.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, lasting: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
 
 
 class DeadlineError(TransportError):
@@ -229,12 +255,29 @@ class DeadlineError(TransportError):
 class StreamCutError(TransportError):
     """The stream broke off before its terminal event.
 
-    ``last_event_id`` is the last id that the stream gave, or "".
+    ``last_event_id`` is the last id that the stream gave, or "".  ``reconnect_after`` is how many
+    seconds it asked to wait before it is taken up again, None where it did not.
     """
 
-    def __init__(self, message: str, *, last_event_id: str = "", hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        last_event_id: str = "",
+        reconnect_after: float | None = None,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.last_event_id = last_event_id
+        self.reconnect_after = reconnect_after
+
+
+class AnswerTooLargeError(TransportError):
+    """An answer is larger than the client takes, ``limit`` bytes, or unpacks to far too much."""
+
+    def __init__(self, message: str, *, limit: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
 
 
 class ContentTypeError(TransportError):

@@ -3,8 +3,8 @@
 `HttpClient` is what a platform talks through; nothing else in this package imports httpx, and
 this does so late, on the first request.  Proxies are taken from the environment (``HTTP_PROXY``,
 ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``), and certificates from ``SSL_CERT_FILE`` and
-``SSL_CERT_DIR``, unless ``trust_env`` is False.  Certificates are always verified, and redirects
-are never followed.
+``SSL_CERT_DIR``, unless ``trust_env`` is False.  Certificates are always verified, redirects are
+never followed, and cookies are neither kept nor sent.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from agentnb._http.answers import ErrorDetails, ErrorParser
 from agentnb._http.client import HttpClient
 from agentnb._http.outgoing import quote_segment
-from agentnb._http.patience import Patience
 from agentnb._http.received import EventStream, JsonAnswer
+from agentnb._http.terms import Pause, Terms, current_terms
 
 __all__ = [
     "ErrorDetails",
@@ -21,6 +21,8 @@ __all__ = [
     "EventStream",
     "HttpClient",
     "JsonAnswer",
-    "Patience",
+    "Pause",
+    "Terms",
+    "current_terms",
     "quote_segment",
 ]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from agentnb._http.outgoing import Secrets
 from agentnb.errors import (
@@ -53,6 +53,7 @@ _CLASSES: Final[dict[int, type[PlatformError]]] = {
     429: RateLimitError,
 }
 _INVALID: Final = frozenset({400, 409, 413, 415, 422})
+_REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,29 +77,28 @@ def know_nothing(status: int, data: Any) -> ErrorDetails:
     return ErrorDetails()
 
 
-def parse_retry_after(value: Any) -> float | None:
-    """Return how many seconds a ``Retry-After`` asks for, given in seconds or as a date.
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds ``Retry-After`` asks for, given in seconds or as a date.
 
-    Whatever is neither is None; a date that has passed is 0.
+    Whatever is neither is None; a date that has passed is 0.  A date counts from the answer's own
+    ``Date``: the clocks here and there may differ.
     """
-    if isinstance(value, str):
-        value = value.strip()
-        if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
-            return float(value)
-        try:
-            date = parsedate_to_datetime(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        # RFC 9110 has dates in GMT; without any zone that is what is meant.
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(0.0, (date - datetime.now(UTC)).total_seconds())
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            seconds = float(value)
-        except OverflowError:
-            return None
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
-    return None
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
+        return float(value)
+    if (date := _parse_date(value)) is None:
+        return None
+    since = _parse_date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (date - since).total_seconds())
+
+
+def _parse_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    # RFC 9110 has dates in GMT; without any zone that is what is meant.
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def media_type(headers: Mapping[str, str]) -> str:
@@ -139,6 +139,7 @@ def error_from_answer(
     body: bytes,
     parse_error: ErrorParser,
     secrets: Secrets,
+    base_url: str,
 ) -> PlatformError:
     """Return the exception for an answer that is not a success."""
     data = None
@@ -159,13 +160,15 @@ def error_from_answer(
             said += f"; and {len(fields) - 3} more"
     if not said and media_type(headers) == "text/plain":
         said = one_line(shown)
-    wait = parse_retry_after(headers.get("retry-after"))
+    wait = parse_retry_after(headers)
     request_id = (
         details.request_id or headers.get("x-request-id") or headers.get("request-id") or ""
     )
-    wait = details.retry_after if wait is None else wait
+    if wait is None and details.retry_after is not None:
+        told = details.retry_after
+        wait = told if math.isfinite(told) and told >= 0 else None
     common: dict[str, Any] = {
-        "hint": _hint(name, status, headers, wait),
+        "hint": secrets.hide(_hint(name, status, headers, wait, base_url) or "") or None,
         "status": status,
         "code": one_line(secrets.hide(details.code)) if details.code else None,
         "request_id": one_line(secrets.hide(request_id)) or None,
@@ -189,24 +192,44 @@ def _phrase(status: int, said: str) -> str:
 
 
 def _origin(address: str) -> str:
-    """Return scheme and host alone: the rest of a redirect may carry a token."""
+    """Return scheme, host and port alone: the rest of a redirect may carry a token."""
     try:
         parts = urlsplit(address)
+        port = "" if parts.port is None else f":{parts.port}"
     except ValueError:
         return ""
-    return one_line(f"{parts.scheme}://{parts.hostname}") if parts.hostname else ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return one_line(f"{parts.scheme}://{host}{port}") if host else ""
 
 
-def _hint(name: str, status: int, headers: Mapping[str, str], wait: float | None) -> str | None:
-    if 300 <= status < 400:
-        target = _origin(headers.get("location", ""))
-        to = f" to {target}" if target else ""
-        return f"That is a redirect{to}, and redirects are not followed; check base_url."
+def _redirect(location: str, base_url: str) -> str:
+    """Say where a redirect points to."""
+    try:
+        target = _origin(urljoin(base_url, location))
+    except ValueError:
+        target = ""
+    here = _origin(base_url)
+    if not location or not target:
+        to = ""
+    elif target == here:
+        to = " to another path of the same server"
+    elif here.startswith("https:") and not target.startswith("https:"):
+        to = f" to {target}, which is not encrypted"
+    else:
+        to = f" to {target}"
+    return f"That is a redirect{to}, and redirects are not followed; check base_url."
+
+
+def _hint(
+    name: str, status: int, headers: Mapping[str, str], wait: float | None, base_url: str
+) -> str | None:
+    if status in _REDIRECTS:
+        return _redirect(headers.get("location", ""), base_url)
     if status in (401, 403):
         variable = re.sub(r"\W", "_", name).upper() + "_API_KEY"
         return f"Check its key: it is looked for in {variable}, then in the keyring."
     if status == 404:
         return "`%agent list` shows the agents there are."
-    if status == 429 and wait is not None:
+    if wait is not None and (status == 429 or wait):
         return f"Try again in {math.ceil(wait)} s."
     return None

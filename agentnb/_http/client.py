@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from agentnb import __version__
@@ -15,11 +17,22 @@ from agentnb._http.outgoing import (
     encode_headers,
     encode_json,
     encode_params,
+    warn_if_unencrypted,
 )
-from agentnb._http.patience import current_patience
-from agentnb._http.received import EventStream, JsonAnswer, read_json_body, read_start
+from agentnb._http.received import (
+    MAX_JSON_BYTES,
+    EventStream,
+    JsonAnswer,
+    read_json_body,
+    read_start,
+)
+from agentnb._http.retrying import idempotency_header, pause_before
+from agentnb._http.terms import Pause, current_terms, time_left
+from agentnb._http.unpacking import accepted_encodings
 from agentnb._secrets import remember_secret
 from agentnb.deadlines import Deadlines
+from agentnb.errors import AgentnbError
+from agentnb.retries import Retries
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
@@ -31,11 +44,15 @@ __all__ = ["HttpClient"]
 
 
 class HttpClient:
-    """The HTTP client of one platform: its address, its headers, its deadlines, its pool.
+    """The HTTP client of one platform: its address, its headers, its limits, its pool.
 
     Cheap to make: nothing is loaded or connected before the first request.  All calls must come
     from one event loop.  Headers whose values are secret are given as `SecretStr`; they are
     revealed only while a request is written, and hidden in whatever an error repeats of an answer.
+
+    A request that fails before the head of its answer, for a reason that may pass, is made again as
+    ``retries`` says; every attempt of one that may change something has the same
+    ``Idempotency-Key``.  What is set in `Terms` counts instead of ``deadlines`` and ``retries``.
 
     Every method raises the `PlatformError` for the status of an answer that is no success, a
     `TransportError` for a failed connection or a deadline, and `RequestError` for what cannot be
@@ -49,13 +66,17 @@ class HttpClient:
         name: str,
         headers: Mapping[str, str | SecretStr] | None = None,
         deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
         trust_env: bool = True,
         parse_error: ErrorParser = know_nothing,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        max_json_bytes: int = MAX_JSON_BYTES,
     ) -> None:
         self.base_url = check_base_url(base_url, name=name)
+        warn_if_unencrypted(self.base_url, name=name)
         self.name = name
         self.deadlines = deadlines or Deadlines()
+        self.retries = retries or Retries()
         self._headers = dict(headers or {})
         self._secrets = Secrets(self._headers.values())
         for value in self._headers.values():
@@ -64,6 +85,7 @@ class HttpClient:
         self._trust_env = trust_env
         self._parse_error = parse_error
         self._max_event_bytes = max_event_bytes
+        self._max_json_bytes = max_json_bytes
         self._transport: Transport | None = None
 
     def __repr__(self) -> str:
@@ -84,17 +106,15 @@ class HttpClient:
         body; ``params`` that are None are left out.
 
         Raises:
+            AnswerTooLargeError: the answer is larger than ``max_json_bytes``.
             ContentTypeError: the answer has a body that is not JSON.
         """
         accept = "application/json"
-
-        async def once() -> JsonAnswer:
-            async with self._open(method, path, json, params, headers, accept) as answer:
-                data = await read_json_body(answer, name=self.name, secrets=self._secrets)
-                return JsonAnswer(answer.status, answer.headers, data)
-
-        patience = current_patience()
-        return await (once() if patience is None else patience.make(method, once))
+        async with self._open(method, path, json, params, headers, accept) as answer:
+            data = await read_json_body(
+                answer, name=self.name, secrets=self._secrets, limit=self._max_json_bytes
+            )
+            return JsonAnswer(answer.status, answer.headers, data)
 
     def stream(
         self,
@@ -133,6 +153,7 @@ class HttpClient:
                 name=self.name,
                 secrets=self._secrets,
                 max_event_bytes=self._max_event_bytes,
+                max_json_bytes=self._max_json_bytes,
             )
 
     @asynccontextmanager
@@ -145,40 +166,94 @@ class HttpClient:
         headers: Mapping[str, str] | None,
         accept: str,
     ) -> AsyncGenerator[Answer, None]:
-        """Send one request, once; the context is its answer, a success."""
-        if self._transport is None:
-            from agentnb._http.transport import Transport
-
-            self._transport = Transport(
-                self.base_url,
-                name=self.name,
-                deadlines=self.deadlines,
-                trust_env=self._trust_env,
-            )
+        """Send one request; the context is its answer, a success."""
         content = None if json is None else encode_json(json)
-        own = {"accept": accept, "user-agent": f"agentnb/{__version__}"}
+        own = {
+            "accept": accept,
+            "accept-encoding": accepted_encodings(),
+            "user-agent": f"agentnb/{__version__}",
+            **idempotency_header(method, self._headers, headers),
+        }
         if accept == "text/event-stream":
             own["cache-control"] = "no-store"
         if content is not None:
             own["content-type"] = "application/json"
-        request = self._transport.build(
+        send = partial(
+            self._send,
             method,
             path,
             params=encode_params(params),
             headers=partial(encode_headers, own, self._headers, headers),
             content=content,
         )
-        answer = await self._transport.send(request)
+        answer = await self._sent(send)
         try:
-            if not 200 <= answer.status < 300:
-                raise error_from_answer(
-                    name=self.name,
-                    status=answer.status,
-                    headers=answer.headers,
-                    body=await read_start(answer),
-                    parse_error=self._parse_error,
-                    secrets=self._secrets,
-                )
             yield answer
+        finally:
+            await answer.aclose()
+
+    async def _sent(self, send: Callable[..., Awaitable[Answer]]) -> Answer:
+        """Send a request as often as the terms have it; return its answer, a success."""
+        terms = current_terms()
+        deadlines = terms.deadlines or self.deadlines
+        most = (terms.retries or self.retries).requests
+        left = time_left(deadlines)
+        loop = asyncio.get_running_loop()
+        end = None if left is None else loop.time() + left
+        for attempt in count(1):
+            if terms.sending is not None:
+                terms.sending()
+            try:
+                return await send(deadlines, None if end is None else end - loop.time())
+            except AgentnbError as error:
+                seconds = pause_before(attempt, error)
+                if attempt > most or seconds is None:
+                    raise
+                # Nothing is gained by waiting for what there will be no time for.
+                if end is not None and loop.time() + seconds >= end:
+                    raise
+                if terms.pausing is not None:
+                    terms.pausing(Pause(attempt=attempt, of=most, seconds=seconds, error=error))
+            await terms.sleep(seconds)
+        raise AssertionError("not reached")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        deadlines: Deadlines,
+        left: float | None,
+        *,
+        params: Mapping[str, Any] | None,
+        headers: Callable[[], list[tuple[bytes, bytes]]],
+        content: bytes | None,
+    ) -> Answer:
+        """Send one request, once; return its answer, a success."""
+        if self._transport is None:
+            from agentnb._http.transport import Transport
+
+            self._transport = Transport(self.base_url, name=self.name, trust_env=self._trust_env)
+        transport = self._transport
+        request = transport.build(
+            method,
+            path,
+            params=params,
+            headers=headers,
+            content=content,
+            connect=deadlines.connect,
+        )
+        answer = await transport.send(request, deadlines=deadlines, left=left)
+        if 200 <= answer.status < 300:
+            return answer
+        try:
+            raise error_from_answer(
+                name=self.name,
+                status=answer.status,
+                headers=answer.headers,
+                body=await read_start(answer),
+                parse_error=self._parse_error,
+                secrets=self._secrets,
+                base_url=self.base_url,
+            )
         finally:
             await answer.aclose()

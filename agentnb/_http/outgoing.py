@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from agentnb.errors import ConfigError, RequestError
+from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -20,12 +23,16 @@ __all__ = [
     "encode_json",
     "encode_params",
     "quote_segment",
+    "warn_if_unencrypted",
 ]
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # Shorter values are stand-ins such as "test"; hiding those would only garble messages.
 _SECRET_CHARS: Final = 8
+
+_warned: set[str] = set()
+_lock = threading.Lock()
 
 
 class Secrets:
@@ -91,6 +98,33 @@ def check_base_url(base_url: str, *, name: str) -> str:
             f"The base_url of {name} {problem}.", hint="Give it as in https://api.example.com."
         )
     return base_url.rstrip("/")
+
+
+def warn_if_unencrypted(base_url: str, *, name: str) -> None:
+    """Warn where what is sent can be read on its way: http:// to another machine, once a host."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme != "http" or _is_this_machine(host):
+        return
+    with _lock:
+        if host in _warned:
+            return
+        _warned.add(host)
+    warnings.warn(
+        f"{name} is asked at http://{host}: whoever is in between can read the questions, the "
+        "answers and the key. Use https://.",
+        UnencryptedWarning,
+        stacklevel=3,
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def encode_headers(*layers: Mapping[str, str | SecretStr] | None) -> list[tuple[bytes, bytes]]:

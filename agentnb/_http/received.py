@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._http.answers import MAX_ERROR_BYTES, excerpt, media_type, read_json
 from agentnb._http.outgoing import Secrets
-from agentnb.errors import ContentTypeError, PlatformError, StreamCutError, TransportError
+from agentnb._secrets import mask
+from agentnb.errors import (
+    AnswerTooLargeError,
+    ContentTypeError,
+    PlatformError,
+    StreamCutError,
+    TransportError,
+)
 from agentnb.sse import Decoder, ServerSentEvent
 
 if TYPE_CHECKING:
     from agentnb._http.transport import Answer
 
-__all__ = ["EventStream", "JsonAnswer", "read_json_body", "read_start"]
+__all__ = ["MAX_JSON_BYTES", "EventStream", "JsonAnswer", "read_json_body", "read_start"]
+
+# Whoever parses JSON has all of it in memory, and what it parses to besides.
+MAX_JSON_BYTES: Final = 64 * 2**20
 
 # An error is reported without the rest of its body rather than late.
 _ERROR_BODY_SECONDS: Final = 10.0
@@ -44,7 +54,13 @@ class EventStream:
     """
 
     def __init__(
-        self, answer: Answer, *, name: str, secrets: Secrets, max_event_bytes: int
+        self,
+        answer: Answer,
+        *,
+        name: str,
+        secrets: Secrets,
+        max_event_bytes: int,
+        max_json_bytes: int,
     ) -> None:
         self.status = answer.status
         self.headers = answer.headers
@@ -52,6 +68,7 @@ class EventStream:
         self._answer = answer
         self._name = name
         self._secrets = secrets
+        self._max_json_bytes = max_json_bytes
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
 
     @property
@@ -71,12 +88,14 @@ class EventStream:
 
         Raises:
             ContentTypeError: the answer is no event stream.
-            DeadlineError: ``idle`` or ``total`` passed.
+            DeadlineError: ``first_event``, ``idle``, ``progress`` or ``total`` passed.
             EventTooLargeError: an event is larger than the client's ``max_event_bytes``.
             PlatformError: the status is a success that carries no stream, 205 for example.
             StreamCutError: the stream broke off.
         """
         if self.status == 204:
+            # Nothing comes; with its end read, the connection serves the next request.
+            await read_start(self._answer)
             return
         if self.status not in _STREAM_STATUSES:
             raise PlatformError(
@@ -91,13 +110,16 @@ class EventStream:
                 name=self._name,
                 secrets=self._secrets,
             )
-        feed = self._decoder.feed
+        answer, feed = self._answer, self._decoder.feed
+        answer.of_events = True
         try:
-            async for chunk in self._answer.chunks:
+            async for chunk in answer.chunks:
                 if events := feed(chunk):
+                    answer.watchdog.event_came = True
                     yield events
         except StreamCutError as error:
             error.last_event_id = self.last_event_id
+            error.reconnect_after = self.reconnect_after
             raise
         # An event that is too large is reported after those before it, also at the very end.
         feed(b"")
@@ -106,23 +128,40 @@ class EventStream:
         """Return the whole body parsed as JSON, None where there is none.
 
         Raises:
+            AnswerTooLargeError: the body is larger than the client's ``max_json_bytes``.
             ContentTypeError: the body is not JSON.
         """
-        return await read_json_body(self._answer, name=self._name, secrets=self._secrets)
+        return await read_json_body(
+            self._answer, name=self._name, secrets=self._secrets, limit=self._max_json_bytes
+        )
 
 
-async def read_json_body(answer: Answer, *, name: str, secrets: Secrets) -> Any:
+async def read_json_body(answer: Answer, *, name: str, secrets: Secrets, limit: int) -> Any:
     body = bytearray()
     async for chunk in answer.chunks:
         body += chunk
+        if len(body) > limit:
+            raise AnswerTooLargeError(
+                f"The answer of {name} is larger than {limit} bytes.",
+                limit=limit,
+                hint="Ask for less at a time.",
+            )
     if not body.strip():
         return None
+    # Servers do repeat keys.  Nothing here holds what came any longer: some tracebacks print it.
+    body = chunk = _without_keys(bytes(body))
     try:
-        return read_json(bytes(body))
+        return read_json(body)
     except ValueError as error:
         raise _wrong_type(
-            "JSON", headers=answer.headers, body=bytes(body), name=name, secrets=secrets
+            "JSON", headers=answer.headers, body=body, name=name, secrets=secrets
         ) from error
+
+
+def _without_keys(body: bytes) -> bytes:
+    text = body.decode("utf-8", "surrogateescape")
+    clean = mask(text)
+    return body if clean == text else clean.encode("utf-8", "surrogateescape")
 
 
 async def read_start(answer: Answer) -> bytes:

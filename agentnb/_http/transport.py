@@ -5,24 +5,38 @@ The only module that imports httpx; it is itself imported with the first request
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
 from functools import lru_cache
-from typing import Any, cast
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final, cast
 from urllib.request import getproxies
 
 import httpx
 
 from agentnb._http.answers import one_line
+from agentnb._http.logs import mask_logs
+from agentnb._http.unpacking import (
+    FREE_BYTES,
+    MOST_TIMES,
+    OverflowingError,
+    Unpacker,
+    encoding_of,
+)
 from agentnb._http.watchdog import Watchdog
+from agentnb._secrets import mask
 from agentnb.deadlines import Deadlines
 from agentnb.errors import (
     AgentnbError,
+    AnswerTooLargeError,
     ConfigError,
     ConnectionFailedError,
+    ContentTypeError,
     DeadlineError,
     RequestError,
     StreamCutError,
@@ -31,23 +45,24 @@ from agentnb.errors import (
 __all__ = ["Answer", "Transport"]
 
 # Between two cells a reader reads; a connection is worth keeping that long.
-_KEEPALIVE_SECONDS = 60.0
+_KEEPALIVE_SECONDS: Final = 60.0
+# So many pieces come out of the unpacking of one read before others get their turn on the loop.
+_PIECES: Final = 16
+_LOCATION: Final = "agentnb.location"
 
 
 class Transport:
     """A pool of connections.  Belongs to one event loop."""
 
-    def __init__(self, base_url: str, *, name: str, deadlines: Deadlines, trust_env: bool) -> None:
+    def __init__(self, base_url: str, *, name: str, trust_env: bool) -> None:
         self._base_url = base_url
         self._name = name
-        self._deadlines = deadlines
         tls = _ssl_context(base_url, trust_env=trust_env)
         try:
             self._client = httpx.AsyncClient(
                 verify=tls,
                 trust_env=trust_env,
-                # The watchdog does the waiting, but for the connection: only the pool knows of it.
-                timeout=httpx.Timeout(None, connect=deadlines.connect),
+                timeout=None,
                 # A stream holds its connection while it runs: a limit would be one of runs.
                 limits=httpx.Limits(
                     max_connections=None,
@@ -55,6 +70,9 @@ class Transport:
                     keepalive_expiry=_KEEPALIVE_SECONDS,
                 ),
                 follow_redirects=False,
+                event_hooks={"response": [_set_location_aside]},
+                # What a server wants remembered may be anything, and would go to whoever asks.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             needs = "; for SOCKS, install httpx[socks]" if isinstance(error, ImportError) else ""
@@ -63,6 +81,8 @@ class Transport:
                 f"The environment names a proxy that cannot be used{needs}.",
                 hint="Mend HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
             ) from None
+        # Not before: httpx imports what it logs by with its first client.
+        mask_logs()
 
     def build(
         self,
@@ -72,94 +92,167 @@ class Transport:
         params: Mapping[str, Any] | None,
         headers: Callable[[], list[tuple[bytes, bytes]]],
         content: bytes | None,
+        connect: float | None,
     ) -> httpx.Request:
         """Return a request, which shows no headers in its ``repr``.
 
         ``headers`` is called for them, so that no frame of a traceback holds them in a variable:
-        some tracebacks print variables.
+        some tracebacks print variables.  ``connect`` bounds the connection, in seconds.
         """
+        if not path.startswith("/"):
+            # Behind the host's name it would make another name.
+            raise RequestError("The path of the request does not begin with a slash.")
         try:
             url = httpx.URL(self._base_url + path, params=params)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise RequestError(f"The address of the request is not valid: {error}.") from error
-        return self._client.build_request(method, url, headers=headers(), content=content)
+        # The watchdog does the waiting, but for the connection: only the pool knows of it.
+        timeout = httpx.Timeout(None, connect=connect)
+        return self._client.build_request(
+            method, url, headers=headers(), content=content, timeout=timeout
+        )
 
-    async def send(self, request: httpx.Request) -> Answer:
-        """Send a request; return its answer as soon as the head has arrived."""
-        watchdog = Watchdog(self._deadlines, name=self._name)
+    async def send(
+        self, request: httpx.Request, *, deadlines: Deadlines, left: float | None
+    ) -> Answer:
+        """Send a request; return its answer as soon as the head has arrived.
+
+        ``left`` is what is left of the deadline ``total``, in seconds.
+        """
+        watchdog = Watchdog(deadlines, name=self._name, left=left)
         try:
-            with watchdog.waiting("first_event"):
+            with watchdog.head():
                 response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise self._failure(error) from _cause(error)
+            raise self._failure(error, deadlines.connect) from _cause(error)
         finally:
             watchdog.stop()
+        # The server's own words for the status, which would show in the answer's `repr`.
+        response.extensions.pop("reason_phrase", None)
         return Answer(response, watchdog, name=self._name)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    def _failure(self, error: httpx.HTTPError) -> AgentnbError:
+    def _failure(self, error: httpx.HTTPError, connect: float | None) -> AgentnbError:
         """Return what a failure before the answer's head means."""
         name, where, reason = self._name, self._base_url, _reason(error)
-        if isinstance(error, httpx.ConnectTimeout) and self._deadlines.connect is not None:
+        if isinstance(error, httpx.ConnectTimeout) and connect is not None:
             return DeadlineError(
-                f"No connection to {name} at {where} within {self._deadlines.connect:g} s.",
+                f"No connection to {name} at {where} within {connect:g} s.",
                 deadline="connect",
-                seconds=self._deadlines.connect,
+                seconds=connect,
                 hint="Check base_url and the network.",
             )
         if isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.TimeoutException):
             return ConnectionFailedError(
                 f"No connection to {name} at {where}: {reason}.",
                 hint="Check base_url and the network.",
+                lasting=_is_lasting(error),
             )
         if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
             return RequestError(f"The request to {name} cannot be sent: {one_line(str(error))}.")
-        return ConnectionFailedError(f"{name} at {where} gave no answer: {reason}.")
+        return ConnectionFailedError(
+            f"{name} at {where} gave no answer: {reason}.", lasting=_is_lasting(error)
+        )
+
+
+async def _set_location_aside(response: httpx.Response) -> None:
+    # httpx makes a request of it even where it is not to follow, and fails on what is no address.
+    if (location := response.headers.pop("location", None)) is not None:
+        response.extensions[_LOCATION] = location
+
+
+class _Headers(httpx.Headers):
+    """The headers of an answer, which show no key that a server echoes: tracebacks print them."""
+
+    def __repr__(self) -> str:
+        return mask(super().__repr__())
 
 
 class Answer:
     """An answer whose head has arrived.
 
-    ``chunks`` is its body, as the reads of the network bring it, and can be iterated once.  It
-    raises `DeadlineError` when ``idle`` or ``total`` passes, and `StreamCutError` when the body
-    breaks off.
+    ``chunks`` is its body, as the reads of the network bring it, and can be iterated once; with
+    ``of_events`` set before, it counts as one of events, and who takes them sets ``event_came`` of
+    ``watchdog`` for each chunk that brought any.  It raises `DeadlineError` when a deadline passes,
+    `StreamCutError` when the body breaks off, `ContentTypeError` when it is packed in a way that
+    was not asked for, and `AnswerTooLargeError` when far too much comes out of it.
     """
 
-    __slots__ = ("_name", "_response", "_watchdog", "chunks", "headers", "status")
+    __slots__ = ("_name", "_response", "chunks", "headers", "of_events", "status", "watchdog")
 
     def __init__(self, response: httpx.Response, watchdog: Watchdog, *, name: str) -> None:
         self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        headers = _Headers(response.headers)
+        if location := response.extensions.get(_LOCATION):
+            headers["location"] = location
+        self.headers: Mapping[str, str] = headers
         self.chunks = self._read()
+        self.of_events = False
+        self.watchdog = watchdog
         self._response = response
-        self._watchdog = watchdog
         self._name = name
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
-        response, watchdog = self._response, self._watchdog
-        # Each layer costs every chunk; those of the decompressors only where there is a need.
-        encoded = "content-encoding" in self.headers
-        body = response.aiter_bytes() if encoded else cast("httpx.AsyncByteStream", response.stream)
+        response, watchdog = self._response, self.watchdog
+        # The stream itself: httpx's own reading unpacks whole reads at once.  Each layer costs
+        # every chunk, too; that of the unpacking only where there is a need.
+        body: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
         try:
-            with watchdog.waiting("idle"):
-                async for chunk in body:
-                    watchdog.pause()
-                    yield chunk
-                    watchdog.resume()
+            with watchdog.body(of_events=self.of_events):
+                async with AsyncExitStack() as stack:
+                    if packed := self.headers.get("content-encoding"):
+                        unpacked = aclosing(self._unpacked(body, packed))
+                        body = await stack.enter_async_context(unpacked)
+                    async for chunk in body:
+                        watchdog.pause()
+                        yield chunk
+                        watchdog.resume()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            broken = isinstance(error, httpx.DecodingError)
-            what = "cannot be decompressed" if broken else "broke off"
             raise StreamCutError(
-                f"The answer of {self._name} {what}: {_reason(error)}."
+                f"The answer of {self._name} broke off: {_reason(error)}."
             ) from _cause(error)
         # Read to its end, so that the next request can have the connection at once.
         await response.aclose()
 
+    async def _unpacked(
+        self, body: AsyncIterable[bytes], packed: str
+    ) -> AsyncGenerator[bytes, None]:
+        name = self._name
+        try:
+            encoding = encoding_of(packed)
+        except ValueError:
+            raise ContentTypeError(
+                f"The answer of {name} is packed in a way that was not asked for.",
+                content_type=mask(self.headers.get("content-type", ""))[:200],
+                hint="Check base_url: a proxy may have packed it.",
+            ) from None
+        unpacker = None if encoding is None else Unpacker(encoding)
+        async for chunk in body:
+            if unpacker is None:
+                yield chunk
+                continue
+            try:
+                for count, piece in enumerate(unpacker.unpack(chunk), 1):
+                    yield piece
+                    if not count % _PIECES:
+                        await asyncio.sleep(0)
+            except OverflowingError:
+                raise AnswerTooLargeError(
+                    f"The answer of {name} unpacks to more than {MOST_TIMES} times its size.",
+                    limit=FREE_BYTES,
+                ) from None
+            except ValueError as error:
+                reason = one_line(str(error))
+                message = f"The answer of {name} cannot be decompressed: {reason}."
+                raise StreamCutError(message) from None
+        if unpacker is not None and not unpacker.is_whole:
+            raise StreamCutError(f"The answer of {name} broke off: its compressed end is missing.")
+
     async def aclose(self) -> None:
         """Let the connection go: to the pool after a clean end, else closed at once."""
-        self._watchdog.stop()
+        self.watchdog.stop()
         await self.chunks.aclose()
         await self._response.aclose()
 
@@ -184,6 +277,21 @@ def _loaded_ssl_context(trust_env: bool, _certificates: tuple[str | None, ...]) 
         ) from error
 
 
+def _is_lasting(error: httpx.HTTPError) -> bool:
+    """Tell whether another attempt would fail, too."""
+    if isinstance(error, httpx.RemoteProtocolError):
+        return not _hung_up(error)
+    root = _root(error)
+    # What only broke off during the handshake is as any other connection that did.
+    return isinstance(root, ssl.SSLError) and not isinstance(
+        root, ssl.SSLEOFError | ssl.SSLZeroReturnError
+    )
+
+
+def _hung_up(error: httpx.RemoteProtocolError) -> bool:
+    return re.search("disconnected|closed connection", str(error)) is not None
+
+
 def _cause(error: Exception) -> BaseException | None:
     # What the parser of HTTP says repeats the server's bytes, which may be anything.
     return None if isinstance(error, httpx.RemoteProtocolError) else _root(error)
@@ -202,8 +310,7 @@ def _root(error: BaseException) -> BaseException:
 
 def _reason(failure: Exception) -> str:
     if isinstance(failure, httpx.RemoteProtocolError):
-        hung_up = re.search("disconnected|closed connection", str(failure))
-        return "the connection was closed" if hung_up else "what came is not valid HTTP"
+        return "the connection was closed" if _hung_up(failure) else "what came is not valid HTTP"
     error = _root(failure)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({one_line(error.verify_message)})"

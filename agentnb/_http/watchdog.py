@@ -11,13 +11,19 @@ from agentnb.errors import DeadlineError
 
 __all__ = ["Watchdog"]
 
-Setting = Literal["first_event", "idle"]
+Setting = Literal["first_event", "idle", "progress", "total"]
 
 _NEVER: Final = float("inf")
-_MEANING: Final[dict[str, str]] = {
+_MEANING: Final[dict[Setting, str]] = {
     "first_event": "did not answer within {:g} s",
     "idle": "was silent for {:g} s",
+    "progress": "sent no event for {:g} s, though it was not silent",
     "total": "did not finish within {:g} s",
+}
+# What else it means in a body, by whether that is one of events.
+_IN_BODY: Final[dict[tuple[Setting, bool], str]] = {
+    ("first_event", True): "answered, but sent no event within {:g} s",
+    ("progress", False): "did not send the whole of its answer within {:g} s",
 }
 
 
@@ -26,14 +32,17 @@ class Watchdog:
 
     Used as in::
 
-        with watchdog.waiting("idle"):
+        with watchdog.head():
+            response = await ...
+        with watchdog.body(of_events=True):
             chunk = await ...
 
     Between the pieces of something that is waited for piece by piece, `pause` and `resume` keep the
-    time of whoever takes them out of it.
+    time of whoever takes them out of it; ``event_came`` is set when a piece completed an event.
 
-    A wait that outlasts its setting in `Deadlines`, or what is left of ``total``, is cancelled and
-    becomes a `DeadlineError`.  Only waiting counts: a slow consumer is no idle server.
+    A wait that outlasts its setting in `Deadlines`, or the ``left`` seconds of ``total``, is
+    cancelled and becomes a `DeadlineError`.  Only waiting counts: a slow consumer is no idle
+    server.
 
     One timer serves all waits of a request.  A stream has as many as it has events, and setting up
     and taking down a timer for each would cost more than decoding the event.
@@ -45,35 +54,58 @@ class Watchdog:
         "_due",
         "_end",
         "_fired",
-        "_limit",
+        "_idle",
         "_loop",
+        "_mark",
+        "_mark_of",
         "_name",
+        "_of_events",
+        "_progress",
         "_set_for",
-        "_setting",
         "_task",
         "_time",
         "_timer",
+        "event_came",
     )
 
-    def __init__(self, deadlines: Deadlines, *, name: str) -> None:
+    def __init__(self, deadlines: Deadlines, *, name: str, left: float | None) -> None:
+        self.event_came = False
         self._deadlines = deadlines
         self._name = name
         self._loop = asyncio.get_running_loop()
-        total = deadlines.total
         self._time = self._loop.time
-        self._end = _NEVER if total is None else self._time() + total
-        self._due = self._end
-        self._limit = _NEVER
-        self._setting: Setting = "first_event"
+        self._end = self._time() + _seconds(left)
+        # Nothing for so long ends a wait ...
+        self._idle = _NEVER
+        # ... and so does this moment, of the setting that it is of; an event moves it.
+        self._mark = _NEVER
+        self._mark_of: Setting = "first_event"
+        self._of_events: bool | None = None
+        self._progress = _seconds(deadlines.progress)
+        self._due = _NEVER
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._fired = False
         self._set_for = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
-    def waiting(self, setting: Setting) -> Watchdog:
-        """Return the guard for one wait; it must be entered at once."""
-        self._setting = setting
+    def head(self) -> Watchdog:
+        """Return the guard of the wait for an answer's head; it must be entered at once."""
+        self._mark = self._time() + _seconds(self._deadlines.first_event)
+        return self
+
+    def body(self, *, of_events: bool) -> Watchdog:
+        """Return the guard of the waits for a body's pieces; it must be entered at once.
+
+        What is left of ``first_event`` goes on to count in one that is ``of_events``.
+        """
+        self._of_events = of_events
+        self._idle = _seconds(self._deadlines.idle)
+        # Since `head` was left this is no moment, but what was left then.
+        if not of_events or self._mark > self._progress:
+            self._mark = self._progress
+            self._mark_of = "progress"
+        self._mark += self._time()
         return self
 
     def stop(self) -> None:
@@ -90,10 +122,19 @@ class Watchdog:
     def resume(self) -> None:
         """Watch again after `pause`, from now on."""
         now = self._time()
-        if now >= self._end:
-            raise self._error("total")
-        due = now + self._limit
-        self._due = due = due if due < self._end else self._end
+        if self.event_came:
+            self.event_came = False
+            self._mark = now + self._progress
+            self._mark_of = "progress"
+        due = now + self._idle
+        if due > self._mark:
+            due = self._mark
+        if due > self._end:
+            due = self._end
+        self._due = due
+        # A stream that always has something more to read would never let a timer fire.
+        if due <= now:
+            raise self._error()
         self._task = task = asyncio.current_task()
         if task is not None:
             self._cancelling = task.cancelling()
@@ -102,8 +143,6 @@ class Watchdog:
             self._set_timer(due)
 
     def __enter__(self) -> None:
-        limit: float | None = getattr(self._deadlines, self._setting)
-        self._limit = _NEVER if limit is None else limit
         self.resume()
 
     def __exit__(
@@ -113,12 +152,12 @@ class Watchdog:
         tb: TracebackType | None,
     ) -> None:
         task, self._task = self._task, None
-        if not self._fired or task is None:
-            return
-        self._fired = False
-        # Someone else may have cancelled the task meanwhile; then that is what happened.
-        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise self._error("total" if self._due >= self._end else self._setting) from None
+        if self._fired and task is not None:
+            self._fired = False
+            # Someone else may have cancelled the task meanwhile; then that is what happened.
+            if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+                raise self._error() from None
+        self._mark -= self._time()
 
     def _set_timer(self, due: float) -> None:
         self.stop()
@@ -136,11 +175,24 @@ class Watchdog:
         self._fired = True
         self._task.cancel()
 
-    def _error(self, setting: str) -> DeadlineError:
+    def _error(self) -> DeadlineError:
+        """Say which setting the wait that is over ran into."""
+        setting: Setting = "idle"
+        if self._due >= self._end:
+            setting = "total"
+        elif self._due >= self._mark:
+            setting = self._mark_of
+        meaning = _MEANING[setting]
+        if self._of_events is not None:
+            meaning = _IN_BODY.get((setting, self._of_events), meaning)
         seconds: float = getattr(self._deadlines, setting)
         return DeadlineError(
-            f"{self._name} {_MEANING[setting].format(seconds)}.",
+            f"{self._name} {meaning.format(seconds)}.",
             deadline=setting,
             seconds=seconds,
             hint=f"The deadline `{setting}` can be raised.",
         )
+
+
+def _seconds(value: float | None) -> float:
+    return _NEVER if value is None else value

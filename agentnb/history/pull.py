@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from agentnb._http import Patience
+from agentnb._http import Pause, current_terms
 from agentnb.errors import NotFoundError
 from agentnb.history.failures import explained
 from agentnb.history.locking import in_transaction
@@ -71,12 +71,11 @@ class Pull:
         sessions: Sequence[str] | None,
         limit: int | None,
         progress: bool,
-        patience: Patience | None = None,
     ) -> None:
         self._client, self._store, self._agent = client, store, agent
         self._since, self._sessions, self._limit = since, sessions, limit
         self._bar = _bar(client.name, shown=progress)
-        self._patience = patience or Patience(waiting=self._waits)
+        self._requests = 0
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._writing = asyncio.Lock()
         self._counts: dict[Outcome, int] = {"added": 0, "updated": 0, "unchanged": 0}
@@ -85,7 +84,8 @@ class Pull:
     async def run(self) -> Synced:
         """Pull; what came before an error is kept."""
         try:
-            with self._patience.applied():
+            terms = replace(current_terms(), sending=self._sends, pausing=self._waits)
+            with terms.applied():
                 sessions = self._sessions
                 if sessions is None and self._client.capabilities.lists_sessions:
                     sessions = await asyncio.to_thread(self._known_sessions)
@@ -100,10 +100,13 @@ class Pull:
             raise explained(error, self._store.url) from error
         finally:
             self._bar.close()
-        return Synced(**self._counts, requests=self._patience.requests)
+        return Synced(**self._counts, requests=self._requests)
 
-    def _waits(self, seconds: float) -> None:
-        self._bar.set_postfix_str(f"asked to wait {seconds:.0f} s")
+    def _sends(self) -> None:
+        self._requests += 1
+
+    def _waits(self, pause: Pause) -> None:
+        self._bar.set_postfix_str(f"waiting {pause.seconds:.0f} s")
 
     async def _in_turn(self, work: Callable[[Any], Awaitable[None]], argument: Any) -> None:
         async with self._gate:

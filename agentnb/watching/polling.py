@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agentnb._http import Terms
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -19,6 +20,7 @@ from agentnb.errors import (
 )
 from agentnb.platforms.base import Platform
 from agentnb.platforms.batching import batches, common
+from agentnb.retries import Retries
 from agentnb.watching.clock import PollingClock
 from agentnb.watching.items import STRIKES, RemoteItem
 
@@ -34,6 +36,8 @@ _SLOWER: Final = 1.5
 _LONGEST_ROUND: Final = 60.0
 # The longest a platform may ask to be left alone, in seconds; more is not believed.
 _LONGEST_WISH: Final = 120.0
+# The next round is the further attempt.
+_ONCE: Final = Terms(retries=Retries(requests=0))
 
 # What will not be better the next time.
 _FOR_GOOD: Final = (
@@ -98,7 +102,8 @@ class Poller:
         """Ask until every run is final."""
         while self._open:
             self.wake.clear()
-            pause = await self._round()
+            with _ONCE.applied():
+                pause = await self._round()
             self._news()
             if not self._open:
                 return

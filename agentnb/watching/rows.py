@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from agentnb.platforms.base import RemoteRun
+from agentnb.recording import Waiting
+from agentnb.render.visible import one_line
 from agentnb.run import Run
 from agentnb.transcript import FINAL_STATUSES, Passage, Status
 
-__all__ = ["WatchedRun", "local_row", "remote_times"]
+__all__ = ["WatchedRun", "local_row", "remote_times", "waiting_words"]
+
+_WAITS: Final = {"reconnect": "Reconnecting", "retry": "Trying again"}
+# Characters of the reason.
+_REASON: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +73,16 @@ def local_row(run: Run) -> WatchedRun:
         )
 
 
+def waiting_words(waiting: Waiting) -> str:
+    """Return what a run waits for in words: ``Reconnecting, 2 of 5``."""
+    return f"{_WAITS[waiting.kind]}, {waiting.attempt} of {waiting.of}"
+
+
 def _progress(run: Run) -> str:
     transcript = run.transcript
     status = transcript.status
+    if (waiting := run.waiting) is not None:
+        return f"{waiting_words(waiting)}: {one_line(waiting.reason, _REASON)}"
     match status:
         case "queued":
             return "Sent; nothing has come yet" if run.elapsed else "Not sent yet"

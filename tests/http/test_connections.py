@@ -51,8 +51,8 @@ async def test_refused(connect: MakeClient) -> None:
 
 
 async def test_no_such_host(connect: MakeClient) -> None:
-    client = connect("http://host.invalid", deadlines=Deadlines(connect=60))
-    with pytest.raises(ConnectionFailedError, match="No connection to tested at http://host") as e:
+    client = connect("https://host.invalid", deadlines=Deadlines(connect=60))
+    with pytest.raises(ConnectionFailedError, match="No connection to tested at https://host") as e:
         await client.request("GET", "/")
     assert isinstance(e.value.__cause__, socket.gaierror)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import logging
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from agentnb._http import ErrorDetails, HttpClient
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AgentnbError, FieldProblem, RequestError
+from tests.children import python
 from tests.http.conftest import Connection, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
@@ -76,6 +78,16 @@ async def script(c: Connection) -> None:
         await c.answer(b"", status="302 X", headers=f"Location: https://x.example/{CANARY}")
     elif kind == "not-http":
         await c.send(f"{CANARY} is not HTTP\r\n\r\n".encode())
+    elif kind == "headers":
+        echoes = f"X-You-Sent: {request.headers['authorization']}\r\nSet-Cookie: k={CANARY}\r\n"
+        await c.stream_head(extra=echoes)
+    elif kind == "reason":
+        await c.answer(body, status=f"500 No {CANARY}", headers=f"X-Request-Id: {CANARY}")
+    elif kind == "cut-reason":
+        await c.stream_head(status=f"200 Here is {CANARY}", extra=f"X-You-Sent: {CANARY}\r\n")
+    elif kind == "trailer":
+        await c.stream_head()
+        await c.send(f"0\r\nX-You-Sent: {CANARY}\0\r\n\r\n".encode())
     elif kind == "cut":
         await c.stream_head()
         await c.chunk(b"data: x\n\n")
@@ -86,10 +98,13 @@ async def script(c: Connection) -> None:
         await c.gone()
 
 
-KINDS = ["400", "401", "422", "500", "text", "html", "cut", "silent", "idle", "nothing"]
+KINDS = [
+    *("400", "401", "422", "500", "text", "html", "cut", "silent", "idle", "nothing"),
+    *("redirect", "not-http", "headers", "reason", "cut-reason", "trailer"),
+]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "redirect", "not-http"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_errors_never_show_a_key(serve: Serve, connect: MakeClient, kind: str) -> None:
     server = await serve(script)
     error = await provoke(make(connect, server.url), f"/{kind}")
@@ -104,7 +119,7 @@ async def test_errors_never_show_a_key(serve: Serve, connect: MakeClient, kind: 
     assert CANARY not in "".join(traceback.format_exception(error))
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "not-http"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_verbose_tracebacks_never_show_a_key(
     serve: Serve, connect: MakeClient, kind: str
 ) -> None:
@@ -125,6 +140,32 @@ async def test_logs_never_show_a_key(
     logged = everything_logged.getvalue()
     assert "send_request_headers" in logged, "the HTTP client logs at DEBUG"
     assert CANARY not in logged
+
+
+FIRST_REQUEST = """
+    import asyncio, logging, sys
+    from pydantic import SecretStr
+    from agentnb._http import HttpClient
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
+
+    async def main():
+        headers = {{"Authorization": SecretStr("Bearer " + {canary!r})}}
+        client = HttpClient({url!r}, name="tested", headers=headers)
+        async with client.stream("GET", "/cut-reason") as stream:
+            print(stream.status, stream.headers)
+        await client.aclose()
+
+    asyncio.run(main())
+"""
+
+
+async def test_the_first_request_of_a_process_logs_no_key(serve: Serve) -> None:
+    server = await serve(script)
+    code = FIRST_REQUEST.format(url=server.url, canary=CANARY)
+    done = await asyncio.to_thread(python, code)
+    assert "receive_response_headers.complete" in done.stdout
+    assert "x-you-sent" in done.stdout
+    assert CANARY not in done.stdout + done.stderr
 
 
 async def test_a_key_that_cannot_be_sent_is_not_shown(connect: MakeClient) -> None:

@@ -1,0 +1,82 @@
+"""The terms on which a call makes its requests: who makes a run sets them for all it asks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from agentnb.deadlines import Deadlines
+from agentnb.errors import AgentnbError
+from agentnb.retries import Retries
+
+__all__ = ["Pause", "Terms", "current_terms", "time_left"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The wait before a request is made again.
+
+    ``attempt`` counts the further attempts from 1, ``of`` is how many there are at most, and
+    ``seconds`` how long the wait is.
+    """
+
+    attempt: int
+    of: int
+    seconds: float
+    error: AgentnbError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What differs from the client's own settings, for every request made within `applied`.
+
+    The ``total`` of ``deadlines`` given here counts from `applied` on, over all requests, those on
+    other terms with the same ``deadlines`` within it too; that of a client's own counts for each
+    request by itself.  ``pausing`` is told before each wait and ``sending`` before each request,
+    attempts included; both on the event loop, so they must not block.  ``sleep`` makes the waits.
+
+    Terms replace those they are applied in as a whole.  Tasks inherit them: what a run starts
+    beside its own requests, or when its time is up, needs terms of its own.
+    ``Terms(retries=Retries(requests=0))`` are those of a request that is made once.
+    """
+
+    deadlines: Deadlines | None = None
+    retries: Retries | None = None
+    pausing: Callable[[Pause], None] | None = None
+    sending: Callable[[], None] | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    @contextmanager
+    def applied(self) -> Generator[None, None, None]:
+        """Have the requests of this context, and of the tasks that it starts, made on these."""
+        began, around = time.monotonic(), _current.get()
+        if around is not None and around[0].deadlines is self.deadlines:
+            began = around[1]
+        token = _current.set((self, began))
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+_NONE: Final = Terms()
+_current: ContextVar[tuple[Terms, float] | None] = ContextVar("agentnb_terms", default=None)
+
+
+def current_terms() -> Terms:
+    """Return the terms of this context."""
+    current = _current.get()
+    return _NONE if current is None else current[0]
+
+
+def time_left(deadlines: Deadlines) -> float | None:
+    """Return how many seconds of ``total`` are left for a request made now, None for no end."""
+    current = _current.get()
+    if deadlines.total is None or current is None or current[0].deadlines is not deadlines:
+        return deadlines.total
+    return deadlines.total - (time.monotonic() - current[1])

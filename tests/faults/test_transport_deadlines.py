@@ -1,0 +1,254 @@
+"""Servers that keep a client waiting, each in its own way; each deadline says its name."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from agentnb._http import HttpClient, Terms
+from agentnb.deadlines import Deadlines
+from agentnb.errors import DeadlineError
+from agentnb.retries import Retries
+from tests.faults.rawserver import Connection, Script
+from tests.http.conftest import MakeClient, Serve
+
+pytestmark = pytest.mark.anyio
+
+SHORT = 0.3
+NEVER = Deadlines(connect=None, first_event=None, idle=None, progress=None, total=None)
+
+
+async def events_of(client: HttpClient) -> list[str]:
+    async with client.stream("GET", "/") as stream:
+        return [e.data async for batch in stream.batches() for e in batch]
+
+
+async def json_of(client: HttpClient) -> object:
+    return (await client.request("GET", "/")).data
+
+
+async def silent(c: Connection) -> None:
+    await c.request()
+    await c.gone()
+
+
+async def half_a_head(c: Connection) -> None:
+    await c.request()
+    await c.send(b"HTTP/1.1 200 OK\r\n")
+    await c.gone()
+
+
+async def head_alone(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    await c.gone()
+
+
+async def one_event(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    await c.chunk(b"data: 1\n\n")
+    await c.gone()
+
+
+async def comments(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    while True:
+        await c.chunk(b": still here\n\n")
+        await asyncio.sleep(SHORT / 20)
+
+
+async def comments_after_an_event(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    await c.chunk(b"data: 1\n\n")
+    while True:
+        await c.chunk(b":\n")
+        await asyncio.sleep(SHORT / 20)
+
+
+async def an_event_without_end(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    await c.chunk(b"data: 1\n\ndata: ")
+    while True:
+        await c.chunk(b"x")
+        await asyncio.sleep(SHORT / 20)
+
+
+async def comments_as_fast_as_they_go(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    while True:
+        await c.chunk(b": noise\n" * 1_000)
+
+
+async def events_for_ever(c: Connection) -> None:
+    await c.request()
+    await c.stream_head()
+    while True:
+        await c.chunk(b"data: x\n\n" * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("script", "setting", "said"),
+    [
+        (silent, "first_event", "tested did not answer within 0.3 s."),
+        (half_a_head, "first_event", "tested did not answer within 0.3 s."),
+        (head_alone, "first_event", "tested answered, but sent no event within 0.3 s."),
+        (comments, "first_event", "tested answered, but sent no event within 0.3 s."),
+        (head_alone, "idle", "tested was silent for 0.3 s."),
+        (one_event, "idle", "tested was silent for 0.3 s."),
+        (comments, "progress", "tested sent no event for 0.3 s, though it was not silent."),
+        (comments_after_an_event, "progress", "tested sent no event for 0.3 s"),
+        (an_event_without_end, "progress", "tested sent no event for 0.3 s"),
+        (comments_as_fast_as_they_go, "progress", "tested sent no event for 0.3 s"),
+        (silent, "total", "tested did not finish within 0.3 s."),
+        (one_event, "total", "tested did not finish within 0.3 s."),
+        (comments_after_an_event, "total", "tested did not finish within 0.3 s."),
+        (events_for_ever, "total", "tested did not finish within 0.3 s."),
+    ],
+)
+@pytest.mark.parametrize("per_call", [False, True], ids=["client", "call"])
+async def test_each_deadline_says_its_name(
+    serve: Serve, connect: MakeClient, script: Script, setting: str, said: str, per_call: bool
+) -> None:
+    server = await serve(script)
+    deadlines = Deadlines(
+        **{"connect": None, "first_event": None, "idle": None, "progress": None, setting: SHORT}
+    )
+    started = time.monotonic()
+    if per_call:
+        client = connect(server.url, deadlines=NEVER)
+        with Terms(deadlines=deadlines).applied(), pytest.raises(DeadlineError) as caught:
+            await events_of(client)
+    else:
+        with pytest.raises(DeadlineError) as caught:
+            await events_of(connect(server.url, deadlines=deadlines))
+    assert time.monotonic() - started >= SHORT
+    assert (caught.value.deadline, caught.value.seconds) == (setting, SHORT)
+    assert caught.value.message.startswith(said)
+    assert f"The deadline `{setting}` can be raised." in str(caught.value)
+    async with asyncio.timeout(10):
+        while server.gone < server.connections:  # noqa: ASYNC110 - the client closes it
+            await asyncio.sleep(0.01)
+
+
+async def test_a_handshake_that_never_ends(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.gone()
+
+    server = await serve(script)
+    client = connect(server.url.replace("http:", "https:"), deadlines=NEVER)
+    terms, said = Terms(deadlines=Deadlines(connect=SHORT)), r"No connection to tested .* 0\.3 s"
+    with terms.applied(), pytest.raises(DeadlineError, match=said) as caught:
+        await json_of(client)
+    assert (caught.value.deadline, caught.value.seconds) == ("connect", SHORT)
+
+
+async def test_of_json_the_head_is_the_first_event(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+        await asyncio.sleep(1.2)
+        await c.send(b"1")
+
+    server = await serve(script)
+    assert await json_of(connect(server.url, deadlines=Deadlines(first_event=1.0))) == 1
+
+
+async def test_json_that_only_drips(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await c.send(b" ")
+            await asyncio.sleep(SHORT / 20)
+
+    server = await serve(script)
+    with pytest.raises(DeadlineError, match="did not send the whole of its answer") as caught:
+        await json_of(connect(server.url, deadlines=Deadlines(progress=SHORT)))
+    assert caught.value.deadline == "progress"
+
+
+async def test_every_event_begins_the_time_anew(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.stream_head()
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            await c.chunk(b"data: x\n\n: and so on\n\n")
+        await c.chunk(b"")
+
+    server = await serve(script)
+    deadlines = Deadlines(first_event=1.2, idle=1.2, progress=1.2)
+    assert await events_of(connect(server.url, deadlines=deadlines)) == ["x"] * 4
+
+
+async def test_a_slow_reader_is_no_slow_server(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.stream_head()
+        for _ in range(2):
+            await c.chunk(b"data: x\n\n")
+            await c.chunk(b": nothing\n\n")
+        await c.chunk(b"")
+
+    server = await serve(script)
+    deadlines = Deadlines(first_event=0.8, idle=0.8, progress=0.8)
+    count = 0
+    async with connect(server.url, deadlines=deadlines).stream("GET", "/") as stream:
+        await asyncio.sleep(1)
+        async for batch in stream.batches():
+            await asyncio.sleep(1)
+            count += len(batch)
+    assert count == 2
+
+
+async def quick(c: Connection) -> None:
+    while True:
+        await c.request()
+        await c.answer(b"1")
+
+
+async def test_the_total_of_a_call_counts_over_all_its_requests(
+    serve: Serve, connect: MakeClient
+) -> None:
+    server = await serve(quick)
+    client = connect(server.url, deadlines=Deadlines(total=0.8))
+    terms = Terms(deadlines=Deadlines(total=0.8))
+    with terms.applied():
+        assert await json_of(client) == 1
+        await asyncio.sleep(0.8)
+        # Other terms with the same deadlines begin no other time.
+        for within in (terms, replace(terms, retries=Retries(requests=0))):
+            with within.applied(), pytest.raises(DeadlineError, match=r"within 0\.8 s") as caught:
+                await json_of(client)
+            assert caught.value.deadline == "total"
+        # What is asked when the time is up has terms of its own.
+        with Terms().applied():
+            assert await json_of(client) == 1
+    # A client's own counts for each request by itself.
+    await asyncio.sleep(0.8)
+    assert await json_of(client) == 1
+
+
+async def test_attempts_and_pauses_count_in_the_total(serve: Serve, connect: MakeClient) -> None:
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.answer(b"", status="503 No", headers="Retry-After: 0.5")
+        await c.request()
+        await c.gone()
+
+    server = await serve(script)
+    client = connect(server.url, deadlines=Deadlines(total=1.0), retries=None)
+    started = time.monotonic()
+    with pytest.raises(DeadlineError) as caught:
+        await json_of(client)
+    assert time.monotonic() - started >= 1.0
+    assert caught.value.deadline == "total"
+    assert len(server.requests) == 2
