@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 __all__ = [
+    "HARMLESS",
     "MASK",
+    "gives_away",
     "has_secret",
     "is_secret_name",
+    "looks_like_key",
     "mask",
+    "mask_growing",
     "mask_pieces",
     "mask_value",
     "may_begin_secret",
+    "near_secret",
     "remember_environment",
     "remember_secret",
 ]
 
 #: What stands in the place of a secret.
 MASK: Final = "***"
+#: So many characters of a secret's beginning tell nothing: any text may end with them.
+HARMLESS: Final = 3
 
 # Shorter values are stand-ins such as "test"; hiding those would only garble text.
 _SECRET_CHARS: Final = 8
@@ -35,18 +42,28 @@ _SECRET_WORDS: Final = frozenset(
 )
 # Words as in api_key, Api-Key and apiKey.
 _WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+# What keys begin with, followed somewhere by what no name of an agent has; or a JSON web token.
+_KEY_LIKE: Final = re.compile(
+    r"(?:sk|pk|rk|ghp|gho|hf|xox[a-z])[-_](?=.*[0-9])(?=.*[A-Za-z0-9]{16})[\w-]+"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+)
 # How deep a JSON text within a JSON text within ... is looked through.
 _ESCAPED: Final = 3
+# From this length on a plain search is faster than a regular expression, in characters.
+_LONG: Final = 1024
 
 
 class _Known:
     """The secrets in every form in which text can hold them, the longest first."""
 
-    __slots__ = ("forms", "pattern")
+    __slots__ = ("forms", "hint", "longest", "pattern")
 
     def __init__(self, forms: Iterable[str] = ()) -> None:
         self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self.longest = max(map(len, self.forms), default=0)
         self.pattern = re.compile("|".join(map(re.escape, self.forms)))
+        # The first characters of a secret anywhere, or fewer of them at the end.
+        self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
 
     # Tracebacks may show the values of names, this one among them.
     def __repr__(self) -> str:
@@ -84,7 +101,7 @@ def remember_environment() -> None:
 
 def has_secret(text: str) -> bool:
     """Tell whether `mask` would change ``text``."""
-    return any(form in text for form in _known.forms)
+    return any(map(text.__contains__, _known.forms))
 
 
 def mask(text: str) -> str:
@@ -144,21 +161,88 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
     return result
 
 
+def near_secret(text: str) -> str:
+    """Look quickly for where a secret may begin in ``text``; return "" where there is none.
+
+    Up to `HARMLESS` characters are the end of ``text``, which may go on as a secret; more are the
+    beginning of what may be one.
+    """
+    known = _known
+    if len(text) < _LONG:
+        found = known.hint.search(text)
+    elif has_secret(text):
+        return text
+    else:
+        found = known.hint.search(text, len(text) - known.longest)
+    return found[0] if found is not None else ""
+
+
 def may_begin_secret(text: str) -> bool:
     """Tell whether ``text`` ends with what could be the beginning of a secret."""
+    return bool(_begun(text))
+
+
+def mask_growing(text: str, shown: int) -> tuple[str, str, int]:
+    """Mask a text that goes on, and whose first ``shown`` characters were shown already.
+
+    Return what follows them, masked; the end of ``text`` that could be the beginning of a secret;
+    and how many characters of what follows are to be kept back for that, until more of it is known.
+    Fewer than 4 characters are not kept back, so that "s" does not wait for "sk-".
+    """
+    kept: list[str] = []
+    done = start = 0
+    for found in _known.pattern.finditer(text) if has_secret(text) else ():
+        begin, done = found.span()
+        if begin >= shown:
+            kept += (text[max(start, shown) : begin], MASK)
+        elif done > shown and not gives_away(text[begin:shown]):
+            kept.append(MASK)
+        start = done
+    start = max(start, shown)
+    kept.append(text[start:])
+    begun = _begun(text[done:])
+    back = min(len(begun), len(text) - start) if len(begun) > HARMLESS else 0
+    return "".join(kept), begun, back
+
+
+def gives_away(begun: str) -> bool:
+    """Tell whether ``begun``, the beginning of a secret, is so much of it that it is one itself."""
+    return len(begun) >= _SECRET_CHARS and any(
+        form.startswith(begun) and 2 * len(begun) >= len(form) for form in _known.forms
+    )
+
+
+def _begun(text: str) -> str:
+    """Return the longest end of ``text`` that could be the beginning of a secret."""
+    longest = ""
     for form in _known.forms:
         tail = text[1 - len(form) :]
         start = tail.find(form[0])
-        while start >= 0:
+        while 0 <= start < len(tail) - len(longest):
             if form.startswith(tail[start:]):
-                return True
+                longest = tail[start:]
+                break
             start = tail.find(form[0], start + 1)
-    return False
+    return longest
 
 
 def is_secret_name(name: str) -> bool:
     """Tell whether what is called ``name`` must stay secret: ``api_key``, ``X-Token``."""
     return _WORDS.split(name)[-1].lower() in _SECRET_WORDS
+
+
+def looks_like_key(text: str) -> bool:
+    """Tell whether ``text``, given as some name, is a known secret or one by its looks."""
+    # Not merely holds one: in development the key of a platform may be a word such as its name.
+    return mask(text) == MASK or _KEY_LIKE.fullmatch(text) is not None
+
+
+def _start(form: str) -> str:
+    """Return an expression for the first characters of ``form``, or for fewer at the end."""
+    result = re.escape(form[HARMLESS])
+    for character in reversed(form[:HARMLESS]):
+        result = f"{re.escape(character)}(?:\\Z|{result})"
+    return result
 
 
 def _escapes(secret: str) -> set[str]:

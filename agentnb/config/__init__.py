@@ -3,6 +3,9 @@
 Precedence, highest first: an argument, what was set in this session (``%agent use``), the
 environment, ``agentnb.toml`` in the working folder or one above it, the user's own
 ``config.toml`` (see `user_config_path`), the platform's default.
+
+Keys: an argument, what ``%agent login`` was told in this session, the environment, the project's
+``.env``, the keyring, a prompt; never a configuration file.
 """
 
 from agentnb.config.files import (
@@ -12,7 +15,9 @@ from agentnb.config.files import (
     load_config,
     user_config_path,
 )
-from agentnb.config.keys import find_key
+from agentnb.config.keyrings import forget_stored, store_key
+from agentnb.config.keys import ask_for_key, find_key, given_key, where_keys_go
+from agentnb.config.misplaced import refuse_key_as_name
 from agentnb.config.names import AgentName, suggestion
 from agentnb.config.session import EMBEDDED, Config, config, url_from_environment
 from agentnb.config.settings import PlatformSettings
@@ -25,10 +30,16 @@ __all__ = [
     "HistorySection",
     "PlatformSection",
     "PlatformSettings",
+    "ask_for_key",
     "config",
     "find_key",
+    "forget_stored",
+    "given_key",
     "load_config",
+    "refuse_key_as_name",
+    "store_key",
     "suggestion",
     "url_from_environment",
     "user_config_path",
+    "where_keys_go",
 ]

@@ -24,6 +24,7 @@ PROJECT_FILE: Final = "agentnb.toml"
 # whoever reads the address has it; or an option.
 _PASSWORD_IN_URL: Final = re.compile(r"://[^:/]*:[^@]*@|[?&](ssl)?password=", re.IGNORECASE)
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Times = Annotated[int, Field(ge=0)]
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -31,8 +32,9 @@ class PlatformSection(BaseModel):
     """One ``[platforms.NAME]`` table.
 
     ``type`` names the platform where NAME is the user's own word for it.  Deadlines are in
-    seconds, 0 for none.  Any further key is an option of the platform itself.  Keys do not
-    belong in a file: an ``api_key`` here is refused.
+    seconds, 0 for none; ``reconnect_timeout`` is what `Retries` calls ``seconds``.  Any further key
+    is an option of the platform itself.  Keys do not belong in a file: an ``api_key`` here is
+    refused.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -42,7 +44,11 @@ class PlatformSection(BaseModel):
     connect_timeout: _Seconds | None = None
     first_event_timeout: _Seconds | None = None
     idle_timeout: _Seconds | None = None
+    progress_timeout: _Seconds | None = None
     total_timeout: _Seconds | None = None
+    reconnect_timeout: _Seconds | None = None
+    max_retries: _Times | None = None
+    max_reconnects: _Times | None = None
     trust_env: bool | None = None
 
     @property

@@ -1,25 +1,45 @@
-"""API keys: from the environment, the keyring, or a prompt; never from a file."""
+"""API keys: where they are looked for, in which order.
+
+An argument first, then what ``%agent login`` was told in this session, the environment, the
+project's ``.env``, the keyring, and a prompt; never ``agentnb.toml``.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
 import sys
-import warnings
 from collections.abc import Callable
 
 from pydantic import SecretStr
 
+from agentnb.config.env_file import env_file, keys_of
+from agentnb.config.keyrings import KEYRING_SERVICE, stored_key
 from agentnb.errors import MissingKeyError
 
-__all__ = ["KEYRING_SERVICE", "environment_key", "find_key", "key_variable"]
-
-KEYRING_SERVICE = "agentnb"
+__all__ = [
+    "KEYRING_SERVICE",
+    "ask_for_key",
+    "environment_key",
+    "find_key",
+    "given_key",
+    "key_variable",
+    "where_keys_go",
+]
 
 
 def key_variable(name: str) -> str:
     """Return the environment variable that holds the key of the platform ``name``."""
     return "".join(c if c.isalnum() else "_" for c in name.upper()) + "_API_KEY"
+
+
+def where_keys_go(name: str | None = None) -> str:
+    """Return what to do instead, where a key was written to a place that is shown or saved."""
+    variable = key_variable(name) if name else "<PLATFORM>_API_KEY"
+    return (
+        f"Set {variable} in the environment or in .env, or run '%agent login "
+        f"{name or '<platform>'}', which asks for it (getpass) and keeps it in the keyring."
+    )
 
 
 def environment_key(name: str) -> SecretStr | None:
@@ -28,54 +48,52 @@ def environment_key(name: str) -> SecretStr | None:
     return SecretStr(value) if value else None
 
 
+def given_key(name: str) -> tuple[SecretStr, str] | None:
+    """Return the key that the environment or ``.env`` gives, and which of them; never asks."""
+    variable = key_variable(name)
+    if given := environment_key(name):
+        return given, f"environment variable {variable}"
+    if (path := env_file()) is not None and (found := keys_of(path).get(variable)):
+        return found, f"{variable} in {path}"
+    return None
+
+
 def find_key(
     name: str, *, ask: bool = True, prompt: Callable[[str], str] | None = None
 ) -> tuple[SecretStr, str]:
     """Return the platform's key and where it was found, in words that may be shown.
 
-    Looked for in the environment, then in the keyring (service ``agentnb``, user ``name``), then,
-    with ``ask`` and somebody there to answer, by a `getpass` prompt.
+    Looked for in the environment, in ``.env``, then in the keyring (service ``agentnb``, user
+    ``name``), then, with ``ask`` and somebody there to answer, by a `getpass` prompt.
 
     Raises:
         MissingKeyError: it is nowhere to be found.
     """
-    variable = key_variable(name)
-    if given := environment_key(name):
-        return given, f"environment variable {variable}"
-    if stored := _from_keyring(name):
+    if (given := given_key(name)) is not None:
+        return given
+    if stored := stored_key(name):
         return stored, "keyring"
-    if ask and (prompt is not None or _somebody_is_there()):
-        try:
-            # Looked up at the call: ipykernel replaces `getpass.getpass` by its own.
-            typed = (prompt or getpass.getpass)(f"API key for {name}: ").strip()
-        except (EOFError, RuntimeError):
-            # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
-            typed = ""
-        if typed:
-            return SecretStr(typed), "prompt"
+    if ask and (typed := ask_for_key(name, prompt=prompt)):
+        return typed, "prompt"
     raise MissingKeyError(
         f"No API key for {name}.",
-        hint=f"Set {variable}, store it in the keyring (service '{KEYRING_SERVICE}', user "
-        f"'{name}'), or try the agents of the sandbox: '%%agent sandbox:finance_agent'.",
+        hint=f"Set {key_variable(name)} in the environment or in .env, run '%agent login {name}', "
+        f"store it in the keyring (service '{KEYRING_SERVICE}', user '{name}'), or try the agents "
+        "of the sandbox: '%%agent sandbox:finance_agent'.",
     )
 
 
-def _from_keyring(name: str) -> SecretStr | None:
-    try:
-        import keyring
-        from keyring.errors import NoKeyringError
-    except ImportError:
+def ask_for_key(name: str, *, prompt: Callable[[str], str] | None = None) -> SecretStr | None:
+    """Return what somebody types, unseen; None where nobody can or does."""
+    if prompt is None and not _somebody_is_there():
         return None
     try:
-        value = keyring.get_password(KEYRING_SERVICE, name)
-    except NoKeyringError:
-        return None  # usual on servers, and no reason to speak
-    # Backends raise what their own libraries do; none of it may stop who can type the key instead.
-    except Exception as error:
-        warnings.warn(f"The keyring could not be read: {error}", stacklevel=2)
+        # Looked up at the call: ipykernel replaces `getpass.getpass` by its own.
+        typed = SecretStr((prompt or getpass.getpass)(f"API key for {name}: ").strip())
+    except (EOFError, RuntimeError):
+        # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
         return None
-    value = (value or "").strip()
-    return SecretStr(value) if value else None
+    return typed if typed.get_secret_value() else None
 
 
 def _somebody_is_there() -> bool:

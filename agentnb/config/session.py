@@ -13,11 +13,13 @@ from pydantic import SecretStr
 from agentnb._embedded import connect as embedded_server
 from agentnb._secrets import remember_secret
 from agentnb.config.files import ConfigFile, PlatformSection, load_config
-from agentnb.config.keys import environment_key, find_key, key_variable
+from agentnb.config.keys import find_key, given_key, key_variable
+from agentnb.config.misplaced import check_address, refuse_key_options
 from agentnb.config.names import AgentName, suggestion
 from agentnb.config.settings import PlatformSettings
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
+from agentnb.retries import Retries
 
 __all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
 
@@ -29,6 +31,9 @@ _EMBEDDED_TYPE: Final = "operativus"
 _URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 # Options that a platform's own tools read from the environment.
 _OPTION_VARIABLES: Final = {"seekr": {"team_id": "SEEKR_TEAM_ID"}}
+
+
+_Keys = dict[str, tuple[SecretStr, str]]
 
 
 @dataclass(slots=True)
@@ -45,8 +50,10 @@ class Config:
     default_agent: str | None = None
     option_agent: str | None = None
     default_platform: str | None = None
-    # Keys from the keyring or a prompt, so that nobody is asked again in the next cell.
-    _keys: dict[str, SecretStr] = field(default_factory=dict[str, SecretStr], init=False)
+    # Keys from the keyring or a prompt, so that nobody is asked again in the next cell, and those
+    # of `keep_key`; each with where it came from.
+    _keys: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
+    _kept: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
 
     def all_aliases(self) -> dict[str, str]:
         return {**self.file.aliases, **self.aliases}
@@ -59,14 +66,14 @@ class Config:
         return list(dict.fromkeys([*builtin, *self.file.platforms, EMBEDDED]))
 
     def is_configured(self, name: str) -> bool:
-        """Tell whether the environment or a file has a key or an address of this platform.
+        """Tell whether there is a key or an address of this platform.
 
         The keyring is not asked: that may open a dialog.
         """
         section = self.file.platforms.get(name)
         # The sandbox is there without being set up; a key that happens to be called like it says
         # nothing.
-        has_key = name != EMBEDDED and os.environ.get(key_variable(name), "").strip()
+        has_key = name != EMBEDDED and self.key_source(name) is not None
         return bool(
             has_key or url_from_environment(name) or (section is not None and section.base_url)
         )
@@ -145,6 +152,29 @@ class Config:
         section = self.file.platforms.get(name, PlatformSection())
         return section.type or (_EMBEDDED_TYPE if name == EMBEDDED else name)
 
+    def deadlines(self, name: str) -> Deadlines:
+        """Return the deadlines that are configured for the platform ``name``."""
+        section = self.file.platforms.get(name, PlatformSection())
+        given = {
+            "connect": section.connect_timeout,
+            "first_event": section.first_event_timeout,
+            "idle": section.idle_timeout,
+            "progress": section.progress_timeout,
+            "total": section.total_timeout,
+        }
+        # 0 in a file stands for "none", which TOML cannot say.
+        return replace(Deadlines(), **{k: v or None for k, v in given.items() if v is not None})
+
+    def retries(self, name: str) -> Retries:
+        """Return how often requests and streams of the platform ``name`` are tried again."""
+        section = self.file.platforms.get(name, PlatformSection())
+        given: dict[str, Any] = {"requests": section.max_retries}
+        given["reconnects"] = section.max_reconnects
+        found = {k: v for k, v in given.items() if v is not None}
+        if section.reconnect_timeout is not None:
+            found["seconds"] = section.reconnect_timeout or None
+        return replace(Retries(), **found)
+
     def settings(
         self,
         name: str,
@@ -152,6 +182,7 @@ class Config:
         base_url: str | None = None,
         api_key: str | SecretStr | None = None,
         deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
         options: Mapping[str, Any] | None = None,
         ask: bool = True,
     ) -> PlatformSettings:
@@ -168,14 +199,15 @@ class Config:
         kind = self.platform_type(name)
         section = self.file.platforms.get(name, PlatformSection())
         address = base_url or url_from_environment(name) or section.base_url
+        trust_env = True if section.trust_env is None else section.trust_env
         if address == EMBEDDED or (address is None and name == EMBEDDED):
             address, own_key = embedded_server(kind)
             api_key = api_key or own_key
-        elif address is not None and not address.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"'{address}' is no address of {name}.",
-                hint="It begins with https:// or http://, or is the word sandbox.",
-            )
+            # No proxy reaches it, nor is one to see its key.
+            trust_env = False
+        elif address is not None:
+            check_address(address, name)
+        refuse_key_options(options or {}, name)
         from_environment = {
             option: value
             for option, variable in _OPTION_VARIABLES.get(kind, {}).items()
@@ -188,21 +220,49 @@ class Config:
             platform=name,
             base_url=address,
             api_key=api_key,
-            deadlines=deadlines or _deadlines(section),
-            trust_env=True if section.trust_env is None else section.trust_env,
+            deadlines=deadlines or self.deadlines(name),
+            retries=retries or self.retries(name),
+            trust_env=trust_env,
             options={**section.options, **from_environment, **(options or {})},
         )
+
+    def take_over(self, earlier: Config) -> None:
+        """Keep what the session set in ``earlier``."""
+        self.aliases = earlier.aliases
+        self.default_agent = earlier.default_agent
+        self.option_agent = earlier.option_agent
+        self.default_platform = earlier.default_platform
+        self._kept = earlier._kept
+
+    def keep_key(self, name: str, key: SecretStr, source: str) -> None:
+        """Use ``key`` for the platform ``name`` in this process, before any other but an argument.
+
+        ``source`` is what `key_source` is to say.
+        """
+        remember_secret(key)
+        self._kept[name] = key, source
+
+    def key_source(self, name: str) -> str | None:
+        """Return where the key of the platform ``name`` comes from, None where none is known.
+
+        In words that may be shown.  The keyring counts once a key was taken from it: asking it may
+        open a dialog.
+        """
+        found = self._kept.get(name) or given_key(name) or self._keys.get(name)
+        return found[1] if found is not None else None
 
     def forget_key(self, name: str) -> None:
         """Look for the key of the platform ``name`` again when it is next needed."""
         self._keys.pop(name, None)
+        self._kept.pop(name, None)
 
     def _find_key(self, name: str, *, ask: bool) -> SecretStr:
-        if (given := environment_key(name)) is not None:
-            return given
-        if name not in self._keys:
-            self._keys[name], _ = find_key(name, ask=ask)
-        return self._keys[name]
+        found = self._kept.get(name) or given_key(name)
+        if found is None:
+            if name not in self._keys:
+                self._keys[name] = find_key(name, ask=ask)
+            found = self._keys[name]
+        return found[0]
 
 
 def url_from_environment(name: str) -> str | None:
@@ -212,17 +272,6 @@ def url_from_environment(name: str) -> str | None:
         if variable and (value := os.environ.get(variable, "").strip()):
             return value
     return None
-
-
-def _deadlines(section: PlatformSection) -> Deadlines:
-    given = {
-        "connect": section.connect_timeout,
-        "first_event": section.first_event_timeout,
-        "idle": section.idle_timeout,
-        "total": section.total_timeout,
-    }
-    # 0 in a file stands for "none", which TOML cannot say.
-    return replace(Deadlines(), **{k: v or None for k, v in given.items() if v is not None})
 
 
 _current: Config | None = None
@@ -241,9 +290,6 @@ def config(*, reload: bool = False) -> Config:
         file, paths = load_config()
         fresh = Config(file=file, paths=paths)
         if _current is not None:
-            fresh.aliases = _current.aliases
-            fresh.default_agent = _current.default_agent
-            fresh.option_agent = _current.option_agent
-            fresh.default_platform = _current.default_platform
+            fresh.take_over(_current)
         _current = fresh
     return _current

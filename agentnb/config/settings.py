@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from pydantic import SecretStr
 
 from agentnb.deadlines import Deadlines
+from agentnb.retries import Retries
 
 __all__ = ["PlatformSettings"]
 
@@ -27,6 +28,7 @@ class PlatformSettings:
     base_url: str | None = None
     api_key: SecretStr | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    retries: Retries = field(default_factory=Retries)
     trust_env: bool = True
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

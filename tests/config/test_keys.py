@@ -123,7 +123,12 @@ class TestMissing:
         assert isinstance(caught.value, ConfigError)
         assert caught.value.message == "No API key for my-own."
         hint = caught.value.hint or ""
-        for part in ("Set MY_OWN_API_KEY", "service 'agentnb', user 'my-own'", "sandbox"):
+        for part in (
+            "Set MY_OWN_API_KEY in the environment or in .env",
+            "'%agent login my-own'",
+            "service 'agentnb', user 'my-own'",
+            "sandbox",
+        ):
             assert part in hint
 
     @pytest.mark.parametrize("error", [EOFError(), RuntimeError("nobody can be asked here")])
@@ -242,6 +247,25 @@ class TestMemory:
         ring.kept["agentnb", "seekr"] = "of the keyring"
         assert found.settings("seekr").api_key == SecretStr("typed 3")
         assert config(reload=True).settings("seekr").api_key == SecretStr("of the keyring")
+
+    def test_one_that_was_kept_on_purpose(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
+    ) -> None:
+        monkeypatch.setenv("SEEKR_API_KEY", "of the environment")
+        found = config()
+        assert found.key_source("seekr") == "environment variable SEEKR_API_KEY"
+        assert found.key_source("runagent") is None
+        found.keep_key("seekr", SecretStr(CANARY), "%agent login")
+        found = config(reload=True)
+        assert found.settings("seekr").api_key == SecretStr(CANARY)
+        assert found.key_source("seekr") == "%agent login"
+        assert found.settings("seekr", api_key="given").api_key == SecretStr("given")
+        found.forget_key("seekr")
+        assert found.settings("seekr").api_key == SecretStr("of the environment")
+        ring.kept["agentnb", "runagent"] = "of the keyring"
+        assert found.key_source("runagent") is None, "the keyring is not asked for that"
+        found.settings("runagent")
+        assert found.key_source("runagent") == "keyring"
 
     def test_one_that_was_not_found_is_looked_for_again(self, ring: MemoryKeyring) -> None:
         found = config()

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb import Deadlines
+from agentnb import Deadlines, Retries
 from agentnb.config import Config, ConfigFile, PlatformSettings, config
 from agentnb.errors import ConfigError
 
@@ -62,6 +62,14 @@ class TestTheSandbox:
         assert settings.api_key == running.api_key
         assert settings.platform == name
 
+    def test_past_any_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        # Nothing listens there.
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        run = agentnb.agent("seekr:echo", base_url="sandbox").run("straight on")
+        assert run.text == "straight on"
+
     def test_as_a_platform_of_its_own(self) -> None:
         settings = Config().settings("sandbox")
         assert settings.platform == "sandbox"
@@ -100,10 +108,11 @@ class TestDeadlines:
             connect_timeout = 2.5
             first_event_timeout = 0
             idle_timeout = 7
+            progress_timeout = 0
             total_timeout = 3600
         """)
         assert config().settings("seekr").deadlines == Deadlines(
-            connect=2.5, first_event=None, idle=7.0, total=3600.0
+            connect=2.5, first_event=None, idle=7.0, progress=None, total=3600.0
         )
 
     def test_those_that_a_file_leaves_out(self) -> None:
@@ -113,6 +122,37 @@ class TestDeadlines:
     def test_an_argument_replaces_all(self) -> None:
         given = Deadlines(connect=1, idle=None)
         assert configured(idle_timeout=5).settings("seekr", deadlines=given).deadlines == given
+
+
+class TestRetries:
+    def test_the_defaults(self) -> None:
+        assert Config().settings("seekr").retries == Retries()
+
+    def test_in_a_file_where_no_time_is_no_bound(self, project_file: Write) -> None:
+        project_file("""
+            [platforms.seekr]
+            max_retries = 0
+            max_reconnects = 9
+            reconnect_timeout = 0
+        """)
+        expected = Retries(requests=0, reconnects=9, seconds=None)
+        assert config().settings("seekr").retries == expected
+        assert agentnb.agent("seekr:a").retries == expected
+        assert agentnb.agent("seekr:a").deadlines == Deadlines()
+
+    def test_those_that_a_file_leaves_out(self) -> None:
+        found = configured(reconnect_timeout=9).settings("seekr").retries
+        assert found == dataclasses.replace(Retries(), seconds=9.0)
+
+    def test_an_argument_replaces_all(self) -> None:
+        given = Retries(requests=1)
+        assert configured(max_reconnects=9).settings("seekr", retries=given).retries == given
+
+    @pytest.mark.parametrize("wrong", ["max_retries = -1", "max_reconnects = 1.5"])
+    def test_what_is_no_number_of_times(self, project_file: Write, wrong: str) -> None:
+        project_file(f"[platforms.seekr]\n{wrong}\n")
+        with pytest.raises(ConfigError, match=wrong.partition(" ")[0]):
+            config()
 
 
 class TestOptions:

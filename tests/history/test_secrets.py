@@ -73,9 +73,10 @@ async def test_a_server_that_repeats_the_key(history_store: Store) -> None:
         )
         agent = agentnb.agent("operativus:a", base_url=server.url, api_key=CANARY)
         asked = await agent.arun(f"What is {CANARY}?")
-    assert CANARY in asked.text
+    assert CANARY not in asked.text
     found = await asyncio.to_thread(recorded, history_store, asked)
-    assert found.content["text"] == "Your key is ***, or *** *** again"
+    # Three letters of a key that come alone are shown: any text could end with them.
+    assert found.content["text"] == "Your key is ***, or *** can*** again"
     assert found.content["prompt"] == "What is ***?"
     assert len(found.events) == len(asked.events)
     assert found.times == list(asked.event_times)
@@ -96,7 +97,7 @@ async def test_an_error_that_repeats_it(history_store: Store, status: int) -> No
 
 
 async def test_one_that_comes_while_it_is_written(history_store: Store) -> None:
-    """Each letter is on the disk before the next one comes."""
+    """What is shown of each letter is on the disk before the next one comes."""
     remember_secret(CANARY)
     letters = asyncio.Queue[str]()
 
@@ -115,12 +116,13 @@ async def test_one_that_comes_while_it_is_written(history_store: Store) -> None:
     asked = player(PlayedPlatform(script)).start("q")
     for number, letter in enumerate(CANARY, start=1):
         await letters.put(letter)
-        await asyncio.to_thread(until, lambda n=number: len(asked.events) == 1001 + n)
+        # The first three are shown at once; the others wait for the rest of the key.
+        await asyncio.to_thread(until, lambda n=number: len(asked.events) == 1001 + min(n, 3))
         assert await asyncio.to_thread(flush, LONG)
     await letters.put("")
     await asked.wait_async(check=False)
     found = await asyncio.to_thread(recorded, history_store, asked)
-    assert found.content["text"] == "word " * 1000 + "***"
+    assert found.content["text"] == "word " * 1000 + "can***"
     assert found.run["error"] == "The key *** is refused."
     assert len(found.events) == len(asked.events)
     told = "".join(event.text for event in found.events if isinstance(event, TextDelta))

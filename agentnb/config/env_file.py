@@ -1,0 +1,84 @@
+"""Keys from the ``.env`` of a project: keys alone, never an address.
+
+The file may have come with its folder, from somebody else.  Its key can decide whose account
+answers, so whoever asks is told where a key came from; it cannot decide where the user's own keys
+are sent.  Nothing of it is put into the environment, and nothing of the environment into it.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from agentnb._secrets import remember_secret
+
+__all__ = ["env_file", "keys_of"]
+
+_NAME: Final = ".env"
+# What the root of a project holds; above it a file is somebody else's.
+_ROOT_MARKS: Final = (".git", "agentnb.toml", "pyproject.toml")
+_KEY: Final = "_API_KEY"
+_MAX_BYTES: Final = 2**20
+
+# The file read last, as it was then: path, time of change and size.
+_read: tuple[tuple[Path, int, int], Mapping[str, SecretStr]] | None = None
+
+
+def env_file(start: Path | None = None) -> Path | None:
+    """Return the ``.env`` that counts, None where there is none.
+
+    It is the nearest one from the working folder (or ``start``) upwards to the root of the project,
+    the first folder with ``.git``, ``agentnb.toml`` or ``pyproject.toml``.  Outside of a project it
+    is that of the working folder alone.
+    """
+    try:
+        folder = (start or Path.cwd()).resolve()
+    except FileNotFoundError:  # the working folder was deleted
+        return None
+    above = [folder, *folder.parents]
+    root = next((at for at, up in enumerate(above) if _is_root(up)), 0)
+    candidates = (up / _NAME for up in above[: root + 1])
+    # A virtual environment may be called so, too.
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def keys_of(path: Path) -> Mapping[str, SecretStr]:
+    """Return the keys in the file: variables called ``..._API_KEY``, as they stand there."""
+    global _read
+    try:
+        about = path.stat()
+        stamp = (path, about.st_mtime_ns, about.st_size)
+        if _read is not None and _read[0] == stamp:
+            return _read[1]
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        # The words of a UnicodeDecodeError hold no more than one byte of it.
+        warnings.warn(f"{path} could not be read: {error}", stacklevel=2)
+        return {}
+    found = _keys_in(text)
+    for key in found.values():
+        remember_secret(key)
+    _read = stamp, found
+    return found
+
+
+def _keys_in(text: str) -> dict[str, SecretStr]:
+    from dotenv import dotenv_values
+
+    # Not interpolated: a key "${OTHER_SECRET}" would send that secret to the platform.
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {
+        name: SecretStr(value.strip())
+        for name, value in values.items()
+        if name.endswith(_KEY) and value and value.strip()
+    }
+
+
+def _is_root(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in _ROOT_MARKS)

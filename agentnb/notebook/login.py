@@ -1,0 +1,90 @@
+"""``%agent login``: a key typed unseen, kept in the keyring or for this session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from agentnb.config import (
+    EMBEDDED,
+    ask_for_key,
+    config,
+    forget_stored,
+    given_key,
+    store_key,
+    suggestion,
+)
+from agentnb.config.keys import key_variable
+from agentnb.errors import ConfigError, RequestError
+from agentnb.notebook.tables import table
+from agentnb.platforms import registry
+
+__all__ = ["LOGIN_USAGE", "login"]
+
+#: What ``%agent login`` takes, in words.
+LOGIN_USAGE: Final = "PLATFORM [--forget]"
+_FORGET: Final = "--forget"
+
+
+def login(words: Sequence[str]) -> Any:
+    """Do what stands after ``%agent login``.
+
+    Raises:
+        ConfigError: there is no such platform.
+        RequestError: no platform is named, nobody can be asked, or nothing was typed.
+    """
+    names = [word for word in words if word != _FORGET]
+    if len(names) != 1:
+        # What is too much is not repeated: it may be the key.
+        more = ", and no key: that is asked for" if names else ""
+        raise RequestError(f"%agent login takes {LOGIN_USAGE}{more}.", hint=_platforms())
+    name = names[0]
+    if name == EMBEDDED:
+        raise RequestError("The sandbox needs no login: it makes a key of its own.")
+    known = config().platform_names(registry.names())
+    if name not in known:
+        raise ConfigError(
+            "There is no such platform to log in to.", hint=suggestion(name, known) or _platforms()
+        )
+    return _forget(name) if _FORGET in words else _ask(name)
+
+
+def _ask(name: str) -> Any:
+    key = ask_for_key(name)
+    if key is None:
+        raise RequestError(
+            f"No key was typed for {name}; nothing has changed.",
+            hint=f"Where nobody can be asked: set {key_variable(name)} in the environment or .env.",
+        )
+    if any(not c.isprintable() or c.isspace() for c in key.get_secret_value()):
+        raise RequestError(
+            f"What was typed for {name} is no key: it has a blank or a control character in it.",
+            hint="Type the key alone, without 'Bearer'.",
+        )
+    kept, reason = store_key(name, key)
+    where = f"kept in the keyring ({kept})" if kept else "kept for this session only"
+    config().keep_key(name, key, f"%agent login, {where}")
+    notes = [] if kept else [f"Not in the keyring: {reason}."]
+    if (given := given_key(name)) is not None:
+        notes.append(f"This session uses it; the next one finds the {given[1]} first.")
+    return table([{"platform": name, "key": where}], ["platform", "key"], notes=notes)
+
+
+def _forget(name: str) -> Any:
+    config().forget_key(name)
+    try:
+        found = "removed from the keyring" if forget_stored(name) else "not in the keyring"
+    # Backends raise what their own libraries do.
+    except Exception as error:
+        raise ConfigError(
+            f"The keyring does not let go of the key of {name}: {error}",
+            hint="This session has forgotten it.",
+        ) from error
+    given = given_key(name)
+    notes = [] if given is None else [f"There still is the {given[1]}."]
+    return table([{"platform": name, "key": found}], ["platform", "key"], notes=notes)
+
+
+def _platforms() -> str:
+    names = config().platform_names(registry.names())
+    return f"Platforms: {', '.join(name for name in names if name != EMBEDDED)}."
