@@ -12,6 +12,59 @@ loop and must not block it.  ``finance_agent`` and ``echo`` are built in.
 `start` returns the one sandbox of this process, started on first use; ``python -m agentnb.sandbox``
 runs one on its own.  It listens on 127.0.0.1 only and wants its key.  Importing this module is
 cheap: the server is imported when it starts.
+
+When a platform misbehaves
+--------------------------
+The sandbox misbehaves as a script says, on a real connection, so that a notebook can be tried
+before a platform does::
+
+    with agentnb.sandbox.faults("status 503 times=1; drop after=2000 times=2"):
+        agent.run("What drives NVDA?")
+
+A script is faults separated by ``;``, each a name and settings.  What is before the answer's head
+starts no run, but for ``stall`` and ``slow-head``.
+
+==========================  ======================================================================
+``status 429``              an error answer; ``retry_after=1`` is its Retry-After, as written
+``drop``                    the connection ends before any answer; ``how=reset`` (by default) or
+                            ``close``
+``drop after=300``          it ends after 300 bytes of the body, or ``events=3``; ``how=short``:
+                            before the length that was promised
+``end events=3``            the body ends as it should, before the run does; or ``after=300``
+``stall seconds=5``         silence before the head, or ``after=300`` or ``events=3``; without
+                            ``seconds`` for as long as the client waits
+``slow-head seconds=3``     the head byte by byte
+``drip seconds=1``          only comments from there on: ``after=300``, ``events=3``, or at once
+``type text/html``          the events under another content type
+``malformed events=3``      the event after 3 has half of its data
+``error events=3``          the run fails there, in the platform's words; ``message``, ``code``,
+                            ``retry_after``
+``compress gzip``           or ``deflate``, flushed with each event, also where it is not asked for
+``duplicate events=3``      the event after 3 comes twice; each one where no number is given
+``reorder events=3``        the event after 3 comes after the next; of each two where none is given
+``live``                    SeekrFlow's ``attach`` leaves out what came before
+``record``                  OperativusAI's ``events`` tell what happened and not what was said
+==========================  ======================================================================
+
+``times=2`` lets a fault happen to a run's first two connections that it concerns; without it, to
+each.  ``on=`` says which these are: ``start`` begins a run, ``join`` takes it up again, ``runs``
+are both (by default), ``other`` are all other requests, ``any`` is any.  Bytes are those of the
+body as it is sent; comments are no events, and what counts events happens to streams only.
+
+A run whose stream a fault has broken goes on for 30 seconds, to be taken up again; one whose client
+leaves by itself ends, but for what `Sandbox.keep` gives it.
+
+A script comes from the nearest of these:
+
+- the request's header ``X-Sandbox-Fault``;
+- the agent's parameters, in a cell or in code: SeekrFlow and RunTools
+  ``--param metadata='{"fault":"drop after=300"}'``, run-agent.ai
+  ``--param parameters='{"fault":"drop after=300"}'``, OperativusAI and plain ``sandbox:`` agents
+  ``--param model="fault: drop after=300"``;
+- `faults` for this process's sandbox, `Sandbox.faults` for one of your own, ``--fault`` on the
+  command line.
+
+A script that cannot be read is refused, in the platform's form, with a line that says why.
 """
 
 from __future__ import annotations
@@ -26,9 +79,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb.platforms.local import FunctionContext
-    from agentnb.sandbox.server import Sandbox
+    from agentnb.sandbox.server import Misbehaving, Sandbox
 
-__all__ = ["FunctionContext", "Sandbox", "agent", "agent_names", "start"]
+__all__ = ["FunctionContext", "Sandbox", "agent", "agent_names", "faults", "start"]
 
 _BUILTIN = ("finance_agent", "echo")
 
@@ -67,6 +120,17 @@ def start(port: int = 0, *, api_key: SecretStr | None = None, pace: float = 1.0)
             return _default
         _default = Sandbox(port=port, api_key=api_key, pace=pace).start()
         return _default
+
+
+def faults(script: str | None) -> Misbehaving:
+    """Let this process's sandbox misbehave from now on; None: no longer.  It is started for that.
+
+    As a context manager it ends with its block; see `Sandbox.faults`.
+
+    Raises:
+        ConfigError: the script cannot be read.
+    """
+    return start().faults(script)
 
 
 def _after_fork() -> None:

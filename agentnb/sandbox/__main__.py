@@ -22,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
     key = options.key or os.environ.get(_KEY_VARIABLE, "").strip()
-    sandbox = Sandbox(port=options.port, api_key=SecretStr(key) if key else None, pace=options.pace)
+    sandbox = Sandbox(
+        port=options.port,
+        api_key=SecretStr(key) if key else None,
+        pace=options.pace,
+        keep=options.keep,
+    )
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -31,12 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
+        sandbox.faults(options.fault)
         sandbox.start()
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     with sandbox:
-        sys.stdout.write(_usage(sandbox))
+        # Who chose the key knows it; it need not stand in a terminal's history or a log.
+        given = "THE_KEY_YOU_GAVE" if options.key else f"${_KEY_VARIABLE}"
+        shown = given if key else sandbox.api_key.get_secret_value()
+        sys.stdout.write(_usage(sandbox, shown))
         sys.stdout.flush()
         # In steps, because a wait without end is deaf to signals on Windows.
         while not ended.wait(0.5):
@@ -59,11 +68,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pace", type=float, default=1.0, help="1: a language model's; 0: as fast as it can"
     )
+    parser.add_argument(
+        "--fault",
+        metavar="SCRIPT",
+        help="misbehave, for example 'drop after=2000 times=2'; pydoc agentnb.sandbox has them all",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="how long a run goes on after its client left (default: it ends)",
+    )
     return parser
 
 
-def _usage(sandbox: Sandbox) -> str:
-    key = sandbox.api_key.get_secret_value()
+def _usage(sandbox: Sandbox, key: str) -> str:
     operativus = sandbox.base_url("operativus")
     return f"""\
 The agentnb sandbox listens on {sandbox.url} (this machine only).

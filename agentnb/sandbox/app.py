@@ -45,6 +45,13 @@ def build_app(engine: Engine, *, port: int) -> ASGIApp:
             answer = Response("This sandbox serves this machine only.", 421)
             await answer(scope, receive, send)
             return
+        # Only a browser says where a page is from, and only a page of another origin has a reason
+        # to ask: it gets no answer that it could read, and starts nothing whatever it sends.
+        origins = [value.lower() for name, value in scope["headers"] if name == b"origin"]
+        if any(origin != b"http://" + given[0].lower() for origin in origins):
+            answer = Response("This sandbox serves no page of another origin.", 403)
+            await answer(scope, receive, send)
+            return
         path: str = scope["path"]
         name, _, rest = path.removeprefix("/").partition("/")
         if name in apps:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from agentnb.event import ApprovalRequested, RunFailed, RunStarted
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext, Message, iterate_function
+from agentnb.sandbox.faulty.plan import Book, Faults
 from agentnb.sandbox.pacing import pause_before
 from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Session, Store, new_id
@@ -27,11 +28,16 @@ _MAX_TEXT: Final = 64 * 2**20
 
 
 class Engine:
-    """Agents, the key, the pace, and every run that is going; lives on the server's event loop."""
+    """Agents, the key, the pace, the faults, and every run that is going.
+
+    Lives on the server's event loop.
+    """
 
     def __init__(self, registry: AgentRegistry, *, key: SecretStr, pace: float) -> None:
         self.registry = registry
         self.pace = pace
+        self.faults = Faults()
+        self.book = Book()
         self._key = key.get_secret_value().encode()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[RunRecord] = set()
@@ -115,6 +121,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Cancel every run; wait a moment for their functions to notice."""
+        self.faults.let_go()
         for run in list(self._running):
             run.cancel("The sandbox stopped.")
         if self._tasks:

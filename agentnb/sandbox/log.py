@@ -49,9 +49,14 @@ class EventLog:
             self._room.clear()
             await self._room.wait()
 
-    def reader(self) -> Reader:
-        """Return a reader that begins with the oldest event kept; close it after use."""
-        reader = Reader(self, self._first)
+    @property
+    def is_whole(self) -> bool:
+        """Whether it still has its beginning."""
+        return self._first == 0
+
+    def reader(self, *, late: bool = False) -> Reader:
+        """Return a reader that begins with the oldest event kept, or with the next; close it."""
+        reader = Reader(self, self.end() if late else self._first)
         self.readers.append(reader)
         return reader
 

@@ -11,6 +11,7 @@ import socket
 import threading
 import weakref
 from contextlib import suppress
+from types import TracebackType
 from typing import Final
 
 import uvicorn
@@ -20,9 +21,12 @@ from agentnb.errors import ConfigError
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
 from agentnb.sandbox.engine import Engine
+from agentnb.sandbox.faulty.plan import Faults
+from agentnb.sandbox.faulty.script import Script, ScriptError, parse
+from agentnb.sandbox.faulty.wire import with_wire
 from agentnb.sandbox.registry import AgentRegistry, shared
 
-__all__ = ["Sandbox"]
+__all__ = ["Misbehaving", "Sandbox"]
 
 _HOST: Final = "127.0.0.1"
 # Longer than clients keep idle connections, so that none is closed under a request being sent.
@@ -35,7 +39,8 @@ class Sandbox:
     It listens on 127.0.0.1 and ``port`` (0: a free one) once `start` has returned, on a daemon
     thread with its own event loop; `stop`, leaving a ``with`` block and the interpreter's exit end
     it.  ``api_key`` is random where none is given.  ``pace`` multiplies the pauses of the built-in
-    agents: 1 is a language model's pace, 0 sends as fast as it can.
+    agents: 1 is a language model's pace, 0 sends as fast as it can.  ``keep`` is how many seconds a
+    run goes on after its last client left; one whose stream a fault has broken goes on for 30.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Sandbox:
         port: int = 0,
         api_key: SecretStr | None = None,
         pace: float = 1.0,
+        keep: float = 0.0,
         agents: AgentRegistry | None = None,
     ) -> None:
         self.api_key = api_key or SecretStr(f"sandbox-{secrets.token_urlsafe(24)}")
@@ -55,6 +61,7 @@ class Sandbox:
         #: The decorator that adds an agent to this sandbox only; see `AgentRegistry.agent`.
         self.agent = registry.agent
         self._engine = Engine(registry, key=self.api_key, pace=pace)
+        self._engine.faults.keep = keep
         self._lock = threading.Lock()
         self._port: int | None = None
         self._listener: socket.socket | None = None
@@ -118,6 +125,32 @@ class Sandbox:
     @pace.setter
     def pace(self, pace: float) -> None:
         self._engine.pace = pace
+
+    @property
+    def keep(self) -> float:
+        """How many seconds a run goes on after its last client left; may be set while it runs."""
+        return self._engine.faults.keep
+
+    @keep.setter
+    def keep(self, keep: float) -> None:
+        self._engine.faults.keep = keep
+
+    def faults(self, script: str | None) -> Misbehaving:
+        """Misbehave as ``script`` says, see `agentnb.sandbox`, from now on; None: no longer.
+
+        It counts for every run anew, and is for those that bring no script of their own.  As a
+        context manager it ends with the block; a run that began in it has it to its end.
+
+        Raises:
+            ConfigError: the script cannot be read.
+        """
+        try:
+            parsed = None if script is None else parse(script)
+        except ScriptError as error:
+            raise ConfigError(str(error), hint="help(agentnb.sandbox) has them all.") from None
+        settings = self._engine.faults
+        before, settings.script = settings.script, parsed
+        return Misbehaving(self, settings, before)
 
     def start(self) -> Sandbox:
         """Start listening; does nothing when it does already.
@@ -204,7 +237,11 @@ class Sandbox:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=2,
+            # Nobody stands before it whose word on where a request comes from would count.
+            proxy_headers=False,
         )
+        config.load()
+        config.http_protocol_class = with_wire(config.http_protocol_class)
         self._server = server = _Server(config, ready)
         try:
             with asyncio.Runner() as runner:
@@ -213,6 +250,30 @@ class Sandbox:
         finally:
             ready.set()
             listener.close()
+
+
+class Misbehaving:
+    """What `Sandbox.faults` gives: at the end of its ``with`` block all is as it was before."""
+
+    def __init__(self, sandbox: Sandbox, settings: Faults, before: Script | None) -> None:
+        self._sandbox = sandbox
+        self._settings = settings
+        self._before = before
+        self._now = settings.script
+
+    def __repr__(self) -> str:
+        return f"<Misbehaving {self._now.text!r}>" if self._now else "<Misbehaving no more>"
+
+    def __enter__(self) -> Sandbox:
+        return self._sandbox
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._settings.script = self._before
 
 
 _living: Final = weakref.WeakSet[Sandbox]()

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentnb.event import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled
+from agentnb.event import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled, RunFailed
 from agentnb.platforms.local import FunctionContext, Message
+from agentnb.sandbox.faulty.plan import Plan
 from agentnb.sandbox.log import EventLog
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.transcript import Status, Transcript
@@ -86,7 +87,8 @@ class RunRecord:
 
     ``sequence`` counts the store's runs.  ``details`` is the dialect's own: what the request said
     and the answer repeats.  ``with_client`` tells that the run ends when its last client goes.
-    ``settled`` is set when it has ended, and while it waits for a decision.
+    ``settled`` is set when it has ended, and while it waits for a decision.  ``plan`` is what goes
+    wrong with its connections.
     """
 
     id: str
@@ -108,6 +110,8 @@ class RunRecord:
     task: asyncio.Task[None] | None = None
     approvals: dict[str, ApprovalRequested] = field(default_factory=dict[str, ApprovalRequested])
     decided: asyncio.Event = field(default_factory=asyncio.Event)
+    plan: Plan | None = None
+    patience: asyncio.TimerHandle | None = None
 
     @property
     def status(self) -> Status:
@@ -137,6 +141,7 @@ class RunRecord:
             # First what others ask about, then the event itself: whoever reads the end of the
             # stream and asks at once finds the session and the run as they shall be.
             self.finished_at = datetime.now(UTC)
+            self._forget_patience()
             self.session.active.remove(self)
             text = self.transcript.text
             if text or self.status == "completed":
@@ -149,25 +154,48 @@ class RunRecord:
 
     def cancel(self, reason: str) -> None:
         """Stop the run, at once for those who look, and its function as soon as it lets itself."""
+        self._end(RunCancelled(reason=reason))
+
+    def fail(self, event: RunFailed) -> None:
+        """Let the run fail, as `cancel` stops it."""
+        self._end(event)
+
+    def _end(self, event: Event) -> None:
         if self.is_final:
             return
-        self.add(RunCancelled(reason=reason))
+        self.add(event)
         if self.task is not None:
             self.task.cancel()
 
     @contextmanager
-    def attended(self) -> Generator[None, None, None]:
+    def attended(self, keep: Callable[[], float] = lambda: 0.0) -> Generator[None, None, None]:
         """Count a client in while it waits for the run; the last one to leave may end it.
 
-        A run that waits for a decision goes on waiting: who decides comes later.
+        ``keep`` tells, once the client has left, for how many seconds the run then goes on to
+        wait for another.  One that waits for a decision goes on waiting: who decides comes later.
         """
         self.clients += 1
+        self._forget_patience()
         try:
             yield
         finally:
             self.clients -= 1
-            if self.with_client and not self.clients and not self.waits:
-                self.cancel("The client went away.")
+            if self.with_client and not self.clients and not self.is_final:
+                if seconds := keep():
+                    loop = asyncio.get_running_loop()
+                    self.patience = loop.call_later(seconds, self._left_alone)
+                else:
+                    self._left_alone()
+
+    def _left_alone(self) -> None:
+        self.patience = None
+        if not self.clients and not self.waits:
+            self.cancel("The client went away.")
+
+    def _forget_patience(self) -> None:
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
 
     def weight(self) -> int:
         """Return roughly the bytes that the run holds."""

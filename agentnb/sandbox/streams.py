@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from agentnb.event import Event
+from agentnb.event import Event, RunFailed
+from agentnb.sandbox.faulty.exchange import exchange_of
 from agentnb.sandbox.state import RunRecord
 
 __all__ = ["KEEP_ALIVE", "EventStream", "read_run", "run_until_gone", "sse_frame"]
@@ -28,12 +29,13 @@ def sse_frame(data: str, *, event: str | None = None, id: int | None = None) -> 
     return f"{head}data: {data}\n\n".encode()
 
 
-async def read_run(run: RunRecord) -> AsyncGenerator[list[Event], None]:
+async def read_run(run: RunRecord, *, late: bool = False) -> AsyncGenerator[list[Event], None]:
     """Yield a run's events from its beginning; [] now and then while there is nothing new.
 
-    It ends with the run, and where the run waits for a decision.
+    It ends with the run, and where the run waits for a decision.  ``late`` leaves out what
+    happened before.
     """
-    reader = run.log.reader()
+    reader = run.log.reader(late=late)
     try:
         while (batch := await reader.next(patience=_PATIENCE)) is not None:
             yield batch
@@ -46,7 +48,8 @@ async def read_run(run: RunRecord) -> AsyncGenerator[list[Event], None]:
 class EventStream:
     """An ASGI answer that sends the ``frames`` of a run; the run is told when the client leaves.
 
-    What is ready together is sent together; nothing is held back.
+    What is ready together is sent together; nothing is held back.  ``failure`` makes the frames of
+    a failure, for one that is asked for.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class EventStream:
         run: RunRecord,
         frames: AsyncGenerator[bytes, None],
         *,
+        failure: Callable[[RunFailed], Sequence[bytes]],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._run = run
+        self._failure = failure
         self._frames = frames
         self._headers = {
             "content-type": "text/event-stream; charset=utf-8",
@@ -66,7 +71,9 @@ class EventStream:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._run.attended():
+        exchange = exchange_of(scope)
+        exchange.stream(self._run, self._failure)
+        with self._run.attended(lambda: exchange.keep):
             await run_until_gone(receive, lambda: self._send(send))
 
     async def _send(self, send: Send) -> None:

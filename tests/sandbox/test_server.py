@@ -184,7 +184,7 @@ def test_the_command_tells_where_it_listens_and_ends_on_ctrl_c() -> None:
         ready, _, _ = select.select([process.stdout], [], [], 30)
         assert ready, "it says nothing"
         said = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
-        assert "OPERATIVUS_API_KEY=the-key" in said
+        assert "OPERATIVUS_API_KEY=THE_KEY_YOU_GAVE" in said
         found = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert found is not None
         answer = httpx.post(
@@ -212,6 +212,41 @@ def test_the_command_tells_when_its_port_is_taken(sandbox: Sandbox) -> None:
     )
     assert done.returncode == 1
     assert f"cannot listen on port {sandbox.port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_misbehaves_as_it_is_told() -> None:
+    command = [sys.executable, "-m", "agentnb.sandbox", "--key", "k", "--pace", "0"]
+    command += ["--fault", "drop after=50 how=close", "--keep", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        ready, _, _ = select.select([process.stdout], [], [], 30)
+        assert ready, "it says nothing"
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found is not None
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            httpx.post(
+                f"{found[0]}/runtools/v1/run",
+                json={"agent": "echo", "prompt": "hi"},
+                headers={"X-API-Key": "k"},
+                trust_env=False,
+            )
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_the_command_refuses_a_script_that_it_cannot_read() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agentnb.sandbox", "--fault", "dorp"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no fault 'dorp'. Did you mean 'drop'?" in done.stderr
     assert "Traceback" not in done.stderr
 
 

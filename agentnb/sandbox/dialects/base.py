@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentnb.event import Event
 from agentnb.sandbox.engine import Engine
+from agentnb.sandbox.faulty.exchange import HEADER, Exchange, Refused, exchange_of
+from agentnb.sandbox.faulty.script import Kind, ScriptError
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Store
 from agentnb.sandbox.streams import KEEP_ALIVE, read_run, run_until_gone
@@ -81,6 +83,11 @@ class Encoder(ABC):
 class Dialect(ABC):
     """One platform's API: its routes, its way to carry a key, its errors and its state."""
 
+    invalid: ClassVar[int] = 422
+    """The status that says that a request is wrong."""
+    run_calls: ClassVar[frozenset[str]]
+    """The methods that call `begin` themselves: those that start runs, and take them up."""
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.store = Store()
@@ -117,7 +124,7 @@ class Dialect(ABC):
             return self.problem(ApiError(500, "internal_error", "The sandbox failed."))
 
         routes = Starlette(
-            routes=self.routes(),
+            routes=[self._begun(route) for route in self.routes()],
             exception_handlers={
                 ApiError: refused,
                 HTTPException: http_error,
@@ -133,9 +140,63 @@ class Dialect(ABC):
                     message = "The API key is wrong." if offered else "The API key is missing."
                     await self.problem(ApiError(401, "unauthorized", message))(scope, receive, send)
                     return
+                faults, book = self.engine.faults, self.engine.book
+                exchange = Exchange(scope, send, faults=faults, book=book)
+                scope = {**scope, "agentnb.exchange": exchange}
+                send = exchange.send
             await routes(scope, receive, send)
 
         return guarded
+
+    def _begun(self, route: BaseRoute) -> BaseRoute:
+        """Return a route that begins its exchange; those that start runs do it later."""
+        if not isinstance(route, Route) or route.endpoint.__name__ in self.run_calls:
+            return route
+        endpoint = cast("Callable[[Request], Awaitable[Response]]", route.endpoint)
+
+        async def begun(request: Request) -> Response:
+            run = self.store.run(request.path_params.get("run_id", ""))
+            await self.begin(request, "other", run=run)
+            return await endpoint(request)
+
+        return Route(route.path, begun, methods=list(route.methods or ()))
+
+    async def begin(
+        self,
+        request: Request,
+        kind: Kind,
+        *,
+        run: RunRecord | None = None,
+        script: Any = None,
+    ) -> Exchange:
+        """Begin the exchange: what a script has in store happens, or will.
+
+        ``script`` is what the request's body says, which may be anything.
+        """
+        exchange = exchange_of(request.scope)
+        if not (script is None or isinstance(script, str)):
+            raise self._no_script("The script of faults is no text.", in_body=True)
+        try:
+            await exchange.begin(kind, script=script, run=run, key=self._key(request))
+        except ScriptError as error:
+            in_body = HEADER not in request.headers
+            raise self._no_script(str(error), in_body=in_body) from None
+        except Refused as refused:
+            code = "rate_limited" if refused.status == 429 else "sandbox_fault"
+            headers = {} if (wish := refused.retry_after) is None else {"retry-after": wish}
+            raise ApiError(refused.status, code, str(refused), headers=headers) from None
+        return exchange
+
+    def _key(self, request: Request) -> str:
+        """Return what is the same for the same request made again."""
+        given = request.headers.get("idempotency-key")
+        body = getattr(request.state, "fingerprint", 0)
+        return given or f"{type(self).__name__} {request.method} {request.url.path} {body}"
+
+    def _no_script(self, message: str, *, in_body: bool) -> ApiError:
+        where = ["body", "fault"] if in_body else ["header", HEADER]
+        problem = {"type": "value_error", "loc": where, "msg": message}
+        return ApiError(self.invalid, "invalid_request", message, [problem])
 
     def agent(self, name: str) -> RegisteredAgent:
         """Return the agent of this name, or answer 404."""
@@ -151,8 +212,16 @@ class Dialect(ABC):
             raise ApiError(404, "run_not_found", f"There is no run {run_id!r}.")
         return run
 
-    async def body(self, request: Request, model: type[M], *, invalid: int = 422) -> M:
-        """Return the checked body, or answer ``invalid`` with what is wrong with it."""
+    def check_kept(self, run: RunRecord, *, since: int) -> None:
+        """Answer 410 where what came after ``since`` can no longer be counted from the beginning.
+
+        A very long run's beginning is not kept, and then no number is where it was.
+        """
+        if since and not run.log.is_whole:
+            raise ApiError(410, "events_gone", f"The run {run.id!r} is too long to be taken up.")
+
+    async def body(self, request: Request, model: type[M]) -> M:
+        """Return the checked body, or answer `invalid` with what is wrong with it."""
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
@@ -160,22 +229,26 @@ class Dialect(ABC):
             if size > _MAX_BODY:
                 raise ApiError(413, "payload_too_large", "The request is too large.")
             parts.append(part)
+        whole = b"".join(parts)
+        request.state.fingerprint = hash(whole)
         try:
-            data = json.loads(b"".join(parts) or b"null")
+            data = json.loads(whole or b"null")
         except (ValueError, RecursionError) as error:
             at = getattr(error, "pos", 0)
             problem = {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
-            raise ApiError(invalid, "invalid_request", "The body is not JSON.", [problem]) from None
-        return self.checked(data, model, where="body", invalid=invalid)
+            raise ApiError(
+                self.invalid, "invalid_request", "The body is not JSON.", [problem]
+            ) from None
+        return self.checked(data, model, where="body")
 
-    def query(self, request: Request, model: type[M], *, invalid: int = 422) -> M:
-        """Return the checked query parameters, or answer ``invalid``."""
-        return self.checked(dict(request.query_params), model, where="query", invalid=invalid)
+    def query(self, request: Request, model: type[M]) -> M:
+        """Return the checked query parameters, or answer `invalid`."""
+        return self.checked(dict(request.query_params), model, where="query")
 
-    def checked(self, data: Any, model: type[M], *, where: str, invalid: int) -> M:
+    def checked(self, data: Any, model: type[M], *, where: str) -> M:
         if data is None and where == "body":
             problem = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}
-            raise ApiError(invalid, "invalid_request", "The request has no body.", [problem])
+            raise ApiError(self.invalid, "invalid_request", "The request has no body.", [problem])
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -186,14 +259,15 @@ class Dialect(ABC):
                 f"{'.'.join(str(part) for part in p['loc'][1:]) or where}: {p['msg']}"
                 for p in problems
             )
-            raise ApiError(invalid, "invalid_request", told, problems) from None
+            raise ApiError(self.invalid, "invalid_request", told, problems) from None
 
     async def finish(self, request: Request, run: RunRecord) -> bool:
         """Wait until a run has ended, or waits for a decision.
 
         False when the client went away before, which ends the run too.
         """
-        with run.attended():
+        exchange = exchange_of(request.scope)
+        with run.attended(lambda: exchange.keep):
             return await run_until_gone(request.receive, run.settled.wait)
 
 
@@ -234,13 +308,20 @@ def utc(moment: datetime | None, *, milliseconds: bool = False) -> str | None:
     return text.replace("+00:00", "Z")
 
 
-async def encoded(run: RunRecord, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+async def encoded(
+    run: RunRecord, encoder: Encoder, *, late: bool = False
+) -> AsyncGenerator[bytes, None]:
     """Yield a run's wire from its beginning to its end, what is there together as one piece.
 
-    It ends early where the run waits for a decision.
+    It ends early where the run waits for a decision.  ``late`` leaves out what happened before.
     """
-    yield b"".join(encoder.open())
-    async with aclosing(read_run(run)) as batches:
+    opening = b"".join(encoder.open())
+    if late:
+        # The encoder has to know what its wire has open; who comes late is not told.
+        encoder.encode_all(run.log.since(0))
+    else:
+        yield opening
+    async with aclosing(read_run(run, late=late)) as batches:
         async for batch in batches:
             yield encoder.encode_all(batch) if batch else KEEP_ALIVE
     if run.waits:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from http import HTTPStatus
+from typing import Any, Final
 
-from pydantic import BaseModel, Field, field_validator
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.platforms.base import Media
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
@@ -26,6 +22,15 @@ from agentnb.sandbox.dialects.operativus_events import (
     StreamEventEncoder,
     metrics,
     tool_arguments,
+)
+from agentnb.sandbox.dialects.operativus_record import RecordEncoder
+from agentnb.sandbox.dialects.operativus_requests import (
+    EventsQuery,
+    Resolution,
+    RunRequest,
+    RunsQuery,
+    media_of,
+    script_of,
 )
 from agentnb.sandbox.state import RunRecord, new_id
 from agentnb.sandbox.streams import EventStream
@@ -43,52 +48,15 @@ _STATUSES: Final[dict[Status, str]] = {
 }
 
 
-class MediaItem(BaseModel):
-    type: Annotated[str, Field(min_length=1)]
-    data: Annotated[str, Field(min_length=1)]
-
-
-class Options(BaseModel, extra="allow"):
-    model: str | None = None
-    temperature: float | None = None
-    maxTokens: Annotated[int, Field(ge=1)] | None = None
-
-
-class RunRequest(BaseModel):
-    message: str
-    sessionId: str | None = None
-    userId: str | None = None
-    orgId: str | None = None
-    generateFollowups: bool = False
-    media: list[MediaItem] = []
-    options: Options | None = None
-
-    @field_validator("message")
-    @classmethod
-    def _says_something(cls, message: str) -> str:
-        if not message.strip():
-            raise ValueError("must not be blank")
-        return message
-
-
-class RunsQuery(BaseModel):
-    sessionId: str | None = None
-    agentId: str | None = None
-    status: str | None = None
-    page: Annotated[int, Field(ge=0)] = 0
-    size: Annotated[int, Field(ge=1, le=1000)] = 20
-
-
-class EventsQuery(BaseModel):
-    sinceId: Annotated[int, Field(ge=0)] | None = None
-
-
-class Resolution(BaseModel):
-    decision: Literal["APPROVED", "REJECTED"]
-
-
 class OperativusDialect(Dialect):
-    """Sessions are made as they are named, by UUID or otherwise."""
+    """Sessions are made as they are named, by UUID or otherwise.
+
+    A script of faults stands in ``options``: as ``fault``, or as a ``model`` that begins with
+    ``fault:``, for clients that send no option but those of the API page.
+    """
+
+    invalid = 400
+    run_calls = frozenset({"run_stream", "run_sync", "run_background", "events"})
 
     def routes(self) -> list[BaseRoute]:
         runs = "/api/agents/{agent_id}/runs"
@@ -110,10 +78,9 @@ class OperativusDialect(Dialect):
         ]
 
     def problem(self, error: ApiError) -> Response:
-        title = _TITLES.get(error.status, "Error")
         body: dict[str, Any] = {
             "type": "about:blank",
-            "title": title,
+            "title": _title(error.status),
             "status": error.status,
             "detail": error.message,
         }
@@ -133,7 +100,8 @@ class OperativusDialect(Dialect):
 
     async def run_stream(self, request: Request) -> EventStream:
         run = await self._start(request)
-        return EventStream(run, encoded(run, StreamEventEncoder(run)))
+        encoder = StreamEventEncoder(run)
+        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
 
     async def run_sync(self, request: Request) -> Response:
         run = await self._start(request, pace=0)
@@ -188,15 +156,21 @@ class OperativusDialect(Dialect):
 
     async def events(self, request: Request) -> EventStream:
         run = self._run(request)
-        since = self.query(request, EventsQuery, invalid=400).sinceId
+        since = self.query(request, EventsQuery).sinceId
         if since is None:
             last = request.headers.get("last-event-id", "")
             since = int(last) if last.isascii() and last.isdigit() else 0
-        encoder = StreamEventEncoder(run, numbered=True, since=since)
-        return EventStream(run, encoded(run, encoder))
+        exchange = await self.begin(request, "join", run=run)
+        self.check_kept(run, since=since)
+        encoder = (
+            RecordEncoder(run, since=since)
+            if exchange.is_record
+            else StreamEventEncoder(run, numbered=True, since=since)
+        )
+        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
-        query = self.query(request, RunsQuery, invalid=400)
+        query = self.query(request, RunsQuery)
         runs = [
             r
             for r in self.store.runs(session_id=query.sessionId, agent=query.agentId)
@@ -254,7 +228,7 @@ class OperativusDialect(Dialect):
 
     async def resolve(self, request: Request) -> Response:
         approval_id = request.path_params["approval_id"]
-        body = await self.body(request, Resolution, invalid=400)
+        body = await self.body(request, Resolution)
         for run in self.store.runs():
             if approval_id in run.approvals and not run.is_final:
                 self.engine.decide(run, approval_id, body.decision)
@@ -268,13 +242,14 @@ class OperativusDialect(Dialect):
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", f"Content-Type {kind!r} is not JSON.")
-        body = await self.body(request, RunRequest, invalid=400)
+        body = await self.body(request, RunRequest)
+        exchange = await self.begin(request, "start", script=script_of(body))
         session_id = body.sessionId or str(uuid.uuid4())
         session = self.store.session(session_id) or self.store.new_session(session_id)
         history = session.history()
         session.add("user", body.message)
         options = body.options.model_dump(exclude_none=True) if body.options else {}
-        return self.engine.start(
+        run = self.engine.start(
             self.store,
             agent,
             session,
@@ -282,38 +257,17 @@ class OperativusDialect(Dialect):
             history=history,
             run_id=new_id("run"),
             params={**options, "user_id": body.userId, "org_id": body.orgId},
-            media=_media(body.media),
+            media=media_of(body.media),
             details={"generate_followups": body.generateFollowups},
             with_client=with_client,
             asks_approval=True,
             pace=pace,
         )
+        exchange.carry(run)
+        return run
 
     def _run(self, request: Request) -> RunRecord:
         return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))
-
-
-def _media(items: Sequence[MediaItem]) -> list[Media]:
-    found: list[Media] = []
-    for number, item in enumerate(items):
-        if item.data.startswith(("http://", "https://")):
-            found.append(Media(mime_type=item.type, url=item.data))
-            continue
-        encoded_data = item.data
-        if encoded_data.startswith("data:"):
-            encoded_data = encoded_data.partition(",")[2]
-        try:
-            data = base64.b64decode(encoded_data, validate=True)
-        except (ValueError, binascii.Error):
-            problem = {
-                "loc": ["body", "media", number, "data"],
-                "msg": "must be base64 or an address",
-                "type": "value_error",
-            }
-            message = f"media.{number}.data: {problem['msg']}"
-            raise ApiError(400, "invalid_request", message, [problem]) from None
-        found.append(Media(mime_type=item.type, data=data))
-    return found
 
 
 def _status(run: RunRecord) -> str:
@@ -361,12 +315,8 @@ def _run_metadata(run: RunRecord) -> dict[str, Any]:
     return metadata
 
 
-_TITLES: Final = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    500: "Internal Server Error",
-}
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

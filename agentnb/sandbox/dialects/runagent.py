@@ -23,7 +23,7 @@ from agentnb.sandbox.dialects.base import (
     json_or_text,
 )
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.state import RunRecord, Session, new_id
+from agentnb.sandbox.state import RunRecord, new_id
 from agentnb.sandbox.streams import KEEP_ALIVE, EventStream, read_run, sse_frame
 
 __all__ = ["RunAgentDialect"]
@@ -112,7 +112,9 @@ class ChunkEncoder(Encoder):
 
 
 class RunAgentDialect(Dialect):
-    """Sessions are made as they are named."""
+    """Sessions are made as they are named.  A script of faults is the parameter ``fault``."""
+
+    run_calls = frozenset({"stream", "invoke"})
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -127,28 +129,33 @@ class RunAgentDialect(Dialect):
                 {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
                 for p in error.problems
             ]
-        body = {
+        body: dict[str, Any] = {
             "code": "VALIDATION_ERROR" if error.problems else error.code.upper(),
             "message": error.message,
             "details": details,
             "status": error.status,
         }
+        if (wish := error.headers.get("retry-after")) is not None:
+            body["retry_after"] = json_or_text(wish)
         return json_answer({"error": body}, status=error.status, headers=error.headers)
 
     async def stream(self, request: Request) -> EventStream:
-        agent, body, session = await self._asked(request)
+        agent, body = await self._asked(request)
         parameters = body.parameters or Parameters()
-        first = parameters.resume_from_index or 0
-        run = self._resumed(session, agent) if first else None
+        first = parameters.resume_from_index
+        run = None if first is None else self._resumed(body.session_id, agent)
         if run is None:
-            run = self._start(agent, body, session)
-        encoder = ChunkEncoder(run, chunk_size=parameters.chunk_size, first=first)
+            run = await self._start(request, agent, body)
+        else:
+            await self.begin(request, "join", run=run, script=_script(body))
+            self.check_kept(run, since=first or 0)
+        encoder = ChunkEncoder(run, chunk_size=parameters.chunk_size, first=first or 0)
         delay = (parameters.stream_delay_ms or 0) / 1000
-        return EventStream(run, _frames(run, encoder, delay))
+        return EventStream(run, _frames(run, encoder, delay), failure=encoder.encode)
 
     async def invoke(self, request: Request) -> Response:
-        agent, body, session = await self._asked(request)
-        run = self._start(agent, body, session, pace=0)
+        agent, body = await self._asked(request)
+        run = await self._start(request, agent, body, pace=0)
         if not await self.finish(request, run):
             return Response(status_code=499)
         failure = run.transcript.failure
@@ -162,47 +169,51 @@ class RunAgentDialect(Dialect):
             "usage": _usage(run),
             "metadata": {
                 "agent_id": agent.name,
-                "session_id": session.id,
+                "session_id": run.session.id,
                 "execution_time": round(run.seconds, 3),
             },
         }
         return json_answer(answer)
 
-    async def _asked(self, request: Request) -> tuple[RegisteredAgent, RunRequest, Session]:
+    async def _asked(self, request: Request) -> tuple[RegisteredAgent, RunRequest]:
         agent = self.agent(request.path_params["agent_id"])
-        body = await self.body(request, RunRequest)
-        session_id = body.session_id or new_id("sess")
-        session = self.store.session(session_id) or self.store.new_session(session_id)
-        return agent, body, session
+        return agent, await self.body(request, RunRequest)
 
-    def _resumed(self, session: Session, agent: RegisteredAgent) -> RunRecord | None:
+    def _resumed(self, session_id: str | None, agent: RegisteredAgent) -> RunRecord | None:
         """Return the run to go on with: the session's latest, done again where it broke off."""
-        run = next(self.store.runs(session_id=session.id, agent=agent.name), None)
+        if session_id is None:
+            return None
+        run = next(self.store.runs(session_id=session_id, agent=agent.name), None)
         if run is None or run.status not in ("cancelled", "failed"):
             return run
-        return self.engine.start(
+        again = self.engine.start(
             self.store,
             agent,
-            session,
+            run.session,
             run.prompt,
             history=run.context.history,
             params=run.context.params,
         )
+        again.plan = run.plan
+        return again
 
-    def _start(
+    async def _start(
         self,
+        request: Request,
         agent: RegisteredAgent,
         body: RunRequest,
-        session: Session,
         *,
         pace: float | None = None,
     ) -> RunRecord:
+        exchange = await self.begin(request, "start", script=_script(body))
+        session_id = body.session_id or new_id("sess")
+        session = self.store.session(session_id) or self.store.new_session(session_id)
         history: list[Message] = session.history()
         session.add("user", body.query)
         parameters = body.parameters or Parameters()
         if parameters.stream_delay_ms is not None:
             pace = 0
-        return self.engine.start(
+        run = self.engine.start(
             self.store,
             agent,
             session,
@@ -211,6 +222,13 @@ class RunAgentDialect(Dialect):
             params=parameters.model_dump(exclude_none=True),
             pace=pace,
         )
+        exchange.carry(run)
+        return run
+
+
+def _script(body: RunRequest) -> Any:
+    extra = body.parameters.model_extra if body.parameters else None
+    return (extra or {}).get("fault")
 
 
 async def _frames(

@@ -142,7 +142,13 @@ class FrameEncoder(Encoder):
 
 
 class RunToolsDialect(Dialect):
-    """Threads are made as they are named; what happens on them is kept as events."""
+    """Threads are made as they are named; what happens on them is kept as events.
+
+    A script of faults stands in ``metadata["fault"]``.
+    """
+
+    invalid = 400
+    run_calls = frozenset({"create_run", "thread_events"})
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -163,7 +169,8 @@ class RunToolsDialect(Dialect):
         return json_answer({"error": body}, status=error.status, headers=headers)
 
     async def create_run(self, request: Request) -> Any:
-        body = await self.body(request, RunRequest, invalid=400)
+        body = await self.body(request, RunRequest)
+        exchange = await self.begin(request, "start", script=body.metadata.get("fault"))
         agent = self.agent(body.agent)
         thread_id = body.threadId or new_id("thr")
         session = self.store.session(thread_id) or self.store.new_session(thread_id)
@@ -187,9 +194,11 @@ class RunToolsDialect(Dialect):
             params={**body.metadata, "config": body.config.model_dump(exclude_none=True)},
             pace=None if body.stream else 0,
         )
+        exchange.carry(run)
         headers = {"X-Run-ID": run.id, "X-Thread-ID": _header(session.id)}
         if body.stream:
-            return EventStream(run, encoded(run, FrameEncoder(run)), headers=headers)
+            encoder = FrameEncoder(run)
+            return EventStream(run, encoded(run, encoder), failure=encoder.encode, headers=headers)
         if not await self.finish(request, run):
             return Response(status_code=499)
         failure = run.transcript.failure
@@ -205,7 +214,7 @@ class RunToolsDialect(Dialect):
         return json_answer({"data": answer}, headers=headers)
 
     async def list_runs(self, request: Request) -> Response:
-        query = self.query(request, RunsQuery, invalid=400)
+        query = self.query(request, RunsQuery)
         runs = [
             _entry(r)
             for r in self.store.runs(agent=query.agent)
@@ -231,6 +240,8 @@ class RunToolsDialect(Dialect):
         session = self.store.session(thread_id)
         if session is None:
             raise ApiError(404, "thread_not_found", f"There is no thread {thread_id!r}.")
+        newest = next(self.store.runs(session_id=thread_id), None)
+        await self.begin(request, "join", run=newest)
         events: list[dict[str, Any]] = []
         for run in self.store.runs(session_id=thread_id, oldest_first=True):
             encoder = FrameEncoder(run)

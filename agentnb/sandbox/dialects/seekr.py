@@ -83,7 +83,9 @@ class Page(BaseModel):
 
 
 class SeekrDialect(Dialect):
-    """Threads are the store's sessions."""
+    """Threads are the store's sessions.  A script of faults stands in ``metadata["fault"]``."""
+
+    run_calls = frozenset({"create_run", "stream_page", "stream_vercel", "attach"})
 
     def routes(self) -> list[BaseRoute]:
         thread = "/v1/threads/{thread_id}"
@@ -164,19 +166,23 @@ class SeekrDialect(Dialect):
 
     async def stream_page(self, request: Request) -> EventStream:
         run = await self._start(request, with_client=True)
-        return EventStream(run, encoded(run, PageEncoder(run)))
+        encoder = PageEncoder(run)
+        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
 
     async def stream_vercel(self, request: Request) -> EventStream:
         run = await self._start(request, with_client=True)
         run.details["vercel"] = True
         headers = {"x-vercel-ai-ui-message-stream": "v1"}
-        return EventStream(run, encoded(run, VercelEncoder(run)), headers=headers)
+        encoder = VercelEncoder(run)
+        return EventStream(run, encoded(run, encoder), failure=encoder.encode, headers=headers)
 
     async def attach(self, request: Request) -> EventStream:
         """Send the run again from its beginning, in the form it was started in."""
         run = self._run(request)
+        exchange = await self.begin(request, "join", run=run)
         encoder = VercelEncoder(run) if run.details.get("vercel") else PageEncoder(run)
-        return EventStream(run, encoded(run, encoder))
+        frames = encoded(run, encoder, late=exchange.is_live)
+        return EventStream(run, frames, failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
         session = self._thread(request)
@@ -211,6 +217,7 @@ class SeekrDialect(Dialect):
     async def _start(self, request: Request, *, with_client: bool) -> RunRecord:
         session = self._thread(request)
         body = await self.body(request, RunRequest)
+        exchange = await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
         agent = self.engine.registry.find(body.agent_id)
         if agent is None:
             is_default = body.agent_id == _DEFAULT_AGENT
@@ -229,7 +236,7 @@ class SeekrDialect(Dialect):
             {"role": m.role, "content": m.text} for m in session.messages[:asked]
         ]
         schema = body.response_format.json_schema if body.response_format else None
-        return self.engine.start(
+        run = self.engine.start(
             self.store,
             agent,
             session,
@@ -251,6 +258,8 @@ class SeekrDialect(Dialect):
             },
             with_client=with_client,
         )
+        exchange.carry(run)
+        return run
 
     def _thread(self, request: Request) -> Session:
         thread_id = request.path_params["thread_id"]
