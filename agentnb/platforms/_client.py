@@ -41,6 +41,7 @@ def http_client(
         name=settings.platform,
         headers=headers,
         deadlines=settings.deadlines,
+        retries=settings.retries,
         trust_env=settings.trust_env,
         parse_error=parse_error,
         max_event_bytes=max_event_bytes,

@@ -18,16 +18,15 @@ class FrameDecoder(Protocol):
 
     def decode(self, sse: ServerSentEvent) -> list[Event]: ...
 
-    def finish(self) -> list[Event]: ...
-
 
 async def decoded(answer: EventStream, decoder: FrameDecoder) -> AsyncGenerator[list[Event], None]:
-    """Yield the events of each network read, and what the decoder held back at the clean end.
+    """Yield the events of each network read.
 
-    A list may be empty: frames came, and none of them is an event.
+    A list may be empty: frames came, and none of them is an event.  Half a character that the
+    decoder holds back when the stream ends without the run's end is not shown: the other half may
+    come where the stream is taken up again.
     """
     # An async generator that is only dropped would be closed later, by the loop, at its leisure.
     async with aclosing(answer.batches()) as frames:
         async for batch in frames:
             yield [event for frame in batch for event in decoder.decode(frame)]
-    yield decoder.finish()

@@ -27,6 +27,7 @@ __all__ = [
     "Platform",
     "PlatformSettings",
     "RemoteRun",
+    "Resumes",
     "RunRequest",
 ]
 
@@ -255,5 +256,32 @@ class KeepsEvents(Protocol):
 
         Raises:
             NotFoundError: the platform does not know the session.
+        """
+        ...
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """A platform that can take up a run's stream again after its connection broke."""
+
+    def resume(
+        self,
+        request: RunRequest,
+        *,
+        run_id: str | None,
+        session_id: str | None,
+        delivered: Sequence[Event],
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what came after ``delivered``, nothing of it twice and nothing left out.
+
+        ``request`` is the one that began the run here (`stream`, or `attach`, then without a
+        prompt); ``run_id`` and ``session_id`` are what its stream told.  ``delivered`` are all
+        events that were yielded so far, in order.  Yields as `Platform.stream` does, and may end
+        early as that may; an empty batch says that something came, and nothing of it is new.
+        Nothing is asked anew: no run is started.
+
+        Raises:
+            RequestError: there is nothing to take it up by, no run id for example.
+            NotFoundError: the platform does not know the run any more.
         """
         ...

@@ -85,6 +85,7 @@ def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
         # Compared by its value, yet never shown: no plain key lies in a dict for a debugger.
         settings.api_key,
         settings.deadlines,
+        settings.retries,
         settings.trust_env,
         tuple(sorted((k, repr(v)) for k, v in settings.options.items())),
     )

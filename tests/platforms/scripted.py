@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from agentnb.errors import StreamCutError
+from agentnb.event import Event
+from agentnb.retries import Retries
+
+ONCE: Final = Retries(requests=0)
+"""For clients that are to ask once: what a server answers is the whole story."""
+
 CUT: Final = object()
 """A piece of a stream after which the connection breaks."""
 
@@ -251,3 +258,16 @@ async def scripted_server() -> AsyncGenerator[ScriptedServer, None]:
             # Leaving the server waits for its connections, also where a test failed.
             server.close()
             await script.stop()
+
+
+async def until_broken(
+    batches: AsyncGenerator[list[Event], None], *, by: type[Exception] = StreamCutError
+) -> list[Event]:
+    """What a stream brings before it breaks off, which it must."""
+    found: list[Event] = []
+    try:
+        async for batch in batches:
+            found += batch
+    except by:
+        return found
+    raise AssertionError(f"it ended with {found[-1:]}")

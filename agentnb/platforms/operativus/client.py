@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge
@@ -29,19 +28,16 @@ from agentnb.errors import (
     NotFoundError,
     PlatformError,
     RequestError,
+    TransportError,
 )
 from agentnb.event import (
     Event,
-    RunFinished,
     RunStarted,
-    TextDelta,
-    UsageReported,
 )
 from agentnb.platforms._client import http_client, key_header
-from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
 from agentnb.platforms._stream import decoded
-from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import Number, Outbound, as_text, one_line
 from agentnb.platforms.base import (
     AgentInfo,
@@ -57,11 +53,12 @@ from agentnb.platforms.operativus.answers import (
     as_object,
     first_text,
     parse_error,
-    pending_approval,
     read_page,
     read_status,
 )
+from agentnb.platforms.operativus.approvals import Approvals
 from agentnb.platforms.operativus.decode import Decoder
+from agentnb.platforms.operativus.joining import Joining
 from agentnb.platforms.operativus.lookup import RunLookup
 from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
 from agentnb.platforms.operativus.request import build_body
@@ -100,6 +97,8 @@ class OperativusPlatform:
             max_event_bytes=self._options.max_event_bytes,
         )
         self._lookup = RunLookup(self._http)
+        self._approvals = Approvals(self._http, self._lookup, name=self._name)
+        self._joining = Joining(self._http, self._lookup, name=self._name)
 
     @property
     def name(self) -> str:
@@ -129,20 +128,22 @@ class OperativusPlatform:
         """Start a run and yield its events.
 
         A server that does not tell the run's id is asked for it by the session, beside the stream;
-        a second `RunStarted` brings it as soon as it is known.
+        a second `RunStarted` brings it as soon as it is known.  Where the stream ends or breaks off
+        before it named the run, one brings the session, by which the run can be found.
         """
         body = await self._body(request)
         session_id: str = body["sessionId"]
-        given = (request.session_id, *map(request.params.get, ("session_id", "sessionId")))
-        fresh = not any(given)
+        fresh = _is_fresh(request)
         decoder = Decoder(session_id=session_id)
         search: asyncio.Task[str | None] | None = None
+        named = accepted = False
         path = _agent_path(request.agent, "runs/stream")
         try:
             async with (
                 self._http.stream("POST", path, json=body) as answer,
                 aclosing(decoded(answer, decoder)) as batches,
             ):
+                accepted = True
                 async for events in batches:
                     if decoder.run_id is None and search is None and _began(events):
                         search = asyncio.create_task(
@@ -151,11 +152,18 @@ class OperativusPlatform:
                     if decoder.run_id is None and search is not None and search.done():
                         events += _found(decoder, search.result())
                     if events:
+                        named = named or _began(events)
                         yield events
+            if not named:
+                yield [RunStarted(session_id=session_id)]
             if decoder.run_id is None and search is not None:
                 run_id = await self._last_search(search, session_id, request.agent)
                 if late := _found(decoder, run_id):
                     yield late
+        except TransportError:
+            if accepted and not named:
+                yield [RunStarted(session_id=session_id)]
+            raise
         finally:
             if search is not None:
                 search.cancel()
@@ -205,23 +213,39 @@ class OperativusPlatform:
         The platform records what happened and not what was said, so that the answer comes whole,
         when the run has ended.
         """
-        path = f"/api/v1/runs/{quote_segment(run_id)}/events"
-        params = {"sinceId": str(check_count(since_id, name="since_id", platform=self._name))}
-        decoder = Decoder(session_id=session_id, run_id=run_id)
-        said = False
-        async with (
-            self._http.stream("GET", path, params=params) as answer,
-            aclosing(decoded(answer, decoder)) as batches,
-        ):
-            async for events in batches:
-                said = said or any(isinstance(event, TextDelta) for event in events)
-                for event in events:
-                    if isinstance(event, RunStarted) and event.run_id == run_id:
-                        agent = agent or event.agent
-                if not said:
-                    events = await self._with_output(events, run_id, agent)
-                if events:
-                    yield events
+        check_count(since_id, name="since_id", platform=self._name)
+        batches = self._joining.join(run_id, agent=agent, session_id=session_id, since=since_id)
+        async with aclosing(batches) as joined:
+            async for events in joined:
+                yield events
+
+    async def resume(
+        self,
+        request: RunRequest,
+        *,
+        run_id: str | None,
+        session_id: str | None,
+        delivered: Sequence[Event],
+    ) -> AsyncGenerator[list[Event], None]:
+        """Go on by the run's record, which tells what happened, and maybe not what was said.
+
+        Where it does not, the rest of the answer comes when the run has ended.  An answer that
+        does not go on from what was delivered is not shown after it: it is kept as a `RawEvent`,
+        and the run ends as truncated.  A run whose id is not known is looked for by its session.
+
+        Raises:
+            RequestError: the run's id is not known, and cannot be found out.
+        """
+        batches = self._joining.go_on(
+            run_id,
+            agent=request.agent or None,
+            session_id=session_id or request.session_id,
+            delivered=delivered,
+            fresh=_is_fresh(request),
+        )
+        async with aclosing(batches) as joined:
+            async for events in joined:
+                yield events
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
@@ -284,8 +308,7 @@ class OperativusPlatform:
 
     async def pending_approvals(self) -> list[PendingApproval]:
         """Return the decisions that runs wait for."""
-        rows = self._lookup.pages("/api/v1/approvals/pending", {})
-        return [item async for row in rows if (item := pending_approval(row)) is not None]
+        return await self._approvals.pending()
 
     async def resolve_approval(
         self, approval_id: str, decision: Literal["APPROVED", "REJECTED"]
@@ -295,9 +318,7 @@ class OperativusPlatform:
         Raises:
             RequestError: the decision is neither of the two.
         """
-        check_choice(decision, ("APPROVED", "REJECTED"), name="decision", platform=self._name)
-        path = f"/api/v1/approvals/{quote_segment(approval_id)}/resolve"
-        await self._http.request("POST", path, json={"decision": decision})
+        await self._approvals.resolve(approval_id, decision)
 
     async def decide(
         self,
@@ -313,23 +334,7 @@ class OperativusPlatform:
         Raises:
             RequestError: the run waits for no such decision, or for several, and none is named.
         """
-        if approval_id is None:
-            pending = [item.id for item in await self.pending_approvals() if item.run_id == run_id]
-            if len(pending) != 1:
-                raise RequestError(
-                    f"{self._name}: the run {run_id} waits for {len(pending) or 'no'} decisions.",
-                    hint=f"Name one of {', '.join(pending)}." if pending else None,
-                )
-            (approval_id,) = pending
-        try:
-            await self.resolve_approval(approval_id, "APPROVED" if approved else "REJECTED")
-        except PlatformError as error:
-            if error.status not in (404, 409):
-                raise
-            raise RequestError(
-                f"{self._name}: no approval {approval_id} is pending.",
-                hint="It was decided already, or its run has ended.",
-            ) from error
+        await self._approvals.decide(run_id, approval_id, approved=approved)
 
     async def aclose(self) -> None:
         """Close every connection; safe to call twice."""
@@ -365,19 +370,10 @@ class OperativusPlatform:
         except (AgentnbError, TimeoutError):
             return None
 
-    async def _with_output(
-        self, events: list[Event], run_id: str, agent: str | None
-    ) -> list[Event]:
-        result: list[Event] = []
-        for event in events:
-            if isinstance(event, RunFinished) and event.output is None:
-                run = await self._lookup.settled(run_id, agent)
-                if run is not None:
-                    if (usage := read_usage(run.raw)) is not None:
-                        result.append(UsageReported(usage=usage, model=run.model))
-                    event = replace(event, output=run.output)
-            result.append(event)
-        return result
+
+def _is_fresh(request: RunRequest) -> bool:
+    """Tell whether the run begins a session of its own."""
+    return not any((request.session_id, *map(request.params.get, ("session_id", "sessionId"))))
 
 
 def _began(events: list[Event]) -> bool:

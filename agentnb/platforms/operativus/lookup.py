@@ -163,10 +163,11 @@ class RunLookup:
         rows = read_page(answer.data).items
         return [run for row in rows if (run := remote_run(row)) is not None]
 
-    async def settled(self, run_id: str, agent: str | None) -> RemoteRun | None:
+    async def settled(self, run_id: str, agent: str | None, *, lenient: bool) -> RemoteRun | None:
         """Return a run that has ended, with its output; None where it cannot be had.
 
         Right after the end its row may still read RUNNING, so that it is asked for a few times.
+        What fails is raised unless ``lenient``.
         """
         for pause in _PAUSES[:4]:
             await asyncio.sleep(pause)
@@ -176,7 +177,11 @@ class RunLookup:
                 else:
                     # Of the two calls, this one answers with the output on every server.
                     run = next(iter(await self.batch([run_id], agent)), None)
+                    if run is not None and not run.output and run.status == "completed":
+                        run = await self.state(run_id, agent) or run
             except AgentnbError as error:
+                if not lenient:
+                    raise
                 _log.info("The result of a run that was joined is not to be had: %s", error)
                 return None
             if run is None or run.output or run.status in FINAL_STATUSES:
@@ -208,6 +213,11 @@ class RunLookup:
             if found is not None:
                 return found
         return None
+
+    async def begun(self, session_id: str, agent: str | None, *, fresh: bool) -> str | None:
+        """Return the id of the run that began in a session and may have ended since, if any."""
+        found = None if fresh else await self.newest(session_id, agent, going=True)
+        return found or await self.newest(session_id, agent, going=False)
 
     async def newest(self, session_id: str, agent: str | None, *, going: bool) -> str | None:
         """Return the id of the newest run of a session; with ``going``, of one that still goes."""

@@ -9,13 +9,13 @@ holds them too, together with whatever the agent itself takes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from agentnb._http import EventStream, quote_segment
-from agentnb.errors import RequestError, UnsupportedError
+from agentnb.errors import PlatformError, RequestError, UnsupportedError
 from agentnb.event import TERMINAL_EVENTS, Event, RunStarted
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
@@ -36,20 +36,27 @@ __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
 DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
 # How many unfinished streams to remember the position of.
-_REMEMBERED: Final = 1000
+_REMEMBERED: Final = 200
 
 
 class Options(Outbound):
     """The platform has no settings of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Position:
-    """How far the stream of a session was read."""
+    """How far the stream of a request was read: its decoder knows, and goes on with what follows.
 
-    agent: str
-    query: str
-    next_index: int
+    ``first`` is where the request itself began to read.
+    """
+
+    request: RunRequest
+    first: int = 0
+    decoder: Decoder = field(default_factory=Decoder)
+
+    @property
+    def next_index(self) -> int:
+        return max(self.first, self.decoder.next_index)
 
 
 class RunAgentPlatform:
@@ -83,27 +90,28 @@ class RunAgentPlatform:
             if not answer.is_event_stream and answer.status != 204 and _is_json(answer):
                 yield invoked_events(await answer.json(), session_id=request.session_id)
                 return
-            async with aclosing(self._follow(answer, request, body)) as batches:
+            first = body.get("parameters", {}).get("resume_from_index", 0)
+            position = _Position(request, first)
+            async with aclosing(self._follow(answer, position)) as batches:
                 async for batch in batches:
                     yield batch
 
     async def _follow(
-        self, answer: EventStream, request: RunRequest, body: Mapping[str, Any]
+        self, answer: EventStream, position: _Position
     ) -> AsyncGenerator[list[Event], None]:
-        decoder, session_id, ended = Decoder(), request.session_id, False
-        first = body.get("parameters", {}).get("resume_from_index", 0)
+        is_again = position.next_index > position.first
+        decoder, keys, ended = position.decoder, {position.request.session_id}, False
         async for frames in answer.batches():
             events = [event for frame in frames for event in decoder.decode(frame)]
             for event in events:
                 if isinstance(event, RunStarted):
-                    session_id = event.session_id or session_id
+                    keys |= {event.run_id, event.session_id}
                 ended = ended or isinstance(event, TERMINAL_EVENTS)
-            if session_id is not None:
-                here = _Position(request.agent, request.prompt, max(first, decoder.next_index))
-                self._remember(session_id, None if ended else here)
-            if events:
+            self._remember(keys, position, ended=ended)
+            if events or is_again:
                 yield events
-        if rest := decoder.finish():
+        may_go_on = not ended and position.next_index > 0 and bool(keys - {None})
+        if rest := decoder.pause() if may_go_on else decoder.finish():
             yield rest
 
     async def invoke(self, request: RunRequest) -> list[Event]:
@@ -121,40 +129,87 @@ class RunAgentPlatform:
             RequestError: this client was not reading it: where to begin, and what was asked, is
                 for `resume` to be told.
         """
-        session_id = session_id or run_id
-        position = self._positions.get(session_id)
+        position = self._positions.get(run_id) or self._positions.get(session_id or run_id)
         if position is None:
             # To ask from the beginning could mean to ask anew, and to pay for a second run.
             raise RequestError(
-                f"{self._name}: no unfinished stream of session {session_id!r} is known here.",
+                f"{self._name}: no unfinished stream of session {session_id or run_id!r} is known "
+                "here.",
                 hint="Take it up with resume_from_index, its session and its question.",
             )
-        batches = self.resume(
-            session_id,
-            agent=agent or position.agent,
-            query=position.query,
-            from_index=position.next_index,
-        )
-        async with aclosing(batches) as found:
-            async for batch in found:
+        request = position.request
+        if agent is not None and agent != request.agent:
+            position.request = replace(request, agent=agent)
+        async with aclosing(self._go_on(position, session_id or run_id)) as batches:
+            async for batch in batches:
                 yield batch
 
     async def resume(
-        self, session_id: str, *, agent: str, query: str, from_index: int
+        self,
+        request: RunRequest,
+        *,
+        run_id: str | None,
+        session_id: str | None,
+        delivered: Sequence[Event],
     ) -> AsyncGenerator[list[Event], None]:
-        """Stream a session's answer again, from the chunk ``from_index`` (0 or more) on.
+        """Go on with the chunk after the last one that came, as this client remembers it.
+
+        Chunks that came before are dropped, and what comes in another order is put in order.
+        ``delivered`` is not looked at: events do not tell the place of a chunk.
+
+        Raises:
+            RequestError: no chunk has come yet, or none that this client knows of: the platform
+                would be asked anew, and a second run be paid for.
+            PlatformError: the platform answers anew instead of going on.
+        """
+        session_id = session_id or request.session_id
+        position = self._positions.get(run_id or "") or self._positions.get(session_id or "")
+        known = position is not None and (position.request is request or not request.prompt)
+        if position is None or session_id is None or not known or not position.next_index:
+            raise RequestError(
+                f"{self._name}: how far this stream was read is not known, so that it cannot be "
+                "taken up again.",
+            )
+        async with aclosing(self._go_on(position, session_id)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _go_on(
+        self, position: _Position, session_id: str
+    ) -> AsyncGenerator[list[Event], None]:
+        # The question is sent again, since the platform wants one.  What else it was asked with
+        # has to be the same, too: other chunks would have other numbers.
+        body = self._body(replace(position.request, session_id=session_id))
+        body["parameters"] = {
+            **body.get("parameters", {}),
+            "resume_from_index": position.next_index,
+        }
+        path = f"/v1/agents/{quote_segment(position.request.agent)}/stream"
+        position.decoder.conflicts = 0
+        async with (
+            self._http.stream("POST", path, json=body) as answer,
+            aclosing(self._follow(answer, position)) as batches,
+        ):
+            async for batch in batches:
+                yield batch
+                if position.decoder.conflicts:
+                    raise PlatformError(
+                        f"{self._name} answered anew instead of going on with its answer."
+                    )
+
+    async def stream_from(
+        self, session_id: str, *, agent: str, query: str, index: int
+    ) -> AsyncGenerator[list[Event], None]:
+        """Stream a session's answer again, from the chunk ``index`` (0 or more) on.
 
         ``query`` is the question that is being answered; the platform asks for it again.
 
         Raises:
-            RequestError: ``from_index`` is below 0.
+            RequestError: ``index`` is below 0.
         """
-        check_count(from_index, name="from_index", platform=self._name)
+        check_count(index, name="index", platform=self._name)
         request = RunRequest(
-            agent=agent,
-            prompt=query,
-            session_id=session_id,
-            params={"resume_from_index": from_index},
+            agent=agent, prompt=query, session_id=session_id, params={"resume_from_index": index}
         )
         async with aclosing(self.stream(request)) as batches:
             async for batch in batches:
@@ -233,12 +288,16 @@ class RunAgentPlatform:
         )
         return to_wire(body)
 
-    def _remember(self, session_id: str, position: _Position | None) -> None:
-        if position is None:
-            self._positions.pop(session_id, None)
-            return
-        self._positions[session_id] = position
-        if len(self._positions) > _REMEMBERED:
+    def _remember(self, keys: set[str | None], position: _Position, *, ended: bool) -> None:
+        """Keep a position under every id of its run while it goes on, the newest of each."""
+        for key in keys:
+            if key is None:
+                continue
+            if not ended:
+                self._positions[key] = position
+            elif self._positions.get(key) is position:
+                del self._positions[key]
+        while len(self._positions) > _REMEMBERED:
             self._positions.popitem(last=False)
 
     def _unsupported(self, what: str) -> UnsupportedError:

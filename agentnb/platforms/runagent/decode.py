@@ -44,6 +44,8 @@ class Decoder:
     """
 
     def __init__(self) -> None:
+        #: How many chunks came again with other content.
+        self.conflicts = 0
         self._joiner = SurrogateJoiner()
         self._seen: dict[int, int] = {}
         self._waiting: dict[int, str] = {}
@@ -51,11 +53,15 @@ class Decoder:
         self._last: int | None = None
         self._length = 0
         self._counts_characters = False
+        self._missing: int | None = None
+        self._ids: set[tuple[str | None, str | None]] = set()
         self._ended = False
 
     @property
     def next_index(self) -> int:
-        """The index to resume from: the one after the last chunk that was handed out."""
+        """The index to resume from: the one after the last chunk that was handed out in order."""
+        if self._missing is not None:
+            return self._missing
         if self._last is None:
             return 0
         return self._last + (self._length if self._counts_characters else 1)
@@ -102,13 +108,30 @@ class Decoder:
             case Chunk():
                 return self._chunk(model.content, model.index, data)
             case Start():
-                return [RunStarted(run_id=model.run_id, session_id=model.session_id)]
+                return self._start(model)
             case _:
                 return events
 
     def finish(self) -> list[Event]:
-        """Return what was still held back when the stream ended cleanly."""
+        """Return what was still held back when the run has ended, or will not be taken up again."""
         return [*self._release(), *(TextDelta(text) for text in self._joiner.flush().values())]
+
+    def pause(self) -> list[Event]:
+        """Return the chunks that still wait when the stream ended cleanly and may be taken up.
+
+        The one that they waited for remains the next; where it comes after all, it is reported.
+        """
+        if self._ordered and self._waiting and self._missing is None:
+            self._missing = self.next_index
+        return self._release()
+
+    def _start(self, start: Start) -> list[Event]:
+        # A stream that is taken up again may begin as the first one did.
+        ids = (start.run_id, start.session_id)
+        if ids in self._ids:
+            return []
+        self._ids.add(ids)
+        return [RunStarted(run_id=start.run_id, session_id=start.session_id)]
 
     # --- chunks -------------------------------------------------------------------------------
 
@@ -119,6 +142,7 @@ class Decoder:
         if index in self._seen:
             if self._seen[index] == mark:
                 return []
+            self.conflicts += 1
             problem = f"chunk {index} came again with other content"
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
         if self._ordered and self._last is not None and index < self._last:

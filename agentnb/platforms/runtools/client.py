@@ -15,8 +15,6 @@ There is no call that cancels a run: closing the connection stops it.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -27,9 +25,7 @@ from annotated_types import Ge, Gt
 from agentnb._http import quote_segment
 from agentnb.errors import (
     ContentTypeError,
-    DeadlineError,
     InvalidRequestError,
-    NotFoundError,
     RequestError,
     UnsupportedError,
 )
@@ -49,9 +45,9 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.runtools.answers import agent_info, read_rows, read_status, remote_run
 from agentnb.platforms.runtools.decode import Decoder, result_events
-from agentnb.platforms.runtools.durable import events_by_run, recorded, sequence
+from agentnb.platforms.runtools.durable import events_by_run
+from agentnb.platforms.runtools.joining import Joining
 from agentnb.platforms.runtools.wire import Message, RunBody, RunConfig, RunParams
-from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
 
@@ -79,7 +75,6 @@ class RunToolsPlatform:
     def __init__(self, settings: PlatformSettings) -> None:
         self._name = settings.platform
         self._options = check_options(_Options, settings.options, platform=self._name)
-        self._idle = settings.deadlines.idle
         # How many of the newest runs a look for some of them begins with.
         self._reach = _FIRST_LIMIT
         bare = self._options.auth == "x-api-key"
@@ -88,6 +83,13 @@ class RunToolsPlatform:
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings, **(_BARE_KEY if bare else {})),
             max_event_bytes=self._options.max_event_bytes,
+        )
+        self._joining = Joining(
+            self._http,
+            name=self._name,
+            status=self.status,
+            poll_seconds=self._options.poll_seconds,
+            idle=settings.deadlines.idle,
         )
 
     @property
@@ -142,49 +144,37 @@ class RunToolsPlatform:
         Raises:
             NotFoundError: no thread was given, and none is known to hold this run.
         """
-        if session_id is None:
-            known = (await self.status([run_id], agent=agent)).get(run_id)
-            session_id = known.session_id if known is not None else None
-        if session_id is None:
-            raise NotFoundError(
-                f"{self._name} does not tell in which thread the run {run_id} is.",
-                hint="Give its thread as the session.",
-            )
-        decoder = Decoder(run_id=run_id, session_id=session_id)
-        yield [RunStarted(run_id=run_id, session_id=session_id, agent=agent)]
-        path = f"/v1/threads/{quote_segment(session_id)}/events"
-        last, heard, over = -1, time.monotonic(), False
-        while True:
-            rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
-            fresh = [
-                (number, row)
-                for number, row in enumerate(rows)
-                if sequence(row, number) > last and row.get("runId") in (None, run_id)
-            ]
-            last = max((sequence(row, number) for number, row in fresh), default=last)
-            events = [event for _, row in fresh for event in recorded(decoder, row)]
-            if events:
-                heard = time.monotonic()
-                yield events
-            if decoder.ended:
-                return
-            if not fresh:
-                if over:
-                    break
-                run = (await self.status([run_id], agent=agent)).get(run_id)
-                if run is not None and run.status in FINAL_STATUSES:
-                    # Its last events may have come since they were asked for: once more.
-                    over = True
-                    continue
-            if self._idle is not None and time.monotonic() - heard > self._idle:
-                raise DeadlineError(
-                    f"{self._name} recorded nothing new for {self._idle:g} s.",
-                    deadline="idle",
-                    seconds=self._idle,
-                )
-            await asyncio.sleep(self._options.poll_seconds)
-        if rest := decoder.finish():
-            yield rest
+        started = RunStarted(run_id=run_id, session_id=session_id, agent=agent)
+        batches = self._joining.follow(run_id, agent=agent, session_id=session_id, begin=started)
+        async with aclosing(batches) as joined:
+            async for batch in joined:
+                yield batch
+
+    async def resume(
+        self,
+        request: RunRequest,
+        *,
+        run_id: str | None,
+        session_id: str | None,
+        delivered: Sequence[Event],
+    ) -> AsyncGenerator[list[Event], None]:
+        """Go on by the recorded events of the run's thread; a live stream's are not numbered.
+
+        Raises:
+            RequestError: the run's id is not known.
+            NotFoundError: its thread is not known, or the platform does not know that.
+        """
+        if run_id is None:
+            raise RequestError(f"{self._name} did not tell the id of this run.")
+        batches = self._joining.follow(
+            run_id,
+            agent=request.agent or None,
+            session_id=session_id or request.session_id,
+            delivered=delivered,
+        )
+        async with aclosing(batches) as joined:
+            async for batch in joined:
+                yield batch
 
     async def recorded_events(
         self, session_id: str

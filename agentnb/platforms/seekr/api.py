@@ -105,9 +105,12 @@ class SeekrApi:
         path = f"{_thread(thread_id)}/runs"
         return self._one(RunAnswer, await self._call("POST", path, json=dict(body)))
 
-    def attach_run(self, thread_id: str, run_id: str) -> AbstractAsyncContextManager[EventStream]:
-        """Join a run's stream."""
-        return self._http.stream("GET", f"{_run(thread_id, run_id)}/attach", headers=self._headers)
+    def attach_run(
+        self, thread_id: str, run_id: str, *, last_event_id: str = ""
+    ) -> AbstractAsyncContextManager[EventStream]:
+        """Join a run's stream; ``last_event_id`` asks for what came after."""
+        headers = {**self._headers, **({"last-event-id": last_event_id} if last_event_id else {})}
+        return self._http.stream("GET", f"{_run(thread_id, run_id)}/attach", headers=headers)
 
     async def run(self, thread_id: str, run_id: str) -> Run:
         """Return a run as it is now."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 
 from pydantic import SecretStr
 
 from agentnb._http import EventStream
-from agentnb.errors import AgentnbError, DeadlineError, NotFoundError, RequestError
+from agentnb.errors import AgentnbError, DeadlineError, RequestError
 from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import no_approvals
 from agentnb.platforms._client import http_client, key_header
@@ -42,7 +40,11 @@ from agentnb.platforms.seekr.answers import (
 )
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.follow import Follower
+from agentnb.platforms.seekr.heard import Heard
+from agentnb.platforms.seekr.places import Place, Places
 from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
+from agentnb.platforms.seekr.resuming import Resuming
+from agentnb.platforms.seekr.states import states_of
 from agentnb.platforms.seekr.wire import Options, Run, RunAnswer
 
 __all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
@@ -51,25 +53,12 @@ DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
 _log = logging.getLogger(__name__)
 
-# How many runs to remember the place of.
-_REMEMBERED: Final = 1000
 # How often to look whether a run in the background is over, in seconds: at first, and at most.
 _POLL: Final = (0.25, 3.0)
 # How long telling the platform of a cancellation may take (seconds).
 _CANCEL_CALL: Final = 5.0
 # How many runs to ask about at the same time.
 _PARALLEL: Final = 4
-# How many of a thread's newest runs are listed to find some of them.
-_LIST: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a run is: it is found by its thread, cancelled by its agent, and seen by its team."""
-
-    thread_id: str
-    agent: str | None
-    api: SeekrApi
 
 
 class SeekrPlatform:
@@ -89,7 +78,7 @@ class SeekrPlatform:
             headers["x-team-id"] = self._options.team_id
         http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=headers)
         self.api = SeekrApi(http, name=self._name)
-        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._places = Places(self.api)
         # Tasks that nobody awaits; the loop itself keeps only weak references.
         self._pending: set[asyncio.Future[None]] = set()
 
@@ -142,7 +131,7 @@ class SeekrPlatform:
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
         """Join a run; whether it begins anew or where it stands is the platform's to decide."""
-        place = self._place_of(run_id, session_id)
+        place = self._places.of(run_id, session_id)
         thread_id, agent = place.thread_id, agent or place.agent
         follower = Follower(place.api, thread_id, run_id=run_id)
         async with place.api.attach_run(thread_id, run_id) as answer:
@@ -151,18 +140,60 @@ class SeekrPlatform:
                 async for batch in batches:
                     yield batch
 
+    async def resume(
+        self,
+        request: RunRequest,
+        *,
+        run_id: str | None,
+        session_id: str | None,
+        delivered: Sequence[Event],
+    ) -> AsyncGenerator[list[Event], None]:
+        """Join the run again, and tell only what is new, see `Resuming`.
+
+        Raises:
+            RequestError: neither the run nor its thread is known.
+        """
+        agent = request.agent or None
+        team = request.params.get("team_id", request.params.get("x-team-id"))
+        session_id = session_id or request.session_id
+        place = self._places.of(run_id, session_id)
+        api = self.api.for_team(team) if place.api is self.api else place.api
+        fresh = request.session_id is None
+        follower = Follower(api, place.thread_id, run_id=run_id, fresh=fresh)
+        if run_id is None:
+            run_id = follower.run_id = await follower.find_active()
+            if run_id is None:
+                raise RequestError(f"{self._name}: the run's id is not known, and it is not found.")
+            started = RunStarted(run_id=run_id, session_id=place.thread_id)
+            delivered = (*delivered, started)
+            yield [started]
+        self._places.remember(run_id, Place(place.thread_id, agent or place.agent, api))
+        resuming = Resuming(follower, self._places.heard(run_id), delivered)
+        try:
+            async with aclosing(resuming.batches()) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            if not resuming.ended:
+                self._places.keep(run_id, resuming.kept)
+
     async def _follow(
         self, follower: Follower, answer: EventStream, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:
         self.api.notice(answer.headers, "the stream of a run")
+        heard = follower.heard = Heard()
         remembered: str | None = None
-        async with aclosing(follower.follow(answer)) as batches:
-            async for batch in batches:
-                if follower.run_id != remembered and follower.run_id is not None:
-                    remembered = follower.run_id
-                    place = _Place(follower.thread_id, agent, follower.api)
-                    self._remember(remembered, place)
-                yield batch
+        try:
+            async with aclosing(follower.follow(answer)) as batches:
+                async for batch in batches:
+                    if follower.run_id != remembered and follower.run_id is not None:
+                        remembered = follower.run_id
+                        place = Place(follower.thread_id, agent, follower.api)
+                        self._places.remember(remembered, place)
+                    yield batch
+        finally:
+            if not follower.ended and follower.run_id is not None:
+                self._places.keep(follower.run_id, heard)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run in the background, wait for its end, and read the answer from the thread."""
@@ -199,7 +230,7 @@ class SeekrPlatform:
         started, place, _ = await self._start(request, plan)
         return started_run(started, thread_id=place.thread_id, agent=request.agent)
 
-    async def _start(self, request: RunRequest, plan: Plan) -> tuple[RunAnswer, _Place, str | None]:
+    async def _start(self, request: RunRequest, plan: Plan) -> tuple[RunAnswer, Place, str | None]:
         content = await message_content(
             request.prompt, request.media, plan.file_ids, platform=self._name
         )
@@ -209,11 +240,11 @@ class SeekrPlatform:
             thread_id = (await api.create_thread(plan.thread_meta_data)).id
         message = await api.post_message(thread_id, content)
         started = await api.start_run(thread_id, plan.body)
-        place = _Place(thread_id, request.agent, api)
-        self._remember(started.run_id, place)
+        place = Place(thread_id, request.agent, api)
+        self._places.remember(started.run_id, place)
         return started, place, message.id
 
-    async def _ended(self, place: _Place, run_id: str) -> Run:
+    async def _ended(self, place: Place, run_id: str) -> Run:
         pause, longest = _POLL
         while not is_over(run := await place.api.run(place.thread_id, run_id)):
             await asyncio.sleep(pause)
@@ -224,7 +255,7 @@ class SeekrPlatform:
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
         """Cancel a run, or, without its id, the one that is active in the thread, if any."""
-        place = self._place_of(run_id, session_id)
+        place = self._places.of(run_id, session_id)
         if run_id is None:
             run_id = await Follower(place.api, place.thread_id).find_active()
             if run_id is None:
@@ -304,7 +335,7 @@ class SeekrPlatform:
                 if run.id in seen:
                     continue
                 seen.add(run.id)
-                self._remember(run.id, _Place(session_id, run.agent_id, self.api))
+                self._places.remember(run.id, Place(session_id, run.agent_id, self.api))
                 found = remote_run(run)
                 if agent not in (None, found.agent):
                     continue
@@ -331,11 +362,11 @@ class SeekrPlatform:
         gate = asyncio.Semaphore(_PARALLEL)
         threads: dict[tuple[SeekrApi, str], list[str]] = {}
         for run_id in dict.fromkeys(run_ids):
-            place = self._place_of(run_id, session_id)
+            place = self._places.of(run_id, session_id)
             threads.setdefault((place.api, place.thread_id), []).append(run_id)
         parts = await asyncio.gather(
             *(
-                _states(gate, api, thread_id, run_ids)
+                states_of(gate, api, thread_id, run_ids)
                 for (api, thread_id), run_ids in threads.items()
             )
         )
@@ -347,46 +378,3 @@ class SeekrPlatform:
         await self.api.aclose()
 
     # --- where runs are -----------------------------------------------------------------------
-
-    def _remember(self, run_id: str, place: _Place) -> None:
-        self._places[run_id] = place
-        if len(self._places) > _REMEMBERED:
-            self._places.popitem(last=False)
-
-    def _place_of(self, run_id: str | None, session_id: str | None) -> _Place:
-        known = self._places.get(run_id) if run_id is not None else None
-        if known is not None and session_id in (None, known.thread_id):
-            return known
-        if not session_id:
-            raise RequestError(
-                f"{self._name}: a run is found by its thread; session_id is needed.",
-                hint="It is the run's session_id.",
-            )
-        return _Place(session_id, None, self.api)
-
-
-async def _states(
-    gate: asyncio.Semaphore, api: SeekrApi, thread_id: str, run_ids: Sequence[str]
-) -> list[Run]:
-    """Return those of a thread's runs that there are."""
-    found: dict[str, Run] = {}
-    if len(run_ids) > 1:
-        async with gate:
-            try:
-                listed = await api.list_runs(thread_id, limit=_LIST)
-            except NotFoundError:
-                listed = None
-        found = {run.id: run for run in listed or () if run.id in run_ids}
-        # A server may cap the list below what was asked, though hardly below its own default.
-        if listed is not None and len(listed) < 20:
-            return list(found.values())
-
-    async def look(run_id: str) -> Run | None:
-        async with gate:
-            try:
-                return await api.run(thread_id, run_id)
-            except NotFoundError:
-                return None
-
-    others = await asyncio.gather(*(look(run_id) for run_id in run_ids if run_id not in found))
-    return [*found.values(), *(run for run in others if run is not None)]

@@ -20,7 +20,7 @@ from agentnb.event import (
 )
 from agentnb.platforms.seekr.answers import duration_of, is_over, usage_event
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.decode import Decoder
+from agentnb.platforms.seekr.heard import Heard, Hearing
 from agentnb.platforms.seekr.wire import Run
 
 __all__ = ["Follower"]
@@ -40,6 +40,9 @@ class Follower:
     while the stream is read, without holding it up; the usage when it ends.
 
     ``fresh`` says that the thread was made for this run, so that any run in it is the one.
+    ``heard`` turns its frames into events; ``ended`` is true once the run's end has come.  What is
+    held back when the stream ends without that, half a character for example, is not shown: the
+    rest may come where the stream is taken up again.
     """
 
     def __init__(
@@ -48,17 +51,17 @@ class Follower:
         self.thread_id = thread_id
         self.run_id = run_id
         self.api = api
+        self.heard: Hearing = Heard()
+        self.ended = False
         self._fresh = fresh
         self._has_usage = False
 
     async def follow(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
         """Yield the stream's events in batches; close the generator to stop looking, too."""
-        decoder = Decoder()
         search: asyncio.Task[str | None] | None = None
-        ended = False
         try:
             async for frames in answer.batches():
-                events = [event for frame in frames for event in decoder.decode(frame)]
+                events = self.heard.take(frames)
                 cut = self._note(events)
                 if self.run_id is None:
                     if search is None:
@@ -67,22 +70,19 @@ class Follower:
                         self.run_id = found
                         events.insert(0, self._started())
                         cut = None if cut is None else cut + 1
-                if cut is None or ended:
+                if cut is None or self.ended:
                     if events:
                         yield events
                     continue
-                ended = True
+                self.ended = True
                 if cut:
                     yield events[:cut]
                 yield await self._afterword(search, events[cut:])
-            if rest := decoder.finish():
-                yield rest
-            if not ended and self.run_id is None and (news := await self._afterword(search, [])):
-                # Whoever asks how the run ended will need its id.
+            if self._is_nameless and (news := await self._name(search)):
+                # Whoever asks how the run ended, or joins it again, will need its id.
                 yield news
         except TransportError:
-            if not ended and self.run_id is None and (news := await self._afterword(search, [])):
-                # Whoever joins the run again will need its id.
+            if self._is_nameless and (news := await self._name(search)):
                 yield news
             raise
         finally:
@@ -103,6 +103,11 @@ class Follower:
             _log.info("The id of a run could not be found: %s", error)
         return None
 
+    @property
+    def _is_nameless(self) -> bool:
+        """Whether it broke off and its id is not known."""
+        return not self.ended and self.run_id is None
+
     def _started(self) -> RunStarted:
         return RunStarted(run_id=self.run_id, session_id=self.thread_id)
 
@@ -119,6 +124,11 @@ class Follower:
             elif end is None and isinstance(event, TERMINAL_EVENTS):
                 end = place
         return end
+
+    async def _name(self, search: asyncio.Task[str | None] | None) -> list[Event]:
+        """Return who this was, where it can be found out; what it used is not over yet."""
+        news = await self._afterword(search, [])
+        return [event for event in news if isinstance(event, RunStarted)]
 
     async def _afterword(
         self, search: asyncio.Task[str | None] | None, ending: list[Event]

@@ -170,7 +170,7 @@ def _to_play(run: TapedRun) -> tuple[list[Event], list[float]]:
         # It comes of the exception.
         pairs = [(event, at) for event, at in pairs if not isinstance(event, RunFailed)]
     if run.via == "decision":
-        # One is put after each approval that was decided, see `agentnb.approvals.join_again`.
+        # One is put after each approval that was decided, see `agentnb.approvals.Decided`.
         pairs = [
             pair
             for before, pair in zip([None, *pairs], pairs, strict=False)

@@ -10,13 +10,17 @@ from pydantic import SecretStr
 from agentnb.platforms.base import PlatformSettings
 from agentnb.platforms.operativus import OperativusPlatform
 from tests.platforms.recorded import by_name
-from tests.platforms.scripted import ScriptedServer
+from tests.platforms.scripted import ONCE, ScriptedServer
 
 
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[OperativusPlatform]:
     settings = PlatformSettings(
-        platform="operativus", base_url=server.url, api_key=SecretStr("k-1"), trust_env=False
+        retries=ONCE,
+        platform="operativus",
+        base_url=server.url,
+        api_key=SecretStr("k-1"),
+        trust_env=False,
     )
     platform = OperativusPlatform(settings)
     yield platform

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -211,7 +212,8 @@ async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
 async def test_joining_goes_on_after_an_event_and_text_that_came_is_not_asked_for(
     server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
-    server.on("GET /api/v1/runs/run_1/events", stream(recorded["joined_frames"]))
+    later = re.sub(rb"id: ?(\d+)", lambda m: b"id:%d" % (int(m[1]) + 7), recorded["joined_frames"])
+    server.on("GET /api/v1/runs/run_1/events", stream(later))
     got = await collected(client.attach("run_1", agent="a", since_id=7))
     assert server.lines == ["GET /api/v1/runs/run_1/events?sinceId=7"]
     assert fold(got).text == "Hello there"

@@ -23,7 +23,7 @@ from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.runagent import DEFAULT_BASE_URL, RunAgentPlatform
 from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
-from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
+from tests.platforms.scripted import ONCE, Reply, ScriptedServer, recorded, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ def chunk(content: str, index: int) -> str:
 async def platform(server: ScriptedServer) -> AsyncGenerator[RunAgentPlatform, None]:
     server.routes[STREAM] = recorded(FIXTURES / "runagent" / "stream.sse")
     settings = PlatformSettings(
-        platform="runagent", base_url=server.url, api_key=SecretStr("key-123456789")
+        retries=ONCE, platform="runagent", base_url=server.url, api_key=SecretStr("key-123456789")
     )
     made = RunAgentPlatform(settings)
     yield made
@@ -215,16 +215,16 @@ async def test_attach_to_what_is_not_being_read_is_refused(
     assert len(server.requests) == 1
 
 
-async def test_resume(server: ScriptedServer, platform: RunAgentPlatform) -> None:
-    batches = platform.resume("abc123", agent="agent-123", query="Why?", from_index=7)
+async def test_a_stream_from_a_chunk_on(server: ScriptedServer, platform: RunAgentPlatform) -> None:
+    batches = platform.stream_from("abc123", agent="agent-123", query="Why?", index=7)
     await events_of(batches)
     assert server.requests[0].json == {
         "query": "Why?",
         "parameters": {"resume_from_index": 7},
         "session_id": "abc123",
     }
-    with pytest.raises(RequestError, match="from_index must be an integer of 0 or more"):
-        await events_of(platform.resume("abc123", agent="agent-123", query="Why?", from_index=-1))
+    with pytest.raises(RequestError, match="index must be an integer of 0 or more"):
+        await events_of(platform.stream_from("abc123", agent="agent-123", query="Why?", index=-1))
 
 
 async def test_ids_are_percent_encoded(server: ScriptedServer, platform: RunAgentPlatform) -> None:

@@ -10,12 +10,13 @@ from pydantic import SecretStr
 from agentnb.platforms.base import PlatformSettings
 from agentnb.platforms.runtools import RunToolsPlatform
 from tests.platforms.recorded import by_name
-from tests.platforms.scripted import ScriptedServer
+from tests.platforms.scripted import ONCE, ScriptedServer
 
 
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[RunToolsPlatform]:
     settings = PlatformSettings(
+        retries=ONCE,
         platform="runtools",
         base_url=server.url,
         api_key=SecretStr("k-1"),

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from agentnb.config import PlatformSettings
 from agentnb.deadlines import Deadlines
 from agentnb.platforms.seekr import SeekrPlatform
-from tests.platforms.scripted import ScriptedServer
+from tests.platforms.scripted import ONCE, ScriptedServer
 
 
 class Connect(Protocol):
@@ -31,6 +31,7 @@ async def connect(server: ScriptedServer) -> AsyncGenerator[Connect, None]:
         **options: Any,
     ) -> SeekrPlatform:
         settings = PlatformSettings(
+            retries=ONCE,
             platform="seekr",
             base_url=server.url,
             api_key=None if api_key is None else SecretStr(api_key),

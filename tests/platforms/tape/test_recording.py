@@ -113,8 +113,9 @@ def test_a_key_that_a_tool_gets_and_gives_in_pieces(sandbox: Sandbox, tape: Path
         yield [STARTED, ToolCallStarted(call_id="c", name="look_up", arguments=begins)]
         yield [ToolCallDelta(call_id="c", arguments=ends), ToolCallDelta(call_id="c", output="I")]
         yield [ToolCallDelta(call_id="c", output=begins), ToolCallDelta(call_id="c", output=ends)]
-        yield [TextDelta(begins, part_id="a"), TextDelta("x", part_id="b")]
-        yield [TextDelta(ends, part_id="a"), ToolCallFinished(call_id="c"), RunFinished()]
+        yield [TextDelta(begins, part_id="a")]
+        yield [TextDelta(ends, part_id="a"), TextDelta("x", part_id="b")]
+        yield [ToolCallFinished(call_id="c"), RunFinished()]
 
     with agentnb.record(tape):
         agent.run("Hello", check=False)

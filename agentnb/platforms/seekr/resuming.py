@@ -1,0 +1,189 @@
+"""Joining a run's stream again after it broke off, without a word lost or doubled.
+
+The platform does not say whether a joined stream begins anew or goes on where it stands.  It is
+taken for the same stream where its ids go on after those that came; for the whole stream, told
+again, where it repeats all that was delivered; and else for the rest of it, with an unknown part
+missing in between.  What that said is then held back, and when the run has ended the rest of the
+answer comes from the thread's messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from agentnb._http import EventStream
+from agentnb.errors import PlatformError
+from agentnb.event import (
+    TERMINAL_EVENTS,
+    Event,
+    FollowupsSuggested,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    UsageReported,
+)
+from agentnb.platforms._splice import Splice, has_content, incomplete
+from agentnb.platforms.seekr.answers import (
+    answer_to,
+    final_event,
+    is_over,
+    message_events,
+    usage_event,
+)
+from agentnb.platforms.seekr.follow import Follower
+from agentnb.platforms.seekr.heard import Heard, HeardAgain
+from agentnb.platforms.seekr.wire import Run
+
+__all__ = ["Resuming"]
+
+# A stream that repeats so many characters begins where the first one did; fewer may repeat by
+# chance, and then its first frame has to say so.
+_RECOGNIZED: Final = 16
+_FACTS: Final = (RunStarted, UsageReported, FollowupsSuggested)
+# How many of a thread's newest messages are read to find the answer among them.
+_MESSAGES: Final = 100
+# Answers that say that there is no stream to join, maybe because the run has ended.
+_NO_STREAM: Final = frozenset({400, 404, 405, 409, 410, 422})
+
+
+class Resuming:
+    """One attempt to go on with the stream of a run.
+
+    ``follower`` knows the run's id; ``before`` is what was heard of its stream, where that is still
+    known; ``delivered`` are the events that came of it.
+    """
+
+    def __init__(
+        self, follower: Follower, before: Heard | None, delivered: Sequence[Event]
+    ) -> None:
+        self.ended = False
+        self._follower = follower
+        self._again = follower.heard = HeardAgain(before)
+        self._delivered = delivered
+        self._splice = Splice(delivered)
+        self._is_settled = False
+
+    @property
+    def kept(self) -> Heard | None:
+        """What to go on by the next time."""
+        return self._again.kept(is_complete=self._is_settled)
+
+    async def batches(self) -> AsyncGenerator[list[Event], None]:
+        """Yield what is new; an empty list where something came that is not."""
+        api, thread_id = self._follower.api, self._follower.thread_id
+        run_id = self._follower.run_id or ""
+        for is_last in (False, True):
+            refusal: PlatformError | None = None
+            brought = False
+            try:
+                opened = api.attach_run(thread_id, run_id, last_event_id=self._again.last_id)
+                async with opened as answer, aclosing(self._joined(answer)) as batches:
+                    api.notice(answer.headers, "the stream of a run")
+                    async for batch in batches:
+                        brought = brought or bool(batch)
+                        yield batch
+            except PlatformError as error:
+                if error.status not in _NO_STREAM:
+                    raise
+                refusal = error
+            if self.ended or brought:
+                return
+            # A stream that says nothing more may be that of a run that has ended.
+            run = await api.run(thread_id, run_id)
+            if not is_over(run):
+                if refusal is not None:
+                    raise refusal
+                return
+            if is_last or refusal is not None:
+                self.ended = True
+                yield await self._completed(_told_by(run, thread_id))
+                return
+            # The record knows less than a stream: once more, it may have been cut off.
+            self._again = self._follower.heard = HeardAgain(self.kept)
+            self._splice = Splice(self._delivered)
+
+    async def _joined(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
+        """Yield what the joined stream adds, as soon as it is known where it began."""
+        told: list[Event] = []
+        held: list[Event] = []
+        async with aclosing(self._follower.follow(answer)) as batches:
+            async for batch in batches:
+                self.ended = self.ended or any(isinstance(e, TERMINAL_EVENTS) for e in batch)
+                if self._again.goes_on and not self._again.has_gap:
+                    yield self._splice.news(batch)
+                    continue
+                if self._is_settled:
+                    yield self._splice.feed(batch)
+                    continue
+                told += batch
+                held += self._splice.feed(batch)
+                self._is_settled = not self._again.has_gap and self._begins_where_it_began()
+                if self.ended and not self._is_settled:
+                    yield await self._completed(told)
+                    return
+                yield held if self._is_settled else []
+
+    def _begins_where_it_began(self) -> bool:
+        if self._splice.diverged or not self._splice.caught_up:
+            return False
+        return self._again.begins or self._splice.weight >= _RECOGNIZED
+
+    # --- the end of a run of which something was missed -------------------------------------------
+
+    async def _completed(self, told: Sequence[Event]) -> list[Event]:
+        """Return what is missing of a run that has ended, and its end.
+
+        ``told`` is what its stream told when it was joined again.
+        """
+        end = next(event for event in told if isinstance(event, TERMINAL_EVENTS))
+        facts = Splice(self._delivered).news(
+            event
+            for event in told
+            if not isinstance(event, TERMINAL_EVENTS)
+            and not has_content([event])
+            and (isinstance(event, _FACTS) or event not in self._delivered)
+        )
+        output = end.output if isinstance(end, RunFinished) else None
+        rest = await self._rest(output or "", anything=has_content(told))
+        begins = [event for event in facts if isinstance(event, RunStarted)]
+        others = [event for event in facts if not isinstance(event, RunStarted)]
+        if rest is not None or not isinstance(end, RunFinished):
+            return [*begins, *(rest or ()), *others, end]
+        text = "".join(event.text for event in told if isinstance(event, TextDelta))
+        return [*facts, *incomplete(output or text, platform=self._follower.api.name)]
+
+    async def _rest(self, output: str, *, anything: bool) -> list[Event] | None:
+        """Return what the reader lacks of the answer; None where it cannot be had.
+
+        ``output`` is the whole answer as the run's end repeats it; ``anything`` says that something
+        came after what was delivered.
+        """
+        told = await self._answer()
+        splice = Splice(self._delivered, loose=True)
+        rest = splice.feed(told)
+        if has_content(told) and not splice.diverged:
+            return rest
+        if output and (missing := Splice(self._delivered).complete(output)) is not None:
+            return missing
+        return None if anything or told or output else []
+
+    async def _answer(self) -> list[Event]:
+        try:
+            messages = await self._follower.api.list_messages(
+                self._follower.thread_id, limit=_MESSAGES
+            )
+        except PlatformError as error:
+            if error.status not in _NO_STREAM:
+                raise  # it may be had the next time
+            return []
+        run_id = self._follower.run_id or ""
+        return message_events(answer_to(messages, question_id=None, run_id=run_id))
+
+
+def _told_by(run: Run, thread_id: str) -> list[Event]:
+    """Return what the record of a run tells of it, apart from what was said."""
+    usage = usage_event(run)
+    started = RunStarted(run_id=run.id, session_id=thread_id, model=run.model)
+    return [started, *([usage] if usage else []), final_event(run)]
