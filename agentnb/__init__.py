@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Media
     from agentnb.platforms.tape import playback, record
     from agentnb.replays import replay
+    from agentnb.retries import Retries
     from agentnb.run import Run
     from agentnb.waiting import wait
 
@@ -68,6 +69,7 @@ __all__ = [
     "PlatformError",
     "PlaybackError",
     "RequestError",
+    "Retries",
     "Run",
     "RunError",
     "TransportError",
@@ -115,6 +117,7 @@ _WHERE = {
     "PlatformError": "agentnb.errors",
     "PlaybackError": "agentnb.errors",
     "RequestError": "agentnb.errors",
+    "Retries": "agentnb.retries",
     "Run": "agentnb.run",
     "RunError": "agentnb.errors",
     "TransportError": "agentnb.errors",

@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_lock = threading.Lock()
+# The garbage collector may end a run in the middle of anything here.
+_lock = threading.RLock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 
@@ -147,7 +148,7 @@ async def _end_work() -> None:
 def _after_fork() -> None:
     # A child has the loop object without its thread, and perhaps a lock that nobody will release.
     global _lock, _loop, _thread
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _loop is not None:
         _inherited.append(_loop)
     _loop = _thread = None

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing, suppress
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Never, NoReturn, TypeVar
 
 from pydantic import SecretStr
 
 from agentnb import history as runs_so_far
 from agentnb._loop import wait
-from agentnb.config import AgentName, config
+from agentnb.asking import asked_for, at_once, terms_for, unsupported
+from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.deadlines import Deadlines
-from agentnb.errors import AuthenticationError, ConfigError, RequestError, UnsupportedError
-from agentnb.event import Event
+from agentnb.errors import AuthenticationError, ConfigError
 from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
-from agentnb.output import OutputType, output_schema
+from agentnb.output import OutputType
 from agentnb.platforms import registry
-from agentnb.platforms._asked import as_messages, check_history, joined, remote_filters
-from agentnb.platforms.base import AgentInfo, Media, Message, Platform, RemoteRun, RunRequest
+from agentnb.platforms._asked import joined, remote_filters
+from agentnb.platforms.base import AgentInfo, Message, Platform, RemoteRun, RunRequest
 from agentnb.platforms.clients import connect
 from agentnb.platforms.local import FunctionPlatform
-from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
+from agentnb.platforms.media import MediaLike
 from agentnb.platforms.tape import note_agents, stand_in
+from agentnb.retries import Retries
 from agentnb.run import Run
+from agentnb.streaming import RunStream
 
 __all__ = ["Agent", "agent", "attach"]
 
@@ -35,8 +36,8 @@ T = TypeVar("T")
 class Agent:
     """An agent on a platform, with defaults for its runs.
 
-    Made by `agentnb.agent`.  It holds no conversation: each run begins a new session unless
-    ``session`` says which one to go on in.
+    Made by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It holds no
+    conversation: each run begins a new session unless ``session`` says which one to go on in.
     """
 
     def __init__(
@@ -46,10 +47,14 @@ class Agent:
         *,
         title: str | None = None,
         params: Mapping[str, Any] | None = None,
+        deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self._platform = platform
         self.id = agent_id
         self.title = title or agent_id
+        self.deadlines = deadlines
+        self.retries = retries
         self.params = dict(params or {})
 
     def __reduce__(self) -> NoReturn:
@@ -75,6 +80,9 @@ class Agent:
         history: Sequence[Message] = (),
         followups: bool = False,
         stream: bool = True,
+        timeout: float | None = None,
+        deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
         **params: Any,
     ) -> Run:
         """Send ``prompt`` and return the live run at once.
@@ -88,6 +96,10 @@ class Agent:
         for questions to ask next, where the platform suggests them.  ``stream=False`` asks for the
         answer in one piece.  ``params`` are the platform's own and win over the agent's defaults.
 
+        ``timeout`` is how many seconds the run may take, with all its requests and pauses; then it
+        fails, what arrived is kept, and the platform is told to stop it.  ``deadlines`` and
+        ``retries`` take the place of the agent's; a Python function heeds only the total time.
+
         Raises:
             RequestError: the platform cannot take what was given.  What only the sending shows
                 makes the run fail instead.
@@ -100,6 +112,9 @@ class Agent:
             history=history,
             followups=followups,
             stream=stream,
+            timeout=timeout,
+            deadlines=deadlines,
+            retries=retries,
             **params,
         )
         runs_so_far.remember(run)
@@ -133,31 +148,28 @@ class Agent:
             run.cancel()
             raise
 
-    async def stream(
-        self, prompt: str, *, check: bool = True, **options: Any
-    ) -> AsyncGenerator[Event, None]:
-        """Send ``prompt`` and yield the events as they arrive.
+    def stream(self, prompt: str, *, check: bool = True, **options: Any) -> RunStream:
+        """Return the events as they arrive, for ``async for``; the first one sends ``prompt``.
 
         A terminal event is the last but for what a platform adds to it, usage for example.  Leaving
         the loop early cancels the run.  A slow consumer slows the platform down rather than filling
-        memory.
-
-        Raises:
-            RunError: after the last event, when the run did not complete and ``check`` is true.
+        memory.  After the last event, where the run did not complete and ``check`` is true, it
+        raises the `RunError`.
         """
-        run = self.start(prompt, **options)
-        try:
-            async with aclosing(run.iterate()) as events:
-                async for event in events:
-                    yield event
-        finally:
-            if not run.done:
-                run.cancel()
-        if check:
-            run.raise_for_status()
+        return RunStream(lambda: self.start(prompt, **options), check=check)
 
-    def attach(self, run_id: str, *, session: str | None = None) -> Run:
+    def attach(
+        self,
+        run_id: str,
+        *,
+        session: str | None = None,
+        timeout: float | None = None,
+        deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
+    ) -> Run:
         """Join a run that is still going on the platform; return it live.
+
+        The terms are those of `start`; when time is up the run is left, not stopped.
 
         Raises:
             UnsupportedError: the platform cannot do that.
@@ -165,7 +177,7 @@ class Agent:
         platform = self.platform
         if not (abilities := platform.capabilities).attach:
             follow = "agentnb.monitor and agentnb.wait follow it." if abilities.run_status else None
-            raise _unsupported(platform.name, "requests to join a run again", hint=follow)
+            raise unsupported(platform.name, "requests to join a run again", hint=follow)
         request = RunRequest(agent=self.id, prompt="", session_id=session)
         run = Run(
             lambda: joined(platform, run_id, agent=self.id, session_id=session),
@@ -174,6 +186,7 @@ class Agent:
             title=self.title,
             via="attach",
             failed=self._failed,
+            terms=terms_for(self, deadlines, retries, timeout),
         )
         run.transcript.run_id = run_id
         runs_so_far.remember(run)
@@ -212,43 +225,26 @@ class Agent:
         history: Sequence[Message] = (),
         followups: bool = False,
         stream: bool = True,
+        timeout: float | None = None,
+        deadlines: Deadlines | None = None,
+        retries: Retries | None = None,
         **params: Any,
     ) -> Run:
         """Return the run that `start` would send, unsent; options and errors are those of it."""
-        if isinstance(media, Media | str | Path | bytes):
-            media = (media,)
         platform = self.platform
-        check_words(prompt, media, platform)
-        if isinstance(session, Run):
-            if session.session_id is None:
-                raise RequestError(
-                    "That run has no session to go on in.",
-                    hint="It did not get that far, or its platform has none.",
-                )
-            session = session.session_id
-        abilities = platform.capabilities
-        if output_type is not None and not abilities.output_schema:
-            raise _unsupported(
-                platform.name,
-                "structured output",
-                hint="SeekrFlow does, and the sandbox in its place: "
-                f"agentnb.agent('seekr:{self.id}', base_url='sandbox').",
-            )
-        if media and (reason := media_refusal(platform)) is not None:
-            raise UnsupportedError(reason)
-        request = RunRequest(
-            agent=self.id,
-            prompt=prompt,
-            session_id=session,
-            history=as_messages(history),
-            params={**self.params, **params},
-            output_schema=None if output_type is None else output_schema(output_type),
-            media=tuple(as_media(item) for item in media),
+        request = asked_for(
+            platform,
+            self.id,
+            prompt,
+            session=session,
+            output_type=output_type,
+            media=media,
+            history=history,
             followups=followups,
+            params={**self.params, **params},
         )
-        check_history(request, platform=platform.name, supported=abilities.history)
         source = (
-            (lambda: platform.stream(request)) if stream else (lambda: _at_once(platform, request))
+            (lambda: platform.stream(request)) if stream else (lambda: at_once(platform, request))
         )
         return Run(
             source,
@@ -258,6 +254,7 @@ class Agent:
             via="stream" if stream else "invoke",
             output_type=output_type,
             failed=self._failed,
+            terms=terms_for(self, deadlines, retries, timeout),
         )
 
     def _failed(self, error: BaseException) -> None:
@@ -266,10 +263,11 @@ class Agent:
 
 def agent(
     target: str | Callable[..., Any] | None = None,
-    *,
+    *misplaced: Never,
     base_url: str | None = None,
     api_key: str | SecretStr | None = None,
     deadlines: Deadlines | None = None,
+    retries: Retries | None = None,
     options: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> Agent:
@@ -284,20 +282,23 @@ def agent(
 
     ``base_url`` and ``api_key`` come from the configuration by default (environment, then keyring,
     then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox, whose runs all
-    platforms share, speak its API.  ``options`` are its settings, ``params`` a run's defaults.
+    platforms share, speak its API.  ``options`` are its settings, ``params`` a run's defaults;
+    ``deadlines`` and ``retries`` take the place of what is configured.  Of a function's runs only
+    the total time is limited.
 
     Raises:
         ConfigError: the name, the address or the key is missing or wrong.
     """
     # At once, so that a traceback that shows local variables does not show it.
     api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
+    refuse_key_as_name(target, *misplaced)
     if isinstance(target, Agent):
         raise ConfigError(f"{target!r} is an agent already.")
     if callable(target):
-        if not (base_url is None and api_key is None and deadlines is None and options is None):
-            raise ConfigError("A function needs no base_url, api_key, deadlines or options.")
+        if not (base_url is None and api_key is None and retries is None and options is None):
+            raise ConfigError("A function needs no base_url, api_key, retries or options.")
         platform = FunctionPlatform(target)
-        return Agent(platform, platform.agent_id, params=params)
+        return Agent(platform, platform.agent_id, params=params, deadlines=deadlines)
     # Callers without types are told, too.
     if not isinstance(target, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
@@ -305,10 +306,17 @@ def agent(
             hint="Give 'platform:agent', or a function that takes it.",
         )
     name = config().resolve(target, registry.names())
+    deadlines = deadlines or config().deadlines(name.platform)
+    retries = retries or config().retries(name.platform)
     client = connect(
-        name.platform, base_url=base_url, api_key=api_key, deadlines=deadlines, options=options
+        name.platform,
+        base_url=base_url,
+        api_key=api_key,
+        deadlines=deadlines,
+        retries=retries,
+        options=options,
     )
-    return Agent(client, name.agent, params=params)
+    return Agent(client, name.agent, params=params, deadlines=deadlines, retries=retries)
 
 
 def attach(
@@ -382,14 +390,6 @@ def _forget_refused_key(platform: Platform, error: BaseException) -> None:
     # Else a key that was mistyped at the prompt would be used until the process ends.
     if isinstance(error, AuthenticationError):
         config().forget_key(platform.name)
-
-
-def _unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
-    return UnsupportedError(f"{platform} does not take {what}.", hint=hint)
-
-
-async def _at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-    yield await platform.invoke(request)
 
 
 async def _collect(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:

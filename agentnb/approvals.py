@@ -18,9 +18,9 @@ from agentnb.event import (
 )
 
 if TYPE_CHECKING:
-    from agentnb.platforms.base import Platform
+    from agentnb.platforms.base import Platform, Resumes, RunRequest
 
-__all__ = ["approval_to_decide", "join_again"]
+__all__ = ["Decided", "approval_to_decide"]
 
 
 def approval_to_decide(
@@ -41,39 +41,74 @@ def approval_to_decide(
     raise RequestError(f"The run {problem}.", hint=f"Those it waits for: {ids}.")
 
 
-async def join_again(
-    platform: Platform,
-    run_id: str,
-    *,
-    agent: str,
-    session_id: str | None,
-    decided: Iterable[str | None],
-    text: str = "",
-) -> AsyncGenerator[list[Event], None]:
-    """Join a run whose approvals ``decided`` were decided, and yield its events.
+class Decided:
+    """A run that is joined again after its approvals ``decided`` were decided.
 
     The platform tells again that it asked for them.  Nothing on the wire says that they were
     decided: `RunStarted` is put after each, so that the run does not look as if it still waited.
     ``text`` is what it had said before; a platform that keeps no record of that tells the whole
     answer at the end, and where there is none, ``text`` stands for it.
     """
-    left = Counter(decided)
-    said = not text
-    async with aclosing(platform.attach(run_id, agent=agent, session_id=session_id)) as batches:
-        async for batch in batches:
-            events: list[Event] = []
-            for event in batch:
-                if isinstance(event, TextDelta) or (
-                    isinstance(event, RunFinished) and event.output
-                ):
-                    said = True
-                elif isinstance(event, TERMINAL_EVENTS) and not said:
-                    events.append(TextDelta(text))
-                    said = True
-                events.append(event)
-                if isinstance(event, ApprovalRequested) and _take(left, event.approval_id):
-                    events.append(RunStarted(run_id=run_id, session_id=session_id))
-            yield events
+
+    def __init__(
+        self,
+        platform: Platform,
+        run_id: str,
+        *,
+        agent: str,
+        session_id: str | None,
+        decided: Iterable[str | None],
+        text: str = "",
+    ) -> None:
+        self._platform = platform
+        self._run_id = run_id
+        self._agent = agent
+        self._session_id = session_id
+        self._left = Counter(decided)
+        self._text = text
+        self._said = not text
+        # What was put in here, and never came from the platform.
+        self._own: list[Event] = []
+
+    def joined(self) -> AsyncGenerator[list[Event], None]:
+        """Join the run and yield its events from the first on, as `Platform.attach` does."""
+        return self._told(
+            self._platform.attach(self._run_id, agent=self._agent, session_id=self._session_id)
+        )
+
+    def resumed(
+        self, platform: Resumes, request: RunRequest, delivered: Sequence[Event]
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield what follows ``delivered``, which `joined` and this brought so far."""
+        own = {id(event) for event in self._own}
+        return self._told(
+            platform.resume(
+                request,
+                run_id=self._run_id,
+                session_id=self._session_id,
+                delivered=[event for event in delivered if id(event) not in own],
+            )
+        )
+
+    async def _told(
+        self, batches: AsyncGenerator[list[Event], None]
+    ) -> AsyncGenerator[list[Event], None]:
+        async with aclosing(batches):
+            async for batch in batches:
+                yield [told for event in batch for told in self._with_own(event)]
+
+    def _with_own(self, event: Event) -> list[Event]:
+        before: list[Event] = []
+        after: list[Event] = []
+        if isinstance(event, TextDelta) or (isinstance(event, RunFinished) and event.output):
+            self._said = True
+        elif isinstance(event, TERMINAL_EVENTS) and not self._said:
+            before.append(TextDelta(self._text))
+            self._said = True
+        if isinstance(event, ApprovalRequested) and _take(self._left, event.approval_id):
+            after.append(RunStarted(run_id=self._run_id, session_id=self._session_id))
+        self._own += before + after
+        return [*before, event, *after]
 
 
 def _take(left: Counter[str | None], approval_id: str | None) -> bool:

@@ -5,44 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
+from agentnb._http import Terms
 from agentnb._loop import background_loop
-from agentnb.errors import AgentnbError, PlatformError, StreamCutError, UnsupportedError
-from agentnb.event import (
-    ApprovalRequested,
-    Event,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    TextDelta,
-)
+from agentnb.endings import failed_by
+from agentnb.errors import DeadlineError, UnsupportedError
+from agentnb.event import Event, RunCancelled, RunFailed
+from agentnb.following import Follower, Resume, Source
 from agentnb.recording import Recording
 from agentnb.transcript import Transcript
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Driver", "Source", "stop_all"]
+__all__ = ["Driver", "stop_all"]
 
 _log = logging.getLogger(__name__)
 
-# How long a stream may go on after its terminal event, in seconds: late usage still counts, and a
-# connection whose answer was read to its end serves the next run.
-_DRAIN: Final = 0.25
-# How long a stream that never waits may keep the loop from everything else, in seconds.
-_BREATH: Final = 0.01
 # How long a stream may take to close before it is interrupted again, in seconds.
 _CLOSE: Final = 2.0
 # How long telling the platform of a cancellation may take, in seconds.
 _CANCEL_CALL: Final = 5.0
-# How long asking how a run ended may take, in seconds.
-_STATUS_CALL: Final = 10.0
-
-Source = Callable[[], AsyncGenerator[list[Event], None]]
-
 # The drivers at work, and the tasks that nobody awaits; the loop itself keeps only weak references.
 _live: set[Driver] = set()
 _pending: set[asyncio.Future[None]] = set()
@@ -51,9 +36,12 @@ _pending: set[asyncio.Future[None]] = set()
 class Driver:
     """Runs the stream of one request on the background loop.
 
+    ``resume`` takes the stream up again where it broke off, None where nothing can.  ``terms`` are
+    for all requests of the run; their ``total`` is for the run as a whole.  ``joined`` says that it
+    goes on without this connection, so that closing that stops nothing.
+
     Both are called on that loop: ``failed`` with what was raised inside, before the run ends by it,
-    and ``finished`` once, after the last event was recorded.  ``joined`` says that the run goes on
-    without this connection, so that closing it stops nothing.
+    and ``finished`` once, after the last event was recorded.
     """
 
     def __init__(
@@ -65,20 +53,32 @@ class Driver:
         request: RunRequest,
         finished: Callable[[], None],
         failed: Callable[[BaseException], None] | None = None,
+        resume: Resume | None = None,
+        terms: Terms | None = None,
         joined: bool = False,
     ) -> None:
         self.exception: BaseException | None = None
-        self._source = source
         self._recording = recording
         self._platform = platform
         self._request = request
         self._finished = finished
         self._failed = failed
         self._joined = joined
+        self._total = terms.deadlines.total if terms and terms.deadlines else None
+        self._follower = Follower(
+            source,
+            recording,
+            platform=platform,
+            request=request,
+            resume=resume,
+            terms=terms,
+            is_stopping=lambda: self._cancelling or self._expired is not None,
+            is_ending=lambda seconds: self._interrupt_in(seconds + _CLOSE),
+        )
         self._task: asyncio.Task[None] | None = None
         self._cancelling = False
+        self._expired: DeadlineError | None = None
         self._entered = False
-        self._sent = False
         self._interruption: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -147,43 +147,79 @@ class Driver:
         self._entered = True
         self._recording.begin()
         self._recording.clock.make_current()
+        expiry = self._expire_later()
         try:
             if self._cancelling:
                 raise asyncio.CancelledError
-            await self._consume()
-            if not self._transcript.is_final and self._transcript.status != "paused":
-                end = await self._after_clean_end()
+            end = await self._follower.follow()
+            if self._follower.error is not None:
+                self._note(self._follower.error)
         # BaseException, because nobody awaits this task: what leaves it would leave the run without
         # an end, and SystemExit would leave the loop, too.
         except BaseException as error:
             end = self._end_of(error)
         finally:
+            if expiry is not None:
+                expiry.cancel()
             self._close(end)
+
+    def _expire_later(self) -> asyncio.TimerHandle | None:
+        if (total := self._total) is None:
+            return None
+
+        def expire() -> None:
+            if not (self._cancelling or self._transcript.is_final):
+                self._expired = DeadlineError(
+                    f"The run did not finish within {total:g} s.",
+                    deadline="total",
+                    seconds=total,
+                    hint="The deadline `total` can be raised.",
+                )
+                self._interrupt()
+
+        return asyncio.get_running_loop().call_later(total, expire)
 
     def _close(self, end: Event | None) -> None:
         """Record the end; nothing here waits, so that nothing can come in between."""
         _live.discard(self)
         if self._interruption is not None:
             self._interruption.cancel()
-        if end is not None and not self._transcript.is_final:
-            for event in self._missing(end):
-                self._recording.add([event])
-            if end is _CANCELLED:
-                self._tell_platform_later()
+        untold = end is not None and not self._transcript.is_final
+        self._follower.end(end)
+        # Who limits what a run may take does not want it to go on unseen.
+        if untold and (end is _CANCELLED or (self._is_overdue and not self._joined)):
+            self._tell_platform_later()
         self._recording.end()
         self._finished()
         self._recording.notify()
 
+    @property
+    def _is_overdue(self) -> bool:
+        error = self.exception
+        return isinstance(error, DeadlineError) and error.deadline == "total"
+
     def _end_of(self, error: BaseException) -> Event:
         task = asyncio.current_task()
         cancelled = isinstance(error, asyncio.CancelledError)
-        if self._cancelling and not cancelled:
+        if (self._cancelling or self._expired) and not cancelled:
             # Whatever a stream raises while it is torn down, it ended because of that.
             _log.info("A cancelled stream raised", exc_info=error)
+        if self._expired and not self._cancelling:
+            return self._failure(self._expired)
         # A CancelledError that nobody sent is a fault of the stream.
         if self._cancelling or (cancelled and task is not None and task.cancelling()):
             return self._stopped()
         return self._failure(error)
+
+    def _failure(self, error: BaseException) -> RunFailed:
+        self._note(error)
+        return failed_by(error)
+
+    def _note(self, error: BaseException) -> None:
+        """Remember what the run ended by."""
+        self.exception = error
+        if self._failed is not None:
+            self._failed(error)
 
     def _stopped(self) -> Event:
         """Say how a run ends that the user stops: nobody may believe that what goes on was."""
@@ -196,77 +232,9 @@ class Driver:
             code="left",
         )
 
-    def _missing(self, end: Event) -> list[Event]:
-        """Return ``end``, after the rest of an answer that only the status call brought whole."""
-        if isinstance(end, RunFinished) and end.output:
-            arrived = self._transcript.text
-            if arrived and end.output.startswith(arrived) and end.output != arrived:
-                return [TextDelta(end.output[len(arrived) :]), end]
-        return [end]
-
-    async def _consume(self) -> None:
-        loop = asyncio.get_running_loop()
-        drain = asyncio.timeout(None)
-        try:
-            # Closing a platform's stream closes its connection.
-            async with drain, aclosing(self._source()) as batches:
-                self._sent = True
-                breath = loop.time()
-                async for batch in batches:
-                    if self._cancelling:
-                        raise asyncio.CancelledError
-                    if not batch:
-                        continue
-                    self._recording.add(batch)
-                    if not self._transcript.is_final:
-                        await self._recording.room()
-                    elif drain.when() is None:
-                        drain.reschedule(loop.time() + _DRAIN)
-                        self._interrupt_in(_DRAIN + _CLOSE)
-                    if loop.time() - breath > _BREATH:
-                        await asyncio.sleep(0)
-                        breath = loop.time()
-        except Exception as error:
-            # What breaks after the terminal event, or is broken off, cannot unmake the answer.
-            if not self._transcript.is_final:
-                raise
-            _log.info("A stream broke after its terminal event: %s", error)
-
-    async def _after_clean_end(self) -> Event:
-        """Say how a run ended whose stream stopped without saying so."""
-        run_id = self._transcript.run_id
-        if self._platform.capabilities.run_status and run_id is not None:
-            try:
-                async with asyncio.timeout(_STATUS_CALL):
-                    found = await self._platform.status(
-                        [run_id], agent=self._request.agent, session_id=self._transcript.session_id
-                    )
-            except Exception as error:
-                _log.info("The status of a run whose stream ended early is unknown: %s", error)
-                found = {}
-            if (remote := found.get(run_id)) is not None:
-                match remote.status:
-                    case "completed":
-                        return RunFinished(output=remote.output)
-                    case "failed":
-                        return RunFailed(
-                            message=remote.error or "The platform reports the run as failed."
-                        )
-                    case "cancelled":
-                        return RunCancelled(reason="cancelled on the platform")
-                    case "paused":
-                        return ApprovalRequested(message="The run waits for a decision.")
-                    case _:
-                        pass
-        return RunFailed(
-            message="The stream ended before the agent had finished; the answer may be incomplete.",
-            status="truncated",
-            code="no_terminal_event",
-        )
-
     def _tell_platform_later(self) -> None:
         # What was never sent runs nowhere.
-        if self._sent or self._transcript.run_id is not None:
+        if self._follower.sent or self._transcript.run_id is not None:
             # Not awaited: nobody is to wait for a platform that is slow to listen.
             tell = asyncio.ensure_future(self._tell_platform())
             _pending.add(tell)
@@ -286,28 +254,6 @@ class Driver:
             pass
         except Exception as error:
             _log.info("The platform could not be told of a cancelled run: %s", error)
-
-    def _failure(self, error: BaseException) -> RunFailed:
-        self.exception = error
-        if self._failed is not None:
-            self._failed(error)
-        name = type(error).__name__
-        if not isinstance(error, AgentnbError):
-            _log.info("A run broke off", exc_info=error)
-            message = " ".join(str(error).split())
-            return RunFailed(message=f"{name}: {message}" if message else name, error_type=name)
-        platform = error if isinstance(error, PlatformError) else None
-        told: dict[str, Any] = {}
-        if platform is not None:
-            told = {"status": platform.status, "request_id": platform.request_id}
-        return RunFailed(
-            message=error.message,
-            status="truncated" if isinstance(error, StreamCutError) else "failed",
-            code=platform.code if platform else None,
-            retry_after=platform.retry_after if platform else None,
-            error_type=name,
-            details={key: value for key, value in told.items() if value is not None},
-        )
 
 
 _CANCELLED: Final = RunCancelled(reason="cancelled by the user")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.event import Event, Usage, event_to_dict
-from agentnb.recording import Recording
+from agentnb.recording import Recording, Waiting
 from agentnb.transcript import Status, ToolCall, Transcript
 
 if TYPE_CHECKING:
@@ -170,6 +170,16 @@ class RunFacts:
         """Whether it has ended, in whatever way, or waits for an approval."""
         return self._recording.ended
 
+    @property
+    def waiting(self) -> Waiting | None:
+        """What it waits for beyond the agent; None while its stream is there, and after its end.
+
+        Its connection broke and is taken up again (``kind`` is ``reconnect``), or its request
+        failed and is made again (``retry``).  Attempt ``attempt`` of at most ``of`` in a row begins
+        when `elapsed` is ``until``; ``reason`` says in one line what went wrong.
+        """
+        return self._recording.waiting
+
     # -- keeping it ------------------------------------------------------------------------------
 
     def view(self) -> RunView:
@@ -255,8 +265,10 @@ class RunFacts:
         return path
 
     def __repr__(self) -> str:
-        took = f", {self.elapsed:.1f} s" if self.duration is not None else ""
-        return f"<Run {self.platform}:{self.agent} {self.status}{took}>"
+        more = f", {self.elapsed:.1f} s" if self.duration is not None else ""
+        if (waiting := self.waiting) is not None:
+            more += f", {waiting.kind} {waiting.attempt} of {waiting.of}"
+        return f"<Run {self.platform}:{self.agent} {self.status}{more}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from agentnb.render import to_html, to_text

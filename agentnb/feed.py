@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ __all__ = ["EventFeed", "EventIterator"]
 
 _LIMIT: Final = 1024
 
+# How long a consumer that has enough to take may keep its loop from everything else, in seconds.
+_BREATH: Final = 0.01
 # How often a producer that waits looks whether its consumer still lives, in seconds.
 _LOOK: Final = 0.5
 
@@ -134,11 +137,17 @@ class EventIterator(AsyncIterator[Event]):
         self._connect = connect
         self._feed: EventFeed | None = None
         self._events: Iterator[Event] = iter(())
+        self._breath = time.monotonic()
 
     def __aiter__(self) -> EventIterator:
         return self
 
     async def __anext__(self) -> Event:
+        # Nothing below waits while there are events, and a kernel has other cells, too.  Not with
+        # an event in hand: it would be lost where this is cancelled.
+        if time.monotonic() - self._breath > _BREATH:
+            await asyncio.sleep(0)
+            self._breath = time.monotonic()
         while True:
             for event in self._events:
                 return event

@@ -5,19 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
 from agentnb.transcript import Transcript
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "Waiting"]
 
 _log = logging.getLogger(__name__)
 
 # Not `TextDelta | ReasoningDelta`, which would be made anew for each event.
 _FRAGMENTS: Final = (TextDelta, ReasoningDelta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a run waits for that nothing comes from.
+
+    ``kind`` is ``reconnect`` where its stream broke off and is taken up again, ``retry`` where its
+    request failed and is made again.  ``attempt`` counts from 1 to ``of`` at most; it begins at
+    ``until``, in the recording's seconds.  ``reason`` is one line.
+    """
+
+    kind: Literal["reconnect", "retry"]
+    attempt: int
+    of: int
+    until: float
+    reason: str
 
 
 class Recording:
@@ -37,6 +54,8 @@ class Recording:
         self.duration: float | None = None
         self.first_token: float | None = None
         self.ended = False
+        #: What it waits for at this moment, beyond the agent; None while its stream is there.
+        self.waiting: Waiting | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
 
@@ -56,6 +75,7 @@ class Recording:
         # A copy: whoever made the batch may use its list again.
         batch = tuple(batch)
         with self.lock:
+            self.waiting = None
             for event in batch:
                 self.events.append(event)
                 self.times.append(at)
@@ -66,6 +86,12 @@ class Recording:
                 elif self.duration is None and isinstance(event, TERMINAL_EVENTS):
                     self.duration = at
             self._feeds = [feed for feed in self._feeds if feed.put(batch)]
+        self.notify()
+
+    def wait_for(self, waiting: Waiting | None) -> None:
+        """Say what the run waits for; the next batch, and the end, take it back."""
+        with self.lock:
+            self.waiting = waiting
         self.notify()
 
     async def room(self) -> None:
@@ -79,6 +105,7 @@ class Recording:
             if self.duration is None:
                 self.duration = self.clock.now()
             self.ended = True
+            self.waiting = None
             feeds, self._feeds = self._feeds, []
         for feed in feeds:
             feed.end()

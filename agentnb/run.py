@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
+from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
-from agentnb.approvals import approval_to_decide, join_again
-from agentnb.driver import Driver, Source
+from agentnb.approvals import Decided, approval_to_decide
+from agentnb.driver import Driver
 from agentnb.errors import (
     AgentnbError,
     PlaybackError,
@@ -28,7 +29,9 @@ from agentnb.errors import (
 from agentnb.event import Event
 from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
+from agentnb.following import Resume, Source
 from agentnb.output import parse_output
+from agentnb.platforms.base import Resumes
 from agentnb.platforms.tape import watch
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.recording import Recording
@@ -74,12 +77,16 @@ class Run(RunFacts):
         via: Via = "stream",
         output_type: Any = None,
         failed: Callable[[BaseException], None] | None = None,
+        terms: Terms | None = None,
+        resume: Resume | None = None,
         recording: Recording | None = None,
         notice: str | None = None,
     ) -> None:
         super().__init__(platform, request, title=title, recording=recording)
         #: How the platform was asked for it.
         self.via: Via = via
+        #: How long it may take and how often it tries again; None: as its platform is set.
+        self.terms = terms
         #: Whether it is kept in the history's store; what is only played is not.
         self.durable = not isinstance(platform, OfflinePlatform)
         #: The approvals that were decided here, and whether each was granted.
@@ -103,6 +110,8 @@ class Run(RunFacts):
             request=request,
             finished=lambda: self._ending.set_result(None),
             failed=failed,
+            resume=resume or self._resume(),
+            terms=terms,
             # What is played goes on nowhere.
             joined=via == "attach" and not isinstance(platform, OfflinePlatform),
         )
@@ -306,22 +315,26 @@ class Run(RunFacts):
                 self.decisions.append((asked.approval_id, approved))
                 return self
             decided = (*self._decided, asked.approval_id)
-            text = self.text
+            again = Decided(
+                platform,
+                run_id,
+                agent=request.agent,
+                session_id=session_id,
+                decided=decided,
+                text=self.text,
+            )
             successor = Run(
-                lambda: join_again(
-                    platform,
-                    run_id,
-                    agent=request.agent,
-                    session_id=session_id,
-                    decided=decided,
-                    text=text,
-                ),
+                again.joined,
                 platform=platform,
                 request=request,
                 title=self.title,
                 via="decision",
                 output_type=self._output_type,
                 failed=self._failed,
+                terms=self.terms,
+                resume=(lambda so_far: again.resumed(platform, request, so_far))
+                if isinstance(platform, Resumes)
+                else None,
             )
             successor.transcript.run_id = run_id
             successor.transcript.session_id = session_id
@@ -359,6 +372,22 @@ class Run(RunFacts):
         return self._recording.iterate()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _resume(self) -> Resume | None:
+        """Return what takes its stream up again; None where there is none, or nothing can."""
+        platform, transcript = self._client, self.transcript
+        if self.via == "invoke" or not isinstance(platform, Resumes):
+            return None
+
+        def resume(delivered: Sequence[Event]) -> AsyncGenerator[list[Event], None]:
+            return platform.resume(
+                self.request,
+                run_id=transcript.run_id,
+                session_id=transcript.session_id,
+                delivered=delivered,
+            )
+
+        return resume
 
     @property
     def _hint(self) -> str | None:

@@ -248,7 +248,7 @@ class TestUnsaidEnds:
             (RemoteRun(id="run_1", status="failed", error="Out of memory."), "failed", "Hel"),
             (RemoteRun(id="run_1", status="cancelled"), "cancelled", "Hel"),
             (RemoteRun(id="run_1", status="paused"), "paused", "Hel"),
-            (RemoteRun(id="run_1", status="running"), "truncated", "Hel"),
+            (RemoteRun(id="run_1", status="interrupted"), "truncated", "Hel"),
             (NotFoundError("no such run"), "truncated", "Hel"),
             (ValueError("an answer that cannot be read"), "truncated", "Hel"),
             (None, "truncated", "Hel"),

@@ -76,7 +76,7 @@ def test_export(tmp_path: Path) -> None:
     text = markdown.read_text(encoding="utf-8")
     assert text == run.to_markdown()
     assert "The answer is **42**." in text
-    assert "What <is> it?" in text
+    assert "What &lt;is> it?" in text
 
     page = run.export(str(tmp_path / "run.HTML")).read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")

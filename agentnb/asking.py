@@ -1,0 +1,123 @@
+"""From what a user asks for to what a platform is sent, and on which terms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from agentnb._http import Terms
+from agentnb.deadlines import Deadlines
+from agentnb.errors import RequestError, UnsupportedError
+from agentnb.event import Event
+from agentnb.output import OutputType, output_schema
+from agentnb.platforms._asked import as_messages, check_history
+from agentnb.platforms.base import Media, Message, Platform, RunRequest
+from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
+from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.retries import Retries
+
+__all__ = ["HasSession", "HasTerms", "asked_for", "at_once", "terms_for", "unsupported"]
+
+
+class HasSession(Protocol):
+    """A run, as far as its session is concerned."""
+
+    @property
+    def session_id(self) -> str | None: ...
+
+
+class HasTerms(Protocol):
+    """An agent, as far as its terms are concerned; None stands for its platform's own."""
+
+    deadlines: Deadlines | None
+    retries: Retries | None
+
+    @property
+    def platform(self) -> Platform: ...
+
+
+def asked_for(
+    platform: Platform,
+    agent: str,
+    prompt: str,
+    *,
+    session: str | HasSession | None,
+    output_type: OutputType | None,
+    media: MediaLike | Sequence[MediaLike],
+    history: Sequence[Message],
+    followups: bool,
+    params: Mapping[str, Any],
+) -> RunRequest:
+    """Return the request for what `Agent.start` was given.
+
+    Raises:
+        RequestError: the platform cannot take it.
+        UnsupportedError: the platform cannot do it.
+    """
+    if isinstance(media, Media | str | Path | bytes):
+        media = (media,)
+    check_words(prompt, media, platform)
+    if session is not None and not isinstance(session, str):
+        session = session.session_id
+        if session is None:
+            raise RequestError(
+                "That run has no session to go on in.",
+                hint="It did not get that far, or its platform has none.",
+            )
+    abilities = platform.capabilities
+    if output_type is not None and not abilities.output_schema:
+        raise unsupported(
+            platform.name,
+            "structured output",
+            hint="SeekrFlow does, and the sandbox in its place: "
+            f"agentnb.agent('seekr:{agent}', base_url='sandbox').",
+        )
+    if media and (reason := media_refusal(platform)) is not None:
+        raise UnsupportedError(reason)
+    request = RunRequest(
+        agent=agent,
+        prompt=prompt,
+        session_id=session,
+        history=as_messages(history),
+        params=params,
+        output_schema=None if output_type is None else output_schema(output_type),
+        media=tuple(as_media(item) for item in media),
+        followups=followups,
+    )
+    check_history(request, platform=platform.name, supported=abilities.history)
+    return request
+
+
+def terms_for(
+    agent: HasTerms, deadlines: Deadlines | None, retries: Retries | None, timeout: float | None
+) -> Terms | None:
+    """Return the terms of a run: those given, else the agent's.
+
+    ``timeout`` seconds win over what the deadlines have as total.
+
+    Raises:
+        RequestError: ``timeout`` is no number of seconds.
+    """
+    deadlines, retries = deadlines or agent.deadlines, retries or agent.retries
+    if timeout is not None:
+        # Callers without types are told, too; NaN is not more than 0, either.
+        is_number = isinstance(timeout, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not (is_number and timeout > 0):
+            raise RequestError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
+        deadlines = replace(deadlines or Deadlines(), total=float(timeout))
+    if isinstance(agent.platform, OfflinePlatform):
+        # What is played takes the time that it took, whatever anybody would wait now.
+        return None
+    return Terms(deadlines=deadlines, retries=retries)
+
+
+async def at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+    """Yield all of an answer that is asked for in one piece."""
+    yield await platform.invoke(request)
+
+
+def unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
+    """Return the error of a platform that does not take ``what``."""
+    return UnsupportedError(f"{platform} does not take {what}.", hint=hint)

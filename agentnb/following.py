@@ -1,0 +1,279 @@
+"""Follows one run's stream to its end, again where it breaks off, into the recording."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from agentnb._http import Pause, Terms
+from agentnb._secrets import mask
+from agentnb.endings import cut_off, cut_short, end_of, one_line
+from agentnb.errors import DeadlineError
+from agentnb.event import Event, RunFinished, TextDelta
+from agentnb.platforms.masking import StreamMask, masked_event
+from agentnb.reconnecting import Reconnecting, broke_off, may_pass
+from agentnb.recording import Recording, Waiting
+from agentnb.retries import Retries
+from agentnb.transcript import Transcript
+
+if TYPE_CHECKING:
+    from agentnb.platforms.base import Platform, RunRequest
+
+__all__ = ["Follower", "Resume", "Source"]
+
+_log = logging.getLogger(__name__)
+
+# How long a stream may go on after its terminal event, in seconds: late usage still counts, and a
+# connection whose answer was read to its end serves the next run.
+_DRAIN: Final = 0.25
+# How long a stream that never waits may keep the loop from everything else, in seconds; and how
+# many events it may bring before anybody looks.
+_BREATH: Final = 0.01
+_GULP: Final = 512
+# How long asking how a run ended may take, in seconds.
+_STATUS_CALL: Final = 10.0
+
+Source = Callable[[], AsyncGenerator[list[Event], None]]
+# Given all events that were yielded so far, in order, it yields those that follow.
+Resume = Callable[[Sequence[Event]], AsyncGenerator[list[Event], None]]
+
+
+class Follower:
+    """Takes the stream of one run to its end; ``request`` is what the platform was asked.
+
+    ``resume`` takes it up again where it broke off, None where nothing can.  ``is_stopping`` tells
+    that the run is being ended, for streams that do not heed a cancellation; ``is_ending`` is
+    told, in seconds, how soon a stream should be over that has brought its terminal event.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        recording: Recording,
+        *,
+        platform: Platform,
+        request: RunRequest,
+        resume: Resume | None,
+        terms: Terms | None,
+        is_stopping: Callable[[], bool],
+        is_ending: Callable[[float], None],
+    ) -> None:
+        #: Whether anything may have been sent.
+        self.sent = False
+        #: What the stream broke off by, where the run ended by that.
+        self.error: Exception | None = None
+        self._source = source
+        self._recording = recording
+        self._platform = platform
+        self._request = request
+        self._resume = resume
+        self._terms = replace(terms or Terms(), pausing=self._pausing)
+        self._retries = self._terms.retries or Retries()
+        self._is_stopping = is_stopping
+        self._is_ending = is_ending
+        self._mask = StreamMask()
+        # As they came: a platform goes on after what it sent, not after what is shown of that.
+        self._delivered: list[Event] = []
+        self._began = False
+
+    async def follow(self) -> Event | None:
+        """Record the stream to its end; return an end that it left out, None where it did not.
+
+        What a run fails by is raised.
+        """
+        with self._terms.applied():
+            return await self._follow()
+
+    def end(self, event: Event | None) -> None:
+        """Record how the run ended, where that was not told, and what was kept back before it."""
+        self._delivered.clear()
+        if rest := self._mask.flush():
+            self._recording.add(rest)
+        if event is None or self._transcript.is_final:
+            return
+        for shown in self._mask.feed([event]):
+            if isinstance(shown, RunFinished) and shown.output:
+                # The rest of an answer that only the platform's record has whole.
+                arrived = self._transcript.text
+                if arrived and shown.output.startswith(arrived) and shown.output != arrived:
+                    self._recording.add([TextDelta(shown.output[len(arrived) :])])
+            self._recording.add([shown])
+
+    @property
+    def _transcript(self) -> Transcript:
+        return self._recording.transcript
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the run has ended, or waits for a decision, which takes no connection."""
+        return self._transcript.is_final or self._transcript.status == "paused"
+
+    # -- the stream ------------------------------------------------------------------------------
+
+    async def _follow(self) -> Event | None:
+        tries = Reconnecting(self._retries)
+        # What the stream broke off by after its latest event, and what the latest attempt did.
+        first = last = await self._take(self._source)
+        resumable = self._resume is not None
+        while not self._is_settled:
+            if not resumable or (pause := tries.pause(last)) is None:
+                return await self._ask_for_end(tries, first, last)
+            await self._wait(pause, tries, one_line(last))
+            had = len(self._delivered)
+            last, resumable = await self._take_up(tries)
+            if len(self._delivered) > had:
+                first = last
+        return None
+
+    async def _take_up(self, tries: Reconnecting) -> tuple[Exception | None, bool]:
+        """Make one attempt; return what it failed by, and whether there is use in another."""
+        loop = asyncio.get_running_loop()
+        had, began = len(self._delivered), loop.time()
+        # Counted here: each attempt is one request.
+        once = replace(self._terms, retries=replace(self._retries, requests=0))
+        try:
+            with once.applied():
+                return await self._take(self._again), True
+        except Exception as error:
+            is_final = isinstance(error, DeadlineError) and error.deadline in ("progress", "total")
+            if is_final or self._is_stopping():
+                raise
+            if not may_pass(error):
+                _log.info("A stream cannot be taken up again: %s", error)
+            return error, may_pass(error)
+        finally:
+            tries.tried(loop.time() - began, brought=len(self._delivered) > had)
+
+    def _again(self) -> AsyncGenerator[list[Event], None]:
+        assert self._resume is not None
+        return self._resume(tuple(self._delivered))
+
+    async def _take(self, source: Source) -> Exception | None:
+        """Record what a stream brings; return what it broke off by, None where it ended.
+
+        What it fails by otherwise is raised.
+        """
+        self._began = False
+        try:
+            await self._consume(source)
+        except Exception as error:
+            # What breaks after the terminal event, or is broken off, cannot unmake the answer.
+            if not self._transcript.is_final and (
+                self._is_stopping() or not broke_off(error, began=self._began)
+            ):
+                raise
+            _log.info("A stream broke off: %s", error)
+            return error
+        if self._is_stopping() and not self._transcript.is_final:
+            # It swallowed the cancellation, and nothing may follow that.
+            raise asyncio.CancelledError
+        return None
+
+    async def _consume(self, source: Source) -> None:
+        loop = asyncio.get_running_loop()
+        # Closing a platform's stream closes its connection.
+        async with asyncio.timeout(None) as drain, aclosing(source()) as batches:
+            self.sent = True
+            breath = loop.time()
+            async for batch in batches:
+                if self._is_stopping():
+                    raise asyncio.CancelledError
+                self._began = True
+                if not batch and self._recording.waiting is not None:
+                    # The connection is there, though nothing new is said.
+                    self._recording.wait_for(None)
+                # A copy: whoever made the batch may use its list again.
+                events = tuple(batch)
+                for start in range(0, len(events), _GULP):
+                    self._record(events[start : start + _GULP])
+                    if not self._transcript.is_final:
+                        await self._recording.room()
+                    elif drain.when() is None:
+                        drain.reschedule(loop.time() + _DRAIN)
+                        self._is_ending(_DRAIN)
+                    if loop.time() - breath > _BREATH:
+                        await asyncio.sleep(0)
+                        breath = loop.time()
+
+    def _record(self, events: Sequence[Event]) -> None:
+        if self._resume is not None:
+            self._delivered += events
+        # Without the keys that a server may repeat.
+        if shown := self._mask.feed(events):
+            self._recording.add(shown)
+
+    # -- without the stream ----------------------------------------------------------------------
+
+    async def _ask_for_end(
+        self, tries: Reconnecting, first: Exception | None, last: Exception | None
+    ) -> Event:
+        """Ask the platform how a run ended whose stream is gone; wait a while where it goes on."""
+        run_id, attempts, goes_on = self._transcript.run_id, tries.made, False
+        while self._platform.capabilities.run_status and run_id is not None:
+            pause = None
+            try:
+                async with asyncio.timeout(_STATUS_CALL):
+                    found = await self._platform.status(
+                        [run_id], agent=self._request.agent, session_id=self._transcript.session_id
+                    )
+            except Exception as error:
+                _log.info("The status of a run whose stream is gone is unknown: %s", error)
+                if may_pass(error):
+                    pause = tries.pause(error)
+            else:
+                remote = found.get(run_id)
+                if remote is not None and (end := end_of(remote)) is not None:
+                    return self._whole(end, first)
+                goes_on = remote is not None and remote.status in ("queued", "running")
+                if goes_on:
+                    pause = tries.pause_before_question()
+            if pause is None:
+                break
+            there = f"The stream is gone, and the run goes on at {self._platform.name}."
+            await self._wait(pause, tries, there if goes_on else one_line(first))
+        self.error = first or last
+        return cut_off(first, last, attempts=attempts, goes_on=goes_on)
+
+    def _whole(self, end: Event, first: Exception | None) -> Event:
+        """Return ``end``, unless what arrived before a cut would look like the whole answer."""
+        if first is None or not isinstance(end, RunFinished):
+            return end
+        shown = masked_event(end)
+        output = shown.output if isinstance(shown, RunFinished) else None
+        if output is not None and output.startswith(self._transcript.text):
+            return end
+        self.error = first
+        return cut_short(first, output)
+
+    async def _wait(self, seconds: float, tries: Reconnecting, reason: str) -> None:
+        self._say("reconnect", tries.attempts, tries.most, seconds, reason)
+        await asyncio.sleep(seconds)
+
+    def _pausing(self, pause: Pause) -> None:
+        """Say that a request is made again: the HTTP client calls this."""
+        self._say("retry", pause.attempt, pause.of, pause.seconds, one_line(pause.error))
+
+    def _say(
+        self,
+        kind: Literal["reconnect", "retry"],
+        attempt: int,
+        most: int,
+        seconds: float,
+        reason: str,
+    ) -> None:
+        if not self._recording.ended:
+            attempt = max(attempt, 1)
+            until = self._recording.clock.now() + seconds
+            self._recording.wait_for(
+                Waiting(
+                    kind=kind,
+                    attempt=attempt,
+                    of=max(most, attempt),
+                    until=until,
+                    reason=mask(reason),
+                )
+            )

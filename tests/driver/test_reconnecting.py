@@ -1,0 +1,177 @@
+"""When a stream is taken up again: counts, pauses and bounds, without a clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnb.errors import (
+    AgentnbError,
+    AuthenticationError,
+    ConnectionFailedError,
+    ContentTypeError,
+    DeadlineError,
+    EventTooLargeError,
+    NotFoundError,
+    PlatformError,
+    RateLimitError,
+    RequestError,
+    ServerError,
+    StreamCutError,
+)
+from agentnb.reconnecting import Reconnecting, broke_off, may_pass
+from agentnb.retries import Retries
+
+CUT = StreamCutError("It broke off.")
+
+
+def trying(retries: Retries | None = None) -> Reconnecting:
+    return Reconnecting(retries or Retries(), jitter=lambda: 1.0)
+
+
+def late(deadline: str) -> DeadlineError:
+    return DeadlineError("Too late.", deadline=deadline, seconds=1.0)
+
+
+class TestPauses:
+    def test_each_is_twice_the_last_up_to_eight_seconds(self) -> None:
+        tries = trying(Retries(reconnects=7))
+        found = [tries.pause(CUT) for _ in range(8)]
+        assert found == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, None]
+
+    def test_many_attempts_overflow_nothing(self) -> None:
+        tries = trying(Retries(reconnects=10_000, seconds=None))
+        while (pause := tries.pause(CUT)) is not None:
+            assert pause <= 8.0
+        assert tries.made == 100
+
+    def test_jitter_only_shortens(self) -> None:
+        tries = Reconnecting(Retries(reconnects=50, seconds=None))
+        pauses = [tries.pause(CUT) for _ in range(50)]
+        assert all(pause is not None and pause <= 8.0 for pause in pauses)
+        assert len(set(pauses[10:])) > 1
+
+    def test_after_a_clean_end_the_first_is_at_once(self) -> None:
+        tries = trying()
+        assert tries.pause(None) == 0.0
+        # Not each time: a server may end every stream at once.
+        tries.tried(0.1, brought=True)
+        assert tries.pause(None) == 0.5
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RateLimitError("Slow down.", status=429, retry_after=3),
+            ServerError("Later.", status=503, retry_after=3.0),
+            StreamCutError("It broke off.", reconnect_after=3.0),
+        ],
+    )
+    def test_what_the_server_wishes_wins(self, error: AgentnbError) -> None:
+        assert trying().pause(error) == 3.0
+
+    def test_a_wish_that_nobody_waits_for(self) -> None:
+        error = RateLimitError("Tomorrow.", status=429, retry_after=86_400)
+        assert trying(Retries(seconds=None)).pause(error) is None
+
+
+class TestBounds:
+    def test_attempts_in_a_row(self) -> None:
+        tries = trying(Retries(reconnects=2))
+        assert tries.pause(CUT) is not None
+        assert tries.pause(CUT) is not None
+        assert tries.pause(CUT) is None
+        assert tries.attempts == 2
+
+    def test_an_event_begins_the_count_anew(self) -> None:
+        tries = trying(Retries(reconnects=2))
+        for _ in range(20):
+            assert tries.pause(CUT) == 0.5
+            tries.tried(1.0, brought=False)
+            assert tries.pause(CUT) == 1.0
+            tries.tried(1.0, brought=True)
+        assert tries.made == 40
+
+    def test_one_event_for_each_connection_comes_to_an_end(self) -> None:
+        tries = trying(Retries(reconnects=5, seconds=None))
+        made = 0
+        while tries.pause(None) is not None:
+            tries.tried(0.0, brought=True)
+            made += 1
+        assert made == 100
+
+    def test_none_at_all(self) -> None:
+        tries = trying(Retries(reconnects=0))
+        assert tries.pause(CUT) is None
+        assert tries.pause(None) is None
+        assert tries.pause_before_question() is None
+
+    def test_time_goes_into_pauses_and_into_attempts_that_brought_nothing(self) -> None:
+        tries = trying(Retries(reconnects=9, seconds=10.0))
+        assert tries.pause(CUT) == 0.5
+        tries.tried(8.0, brought=False)
+        assert tries.spent == 8.5
+        assert tries.pause(CUT) == 1.0
+        # The next would be 2 s, and half a second is left.
+        tries.tried(0.0, brought=False)
+        assert tries.pause(CUT) is None
+
+    def test_a_stream_that_goes_on_costs_nothing(self) -> None:
+        tries = trying(Retries(seconds=10.0))
+        assert tries.pause(CUT) == 0.5
+        tries.tried(3600.0, brought=True)
+        assert tries.spent == 0.5
+
+    def test_questions_are_ever_rarer_and_end_with_the_time(self) -> None:
+        tries = trying(Retries(seconds=60.0))
+        pauses: list[float] = []
+        while (pause := tries.pause_before_question()) is not None:
+            pauses.append(pause)
+        assert pauses == sorted(pauses)
+        assert pauses[0] == 1.0
+        assert max(pauses) <= 15.0
+        assert 45.0 < sum(pauses) <= 60.0
+
+
+@pytest.mark.parametrize(
+    ("error", "began", "broken"),
+    [
+        (CUT, False, True),
+        (ConnectionFailedError("reset"), True, True),
+        (ConnectionFailedError("refused"), False, False),
+        (late("idle"), True, True),
+        (late("connect"), False, False),
+        (late("first_event"), True, False),
+        (late("progress"), True, False),
+        (late("total"), True, False),
+        (ServerError("no", status=500), True, False),
+        (EventTooLargeError("big", limit=1), True, False),
+        (ValueError("a fault"), True, False),
+    ],
+)
+def test_what_counts_as_broken_off(error: Exception, began: bool, broken: bool) -> None:
+    assert broke_off(error, began=began) is broken
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (CUT, True),
+        (ConnectionFailedError("refused"), True),
+        (TimeoutError(), True),
+        (late("connect"), True),
+        (late("first_event"), True),
+        (late("idle"), True),
+        (late("progress"), False),
+        (late("total"), False),
+        (PlatformError("late", status=408), True),
+        (RateLimitError("slow", status=429), True),
+        (ServerError("no", status=503), True),
+        (AuthenticationError("no", status=401), False),
+        (NotFoundError("gone", status=404), False),
+        (PlatformError("in the stream"), False),
+        (RequestError("nothing to take it up by"), False),
+        (ContentTypeError("a page", content_type="text/html"), False),
+        (ValueError("a fault"), False),
+    ],
+)
+def test_what_may_pass(error: Exception, passes: bool) -> None:
+    assert may_pass(error) is passes
