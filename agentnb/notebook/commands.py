@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform as python_platform
 import shlex
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,17 +11,19 @@ from agentnb import __version__, history
 from agentnb.agents import list_agents
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.errors import AgentnbError, RequestError
+from agentnb.notebook.display import current_shell
+from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (
     HISTORY_ACTIONS,
     HISTORY_TABLES,
     HISTORY_USAGE,
     going_on,
-    history_checks,
     history_help,
     not_stopped,
     stored_sessions,
 )
 from agentnb.notebook.history import history as show_history
+from agentnb.notebook.login import LOGIN_USAGE, login
 from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
@@ -31,18 +31,6 @@ from agentnb.platforms import registry
 from agentnb.run import Run
 
 __all__ = ["COMMANDS", "Commands"]
-
-_PACKAGES: Final = (
-    "ipython",
-    "ipykernel",
-    "ipywidgets",
-    "anywidget",
-    "jupyterlab",
-    "notebook",
-    "httpx",
-    "pydantic",
-    "pandas",
-)
 
 
 class Commands:
@@ -76,7 +64,7 @@ class Commands:
         # "[NAME AGENT]" are two words, all of them optional.
         if len(arguments) > len(takes.split()):
             raise RequestError(
-                f"%agent {name} takes {takes or 'nothing more'}, not '{' '.join(arguments)}'."
+                f"%agent {name} takes {takes or 'nothing more'}, not {len(arguments)} words."
             )
         return command(self, *arguments)
 
@@ -165,6 +153,10 @@ class Commands:
             empty="No run is going on.",
         )
 
+    def login(self, *words: str) -> Any:
+        """Ask for the key of a platform, unseen, and keep it in the keyring; or forget it."""
+        return login(words)
+
     def config(self) -> Any:
         """Show what is configured and where it comes from; keys are never shown."""
         current = config(reload=True)
@@ -177,6 +169,7 @@ class Commands:
                     "type": current.platform_type(name),
                     "address": _address(name, section.base_url if section else None),
                     "configured": "yes" if current.is_configured(name) else "",
+                    "key": current.key_source(name) or "",
                 }
             )
         files = (
@@ -184,23 +177,14 @@ class Commands:
         )
         return table(
             rows,
-            ["platform", "type", "address", "configured"],
+            ["platform", "type", "address", "configured", "key"],
             notes=[f"Files: {files}", f"Default agent: {_default_agent()}"],
         )
 
-    def doctor(self) -> Any:
-        """Check this installation: versions, display, and whether the sandbox answers."""
-        rows = [{"check": "agentnb", "finding": __version__}]
-        rows += [{"check": "Python", "finding": python_platform.python_version()}]
-        rows += [{"check": name, "finding": _installed(name)} for name in _PACKAGES]
-        rows.append({"check": "display", "finding": self._runner.effective_mode()})
-        try:
-            found = list_agents("sandbox")
-            rows.append({"check": "sandbox", "finding": f"answers, {len(found)} agents"})
-        except AgentnbError as error:
-            rows.append({"check": "sandbox", "finding": str(error)})
-        rows += history_checks()
-        return table(rows, ["check", "finding"])
+    def doctor(self, *words: str) -> Any:
+        """Look for what is wrong, from the display to the platforms, and say what to do."""
+        mode = self._runner.effective_mode()
+        return doctor(words, shell=current_shell(), display=mode)
 
     def version(self) -> Any:
         """Show the version."""
@@ -240,8 +224,9 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "history": (HISTORY_USAGE, Commands.history),
     "sessions": ("", Commands.sessions),
     "stop": ("[RUN]", Commands.stop),
+    "login": (LOGIN_USAGE, Commands.login),
     "config": ("", Commands.config),
-    "doctor": ("", Commands.doctor),
+    "doctor": (DOCTOR_USAGE, Commands.doctor),
     "version": ("", Commands.version),
     "help": ("", Commands.help),
 }
@@ -270,10 +255,3 @@ def _default_agent() -> str:
         return f"none; a bare name is one of {config().bare_platform(registry.names())}"
     except AgentnbError:
         return "none"
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

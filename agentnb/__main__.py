@@ -1,0 +1,115 @@
+"""``agentnb``, or ``python -m agentnb``: what can be done without a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from agentnb import __version__
+from agentnb.errors import AgentnbError
+
+__all__ = ["main"]
+
+_INTERRUPTED: Final = 130
+_WRONG_USE: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command; return the exit status.
+
+    ``doctor`` returns 1 where it found a problem.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["sandbox"]:
+        from agentnb.sandbox.__main__ import main as serve
+
+        return serve(words[1:])
+    parser = _parser()
+    options = parser.parse_args(words)
+    match options.command:
+        case "doctor":
+            return _doctor(options)
+        case "version":
+            sys.stdout.write(f"agentnb {__version__}\n")
+        case _:
+            parser.print_help()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agentnb",
+        description="Remote AI agents in a notebook; there, begin with '%%load_ext agentnb'.",
+    )
+    parser.add_argument("--version", action="version", version=f"agentnb {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    doctor = commands.add_parser(
+        "doctor",
+        help="look for what is wrong with this installation, and say what to do",
+        description="Look for what is wrong: packages, configuration, keys, the way to each "
+        "platform that is configured, the store of runs. The exit status is 1 where something is.",
+    )
+    doctor.add_argument(
+        "platforms",
+        nargs="*",
+        metavar="PLATFORM",
+        help="ask these only; PLATFORM:AGENT also says which agent --stream asks",
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print JSON for a bug report: no keys, home as ~"
+    )
+    doctor.add_argument(
+        "--stream",
+        action="store_true",
+        help="ask an agent of each platform one short question, which costs what a question "
+        "costs, and measure whether the answer is held back on its way",
+    )
+    doctor.add_argument(
+        "--timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait for what does not answer (default: %(default)g)",
+    )
+    commands.add_parser(
+        "sandbox", help="run the local server that speaks every platform's API", add_help=False
+    )
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from agentnb.doctor import as_text, examine
+
+    try:
+        report = examine(
+            options.platforms, stream=options.stream, seconds=max(0.1, options.timeout)
+        )
+    except AgentnbError as error:
+        sys.stderr.write(f"agentnb doctor: {error}\n")
+        return _WRONG_USE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    if options.json:
+        shown = json.dumps(report.to_dict(), indent=2)
+    else:
+        columns = shutil.get_terminal_size().columns
+        shown = as_text(report, width=columns, colour=_has_colours(sys.stdout))
+    # An arrow is no reason to fail on a terminal that has none.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(shown.encode(encoding, "replace").decode(encoding) + "\n")
+    return int(report.has_problem)
+
+
+def _has_colours(stream: TextIO) -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Checks stand alone: what fails or hangs is a finding, and stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from agentnb.doctor.checking import Check, Tell, carry_out, on_loop
+from agentnb.doctor.findings import note, ok
+from agentnb.errors import ConfigError
+
+
+def fine(tell: Tell) -> None:
+    tell(ok("fine", "works"))
+
+
+def test_a_check_that_raises_is_a_finding() -> None:
+    def broken(tell: Tell) -> None:
+        tell(note("broken", "so far so good"))
+        raise ZeroDivisionError("one by zero")
+
+    first, second, third = carry_out([Check("broken", broken), Check("fine", fine)])
+    assert first.says == "so far so good", "what it found before is kept"
+    assert second.level == "problem"
+    assert second.check == "broken"
+    assert "ZeroDivisionError: one by zero" in second.says
+    assert "doctor --json" in second.hint
+    assert third.says == "works"
+
+
+def test_an_error_of_this_package_says_what_to_do() -> None:
+    def refused(tell: Tell) -> None:
+        raise ConfigError("It is wrong.", hint="Mend it.")
+
+    (found,) = carry_out([Check("settings", refused)])
+    assert (found.level, found.says, found.hint) == ("problem", "It is wrong.", "Mend it.")
+
+
+def test_a_check_that_ends_the_process_does_not() -> None:
+    found = carry_out([Check("leaving", lambda tell: sys.exit(3)), Check("fine", fine)])
+    assert [f.level for f in found] == ["problem", "ok"]
+
+
+def test_a_check_that_hangs_is_left_behind() -> None:
+    freed = threading.Event()
+    late = threading.Event()
+
+    def hanging(tell: Tell) -> None:
+        tell(ok("hanging", "began"))
+        freed.wait(60)
+        tell(ok("hanging", "too late"))
+        late.set()
+
+    checks = [Check("hanging", hanging, seconds=0.3, if_late="Pull the plug."), Check("fine", fine)]
+    found = carry_out(checks)
+    freed.set()
+    assert [f.says for f in found] == [
+        "began",
+        "This check did not end within 0.3 s.",
+        "works",
+    ]
+    assert found[1].level == "problem"
+    assert found[1].hint == "Pull the plug."
+    assert late.wait(10)
+    assert len(found) == 3
+
+
+def test_checks_go_on_at_the_same_time() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def meet(tell: Tell) -> None:
+        both.wait()
+        tell(ok("met", "the other one"))
+
+    found = carry_out([Check("one", meet, seconds=30), Check("other", meet, seconds=30)])
+    assert [f.level for f in found] == ["ok", "ok"]
+
+
+def test_work_on_the_loop_is_cancelled_when_its_time_is_up() -> None:
+    cancelled = threading.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    with pytest.raises(TimeoutError, match=r"0\.1 s"):
+        on_loop(endless(), seconds=0.1)
+    assert cancelled.wait(10)
+
+
+def test_a_time_out_of_the_work_itself_stays_its_own() -> None:
+    async def out_of_time() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        on_loop(out_of_time(), seconds=30)

@@ -1,0 +1,54 @@
+"""What a report may be given away with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentnb._secrets import remember_secret
+from agentnb.doctor.discretion import discreet, shown_address
+from tests.doctor.conftest import CANARY
+
+
+def test_home_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/srv/people/jane")
+    monkeypatch.setenv("USERPROFILE", "/srv/people/jane")
+    home = str(Path.home())
+    assert discreet(f"{home}/agentnb.toml: wrong") == "~/agentnb.toml: wrong"
+    assert discreet(f"in {home}.") == "in ~."
+    assert discreet(f"{home}doe/x") == f"{home}doe/x", "another folder that begins alike"
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/home/john/x", "/home/…/x"),
+        ("at /Users/john.doe/Library", "at /Users/…/Library"),
+        ("C:\\Users\\John\\AppData", "C:\\Users\\…\\AppData"),
+        ("sqlite:////home/john/h", "sqlite:////home/john/h"),
+        ("/srv/home/john", "/srv/home/john"),
+    ],
+)
+def test_users_have_no_names(path: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nowhere")
+    assert discreet(path) == shown
+
+
+def test_keys_are_masked() -> None:
+    remember_secret(CANARY)
+    assert CANARY not in discreet(f"the server said {CANARY}")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://api.example.com/v1/", "https://api.example.com/v1"),
+        (f"http://user:{CANARY}@proxy:3128", "http://proxy:3128"),
+        (f"https://example.com/x?key={CANARY}#y", "https://example.com/x"),
+        (f"//{CANARY}", "an address that cannot be read"),
+        ("http://[::1", "an address that cannot be read"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str) -> None:
+    assert shown_address(address) == shown

@@ -1,0 +1,155 @@
+"""The configuration and the keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentnb.config import Config, config
+from agentnb.doctor import Finding, chosen_platforms
+from agentnb.doctor.settings import look_at_default_agent, look_at_files
+from agentnb.errors import ConfigError
+from agentnb.sandbox import Sandbox
+from tests.doctor.conftest import CANARY, Look
+
+
+def files(current: Config | None = None) -> Finding:
+    found: list[Finding] = []
+    look_at_files(found.append, current=current or Config())
+    (one,) = found
+    return one
+
+
+def default_agent() -> Finding:
+    found: list[Finding] = []
+    look_at_default_agent(found.append, current=config(reload=True))
+    (one,) = found
+    return one
+
+
+def test_where_there_is_no_file_it_says_where_one_could_be() -> None:
+    assert files().level == "ok"
+    assert "config.toml could be one" in files().says
+
+
+def test_the_files_that_there_are(surroundings: Path) -> None:
+    (surroundings / "agentnb.toml").write_text("[aliases]\nfin = 'sandbox:finance_agent'\n")
+    current = config(reload=True)
+    assert files(current).level == "ok"
+    assert str(surroundings / "agentnb.toml") in files(current).says
+    (surroundings / "agentnb.toml").write_text("[aliases]\n")
+    assert files(current).level == "note"
+    assert "%agent config" in files(current).hint
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("this is = = no toml", "cannot be read"),
+        ("default_agnet = 'x'", "no entry 'default_agnet'"),
+        (f"[platforms.seekr]\napi_key = '{CANARY}'", "seekr"),
+    ],
+)
+def test_a_file_that_is_broken(surroundings: Path, text: str, said: str) -> None:
+    (surroundings / "agentnb.toml").write_text(text)
+    found = files()
+    assert found.level == "problem"
+    assert "agentnb.toml" in found.says
+    assert said in found.says
+    assert found.hint
+    assert CANARY not in found.says + found.hint
+
+
+def test_a_file_that_is_named_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTNB_CONFIG", "/nowhere/at/all.toml")
+    assert files().level == "problem"
+    assert "AGENTNB_CONFIG" in files().says
+
+
+def test_the_default_agent(surroundings: Path) -> None:
+    assert default_agent().says == "none; a bare name is one of sandbox"
+    (surroundings / "agentnb.toml").write_text("default_agent = 'sandbox:echo'\n")
+    assert default_agent().says == "sandbox:echo"
+    (surroundings / "agentnb.toml").write_text("default_agent = 'sandbx:echo'\n")
+    assert default_agent().level == "problem"
+    assert "'sandbox'" in default_agent().hint
+
+
+def test_several_platforms_and_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEKR_API_KEY", CANARY)
+    monkeypatch.setenv("RUNAGENT_API_KEY", CANARY)
+    assert default_agent().level == "note"
+    assert "%agent use" in default_agent().hint
+
+
+def test_a_key_that_is_missing(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIVUS_BASE_URL", "sandbox-is-not-this")
+    found = look("operativus")["key"]
+    assert found.level == "problem"
+    assert "OPERATIVUS_API_KEY" in found.hint
+
+
+def test_a_key_of_the_project_is_named_by_its_file(look: Look, surroundings: Path) -> None:
+    (surroundings / ".env").write_text(f"OPERATIVUS_API_KEY={CANARY}\n")
+    (surroundings / "agentnb.toml").write_text("[aliases]\n")
+    found: list[Finding] = []
+    look_at_files(found.append, current=config(reload=True))
+    assert [f.level for f in found] == ["ok", "ok"]
+    assert str(surroundings / ".env") in found[0].says
+    assert ".env" in look("operativus")["key"].says
+    assert CANARY not in str(found)
+
+
+def test_where_a_key_comes_from(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIVUS_API_KEY", CANARY)
+    monkeypatch.setenv("OPERATIVUS_BASE_URL", "sandbox-is-not-this")
+    found = look("operativus")["key"]
+    assert found.level == "ok"
+    assert "OPERATIVUS_API_KEY" in found.says
+    assert CANARY not in str(found)
+
+
+@pytest.mark.parametrize("platform", ["operativus", "runtools", "seekr"])
+def test_a_key_that_is_wrong(
+    look: Look, sandbox: Sandbox, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{platform.upper()}_API_KEY", CANARY)
+    monkeypatch.setenv(f"{platform.upper()}_BASE_URL", sandbox.base_url(platform))
+    found = look(platform)
+    assert found["connection"].level == "ok"
+    assert found["access"].level == "problem"
+    assert "401" in found["access"].says
+    assert "key" in found["access"].hint
+    assert CANARY not in str(found)
+
+
+def test_where_no_free_call_wants_a_key_it_says_so(
+    look: Look, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNAGENT_API_KEY", CANARY)
+    monkeypatch.setenv("RUNAGENT_BASE_URL", sandbox.base_url("runagent"))
+    found = look("runagent")["access"]
+    assert found.level == "ok"
+    assert found.says.startswith("not checked")
+    assert "--stream runagent:AGENT" in found.hint
+
+
+def test_a_platform_on_the_sandbox_of_this_process(
+    look: Look, surroundings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (surroundings / "agentnb.toml").write_text("[platforms.seekr]\nbase_url = 'sandbox'\n")
+    found = look("seekr")
+    assert {f.level for f in found.values()} == {"ok"}
+    assert "the sandbox" in found["connection"].says
+
+
+def test_only_what_is_configured_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_platforms(Config(), []) == {}
+    monkeypatch.setenv("SEEKR_API_KEY", CANARY)
+    assert chosen_platforms(Config(), []) == {"seekr": None}
+    assert chosen_platforms(Config(), ["operativus"]) == {"operativus": None}
+    named = chosen_platforms(Config(aliases={"fin": "runtools:f"}), ["seekr:a", "fin"])
+    assert named == {"seekr": "a", "runtools": "f"}
+    with pytest.raises(ConfigError, match=r"no platform 'seeker'.*Did you mean 'seekr'"):
+        chosen_platforms(Config(), ["seeker"])
