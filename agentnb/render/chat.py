@@ -102,11 +102,13 @@ def chat_text(view: ChatView) -> str:
 
 def chat_markdown(view: ChatView) -> str:
     """Return the conversation as one document: facts, then each question and its answer."""
-    sessions = list(dict.fromkeys(s for t in view.turns if (s := t.run.transcript.session_id)))
+    sessions = list(
+        dict.fromkeys(one_line(s) for t in view.turns if (s := t.run.transcript.session_id))
+    )
     head = {
         "agent": one_line(view.title),
         "platform": one_line(view.platform),
-        "session_id": view.session_id,
+        "session_id": view.session_id and one_line(view.session_id),
         "sessions": sessions,
         "questions": len(view.turns),
         "usage": view.usage,

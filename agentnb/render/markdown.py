@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agentnb.render.inert import escape, fence, inert_markdown
 from agentnb.render.view import (
     STATUS_WORDS,
     TOOL_WORDS,
@@ -17,76 +18,84 @@ from agentnb.render.view import (
     end_note,
     facts,
 )
-from agentnb.render.visible import one_line, strip_controls, visible
+from agentnb.render.visible import one_line, visible
 from agentnb.transcript import Passage, ToolCall
 
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
-_BACKTICKS: Final = re.compile(r"`+")
-# Reasoning must not close the element that folds it away.
-_FOLDING: Final = re.compile(r"<(?=/?(?:details|summary)\b)", re.IGNORECASE)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ACTING: Final = re.compile(r"[&<\[\]]")
 
 
 def to_markdown(view: RunView) -> str:
     """Return the run as one document: facts, the prompt as a quote, then its parts in order.
 
-    The answer stands as the agent wrote it, except for terminal sequences.
+    Prompt and answer stand as they were written, except for what a renderer would load or run: an
+    image is a link to it, and HTML shows as text.
     """
-    blocks = [_header(view), f"# {_escape(one_line(view.title))}"]
+    blocks = [_header(view), f"# {escape_markdown(view.title)}"]
     if view.prompt.strip():
-        blocks.append(_quote(strip_controls(view.prompt)))
+        blocks.append(quote_markdown(view.prompt))
     return "\n\n".join([*blocks, *answer_markdown(view)]) + "\n"
 
 
 def answer_markdown(view: RunView) -> list[str]:
     """Return what the run brought, as blocks to be put apart by blank lines."""
     blocks: list[str] = []
+    passages: list[str] = []
     for part in view.transcript.parts:
-        if isinstance(part, ToolCall):
-            blocks.append(_tool(part))
-        elif part.kind == "reasoning":
-            blocks.append(_reasoning(part))
-        elif text := strip_controls(str(part.text)).strip("\n"):
-            blocks.append(text)
+        if isinstance(part, Passage) and part.kind == "text":
+            passages.append(str(part.text))
+            continue
+        blocks += _answer(passages)
+        passages.clear()
+        blocks.append(_tool(part) if isinstance(part, ToolCall) else _reasoning(part))
+    blocks += _answer(passages)
     for approval in view.transcript.pending_approvals:
         what = approval.message or approval.tool or "a decision is needed"
-        blocks.append(_quote(f"**Waiting for approval:** {_escape(one_line(what, 1000))}"))
+        blocks.append(_quote(f"**Waiting for approval:** {escape_markdown(what)}"))
     if (hint := decision_hint(view)) is not None:
         blocks.append(f"*{hint}*")
     if (note := end_note(view)) is not None:
         blocks.append(f"*{note}*")
     failure = view.transcript.failure
     if failure is not None:
-        code = f" ({_escape(one_line(failure.code))})" if failure.code else ""
-        said = _escape(one_line(failure.message, 1000))
+        code = f" ({escape_markdown(failure.code)})" if failure.code else ""
+        said = escape_markdown(failure.message)
         blocks.append(_quote(f"**{STATUS_WORDS[view.transcript.status]}{code}:** {said}"))
     if view.transcript.followups:
-        asked = "\n".join(f"- {_escape(one_line(q, 500))}" for q in view.transcript.followups)
+        asked = "\n".join(f"- {escape(one_line(q, 500))}" for q in view.transcript.followups)
         blocks.append(f"Ask next:\n\n{asked}")
     if figures := " · ".join(f"{label}: {value}" for label, value in facts(view)):
-        blocks.append(f"<sub>{_escape(figures)}</sub>")
+        blocks.append(f"<sub>{escape(figures)}</sub>")
     return blocks
 
 
 def front_matter(facts: Mapping[str, Any]) -> str:
     """Return what heads a document: each fact that is not None, as YAML."""
     # JSON is YAML, whatever is in it.
-    lines = [
-        f"{name}: {json.dumps(value, ensure_ascii=False)}"
-        for name, value in facts.items()
-        if value is not None
-    ]
+    lines = [f"{name}: {_json(value)}" for name, value in facts.items() if value is not None]
     return "\n".join(["---", *lines, "---"])
 
 
 def quote_markdown(text: str) -> str:
-    """Return ``text`` as a quote, as it was written but for terminal sequences."""
-    return _quote(strip_controls(text))
+    """Return ``text`` as a quote, as it was written but for what a renderer would load or run."""
+    return _quote(inert_markdown(text))
 
 
 def escape_markdown(text: str) -> str:
     """Return ``text`` as one line that Markdown shows as it is."""
-    return _escape(one_line(text, 1000))
+    return escape(one_line(text, 1000))
+
+
+def _json(value: Any) -> str:
+    # To a renderer that knows no such head it is a paragraph.
+    made = json.dumps(value, ensure_ascii=False)
+    return _STRING.sub(lambda string: _ACTING.sub(_code_point, string[0]), made)
+
+
+def _code_point(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _header(view: RunView) -> str:
@@ -104,9 +113,14 @@ def _header(view: RunView) -> str:
     )
 
 
+def _answer(passages: list[str]) -> list[str]:
+    # As one text: what is code in one of its own may be part of a list that another one began.
+    text = inert_markdown("\n\n".join(passages))
+    return [text] if text else []
+
+
 def _reasoning(part: Passage) -> str:
-    text = _FOLDING.sub("&lt;", strip_controls(str(part.text)).strip("\n"))
-    return _fold("Reasoning", _quote(text))
+    return _fold("Reasoning", quote_markdown(str(part.text)))
 
 
 def _tool(call: ToolCall) -> str:
@@ -116,9 +130,9 @@ def _tool(call: ToolCall) -> str:
     blocks: list[str] = []
     for label, text in (("Arguments", call.arguments), ("Result", call.result)):
         if text:
-            blocks.append(f"{label}:\n\n{_fence(visible(text))}")
+            blocks.append(f"{label}:\n\n{fence(visible(text))}")
     if call.error is not None:
-        blocks.append(f"Error:\n\n{_fence(visible(call.error))}")
+        blocks.append(f"Error:\n\n{fence(visible(call.error))}")
     return _fold(f"Tool {' · '.join(words)}", "\n\n".join(blocks))
 
 
@@ -126,15 +140,5 @@ def _fold(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
-def _fence(text: str) -> str:
-    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text.rstrip()}\n{fence}"
-
-
 def _quote(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)

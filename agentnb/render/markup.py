@@ -9,6 +9,7 @@ mostly GitHub's too.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -122,11 +123,15 @@ _SPECIAL: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _FORBIDDEN_IN_ADDRESS: Final = re.compile(
     r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]"
 )
-_HOST_LIKE: Final = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}")
-_ADDRESS_LIKE: Final = re.compile(
-    r"://|^\s*(?:[\w.+-]+@)?(?:[\w-]+\.)+[^\W\d_]{2,}(?:[/:]\S*)?\s*$"
-)
+_SLASHES: Final = re.compile(r"[/\u2044\u2215\u29f8]")
+_DOTS: Final = re.compile(r"[\u2024\u3002\ua4f8]")
+_HOST: Final = r"(?:(?:[\w-]+\.)+[^\W\d_][\w-]+|(?:\d{1,3}\.){3}\d{1,3}|localhost)"
+_AFTER_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:\s*//+\s*([^\s/?#\"'<>(),;]*)", re.IGNORECASE)
+_ADDRESS_LIKE: Final = re.compile(rf"\s*((?:[\w.+-]+@)?{_HOST}(?::\d+)?)(?:[/?#]\S*)?\s*")
 
+
+# A renderer of Markdown takes a blank line for the end of HTML, and what follows for Markdown.
+_BLANK: Final = re.compile(r"\n(?=[ \t]*\n)")
 
 _LONGEST_LABEL: Final = 500
 
@@ -175,19 +180,21 @@ def is_style(value: str) -> bool:
 
 
 def sanitized(markup: Html) -> Html:
-    """Return ``markup`` with every element and attribute gone that agentnb does not write."""
+    """Return ``markup`` with every element and attribute gone that agentnb does not write.
+
+    No line of it is blank, so that it stays HTML within Markdown, as ``nbconvert`` writes it.
+    """
     import nh3
 
-    return Html(
-        nh3.clean(
-            markup,
-            tags=_TAGS,
-            attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
-            attribute_filter=_attribute,
-            url_schemes={"http", "https", "mailto"},
-            link_rel=_REL,
-        )
+    clean = nh3.clean(
+        markup,
+        tags=_TAGS,
+        attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
+        attribute_filter=_attribute,
+        url_schemes={"http", "https", "mailto"},
+        link_rel=_REL,
     )
+    return Html(_BLANK.sub("&#10;", clean))
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
@@ -233,17 +240,16 @@ def link_address(url: str) -> Address | None:
 
 def misleads(text: str, host: str) -> bool:
     """Tell whether a link's text names a host, and it is not the one that the link goes to."""
-    # Nobody reads a longer text as an address, and the search takes the square of its length.
-    text = text[:_LONGEST_LABEL]
+    # Nobody reads a longer text as an address.
+    text = unicodedata.normalize("NFKC", text[:_LONGEST_LABEL])
+    text = _DOTS.sub(".", _SLASHES.sub("/", text))
     # Text such as "report.pdf" within a sentence is not meant as a host; only addresses are.
-    if not _ADDRESS_LIKE.search(text):
-        return False
-    real = re.sub(r":\d+$", "", host).removeprefix("www.").lower()
-    for name in _HOST_LIKE.findall(text):
-        shown = name.lower().removeprefix("www.")
-        if shown == real or real.endswith((f".{shown}", f"@{shown}")):
-            return False
-    return _HOST_LIKE.search(text) is not None
+    found = _AFTER_SCHEME.search(text) or _ADDRESS_LIKE.fullmatch(text)
+    return found is not None and _plain_host(found[1]) != _plain_host(host)
+
+
+def _plain_host(host: str) -> str:
+    return re.sub(r":\d*$", "", host.lower().rstrip(".!")).removeprefix("www.").rstrip(".")
 
 
 def link(address: Address, label: Html, text: str) -> Html:

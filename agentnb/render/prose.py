@@ -130,23 +130,23 @@ class _Writer:
         if rule is not None:
             return rule(tokens, i)
         if not token.tag:
-            return escaped(token.content)
+            return escaped(_shown(token))
         # A notebook's file spends as much on a new line as on a dozen letters.
         end = "\n" if token.block and token.nesting == -1 and token.level == 0 else ""
         return f"<{'/' if token.nesting == -1 else ''}{token.tag}>{end}"
 
     def _text(self, tokens: Sequence[Token], i: int) -> str:
-        text = escaped(tokens[i].content)
+        text = escaped(_shown(tokens[i]))
         # A dollar in an element of its own never pairs up with another into a formula, also where
         # classes are stripped.
         return text if self._lean else text.replace("$", "<span>$</span>")
 
     def _code(self, tokens: Sequence[Token], i: int) -> str:
-        return element("code", tokens[i].content)
+        return element("code", _shown(tokens[i]))
 
     def _pre(self, tokens: Sequence[Token], i: int) -> str:
         box, code = (None, None) if self._lean else (BOX, CODE)
-        return element("pre", element("code", tokens[i].content, style=code), style=box)
+        return element("pre", element("code", _shown(tokens[i]), style=code), style=box)
 
     def _heading(self, tokens: Sequence[Token], i: int) -> str:
         tag = _lowered(tokens[i].tag)
@@ -164,7 +164,7 @@ class _Writer:
         if label := _text_of(token.children or []).strip():
             words.append(f"“{label}”")
         if host:
-            words.append(f"from {host}")
+            words.append(f"from {visible(host)}")
         return element("em", f"[{' '.join(words)}, not loaded]")
 
     def _cell(self, tokens: Sequence[Token], i: int) -> str:
@@ -200,8 +200,13 @@ def _task_marked(tokens: Sequence[Token], i: int) -> Sequence[Token]:
     return children
 
 
+def _shown(token: Token) -> str:
+    # Once more, for what a character reference stood for.
+    return visible(token.content)
+
+
 def _text_of(tokens: Sequence[Token]) -> str:
     return "".join(
-        " " if token.type.endswith("break") else _text_of(token.children or []) or token.content
+        " " if token.type.endswith("break") else _text_of(token.children or []) or _shown(token)
         for token in tokens
     )

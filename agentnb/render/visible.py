@@ -33,6 +33,7 @@ _INVISIBLE: Final = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "]+"
 )
+_LAST_UNSEEN: Final = re.compile(_INVISIBLE.pattern.replace("]+", "]++") + r"\Z")
 _RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 _TAG_FLAGS: Final = frozenset(
     "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
@@ -75,8 +76,10 @@ def visible(text: str) -> str:
     text = strip_controls(text)
     if text.isascii() or not _INVISIBLE.search(text):
         return text
-    marks_belong = _RIGHT_TO_LEFT.search(text) is not None
+    return _revealed(text, marks_belong=_RIGHT_TO_LEFT.search(text) is not None)
 
+
+def _revealed(text: str, *, marks_belong: bool) -> str:
     def reveal(match: re.Match[str]) -> str:
         run = match[0]
         before = text[match.start() - 1] if match.start() else ""
@@ -127,15 +130,19 @@ def _marker(run: str) -> str:
 
 
 class StreamCleaner:
-    """`strip_controls` for text that arrives in pieces, as on a terminal.
+    """`visible` for text that arrives in pieces, as on a terminal.
 
-    A sequence that has begun is held back until it is whole, or too long to be one.
+    A sequence that has begun is held back until it is whole, or too long to be one, and unseen
+    characters until it is known what follows them.
     """
 
     _LONGEST: Final = 4096
 
     def __init__(self) -> None:
         self._held = ""
+        self._unseen = ""
+        self._before = ""
+        self._marks_belong = False
 
     def feed(self, text: str) -> str:
         """Return what of the text so far can be shown and was not returned before."""
@@ -144,12 +151,26 @@ class StreamCleaner:
         start = _unfinished(text)
         if start is not None and len(text) - start <= self._LONGEST:
             text, self._held = text[:start], text[start:]
-        return strip_controls(text)
+        text = self._unseen + strip_controls(text)
+        self._unseen = ""
+        if (last := _LAST_UNSEEN.search(text)) and len(last[0]) <= self._LONGEST:
+            text, self._unseen = text[: last.start()], last[0]
+        return self._show(text)
 
     def flush(self) -> str:
         """Return what was held back; nothing follows."""
-        held, self._held = self._held, ""
-        return strip_controls(held)
+        text = self._unseen + strip_controls(self._held)
+        self._held = self._unseen = ""
+        return self._show(text)
+
+    def _show(self, text: str) -> str:
+        if not text:
+            return ""
+        self._marks_belong |= _RIGHT_TO_LEFT.search(text) is not None
+        shown = _revealed(self._before + text, marks_belong=self._marks_belong)
+        shown = shown[len(self._before) :]
+        self._before = "" if _INVISIBLE.match(text[-1]) else text[-1]
+        return shown
 
 
 _BEGUN: Final = re.compile(

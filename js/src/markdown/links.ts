@@ -41,20 +41,35 @@ function address(url: string): Address | null {
   return parsed.host ? { href: parsed.href, host: parsed.host } : null;
 }
 
-const HOST_LIKE = /(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}/giu;
+/** What stands for a slash or a dot without being one; NFKC takes care of most others. */
+const SLASHES = /[\u2044\u2215\u29f8]/g;
+const DOTS = /[\u2024\u3002\ua4f8]/g;
+const HOST = String.raw`(?:(?:[\p{L}\p{N}_-]+\.)+\p{L}[\p{L}\p{N}_-]+|(?:\d{1,3}\.){3}\d{1,3}|localhost)`;
+const AFTER_SCHEME = /[a-z][a-z0-9+.-]*:\s*\/\/+\s*([^\s/?#"'<>(),;]*)/i;
+const ADDRESS_LIKE = new RegExp(
+  String.raw`^\s*((?:[\p{L}\p{N}_.+-]+@)?${HOST}(?::\d+)?)(?:[/?#]\S*)?\s*$`,
+  "iu",
+);
+/** Nobody reads a longer text as an address. */
+const LONGEST_LABEL = 500;
 
-/** Tells whether a link's text names a host, and it isn't the one that the link goes to. */
+/** Tells whether a link's text is an address, and not the one of the host that the link goes to. */
 export function misleads(text: string, host: string): boolean {
-  const named = text.match(HOST_LIKE);
-  if (!named) return false;
-  const real = host
-    .replace(/:\d+$/, "")
+  const plain = text
+    .slice(0, LONGEST_LABEL)
+    .normalize("NFKC")
+    .replace(SLASHES, "/")
+    .replace(DOTS, ".");
+  // Text such as "report.pdf" within a sentence isn't meant as a host; only addresses are.
+  const named = (AFTER_SCHEME.exec(plain) ?? ADDRESS_LIKE.exec(plain))?.[1];
+  return named !== undefined && plainHost(named) !== plainHost(host);
+}
+
+function plainHost(host: string): string {
+  return host
+    .toLowerCase()
+    .replace(/[.!]+$/, "")
+    .replace(/:\d*$/, "")
     .replace(/^www\./, "")
-    .toLowerCase();
-  // Text such as "report.pdf" or "pandas.DataFrame" isn't meant as a host; only addresses are.
-  if (!/:\/\/|^\s*(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}(?:[/:]\S*)?\s*$/iu.test(text)) return false;
-  return !named.some((name) => {
-    const shown = name.replace(/^www\./i, "").toLowerCase();
-    return shown === real || real.endsWith(`.${shown}`) || real.endsWith(`@${shown}`);
-  });
+    .replace(/\.+$/, "");
 }

@@ -1,0 +1,289 @@
+"""An agent's Markdown for a document that others render, whose renderers cannot be chosen.
+
+Most of them take raw HTML as it comes and load every image.  So what would do either is written in
+such a way that it shows as text, and all else stays as the agent wrote it.  That holds for all that
+agree with CommonMark on what is code.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_right
+from collections import defaultdict, deque
+from functools import cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agentnb.render.markup import link_address
+from agentnb.render.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+__all__ = ["escape", "fence", "inert_markdown"]
+
+# Longer text is not parsed, and no link is looked for in a passage of more brackets, or deeper
+# ones: the parser's time grows with the square of some of its input.
+_LONGEST: Final = 200_000
+_BRACKETS: Final = 500
+_DEEPEST: Final = 60
+_ROUNDS: Final = 8
+
+_BACKTICKS: Final = re.compile(r"`+")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]>|#])")
+# What may act wherever it is no code.  To those that know no such escape, a bracket after a
+# backslash opens a tag all the same; the macros are those by which a formula loads or links.
+_ACTING: Final = re.compile(
+    r"(?P<tag>\\?<)(?=[A-Za-z/!?])"
+    r"|(?P<image>!+\[)"
+    r"|(?P<entity>&#?\w{1,32};)"
+    r"|(?<!\\)(?:\\\\)*(?P<macro>\\)"
+    r"(?=(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style)"
+    r"(?![A-Za-z]))"
+    r"|(?P<bracket>\[)"
+)
+
+
+# What follows a fence is written by some into an attribute just as it is; of some languages they
+# make drawings, which may load what is named in them, and what is in braces they run.
+_INFO: Final = re.compile(
+    r"[<>&\"'\\{]|^\s*(?:mermaid|math|latex|tex|vega|vega-?lite|plantuml|geojson|topojson|stl)\b",
+    re.IGNORECASE,
+)
+
+
+def inert_markdown(text: str) -> str:
+    """Return Markdown that shows the same, but by which nothing is loaded or run.
+
+    HTML in it shows as text, and an image is a link to it.  A link that goes by anything but http,
+    https or mailto shows as text, too.  Code stays as it is; a block of code that was left open is
+    closed.  What cannot be judged in good time becomes one block of code.
+    """
+    text = visible(text).strip("\n")
+    if len(text) <= _LONGEST:
+        for _ in range(_ROUNDS):
+            try:
+                changed = _closed(_escaped(text))
+            except RecursionError:
+                break
+            if changed == text:
+                return text
+            # What is text now may have been around something: a link is in no other link.
+            text = changed
+    return fence(text)
+
+
+def fence(text: str) -> str:
+    """Return ``text`` as a block of code, whatever fences are in it."""
+    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}\n{text.rstrip()}\n{marks}"
+
+
+def escape(text: str) -> str:
+    """Return one line of text so that Markdown shows it as it is."""
+    # Not every renderer knows a backslash before these.
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+class _Place(NamedTuple):
+    """Where something begins and ends in a passage, and whether it may stay what it is."""
+
+    kind: str
+    start: int
+    end: int
+    good: bool
+
+
+class _Line:
+    """What is known of one line of the text: columns, first and the one after the last."""
+
+    def __init__(self) -> None:
+        self.is_code = False
+        self.cut: int | None = None
+        self.read: list[tuple[int, int]] = []
+        self.kept: list[tuple[int, int]] = []
+        self.images: set[int] = set()
+        self.refused: set[int] = set()
+
+    def note(self, place: _Place, at: int, *, is_whole: bool) -> None:
+        """Note what was found in this column, and whether all of it is in this line."""
+        match place.kind:
+            case "link" if not place.good:
+                self.refused.add(at)
+            case "image" if place.good:
+                self.images.add(at)
+            # A parser that knows HTML ends a passage where a line begins with a tag.
+            case "code" | "autolink" if place.good and is_whole:
+                self.kept.append((at, at + place.end - place.start))
+            case _:
+                pass
+
+    def escaped(self, text: str) -> str:
+        """Return the line with a backslash or an entity for what acts in it."""
+        if self.is_code:
+            return text[: self.cut]
+        kept, read = sorted(self.kept), sorted(self.read)
+
+        def mended(match: re.Match[str]) -> str:
+            kind = str(match.lastgroup)
+            found, at = match[0], match.start(kind)
+            if _within(at, kept):
+                return found
+            match kind:
+                case "tag":
+                    return "&lt;"
+                case "image":
+                    return "[image: " if match.end() - 2 in self.images else r"\[image: "
+                case "entity":
+                    shown = html.unescape(found)
+                    return found if visible(shown) == shown else f"&amp;{found[1:]}"
+                case "macro":
+                    return found + "\\"
+                case _:
+                    free = _within(at, read) and at not in self.refused
+                    return found if free or _is_escaped(text, at) else r"\["
+
+        return _ACTING.sub(mended, text)
+
+
+def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:
+    number = bisect_right(spans, at, key=itemgetter(0))
+    return number > 0 and at < spans[number - 1][1]
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    first = at
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _escaped(text: str) -> str:
+    """Return ``text`` with what acts in it escaped, as far as it can be seen."""
+    lines = text.split("\n")
+    known: defaultdict[int, _Line] = defaultdict(_Line)
+    for token in _parser().parse(text):
+        if token.map is None:
+            continue
+        first, end = token.map
+        if token.type in ("fence", "code_block"):
+            for number in range(first, end):
+                known[number].is_code = True
+            if _INFO.search(token.info):
+                known[first].cut = lines[first].index(token.markup) + len(token.markup)
+        elif token.type == "definition":
+            for number in range(first, end):
+                known[number].read.append((0, len(lines[number])))
+            if link_address(str(token.meta["url"])) is None:
+                known[first].refused.add(lines[first].index("["))
+        elif token.type == "inline" and _is_readable(token.content):
+            _read_passage(token.content, lines, first, known)
+    return "\n".join(known[number].escaped(line) for number, line in enumerate(lines))
+
+
+def _is_readable(passage: str) -> bool:
+    depth = deepest = 0
+    for char in passage:
+        if char in "[]":
+            depth = max(0, depth + (1 if char == "[" else -1))
+            deepest = max(deepest, depth)
+    return deepest < _DEEPEST // 2 and passage.count("[") <= _BRACKETS
+
+
+def _read_passage(
+    passage: str, lines: Sequence[str], first: int, known: defaultdict[int, _Line]
+) -> None:
+    """Note what there is in a passage that begins in line ``first``, line by line."""
+    found: list[_Place] = []
+    parser = _parser()
+    parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
+    places = deque(sorted(found, key=lambda place: place.start))
+    start = 0
+    for number, piece in enumerate(passage.split("\n"), first):
+        shift = _column(lines[number], piece)
+        end = start + len(piece)
+        line = known[number]
+        if shift is not None:
+            line.read.append((shift, shift + len(piece)))
+        while places and places[0].start < end:
+            place = places.popleft()
+            if shift is not None:
+                line.note(place, place.start - start + shift, is_whole=place.end <= end)
+        start = end + 1
+
+
+def _column(line: str, piece: str) -> int | None:
+    """Return where a piece of a passage stands in its line; None where that is not certain."""
+    indent = len(piece) - len(piece.lstrip())
+    bare = piece.strip()
+    # A cell of a table stands in its line otherwise than in the passage, if it holds this.
+    if not bare or "|" in bare:
+        return None
+    if line.rstrip().endswith(bare):
+        return len(line.rstrip()) - len(bare) - indent
+    return line.index(bare) - indent if line.count(bare) == 1 else None
+
+
+def _closed(text: str) -> str:
+    """Return ``text`` with a fence at its end, where one was left open."""
+    tokens = _parser().parse(text)
+    if not tokens or tokens[-1].type != "fence" or tokens[-1].level:
+        return text
+    marks = tokens[-1].markup
+    after = _parser().parse(f"{text}\n{marks}")
+    return f"{text}\n{marks}" if len(after) == len(tokens) else text
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import autolink, backtick, image, link
+
+    # It knows no HTML: where every tag is text, those that do know it read the rest the same.
+    options: dict[str, Any] = {"html": False, "maxNesting": _DEEPEST, "inline_definitions": True}
+    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
+    # Blocks are enough; of the passages each is read alone, see `_read_passage`.
+    parser.disable(["inline", "text_join"])
+    # Which addresses are good is for `link_address` to say.
+    parser.validateLink = _any_address
+    parser.inline.ruler.at("backticks", _noting("code", backtick))
+    parser.inline.ruler.at("autolink", _noting("autolink", autolink))
+    parser.inline.ruler.at("link", _noting("link", link))
+    parser.inline.ruler.at("image", _noting("image", image))
+    return parser
+
+
+def _any_address(url: str) -> bool:
+    return True
+
+
+def _noting(
+    kind: str, rule: Callable[[StateInline, bool], bool]
+) -> Callable[[StateInline, bool], bool]:
+    """Return a rule of the parser that also notes where it found something."""
+
+    def noting(state: StateInline, silent: bool) -> bool:
+        start, count = state.pos, len(state.tokens)
+        found = rule(state, silent)
+        # The words for an image are a passage of their own.
+        if found and not silent and state.src == state.env.get("passage"):
+            made = next((token for token in state.tokens[count:] if _address(token)), None)
+            if kind != "code":
+                good = made is not None and link_address(_address(made)) is not None
+                state.env["places"].append(_Place(kind, start, state.pos, good))
+            elif any(token.type == "code_inline" for token in state.tokens[count:]):
+                state.env["places"].append(_Place(kind, start, state.pos, good=True))
+        return found
+
+    return noting
+
+
+def _address(token: Token) -> str:
+    return str(token.attrGet("href") or token.attrGet("src") or "")

@@ -1,0 +1,182 @@
+"""Files that others open: whatever an agent said, their renderers load and run nothing of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+import mistune
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from nbconvert.exporters import MarkdownExporter
+
+from agentnb.event import TextDelta, ToolCallFinished
+from agentnb.render import comparison_markdown, to_html, to_markdown, to_text
+from agentnb.render.chat import chat_html, chat_markdown
+from agentnb.render.inert import inert_markdown
+from tests.faults.hostile import OWN, texts
+from tests.faults.test_rendering import ACTING, chat_of, comparison_of
+from tests.render.harmless import TAGS, everywhere
+from tests.render.samples import conformance, pathological, read, view_of
+
+TEXTS = texts()
+NAMES = pytest.mark.parametrize("name", TEXTS)
+
+# Both take raw HTML and every image as they come.
+_commonmark = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+_commonmark.validateLink = lambda url: True
+_mistune = cast(
+    "Callable[[str], str]",
+    mistune.create_markdown(
+        escape=False, plugins=["table", "strikethrough", "footnotes", "task_lists", "url"]
+    ),
+)
+RENDERERS: dict[str, Callable[[str], str]] = {
+    "commonmark": _commonmark.render,
+    "mistune": _mistune,
+}
+READERS = pytest.mark.parametrize("render", RENDERERS.values(), ids=RENDERERS)
+
+# What Markdown and HTML are made of.
+PIECES = [
+    *"<>!&[]()`~\\*_|$ \n\t-+#:=1.",
+    *("img src=x", "<b>", "<div>", "<!--", "<?", "https://a.b", "<https://a.b>", "&#x202e;"),
+    *("> ", "- ", "1. ", "    ", "```", "~~~", "\n\n", "\n---\n", "|-|-|\n", "\\|"),
+    *("](x:y)", "![", "[x][x]", "[x]: y:z\n", "[x]: <y> '"),
+]
+WRITTEN = (TAGS - {"div", "small", "span"}) | {"h1", "h2", "sub", "del", "sup", "section", "input"}
+FOLLOWED = re.compile(r"(?i)(https?://|mailto:|#fn)")
+
+
+def check_document(rendered: str) -> None:
+    made = read(rendered)
+    assert made.others == []
+    assert not ACTING.search(made.text)
+    assert made.names() <= WRITTEN
+    for tag, attributes in made.elements:
+        # A list of tasks is drawn with boxes.
+        if tag == "input":
+            assert attributes["type"] == "checkbox"
+        assert not attributes.keys() & {"src", "srcset", "poster", "data", "action", "onclick"}
+        assert not any(name.startswith("on") for name in attributes)
+        if tag == "a":
+            assert FOLLOWED.match(str(attributes["href"])), attributes
+
+
+class TestMarkdown:
+    def test_the_renderers_would_load_it(self) -> None:
+        for render in RENDERERS.values():
+            made = read(render("![x](https://a.example/) <script>x</script>"))
+            assert {"img", "script"} <= made.names()
+
+    @NAMES
+    @READERS
+    def test_of_a_run(self, render: Callable[[str], str], name: str) -> None:
+        check_document(render(to_markdown(everywhere(TEXTS[name]))))
+
+    @NAMES
+    @READERS
+    def test_of_a_chat(self, render: Callable[[str], str], name: str) -> None:
+        check_document(render(chat_markdown(chat_of(TEXTS[name]))))
+
+    @NAMES
+    @READERS
+    def test_of_a_comparison(self, render: Callable[[str], str], name: str) -> None:
+        check_document(render(comparison_markdown(comparison_of(TEXTS[name]))))
+
+    @pytest.mark.parametrize("first", OWN)
+    def test_of_parts_one_after_the_other(self, first: str) -> None:
+        events: list[Any] = []
+        for number, second in enumerate(OWN):
+            events += [
+                TextDelta(OWN[first], part_id=f"a{number}"),
+                TextDelta(OWN[second], part_id=f"b{number}"),
+                ToolCallFinished(call_id=f"c{number}", name="t", result=OWN[second]),
+            ]
+        check_document(_commonmark.render(to_markdown(view_of(events))))
+
+    @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+    def test_of_anything(self, text: str) -> None:
+        made = inert_markdown(text)
+        check_document(_commonmark.render(made))
+        assert inert_markdown(made) == made
+
+    def test_what_is_harmless_stays_as_it_is(self) -> None:
+        text = (
+            "# a\n\n**b** `<c>` [d](https://d.example) <https://e.example> <f@g.example>\n\n"
+            "- [x] h\n- [ ] i[^1]\n\n      <j>\n\n| k | `<l>` |\n|---|---|\n| $m < n$ | 1 |\n\n"
+            "> [!NOTE]\n> o\n\n```html\n<img src=p>\n![q](r)\n```\n\n[s]\n\n[s]: https://s.example\n"
+            "[^1]: t u\n\n$$\\frac{u}{v}$$ a &amp; b &lt; c"
+        )
+        assert inert_markdown(text) == text
+
+    @pytest.mark.parametrize(
+        ("text", "made"),
+        [
+            ("![a](https://b.example/c.png)", "[image: a](https://b.example/c.png)"),
+            ("![](https://b.example/c.png)", "[image: ](https://b.example/c.png)"),
+            ("![a](/b)", "\\[image: a](/b)"),
+            ("[a](javascript:b)", "\\[a](javascript:b)"),
+            ("a <b>c</b>", "a &lt;b>c&lt;/b>"),
+            ("a < b", "a < b"),
+            ("```\na", "```\na\n```"),
+            ('```a"><img src=b>\nc\n```', "```\nc\n```"),
+            ("```mermaid\ngraph\n```", "```\ngraph\n```"),
+            ("```{python}\nb\n```", "```\nb\n```"),
+            ("> ~~~~ a &quot;\n> b", "> ~~~~\n> b"),
+            ("$\\href{a}{b}$", "$\\\\href{a}{b}$"),
+        ],
+    )
+    def test_what_is_not_is_text(self, text: str, made: str) -> None:
+        assert inert_markdown(text) == made
+
+    def test_every_example_of_the_specification(self) -> None:
+        for example in conformance("commonmark.json"):
+            for end in range(0, len(example["markdown"]) + 1, 3):
+                check_document(_commonmark.render(inert_markdown(example["markdown"][:end])))
+
+    @pytest.mark.parametrize("name", pathological())
+    def test_text_that_makes_parsers_slow(self, name: str) -> None:
+        assert inert_markdown(pathological()[name]).strip()
+
+
+class TestNotebookAsMarkdown:
+    @NAMES
+    def test_the_html_of_an_output_stays_html(self, name: str) -> None:
+        view = everywhere(TEXTS[name])
+        written = exported(
+            {"text/html": to_html(view), "text/plain": to_text(view)},
+            {"text/html": chat_html(chat_of(TEXTS[name]))},
+        )
+        made = read(_commonmark.render(written))
+        assert made.balanced
+        assert made.names() <= TAGS | {"caption"}
+
+    def test_code_with_blank_lines_is_code_there(self) -> None:
+        view = view_of([ToolCallFinished(call_id="c", name="t", result="a\n\n# b\n\n*c*")])
+        made = read(_commonmark.render(exported({"text/html": to_html(view)})))
+        assert "a\n\n# b\n\n*c*" in made.text
+        assert not made.names() & {"h1", "h3", "em"}
+
+
+def exported(*bundles: dict[str, str]) -> str:
+    return str(MarkdownExporter().from_notebook_node(notebook_of(*bundles))[0])
+
+
+def notebook_of(*bundles: dict[str, str]) -> Any:
+    """Return a notebook of one cell with these outputs."""
+    make: Any = nbformat.v4
+    outputs = [make.new_output("display_data", data=bundle) for bundle in bundles]
+    return make.new_notebook(cells=[make.new_code_cell("run", outputs=outputs)])
+
+
+def test_the_head_of_a_document_is_its_facts() -> None:
+    title = '"a": [![b](https://c.example/d.png)]\n---\n<img src=x>'
+    document = to_markdown(view_of([], title=title))
+    head = document.split("---\n")[1].splitlines()
+    assert json.loads(head[0].removeprefix("agent: ")) == " ".join(title.split())
