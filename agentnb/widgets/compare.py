@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
 from agentnb.event import Event
+from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.controller import LiveRun, RunPublisher
@@ -130,6 +131,10 @@ class _Labelled:
     @property
     def event_times(self) -> Sequence[float]:
         return self._run.event_times
+
+    @property
+    def waiting(self) -> Waiting | None:
+        return self._run.waiting
 
     def view(self) -> RunView:
         return replace(self._run.view(), title=self._label)

@@ -1,8 +1,7 @@
-"""From a run to its page: what changed since the page was last told, and when to tell it.
+"""From a run to its page: when to tell it what is new, and what it asks.
 
-`Cursor` is pure: it remembers how far the page has been told, and turns what is new in a transcript
-into operations.  `RunPublisher` is the thin shell around it: it listens to a run, gathers what
-comes into at most 25 messages a second, and answers the page.
+`RunPublisher` is the thin shell around a `Cursor`: it listens to a run, gathers what comes into at
+most 25 messages a second, and answers the page.
 """
 
 from __future__ import annotations
@@ -13,36 +12,29 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from agentnb.event import Event
+from agentnb.recording import Waiting
 from agentnb.render import RunView
-from agentnb.render.visible import well_formed
-from agentnb.transcript import Passage, TextBuffer, ToolCall
+from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import (
-    Op,
     Snapshot,
     ack_message,
     events_message,
-    jsonable,
     ops_message,
     parse_page_message,
-    run_fields,
     run_state,
     snapshot_message,
     timeline_message,
-    utf16_length,
 )
 
-__all__ = ["INTERVAL", "Cursor", "LiveRun", "RunPublisher"]
+__all__ = ["INTERVAL", "LiveRun", "RunPublisher"]
 
 _log = logging.getLogger(__name__)
 
 # Seconds between two messages: 25 a second look smooth and stay far below Jupyter's limits.
 INTERVAL: Final = 1 / 25
-
-_Field = Literal["text", "arguments", "result"]
-_TOOL_FIELDS: Final = ("name", "error", "status", "started", "finished")
 
 
 class LiveRun(Protocol):
@@ -66,6 +58,11 @@ class LiveRun(Protocol):
         """When each of `events` arrived, in seconds since the run was sent."""
         ...
 
+    @property
+    def waiting(self) -> Waiting | None:
+        """What the run waits for beyond the agent: its connection, or to be asked again."""
+        ...
+
     def view(self) -> RunView:
         """Return the run as it is now.  Its ``duration`` is None until the run has ended."""
         ...
@@ -77,110 +74,6 @@ class LiveRun(Protocol):
     def cancel(self) -> None:
         """Stop the run, from any thread."""
         ...
-
-
-class _Told:
-    """How much of one growing text the page has."""
-
-    __slots__ = ("buffer", "points", "units")
-
-    def __init__(self, buffer: TextBuffer) -> None:
-        self.buffer = buffer
-        self.points = len(buffer)
-        self.units = utf16_length(str(buffer))
-
-    def news(self, buffer: TextBuffer) -> tuple[int, str] | None:
-        """Return the offset in UTF-16 units and the text to append; None where none could do.
-
-        Costs what is new, but for a buffer that took another's place.
-        """
-        if buffer is not self.buffer:
-            # Final arguments mostly repeat what had streamed; then nothing, or a tail, is new.
-            if not str(buffer).startswith(str(self.buffer)[: self.points]):
-                return None
-            self.buffer = buffer
-        text = buffer.since(self.points)
-        offset = self.units
-        self.points += len(text)
-        self.units += utf16_length(text)
-        return offset, well_formed(text)
-
-
-class _PartCursor:
-    """How much of one part the page has."""
-
-    __slots__ = ("fields", "texts")
-
-    def __init__(self, part: Passage | ToolCall) -> None:
-        self.texts: dict[_Field, _Told] = {
-            name: _Told(buffer) for name, buffer in _buffers(part).items()
-        }
-        self.fields = _plain_fields(part)
-
-    def ops(self, index: int, part: Passage | ToolCall) -> list[Op]:
-        ops: list[Op] = []
-        changed: dict[str, Any] = {}
-        for name, buffer in _buffers(part).items():
-            news = self.texts[name].news(buffer)
-            if news is None:
-                changed[name] = jsonable(str(buffer))
-                self.texts[name] = _Told(buffer)
-            elif news[1]:
-                offset, text = news
-                ops.append(
-                    {"op": "append", "index": index, "field": name, "offset": offset, "text": text}
-                )
-        fields = _plain_fields(part)
-        if fields != self.fields:
-            changed |= {k: jsonable(v) for k, v in fields.items() if v != self.fields[k]}
-            self.fields = fields
-        if changed:
-            ops.append({"op": "set", "index": index, "set": changed})
-        return ops
-
-
-class Cursor:
-    """How far the page has been told of a run."""
-
-    def __init__(self) -> None:
-        self._parts: list[_PartCursor] = []
-        self._run: dict[str, Any] = {}
-
-    def snapshot(self, view: RunView) -> dict[str, Any]:
-        """Return the whole state; the page knows all of it from here on."""
-        self._parts = [_PartCursor(part) for part in view.transcript.parts]
-        self._run = run_fields(view)
-        return run_state(view)
-
-    def ops(self, view: RunView) -> list[Op]:
-        """Return what is new since the last call of this or of `snapshot`; [] where nothing is."""
-        ops: list[Op] = []
-        fields = run_fields(view)
-        changed = {k: jsonable(v) for k, v in fields.items() if v != self._run[k]}
-        if changed:
-            # The page's clock goes on by itself; this sets it right whenever something is said.
-            ops.append({"op": "run", "set": {**changed, "elapsed": view.took}})
-            self._run = fields
-        parts = view.transcript.parts
-        for index, told in enumerate(self._parts):
-            ops += told.ops(index, parts[index])
-        for index in range(len(self._parts), len(parts)):
-            part = parts[index]
-            ops.append({"op": "part", "index": index, "part": jsonable(part.to_dict())})
-            self._parts.append(_PartCursor(part))
-        return ops
-
-
-def _buffers(part: Passage | ToolCall) -> dict[_Field, TextBuffer]:
-    if isinstance(part, ToolCall):
-        return {"arguments": part.arguments_text, "result": part.result_text}
-    return {"text": part.text}
-
-
-def _plain_fields(part: Passage | ToolCall) -> dict[str, Any]:
-    if isinstance(part, ToolCall):
-        return {name: getattr(part, name) for name in _TOOL_FIELDS}
-    return {}
 
 
 class RunPublisher:
@@ -222,6 +115,7 @@ class RunPublisher:
         with self._lock, self._run.lock:
             view = self._view()
             self._kept_final = view.duration is not None
+            # A notebook saves this: what the run waits for follows by message.
             return {"seq": self._seq, "run": self._cursor.snapshot(view)}
 
     def snapshot(self) -> Snapshot:
@@ -231,7 +125,8 @@ class RunPublisher:
         """
         with self._lock, self._run.lock:
             self._seq += 1
-            return {"seq": self._seq, "run": self._cursor.snapshot(self._view())}
+            state = self._cursor.snapshot(self._view(), self._run.waiting)
+            return {"seq": self._seq, "run": state}
 
     def start(self) -> None:
         """Begin to listen; what came since `first` is sent at once."""
@@ -247,7 +142,7 @@ class RunPublisher:
             final: Snapshot | None = None
             with self._run.lock:
                 view = self._view()
-                ops = self._cursor.ops(view)
+                ops = self._cursor.ops(view, self._run.waiting)
                 if ops:
                     self._seq += 1
                 if view.duration is not None and (ops or not self._kept_final):

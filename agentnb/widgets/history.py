@@ -258,6 +258,10 @@ class _Still:
     def event_times(self) -> Sequence[float]:
         return self._run.event_times
 
+    @property
+    def waiting(self) -> None:
+        return None
+
     def view(self) -> RunView:
         view = self._run.view()
         going = not view.transcript.is_final and view.transcript.status != "paused"

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.event import Event, event_to_dict
+from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.timeline import timeline
+from agentnb.widgets.bounds import bounded_head, part_state, shortened
 
 __all__ = [
     "EVENTS_A_MESSAGE",
@@ -47,11 +50,16 @@ __all__ = [
     "snapshot_message",
     "timeline_message",
     "utf16_length",
+    "waiting_state",
 ]
 
 EVENTS_A_MESSAGE: Final = 200
 # Characters of each text of an event; the whole ones stay in `Run.events`.
 EVENT_TEXT: Final = 4000
+# What a list or an object in an event shows of itself.
+_EVENT_ITEMS: Final = 100
+# Why a run waits: it stands in the view all the time.
+_REASON: Final = 500
 # Bars of a timeline; nobody reads as many.
 SEGMENTS_A_MESSAGE: Final = 500
 
@@ -233,10 +241,10 @@ def _cut(value: Any) -> Any:
         case str() if len(value) > EVENT_TEXT:
             return value[:EVENT_TEXT] + "…"
         case dict():
-            items = cast("dict[str, Any]", value).items()
-            return {key: _cut(item) for key, item in items}
+            items = islice(cast("dict[str, Any]", value).items(), _EVENT_ITEMS)
+            return {_cut(key): _cut(item) for key, item in items}
         case list():
-            return [_cut(item) for item in cast("list[Any]", value)]
+            return [_cut(item) for item in cast("list[Any]", value)[:_EVENT_ITEMS]]
         case _:
             return value
 
@@ -266,19 +274,37 @@ def parse_page_message(content: object) -> PageMessage | None:
             return None
 
 
-def run_state(view: RunView) -> dict[str, Any]:
-    """Return the whole state of a run in its JSON form.
+def run_state(view: RunView, waiting: Waiting | None = None) -> dict[str, Any]:
+    """Return the whole state of a run in its JSON form, its texts bounded.
 
     A run that goes on must be locked by the caller.
     """
-    parts = [part.to_dict() for part in view.transcript.parts]
-    return jsonable({**run_fields(view), "parts": parts, "elapsed": view.took})
+    parts = [part_state(part, index) for index, part in enumerate(view.transcript.parts)]
+    waits = waiting_state(waiting, now=view.took)
+    whole = {**run_fields(view), "waiting": waits, "parts": parts, "elapsed": view.took}
+    return jsonable(whole)
+
+
+def waiting_state(waiting: Waiting | None, *, now: float) -> dict[str, Any] | None:
+    """Return what a run waits for in its JSON form; ``now`` is the ``elapsed`` it goes with.
+
+    ``seconds`` is how long it still waits from then on, 0 while the attempt is made.
+    """
+    if waiting is None:
+        return None
+    return {
+        "kind": waiting.kind,
+        "attempt": waiting.attempt,
+        "of": waiting.of,
+        "seconds": max(0.0, waiting.until - now),
+        "reason": shortened(waiting.reason, _REASON),
+    }
 
 
 def run_fields(view: RunView) -> dict[str, Any]:
-    """Return every top-level field of the state but the parts and the time, which always moves."""
+    """Return every top-level field of the state but the parts and those that time moves."""
     return {
-        **view.transcript.head_to_dict(),
+        **bounded_head(view.transcript.head_to_dict()),
         "title": view.title,
         "platform": view.platform,
         "prompt": view.prompt,

@@ -19,6 +19,8 @@ export type ToolStatus = "running" | "completed" | "failed" | "abandoned";
 export interface Passage {
   kind: "text" | "reasoning";
   text: string;
+  /** How many characters of it aren't told to the page: the run in the kernel has them. */
+  text_more: number;
 }
 
 export interface ToolCall {
@@ -26,7 +28,10 @@ export interface ToolCall {
   call_id: string;
   name: string;
   arguments: string;
+  /** As `text_more` of a passage. */
+  arguments_more: number;
   result: string;
+  result_more: number;
   error: string | null;
   status: ToolStatus;
   /** Seconds since the run was sent; null where no times were recorded. */
@@ -59,6 +64,17 @@ export interface RunError {
   code: string | null;
 }
 
+/** What a run waits for beyond its agent: for its stream to be taken up, or to be asked again. */
+export interface Waiting {
+  kind: "reconnect" | "retry";
+  /** From 1. */
+  attempt: number;
+  of: number;
+  /** How long until the attempt, from the run's `elapsed` on; 0 while it is made. */
+  seconds: number;
+  reason: string;
+}
+
 /** Everything that a view shows of one run. Times are in seconds. */
 export interface RunState {
   status: Status;
@@ -73,6 +89,7 @@ export interface RunState {
   /** How many wire events were kept raw, because their kind is unknown or their content malformed. */
   raw_events: number;
   error: RunError | null;
+  waiting: Waiting | null;
   title: string;
   platform: string;
   prompt: string;
@@ -89,7 +106,7 @@ export interface RunState {
 export type RunChanges = Partial<RunState>;
 
 /** The fields of a part that may change in one `set` operation. */
-export type PartChanges = Partial<Omit<ToolCall, "kind">> & { text?: string };
+export type PartChanges = Partial<Omit<ToolCall, "kind"> & Omit<Passage, "kind">>;
 
 export type AppendField = "text" | "arguments" | "result";
 
@@ -220,7 +237,9 @@ const toolFields: Fields<Omit<ToolCall, "kind">> = {
   call_id: isString,
   name: isString,
   arguments: isString,
+  arguments_more: isCount,
   result: isString,
+  result_more: isCount,
   error: orNull(isString),
   status: oneOf("running", "completed", "failed", "abandoned"),
   started: orNull(isNumber),
@@ -228,7 +247,8 @@ const toolFields: Fields<Omit<ToolCall, "kind">> = {
 };
 
 const isTool = allOf<ToolCall>({ kind: oneOf("tool"), ...toolFields });
-const isPassage = allOf<Passage>({ kind: oneOf("text", "reasoning"), text: isString });
+const passageFields: Fields<Omit<Passage, "kind">> = { text: isString, text_more: isCount };
+const isPassage = allOf<Passage>({ kind: oneOf("text", "reasoning"), ...passageFields });
 const isPart = (v: unknown): v is Part => isPassage(v) || isTool(v);
 
 const runFields: Fields<RunState> = {
@@ -259,6 +279,15 @@ const runFields: Fields<RunState> = {
   ),
   raw_events: isCount,
   error: orNull(allOf<RunError>({ message: isString, code: orNull(isString) })),
+  waiting: orNull(
+    allOf<Waiting>({
+      kind: oneOf("reconnect", "retry"),
+      attempt: isCount,
+      of: isCount,
+      seconds: isNumber,
+      reason: isString,
+    }),
+  ),
   title: isString,
   platform: isString,
   prompt: isString,
@@ -271,10 +300,7 @@ const runFields: Fields<RunState> = {
 
 const isRun = allOf(runFields);
 const isRunChanges = someOf(runFields);
-const isPartChanges = someOf<Omit<ToolCall, "kind"> & { text: string }>({
-  ...toolFields,
-  text: isString,
-});
+const isPartChanges = someOf({ ...toolFields, ...passageFields }) as Guard<PartChanges>;
 const isAppendField = oneOf<AppendField>("text", "arguments", "result");
 
 const isAcknowledged = oneOf<"stop" | "decide">("stop", "decide");

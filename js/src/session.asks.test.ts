@@ -190,13 +190,15 @@ describe("a kernel that is gone", () => {
   const live: Partial<RunState> = {
     status: "running",
     parts: [
-      { kind: "text", text: "half" },
+      { kind: "text", text: "half", text_more: 0 },
       {
         kind: "tool",
         call_id: "c",
         name: "n",
         arguments: "",
+        arguments_more: 0,
         result: "",
+        result_more: 0,
         error: null,
         status: "running",
         started: 1,

@@ -11,6 +11,7 @@ import {
   type RunState,
   type Snapshot,
   type TimelinePage,
+  type Waiting,
 } from "./protocol.js";
 import { Questions, SilentKernelError } from "./questions.js";
 import { Transcript } from "./transcript.js";
@@ -126,6 +127,13 @@ export class RunSession {
   get elapsed(): number {
     if (this.final) return this.run.duration ?? this.run.elapsed;
     return this.run.elapsed + (now() - this.#heardAt) / 1000;
+  }
+
+  /** What the run waits for beyond its agent, with the seconds that are left by now. */
+  get waiting(): Waiting | null {
+    const { waiting, elapsed } = this.run;
+    if (waiting === null || this.final || this.silent) return null;
+    return { ...waiting, seconds: Math.max(0, waiting.seconds - (this.elapsed - elapsed)) };
   }
 
   /** Whether the kernel has told the run's end. */
@@ -314,7 +322,7 @@ function cutOff(run: RunState): RunState {
       ? { ...part, status: "abandoned" as const }
       : part,
   );
-  return { ...run, parts, status: "interrupted" };
+  return { ...run, parts, status: "interrupted", waiting: null };
 }
 
 function now(): number {

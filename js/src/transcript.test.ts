@@ -3,13 +3,15 @@ import type { KernelMessage, Op, Part, ToolCall } from "./protocol.js";
 import { emptyRun, Transcript } from "./transcript.js";
 
 const ops = (seq: number, ...list: Op[]): KernelMessage => ({ type: "ops", seq, ops: list });
-const text = (value: string): Part => ({ kind: "text", text: value });
+const text = (value: string): Part => ({ kind: "text", text: value, text_more: 0 });
 const tool: ToolCall = {
   kind: "tool",
   call_id: "c",
   name: "get_price",
   arguments: "",
+  arguments_more: 0,
   result: "",
+  result_more: 0,
   error: null,
   status: "running",
   started: 1,

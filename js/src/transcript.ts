@@ -22,6 +22,7 @@ export function emptyRun(): RunState {
     approvals: [],
     raw_events: 0,
     error: null,
+    waiting: null,
     title: "",
     platform: "",
     prompt: "",
@@ -65,9 +66,9 @@ export class Transcript {
     return "applied";
   }
 
-  /** A copy of what is here. */
+  /** A copy of what is here, to be kept: what a run waits for is of this moment only. */
   snapshot(): Snapshot {
-    return { seq: this.seq, run: own(this.run) };
+    return { seq: this.seq, run: { ...own(this.run), waiting: null } };
   }
 
   /** Notes that something was missed or not understood. */

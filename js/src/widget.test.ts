@@ -63,7 +63,7 @@ const ops = (seq: number, text: string, offset: number) => ({
   seq,
   ops: [
     offset === 0
-      ? { op: "part", index: 0, part: { kind: "text", text } }
+      ? { op: "part", index: 0, part: { kind: "text", text, text_more: 0 } }
       : { op: "append", index: 0, field: "text", offset, text },
   ],
 });

@@ -20,7 +20,7 @@ from agentnb.conversation.turns import Strand
 from agentnb.event import event_from_dict
 from agentnb.run import Run
 from agentnb.widgets.chat_protocol import ChatOp, chat_message, chat_snapshot, turn_state
-from agentnb.widgets.controller import Cursor
+from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import Snapshot, ops_message, run_state
 from tests.widgets.fixtures import FOLDER
 from tests.widgets.page import ToldRun

@@ -1,10 +1,11 @@
 """The fixtures that the Python and the TypeScript tests share.
 
-A file holds a run's events with their times, and how many come at once (``batches``; one by one
-where it is absent).  ``python -m tests.widgets.fixtures`` writes anew what follows from them: the
-kernel's messages, one for each batch, the state that a page must have come to, and what it is told
-of the events themselves (``record``) and of what the run did when (``timeline``).  Files of chats
-and comparisons (``chat_*``, ``compare_*``) are made elsewhere.
+A file holds a run's events with their times, how many come at once (``batches``; one by one where
+it is absent), and what it waits for in between (``waits``, each ``after`` so many batches, ``at`` a
+second).  ``python -m tests.widgets.fixtures`` writes anew what follows from them: the kernel's
+messages, one for each batch and each wait, the state that a page must have come to, and what it is
+told of the events themselves (``record``) and of what the run did when (``timeline``).  Files of
+chats and comparisons (``chat_*``, ``compare_*``) are made elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agentnb.event import event_from_dict
-from agentnb.widgets.controller import Cursor
+from agentnb.recording import Waiting
+from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import (
     events_message,
     ops_message,
@@ -26,7 +28,7 @@ from agentnb.widgets.protocol import (
 from tests.widgets.page import ToldRun
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "protocol"
-GIVEN = ("name", "events", "times", "batches", "prompt")
+GIVEN = ("name", "events", "times", "batches", "waits", "prompt")
 
 
 def made(fixture: dict[str, Any]) -> dict[str, Any]:
@@ -37,10 +39,20 @@ def made(fixture: dict[str, Any]) -> dict[str, Any]:
         run.prompt = fixture["prompt"]
     cursor = Cursor()
     messages: list[Any] = [snapshot_message({"seq": 0, "run": cursor.snapshot(run.view())})]
-    for count in fixture.get("batches", [1] * len(events)):
-        run.advance(count)
-        if ops := cursor.ops(run.view()):
+
+    def tell() -> None:
+        if ops := cursor.ops(run.view(), run.waiting):
             messages.append(ops_message(len(messages), ops))
+
+    waits = list(fixture.get("waits", []))
+    for number, count in enumerate(fixture.get("batches", [1] * len(events))):
+        while waits and waits[0]["after"] == number:
+            what = dict(waits.pop(0))
+            del what["after"]
+            run.wait(at=what.pop("at"), waiting=Waiting(**what))
+            tell()
+        run.advance(count)
+        tell()
     given = {name: fixture[name] for name in GIVEN if name in fixture}
     record = events_message(run.events, run.event_times, offset=0)
     expected = run_state(run.view())

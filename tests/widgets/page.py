@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentnb.event import Event, ReasoningDelta, TextDelta
+from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.transcript import Transcript
 from agentnb.widgets.controller import RunPublisher
@@ -109,6 +110,7 @@ class ToldRun:
     transcript: Transcript = field(default_factory=Transcript)
     lock: threading.Lock = field(default_factory=threading.Lock)
     cancelled: int = 0
+    waiting: Waiting | None = None
     _next: int = 0
     _elapsed: float = 0.0
     _first: float | None = None
@@ -118,6 +120,7 @@ class ToldRun:
     def advance(self, count: int = 1) -> None:
         """Let the next events come, as one batch, and tell the listeners."""
         with self.lock:
+            self.waiting = None
             for event in self.script[self._next : self._next + count]:
                 at = self._time(self._next)
                 self._next += 1
@@ -127,6 +130,13 @@ class ToldRun:
                     self._first = at
             if self._duration is None and (self.transcript.is_final or self.finished):
                 self._duration = self._elapsed
+        self.notify()
+
+    def wait(self, waiting: Waiting | None, *, at: float) -> None:
+        """Wait for this from the second ``at`` on, and tell the listeners."""
+        with self.lock:
+            self._elapsed = at
+            self.waiting = waiting
         self.notify()
 
     @property
@@ -186,6 +196,7 @@ class Wire:
         paced: bool = True,
         decide: Callable[[str | None, bool], None] | None = None,
     ) -> None:
+        self.run = run
         self.messages: list[Any] = []
         self.kept: list[Any] = []
         self.cut = False

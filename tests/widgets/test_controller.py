@@ -22,7 +22,8 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.transcript import TextBuffer
-from agentnb.widgets.controller import INTERVAL, Cursor, RunPublisher
+from agentnb.widgets.controller import INTERVAL, RunPublisher
+from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import ops_message, run_state
 from tests.strategies import event_lists
 from tests.widgets.page import Page, ToldRun, Wire
@@ -167,7 +168,7 @@ class TestHealing:
         wire.deliver()
         assert not wire.page.broken
         assert wire.page.run["status"] == "running"
-        assert wire.page.run["parts"] == [{"kind": "text", "text": "ab"}]
+        assert wire.page.run["parts"] == [{"kind": "text", "text": "ab", "text_more": 0}]
 
     def test_two_pages_of_one_widget_both_stay_right(self) -> None:
         run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])

@@ -113,6 +113,8 @@ def test_state_holds_the_transcript_and_what_surrounds_it() -> None:
     json.dumps(state, allow_nan=False)
     assert state == {
         **transcript.to_dict(),
+        "parts": [{"kind": "text", "text": "hi", "text_more": 0}],
+        "waiting": None,
         "usage": {"total_tokens": 2, "cost_usd": None},
         "title": "echo",
         "platform": "sandbox",

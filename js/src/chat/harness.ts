@@ -34,7 +34,7 @@ export const head: ChatHead = {
   notice: null,
 };
 
-export const text = (value: string): Part => ({ kind: "text", text: value });
+export const text = (value: string): Part => ({ kind: "text", text: value, text_more: 0 });
 
 export function turn(id: string, parent: string | null, run: Partial<RunState> = {}): TurnState {
   const state = { ...emptyRun(), prompt: `question ${id}`, status: "completed" as const, ...run };

@@ -19,7 +19,7 @@ import {
 } from "./protocol.js";
 import { branch, ChatFold, leaf, versions } from "./state.js";
 import { pendingTurn, type TurnChange, TurnRuns } from "./turns.js";
-import { BUSY, LOST, NOT_TAKEN, SAID, SILENT, TOO_LONG, UNREADABLE } from "./words.js";
+import { BUSY, LOST, NOT_TAKEN, SILENT, said, TOO_LONG, UNREADABLE } from "./words.js";
 
 export class ChatSession {
   draft: Draft = emptyDraft();
@@ -334,8 +334,8 @@ export class ChatSession {
 
   #turned(turn: TurnState, run: RunState): void {
     if (isFinal(run.status) && !this.lost) this.#keeper.now();
-    const text = this.path.some((one) => one.id === turn.id) ? SAID[run.status] : undefined;
-    if (text && !this.lost) this.announce(run.error ? `${text} ${run.error.message}` : text);
+    const text = this.path.some((one) => one.id === turn.id) ? said(run) : undefined;
+    if (text && !this.lost) this.announce(text);
     else this.#notify();
   }
 

@@ -3,11 +3,12 @@
 import { isFinal, type PageMessage, type RunState } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
 import { emptyRun } from "../transcript.js";
+import { attemptOf } from "../view/waiting.js";
 import type { TurnState } from "./protocol.js";
 
 type Listener = Parameters<Channel["listen"]>[0];
 
-/** What is told of a run: another status, more after its end, or how a click on Stop fares. */
+/** What is told of a run: another status or attempt to go on, more after its end, or how a click on Stop fares. */
 export type TurnChange = "status" | "late" | "stop";
 
 interface Entry {
@@ -130,13 +131,16 @@ export class TurnRuns {
     entry.session = session;
     let { status } = session.run;
     let { stopState, seq } = session;
+    let attempt = attemptAt(session.run);
     session.subscribe(() => {
       const { run } = session;
       const tell = (change: TurnChange) => this.#changed(change, entry.turn, run);
-      const turned = run.status !== status;
+      const tries = attemptAt(run);
+      const turned = run.status !== status || (tries !== "" && tries !== attempt);
       const late = !turned && isFinal(status) && session.seq !== seq;
       const stopped = session.stopState !== stopState;
       ({ status } = run);
+      attempt = tries;
       ({ stopState, seq } = session);
       if (turned) tell("status");
       else if (stopped) tell("stop");
@@ -174,6 +178,10 @@ export class TurnRuns {
       },
     };
   }
+}
+
+function attemptAt({ waiting }: RunState): string {
+  return waiting === null ? "" : attemptOf(waiting);
 }
 
 /** A turn that waits for the kernel to see its question. */

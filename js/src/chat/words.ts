@@ -1,6 +1,7 @@
 // What a chat says of itself.
 
 import type { RunState } from "../protocol.js";
+import { attemptOf } from "../view/waiting.js";
 
 export const LOST = "The kernel is gone or was restarted: run the cell again to go on.";
 export const SILENT =
@@ -12,8 +13,8 @@ export const TOO_LONG = "A question may have at most 1,000,000 characters: attac
 export const NEEDS_QUESTION = "Files are sent with a question only: write one.";
 export const UNDER_WAY = "An answer is under way: stop it first, or wait for its end.";
 
-/** What is announced when a run comes to this status. */
-export const SAID: Partial<Record<RunState["status"], string>> = {
+/** What is announced when a run comes to a status. */
+const SAID: Partial<Record<RunState["status"], string>> = {
   completed: "Answer complete.",
   cancelled: "Stopped.",
   failed: "The run failed.",
@@ -21,3 +22,10 @@ export const SAID: Partial<Record<RunState["status"], string>> = {
   interrupted: "The run was interrupted.",
   paused: "The agent waits for approval.",
 };
+
+/** What is announced of a run that has changed: what it waits for, or how it stands. */
+export function said(run: RunState): string | undefined {
+  if (run.waiting) return `${attemptOf(run.waiting)}.`;
+  const text = SAID[run.status];
+  return text && run.error ? `${text} ${run.error.message}` : text;
+}

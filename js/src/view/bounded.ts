@@ -12,10 +12,12 @@ export class BoundedText {
   readonly element: HTMLElement;
   readonly #pre: HTMLPreElement;
   readonly #more: HTMLButtonElement;
+  readonly #elsewhere = restNote();
   readonly #name: string;
   #text = "";
   #shown = 0;
   #limit = FIRST;
+  #rest = 0;
 
   /** `name` says what the text is, for people who don't see the heading above it. */
   constructor(name: string) {
@@ -26,12 +28,23 @@ export class BoundedText {
       this.#limit += STEP;
       this.#draw();
     });
-    this.element = html("div", { class: "agentnb-bounded" }, this.#pre, this.#more);
+    this.element = html(
+      "div",
+      { class: "agentnb-bounded" },
+      this.#pre,
+      this.#more,
+      this.#elsewhere,
+    );
   }
 
-  /** Shows this text; where it goes on from what is shown, only the rest is added. */
-  update(text: string): void {
-    if (text === this.#text && this.#shown > 0) return;
+  /**
+   * Shows this text; where it goes on from what is shown, only the rest is added. `rest` is how many
+   * characters more the run has, in the place that `where` names.
+   */
+  update(text: string, rest = 0, where = ""): void {
+    tellRest(this.#elsewhere, rest, where);
+    if (text === this.#text && rest === this.#rest && this.#shown > 0) return;
+    this.#rest = rest;
     if (!text.startsWith(this.#text.slice(0, this.#shown))) {
       this.#pre.replaceChildren();
       this.#shown = 0;
@@ -50,15 +63,26 @@ export class BoundedText {
     const rest = this.#text.length - this.#shown;
     show(this.#more, rest > 0);
     if (rest > 0) {
-      const all = count(this.#text.length);
+      const all = count(this.#text.length + this.#rest);
       const label =
-        rest <= STEP
+        rest <= STEP && this.#rest === 0
           ? `Show all ${all} characters`
-          : `Show ${count(STEP)} more of ${all} characters`;
+          : `Show ${count(Math.min(rest, STEP))} more of ${all} characters`;
       setText(this.#more, label);
       this.#more.setAttribute("aria-label", `${label} of ${this.#name.toLowerCase()}`);
     }
   }
+}
+
+/** A place for what is not in the page. */
+export function restNote(): HTMLElement {
+  return html("p", { class: "agentnb-rest", hidden: true });
+}
+
+/** Tells how many characters are not in the page, and where they are. */
+export function tellRest(note: HTMLElement, rest: number, where: string): void {
+  setText(note, rest > 0 ? `${count(rest)} more characters; whole in ${where}` : "");
+  show(note, rest > 0);
 }
 
 /** The limit, or one less where it would cut a character in two. */

@@ -1,7 +1,7 @@
 // A run that tests change by hand, and views of it in a page.
 
 import { afterEach, beforeEach, vi } from "vitest";
-import type { EventsPage, Part, RunState, TimelinePage, ToolCall } from "../protocol.js";
+import type { EventsPage, Part, RunState, TimelinePage, ToolCall, Waiting } from "../protocol.js";
 import type { ClickState, StopState } from "../session.js";
 import { emptyRun } from "../transcript.js";
 import { type RunSource, RunView, type RunViewOptions } from "./run.js";
@@ -18,6 +18,7 @@ export class Source implements RunSource {
   decideState: ClickState = "none";
   silent = false;
   elapsed = 0;
+  waiting: Waiting | null = null;
   stops = 0;
   decisions: [string | null, boolean][] = [];
   /** What a view asked for, with the way to answer it. */
@@ -54,7 +55,9 @@ export class Source implements RunSource {
 
   change(
     run: Partial<RunState>,
-    others: Partial<Pick<Source, "stopState" | "decideState" | "silent" | "elapsed">> = {},
+    others: Partial<
+      Pick<Source, "stopState" | "decideState" | "silent" | "elapsed" | "waiting">
+    > = {},
   ): void {
     Object.assign(this.run, run);
     Object.assign(this, others);
@@ -62,14 +65,20 @@ export class Source implements RunSource {
   }
 }
 
-export const text = (value: string): Part => ({ kind: "text", text: value });
-export const reasoning = (value: string): Part => ({ kind: "reasoning", text: value });
+export const text = (value: string): Part => ({ kind: "text", text: value, text_more: 0 });
+export const reasoning = (value: string): Part => ({
+  kind: "reasoning",
+  text: value,
+  text_more: 0,
+});
 export const tool = (changes: Partial<ToolCall> = {}): ToolCall => ({
   kind: "tool",
   call_id: "c",
   name: "get_price",
   arguments: '{"symbol":"NVDA"}',
+  arguments_more: 0,
   result: "",
+  result_more: 0,
   error: null,
   status: "running",
   started: 1,

@@ -25,3 +25,13 @@ export function setText(node: Node, text: string): void {
 export function show(element: HTMLElement, visible: boolean): void {
   if (element.hidden === visible) element.hidden = !visible;
 }
+
+/** From here on, in characters, a text may be longer than its box. */
+const LONG = 400;
+
+/** Sets the text of a box that scrolls where it has to: the keyboard then has to reach it. */
+export function setScrollingText(box: HTMLElement, text: string): void {
+  setText(box, text);
+  if (text.length > LONG) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+}

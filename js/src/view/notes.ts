@@ -3,7 +3,8 @@
 import { visibleText } from "../markdown/visible.js";
 import type { RunState } from "../protocol.js";
 import type { ClickState } from "../session.js";
-import { html, setText, show } from "./html.js";
+import { restNote, tellRest } from "./bounded.js";
+import { html, setScrollingText, setText, show } from "./html.js";
 import { icon } from "./icons.js";
 import { endNote } from "./status.js";
 
@@ -42,9 +43,11 @@ export class EndView {
     html("div", {}, this.#message, this.#code),
   );
   readonly #note = html("p", { class: "agentnb-note" });
+  readonly #textRest = restNote();
+  readonly #reasoningRest = restNote();
 
   constructor() {
-    this.element.append(this.#note, this.#error);
+    this.element.append(this.#reasoningRest, this.#textRest, this.#note, this.#error);
   }
 
   update(run: RunState): void {
@@ -55,12 +58,23 @@ export class EndView {
     const failed = run.status === "failed" && error === null;
     setText(this.#note, note);
     show(this.#note, note !== "");
-    setText(this.#message, failed ? "The run failed." : visibleText(error?.message ?? ""));
+    const message = failed ? "The run failed." : visibleText(error?.message ?? "");
+    setScrollingText(this.#message, message);
     setText(this.#code, visibleText(error?.code ?? ""));
     show(this.#code, Boolean(error?.code));
     show(this.#error, failed || error !== null);
-    show(this.element, note !== "" || failed || error !== null);
+    const [text, reasoning] = [untold(run, "text"), untold(run, "reasoning")];
+    tellRest(this.#textRest, text, "run.text");
+    tellRest(this.#reasoningRest, reasoning, "run.reasoning");
+    show(this.element, note !== "" || failed || error !== null || text + reasoning > 0);
   }
+}
+
+/** How much of the answer and of the reasoning is not in the page. */
+function untold(run: RunState, kind: "text" | "reasoning"): number {
+  let sum = 0;
+  for (const part of run.parts) if (part.kind === kind) sum += part.text_more;
+  return sum;
 }
 
 /** Questions to ask next: to be clicked where somebody takes them, else to be read. */

@@ -7,6 +7,8 @@ export interface PartContext {
   state: "growing" | "resting" | "final";
   /** Whether an answer follows this part, or the run is over. */
   answered: boolean;
+  /** How many tool calls there are before this part. */
+  calls: number;
   /** Seconds since the run was sent. */
   elapsed: number;
 }

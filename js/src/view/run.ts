@@ -6,6 +6,7 @@ import {
   type Part,
   type RunState,
   type TimelinePage,
+  type Waiting,
 } from "../protocol.js";
 import type { ClickState, StopState } from "../session.js";
 import { AnswerView } from "./answer.js";
@@ -23,6 +24,7 @@ import { ReasoningView } from "./reasoning.js";
 import { RecordView } from "./record.js";
 import { TimelineView } from "./timeline.js";
 import { ToolView } from "./tool.js";
+import { WaitingView } from "./waiting.js";
 
 /** What a view needs of a run that it follows. */
 export interface RunSource {
@@ -32,6 +34,8 @@ export interface RunSource {
   readonly silent: boolean;
   /** Seconds since the run was sent, by now. */
   readonly elapsed: number;
+  /** What it waits for beyond its agent, with the seconds that are left by now. */
+  readonly waiting: Waiting | null;
   stop(): void;
   decide(approvalId: string | null, approved: boolean): void;
   /** Some of the run's events, from the one numbered `offset` on. */
@@ -56,6 +60,7 @@ export class RunView {
   readonly #header: HeaderView;
   readonly #hint = new HintView();
   readonly #body: HTMLElement;
+  readonly #waiting: WaitingView;
   readonly #approvals: ApprovalsView;
   readonly #end = new EndView();
   readonly #followups: FollowupsView;
@@ -74,6 +79,7 @@ export class RunView {
     const live = options.quiet ? {} : { role: "log", "aria-live": "polite" };
     this.#body = html("div", { class: "agentnb-body", ...live });
     this.#header = new HeaderView(() => source.stop(), options.quiet);
+    this.#waiting = new WaitingView(options.quiet);
     this.#approvals = new ApprovalsView((id, approved) => source.decide(id, approved));
     this.#followups = new FollowupsView(options.followup);
     this.#copy = copyButton("Copy as Markdown", () => answerOf(source.run));
@@ -97,6 +103,7 @@ export class RunView {
       this.#header.element,
       this.#hint.element,
       this.#body,
+      this.#waiting.element,
       this.#approvals.element,
       this.#end.element,
       this.#followups.element,
@@ -123,7 +130,7 @@ export class RunView {
   }
 
   #update(): void {
-    const { run, stopState, decideState, silent, elapsed } = this.#source;
+    const { run, stopState, decideState, silent, elapsed, waiting } = this.#source;
     const final = isFinal(run.status);
     this.element.dataset.status = run.status;
     this.element.setAttribute("aria-label", `Run of ${run.title || run.agent || "agent"}`);
@@ -133,6 +140,7 @@ export class RunView {
     // A reader of the screen is told the answer once it is there, not each fragment of it.
     this.#body.setAttribute("aria-busy", String(!final && run.status !== "paused"));
     this.#updateParts(run, final, elapsed);
+    this.#waiting.update(waiting);
     this.#updateApprovals(run, decideState);
     this.#end.update(run);
     this.#followups.update(run);
@@ -155,13 +163,16 @@ export class RunView {
 
   #updateParts(run: RunState, final: boolean, elapsed: number): void {
     const lastAnswer = run.parts.findLastIndex((part) => part.kind === "text");
+    let calls = 0;
     run.parts.forEach((part, i) => {
       const context: PartContext = {
         state: final ? "final" : i < run.parts.length - 1 ? "resting" : "growing",
         answered: final || i < lastAnswer,
+        calls,
         elapsed,
       };
       this.#viewOf(part, i).update(part, context);
+      if (part.kind === "tool") calls += 1;
     });
     for (const gone of this.#parts.splice(run.parts.length)) {
       gone.dispose();
@@ -184,13 +195,17 @@ export class RunView {
   }
 
   #tick(): void {
-    const { run, elapsed } = this.#source;
+    const { run, elapsed, waiting } = this.#source;
     this.#header.tick(elapsed);
+    this.#waiting.tick(waiting);
     // Tool calls that still run count up as well.
+    let calls = 0;
     run.parts.forEach((part, i) => {
-      if (part.kind === "tool" && part.status === "running") {
-        this.#parts[i]?.update(part, { state: "growing", answered: false, elapsed });
+      if (part.kind !== "tool") return;
+      if (part.status === "running") {
+        this.#parts[i]?.update(part, { state: "growing", answered: false, calls, elapsed });
       }
+      calls += 1;
     });
   }
 }

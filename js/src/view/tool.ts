@@ -4,7 +4,7 @@ import { visibleText } from "../markdown/visible.js";
 import type { ToolCall, ToolStatus } from "../protocol.js";
 import { BoundedText } from "./bounded.js";
 import { briefDuration } from "./format.js";
-import { html, setText, show } from "./html.js";
+import { html, setScrollingText, setText, show } from "./html.js";
 import { type IconName, icon } from "./icons.js";
 import { indentJson } from "./json.js";
 import type { PartContext, PartView } from "./part.js";
@@ -31,6 +31,7 @@ export class ToolView implements PartView<ToolCall> {
   readonly #error = html("p", { class: "agentnb-tool-error" });
   #status_: ToolStatus | null = null;
   #part: ToolCall | null = null;
+  #number = 0;
 
   constructor() {
     this.element = html(
@@ -51,8 +52,9 @@ export class ToolView implements PartView<ToolCall> {
     this.element.addEventListener("toggle", () => this.#drawBody());
   }
 
-  update(part: ToolCall, { elapsed }: PartContext): void {
+  update(part: ToolCall, { elapsed, calls }: PartContext): void {
     this.#part = part;
+    this.#number = calls;
     if (this.#status_ !== part.status) {
       this.#status_ = part.status;
       this.element.dataset.status = part.status;
@@ -62,7 +64,7 @@ export class ToolView implements PartView<ToolCall> {
     setText(this.#name, visibleText(part.name) || "tool");
     setText(this.#preview, preview(part.arguments));
     setText(this.#time, timeOf(part, elapsed));
-    setText(this.#error, part.error === null ? "" : visibleText(part.error));
+    setScrollingText(this.#error, visibleText(part.error ?? ""));
     show(this.#error, part.error !== null);
     this.#drawBody();
   }
@@ -76,8 +78,11 @@ export class ToolView implements PartView<ToolCall> {
     const whole = part.status !== "running";
     show(this.#argumentsBox, part.arguments !== "");
     show(this.#resultBox, part.result !== "");
-    this.#arguments.update(whole || part.result ? indentJson(part.arguments) : part.arguments);
-    this.#result.update(whole ? indentJson(part.result) : part.result);
+    const given = whole || part.result ? indentJson(part.arguments) : part.arguments;
+    const place = `run.tool_calls[${this.#number}]`;
+    this.#arguments.update(given, part.arguments_more, `${place}.arguments`);
+    const result = whole ? indentJson(part.result) : part.result;
+    this.#result.update(result, part.result_more, `${place}.result`);
   }
 }
 

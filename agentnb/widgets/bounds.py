@@ -1,0 +1,104 @@
+"""How much of a run's texts a page is told, and a notebook saves; the run itself has them whole.
+
+A tool may return megabytes, and a server may answer a thousand calls with as much.  Lengths are in
+code points.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from agentnb.transcript import Passage, TextBuffer, ToolCall
+
+__all__ = [
+    "ERROR_TEXT",
+    "FOLLOWUPS",
+    "LATER_TOOL_TEXT",
+    "PASSAGE_TEXT",
+    "SHORT_TEXT",
+    "TOOL_TEXT",
+    "bounded_head",
+    "part_limit",
+    "part_state",
+    "shortened",
+]
+
+# Each text of a tool call: of the first parts, and of those that follow, which nobody opens one by
+# one.
+TOOL_TEXT: Final = 100_000
+LATER_TOOL_TEXT: Final = 4_000
+_FIRST_PARTS: Final = 20
+# A passage of answer or reasoning: some hundred thousand words.
+PASSAGE_TEXT: Final = 1_000_000
+ERROR_TEXT: Final = 4_000
+# A name, a question to ask next, why something is to be approved.
+SHORT_TEXT: Final = 4_000
+FOLLOWUPS: Final = 20
+
+
+def part_limit(part: Passage | ToolCall, index: int) -> int:
+    """Return how much is told of each growing text of part ``index``."""
+    if isinstance(part, Passage):
+        return PASSAGE_TEXT
+    return TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
+
+
+def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
+    """Return the JSON form of a part, bounded.
+
+    What its texts have beyond that is counted: in ``text_more``, or in ``arguments_more`` and
+    ``result_more``.
+    """
+    limit = part_limit(part, index)
+    if isinstance(part, Passage):
+        text, more = _beginning(part.text, limit)
+        return {"kind": part.kind, "text": text, "text_more": more}
+    arguments, arguments_more = _beginning(part.arguments_text, limit)
+    result, result_more = _beginning(part.result_text, limit)
+    return {
+        "kind": "tool",
+        "call_id": part.call_id,
+        "name": shortened(part.name, SHORT_TEXT),
+        "arguments": arguments,
+        "arguments_more": arguments_more,
+        "result": result,
+        "result_more": result_more,
+        "error": None if part.error is None else shortened(part.error, ERROR_TEXT),
+        "status": part.status,
+        "started": part.started,
+        "finished": part.finished,
+    }
+
+
+def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
+    """Return `Transcript.head_to_dict` with every text in it bounded."""
+    bounded = dict(head)
+    if (error := head["error"]) is not None:
+        bounded["error"] = {
+            "message": shortened(error["message"], ERROR_TEXT),
+            "code": None if error["code"] is None else shortened(error["code"], SHORT_TEXT),
+        }
+    bounded["followups"] = [shortened(text, SHORT_TEXT) for text in head["followups"][:FOLLOWUPS]]
+    bounded["approvals"] = [_bounded_approval(approval) for approval in head["approvals"]]
+    return bounded
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return ``text``, or its beginning and how much more there is."""
+    more = len(text) - limit
+    return text if more <= 0 else f"{text[:limit]}… ({more:,} more characters)"
+
+
+def _bounded_approval(approval: dict[str, Any]) -> dict[str, Any]:
+    tool = approval["tool"]
+    return {
+        **approval,
+        "message": shortened(approval["message"], SHORT_TEXT),
+        "tool": None if tool is None else shortened(tool, SHORT_TEXT),
+        # Who decides has to be able to read what on.
+        "arguments": shortened(approval["arguments"], TOOL_TEXT),
+    }
+
+
+def _beginning(buffer: TextBuffer, limit: int) -> tuple[str, int]:
+    return str(buffer)[:limit], max(0, len(buffer) - limit)
