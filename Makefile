@@ -1,7 +1,7 @@
 # python3 (3.11 or newer), git and make are all this needs; .ci/bootstrap.py brings the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check bench build constraints clean distclean setup
+.PHONY: help demo lab test check bench fuzz soak build constraints clean distclean setup
 
 # The first Python that is recent enough; one that can make a virtual environment is preferred.
 PYTHON := $(shell \
@@ -20,6 +20,8 @@ help:
 	@echo "make check   the fast part of the tests"
 	@echo "make test    all tests, in real browsers too"
 	@echo "make bench   measure speed and memory"
+	@echo "make fuzz    damaged streams for five minutes (SECONDS=300)"
+	@echo "make soak    runs under faults for ten minutes (SECONDS=600)"
 	@echo "make build   sdist and wheel, into build/dist"
 	@echo "make clean   remove what was built (make distclean: and what was installed)"
 
@@ -42,6 +44,12 @@ test:
 bench:
 	@$(BOOTSTRAP) --browser --services
 	@PYTHONPATH=.ci $(RUN) -m tests.bench
+
+fuzz: setup
+	@PYTHONPATH=.ci $(RUN) -m tests.fuzz --seconds $(or $(SECONDS),300)
+
+soak: setup
+	@PYTHONPATH=.ci $(RUN) -m tests.soak --seconds $(or $(SECONDS),600)
 
 build: setup
 	@$(RUN) -m build --no-isolation --outdir build/dist
