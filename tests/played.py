@@ -11,6 +11,7 @@ from agentnb.agents import Agent
 from agentnb.errors import UnsupportedError
 from agentnb.event import Event, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
+from agentnb.retries import Retries
 
 Batches = AsyncGenerator[list[Event], None]
 Script = Callable[[RunRequest], Batches]
@@ -132,6 +133,6 @@ async def eventually(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def player(platform: PlayedPlatform) -> Agent:
+def player(platform: PlayedPlatform, *, retries: Retries | None = None) -> Agent:
     """The one agent of a played platform."""
-    return Agent(platform, "player")
+    return Agent(platform, "player", retries=retries)

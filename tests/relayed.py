@@ -54,9 +54,9 @@ class Relay:
 
 
 @contextmanager
-def relay(url: str) -> Generator[Relay, None, None]:
+def relay(url: str, kind: type[Relay] = Relay) -> Generator[Relay, None, None]:
     """A relay to ``url``, on a free port."""
-    relaying = Relay(url)
+    relaying = kind(url)
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     over = asyncio.Event()

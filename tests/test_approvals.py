@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb import _loop, history
-from agentnb.approvals import approval_to_decide, join_again
+from agentnb.approvals import Decided, approval_to_decide
 from agentnb.errors import PlatformError, RequestError, UnsupportedError
 from agentnb.event import (
     ApprovalRequested,
@@ -200,7 +200,7 @@ async def joined(
         for batch in script:
             yield batch
 
-    batches = join_again(
+    again = Decided(
         PlayedPlatform(play),
         "run_1",
         agent="player",
@@ -208,7 +208,7 @@ async def joined(
         decided=decided,
         text=text,
     )
-    return [event async for batch in batches for event in batch]
+    return [event async for batch in again.joined() for event in batch]
 
 
 async def test_a_decided_approval_is_not_waited_for_any_more() -> None:

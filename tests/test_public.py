@@ -17,6 +17,7 @@ PUBLIC = [
     "PlatformError",
     "PlaybackError",
     "RequestError",
+    "Retries",
     "Run",
     "RunError",
     "TransportError",

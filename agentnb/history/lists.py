@@ -91,7 +91,9 @@ class RunList(list[T], Generic[T]):
         rows = "".join(f"<tr>{cells(_row(run), 'td')}</tr>" for run in self[:_SHOWN])
         more = f"<p>… and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return (
-            f"<p>{escape(self._title())}</p><table><thead><tr>{cells(_HEADINGS, 'th')}</tr></thead>"
+            f"<p>{escape(self._title())}</p>"
+            '<table class="mathjax_ignore tex2jax_ignore">'
+            f"<thead><tr>{cells(_HEADINGS, 'th')}</tr></thead>"
             f"<tbody>{rows}</tbody></table>{more}"
         )
 

@@ -14,7 +14,7 @@ from agentnb.transcript import Transcript
 __all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace"]
 
 # A kernel that lives for weeks must not keep every answer it ever got.
-_KEPT: Final = 10_000
+_KEPT: Final = 1_000
 
 
 class RecordedRun(Protocol):
@@ -46,7 +46,7 @@ _runs: deque[RecordedRun] = deque(maxlen=_KEPT)
 
 
 def remember(run: RecordedRun) -> None:
-    """Add a run, and record it; the oldest goes when there are more than 10,000."""
+    """Add a run, and record it; the oldest goes when there are more than 1,000."""
     _runs.append(run)
     if isinstance(run, RunFacts):
         # A key that no platform was asked with yet may stand in a question all the same.

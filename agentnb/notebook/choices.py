@@ -61,7 +61,7 @@ def _for_command(before: list[str]) -> list[str]:
             return [*_agents(), "--session", "--new"]
         case "use" | "alias":
             return _agents()
-        case "list":
+        case "list" | "doctor" | "login":
             return config().platform_names(registry.names())
         case "history":
             return _for_history(before[1:])

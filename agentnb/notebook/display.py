@@ -14,8 +14,9 @@ from IPython.display import (
 )
 
 from agentnb.notebook.text import TextDisplay
-from agentnb.render import strip_controls, to_html, to_text
+from agentnb.render import to_html, to_text, visible
 from agentnb.run import Run
+from agentnb.widgets.bounds import PASSAGE_TEXT, bounded_head, part_state, shortened
 from agentnb.widgets.protocol import jsonable
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ def _no_json(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _told(run: Run) -> dict[str, Any]:
+    """Return a run as data that a notebook can save: without events, and with long texts cut."""
+    told = {k: v for k, v in run.to_dict().items() if k not in ("events", "parts")}
+    calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
+    texts = {"text": run.text, "reasoning": run.reasoning}
+    cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
+    return jsonable({**bounded_head(told), **cut, "tool_calls": calls})
+
+
 def static_bundle(run: Run) -> dict[str, str]:
     """Return the output that stays: safe HTML and plain text."""
     with run.lock:
@@ -125,11 +135,9 @@ class _JsonDisplay(_Nothing):
             data = json.loads(self._run.text, parse_constant=_no_json)
             json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            told = {k: v for k, v in self._run.to_dict().items() if k not in ("events", "parts")}
-            calls = [call.to_dict() for call in self._run.tool_calls]
-            data = jsonable({**told, "reasoning": self._run.reasoning, "tool_calls": calls})
+            data = _told(self._run)
         pretty = json.dumps(data, indent=2, ensure_ascii=False)
-        display({"text/plain": strip_controls(pretty), "application/json": data}, raw=True)
+        display({"text/plain": visible(pretty), "application/json": data}, raw=True)
 
 
 class _LateDisplay(_Nothing):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb import sandbox
@@ -30,7 +29,6 @@ __all__ = [
     "HISTORY_USAGE",
     "going_on",
     "history",
-    "history_checks",
     "history_help",
     "not_stopped",
     "stored_sessions",
@@ -275,28 +273,6 @@ def stored_sessions(current: set[str]) -> Table:
     ]
     columns = ["agent", "session", "runs", "last question", "when", "goes on"]
     return table(rows, columns, empty="No conversations yet.")
-
-
-def history_checks() -> list[dict[str, str]]:
-    """Return what ``%agent doctor`` finds of the history; no key or password is in it."""
-    from agentnb.history.store import store
-    from agentnb.history.where import place
-
-    try:
-        found = place()
-        if found.is_off:
-            return [{"check": "history", "finding": f"off, as {found.named_by} says"}]
-        opened = store(required=True)
-        rows = page(PageQuery(limit=0)).total
-    except AgentnbError as error:
-        return [{"check": "history", "finding": str(error)}]
-    path = Path(opened.engine.url.database or "") if opened.dialect == "sqlite" else None
-    size = f", {_size(path.stat().st_size)}" if path is not None and path.is_file() else ""
-    works = f"works, {rows:,} {'run' if rows == 1 else 'runs'}{size}"
-    return [
-        {"check": "history", "finding": works},
-        {"check": "history is in", "finding": opened.url},
-    ]
 
 
 def _act(action: str, words: Sequence[str]) -> Table:

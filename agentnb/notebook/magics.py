@@ -5,13 +5,14 @@ Imported by ``%load_ext``, so nothing heavy is imported here before the first ce
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
-from agentnb.errors import AgentnbError
+from agentnb.errors import AgentnbError, ConfigError
 from agentnb.notebook.options import usage
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class AgentMagics(Magics):
     def _use_default(self) -> None:
         from agentnb.config import config
 
-        config().option_agent = self.default_agent or None
+        # A file that cannot be read is told of by what needs it; '%agent doctor' does not.
+        with suppress(ConfigError):
+            config().option_agent = self.default_agent or None
 
 
 AgentMagics.agent_cell.__doc__ = f"{AgentMagics.agent_cell.__doc__}\n\n{usage()}"

@@ -8,8 +8,10 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NoReturn
 
+from agentnb._secrets import is_secret_name, looks_like_key
 from agentnb.errors import RequestError
 
 __all__ = [
@@ -26,11 +28,14 @@ FORMATS: Final = ("rich", "text", "json")
 # What the cell has options for; the platform never sees these.
 _RESERVED: Final = {
     "check": "nothing: a cell always raises",
+    "deadlines": "agentnb.agent(..., deadlines=...)",
     "media": "--media",
     "output_type": "--output-type",
     "prompt": "the cell's text",
+    "retries": "agentnb.agent(..., retries=...)",
     "session": "--session",
     "stream": "agent.run(..., stream=False)",
+    "timeout": "--timeout",
 }
 _BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
 
@@ -50,6 +55,7 @@ class CellOptions:
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     output_type: str | None = None
     media: tuple[str, ...] = ()
+    timeout: float | None = None
 
 
 class LineParser(argparse.ArgumentParser):
@@ -100,6 +106,9 @@ def _parser() -> LineParser:
     parser.add_argument(
         "--media", metavar="PATH", action="append", default=[], help="attach a file or an address"
     )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, help="how long the run may take in all"
+    )
     return parser
 
 
@@ -114,7 +123,9 @@ def parse_cell_line(line: str) -> CellOptions:
     try:
         words = shlex.split(rest)
     except ValueError as error:
+        _refuse_keys(rest.split())
         raise RequestError(f"%%agent: {error} in {rest.strip()!r}.") from error
+    _refuse_keys(words)
     found = _parser().parse_args(words)
     if binding and found.output:
         raise RequestError("The run can be bound either by '<<' or by '-o', not by both.")
@@ -134,6 +145,7 @@ def parse_cell_line(line: str) -> CellOptions:
         params=_params(found.param),
         output_type=found.output_type,
         media=tuple(found.media),
+        timeout=found.timeout,
     )
 
 
@@ -147,6 +159,7 @@ def parse_chat_words(words: Sequence[str]) -> CellOptions:
     parser.add_argument("agent", nargs="?")
     parser.add_argument("-s", "--session")
     parser.add_argument("-n", "--new", action="store_true")
+    _refuse_keys(words)
     found = parser.parse_args(list(words))
     if found.new and found.session:
         raise RequestError("--new and --session contradict each other.")
@@ -166,6 +179,21 @@ def option_strings() -> list[str]:
 def usage() -> str:
     """Return the options with a line of help each."""
     return _parser().format_help()
+
+
+def _refuse_keys(words: Sequence[str]) -> None:
+    """Refuse a key on the line of a cell, which is saved with the notebook."""
+    for before, word in pairwise(["", *words]):
+        word = word.removeprefix("--param=")
+        name, equals, value = word.partition("=")
+        named = bool(equals) or word.startswith("--") or before == "--param"
+        if (named and is_secret_name(name)) or any(map(looks_like_key, (word, value))):
+            from agentnb.config import where_keys_go
+
+            raise RequestError(
+                "The line of a cell is saved with the notebook; no key can stand in it.",
+                hint=where_keys_go(),
+            )
 
 
 def _params(pairs: Sequence[str]) -> dict[str, Any]:

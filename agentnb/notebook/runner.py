@@ -19,6 +19,7 @@ from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
 from agentnb.notebook.text import TextDisplay
 from agentnb.run import Run
+from agentnb.widgets.bounds import ERROR_TEXT, shortened
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -120,6 +121,7 @@ class CellRunner:
             session=options.session or (None if options.new else self._sessions.of(chosen)),
             output_type=output_type,
             media=options.media,
+            timeout=options.timeout,
             **options.params,
         )
         try:
@@ -217,7 +219,11 @@ class CellRunner:
 
 
 def brief(error: AgentnbError) -> AgentnbError:
-    """Make IPython show ``error`` as one line instead of a traceback through this package."""
+    """Make IPython show ``error`` as one line instead of a traceback through this package.
+
+    A notebook saves that line, so a very long message is cut; a run has its own whole.
+    """
+    error.message = shortened(error.message, ERROR_TEXT)
     return _in_one_line(error, f"{type(error).__name__}: {error}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from agentnb._secrets import mask
 from agentnb.render import one_line, visible
 
 __all__ = ["Table", "table"]
@@ -70,7 +71,8 @@ class Table:
         parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
         if self.preformatted:
             parts.append(f"<pre>{html.escape(self.preformatted)}</pre>")
-        return "".join(parts)
+        # A formula in a description is none.
+        return f'<div class="mathjax_ignore tex2jax_ignore">{"".join(parts)}</div>'
 
     def _style(self, column: int) -> str:
         """Return how the cells of a column look: dates and figures in a line, text in several."""
@@ -99,4 +101,5 @@ def table(
 
 
 def _cell(value: Any) -> str:
-    return one_line(str(value), _CELL)
+    # What a platform lists may hold anything, the key that it was asked with, too.
+    return one_line(mask(str(value)), _CELL)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Final
 
-from agentnb.render import StreamCleaner, one_line, strip_controls, summary
+from agentnb.recording import Waiting
+from agentnb.render import StreamCleaner, one_line, summary, visible
 from agentnb.run import Run
 from agentnb.transcript import Part, ToolCall
 
@@ -27,6 +29,7 @@ class TextDisplay:
         self._offset = 0
         self._printed: dict[int, int] = {}
         self._cleaner = StreamCleaner()
+        self._told: Waiting | None = None
         self._at_line_start = True
 
     def open(self) -> None:
@@ -36,8 +39,12 @@ class TextDisplay:
         """Print what is new."""
         with self._run.lock:
             news = self._news(self._run.transcript.parts, self._run.done)
+            waiting, now = self._run.waiting, self._run.elapsed
         # Not under the lock: a terminal that blocks would hold up the stream.
         self._write(news)
+        if waiting is not None and waiting != self._told:
+            self._write(self._break() + _waiting_line(waiting, now) + "\n")
+        self._told = waiting
 
     def close(self) -> None:
         """Print what is left, and the run in one line."""
@@ -79,7 +86,7 @@ class TextDisplay:
         with self._run.lock:
             for index, part in enumerate(self._run.transcript.parts):
                 if not isinstance(part, ToolCall):
-                    new = strip_controls(part.text.since(self._printed.get(index, 0)))
+                    new = visible(part.text.since(self._printed.get(index, 0)))
                     text += self._lead(text, "") + new if new else ""
         return text
 
@@ -104,3 +111,12 @@ class TextDisplay:
             self._at_line_start = text.endswith("\n")
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+def _waiting_line(waiting: Waiting, now: float) -> str:
+    # Only where a run waits: it loads more than a cell of text does.
+    from agentnb.watching.rows import waiting_words
+
+    left = math.ceil(waiting.until - now)
+    when = f", in {left} s" if left > 0 else ""
+    return f"⟳ {waiting_words(waiting)}{when}: {one_line(waiting.reason, _SHOWN)}"

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from agentnb import _loop
-from agentnb._http import Patience
+from agentnb._http import Terms
 from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
 from agentnb.errors import HistoryError, NotFoundError, RateLimitError, ServerError
@@ -100,16 +100,16 @@ async def pull_patiently(
         pauses.append(seconds)
 
     async def work() -> Synced:
-        return await Pull(
-            client,
-            kept,
-            agent="a",
-            since=None,
-            sessions=None,
-            limit=None,
-            progress=False,
-            patience=Patience(sleep=sleep),
-        ).run()
+        with Terms(sleep=sleep).applied():
+            return await Pull(
+                client,
+                kept,
+                agent="a",
+                since=None,
+                sessions=None,
+                limit=None,
+                progress=False,
+            ).run()
 
     try:
         return await asyncio.wrap_future(_loop.submit(work())), pauses

@@ -267,6 +267,13 @@ def test_a_misspelt_agent_is_told_which_one_was_meant(kernel: Kernel) -> None:
     assert cell.of("error")[0]["traceback"][0].endswith("Did you mean 'finance_agent'?")
 
 
+def test_a_cell_that_may_take_only_so_long(kernel: Kernel) -> None:
+    cell = kernel.run("%%agent slow --timeout 1 -o late\nx")
+    (line,) = cell.of("error")[0]["traceback"]
+    assert line.startswith("RunFailedError: The run did not finish within 1 s.")
+    assert kernel.run("print(late.status, late.text[:2])").stdout == "failed 0 \n"
+
+
 def test_a_failed_run_from_code_is_one_line_too(kernel: Kernel) -> None:
     cell = kernel.run("broken.run('x')")
     assert cell.of("error")[0]["traceback"] == ["RunFailedError: ValueError: the tool broke"]

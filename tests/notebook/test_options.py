@@ -16,7 +16,8 @@ def test_nothing_but_an_agent() -> None:
 def test_every_option() -> None:
     assert parse_cell_line(
         "operativus:fin -o answer --session 's 1' --bg --quiet --format json --param top_p=0.5 "
-        "--param 'name=a b' --param flag=true --output-type Quote --media a.png --media b.png"
+        "--param 'name=a b' --param flag=true --output-type Quote --media a.png --media b.png "
+        "--timeout 2.5"
     ) == CellOptions(
         agent="operativus:fin",
         output="answer",
@@ -27,6 +28,7 @@ def test_every_option() -> None:
         params={"top_p": 0.5, "name": "a b", "flag": True},
         output_type="Quote",
         media=("a.png", "b.png"),
+        timeout=2.5,
     )
 
 
@@ -49,6 +51,8 @@ def test_binding_by_arrows() -> None:
         ("fin -o 1x", "no name for a variable"),
         ("fin 'open", "No closing quotation"),
         ("fin --session", "expected one argument"),
+        ("fin --timeout soon", "invalid float value: 'soon'"),
+        ("fin --param timeout=3", "what you mean is --timeout"),
         ("fin --ses s", "--ses"),
     ],
 )

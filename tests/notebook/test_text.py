@@ -13,6 +13,8 @@ import agentnb
 from agentnb import show
 from agentnb.event import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
 from agentnb.notebook.tables import table
+from tests.flaky import Flaky
+from tests.played import player
 
 
 def detailed(prompt: str) -> Iterator[Event]:
@@ -45,6 +47,19 @@ def test_a_failure_is_told_and_not_raised(capsys: pytest.CaptureFixture[str]) ->
     assert "ValueError: no more" in out
     with pytest.raises(agentnb.RunError):
         run.raise_for_status()
+
+
+def test_each_attempt_to_go_on_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run = player(Flaky(0.4, 0.4)).start("?")
+    show(run)
+    first, *lines, summary = capsys.readouterr().out.splitlines()
+    assert first == "Half "
+    assert lines == [
+        "⟳ Reconnecting, 1 of 5, in 1 s: The connection broke off.",
+        "⟳ Reconnecting, 2 of 5, in 1 s: The connection broke off.",
+        "an answer.",
+    ]
+    assert summary.startswith("player · completed · ")
 
 
 def test_no_control_sequence_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
