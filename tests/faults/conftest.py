@@ -1,13 +1,29 @@
-"""Scripted servers, and clients for them that are closed after the test."""
+"""Scripted servers, clients for them that are closed after the test, and stores."""
 
 from __future__ import annotations
 
 import pytest
 
 from agentnb import reconnecting
+from tests.history.conftest import (
+    history_store,
+    history_url,
+    new_database,
+    new_file,
+    postgresql_server,
+)
 from tests.http.conftest import connect, serve
 
-__all__ = ["connect", "quickly", "serve"]
+__all__ = [
+    "connect",
+    "history_store",
+    "history_url",
+    "new_database",
+    "new_file",
+    "postgresql_server",
+    "quickly",
+    "serve",
+]
 
 
 @pytest.fixture
