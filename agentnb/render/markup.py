@@ -62,7 +62,7 @@ HEADING: Final = "font-weight:600"
 BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:auto"
 CODE: Final = "background:none;white-space:pre"
 DATA: Final = "background:none;white-space:pre-wrap"
-ALERT: Final = "border-left:3px solid #d33;padding-left:.8em"
+ALERT: Final = "margin:.5em 0;border-left:3px solid #d33;padding-left:.8em"
 # Side by side where there is room, one below the other where there is not.
 COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
 COLUMN: Final = "flex:1 1 260px;min-width:0"

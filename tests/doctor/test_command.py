@@ -120,13 +120,15 @@ def test_it_is_read_from_the_top(surroundings: Path) -> None:
 
 @pytest.mark.slow
 def test_colours_on_a_terminal_only(surroundings: Path) -> None:
+    colourful = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+
     def shown(**environment: str) -> bytes:
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "agentnb", "doctor", *PATIENT],
             stdout=theirs,
             cwd=surroundings,
-            env={**os.environ, "TERM": "xterm", **environment},
+            env={**colourful, "TERM": "xterm", **environment},
         )
         os.close(theirs)
         text = b""
