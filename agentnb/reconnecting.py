@@ -105,7 +105,7 @@ class Reconnecting:
 
     def _spend(self, seconds: float) -> bool:
         """Take ``seconds`` of what there is; return False where so much is not left."""
-        most = self._retries.seconds
+        most = self._retries.reconnect_timeout
         if most is not None and self.spent + seconds > most:
             return False
         self.spent += seconds

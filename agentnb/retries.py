@@ -14,10 +14,10 @@ class Retries:
     ``requests`` is how many further attempts a request gets before the head of its answer: after
     408, 409, 425, 429, 5xx and a failed connection.  ``reconnects`` is how many attempts in a row a
     stream that broke off gets to be taken up again, where the platform can do that; a new event
-    begins the count anew.  ``seconds`` bounds what reconnecting may take of one run, pauses and
-    attempts together, None for no bound.  0 attempts switch either off.
+    begins the count anew.  ``reconnect_timeout`` bounds what reconnecting may take of one run, in
+    seconds, pauses and attempts together; None for no bound.  0 attempts switch either off.
     """
 
     requests: int = 2
     reconnects: int = 5
-    seconds: float | None = 600.0
+    reconnect_timeout: float | None = 600.0

@@ -32,7 +32,7 @@ class PlatformSection(BaseModel):
     """One ``[platforms.NAME]`` table.
 
     ``type`` names the platform where NAME is the user's own word for it.  Deadlines are in
-    seconds, 0 for none; ``reconnect_timeout`` is what `Retries` calls ``seconds``.  Any further key
+    seconds, 0 for none; so is ``reconnect_timeout``, see `Retries`.  Any further key
     is an option of the platform itself.  Keys do not belong in a file: an ``api_key`` here is
     refused.
     """

@@ -172,7 +172,7 @@ class Config:
         given["reconnects"] = section.max_reconnects
         found = {k: v for k, v in given.items() if v is not None}
         if section.reconnect_timeout is not None:
-            found["seconds"] = section.reconnect_timeout or None
+            found["reconnect_timeout"] = section.reconnect_timeout or None
         return replace(Retries(), **found)
 
     def settings(

@@ -135,14 +135,14 @@ class TestRetries:
             max_reconnects = 9
             reconnect_timeout = 0
         """)
-        expected = Retries(requests=0, reconnects=9, seconds=None)
+        expected = Retries(requests=0, reconnects=9, reconnect_timeout=None)
         assert config().settings("seekr").retries == expected
         assert agentnb.agent("seekr:a").retries == expected
         assert agentnb.agent("seekr:a").deadlines == Deadlines()
 
     def test_those_that_a_file_leaves_out(self) -> None:
         found = configured(reconnect_timeout=9).settings("seekr").retries
-        assert found == dataclasses.replace(Retries(), seconds=9.0)
+        assert found == dataclasses.replace(Retries(), reconnect_timeout=9.0)
 
     def test_an_argument_replaces_all(self) -> None:
         given = Retries(requests=1)

@@ -39,13 +39,13 @@ class TestPauses:
         assert found == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, None]
 
     def test_many_attempts_overflow_nothing(self) -> None:
-        tries = trying(Retries(reconnects=10_000, seconds=None))
+        tries = trying(Retries(reconnects=10_000, reconnect_timeout=None))
         while (pause := tries.pause(CUT)) is not None:
             assert pause <= 8.0
         assert tries.made == 100
 
     def test_jitter_only_shortens(self) -> None:
-        tries = Reconnecting(Retries(reconnects=50, seconds=None))
+        tries = Reconnecting(Retries(reconnects=50, reconnect_timeout=None))
         pauses = [tries.pause(CUT) for _ in range(50)]
         assert all(pause is not None and pause <= 8.0 for pause in pauses)
         assert len(set(pauses[10:])) > 1
@@ -70,7 +70,7 @@ class TestPauses:
 
     def test_a_wish_that_nobody_waits_for(self) -> None:
         error = RateLimitError("Tomorrow.", status=429, retry_after=86_400)
-        assert trying(Retries(seconds=None)).pause(error) is None
+        assert trying(Retries(reconnect_timeout=None)).pause(error) is None
 
 
 class TestBounds:
@@ -91,7 +91,7 @@ class TestBounds:
         assert tries.made == 40
 
     def test_one_event_for_each_connection_comes_to_an_end(self) -> None:
-        tries = trying(Retries(reconnects=5, seconds=None))
+        tries = trying(Retries(reconnects=5, reconnect_timeout=None))
         made = 0
         while tries.pause(None) is not None:
             tries.tried(0.0, brought=True)
@@ -105,7 +105,7 @@ class TestBounds:
         assert tries.pause_before_question() is None
 
     def test_time_goes_into_pauses_and_into_attempts_that_brought_nothing(self) -> None:
-        tries = trying(Retries(reconnects=9, seconds=10.0))
+        tries = trying(Retries(reconnects=9, reconnect_timeout=10.0))
         assert tries.pause(CUT) == 0.5
         tries.tried(8.0, brought=False)
         assert tries.spent == 8.5
@@ -115,13 +115,13 @@ class TestBounds:
         assert tries.pause(CUT) is None
 
     def test_a_stream_that_goes_on_costs_nothing(self) -> None:
-        tries = trying(Retries(seconds=10.0))
+        tries = trying(Retries(reconnect_timeout=10.0))
         assert tries.pause(CUT) == 0.5
         tries.tried(3600.0, brought=True)
         assert tries.spent == 0.5
 
     def test_questions_are_ever_rarer_and_end_with_the_time(self) -> None:
-        tries = trying(Retries(seconds=60.0))
+        tries = trying(Retries(reconnect_timeout=60.0))
         pauses: list[float] = []
         while (pause := tries.pause_before_question()) is not None:
             pauses.append(pause)
