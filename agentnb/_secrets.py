@@ -17,6 +17,8 @@ __all__ = [
     "MASK",
     "gives_away",
     "has_secret",
+    "is_given_secret",
+    "is_opaque",
     "is_secret_name",
     "looks_like_key",
     "mask",
@@ -40,6 +42,12 @@ _SECRET_CHARS: Final = 8
 _SECRET_WORDS: Final = frozenset(
     {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
 )
+# Under these nothing but a secret is given; `sort_key` and `page_token` are ordinary.
+_ALWAYS: Final = _SECRET_WORDS - {"key", "token"}
+_ALWAYS_BEFORE: Final[dict[str, frozenset[str]]] = {
+    "key": frozenset({"access", "api", "auth", "private", "secret", "signing"}),
+    "token": frozenset({"access", "api", "auth", "bearer", "id", "refresh", "secret", "session"}),
+}
 # Words as in api_key, Api-Key and apiKey.
 _WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # What keys begin with, followed somewhere by what no name of an agent has; or a JSON web token.
@@ -47,6 +55,10 @@ _KEY_LIKE: Final = re.compile(
     r"(?:sk|pk|rk|ghp|gho|hf|xox[a-z])[-_](?=.*[0-9])(?=.*[A-Za-z0-9]{16})[\w-]+"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
 )
+# So long a value is opaque, in characters, where digits and letters are mixed in it; one of the
+# environment, which is called a key there, sooner; and without digits later.
+_OPAQUE: Final = 16
+_PASSPHRASE: Final = 20
 # How deep a JSON text within a JSON text within ... is looked through.
 _ESCAPED: Final = 3
 # From this length on a plain search is faster than a regular expression, in characters.
@@ -93,9 +105,16 @@ def remember_secret(value: SecretStr | str) -> None:
 
 
 def remember_environment() -> None:
-    """Have `mask` take out the API keys that the environment holds, whether used yet or not."""
+    """Have `mask` take out the API keys that the environment holds, whether used yet or not.
+
+    What is not used yet counts where it looks like a key: one word of digits and letters from 8
+    characters on, or one of 20.  A mere word such as "completed" would be missed in every answer.
+    """
     for name, value in os.environ.items():
-        if name.endswith("_API_KEY"):
+        value = value.strip()
+        if name.endswith("_API_KEY") and (
+            _is_mixed(value, _SECRET_CHARS) or (_is_one_word(value) and len(value) >= _PASSPHRASE)
+        ):
             remember_secret(value)
 
 
@@ -231,10 +250,45 @@ def is_secret_name(name: str) -> bool:
     return _WORDS.split(name)[-1].lower() in _SECRET_WORDS
 
 
+def is_given_secret(name: str, value: Any) -> bool:
+    """Tell whether a parameter called ``name`` is given a secret with ``value``.
+
+    By the name alone where that can mean nothing else (``api_key``, ``password``); under any other
+    name of a key or token where the value is opaque: ``sort_key=name`` is none.
+    """
+    if not is_secret_name(name):
+        return False
+    *before, last = [word.lower() for word in _WORDS.split(name)]
+    if last in _ALWAYS or (before and before[-1] in _ALWAYS_BEFORE[last]):
+        return True
+    if not isinstance(value, str):
+        return False
+    text = value.strip().strip("\"'")
+    return looks_like_key(text) or _is_mixed(text.rpartition(" ")[2], _OPAQUE)
+
+
+def is_opaque(text: str) -> bool:
+    """Tell whether ``text`` is one word of digits and letters, and as long as keys are."""
+    return _is_mixed(text, _SECRET_CHARS)
+
+
 def looks_like_key(text: str) -> bool:
     """Tell whether ``text``, given as some name, is a known secret or one by its looks."""
     # Not merely holds one: in development the key of a platform may be a word such as its name.
     return mask(text) == MASK or _KEY_LIKE.fullmatch(text) is not None
+
+
+def _is_mixed(text: str, least: int) -> bool:
+    return (
+        len(text) >= least
+        and _is_one_word(text)
+        and any(map(str.isdigit, text))
+        and any(map(str.isalpha, text))
+    )
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and not any(map(str.isspace, text))
 
 
 def _start(form: str) -> str:

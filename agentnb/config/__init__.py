@@ -5,7 +5,8 @@ environment, ``agentnb.toml`` in the working folder or one above it, the user's 
 ``config.toml`` (see `user_config_path`), the platform's default.
 
 Keys: an argument, what ``%agent login`` was told in this session, the environment, the project's
-``.env``, the keyring, a prompt; never a configuration file.
+``.env``, the keyring, a prompt; never a configuration file.  None goes to an address that only the
+file of a folder gives, see `Stranger`.
 """
 
 from agentnb.config.files import (

@@ -15,13 +15,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from agentnb._secrets import remember_secret
+from agentnb.config.project import project_folders
 
-__all__ = ["env_file", "keys_of"]
+__all__ = ["env_file", "is_one_word", "key_in", "keys_of"]
 
 _NAME: Final = ".env"
-# What the root of a project holds; above it a file is somebody else's.
-_ROOT_MARKS: Final = (".git", "agentnb.toml", "pyproject.toml")
 _KEY: Final = "_API_KEY"
 _MAX_BYTES: Final = 2**20
 
@@ -33,18 +31,32 @@ def env_file(start: Path | None = None) -> Path | None:
     """Return the ``.env`` that counts, None where there is none.
 
     It is the nearest one from the working folder (or ``start``) upwards to the root of the project,
-    the first folder with ``.git``, ``agentnb.toml`` or ``pyproject.toml``.  Outside of a project it
-    is that of the working folder alone.
+    see `project_folders`.  Outside of a project it is that of the working folder alone.
     """
-    try:
-        folder = (start or Path.cwd()).resolve()
-    except FileNotFoundError:  # the working folder was deleted
-        return None
-    above = [folder, *folder.parents]
-    root = next((at for at, up in enumerate(above) if _is_root(up)), 0)
-    candidates = (up / _NAME for up in above[: root + 1])
+    candidates = (up / _NAME for up in project_folders(start))
     # A virtual environment may be called so, too.
     return next((path for path in candidates if path.is_file()), None)
+
+
+def key_in(path: Path, variable: str) -> SecretStr | None:
+    """Return the key that the file gives under ``variable``; what has a blank in it is none.
+
+    It is no known secret yet: as such it would be taken out of every text, so that a file could
+    have any words taken out that it calls a key.
+    """
+    found = keys_of(path).get(variable)
+    if found is None or is_one_word(found):
+        return found
+    warnings.warn(
+        f"{variable} in {path} is no key: it has a blank or a control character in it.",
+        stacklevel=2,
+    )
+    return None
+
+
+def is_one_word(key: SecretStr) -> bool:
+    """Tell whether what was typed or written for a key has no blank or control character in it."""
+    return all(c.isprintable() and not c.isspace() for c in key.get_secret_value())
 
 
 def keys_of(path: Path) -> Mapping[str, SecretStr]:
@@ -62,8 +74,6 @@ def keys_of(path: Path) -> Mapping[str, SecretStr]:
         warnings.warn(f"{path} could not be read: {error}", stacklevel=2)
         return {}
     found = _keys_in(text)
-    for key in found.values():
-        remember_secret(key)
     _read = stamp, found
     return found
 
@@ -78,7 +88,3 @@ def _keys_in(text: str) -> dict[str, SecretStr]:
         for name, value in values.items()
         if name.endswith(_KEY) and value and value.strip()
     }
-
-
-def _is_root(folder: Path) -> bool:
-    return any((folder / mark).exists() for mark in _ROOT_MARKS)

@@ -9,16 +9,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from agentnb._secrets import is_secret_name
 from agentnb.config.keys import key_variable
-from agentnb.config.names import suggestion
+from agentnb.config.names import EMBEDDED, suggestion
+from agentnb.config.project import PROJECT_FILE, project_folders
+from agentnb.config.trust import Stranger, destination
 from agentnb.errors import ConfigError
 
 __all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
-
-PROJECT_FILE: Final = "agentnb.toml"
 
 # In the address of a database: user:password@host, where a password may hold anything but an @, as
 # whoever reads the address has it; or an option.
@@ -50,6 +50,19 @@ class PlatformSection(BaseModel):
     max_retries: _Times | None = None
     max_reconnects: _Times | None = None
     trust_env: bool | None = None
+
+    # Set where only the file of a folder says where this is.
+    _stranger: Stranger | None = PrivateAttr(default=None)
+
+    @property
+    def goes_anywhere(self) -> bool:
+        """Whether this says where the connection is."""
+        return bool(self.base_url or self.type)
+
+    @property
+    def stranger(self) -> Stranger | None:
+        """What there is to know before a key goes there; None where the user's own word counts."""
+        return self._stranger
 
     @property
     def options(self) -> dict[str, Any]:
@@ -107,7 +120,8 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
     """Return the merged files and the paths that were read, the strongest first.
 
     ``AGENTNB_CONFIG`` names one file to read instead of both.  ``start`` is the folder from which
-    ``agentnb.toml`` is looked for upwards, the working folder by default.
+    ``agentnb.toml`` is looked for upwards, to the root of its project, the working folder by
+    default.
 
     Raises:
         ConfigError: a file cannot be read, is not TOML, or has an unknown or wrong entry.
@@ -121,26 +135,26 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
             p for p in (_project_file(start), user_config_path()) if p is not None and p.is_file()
         ]
     merged: dict[str, Any] = {}
+    strangers: list[Stranger] = []
     keeps_content = True
     for path in reversed(candidates):
         data = _read(path)
         if path.name == PROJECT_FILE:
-            _refuse_addresses(data, path)
+            strangers = _strangers(merged, data, path)
             _refuse_another_store(data, path)
         keeps_content &= ConfigFile.model_validate(data).history.store_content
         merged = _merge(merged, data)
     if not keeps_content:
         # What one file will not have stored, the other does not bring back.
         merged = _merge(merged, {"history": {"store_content": False}})
-    return ConfigFile.model_validate(merged), tuple(candidates)
+    file = ConfigFile.model_validate(merged)
+    for stranger in strangers:
+        file.platforms[stranger.name]._stranger = stranger  # pyright: ignore[reportPrivateUsage]
+    return file, tuple(candidates)
 
 
 def _project_file(start: Path | None) -> Path | None:
-    try:
-        folder = (start or Path.cwd()).resolve()
-    except FileNotFoundError:  # the working folder was deleted
-        return None
-    above = (up / PROJECT_FILE for up in (folder, *folder.parents))
+    above = (up / PROJECT_FILE for up in project_folders(start))
     return next((p for p in above if p.is_file()), None)
 
 
@@ -175,19 +189,38 @@ def _entries() -> list[str]:
     return [*ConfigFile.model_fields, *nested]
 
 
-def _refuse_addresses(data: dict[str, Any], path: Path) -> None:
-    """Refuse an address for a platform by its own name, since its key would be sent there.
+def _strangers(own: dict[str, Any], data: dict[str, Any], path: Path) -> list[Stranger]:
+    """Return the connections of which only ``data``, a folder's file, says where they are.
 
-    The file of a folder may have come with the folder.  A connection that has a name of its own has
-    a key of its own, too.
+    Raises:
+        ConfigError: it says so of a platform by its own name, or of a connection that the user's
+            own file, ``own``, has; their keys would be sent there.
     """
-    for name, section in ConfigFile.model_validate(data).platforms.items():
-        if section.base_url not in (None, "sandbox") and section.type in (None, name):
+    before = ConfigFile.model_validate(own).platforms
+    after = ConfigFile.model_validate(_merge(own, data)).platforms
+    taken = {key_variable(name) for name, section in before.items() if section.goes_anywhere}
+    found: list[Stranger] = []
+    for name in ConfigFile.model_validate(data).platforms:
+        section = after[name]
+        place = destination(name, section)
+        embedded = section.base_url or (name if name == EMBEDDED else None)
+        if embedded == EMBEDDED or place == destination(name, before.get(name)):
+            continue
+        if section.type in (None, name) or key_variable(name) in taken:
             raise ConfigError(
-                f"{path} gives an address for '{name}', and the key of '{name}' would go there.",
-                hint=f'Give the connection a name of its own, with type = "{name}" and its own '
-                f"key, or put the address into {user_config_path()}.",
+                f"{path} says where '{name}' is, and the key of '{name}' would go there.",
+                hint="Give the connection a name of its own, with a type and its own key, or put "
+                f"the address into {user_config_path()}.",
             )
+        found.append(Stranger(name=name, place=place, file=path, own_file=user_config_path()))
+    for name, section in ConfigFile.model_validate(data).platforms.items():
+        for option, value in section.options.items():
+            if "://" in str(value):
+                raise ConfigError(
+                    f"{path}: the option '{option}' of '{name}' is an address.",
+                    hint=f"Put it into {user_config_path()}.",
+                )
+    return found
 
 
 def _refuse_another_store(data: dict[str, Any], path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from agentnb.config.env_file import env_file, keys_of
+from agentnb.config.env_file import env_file, key_in
 from agentnb.config.keyrings import KEYRING_SERVICE, stored_key
 from agentnb.errors import MissingKeyError
 
@@ -53,7 +53,7 @@ def given_key(name: str) -> tuple[SecretStr, str] | None:
     variable = key_variable(name)
     if given := environment_key(name):
         return given, f"environment variable {variable}"
-    if (path := env_file()) is not None and (found := keys_of(path).get(variable)):
+    if (path := env_file()) is not None and (found := key_in(path, variable)):
         return found, f"{variable} in {path}"
     return None
 
@@ -83,13 +83,19 @@ def find_key(
     )
 
 
-def ask_for_key(name: str, *, prompt: Callable[[str], str] | None = None) -> SecretStr | None:
-    """Return what somebody types, unseen; None where nobody can or does."""
+def ask_for_key(
+    name: str, *, at: str | None = None, prompt: Callable[[str], str] | None = None
+) -> SecretStr | None:
+    """Return what somebody types, unseen; None where nobody can or does.
+
+    ``at`` is where the key will go, where that is to be said.
+    """
+    question = f"API key for {name}{f' at {at}' if at else ''}: "
     if prompt is None and not _somebody_is_there():
         return None
     try:
         # Looked up at the call: ipykernel replaces `getpass.getpass` by its own.
-        typed = SecretStr((prompt or getpass.getpass)(f"API key for {name}: ").strip())
+        typed = SecretStr((prompt or getpass.getpass)(question).strip())
     except (EOFError, RuntimeError):
         # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
         return None

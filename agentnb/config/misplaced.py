@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from agentnb._secrets import is_secret_name, looks_like_key
+from agentnb._secrets import is_given_secret, is_opaque, looks_like_key
 from agentnb.config.keys import where_keys_go
 from agentnb.errors import ConfigError
+
+# What stands between the words of an address; a dot may be within a key.
+_BETWEEN: Final = re.compile(r"[/;=:,]+")
 
 __all__ = ["check_address", "refuse_key_as_name", "refuse_key_options"]
 
@@ -23,13 +27,13 @@ def check_address(address: str, name: str) -> None:
     """
     try:
         parts = urlsplit(address)
-        carries = bool("@" in parts.netloc or parts.query or parts.fragment)
+        carries = bool("@" in parts.netloc or parts.query or parts.fragment) or _has_key(address)
     except ValueError:
         carries = True
     if carries:
         raise ConfigError(
-            f"The base_url of {name} carries a user name or a password, a query or a fragment, "
-            "which end up in logs.",
+            f"The base_url of {name} carries a key, a user name or a password, a query or a "
+            "fragment, which end up in logs.",
             hint=where_keys_go(name),
         )
     if not address.startswith(("http://", "https://")):
@@ -39,6 +43,15 @@ def check_address(address: str, name: str) -> None:
         )
 
 
+def _has_key(address: str) -> bool:
+    """Tell whether one of the words of ``address`` is a known key, or one by its looks.
+
+    In development a key may be a mere word, which then also stands in an address.
+    """
+    words = _BETWEEN.split(unquote(address))
+    return any(looks_like_key(word) and is_opaque(word) for word in words)
+
+
 def refuse_key_options(options: Mapping[str, Any], name: str) -> None:
     """Refuse a key among the options of the platform ``name``, which are shown.
 
@@ -46,7 +59,7 @@ def refuse_key_options(options: Mapping[str, Any], name: str) -> None:
         ConfigError: there is one that is not a `SecretStr`.
     """
     for option, value in options.items():
-        if is_secret_name(option) and not isinstance(value, SecretStr):
+        if is_given_secret(option, value) and not isinstance(value, SecretStr):
             raise ConfigError(
                 f"The options of {name} are shown, so '{option}' cannot be one of them.",
                 hint=where_keys_go(name),

@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["AgentName", "suggestion"]
+__all__ = ["EMBEDDED", "AgentName", "suggestion"]
+
+#: The platform, and the base address, that mean agentnb's own local server.
+EMBEDDED: Final = "sandbox"
 
 
 @dataclass(frozen=True, slots=True)

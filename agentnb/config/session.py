@@ -13,18 +13,18 @@ from pydantic import SecretStr
 from agentnb._embedded import connect as embedded_server
 from agentnb._secrets import remember_secret
 from agentnb.config.files import ConfigFile, PlatformSection, load_config
+from agentnb.config.keyrings import stored_key
 from agentnb.config.keys import find_key, given_key, key_variable
 from agentnb.config.misplaced import check_address, refuse_key_options
-from agentnb.config.names import AgentName, suggestion
+from agentnb.config.names import EMBEDDED, AgentName, suggestion
 from agentnb.config.settings import PlatformSettings
+from agentnb.config.trust import Stranger
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 from agentnb.retries import Retries
 
 __all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
 
-#: The platform, and the base address, that mean agentnb's own local server.
-EMBEDDED: Final = "sandbox"
 _EMBEDDED_TYPE: Final = "operativus"
 
 # Where a platform's own tools read its address, beside NAME_BASE_URL.
@@ -51,7 +51,8 @@ class Config:
     option_agent: str | None = None
     default_platform: str | None = None
     # Keys from the keyring or a prompt, so that nobody is asked again in the next cell, and those
-    # of `keep_key`; each with where it came from.
+    # of `keep_key`; each with where it came from, by the name of the platform or by the slot of a
+    # `Stranger`.
     _keys: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
     _kept: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
 
@@ -192,7 +193,8 @@ class Config:
         started when it is not running, and brings its own key.
 
         Raises:
-            ConfigError: there is no key (`MissingKeyError`), or the address is not an address.
+            ConfigError: there is no key (`MissingKeyError`), the address is not an address, or only
+                a folder's file gives it.
         """
         # At once, so that a traceback that shows local variables does not show it.
         api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
@@ -200,11 +202,13 @@ class Config:
         section = self.file.platforms.get(name, PlatformSection())
         address = base_url or url_from_environment(name) or section.base_url
         trust_env = True if section.trust_env is None else section.trust_env
+        stranger = None if base_url else self.stranger(name)
         if address == EMBEDDED or (address is None and name == EMBEDDED):
             address, own_key = embedded_server(kind)
             api_key = api_key or own_key
             # No proxy reaches it, nor is one to see its key.
             trust_env = False
+            stranger = None
         elif address is not None:
             check_address(address, name)
         refuse_key_options(options or {}, name)
@@ -213,9 +217,16 @@ class Config:
             for option, variable in _OPTION_VARIABLES.get(kind, {}).items()
             if (value := os.environ.get(variable, "").strip())
         }
+        if stranger is not None:
+            # Whichever key is sent: first the address must have been agreed to.
+            agreed = self._agreed_key(stranger)
+            api_key = api_key or agreed
         # One that is empty is none.
         api_key = api_key or self._find_key(name, ask=ask)
         remember_secret(api_key)
+        if address is not None:
+            # Again, now that the key is known: it may stand in the path.
+            check_address(address, name)
         return PlatformSettings(
             platform=name,
             base_url=address,
@@ -234,13 +245,24 @@ class Config:
         self.default_platform = earlier.default_platform
         self._kept = earlier._kept
 
+    def stranger(self, name: str) -> Stranger | None:
+        """Return what there is to know where only a folder's file says where ``name`` is.
+
+        None where the user's own word counts: the environment's, or that of the user's own file.
+        """
+        section = self.file.platforms.get(name)
+        if section is None or url_from_environment(name):
+            return None
+        return section.stranger
+
     def keep_key(self, name: str, key: SecretStr, source: str) -> None:
         """Use ``key`` for the platform ``name`` in this process, before any other but an argument.
 
-        ``source`` is what `key_source` is to say.
+        ``source`` is what `key_source` is to say.  Where the address is a `stranger`'s, this agrees
+        to it, and the key goes to no other.
         """
         remember_secret(key)
-        self._kept[name] = key, source
+        self._kept[self._slot(name)] = key, source
 
     def key_source(self, name: str) -> str | None:
         """Return where the key of the platform ``name`` comes from, None where none is known.
@@ -248,13 +270,46 @@ class Config:
         In words that may be shown.  The keyring counts once a key was taken from it: asking it may
         open a dialog.
         """
-        found = self._kept.get(name) or given_key(name) or self._keys.get(name)
+        slot = self._slot(name)
+        given = given_key(name) if slot == name else None
+        found = self._kept.get(slot) or given or self._keys.get(slot)
         return found[1] if found is not None else None
+
+    def look_for_key(self, name: str) -> str:
+        """Return where the key of the platform ``name`` comes from; asks the keyring, too.
+
+        Raises:
+            ConfigError: there is none (`MissingKeyError`), or it would go to a `stranger`'s.
+        """
+        if (source := self.key_source(name)) is None:
+            if (stranger := self.stranger(name)) is not None:
+                self._agreed_key(stranger)
+                return self._keys[stranger.slot][1]
+            return find_key(name, ask=False)[1]
+        return source
 
     def forget_key(self, name: str) -> None:
         """Look for the key of the platform ``name`` again when it is next needed."""
-        self._keys.pop(name, None)
-        self._kept.pop(name, None)
+        self._keys.pop(self._slot(name), None)
+        self._kept.pop(self._slot(name), None)
+
+    def _slot(self, name: str) -> str:
+        stranger = self.stranger(name)
+        return name if stranger is None else stranger.slot
+
+    def _agreed_key(self, stranger: Stranger) -> SecretStr:
+        """Return the key that was given for just this address.
+
+        Raises:
+            ConfigError: there is none, so that nobody has agreed to the address.
+        """
+        stranger.check()
+        slot = stranger.slot
+        if (found := self._kept.get(slot) or self._keys.get(slot)) is None:
+            if (stored := stored_key(slot)) is None:
+                raise stranger.refusal()
+            found = self._keys[slot] = stored, "keyring"
+        return found[0]
 
     def _find_key(self, name: str, *, ask: bool) -> SecretStr:
         found = self._kept.get(name) or given_key(name)

@@ -14,7 +14,10 @@ from agentnb.config import (
     store_key,
     suggestion,
 )
+from agentnb.config.env_file import is_one_word
 from agentnb.config.keys import key_variable
+from agentnb.config.misplaced import check_address
+from agentnb.config.trust import Stranger
 from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table
 from agentnb.platforms import registry
@@ -50,39 +53,67 @@ def login(words: Sequence[str]) -> Any:
 
 
 def _ask(name: str) -> Any:
-    key = ask_for_key(name)
+    stranger = _checked_stranger(name)
+    key = ask_for_key(name, at=stranger.where if stranger else None)
     if key is None:
+        hint = f"Where nobody can be asked: set {key_variable(name)} in the environment or .env."
         raise RequestError(
             f"No key was typed for {name}; nothing has changed.",
-            hint=f"Where nobody can be asked: set {key_variable(name)} in the environment or .env.",
+            hint=stranger.refusal().hint if stranger else hint,
         )
-    if any(not c.isprintable() or c.isspace() for c in key.get_secret_value()):
+    if not is_one_word(key):
         raise RequestError(
             f"What was typed for {name} is no key: it has a blank or a control character in it.",
             hint="Type the key alone, without 'Bearer'.",
         )
-    kept, reason = store_key(name, key)
+    kept, reason = store_key(stranger.slot if stranger else name, key)
     where = f"kept in the keyring ({kept})" if kept else "kept for this session only"
     config().keep_key(name, key, f"%agent login, {where}")
     notes = [] if kept else [f"Not in the keyring: {reason}."]
-    if (given := given_key(name)) is not None:
+    if stranger:
+        notes.append(f"It goes to {stranger.where}, and nowhere else.")
+    elif (given := given_key(name)) is not None:
         notes.append(f"This session uses it; the next one finds the {given[1]} first.")
     return table([{"platform": name, "key": where}], ["platform", "key"], notes=notes)
 
 
 def _forget(name: str) -> Any:
     config().forget_key(name)
+    stranger = config().stranger(name)
     try:
-        found = "removed from the keyring" if forget_stored(name) else "not in the keyring"
+        was_there = forget_stored(stranger.slot if stranger else name)
+        found = "removed from the keyring" if was_there else "not in the keyring"
     # Backends raise what their own libraries do.
     except Exception as error:
         raise ConfigError(
             f"The keyring does not let go of the key of {name}: {error}",
             hint="This session has forgotten it.",
         ) from error
-    given = given_key(name)
+    given = None if stranger else given_key(name)
     notes = [] if given is None else [f"There still is the {given[1]}."]
     return table([{"platform": name, "key": found}], ["platform", "key"], notes=notes)
+
+
+def _checked_stranger(name: str) -> Stranger | None:
+    """Return whose word the address is, if not the user's own; it can be shown.
+
+    Raises:
+        ConfigError: it is no address, could be taken for another, or is called as a platform is.
+    """
+    stranger = config().stranger(name)
+    if stranger is None:
+        return None
+    # By their variables: "Seekr" would have the key of seekr.
+    if key_variable(name) in map(key_variable, registry.names()):
+        raise ConfigError(
+            f"{stranger.file} says where '{name}' is, which is the name of a platform.",
+            hint="Give the connection a name of its own there.",
+        )
+    registry.load(config().platform_type(name))
+    if address := config().file.platforms[name].base_url:
+        check_address(address, name)
+    stranger.check()
+    return stranger
 
 
 def _platforms() -> str:

@@ -8,10 +8,9 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final, NoReturn
 
-from agentnb._secrets import is_secret_name, looks_like_key
+from agentnb._secrets import is_given_secret, is_secret_name, looks_like_key
 from agentnb.errors import RequestError
 
 __all__ = [
@@ -183,11 +182,13 @@ def usage() -> str:
 
 def _refuse_keys(words: Sequence[str]) -> None:
     """Refuse a key on the line of a cell, which is saved with the notebook."""
-    for before, word in pairwise(["", *words]):
+    for word in words:
         word = word.removeprefix("--param=")
         name, equals, value = word.partition("=")
-        named = bool(equals) or word.startswith("--") or before == "--param"
-        if (named and is_secret_name(name)) or any(map(looks_like_key, (word, value))):
+        # No option of a cell is called like a key, so nothing ordinary can be meant.
+        named = word.startswith("--") and is_secret_name(name)
+        given = bool(equals) and is_given_secret(name, value)
+        if named or given or any(map(looks_like_key, (word, value.strip("\"'")))):
             from agentnb.config import where_keys_go
 
             raise RequestError(

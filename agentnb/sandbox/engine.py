@@ -38,7 +38,7 @@ class Engine:
         self.pace = pace
         self.faults = Faults()
         self.book = Book()
-        self._key = key.get_secret_value().encode()
+        self._key = key
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[RunRecord] = set()
 
@@ -49,7 +49,8 @@ class Engine:
 
     def accepts(self, key: str) -> bool:
         """Tell whether ``key`` is the sandbox's, in a time that tells nothing of it."""
-        return secrets.compare_digest(key.encode("utf-8", "surrogateescape"), self._key)
+        own = self._key.get_secret_value().encode()
+        return secrets.compare_digest(key.encode("utf-8", "surrogateescape"), own)
 
     def start(
         self,

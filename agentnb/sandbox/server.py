@@ -12,7 +12,7 @@ import threading
 import weakref
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 
 import uvicorn
 from pydantic import SecretStr
@@ -72,6 +72,9 @@ class Sandbox:
     def __repr__(self) -> str:
         where = f"at {self.url}" if self.is_running else "stopped"
         return f"<Sandbox {where}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Sandbox holds a key and a server and cannot be pickled.")
 
     def __enter__(self) -> Sandbox:
         return self.start()

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb import Deadlines, agents
+from agentnb import Deadlines, Retries, agents
 from agentnb.agents import Agent, known_agents, list_agents
 from agentnb.config import config
 from agentnb.errors import (
@@ -140,6 +140,34 @@ class TestClients:
                 await asyncio.to_thread(list_agents, "operativus", ask=True)
             found = await asyncio.to_thread(list_agents, "operativus", ask=True)
             assert [a.id for a in found] == ["a"]
+
+
+class TestAttaching:
+    @pytest.mark.parametrize(
+        "terms", [{"timeout": 0.3}, {"deadlines": Deadlines(total=0.3)}], ids=str
+    )
+    async def test_for_so_long(self, terms: dict[str, Any]) -> None:
+        async with scripted_server() as server:
+            server.routes["GET /v1/threads/t1/runs/r1/attach"] = stream(hang=True)
+            once = Retries(requests=0, reconnects=0)
+            run = agentnb.attach(
+                "seekr:a",
+                "r1",
+                session="t1",
+                base_url=server.url,
+                api_key="k",
+                retries=once,
+                **terms,
+            )
+            await run.wait_async(check=False)
+        assert (run.status, run.error) == ("failed", "The run did not finish within 0.3 s.")
+        assert run.terms is not None
+        assert run.terms.retries == once
+
+    def test_what_it_does_not_know_is_refused(self) -> None:
+        unknown: dict[str, Any] = {"time_out": 0.3}
+        with pytest.raises(TypeError, match="time_out"):
+            agentnb.attach("sandbox:echo", "r1", **unknown)
 
 
 def shown(value: object) -> str:

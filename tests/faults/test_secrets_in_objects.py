@@ -234,6 +234,17 @@ class TestHolders:
         with pytest.raises(TypeError):
             pickle.dumps(run)
 
+    def test_neither_does_the_sandbox(self) -> None:
+        with agentnb.sandbox.Sandbox(api_key=SecretStr(CANARY)) as sandbox:
+            for carry in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="cannot be pickled"):
+                    carry(sandbox)
+            assert CANARY not in "\n".join(reach(sandbox))
+            agent = agentnb.agent(
+                "operativus:echo", base_url=sandbox.base_url("operativus"), api_key=CANARY
+            )
+            assert agent.run("hello").text == "hello"
+
     def test_what_is_asked_with_a_wrong_key(self) -> None:
         """The key cannot be sent at all, and no frame on the way shows it."""
         broken = f"{CANARY}\x00"
