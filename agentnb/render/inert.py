@@ -16,6 +16,15 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentnb.render.markup import link_address
+from agentnb.render.verbatim import (
+    Block,
+    block_code,
+    entities,
+    fence,
+    inline_code,
+    is_told_apart,
+    settled,
+)
 from agentnb.render.visible import visible
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-__all__ = ["escape", "fence", "inert_markdown"]
+__all__ = ["escape", "inert_markdown"]
 
 # Longer text is not parsed, and no link is looked for in a passage of more brackets, or deeper
 # ones: the parser's time grows with the square of some of its input.
@@ -34,8 +43,11 @@ _BRACKETS: Final = 500
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
 
-_BACKTICKS: Final = re.compile(r"`+")
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]>|#])")
+# Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
+# comments or attributes begin; the others are known to all.
+_SPECIAL: Final = re.compile(
+    r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
+)
 # What may act wherever it is no code.  To those that know no such escape, a bracket after a
 # backslash opens a tag all the same; the macros are those by which a formula loads or links.
 _ACTING: Final = re.compile(
@@ -49,6 +61,10 @@ _ACTING: Final = re.compile(
 )
 
 
+_ENTITY: Final = re.compile(r"&#?\w{1,32};")
+# To some a definition is one even amid a paragraph; a footnote is none.
+_DEFINES: Final = re.compile(r"\[[^\]\n^][^\]\n]*\]:(?!\s*<?(?:https?:|mailto:))")
+
 # What follows a fence is written by some into an attribute just as it is; of some languages they
 # make drawings, which may load what is named in them, and what is in braces they run.
 _INFO: Final = re.compile(
@@ -61,7 +77,7 @@ def inert_markdown(text: str) -> str:
     """Return Markdown that shows the same, but by which nothing is loaded or run.
 
     HTML in it shows as text, and an image is a link to it.  A link that goes by anything but http,
-    https or mailto shows as text, too.  Code stays as it is; a block of code that was left open is
+    https or mailto shows as text, too.  Code shows as it is; a block of code that was left open is
     closed.  What cannot be judged in good time becomes one block of code.
     """
     text = visible(text).strip("\n")
@@ -72,24 +88,19 @@ def inert_markdown(text: str) -> str:
             except RecursionError:
                 break
             if changed == text:
-                return text
+                return _settled(text)
             # What is text now may have been around something: a link is in no other link.
             text = changed
     return fence(text)
 
 
-def fence(text: str) -> str:
-    """Return ``text`` as a block of code, whatever fences are in it."""
-    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
-    marks = "`" * max(3, longest + 1)
-    return f"{marks}\n{text.rstrip()}\n{marks}"
-
-
 def escape(text: str) -> str:
     """Return one line of text so that Markdown shows it as it is."""
-    # Not every renderer knows a backslash before these.
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
-    return _SPECIAL.sub(r"\\\1", text)
+    return _SPECIAL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return entities(match[0]) if match["entity"] else f"\\{match[0]}"
 
 
 class _Place(NamedTuple):
@@ -109,6 +120,8 @@ class _Line:
         self.cut: int | None = None
         self.read: list[tuple[int, int]] = []
         self.kept: list[tuple[int, int]] = []
+        self.code: list[tuple[int, int]] = []
+        self.torn: set[int] = set()
         self.images: set[int] = set()
         self.refused: set[int] = set()
 
@@ -119,11 +132,36 @@ class _Line:
                 self.refused.add(at)
             case "image" if place.good:
                 self.images.add(at)
-            # A parser that knows HTML ends a passage where a line begins with a tag.
-            case "code" | "autolink" if place.good and is_whole:
+            case "autolink" if place.good and is_whole:
                 self.kept.append((at, at + place.end - place.start))
             case _:
                 pass
+
+    def note_code(self, span: _Place, shift: int, first: int, end: int) -> None:
+        """Note a code span, or what of it is between these places of the passage."""
+        begun, ended = max(span.start, first) - shift, min(span.end, end) - shift
+        if begun < ended:
+            self.kept.append((begun, ended))
+            self.code.append((begun, ended))
+        if span.start < first or span.end > end:
+            self.torn.add(begun)
+
+    def settled(self, text: str) -> str:
+        """Return the line with every code span as HTML that might not be taken for code."""
+        made: list[str] = []
+        last = 0
+        for start, end in sorted(self.code):
+            code = text[start:end]
+            inner = code.strip("`")
+            if inner.strip() and inner[0] == inner[-1] == " ":
+                inner = inner[1:-1]
+            is_quiet = is_told_apart(inner, is_inline=True) and not code.startswith("```")
+            made += [
+                text[last:start],
+                code if is_quiet and start not in self.torn else inline_code(inner),
+            ]
+            last = end
+        return "".join([*made, text[last:]])
 
     def escaped(self, text: str) -> str:
         """Return the line with a backslash or an entity for what acts in it."""
@@ -148,6 +186,7 @@ class _Line:
                     return found + "\\"
                 case _:
                     free = _within(at, read) and at not in self.refused
+                    free = free and not _DEFINES.match(text, at)
                     return found if free or _is_escaped(text, at) else r"\["
 
         return _ACTING.sub(mended, text)
@@ -168,7 +207,14 @@ def _is_escaped(text: str, at: int) -> bool:
 def _escaped(text: str) -> str:
     """Return ``text`` with what acts in it escaped, as far as it can be seen."""
     lines = text.split("\n")
+    known, _ = _known(text, lines)
+    return "\n".join(known[number].escaped(line) for number, line in enumerate(lines))
+
+
+def _known(text: str, lines: Sequence[str]) -> tuple[defaultdict[int, _Line], list[Block]]:
+    """Return what is known of each line, and the blocks of code."""
     known: defaultdict[int, _Line] = defaultdict(_Line)
+    blocks: list[Block] = []
     for token in _parser().parse(text):
         if token.map is None:
             continue
@@ -178,6 +224,9 @@ def _escaped(text: str) -> str:
                 known[number].is_code = True
             if _INFO.search(token.info):
                 known[first].cut = lines[first].index(token.markup) + len(token.markup)
+            while end > first + 1 and not lines[end - 1].strip():
+                end -= 1
+            blocks.append(Block(token, first, end))
         elif token.type == "definition":
             for number in range(first, end):
                 known[number].read.append((0, len(lines[number])))
@@ -185,7 +234,37 @@ def _escaped(text: str) -> str:
                 known[first].refused.add(lines[first].index("["))
         elif token.type == "inline" and _is_readable(token.content):
             _read_passage(token.content, lines, first, known)
-    return "\n".join(known[number].escaped(line) for number, line in enumerate(lines))
+    return known, blocks
+
+
+def _settled(text: str) -> str:
+    """Return inert text in which no renderer can take code for anything else."""
+    lines = text.split("\n")
+    known, blocks = _known(text, lines)
+    made: list[str] = []
+    last = 0
+    for block in blocks:
+        made += _between(lines, known, last, block.first)
+        code = lines[block.first : block.end]
+        last = block.end
+        if not block.is_found(code):
+            made += block_code(block.content, block.prefixes(code))
+        elif block.is_quiet:
+            made += code
+        else:
+            # Whatever was begun before ends with a blank line.
+            made += ["", *code] if made and made[-1].strip() else code
+            made += [""] if last < len(lines) and lines[last].strip() else []
+    return "\n".join([*made, *_between(lines, known, last, len(lines))])
+
+
+def _between(
+    lines: Sequence[str], known: defaultdict[int, _Line], first: int, end: int
+) -> list[str]:
+    if first == end:
+        return []
+    text = "\n".join(known[number].settled(lines[number]) for number in range(first, end))
+    return settled(text).split("\n")
 
 
 def _is_readable(passage: str) -> bool:
@@ -205,6 +284,7 @@ def _read_passage(
     parser = _parser()
     parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
     places = deque(sorted(found, key=lambda place: place.start))
+    spans = deque(place for place in places if place.kind == "code")
     start = 0
     for number, piece in enumerate(passage.split("\n"), first):
         shift = _column(lines[number], piece)
@@ -216,6 +296,13 @@ def _read_passage(
             place = places.popleft()
             if shift is not None:
                 line.note(place, place.start - start + shift, is_whole=place.end <= end)
+        while spans and spans[0].start < end:
+            span = spans[0]
+            if shift is not None:
+                line.note_code(span, start - shift, start, end)
+            if span.end > end:
+                break
+            spans.popleft()
         start = end + 1
 
 
@@ -277,6 +364,8 @@ def _noting(
             made = next((token for token in state.tokens[count:] if _address(token)), None)
             if kind != "code":
                 good = made is not None and link_address(_address(made)) is not None
+                # In an address to be followed as it stands, some read an entity all the same.
+                good &= kind != "autolink" or not _ENTITY.search(state.src, start, state.pos)
                 state.env["places"].append(_Place(kind, start, state.pos, good))
             elif any(token.type == "code_inline" for token in state.tokens[count:]):
                 state.env["places"].append(_Place(kind, start, state.pos, good=True))

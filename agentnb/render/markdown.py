@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentnb.render.inert import escape, fence, inert_markdown
+from agentnb.render.inert import escape, inert_markdown
+from agentnb.render.verbatim import fence, inline_code
 from agentnb.render.view import (
     STATUS_WORDS,
     TOOL_WORDS,
@@ -24,7 +24,7 @@ from agentnb.transcript import Passage, ToolCall
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ACTING: Final = re.compile(r"[&<\[\]]")
+_ACTING: Final = re.compile(r"[&<\[\]`$~%{]|:::|(?<=[Ff][Tt][Pp]):(?=//)|\\\\")
 
 
 def to_markdown(view: RunView) -> str:
@@ -95,7 +95,8 @@ def _json(value: Any) -> str:
 
 
 def _code_point(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+    # Of a backslash there are two.
+    return f"\\u{ord(match[0][0]):04x}{match[0][1:] if match[0] == ':::' else ''}"
 
 
 def _header(view: RunView) -> str:
@@ -124,7 +125,7 @@ def _reasoning(part: Passage) -> str:
 
 
 def _tool(call: ToolCall) -> str:
-    words = [f"<code>{html.escape(one_line(call.name or 'tool'))}</code>", TOOL_WORDS[call.status]]
+    words = [inline_code(one_line(call.name or "tool")), TOOL_WORDS[call.status]]
     if call.duration is not None:
         words.append(brief_seconds(call.duration))
     blocks: list[str] = []

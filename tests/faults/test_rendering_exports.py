@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
+import random
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-import mistune
 import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 from nbconvert.exporters import MarkdownExporter
 
 from agentnb.event import TextDelta, ToolCallFinished
@@ -20,72 +18,58 @@ from agentnb.render import comparison_markdown, to_html, to_markdown, to_text
 from agentnb.render.chat import chat_html, chat_markdown
 from agentnb.render.inert import inert_markdown
 from tests.faults.hostile import OWN, texts
-from tests.faults.test_rendering import ACTING, chat_of, comparison_of
+from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
+from tests.faults.test_rendering import chat_of, comparison_of
 from tests.render.harmless import TAGS, everywhere
 from tests.render.samples import conformance, pathological, read, view_of
 
 TEXTS = texts()
 NAMES = pytest.mark.parametrize("name", TEXTS)
 
-# Both take raw HTML and every image as they come.
-_commonmark = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-_commonmark.validateLink = lambda url: True
-_mistune = cast(
-    "Callable[[str], str]",
-    mistune.create_markdown(
-        escape=False, plugins=["table", "strikethrough", "footnotes", "task_lists", "url"]
-    ),
-)
-RENDERERS: dict[str, Callable[[str], str]] = {
-    "commonmark": _commonmark.render,
-    "mistune": _mistune,
-}
-READERS = pytest.mark.parametrize("render", RENDERERS.values(), ids=RENDERERS)
+EACH = pytest.mark.parametrize("render", READERS.values(), ids=READERS)
 
 # What Markdown and HTML are made of.
 PIECES = [
     *"<>!&[]()`~\\*_|$ \n\t-+#:=1.",
     *("img src=x", "<b>", "<div>", "<!--", "<?", "https://a.b", "<https://a.b>", "&#x202e;"),
     *("> ", "- ", "1. ", "    ", "```", "~~~", "\n\n", "\n---\n", "|-|-|\n", "\\|"),
+    *("$", "$$", "~~", "\\begin{a}", "\\end{a}", "\\\\(", "\\\\)", "\\\\[", "\\\\]", "%%", ":::"),
+    *("http://x", "www.x.y", "a@b.cd", "{=html}", "@@0@@", "`<b>`", "<script>x</script>"),
+    *("\n```\n", "\n```html\n", "\n````\n", "\n$$\n", "\n\n    <img src=x>"),
     *("](x:y)", "![", "[x][x]", "[x]: y:z\n", "[x]: <y> '"),
 ]
-WRITTEN = (TAGS - {"div", "small", "span"}) | {"h1", "h2", "sub", "del", "sup", "section", "input"}
-FOLLOWED = re.compile(r"(?i)(https?://|mailto:|#fn)")
-
-
-def check_document(rendered: str) -> None:
-    made = read(rendered)
-    assert made.others == []
-    assert not ACTING.search(made.text)
-    assert made.names() <= WRITTEN
-    for tag, attributes in made.elements:
-        # A list of tasks is drawn with boxes.
-        if tag == "input":
-            assert attributes["type"] == "checkbox"
-        assert not attributes.keys() & {"src", "srcset", "poster", "data", "action", "onclick"}
-        assert not any(name.startswith("on") for name in attributes)
-        if tag == "a":
-            assert FOLLOWED.match(str(attributes["href"])), attributes
 
 
 class TestMarkdown:
     def test_the_renderers_would_load_it(self) -> None:
-        for render in RENDERERS.values():
+        for render in READERS.values():
             made = read(render("![x](https://a.example/) <script>x</script>"))
             assert {"img", "script"} <= made.names()
 
+    def test_each_takes_something_else_for_code(self) -> None:
+        tag = "<img src=https://attacker.example/x>"
+        swallowed = {
+            "mistune": f"x ~~`~~ {tag} `",
+            "nbconvert": f"costs $5 ` and $6 {tag} `",
+            "jupyterlab": f"See http://x` {tag} `",
+        }
+        assert "<img" not in READERS["commonmark"]("\n\n".join(swallowed.values()))
+        assert "<img" in READERS["mistune"](swallowed["mistune"])
+        assert "<img" in READERS["nbconvert"](swallowed["nbconvert"])
+        assert "<img" in in_jupyterlab([swallowed["jupyterlab"]])[0]
+
     @NAMES
-    @READERS
+    @EACH
     def test_of_a_run(self, render: Callable[[str], str], name: str) -> None:
         check_document(render(to_markdown(everywhere(TEXTS[name]))))
 
     @NAMES
-    @READERS
+    @EACH
     def test_of_a_chat(self, render: Callable[[str], str], name: str) -> None:
         check_document(render(chat_markdown(chat_of(TEXTS[name]))))
 
     @NAMES
-    @READERS
+    @EACH
     def test_of_a_comparison(self, render: Callable[[str], str], name: str) -> None:
         check_document(render(comparison_markdown(comparison_of(TEXTS[name]))))
 
@@ -98,20 +82,31 @@ class TestMarkdown:
                 TextDelta(OWN[second], part_id=f"b{number}"),
                 ToolCallFinished(call_id=f"c{number}", name="t", result=OWN[second]),
             ]
-        check_document(_commonmark.render(to_markdown(view_of(events))))
+        check_document(READERS["commonmark"](to_markdown(view_of(events))))
 
     @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
     def test_of_anything(self, text: str) -> None:
         made = inert_markdown(text)
-        check_document(_commonmark.render(made))
-        assert inert_markdown(made) == made
+        for render in READERS.values():
+            check_document(render(made))
+
+    def test_of_anything_in_jupyterlab(self) -> None:
+        # One process for all of them, so that they are made by a seed.
+        chosen = random.Random(20)
+        texts = ["".join(chosen.choices(PIECES, k=chosen.randint(3, 30))) for _ in range(400)]
+        made = [*map(inert_markdown, texts), *(to_markdown(everywhere(t)) for t in TEXTS.values())]
+        for rendered in in_jupyterlab(made):
+            check_document(rendered)
 
     def test_what_is_harmless_stays_as_it_is(self) -> None:
         text = (
-            "# a\n\n**b** `<c>` [d](https://d.example) <https://e.example> <f@g.example>\n\n"
-            "- [x] h\n- [ ] i[^1]\n\n      <j>\n\n| k | `<l>` |\n|---|---|\n| $m < n$ | 1 |\n\n"
+            "# a\n\n**b** `c()` [d](https://d.example) <https://e.example> <f@g.example>\n\n"
+            "- [x] h\n- [ ] i[^1]\n\n      j\n\n| k | `l < m` |\n|---|---|\n| $m < n$ | 1 |\n\n"
             "> [!NOTE]\n> o\n\n```html\n<img src=p>\n![q](r)\n```\n\n[s]\n\n[s]: https://s.example\n"
-            "[^1]: t u\n\n$$\\frac{u}{v}$$ a &amp; b &lt; c"
+            "[^1]: t u\n\n$$\\frac{u}{v}$$ a &amp; b &lt; c\n\n"
+            "$5 or $\\sum_{i=1}^n x_i$\n\n"
+            "$$\n\\begin{aligned}\na &= b \\\\[2pt]\n\\end{aligned}\n$$\n\n"
+            "\\begin{align}\na &= b\n\\end{align}\n\n1. a\n\n   ```py\n   {'b': [c]}\n   ```"
         )
         assert inert_markdown(text) == text
 
@@ -120,15 +115,31 @@ class TestMarkdown:
         [
             ("![a](https://b.example/c.png)", "[image: a](https://b.example/c.png)"),
             ("![](https://b.example/c.png)", "[image: ](https://b.example/c.png)"),
-            ("![a](/b)", "\\[image: a](/b)"),
-            ("[a](javascript:b)", "\\[a](javascript:b)"),
+            ("![a](/b)", "\\[image: a&#93;(/b)"),
+            ("[a](javascript:b)", "\\[a&#93;(javascript:b)"),
             ("a <b>c</b>", "a &lt;b>c&lt;/b>"),
             ("a < b", "a < b"),
             ("```\na", "```\na\n```"),
             ('```a"><img src=b>\nc\n```', "```\nc\n```"),
             ("```mermaid\ngraph\n```", "```\ngraph\n```"),
             ("```{python}\nb\n```", "```\nb\n```"),
-            ("> ~~~~ a &quot;\n> b", "> ~~~~\n> b"),
+            ("> ~~~~ a &quot;\n> b", "> <pre><code>b</code></pre>"),
+            ("`List<int>` `x`", "<code>List&lt;int&gt;</code> `x`"),
+            ("`<b>`{=html} `c`{.d}", "<code>&lt;b&gt;</code>\\{=html} `c`\\{.d}"),
+            ("`r system('a')`", "<code>r system('a')</code>"),
+            ("# a {onclick=b}", "# a \\{onclick=b}"),
+            ("a\n```html\n<b>\n\n<c>\n```\nd", "a\n\n```html\n<b>\n\n<c>\n```\n\nd"),
+            ("- ```\n  <b>\n\n  c\n  ```", "- <pre><code>&lt;b&gt;&#10;\n  c</code></pre>"),
+            ("> ```\n> <b>\n> c\n> ```", "> <pre><code>&lt;b&gt;\n> c</code></pre>"),
+            ("    <b>\n\n    c", "<pre><code>&lt;b&gt;&#10;\nc</code></pre>"),
+            (
+                "````\n```{r}\nb\n```\n````",
+                "<pre><code>&#96;&#96;&#96;&#123;r&#125;\nb\n&#96;&#96;&#96;</code></pre>",
+            ),
+            ("$$\n```\n$$\nb\n```", "&#36;&#36;\n\n```\n$$\nb\n```"),
+            ("\\begin{a} b", "&#92;begin{a} b"),
+            ("\\\\( a", "&#92;( a"),
+            ("a\n\n---\nb: c\n---", "a\n\n***\nb: c\n---"),
             ("$\\href{a}{b}$", "$\\\\href{a}{b}$"),
         ],
     )
@@ -138,7 +149,7 @@ class TestMarkdown:
     def test_every_example_of_the_specification(self) -> None:
         for example in conformance("commonmark.json"):
             for end in range(0, len(example["markdown"]) + 1, 3):
-                check_document(_commonmark.render(inert_markdown(example["markdown"][:end])))
+                check_document(READERS["commonmark"](inert_markdown(example["markdown"][:end])))
 
     @pytest.mark.parametrize("name", pathological())
     def test_text_that_makes_parsers_slow(self, name: str) -> None:
@@ -153,13 +164,13 @@ class TestNotebookAsMarkdown:
             {"text/html": to_html(view), "text/plain": to_text(view)},
             {"text/html": chat_html(chat_of(TEXTS[name]))},
         )
-        made = read(_commonmark.render(written))
+        made = read(READERS["commonmark"](written))
         assert made.balanced
         assert made.names() <= TAGS | {"caption"}
 
     def test_code_with_blank_lines_is_code_there(self) -> None:
         view = view_of([ToolCallFinished(call_id="c", name="t", result="a\n\n# b\n\n*c*")])
-        made = read(_commonmark.render(exported({"text/html": to_html(view)})))
+        made = read(READERS["commonmark"](exported({"text/html": to_html(view)})))
         assert "a\n\n# b\n\n*c*" in made.text
         assert not made.names() & {"h1", "h3", "em"}
 

@@ -31,6 +31,7 @@ SHOWN = [
     "from agentnb.history.lists import RunList\nRunList([run])",
     "%agent sessions",
     "%agent history",
+    "%agent doctor",
     "%agent",
 ]  # fmt: skip
 
