@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from agentnb._loop import submit
-from agentnb.doctor.findings import Finding, problem, refusal
+from agentnb.doctor.findings import Finding, note, problem, refusal
 from agentnb.errors import AgentnbError
 
 __all__ = ["Check", "Tell", "carry_out", "on_loop"]
@@ -20,6 +20,7 @@ Tell = Callable[[Finding], None]
 
 # How often a blocked main thread looks up, in seconds: Windows delivers Ctrl-C only then.
 _TICK: Final = 0.1
+_BUSY: Final = "This machine is busy: 'agentnb doctor --timeout 60' waits for longer."
 _REPORT: Final = "Please report it, with what 'agentnb doctor --json' prints."
 
 
@@ -27,13 +28,15 @@ _REPORT: Final = "Please report it, with what 'agentnb doctor --json' prints."
 class Check:
     """One check: ``look`` tells what it finds, on a thread of its own.
 
-    After ``seconds`` it is not waited for any more; ``if_late`` is what to do then.
+    After ``seconds`` it is not waited for any more; ``if_late`` is what to do then.  One that waits
+    for nobody else, ``is_local``, is not wrong because it is late.
     """
 
     name: str
     look: Callable[[Tell], None]
     seconds: float = 5.0
-    if_late: str = ""
+    if_late: str = _BUSY
+    is_local: bool = False
 
 
 class _Going:
@@ -58,7 +61,8 @@ class _Going:
             found = list(self._found)
         if not self.done.is_set():
             says = f"This check did not end within {self.check.seconds:g} s."
-            found.append(problem(self.check.name, says, self.check.if_late))
+            late = note if self.check.is_local else problem
+            found.append(late(self.check.name, says, self.check.if_late))
         return found
 
     def _tell(self, finding: Finding) -> None:

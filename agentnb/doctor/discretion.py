@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from agentnb._secrets import mask
+from agentnb._secrets import MASK, looks_like_key, mask
 
 __all__ = ["discreet", "shown_address"]
 
 # The folder of another user, or of this one under another name for home.
 _HOMES: Final = re.compile(
     r"((?:^|[\s:='\"(])(?:[A-Za-z]:)?[/\\](?:home|Users)[/\\])[^/\\\s,;:'\")]+"
+)
+
+# What nobody would call a part of an address, whatever it begins with.
+_RANDOM: Final = re.compile(
+    r"(?=.*[0-9])(?=.*[A-Za-z]).*[A-Za-z0-9]{16}.*|[0-9A-Fa-f-]{32,}", re.DOTALL
 )
 
 _UNREADABLE: Final = "an address that cannot be read"
@@ -33,12 +38,22 @@ def discreet(text: str) -> str:
 
 
 def shown_address(address: str) -> str:
-    """Return ``address`` without user, password and query, any of which may be secret."""
+    """Return ``address`` without user, password and query, any of which may be secret.
+
+    What looks like a key in its path is masked, whether it is known or not.
+    """
     try:
         parts = urlsplit(address)
     except ValueError:
         return _UNREADABLE
     host = parts.netloc.rpartition("@")[2]
-    return (
-        f"{parts.scheme}://{host}{parts.path}".rstrip("/") if parts.scheme and host else _UNREADABLE
-    )
+    if not parts.scheme or not host:
+        return _UNREADABLE
+    path = "/".join(map(_shown_segment, parts.path.split("/")))
+    return mask(f"{parts.scheme}://{host}{path}".rstrip("/"))
+
+
+def _shown_segment(segment: str) -> str:
+    plain = unquote(segment)
+    is_key = looks_like_key(plain) or _RANDOM.fullmatch(plain) or mask(plain) != plain
+    return MASK if is_key else segment

@@ -31,8 +31,14 @@ SECONDS: Final = 10.0
 # Shares of it: of what only looks at this machine, and of what waits for somebody else.
 _HERE: Final = 0.5
 _ELSEWHERE: Final = 0.9
+# How long the background loop may take to answer, of the time for what looks at this machine.
+_STUCK: Final = 0.6
 # How much longer the answer to a question may take.
 _STREAM: Final = 4.5
+# What needs nobody else gets so many seconds at least: it is late only where this machine is.
+_LEAST: Final = 5.0
+# Of its own time, how much the sandbox may use: what it says of a delay says more.
+_OWN: Final = 0.9
 
 
 def examine(
@@ -42,13 +48,13 @@ def examine(
     seconds: float = SECONDS,
     host: Host | None = None,
 ) -> Report:
-    """Look at everything and return what was found; blocks for ``seconds`` at most.
+    """Look at everything and return what was found; blocks for ``seconds`` at most, or for 5.
 
     ``named`` are platforms, or agents as ``platform:agent``: then these are asked, else all that
-    are configured; the sandbox always is.  ``stream`` asks an agent of each one short question,
-    which costs what a question costs, and measures whether the answer arrives as it is written: the
-    agent that is named, else the default agent, else the first that the platform lists.  That may
-    take several times as long.
+    are configured; the sandbox always is.  ``stream`` asks an agent of each a short question, which
+    costs what a question costs, and measures whether the answer arrives as it is written; where it
+    arrives at once, a second time.  That is the agent that is named, else the default agent, else
+    the first that the platform lists; it may take several times as long.
 
     Raises:
         ConfigError: there is no such platform.
@@ -96,11 +102,13 @@ def _config_in_force() -> Config:
 
 
 def _checks(host: Host, current: Config, seconds: float) -> list[Check]:
+    here = max(_LEAST, seconds * _HERE)
+    elsewhere = max(_LEAST, seconds * _ELSEWHERE)
     looks: dict[str, Callable[..., None]] = {
         "frontend": partial(look_at_frontend, host=host),
         "ipykernel": partial(look_at_kernel, host=host),
         "views": look_at_views,
-        "event loop": partial(look_at_loops, host=host),
+        "event loop": partial(look_at_loops, host=host, seconds=here * _STUCK),
         "Python": look_at_python,
         "packages": look_at_packages,
         "extras": look_at_extras,
@@ -108,9 +116,8 @@ def _checks(host: Host, current: Config, seconds: float) -> list[Check]:
         "default agent": partial(look_at_default_agent, current=current),
         "proxy": look_at_proxies,
     }
-    elsewhere = seconds * _ELSEWHERE
     return [
-        *(Check(name, look, seconds * _HERE) for name, look in looks.items()),
+        *(Check(name, look, here, is_local=True) for name, look in looks.items()),
         Check(
             "history",
             look_at_store,
@@ -120,9 +127,9 @@ def _checks(host: Host, current: Config, seconds: float) -> list[Check]:
         ),
         Check(
             EMBEDDED,
-            partial(look_at_sandbox, current=current, seconds=elsewhere),
+            partial(look_at_sandbox, current=current, seconds=elsewhere * _OWN),
             elsewhere,
-            "Restart the kernel.",
+            is_local=True,
         ),
     ]
 

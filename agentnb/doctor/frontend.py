@@ -35,7 +35,6 @@ _VARIABLES: Final = {
 }
 # How long the background loop may take to answer, in seconds, before it counts as kept busy.
 _SLOW: Final = 0.5
-_STUCK: Final = 3.0
 
 
 def look_at_frontend(tell: Tell, *, host: Host) -> None:
@@ -69,8 +68,11 @@ def look_at_kernel(tell: Tell, *, host: Host) -> None:
     tell(note("ipykernel", says, f"{hint}."))
 
 
-def look_at_loops(tell: Tell, *, host: Host) -> None:
-    """Tell what became of asyncio, and whether the loop that runs live on still answers."""
+def look_at_loops(tell: Tell, *, host: Host, seconds: float = 3.0) -> None:
+    """Tell what became of asyncio, and whether the loop that runs live on still answers.
+
+    It is waited for ``seconds``.
+    """
     patched = _patched_by()
     if patched == "nest_asyncio":
         # Its archived original loses the cells that were queued while a nested run went on.
@@ -81,10 +83,10 @@ def look_at_loops(tell: Tell, *, host: Host) -> None:
         tell(finding("event loop", f"nest_asyncio has patched asyncio: {what}", hint))
     elif patched:
         tell(ok("event loop", f"{patched} lets asyncio.run() be called inside a cell"))
-    late = _lateness()
+    late = _lateness(seconds)
     kind = f"{host.loop}; " if host.loop else ""
     if late is None:
-        says = f"the loop that serves the runs did not answer within {_STUCK:g} s"
+        says = f"the loop that serves the runs did not answer within {seconds:g} s"
         hint = "An agent's function blocks it: let it 'await', or restart the kernel."
         tell(problem("event loop", says, hint))
     elif late > _SLOW:
@@ -129,13 +131,13 @@ def _patched_by() -> str:
     return "nest_asyncio2" if hasattr(asyncio, "_nest_asyncio2") else "nest_asyncio"
 
 
-def _lateness() -> float | None:
+def _lateness(seconds: float) -> float | None:
     async def answer() -> None: ...
 
     began = time.monotonic()
     future = submit(answer())
     try:
-        future.result(_STUCK)
+        future.result(seconds)
     except TimeoutError:
         future.cancel()
         return None

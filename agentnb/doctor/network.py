@@ -73,7 +73,7 @@ async def reach(name: str, address: str, *, trust_env: bool, seconds: float) -> 
         ConfigError: certificates or proxies that the environment names cannot be used.
         TransportError: there is no connection, its certificate is not trusted, or no answer.
     """
-    connect = round(seconds * _CONNECT, 1)
+    connect = max(0.1, round(seconds * _CONNECT, 1))
     deadlines = Deadlines(connect=connect, first_event=seconds, idle=seconds)
     transport = Transport(check_base_url(address, name=name), name=name, trust_env=trust_env)
     try:

@@ -6,7 +6,8 @@ import sys
 from typing import Any, Final
 
 from agentnb._http import Terms
-from agentnb.config import EMBEDDED, Config, PlatformSection, find_key, url_from_environment
+from agentnb._http.outgoing import check_base_url
+from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
 from agentnb.deadlines import Deadlines
 from agentnb.doctor.checking import Tell, on_loop
 from agentnb.doctor.discretion import shown_address
@@ -15,7 +16,7 @@ from agentnb.doctor.network import clock, look_up, reach, reached, unreached
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
-    MissingKeyError,
+    ConfigError,
     NotFoundError,
     RateLimitError,
 )
@@ -31,6 +32,7 @@ _REACH: Final = 0.55
 _ASK: Final = 0.85
 # The client's own deadlines come first, in seconds: they say which of them it was.
 _SLACK: Final = 1.0
+_LEAST: Final = 0.1
 
 
 def patience(seconds: float) -> Terms:
@@ -56,10 +58,18 @@ def look_at_platform(tell: Tell, *, name: str, current: Config, seconds: float =
         says = "the platform's own address, which is not known here"
         tell(ok(f"{name}: connection", says))
         is_open = True
+    elif source is None and current.stranger(name) is not None:
+        # What a folder's file names is not asked anything before the user agreed to it.
+        is_open = False
     else:
-        is_open = _look_at_way(tell, name, address, current, round(seconds * _REACH, 1))
+        is_open = _look_at_way(tell, name, address, current, _part(seconds, _REACH))
     if is_open and source:
-        _look_at_access(tell, name, source, current, round(seconds * _ASK, 1))
+        _look_at_access(tell, name, source, current, _part(seconds, _ASK))
+
+
+def _part(seconds: float, share: float) -> float:
+    # As it is shown.  No deadline is 0, which would be over before anything is asked.
+    return max(_LEAST, round(seconds * share, 1))
 
 
 def _address(name: str, current: Config) -> str | None:
@@ -74,8 +84,8 @@ def _look_at_key(tell: Tell, name: str, address: str | None, current: Config) ->
     """Tell where the key comes from, never the key; return that, None where there is none."""
     check = f"{name}: key"
     try:
-        source = current.key_source(name) or find_key(name, ask=False)[1]
-    except MissingKeyError as error:
+        source = current.look_for_key(name)
+    except ConfigError as error:
         if address != EMBEDDED:
             tell(refusal(check, error))
             return None
@@ -88,9 +98,10 @@ def _look_at_way(tell: Tell, name: str, address: str, current: Config, seconds: 
     check = f"{name}: connection"
     section = current.file.platforms.get(name, PlatformSection())
     trust_env = section.trust_env is not False
-    if not address.startswith(("http://", "https://")):
-        says = "base_url is no address"
-        tell(problem(check, says, "It begins with https:// or http://, or is the word sandbox."))
+    try:
+        address = check_base_url(address, name=name)
+    except ConfigError as error:
+        tell(refusal(check, error))
         return False
     if (unknown := look_up(check, address)) is not None:
         tell(unknown)
@@ -102,7 +113,8 @@ def _look_at_way(tell: Tell, name: str, address: str, current: Config, seconds: 
         tell(unreached(check, address, error))
         return False
     except TimeoutError:
-        tell(problem(check, f"{shown_address(address)} gave no answer within {seconds:g} s"))
+        says = f"{shown_address(address)} gave no answer within {seconds:g} s"
+        tell(problem(check, says, "Check base_url, the network, and whether a proxy is needed."))
         return False
     tell(reached(check, address, answer))
     if (time := clock(f"{name}: clock", answer)) is not None:
@@ -114,11 +126,6 @@ def _look_at_access(tell: Tell, name: str, source: str, current: Config, seconds
     """Tell whether the platform accepts the key, where asking that is free."""
     check = f"{name}: access"
     client = client_of(name, current)
-    if not client.capabilities.list_agents:
-        says = "not checked: this platform has no call that is free and wants a key"
-        hint = f"'agentnb doctor --stream {name}:AGENT' asks one short question."
-        tell(ok(check, says, hint))
-        return
     try:
         found = on_loop(listed_agents(client, seconds=seconds), seconds=seconds + _SLACK)
     except AuthenticationError as error:
@@ -134,6 +141,11 @@ def _look_at_access(tell: Tell, name: str, source: str, current: Config, seconds
         hint = "The platform itself is slow; try again later."
         tell(problem(check, f"{name} did not list its agents within {seconds:g} s", hint))
     else:
+        if found is None:
+            says = "not checked: this platform has no call that is free and wants a key"
+            hint = f"'agentnb doctor --stream {name}:AGENT' asks a short question."
+            tell(ok(check, says, hint))
+            return
         agents = "agent" if len(found) == 1 else "agents"
         tell(ok(check, f"the key is accepted, {len(found)} {agents}"))
 
@@ -150,13 +162,17 @@ def client_of(name: str, current: Config) -> Platform:
     return make(current.settings(name, ask=False))
 
 
-async def listed_agents(client: Platform, *, seconds: float) -> list[AgentInfo]:
+async def listed_agents(client: Platform, *, seconds: float) -> list[AgentInfo] | None:
     """Return the agents that the platform lists, asked once; close the client.
+
+    None where the platform has no such call.
 
     Raises:
         AgentnbError: it does not list them, or not within ``seconds``.
     """
     try:
+        if not client.capabilities.list_agents:
+            return None
         with patience(seconds).applied():
             return await client.agents()
     finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from agentnb import __version__, history
 from agentnb.agents import list_agents
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
+from agentnb.doctor.discretion import shown_address
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
@@ -240,10 +240,7 @@ def _address(name: str, configured: str | None) -> str:
     address = url_from_environment(name) or configured
     if address is None:
         return "the platform's own"
-    parts = urlsplit(address)
-    # Whatever else stands in it may be a secret.
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if host else address
+    return shown_address(address)
 
 
 def _default_agent() -> str:

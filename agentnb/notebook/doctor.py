@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.doctor import Host, Report, as_text, examine
 from agentnb.notebook.options import LineParser
+from agentnb.notebook.tables import Beside, Table
 from agentnb.render import one_line
 
 if TYPE_CHECKING:
@@ -21,13 +21,10 @@ __all__ = ["DOCTOR_USAGE", "Examined", "doctor"]
 #: What ``%agent doctor`` takes, in words.
 DOCTOR_USAGE: Final = "[--stream] [PLATFORM ...]"
 _CELL: Final = 600
-# Columns that stand beside each other where there is room, else above each other: how wide the two
-# are together, and how each shares that.
-_PAIRS: Final = (
-    ("min-width:min(16em, 25vw)", ("0 0 5em", "1 1 9em")),
-    ("overflow-wrap:anywhere", ("1 1 15em", "1 1 15em")),
+_BESIDE: Final = (
+    Beside("min-width:min(16em, 25vw)", ("0 0 5em", "1 1 9em")),
+    Beside("overflow-wrap:anywhere", ("1 1 15em", "1 1 15em")),
 )
-_NAMES: Final = ("result", "check", "finding", "what to do")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +38,18 @@ class Examined:
         return as_text(self.report, width=self.width)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            _row("td", (f.level, f.check, f.says, f.hint), strong=f.level == "problem")
-            for f in self.report.findings
+        found = self.report.findings
+        shown = Table(
+            ("result", "check", "finding", "what to do"),
+            tuple(
+                tuple(one_line(cell, _CELL) for cell in (f.level, f.check, f.says, f.hint))
+                for f in found
+            ),
+            notes=(self.report.summary,),
+            beside=_BESIDE,
+            strong=frozenset(i for i, f in enumerate(found) if f.level == "problem"),
         )
-        return (
-            f"<p>{html.escape(self.report.summary)}</p>"
-            f"<table><thead>{_row('th', _NAMES)}</thead><tbody>{rows}</tbody></table>"
-        )
-
-
-def _row(tag: str, cells: Sequence[str], *, strong: bool = False) -> str:
-    texts = iter([html.escape(one_line(cell, _CELL)) for cell in cells])
-    told = ""
-    for room, shares in _PAIRS:
-        parts = "".join(f'<div style="flex:{share}">{next(texts)}</div>' for share in shares)
-        weight = ";font-weight:bold" if strong and not told else ""
-        # Jupyter aligns cells to the right, as for numbers.
-        told += (
-            f'<{tag} style="text-align:left;vertical-align:top;{room}{weight}">'
-            f'<div style="display:flex;flex-wrap:wrap;gap:.3em 1em">{parts}</div></{tag}>'
-        )
-    return f"<tr>{told}</tr>"
+        return shown.bundle()["text/html"]
 
 
 def doctor(words: Sequence[str], *, shell: InteractiveShell | None, display: str) -> Examined:

@@ -68,6 +68,18 @@ def test_a_check_that_hangs_is_left_behind() -> None:
     assert len(found) == 3
 
 
+def test_what_waits_for_nobody_is_not_wrong_because_it_is_late() -> None:
+    freed = threading.Event()
+
+    def waiting(tell: Tell) -> None:
+        freed.wait(60)
+
+    (found,) = carry_out([Check("own", waiting, seconds=0.1, is_local=True)])
+    freed.set()
+    assert found.level == "note"
+    assert "--timeout 60" in found.hint
+
+
 def test_checks_go_on_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=20)
 

@@ -53,7 +53,8 @@ def test_nothing_wrong(surroundings: Path, tmp_path: Path) -> None:
     found = read(done.stdout)
     assert json.loads(done.stdout)["problems"] == 0
     assert "sandbox/ok" in found
-    assert "sandbox: stream/ok" in found
+    # A busy machine is worth a note, and no more.
+    assert found.keys() & {"sandbox: stream/ok", "sandbox: stream/note"}
     assert not [name for name in found if name.startswith(("operativus", "seekr", "run"))]
 
 
@@ -182,8 +183,44 @@ def test_a_question_is_asked_when_that_is_said(surroundings: Path, sandbox: Sand
         RUNAGENT_BASE_URL=sandbox.base_url("runagent"),
     )
     assert done.returncode == 0, done.stdout
-    assert "apart" in read(done.stdout)["runagent: stream/ok"]["finding"]
+    found = read(done.stdout)
+    (streams,) = (found[name] for name in found if name.startswith("runagent: stream/"))
+    assert "pieces" in streams["finding"]
     assert sandbox.api_key.get_secret_value() not in done.stdout
+
+
+def test_what_is_on_this_machine_gets_its_time(surroundings: Path) -> None:
+    """However short others are waited for."""
+    done = agentnb("doctor", "--json", "--timeout", "0.05", folder=surroundings)
+    late = [f for f in read(done.stdout).values() if "did not end" in f["finding"]]
+    # Where the store is may be another machine.
+    assert {f["level"] for f in late if f["check"] != "history"} <= {"note"}
+    assert done.returncode == 0 or late, done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "1e300", "soon"])
+def test_a_time_that_is_none(seconds: str, surroundings: Path) -> None:
+    done = agentnb("doctor", "--timeout", seconds, folder=surroundings)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"argument --timeout: '{seconds}' is not above 0 s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_that_cannot_be_read(surroundings: Path) -> None:
+    done = agentnb(
+        "doctor",
+        "seekr",
+        "--json",
+        *PATIENT,
+        folder=surroundings,
+        SEEKR_API_KEY=CANARY,
+        SEEKR_BASE_URL="https://[bad",
+    )
+    assert done.returncode == 1
+    found = read(done.stdout)["seekr: connection/problem"]
+    assert "base_url of seekr is not an address" in found["finding"]
+    assert "itself failed" not in done.stdout
 
 
 def test_the_users_own_file(surroundings: Path) -> None:

@@ -43,11 +43,13 @@ def test_a_name_that_has_no_address(look: Look, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_address_that_is_none(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ("ftp://127.0.0.1", f"//{CANARY}", "somewhere"):
+    for wrong in ("ftp://127.0.0.1", f"//{CANARY}", "somewhere", "https://[bad", "http://a:port"):
         monkeypatch.setenv("OPERATIVUS_BASE_URL", wrong)
         found = look("operativus")["connection"]
         assert found.level == "problem"
+        assert found.says.startswith("The base_url of operativus is not an")
         assert "https://" in found.hint
+        assert CANARY not in found.says
 
 
 def test_a_certificate_that_nobody_has_signed(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

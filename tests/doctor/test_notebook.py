@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from IPython.core.formatters import HTMLFormatter
 from jupyter_client.manager import start_new_kernel
 
+from agentnb.doctor import Report
+from agentnb.doctor.findings import ok, problem
+from agentnb.notebook.doctor import Examined
 from tests.doctor.conftest import CANARY
 from tests.faults.rawserver import unused_port
 from tests.notebook.conftest import Kernel
@@ -50,6 +56,16 @@ def test_in_a_kernel(kernel: Kernel, surroundings: Path) -> None:
     assert "seekr: key" in unattended
     assert "operativus: " not in unattended
     assert "nobody seems to be there" in unattended
+
+
+def test_a_formula_in_what_a_platform_says_is_none() -> None:
+    said = r"answered $\href{https://evil.example}{Click}$ <b>"
+    shown = Examined(Report((problem("seekr: access", said), ok("Python", "3")), 1.0))
+    page = str(HTMLFormatter()(shown))
+    assert re.fullmatch(r'<div class="mathjax_ignore tex2jax_ignore">.*</div>', page, re.DOTALL)
+    assert html.escape(said) in page
+    assert page.count("font-weight:bold") == 1
+    assert shown.report.summary in page
 
 
 def test_wrong_words(kernel: Kernel) -> None:

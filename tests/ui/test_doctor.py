@@ -22,6 +22,18 @@ os.environ["OPERATIVUS_API_KEY"] = "sk-canary-3f9b2c7d51"
 os.environ["SEEKR_BASE_URL"] = "http://127.0.0.1:1"
 """
 
+# What a page makes of a formula, and what of one that a platform's error is made of.
+_FORMULA = """
+from IPython.display import HTML
+HTML("<p>$x^2$</p>")
+"""
+_SAID = r"""
+from agentnb.doctor import Report
+from agentnb.doctor.findings import problem
+from agentnb.notebook.doctor import Examined
+Examined(Report((problem("seekr: access", r"$\href{https://evil.example}{Click}$"),), 1.0))
+"""
+
 
 @pytest.mark.parametrize(
     ("frontend", "theme", "width"),
@@ -47,3 +59,12 @@ def test_what_is_wrong_stands_first(
     shot(page.output(2), f"doctor-{theme}-{width}")
     # What scrolls around it is Jupyter's own.
     check_accessible(table)
+
+
+def test_a_formula_in_what_a_platform_says_is_none(notebook: Opener) -> None:
+    page = notebook(_SAID, _FORMULA)
+    page.run(1)
+    page.run(2)
+    expect(page.output(2).locator("mjx-container")).to_have_count(1)
+    expect(page.output(1)).to_contain_text(r"$\href{https://evil.example}{Click}$")
+    expect(page.output(1).locator("mjx-container, a")).to_have_count(0)
