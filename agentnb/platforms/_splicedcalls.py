@@ -3,13 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agentnb.event import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 
 __all__ = ["SplicedCalls"]
 
 Call = ToolCallStarted | ToolCallDelta | ToolCallFinished
+
+
+class _Text:
+    """A text that the reader has, and how much of it has come again.
+
+    It comes in many pieces, and is put together only where it is compared.
+    """
+
+    __slots__ = ("_differs", "_pieces", "_size", "_told")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = self._told = 0
+        self._differs = False
+
+    @property
+    def whole(self) -> str:
+        if len(self._pieces) != 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    @property
+    def is_told(self) -> bool:
+        return self._told >= self._size
+
+    def add(self, piece: str) -> None:
+        """Take note of what the reader has."""
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+
+    def replace(self, text: str) -> None:
+        """Begin anew, for the reader too."""
+        self._pieces, self._size, self._told, self._differs = [text], len(text), len(text), False
+
+    def begin_again(self) -> None:
+        self._told, self._differs = 0, False
+
+    def take(self, piece: str) -> str:
+        """Return what the next piece that comes again adds; "" also where it is another text."""
+        known = min(len(piece), max(self._size - self._told, 0))
+        if known and not self._differs:
+            self._differs = not self.whole.startswith(piece[:known], self._told)
+        self._told += len(piece)
+        if self._differs:
+            return ""
+        self.add(piece[known:])
+        return piece[known:]
 
 
 @dataclass(slots=True)
@@ -20,14 +68,12 @@ class _Call:
     name: str = ""
     begins: int = 0
     ends: int = 0
-    arguments: str = ""
     streamed: bool = False
-    output: str = ""
     claimed: bool = False
     begins_told: int = 0
     ends_told: int = 0
-    arguments_told: str = ""
-    output_told: str = ""
+    arguments: _Text = field(default_factory=_Text)
+    output: _Text = field(default_factory=_Text)
 
     @property
     def is_done(self) -> bool:
@@ -35,8 +81,8 @@ class _Call:
             self.claimed
             and self.begins_told >= self.begins
             and self.ends_told >= self.ends
-            and len(self.output_told) >= len(self.output)
-            and (not self.streamed or len(self.arguments_told) >= len(self.arguments))
+            and self.output.is_told
+            and (not self.streamed or self.arguments.is_told)
         )
 
 
@@ -71,21 +117,17 @@ class SplicedCalls:
         match event:
             case ToolCallStarted():
                 call.begins_told += 1
-                call.arguments_told = event.arguments
                 if call.begins_told > call.begins:
                     call.begins = call.begins_told
-                    call.arguments = event.arguments
+                    call.arguments.replace(event.arguments)
                     return [replace(event, call_id=call.call_id)]
                 return self._begin(call, event)
             case ToolCallDelta():
-                call.arguments_told += event.arguments
-                call.output_told += event.output
                 new = ToolCallDelta(
                     call_id=call.call_id,
-                    arguments=self._arguments(call) if event.arguments else "",
-                    output=_beyond(call.output, call.output_told),
+                    arguments=self._arguments(call, event.arguments),
+                    output=call.output.take(event.output),
                 )
-                call.output += new.output
                 return [new] if new.arguments or new.output else []
             case ToolCallFinished():
                 call.ends_told += 1
@@ -123,26 +165,28 @@ class SplicedCalls:
 
     def _begin(self, call: _Call, event: ToolCallStarted) -> list[Event]:
         """Return what a beginning that came already says that it did not say before."""
+        had = call.arguments.whole
+        call.arguments.begin_again()
         if call.begins_told < call.begins or not event.arguments:
             return []
-        if call.arguments and not call.streamed:
+        if had and not call.streamed:
             # Another record may write the same arguments with other spaces.
+            call.arguments.take(event.arguments[: len(had)])
             return []
-        if event.arguments.startswith(call.arguments):
-            new = self._arguments(call)
+        if event.arguments.startswith(had):
+            new = self._arguments(call, event.arguments)
             return [ToolCallDelta(call_id=call.call_id, arguments=new)] if new else []
-        if call.arguments.startswith(event.arguments) or call.ends:
+        if had.startswith(event.arguments) or call.ends:
+            call.arguments.take(event.arguments[: len(had)])
             return []
         # What streamed of them was written otherwise; a second beginning replaces it.
-        call.arguments = event.arguments
+        call.arguments.replace(event.arguments)
         return [replace(event, call_id=call.call_id)]
 
-    def _arguments(self, call: _Call) -> str:
+    def _arguments(self, call: _Call, piece: str) -> str:
         if call.begins_told < call.begins:
             return ""  # a later beginning replaced them
-        new = _beyond(call.arguments, call.arguments_told)
-        call.arguments += new
-        return new
+        return call.arguments.take(piece)
 
 
 def _deliver(call: _Call, event: Call) -> None:
@@ -151,16 +195,13 @@ def _deliver(call: _Call, event: Call) -> None:
             call.begins += 1
             call.name = event.name or call.name
             if event.arguments:
-                call.arguments, call.streamed = event.arguments, False
+                call.arguments = _Text()
+                call.arguments.add(event.arguments)
+                call.streamed = False
         case ToolCallDelta():
-            call.arguments += event.arguments
+            call.arguments.add(event.arguments)
             call.streamed = call.streamed or bool(event.arguments)
-            call.output += event.output
+            call.output.add(event.output)
         case ToolCallFinished():
             call.ends += 1
             call.name = event.name or call.name
-
-
-def _beyond(had: str, told: str) -> str:
-    """Return what goes beyond what the reader has; "" also where it is another text."""
-    return told[len(had) :] if told.startswith(had) else ""

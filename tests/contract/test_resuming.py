@@ -22,7 +22,11 @@ PATIENT = Retries(requests=0, reconnects=5)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for half a second in each test waits for minutes in all."""
-    monkeypatch.setattr("agentnb.reconnecting._FIRST_PAUSE", 0.01)
+
+    def pause(attempt: int, *, jitter: object) -> float:
+        return 0.01
+
+    monkeypatch.setattr("agentnb.reconnecting.own_pause", pause)
 
 
 @pytest.fixture

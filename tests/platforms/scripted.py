@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -194,6 +195,7 @@ class ScriptedServer:
         self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         headers = {name.lower(): value for name, value in reply.headers.items()}
+        headers.setdefault("date", formatdate(usegmt=True))
         content = b""
         if reply.pieces is not None:
             headers["transfer-encoding"] = "chunked"

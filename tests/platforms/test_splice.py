@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -209,3 +210,38 @@ def test_a_record_that_trims_and_knows_no_parts() -> None:
 )
 def test_the_rest_of_an_answer(whole: str, said: str, passage: str, rest: str | None) -> None:
     assert rest_of(whole, said=said, passage=passage) == rest
+
+
+def test_long_output_of_a_tool_takes_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        told = [ToolCallStarted(call_id="c", name="look", arguments="")]
+        told += [ToolCallDelta(call_id="c", output="x" * 100) for _ in range(count)]
+        splice = Splice(told[: count // 2])
+        began = time.thread_time()
+        new = splice.feed(told)
+        taken = time.thread_time() - began
+        assert len(new) == count + 1 - count // 2
+        return taken
+
+    assert seconds(20_000) < 10 * seconds(5_000) + 1
+
+
+def test_output_that_goes_on_in_the_middle_of_a_piece() -> None:
+    delivered = [
+        ToolCallStarted(call_id="c", name="look", arguments=""),
+        ToolCallDelta(call_id="c", arguments='{"n":', output="one t"),
+    ]
+    again = [
+        delivered[0],
+        ToolCallDelta(call_id="c", arguments='{"n": 1', output="on"),
+        ToolCallDelta(call_id="c", arguments="}", output="e two"),
+        ToolCallDelta(call_id="c", output=" three"),
+    ]
+    assert Splice(delivered).feed(again) == [
+        ToolCallDelta(call_id="c", arguments=" 1"),
+        ToolCallDelta(call_id="c", arguments="}", output="wo"),
+        ToolCallDelta(call_id="c", output=" three"),
+    ]
+    other = [delivered[0], ToolCallDelta(call_id="c", output="one two"), *again[3:]]
+    splice = Splice([delivered[0], ToolCallDelta(call_id="c", output="one x")])
+    assert splice.feed(other) == []

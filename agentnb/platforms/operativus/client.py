@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 
-from agentnb._http import JsonAnswer, quote_segment
+from agentnb._http import JsonAnswer, aside, quote_segment
 from agentnb.errors import (
     AgentnbError,
     ContentTypeError,
@@ -30,10 +30,8 @@ from agentnb.errors import (
     RequestError,
     TransportError,
 )
-from agentnb.event import (
-    Event,
-    RunStarted,
-)
+from agentnb.event import Event, RunStarted
+from agentnb.platforms._asking import Asked
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
@@ -133,7 +131,7 @@ class OperativusPlatform:
         """
         body = await self._body(request)
         session_id: str = body["sessionId"]
-        fresh = _is_fresh(request)
+        asked = self._lookup.ask(session_id, fresh=_is_fresh(request))
         decoder = Decoder(session_id=session_id)
         search: asyncio.Task[str | None] | None = None
         named = accepted = False
@@ -144,11 +142,14 @@ class OperativusPlatform:
                 aclosing(decoded(answer, decoder)) as batches,
             ):
                 accepted = True
+                asked.answered(answer.headers)
                 async for events in batches:
                     if decoder.run_id is None and search is None and _began(events):
-                        search = asyncio.create_task(
-                            self._lookup.search(session_id, request.agent, fresh=fresh)
-                        )
+                        # A wait of this task is none of the run's.
+                        with aside():
+                            search = asyncio.create_task(
+                                self._lookup.search(session_id, request.agent, asked)
+                            )
                     if decoder.run_id is None and search is not None and search.done():
                         events += _found(decoder, search.result())
                     if events:
@@ -157,7 +158,7 @@ class OperativusPlatform:
             if not named:
                 yield [RunStarted(session_id=session_id)]
             if decoder.run_id is None and search is not None:
-                run_id = await self._last_search(search, session_id, request.agent)
+                run_id = await self._last_search(search, session_id, request.agent, asked)
                 if late := _found(decoder, run_id):
                     yield late
         except TransportError:
@@ -250,13 +251,18 @@ class OperativusPlatform:
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
-        """Stop a run; one whose id is not known is looked for by its session."""
+        """Stop a run; without its id, the one that this client has asked for in the session.
+
+        Raises:
+            NotFoundError: no such run is found; others may have runs in the session, too.
+        """
         if run_id is None:
             if session_id is None:
                 raise RequestError("operativus: to cancel a run, its id or its session is needed.")
-            run_id = await self._lookup.newest(session_id, agent, going=True)
+            asked = self._lookup.asked(session_id)
+            run_id = await self._lookup.find(session_id, agent, asked, going=True)
             if run_id is None:
-                raise NotFoundError(f"{self._name} has no run that is still going in this session.")
+                raise NotFoundError(f"{self._name} has no run of this client in this session.")
         segment = quote_segment(run_id)
         if agent is not None:
             try:
@@ -358,15 +364,15 @@ class OperativusPlatform:
         )
 
     async def _last_search(
-        self, search: asyncio.Task[str | None], session_id: str, agent: str
+        self, search: asyncio.Task[str | None], session_id: str, agent: str, asked: Asked
     ) -> str | None:
         """Return the id that a search finds now that the stream is over, None where it does not."""
         try:
             async with asyncio.timeout(_LAST_SEARCH):
                 if search.done() and search.result() is not None:
                     return search.result()
-                # The run has ended, so that one which still goes cannot be asked for any more.
-                return await self._lookup.newest(session_id, agent, going=False)
+                with aside():
+                    return await self._lookup.find(session_id, agent, asked)
         except (AgentnbError, TimeoutError):
             return None
 

@@ -31,8 +31,9 @@ from agentnb.sse import ServerSentEvent
 
 __all__ = ["Joining"]
 
-# How many records that are being read to remember the place in.
-_REMEMBERED: Final = 256
+# How many records that are being read to remember the place in.  Most are read on at once or never;
+# one that is forgotten is read again from its beginning.
+_REMEMBERED: Final = 32
 
 
 @dataclass(slots=True, eq=False)
@@ -52,27 +53,34 @@ class _Reading:
 
 
 class _Place:
-    """The place in a record, as the numbers of its events tell it."""
+    """The place in a record, as the numbers of its events tell it.
+
+    ``is_exact`` says that it does: each event had a number of its own.  One without repeats, in
+    the words of the protocol, that of the event before.
+    """
 
     def __init__(self, since: int) -> None:
         self.number = since
+        self.is_exact = True
         self._since = since
-        self._last: ServerSentEvent | None = None
+        self._came: set[int] = set()
+        self._last: int | None = None
 
     def passed(self, frames: Sequence[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the frames that were not there before, and take note of their numbers."""
         return [frame for frame in frames if self._is_fresh(frame)]
 
     def _is_fresh(self, frame: ServerSentEvent) -> bool:
-        # A frame without a number of its own has that of the one before.
-        number = _number(frame)
-        again = number is not None and (
-            number <= self._since or number < self.number or frame == self._last
-        )
-        self._last = frame
-        if again:
+        number, last = _number(frame), self._last
+        self._last = number
+        if number is None or number == last:
+            # The same event twice in a row cannot be told from two: rather twice than never.
+            self.is_exact = False
+            return True
+        if number <= self._since or number in self._came:
             return False
-        self.number = self.number if number is None else number
+        self._came.add(number)
+        self.number = max(self.number, number)
         return True
 
 
@@ -116,7 +124,8 @@ class Joining:
             RequestError: the run's id is not known, and its session does not tell it.
         """
         if run_id is None and session_id is not None:
-            run_id = await self._lookup.begun(session_id, agent, fresh=fresh)
+            asked = self._lookup.asked(session_id, fresh=fresh)
+            run_id = await self._lookup.find(session_id, agent, asked)
             if run_id is not None:
                 started = RunStarted(run_id=run_id, session_id=session_id)
                 delivered = (*delivered, started)
@@ -157,7 +166,8 @@ class Joining:
                 yield events
                 reading.since = place.number
                 reading.delivered += len(events)
-                if not any(isinstance(event, TERMINAL_EVENTS) for event in told):
+                # Where the place is not exact, all is read again, and compared.
+                if place.is_exact and not any(isinstance(e, TERMINAL_EVENTS) for e in told):
                     self._remember(run_id, reading)
 
     async def _with_answer(

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError
+from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
@@ -25,7 +26,7 @@ _PAGE_SIZE: Final = 100
 _AT_ONCE: Final = 4
 _PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _REMEMBERED: Final = 256
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class RunLookup:
         self._http = http
         # The last run of each session, which a look-up of the next one must not take for it.
         self._latest: OrderedDict[str, str] = OrderedDict()
+        self._asked = AskedRuns()
 
     async def pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Yield every entry of a paged list, each once, however the server forms its pages."""
@@ -197,42 +199,53 @@ class RunLookup:
         if len(self._latest) > _REMEMBERED:
             self._latest.popitem(last=False)
 
-    async def search(self, session_id: str, agent: str, *, fresh: bool) -> str | None:
+    def ask(self, session_id: str, *, fresh: bool) -> Asked:
+        """Note that a run is asked for now; ``fresh``: in a session that was made for it."""
+        latest = self._latest.get(session_id)
+        known = () if latest is None else (latest,)
+        return self._asked.note(session_id, Asked(fresh=fresh, known=known))
+
+    def asked(self, session_id: str, *, fresh: bool = False) -> Asked:
+        """Return what is known of the latest run that was asked for in a session.
+
+        ``fresh`` says that the session was made for it, where that is known by itself.
+        """
+        return Asked(fresh=True) if fresh else self._asked.latest(session_id) or Asked(fresh=False)
+
+    async def search(self, session_id: str, agent: str, asked: Asked) -> str | None:
         """Return the id of the run that has just begun in a session; None where none is found.
 
-        ``fresh`` says that the session is new, so that any run in it is the one.  Never raises:
-        a run without an id is a lesser evil than a stream that breaks off.
+        Never raises: a run without an id is a lesser evil than a stream that breaks off.
         """
         for pause in _PAUSES:
             await asyncio.sleep(pause)
             try:
-                found = await self.newest(session_id, agent, going=not fresh)
+                found = await self.find(session_id, agent, asked)
             except AgentnbError as error:
                 _log.info("The id of a run is not to be had: %s", error)
                 return None
-            if found is not None:
+            if found is not None or not asked.can_tell:
                 return found
         return None
 
-    async def begun(self, session_id: str, agent: str | None, *, fresh: bool) -> str | None:
-        """Return the id of the run that began in a session and may have ended since, if any."""
-        found = None if fresh else await self.newest(session_id, agent, going=True)
-        return found or await self.newest(session_id, agent, going=False)
-
-    async def newest(self, session_id: str, agent: str | None, *, going: bool) -> str | None:
-        """Return the id of the newest run of a session; with ``going``, of one that still goes."""
-        before = self._latest.get(session_id)
+    async def find(
+        self, session_id: str, agent: str | None, asked: Asked, *, going: bool = False
+    ) -> str | None:
+        """Return the id of the run that was asked for; with ``going``, of one that still goes."""
         best: RemoteRun | None = None
+        if not asked.can_tell:
+            return None
         async for run in self.listed(agent=None, session_id=session_id, status=None):
             if (
-                run.id == before
+                not asked.may_be(run.id, run.created_at)
                 # Runs that a team's run started on its members stand in the same session.
                 or run.raw.get("parentRunId")
                 or (agent is not None and run.agent not in (None, agent))
                 or (going and run.status in FINAL_STATUSES)
             ):
                 continue
-            if best is None or (run.created_at or _EARLIEST) > (best.created_at or _EARLIEST):
+            # Of several that began since, it is the first.
+            if best is None or (run.created_at or _LATEST) < (best.created_at or _LATEST):
                 best = run
         return None if best is None else best.id
 

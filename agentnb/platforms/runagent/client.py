@@ -35,7 +35,8 @@ __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
 
 DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
-# How many unfinished streams to remember the position of.
+# How many ids of unfinished streams to remember the position of.  One that is forgotten cannot be
+# taken up again, and each is small.
 _REMEMBERED: Final = 200
 
 
@@ -295,6 +296,7 @@ class RunAgentPlatform:
                 continue
             if not ended:
                 self._positions[key] = position
+                self._positions.move_to_end(key)
             elif self._positions.get(key) is position:
                 del self._positions[key]
         while len(self._positions) > _REMEMBERED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final, TypeGuard, cast
 
 from agentnb.event import (
@@ -32,6 +33,8 @@ __all__ = ["Decoder", "invoked_events"]
 
 # How many chunks may wait for one that is missing before them.
 _MAX_WAITING: Final = 8
+# Of how many of the latest chunks to remember what they said.
+_MAX_SEEN: Final = 256
 
 
 class Decoder:
@@ -40,19 +43,23 @@ class Decoder:
     Chunks are put in the order of their ``index``, and one that came already is dropped, so that a
     stream that was taken up again a little too early does not repeat itself.  Chunks wait a little
     for one that is missing before them; where it does not come, and where the platform numbers
-    with gaps, they are taken as they arrive.  Chunks without an index are taken as they arrive.
+    with gaps, those that wait follow in order, and later ones are taken as they arrive.  A chunk
+    that comes after one with a higher index has been shown is reported as a `RawEvent`, and not put
+    behind it.  Chunks without an index are taken as they arrive.
     """
 
     def __init__(self) -> None:
         #: How many chunks came again with other content.
         self.conflicts = 0
         self._joiner = SurrogateJoiner()
-        self._seen: dict[int, int] = {}
+        self._seen: OrderedDict[int, int] = OrderedDict()
+        self._forgotten = -1
         self._waiting: dict[int, str] = {}
         self._ordered = True
         self._last: int | None = None
         self._length = 0
-        self._counts_characters = False
+        #: None as long as either may be.
+        self._counts_characters: bool | None = None
         self._missing: int | None = None
         self._ids: set[tuple[str | None, str | None]] = set()
         self._ended = False
@@ -139,18 +146,22 @@ class Decoder:
         if index is None:
             return [*self._release(), *self._text(content)]
         mark = hash(content)
+        if index <= self._forgotten:
+            return []
         if index in self._seen:
             if self._seen[index] == mark:
                 return []
             self.conflicts += 1
             problem = f"chunk {index} came again with other content"
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
-        if self._ordered and self._last is not None and index < self._last:
+        self._see(index, mark)
+        if self._last is not None and index < self._last:
             # What follows it has been shown, and cannot be moved.
-            self._seen[index] = mark
             problem = f"chunk {index} came after chunk {self._last}"
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
-        self._seen[index] = mark
+        if self._last is not None and index < self._last + self._length:
+            # Who counts characters has no chunk that begins within another.
+            self._counts_characters = False
         if self._ordered and not self._follows(index):
             self._waiting[index] = content
             if len(self._waiting) <= _MAX_WAITING:
@@ -162,13 +173,24 @@ class Decoder:
             events += self._take(first, self._waiting.pop(first))
         return events
 
+    def _see(self, index: int, mark: int) -> None:
+        self._seen[index] = mark
+        if len(self._seen) > _MAX_SEEN:
+            oldest, _ = self._seen.popitem(last=False)
+            self._forgotten = max(self._forgotten, oldest)
+
     def _follows(self, index: int) -> bool:
         # Some platforms count chunks, some characters; the first chunk may have any number.
-        return self._last is None or index in (self._last + 1, self._last + self._length)
+        if self._last is None:
+            return True
+        by_chunks, by_characters = self._last + 1, self._last + self._length
+        if self._counts_characters is None:
+            return index in (by_chunks, by_characters)
+        return index == (by_characters if self._counts_characters else by_chunks)
 
     def _take(self, index: int, content: str) -> list[Event]:
-        if self._last is not None and index > self._last + 1:
-            self._counts_characters = index == self._last + self._length
+        if self._counts_characters is None and self._last is not None and self._length > 1:
+            self._counts_characters = index == self._last + self._length or None
         self._last, self._length = index, len(content)
         return self._text(content)
 

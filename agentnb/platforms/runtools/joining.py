@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from agentnb._http import HttpClient, quote_segment
-from agentnb._http.terms import current_terms
+from agentnb._http import HttpClient, current_terms, quote_segment
 from agentnb.errors import DeadlineError, NotFoundError
 from agentnb.event import Event, RunFinished, RunStarted
 from agentnb.platforms._splice import Splice, incomplete
@@ -22,8 +21,9 @@ from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["Joining"]
 
-# How many records that are being read to remember the place in.
-_REMEMBERED: Final = 256
+# How many records that are being read to remember the place in.  Most are read on at once or never;
+# one that is forgotten is read again from its beginning.
+_REMEMBERED: Final = 32
 
 
 class Status(Protocol):

@@ -64,6 +64,8 @@ class SeekrApi:
         path = f"{_thread(thread_id)}/messages"
         answer = await self._call("POST", path, json=body)
         # The message is posted whatever the answer says of it, and a second one must not follow.
+        # One may, where the connection fails before the answer: the client asks again, and only a
+        # server that heeds the key that comes with it knows that for the same message.
         return self._one(Message, answer if isinstance(answer, dict) else {})
 
     async def list_messages(

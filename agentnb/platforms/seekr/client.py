@@ -14,10 +14,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from agentnb._http import EventStream
-from agentnb.errors import AgentnbError, DeadlineError, RequestError
+from agentnb._http import EventStream, aside
+from agentnb.errors import AgentnbError, RequestError
 from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import no_approvals
+from agentnb.platforms._asking import not_begun
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms.base import (
@@ -32,20 +33,20 @@ from agentnb.platforms.seekr.answers import (
     agent_info,
     answer_to,
     final_event,
-    is_over,
     message_events,
     remote_run,
     started_run,
     usage_event,
 )
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.follow import Follower
 from agentnb.platforms.seekr.heard import Heard
 from agentnb.platforms.seekr.places import Place, Places
+from agentnb.platforms.seekr.polling import ended
+from agentnb.platforms.seekr.reading import StreamReader
 from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
 from agentnb.platforms.seekr.resuming import Resuming
 from agentnb.platforms.seekr.states import states_of
-from agentnb.platforms.seekr.wire import Options, Run, RunAnswer
+from agentnb.platforms.seekr.wire import Options, RunAnswer
 
 __all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
 
@@ -53,8 +54,6 @@ DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
 _log = logging.getLogger(__name__)
 
-# How often to look whether a run in the background is over, in seconds: at first, and at most.
-_POLL: Final = (0.25, 3.0)
 # How long telling the platform of a cancellation may take (seconds).
 _CANCEL_CALL: Final = 5.0
 # How many runs to ask about at the same time.
@@ -112,20 +111,19 @@ class SeekrPlatform:
         )
         api = self.api.for_team(plan.team_id)
         thread_id = request.session_id
-        fresh = not thread_id
-        if not thread_id:
-            thread_id = (await api.create_thread(plan.thread_meta_data)).id
-            # Known from here on, so that a run can be cancelled before its first word.
-            yield [RunStarted(session_id=thread_id, agent=request.agent)]
-        await api.post_message(thread_id, content)
-        follower = Follower(api, thread_id, fresh=fresh)
-        opened = api.stream_run(thread_id, plan.body, dialect=plan.dialect)
-        async with (
-            opened as answer,
-            aclosing(self._follow(follower, answer, request.agent)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
+        with not_begun(self._name):
+            if not thread_id:
+                thread_id = (await api.create_thread(plan.thread_meta_data)).id
+                # Known from here on, so that a run can be cancelled before its first word.
+                yield [RunStarted(session_id=thread_id, agent=request.agent)]
+            asked = self._places.ask(thread_id, fresh=not request.session_id)
+            await api.post_message(thread_id, content)
+        reader = StreamReader(api, thread_id, asked=asked)
+        async with api.stream_run(thread_id, plan.body, dialect=plan.dialect) as answer:
+            asked.answered(answer.headers)
+            async with aclosing(self._follow(reader, answer, request.agent)) as batches:
+                async for batch in batches:
+                    yield batch
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
@@ -133,10 +131,10 @@ class SeekrPlatform:
         """Join a run; whether it begins anew or where it stands is the platform's to decide."""
         place = self._places.of(run_id, session_id)
         thread_id, agent = place.thread_id, agent or place.agent
-        follower = Follower(place.api, thread_id, run_id=run_id)
+        reader = StreamReader(place.api, thread_id, run_id=run_id)
         async with place.api.attach_run(thread_id, run_id) as answer:
             yield [RunStarted(run_id=run_id, session_id=thread_id, agent=agent)]
-            async with aclosing(self._follow(follower, answer, agent)) as batches:
+            async with aclosing(self._follow(reader, answer, agent)) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -158,17 +156,17 @@ class SeekrPlatform:
         session_id = session_id or request.session_id
         place = self._places.of(run_id, session_id)
         api = self.api.for_team(team) if place.api is self.api else place.api
-        fresh = request.session_id is None
-        follower = Follower(api, place.thread_id, run_id=run_id, fresh=fresh)
+        asked = self._places.asked(place.thread_id, fresh=not request.session_id)
+        reader = StreamReader(api, place.thread_id, run_id=run_id, asked=asked)
         if run_id is None:
-            run_id = follower.run_id = await follower.find_active()
+            run_id = reader.run_id = await reader.find()
             if run_id is None:
                 raise RequestError(f"{self._name}: the run's id is not known, and it is not found.")
             started = RunStarted(run_id=run_id, session_id=place.thread_id)
             delivered = (*delivered, started)
             yield [started]
         self._places.remember(run_id, Place(place.thread_id, agent or place.agent, api))
-        resuming = Resuming(follower, self._places.heard(run_id), delivered)
+        resuming = Resuming(reader, self._places.heard(run_id), delivered)
         try:
             async with aclosing(resuming.batches()) as batches:
                 async for batch in batches:
@@ -178,40 +176,34 @@ class SeekrPlatform:
                 self._places.keep(run_id, resuming.kept)
 
     async def _follow(
-        self, follower: Follower, answer: EventStream, agent: str | None
+        self, reader: StreamReader, answer: EventStream, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:
         self.api.notice(answer.headers, "the stream of a run")
-        heard = follower.heard = Heard()
+        heard = reader.heard = Heard()
         remembered: str | None = None
         try:
-            async with aclosing(follower.follow(answer)) as batches:
+            async with aclosing(reader.follow(answer)) as batches:
                 async for batch in batches:
-                    if follower.run_id != remembered and follower.run_id is not None:
-                        remembered = follower.run_id
-                        place = Place(follower.thread_id, agent, follower.api)
+                    if reader.run_id != remembered and reader.run_id is not None:
+                        remembered = reader.run_id
+                        place = Place(reader.thread_id, agent, reader.api)
                         self._places.remember(remembered, place)
                     yield batch
         finally:
-            if not follower.ended and follower.run_id is not None:
-                self._places.keep(follower.run_id, heard)
+            if not reader.ended and reader.run_id is not None:
+                self._places.keep(reader.run_id, heard)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run in the background, wait for its end, and read the answer from the thread."""
         plan = make_plan(request, self._options, platform=self._name)
         started, place, question = await self._start(request, plan)
-        total = self._deadlines.total
         try:
-            async with asyncio.timeout(total):
-                run = await self._ended(place, started.run_id)
-        except BaseException as error:
+            run = await ended(
+                place.api, place.thread_id, started.run_id, total=self._deadlines.total
+            )
+        except BaseException:
             # Nobody else knows the run's id yet.
             self._cancel_later(started.run_id)
-            if isinstance(error, TimeoutError):
-                raise DeadlineError(
-                    f"{self._name} did not finish the run within {total:g} s.",
-                    deadline="total",
-                    seconds=total or 0.0,
-                ) from None
             raise
         messages = await place.api.list_messages(place.thread_id)
         usage = usage_event(run)
@@ -236,28 +228,27 @@ class SeekrPlatform:
         )
         api = self.api.for_team(plan.team_id)
         thread_id = request.session_id
-        if not thread_id:
-            thread_id = (await api.create_thread(plan.thread_meta_data)).id
-        message = await api.post_message(thread_id, content)
+        with not_begun(self._name):
+            if not thread_id:
+                thread_id = (await api.create_thread(plan.thread_meta_data)).id
+            self._places.ask(thread_id, fresh=not request.session_id)
+            message = await api.post_message(thread_id, content)
         started = await api.start_run(thread_id, plan.body)
         place = Place(thread_id, request.agent, api)
         self._places.remember(started.run_id, place)
         return started, place, message.id
 
-    async def _ended(self, place: Place, run_id: str) -> Run:
-        pause, longest = _POLL
-        while not is_over(run := await place.api.run(place.thread_id, run_id)):
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
-        return run
-
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
-        """Cancel a run, or, without its id, the one that is active in the thread, if any."""
+        """Cancel a run, or, without its id, the one that this client has asked for in the thread.
+
+        Nothing is cancelled where that is not found: others may have runs there, too.
+        """
         place = self._places.of(run_id, session_id)
         if run_id is None:
-            run_id = await Follower(place.api, place.thread_id).find_active()
+            asked = self._places.asked(place.thread_id)
+            run_id = await StreamReader(place.api, place.thread_id, asked=asked).find()
             if run_id is None:
                 return
         agent = agent or place.agent
@@ -286,7 +277,9 @@ class SeekrPlatform:
                 _log.info("The platform could not be told of a cancelled run: %s", error)
 
         # Not awaited: nobody is to wait for a platform that is slow to listen.
-        task = asyncio.ensure_future(cancel())
+        # Its time is its own: that of the run may be up.
+        with aside():
+            task = asyncio.create_task(cancel())
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
@@ -376,5 +369,3 @@ class SeekrPlatform:
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
         await self.api.aclose()
-
-    # --- where runs are -----------------------------------------------------------------------

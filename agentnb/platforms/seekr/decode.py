@@ -58,6 +58,8 @@ class Decoder:
     """Turns the stream's frames into events.  Pure; one per stream."""
 
     def __init__(self) -> None:
+        #: Whether no frame was missed: else what an answer adds at the end cannot be known.
+        self.hears_all = True
         self._joiner = SurrogateJoiner()
         self._ids: tuple[str | None, str | None] = (None, None)
         self._calls = Calls()
@@ -328,9 +330,8 @@ class Decoder:
             # The structured answer came as the arguments of a call that no tool will answer.
             events.append(ToolCallFinished(call_id=self._result_call))
             self._result_call = None
-        if missing := missing_text(
-            final, "".join(self._text), "".join(self._text[self._passage :])
-        ):
+        said, passage = "".join(self._text), "".join(self._text[self._passage :])
+        if self.hears_all and (missing := missing_text(final, said, passage)):
             events += self._answer(missing)
         return [*events, *self._end(RunFinished(output=final or None, details=details))]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentnb.errors import RequestError
+from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.heard import Heard
 
@@ -14,8 +15,9 @@ __all__ = ["Place", "Places"]
 
 # How many runs to remember the place of.
 _REMEMBERED: Final = 1000
-# How many streams that broke off to remember what was heard of.
-_UNFINISHED: Final = 200
+# How many streams that broke off to remember what was heard of.  Most are taken up again at once or
+# never; one that is forgotten is taken up all the same, by comparing what it tells.
+_UNFINISHED: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Places:
         self._api = api
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._heard: OrderedDict[str, Heard] = OrderedDict()
+        self._asked = AskedRuns()
 
     def remember(self, run_id: str, place: Place) -> None:
         """Note where a run is."""
@@ -57,10 +60,23 @@ class Places:
             )
         return Place(session_id, None, self._api)
 
+    def ask(self, thread_id: str, *, fresh: bool) -> Asked:
+        """Note that a run is asked for now; ``fresh``: in a thread that was made for it."""
+        known = {run_id for run_id, p in self._places.items() if p.thread_id == thread_id}
+        return self._asked.note(thread_id, Asked(fresh=fresh, known=known))
+
+    def asked(self, thread_id: str, *, fresh: bool = False) -> Asked:
+        """Return what is known of the latest run that was asked for in a thread.
+
+        ``fresh`` says that the thread was made for it, where that is known by itself.
+        """
+        return Asked(fresh=True) if fresh else self._asked.latest(thread_id) or Asked(fresh=False)
+
     def keep(self, run_id: str, heard: Heard | None) -> None:
         """Keep what was heard of a stream that broke off."""
         if heard is not None:
             self._heard[run_id] = heard
+            self._heard.move_to_end(run_id)
         while len(self._heard) > _UNFINISHED:
             self._heard.popitem(last=False)
 

@@ -1,10 +1,10 @@
 """Joining a run's stream again after it broke off, without a word lost or doubled.
 
 The platform does not say whether a joined stream begins anew or goes on where it stands.  It is
-taken for the same stream where its ids go on after those that came; for the whole stream, told
-again, where it repeats all that was delivered; and else for the rest of it, with an unknown part
-missing in between.  What that said is then held back, and when the run has ended the rest of the
-answer comes from the thread's messages.
+taken for the same stream where its ids count on after those that came, or begin with one of them;
+for the whole stream, told again, where it repeats all that was delivered; and else for the rest of
+it, with an unknown part missing in between.  What that said is then held back, and when the run has
+ended the rest of the answer comes from the thread's messages.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from agentnb.platforms.seekr.answers import (
     message_events,
     usage_event,
 )
-from agentnb.platforms.seekr.follow import Follower
 from agentnb.platforms.seekr.heard import Heard, HeardAgain
+from agentnb.platforms.seekr.reading import StreamReader
 from agentnb.platforms.seekr.wire import Run
 
 __all__ = ["Resuming"]
@@ -51,17 +51,17 @@ _NO_STREAM: Final = frozenset({400, 404, 405, 409, 410, 422})
 class Resuming:
     """One attempt to go on with the stream of a run.
 
-    ``follower`` knows the run's id; ``before`` is what was heard of its stream, where that is still
+    ``reader`` knows the run's id; ``before`` is what was heard of its stream, where that is still
     known; ``delivered`` are the events that came of it.
     """
 
     def __init__(
-        self, follower: Follower, before: Heard | None, delivered: Sequence[Event]
+        self, reader: StreamReader, before: Heard | None, delivered: Sequence[Event]
     ) -> None:
         self.ended = False
-        self._follower = follower
-        self._again = follower.heard = HeardAgain(before)
-        self._delivered = delivered
+        self._reader = reader
+        self._again = reader.heard = HeardAgain(before)
+        self._delivered = list(delivered)
         self._splice = Splice(delivered)
         self._is_settled = False
 
@@ -72,8 +72,8 @@ class Resuming:
 
     async def batches(self) -> AsyncGenerator[list[Event], None]:
         """Yield what is new; an empty list where something came that is not."""
-        api, thread_id = self._follower.api, self._follower.thread_id
-        run_id = self._follower.run_id or ""
+        api, thread_id = self._reader.api, self._reader.thread_id
+        run_id = self._reader.run_id or ""
         for is_last in (False, True):
             refusal: PlatformError | None = None
             brought = False
@@ -101,18 +101,20 @@ class Resuming:
                 yield await self._completed(_told_by(run, thread_id))
                 return
             # The record knows less than a stream: once more, it may have been cut off.
-            self._again = self._follower.heard = HeardAgain(self.kept)
+            self._again = self._reader.heard = HeardAgain(self.kept)
             self._splice = Splice(self._delivered)
 
     async def _joined(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
         """Yield what the joined stream adds, as soon as it is known where it began."""
         told: list[Event] = []
         held: list[Event] = []
-        async with aclosing(self._follower.follow(answer)) as batches:
+        async with aclosing(self._reader.follow(answer)) as batches:
             async for batch in batches:
                 self.ended = self.ended or any(isinstance(e, TERMINAL_EVENTS) for e in batch)
                 if self._again.goes_on and not self._again.has_gap:
-                    yield self._splice.news(batch)
+                    news = self._with_rest(self._splice.news(batch))
+                    self._delivered += news
+                    yield news
                     continue
                 if self._is_settled:
                     yield self._splice.feed(batch)
@@ -124,6 +126,16 @@ class Resuming:
                     yield await self._completed(told)
                     return
                 yield held if self._is_settled else []
+
+    def _with_rest(self, news: list[Event]) -> list[Event]:
+        """Return what goes on, with what of the answer may have been missed before its end."""
+        end = news[-1] if news else None
+        if self._again.counts or not isinstance(end, RunFinished) or not end.output:
+            return news
+        rest = self._splice.complete(end.output)
+        if rest is None:
+            return [*news[:-1], *incomplete(end.output, platform=self._reader.api.name)]
+        return [*news[:-1], *rest, end]
 
     def _begins_where_it_began(self) -> bool:
         if self._splice.diverged or not self._splice.caught_up:
@@ -152,7 +164,7 @@ class Resuming:
         if rest is not None or not isinstance(end, RunFinished):
             return [*begins, *(rest or ()), *others, end]
         text = "".join(event.text for event in told if isinstance(event, TextDelta))
-        return [*facts, *incomplete(output or text, platform=self._follower.api.name)]
+        return [*facts, *incomplete(output or text, platform=self._reader.api.name)]
 
     async def _rest(self, output: str, *, anything: bool) -> list[Event] | None:
         """Return what the reader lacks of the answer; None where it cannot be had.
@@ -171,14 +183,12 @@ class Resuming:
 
     async def _answer(self) -> list[Event]:
         try:
-            messages = await self._follower.api.list_messages(
-                self._follower.thread_id, limit=_MESSAGES
-            )
+            messages = await self._reader.api.list_messages(self._reader.thread_id, limit=_MESSAGES)
         except PlatformError as error:
             if error.status not in _NO_STREAM:
                 raise  # it may be had the next time
             return []
-        run_id = self._follower.run_id or ""
+        run_id = self._reader.run_id or ""
         return message_events(answer_to(messages, question_id=None, run_id=run_id))
 
 

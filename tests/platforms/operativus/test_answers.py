@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -166,11 +167,21 @@ async def test_a_server_without_that_call_is_asked_the_other_way(
 async def test_a_run_without_an_id_is_found_by_its_session_to_be_cancelled(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
+    theirs = {"agentId": "a", "sessionId": "s", "createdAt": "2025-01-01T00:00:00Z"}
     rows = [
-        {"id": "old", "agentId": "a", "sessionId": "s", "status": "COMPLETED"},
-        {"id": "now", "agentId": "a", "sessionId": "s", "status": "PROCESSING"},
+        {**theirs, "id": "old", "status": "COMPLETED"},
+        {**theirs, "id": "other", "status": "PROCESSING"},
     ]
     server.on("GET /api/v1/runs", Reply(rows))
+    with pytest.raises(NotFoundError):
+        await client.cancel(None, agent="a", session_id="s")
+    server.on("POST /api/agents/a/runs/stream", stream())
+    request = RunRequest(agent="a", prompt="What now?", session_id="s")
+    assert [b async for b in client.stream(request)] == [[RunStarted(session_id="s")]]
+    with pytest.raises(NotFoundError):
+        await client.cancel(None, agent="a", session_id="s")
+    mine = {**rows[1], "id": "now", "createdAt": datetime.now(UTC).isoformat()}
+    server.on("GET /api/v1/runs", Reply([*rows, mine]))
     server.on("DELETE /api/agents/a/runs/now", Reply(status=204))
     await client.cancel(None, agent="a", session_id="s")
     assert server.lines[-1] == "DELETE /api/agents/a/runs/now"

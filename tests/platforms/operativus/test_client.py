@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -20,32 +19,19 @@ from agentnb.errors import (
     UnsupportedError,
 )
 from agentnb.event import (
-    Event,
     RunStarted,
     TextDelta,
 )
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.operativus import DEFAULT_BASE_URL, OperativusPlatform
 from agentnb.transcript import fold
+from tests.platforms.operativus.streamed import ASK, STREAM, collected, frame
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio
 
-STREAM = "POST /api/agents/finance_agent/runs/stream"
 RUN = "POST /api/agents/finance_agent/runs"
-ASK = RunRequest(agent="finance_agent", prompt="What is the current NVDA stock price?")
-
-
-def frame(kind: str, data: object) -> bytes:
-    text = json.dumps({"event": kind, "data": data, "timestamp": 1746518400000})
-    return f"data:{text}\n\n".encode()
-
-
 STARTED = frame("START", json.dumps({"runId": "run_1", "sessionId": "sess_1"}))
-
-
-async def collected(batches: AsyncIterator[list[Event]]) -> list[Event]:
-    return [event async for batch in batches for event in batch]
 
 
 # --- sending ------------------------------------------------------------------------------------
@@ -279,62 +265,6 @@ async def test_each_network_read_is_delivered_at_once_and_closing_closes_the_con
         assert not server.left.is_set()
     async with asyncio.timeout(2):
         await server.left.wait()
-
-
-async def test_a_run_whose_start_is_empty_is_found_by_its_session_beside_the_stream(
-    server: ScriptedServer, client: OperativusPlatform
-) -> None:
-    go_on = asyncio.Event()
-    server.on(
-        STREAM,
-        stream(frame("START", ""), go_on, frame("CONTENT_DELTA", "Hi"), frame("STOP", "")),
-    )
-    mine = {"agentId": "finance_agent", "sessionId": "s 1", "status": "RUNNING"}
-    rows = {
-        "content": [
-            {**mine, "id": "child", "parentRunId": "run_9"},
-            {**mine, "id": "other", "agentId": "helper"},
-            {**mine, "id": "run_9"},
-        ],
-        "page": {"size": 100, "number": 0, "totalElements": 3, "totalPages": 1},
-    }
-    request = RunRequest(agent="finance_agent", prompt="x", session_id="s 1")
-    server.on("GET /api/v1/runs?sessionId=s+1&page=0&size=100", Reply(rows))
-    batches = client.stream(request)
-    # The stream does not wait for the look-up.
-    assert await anext(batches) == [RunStarted(session_id="s 1")]
-    await server.asked(2)
-    go_on.set()
-    rest = await collected(batches)
-    assert RunStarted(run_id="run_9", session_id="s 1") in rest
-    assert fold(rest).text == "Hi"
-    assert set(server.lines[1:]) == {"GET /api/v1/runs?sessionId=s+1&page=0&size=100"}
-
-
-async def test_a_run_not_found_while_it_streams_is_looked_for_once_more_at_the_end(
-    server: ScriptedServer, client: OperativusPlatform
-) -> None:
-    server.on(STREAM, stream(frame("START", "") + frame("CONTENT_DELTA", "Hi") + frame("STOP", "")))
-
-    def rows(*ids: str) -> Reply:
-        return Reply(
-            [
-                {"id": i, "agentId": "finance_agent", "sessionId": "s", "status": "COMPLETED"}
-                for i in ids
-            ]
-        )
-
-    server.on("GET /api/v1/runs", rows("run_1"))
-    request = RunRequest(agent="finance_agent", prompt="x", session_id="s")
-    first = await collected(client.stream(request))
-    assert first[-1] == RunStarted(run_id="run_1", session_id="s")
-    # The next run of the session must not be taken for the one before.
-    server.on("GET /api/v1/runs", rows("run_1"))
-    second = await collected(client.stream(request))
-    assert not any(isinstance(e, RunStarted) and e.run_id for e in second)
-    server.on("GET /api/v1/runs", rows("run_2", "run_1"))
-    third = await collected(client.stream(request))
-    assert third[-1] == RunStarted(run_id="run_2", session_id="s")
 
 
 async def test_a_run_that_never_began_is_not_looked_for(

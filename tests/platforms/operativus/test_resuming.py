@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,8 +172,16 @@ async def test_a_run_without_an_id_is_found_by_its_session(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on(STREAM, live(*said("One ")))
-    listed = [{"id": "r1", "agentId": "a", "sessionId": "s1", "status": "COMPLETED"}]
-    server.on("GET /api/v1/runs", Reply(listed))
+    listed = {"agentId": "a", "sessionId": "s1", "status": "COMPLETED"}
+    hours = datetime.now(UTC) + timedelta(hours=2)
+    rows = [
+        {**listed, "id": "r1", "createdAt": datetime.now(UTC).isoformat()},
+        {**listed, "id": "old", "createdAt": (hours - timedelta(hours=3)).isoformat()},
+        # Of a server that writes its own zone's time.
+        {**listed, "id": "odd", "createdAt": hours.isoformat()},
+        {**listed, "id": "unknown"},
+    ]
+    server.on("GET /api/v1/runs", Reply(rows))
     server.on(EVENTS, numbered(1, START, *said("One ", "two"), STOP))
     before = await until_broken(client.stream(ASK))
     after = await resumed(client, [*before, RunStarted(session_id="s1")])
@@ -195,3 +204,56 @@ async def test_a_stream_that_breaks_off_before_anything_tells_its_session(
     server.on("GET /api/v1/runs", Reply(listed))
     server.on(EVENTS, numbered(1, START, *said("All"), STOP))
     assert fold(await resumed(client, found, request)).text == "All"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_the_answer_before_is_not_shown_as_this_one(
+    server: ScriptedServer, client: OperativusPlatform, cut: bool
+) -> None:
+    """A stream that says nothing, in a session whose last run another client has had."""
+    listed = {"id": "r1", "agentId": "a", "sessionId": "s1", "createdAt": "2025-01-01T00:00:00Z"}
+    server.on(STREAM, stream(cut=cut))
+    server.on("GET /api/v1/runs", Reply([{**listed, "status": "RUNNING"}]))
+    server.on(EVENTS, numbered(1, START, *said("Old"), STOP))
+    batches = client.stream(ASK)
+    found = await until_broken(batches) if cut else [e async for b in batches for e in b]
+    assert found == [RunStarted(session_id="s1")]
+    with pytest.raises(RequestError, match="id of this run"):
+        await resumed(client, found)
+    assert "GET /api/v1/runs/r1/events" not in server.calls
+
+
+async def test_events_without_a_number_of_their_own(
+    server: ScriptedServer, client: OperativusPlatform
+) -> None:
+    """They are never taken for one another, and read again where the record breaks off."""
+
+    def plain(*frames: tuple[str, str]) -> list[str]:
+        return [f"event: {e}\ndata: {json.dumps(frame(e, data))}\n\n" for e, data in frames]
+
+    server.on(STREAM, live(START))
+    start = f"id: 1\n{plain(START)[0]}"
+    first = stream(start, *plain(*said("ha ", "ha ")), cut=True)
+    server.on(EVENTS, first, stream(start, *plain(*said("ha ", "ha ", "ha ", "ho"), STOP)))
+    found = await until_broken(client.stream(ASK))
+    batches = client.resume(ASK, run_id="r1", session_id="s1", delivered=tuple(found))
+    found += await until_broken(batches)
+    assert fold(found).text == "ha ha "
+    found += await resumed(client, found)
+    assert (fold(found).text, fold(found).status) == ("ha ha ha ho", "completed")
+    assert server.lines[1:3] == [f"{EVENTS}?sinceId=0", f"{EVENTS}?sinceId=0"]
+
+
+async def test_a_record_that_begins_again_within_one_answer(
+    server: ScriptedServer, client: OperativusPlatform
+) -> None:
+    server.on(STREAM, live(START))
+    told = said("one ", "two ", "three")
+    frames = [
+        f"id: {n}\nevent: {e}\ndata: {json.dumps(frame(e, data))}\n\n"
+        for n, (e, data) in enumerate([START, *told, STOP], 1)
+    ]
+    server.on(EVENTS, stream(*frames[:3], *frames[1:]))
+    found = await until_broken(client.stream(ASK))
+    found += await resumed(client, found)
+    assert fold(found).text == "one two three"

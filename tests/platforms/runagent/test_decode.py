@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sized
 from typing import Any
 
 import pytest
@@ -77,6 +78,35 @@ def test_platforms_that_count_characters_are_not_held_back() -> None:
             TextDelta(content)
         ]
     assert decoder.next_index == 13
+
+
+@pytest.mark.parametrize("missing", range(1, 8))
+@pytest.mark.parametrize("length", [1, 2, 3, 4])
+def test_a_chunk_that_never_comes_does_not_disturb_the_order(missing: int, length: int) -> None:
+    """Neither where the chunks that follow have numbers that characters could have, too."""
+    pairs = [(f"{n:0{length}d}"[-length:], n) for n in range(40) if n != missing]
+    assert chunks(*pairs) == "".join(content for content, _ in pairs)
+
+
+def test_a_chunk_that_comes_much_too_late_is_reported() -> None:
+    decoder = Decoder()
+    events: list[Event] = []
+    for index in (*range(3), *range(4, 20), 3, 20):
+        events += decoder.decode(frame("chunk", {"content": f"{index} ", "index": index}))
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert text == "".join(f"{n} " for n in range(21) if n != 3)
+    (late,) = (event for event in events if isinstance(event, RawEvent))
+    assert late.problem == "chunk 3 came after chunk 19"
+
+
+def test_what_is_remembered_of_chunks_is_bounded() -> None:
+    decoder = Decoder()
+    told = [frame("chunk", {"content": f"{n} ", "index": n}) for n in range(5000)]
+    size = len(fold([e for each in told for e in decoder.decode(each)]).text)
+    marks = max(len(value) for value in vars(decoder).values() if isinstance(value, Sized))
+    assert size == sum(len(f"{n} ") for n in range(5000))
+    assert marks <= 300
+    assert [decoder.decode(each) for each in told[:10] + told[-10:]] == [[]] * 20
 
 
 def test_next_index_is_where_to_resume() -> None:

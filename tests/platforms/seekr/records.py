@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 RUN: dict[str, Any] = {
@@ -50,6 +51,11 @@ MESSAGE: dict[str, Any] = {
     "run_id": None,
     "meta_data": {},
 }
+
+
+def now(**offset: float) -> str:
+    """The time, as a server of this moment writes it."""
+    return (datetime.now(UTC) + timedelta(**offset)).isoformat()
 
 
 def run(number: int = 1, **changes: Any) -> dict[str, Any]:

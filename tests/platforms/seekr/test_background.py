@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentnb._http import Terms
 from agentnb.deadlines import Deadlines
 from agentnb.errors import DeadlineError
 from agentnb.event import (
@@ -161,3 +162,27 @@ async def test_invoke_that_is_cancelled_cancels_the_run(
     with pytest.raises(asyncio.CancelledError):
         await task
     await server.called(CANCEL)
+
+
+@pytest.mark.usefixtures("background")
+async def test_invoke_past_the_time_of_its_run_is_cancelled(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    """What tells the platform of it has time of its own."""
+    server.routes[ONE] = Reply(run(1, status="running"))
+    with (
+        Terms(deadlines=Deadlines(total=0.6)).applied(),
+        pytest.raises(DeadlineError) as caught,
+    ):
+        await platform.invoke(REQUEST)
+    assert caught.value.deadline == "total"
+    await server.called(CANCEL)
+
+
+@pytest.mark.usefixtures("background")
+async def test_the_time_of_a_run_takes_precedence(server: ScriptedServer, connect: Connect) -> None:
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply([MESSAGE])
+    platform = connect(deadlines=Deadlines(total=0.1))
+    with Terms(deadlines=Deadlines(total=30)).applied():
+        events = await platform.invoke(REQUEST)
+    assert fold(events).status == "completed"

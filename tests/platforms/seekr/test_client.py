@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -18,7 +19,18 @@ from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
 from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
 from tests.platforms.seekr.conftest import Connect
-from tests.platforms.seekr.records import ATTACH, CANCEL, ONE, RUN, RUNS, THREAD
+from tests.platforms.seekr.records import (
+    ATTACH,
+    CANCEL,
+    MESSAGE,
+    ONE,
+    RUN,
+    RUNS,
+    THREAD,
+    now,
+    run,
+)
+from tests.platforms.seekr.streamed import STREAM, ask
 
 pytestmark = pytest.mark.anyio
 
@@ -34,12 +46,45 @@ async def test_cancel_finds_what_it_is_not_told(
     server: ScriptedServer, platform: SeekrPlatform
 ) -> None:
     server.routes |= {
+        "POST /v1/threads": Reply(THREAD),
+        "POST /v1/threads/thread_1/messages": Reply(MESSAGE),
+        STREAM: stream(hang=True),
         "GET /v1/threads/thread_1": Reply({**THREAD, "active_run_id": "run_1"}),
         ONE: Reply(RUN),
         CANCEL: Reply({"status": "canceled", "run_id": "run_1"}),
     }
+    async with aclosing(platform.stream(ask())) as batches:
+        assert await anext(batches)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(batches), 0.2)
     await platform.cancel(None, session_id="thread_1")
     assert server.only(CANCEL).json == {"agent_id": "finance_agent"}
+
+
+async def test_cancel_leaves_the_runs_of_others_alone(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    """Whatever is active in a thread that was there before, it need not be this client's."""
+    mine: list[dict[str, Any]] = []
+    others = [run(1, status="running", created_at=now(minutes=-1))]
+    server.routes |= {
+        "GET /v1/threads/thread_1": Reply({**THREAD, "active_run_id": "run_1"}),
+        RUNS: lambda _: Reply([*mine, *others]),
+        ONE: Reply(RUN),
+        "POST /v1/threads/thread_1/messages": Reply(MESSAGE),
+        STREAM: stream({"type": "text_delta", "text": "a"}, hang=True),
+    }
+    await platform.cancel(None, session_id="thread_1")
+    async with aclosing(platform.stream(ask(session_id="thread_1"))) as batches:
+        assert await anext(batches)
+        await platform.cancel(None, session_id="thread_1")
+        assert not [call for call in server.calls if call.endswith("/cancel")]
+        mine.append(run(2, status="running", created_at=now()))
+        server.routes[f"{RUNS}/run_2".replace("GET", "POST") + "/cancel"] = Reply({})
+        server.routes[f"{RUNS}/run_2"] = Reply(mine[0])
+        await platform.cancel(None, session_id="thread_1")
+    cancels = [call for call in server.calls if call.endswith("/cancel")]
+    assert cancels == ["POST /v1/threads/thread_1/runs/run_2/cancel"]
 
 
 async def test_cancel_where_nothing_is_going_on(

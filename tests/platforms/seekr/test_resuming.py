@@ -8,14 +8,23 @@ from typing import Any
 
 import pytest
 
-from agentnb.errors import NotFoundError, RequestError, StreamCutError
-from agentnb.event import Event, RawEvent, RunFailed, RunFinished, TextDelta
+from agentnb.errors import (
+    ConnectionFailedError,
+    NotFoundError,
+    RequestError,
+    ServerError,
+    StreamCutError,
+)
+from agentnb.event import Event, RawEvent, RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.platforms.seekr.heard import Heard
+from agentnb.platforms.seekr.places import Places
+from agentnb.sse import ServerSentEvent
 from agentnb.transcript import fold
-from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
+from tests.platforms.scripted import CUT, Reply, ScriptedServer, stream, until_broken
 from tests.platforms.seekr.conftest import Connect
-from tests.platforms.seekr.records import MESSAGE, RUN, THREAD, run
+from tests.platforms.seekr.records import MESSAGE, RUN, THREAD, now, run
 from tests.platforms.seekr.streamed import STREAM, ask
 
 pytestmark = pytest.mark.anyio
@@ -263,8 +272,106 @@ async def test_runs_of_one_client_do_not_mix(
         ATTACH: stream(*numbered(2, *text("b", "c"), end("abc"))),
     }
     first, second = ask(session_id="thread_1"), ask(session_id="thread_2")
+    listed = {"GET /v1/threads/thread_1/runs": run(1), f"GET {other}/runs": run(2)}
+    for call, record in listed.items():
+        server.on(call, Reply([{**record, "created_at": now()}]))
     one = await until_broken(platform.stream(first))
     two = await until_broken(platform.stream(second))
     two += await resumed(platform, second, two)
     one += await resumed(platform, first, one)
     assert (fold(one).text, fold(two).text) == ("abc", "xyz")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_the_answer_before_is_not_shown_as_this_one(
+    server: ScriptedServer, platform: SeekrPlatform, cut: bool
+) -> None:
+    """A stream that says nothing, in a thread whose last run another client has had."""
+    old = run(1, created_at=now(minutes=-1))
+    server.routes |= {
+        STREAM: stream(cut=cut),
+        "GET /v1/threads/thread_1": Reply({**THREAD, "active_run_id": "run_1"}),
+        "GET /v1/threads/thread_1/runs": Reply([old]),
+        ATTACH: stream(PROMPT, *text("old answer"), end("old answer")),
+    }
+    request = ask(session_id="thread_1")
+    batches = platform.stream(request)
+    assert not (await until_broken(batches) if cut else [e async for b in batches for e in b])
+    with pytest.raises(RequestError, match="not found"):
+        await resumed(platform, request, [RunStarted(session_id="thread_1")])
+    assert ATTACH not in server.calls
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_a_break_before_the_run_is_asked_for_is_no_broken_stream(
+    server: ScriptedServer, platform: SeekrPlatform, fresh: bool
+) -> None:
+    answer = {"content-type": "application/json"}
+    server.on("POST /v1/threads/thread_1/messages", Reply(headers=answer, pieces=[b'{"id', CUT]))
+    with pytest.raises(ConnectionFailedError, match="before the run was asked for"):
+        async for _ in platform.stream(ask() if fresh else ask(session_id="thread_1")):
+            pass
+    assert STREAM not in server.calls
+
+
+async def test_a_lookup_that_fails_now_may_succeed_later(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.on("GET /v1/threads/thread_1", Reply({}, status=503))
+    with pytest.raises(ServerError):
+        await resumed(platform, ask(), [RunStarted(session_id="thread_1")])
+
+
+def named(*frames: tuple[str, dict[str, Any]]) -> list[str]:
+    return [f"id: e-{name}\ndata: {json.dumps(frame)}\n\n" for name, frame in frames]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        # Where it stands, from the place that was asked for, and from a little before it.
+        [("d", text("four")[0])],
+        [("c", text("three ")[0]), ("d", text("four")[0])],
+        [("b", text("two ")[0]), ("c", text("three ")[0]), ("d", text("four")[0])],
+        # An id that stands for another frame tells nothing.
+        [("b", text("four")[0])],
+        # A known one, and then one is missing.
+        [("b", text("two ")[0]), ("d", text("four")[0])],
+    ],
+)
+@pytest.mark.parametrize("has_messages", [True, False])
+async def test_ids_that_do_not_count(
+    server: ScriptedServer,
+    platform: SeekrPlatform,
+    again: list[tuple[str, dict[str, Any]]],
+    has_messages: bool,
+) -> None:
+    whole = "one two three four"
+    heard = zip("ab", text("one ", "two "), strict=True)
+    server.on(STREAM, stream(*named(*heard), cut=True))
+    server.on(ATTACH, stream(*named(*again, ("e", end(whole)))))
+    message = {**MESSAGE, "id": "m2", "role": "assistant", "run_id": "run_1", "content": whole}
+    server.on(MESSAGES, Reply([message, MESSAGE] if has_messages else []))
+    before, after = await both(platform)
+    found = fold([*before, *after])
+    if found.status == "completed":
+        assert found.text == whole
+    else:
+        # What was shown cannot be mended; it is said, and the answer kept.
+        assert (found.status, again[-1][0]) == ("truncated", "d")
+        assert whole in [event.data for event in after if isinstance(event, RawEvent)]
+
+
+async def test_places_of_runs_that_nobody_takes_up_are_few(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    places = Places(platform.api)
+    kept = {f"run_{n}": Heard() for n in range(100)}
+    for run_id, heard in kept.items():
+        heard.take([ServerSentEvent("message", "{}", str(n), None) for n in range(2000)])
+        places.keep(run_id, heard)
+    left = [heard for run_id in kept if (heard := places.heard(run_id)) is not None]
+    assert left == list(kept.values())[-32:]
+    last = ServerSentEvent("message", "{}", "1999", None)
+    first = ServerSentEvent("message", "{}", "0", None)
+    assert (left[0].knows(last), left[0].knows(first)) == (True, False)

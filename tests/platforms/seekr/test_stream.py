@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from agentnb._http import Pause, Terms
 from agentnb.errors import InvalidRequestError, NotFoundError, StreamCutError
 from agentnb.event import (
     Event,
@@ -16,11 +17,12 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.retries import Retries
 from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
 from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
 from tests.platforms.seekr.conftest import Connect
-from tests.platforms.seekr.records import RUN, THREAD, run
+from tests.platforms.seekr.records import RUN, THREAD, now, run
 from tests.platforms.seekr.streamed import END, STREAM, TEXT, answering, ask, events_of
 
 pytestmark = pytest.mark.anyio
@@ -97,10 +99,13 @@ async def test_run_id_from_the_list_where_the_thread_says_none(
 async def test_the_run_before_is_not_taken_for_this_one(
     server: ScriptedServer, platform: SeekrPlatform
 ) -> None:
-    """While the stream goes on, a finished run in an older thread is another run."""
+    """In an older thread a run that began before, whether it has ended or not, is another run."""
     gate = asyncio.Event()
-    server.routes["GET /v1/threads/thread_1"] = Reply(THREAD)
-    server.routes["GET /v1/threads/thread_1/runs"] = [Reply([run(1)]), Reply([run(2)])]
+    server.routes["GET /v1/threads/thread_1"] = Reply({**THREAD, "active_run_id": "run_1"})
+    others = [run(1, status="running", created_at=now(minutes=-1)), run(0)]
+    mine = run(2, created_at=now())
+    later = run(3, created_at=now(milliseconds=1))
+    server.routes["GET /v1/threads/thread_1/runs"] = [Reply(others), Reply([later, mine, *others])]
     server.routes[STREAM] = stream(TEXT, END, gate=gate)
     found: list[Event] = []
     async for batch in platform.stream(ask(session_id="thread_1")):
@@ -109,6 +114,21 @@ async def test_the_run_before_is_not_taken_for_this_one(
             await server.called("GET /v1/threads/thread_1/runs")
         gate.set()
     assert [e.run_id for e in found if isinstance(e, RunStarted)] == ["run_2"]
+
+
+async def test_a_look_beside_the_stream_is_not_waited_for(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    """The run goes on, so that nobody is told that something is tried again."""
+    gate, pauses = asyncio.Event(), list[Pause]()
+    server.routes["GET /v1/threads/thread_1"] = Reply({}, status=503)
+    server.routes[STREAM] = stream(TEXT, TEXT, END, gate=gate)
+    with Terms(retries=Retries(requests=2), pausing=pauses.append).applied():
+        async for batch in platform.stream(ask()):
+            if any(isinstance(event, TextDelta) for event in batch) and not gate.is_set():
+                await server.called("GET /v1/threads/thread_1")
+                asyncio.get_running_loop().call_later(0.3, gate.set)
+    assert pauses == []
 
 
 async def test_what_cannot_be_found_out_does_not_matter(

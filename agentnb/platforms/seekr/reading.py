@@ -1,4 +1,4 @@
-"""Follows the stream of one run, and learns beside it what the stream does not say."""
+"""Reads the stream of one run, and learns beside it what the stream does not say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
-from agentnb._http import EventStream
+from agentnb._http import EventStream, aside
 from agentnb.errors import AgentnbError, TransportError
 from agentnb.event import (
     TERMINAL_EVENTS,
@@ -18,12 +18,13 @@ from agentnb.event import (
     TextDelta,
     UsageReported,
 )
+from agentnb.platforms._asking import Asked
 from agentnb.platforms.seekr.answers import duration_of, is_over, usage_event
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.heard import Heard, Hearing
 from agentnb.platforms.seekr.wire import Run
 
-__all__ = ["Follower"]
+__all__ = ["StreamReader"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,29 +32,36 @@ _log = logging.getLogger(__name__)
 _AFTERWORD: Final = 2.0
 # How long a run may still be listed as going after its stream has ended (seconds).
 _SETTLING: Final = 0.25
+# How many of an older thread's runs are looked through.
+_NEWEST: Final = 10
 
 
-class Follower:
+class StreamReader:
     """One run's stream.
 
     The stream need not carry the run's id, and never carries its usage.  The id is looked for
     while the stream is read, without holding it up; the usage when it ends.
 
-    ``fresh`` says that the thread was made for this run, so that any run in it is the one.
-    ``heard`` turns its frames into events; ``ended`` is true once the run's end has come.  What is
-    held back when the stream ends without that, half a character for example, is not shown: the
-    rest may come where the stream is taken up again.
+    ``asked`` tells the run from others of the thread, where its id is not known.  ``heard`` turns
+    its frames into events; ``ended`` is true once the run's end has come.  What is held back when
+    the stream ends without that, half a character for example, is not shown: the rest may come
+    where the stream is taken up again.
     """
 
     def __init__(
-        self, api: SeekrApi, thread_id: str, *, run_id: str | None = None, fresh: bool = False
+        self,
+        api: SeekrApi,
+        thread_id: str,
+        *,
+        run_id: str | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.run_id = run_id
         self.api = api
         self.heard: Hearing = Heard()
         self.ended = False
-        self._fresh = fresh
+        self._asked = asked or Asked(fresh=False)
         self._has_usage = False
 
     async def follow(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
@@ -65,7 +73,9 @@ class Follower:
                 cut = self._note(events)
                 if self.run_id is None:
                     if search is None:
-                        search = asyncio.create_task(self.find_active())
+                        # A wait of this task is none of the run's.
+                        with aside():
+                            search = asyncio.create_task(self._search())
                     elif search.done() and (found := search.result()) is not None:
                         self.run_id = found
                         events.insert(0, self._started())
@@ -90,18 +100,36 @@ class Follower:
                 search.cancel()
                 await asyncio.gather(search, return_exceptions=True)
 
-    async def find_active(self) -> str | None:
-        """Return the id of the run that is going on in the thread; None where none is known."""
-        try:
-            if (active := (await self.api.thread(self.thread_id)).active_run_id) is not None:
+    async def find(self) -> str | None:
+        """Return the run's id by what the platform knows of the thread; None where it does not.
+
+        Raises:
+            AgentnbError: the platform could not be asked.
+        """
+        if self._asked.is_fresh:
+            active = (await self.api.thread(self.thread_id)).active_run_id
+            if active is not None:
                 return active
-            for run in await self.api.list_runs(self.thread_id, limit=1):
-                # In a thread that is older, the newest run may still be the one before.
-                if self._fresh or not is_over(run):
-                    return run.id
+        # In a thread that is older, the active run may be somebody else's, too.
+        found = await self._listed()
+        return None if found is None else found.id
+
+    async def _search(self) -> str | None:
+        try:
+            return await self.find()
         except AgentnbError as error:
             _log.info("The id of a run could not be found: %s", error)
-        return None
+            return None
+
+    async def _listed(self) -> Run | None:
+        """Return the run as the thread lists it."""
+        if not self._asked.can_tell:
+            return None
+        count = 1 if self._asked.is_fresh else _NEWEST
+        newest_first = await self.api.list_runs(self.thread_id, limit=count)
+        runs = [run for run in newest_first if self._asked.may_be(run.id, run.created_at)]
+        # Of several that began since, it is the first.
+        return runs[-1] if runs else None
 
     @property
     def _is_nameless(self) -> bool:
@@ -164,8 +192,7 @@ class Follower:
             if self.run_id is not None:
                 run = await self.api.run(self.thread_id, self.run_id)
             else:
-                newest = await self.api.list_runs(self.thread_id, limit=1)
-                run = newest[0] if newest else None
+                run = await self._listed()
             if run is None or is_over(run) or usage_event(run) is not None:
                 break
         return run
