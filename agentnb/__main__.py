@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ __all__ = ["main"]
 
 _INTERRUPTED: Final = 130
 _WRONG_USE: Final = 2
+_DAY: Final = 86_400.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agentnb",
-        description="Remote AI agents in a notebook; there, begin with '%%load_ext agentnb'.",
+        description="Remote AI agents in a notebook; there, begin with '%load_ext agentnb'.",
     )
     parser.add_argument("--version", action="version", version=f"agentnb {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
@@ -66,12 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--stream",
         action="store_true",
-        help="ask an agent of each platform one short question, which costs what a question "
-        "costs, and measure whether the answer is held back on its way",
+        help="ask an agent of each platform a short question, which costs what a question costs, "
+        "and measure whether the answer is held back on its way; once more where it seems to be",
     )
     doctor.add_argument(
         "--timeout",
-        type=float,
+        type=_seconds,
         default=10.0,
         metavar="SECONDS",
         help="how long to wait for what does not answer (default: %(default)g)",
@@ -83,13 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _DAY:
+        raise argparse.ArgumentTypeError(f"{word!r} is not above 0 s, and at most a day")
+    return seconds
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from agentnb.doctor import as_text, examine
 
     try:
-        report = examine(
-            options.platforms, stream=options.stream, seconds=max(0.1, options.timeout)
-        )
+        report = examine(options.platforms, stream=options.stream, seconds=options.timeout)
     except AgentnbError as error:
         sys.stderr.write(f"agentnb doctor: {error}\n")
         return _WRONG_USE

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Never, NoReturn, TypeVar
+from typing import Any, Never, NoReturn
 
 from pydantic import SecretStr
 
 from agentnb import history as runs_so_far
-from agentnb._loop import wait
-from agentnb.asking import asked_for, at_once, terms_for, unsupported
+from agentnb.asking import (
+    answer_of,
+    asked_for,
+    at_once,
+    collected,
+    forget_refused_key,
+    terms_for,
+    unsupported,
+)
 from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.deadlines import Deadlines
-from agentnb.errors import AuthenticationError, ConfigError
+from agentnb.errors import ConfigError
 from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
 from agentnb.output import OutputType
@@ -29,8 +36,6 @@ from agentnb.run import Run
 from agentnb.streaming import RunStream
 
 __all__ = ["Agent", "agent", "attach"]
-
-T = TypeVar("T")
 
 
 class Agent:
@@ -202,7 +207,7 @@ class Agent:
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
         runs = self.platform.runs(agent=self.id, **remote_filters(filters))
-        found = _ask(self.platform, _collect(runs))
+        found = answer_of(self.platform, collected(runs))
         return RunList(found, platform=self.platform.name)
 
     def remote_status(
@@ -210,7 +215,7 @@ class Agent:
     ) -> dict[str, RemoteRun]:
         """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
         work = self.platform.status(run_ids, agent=self.id, session_id=session)
-        return _ask(self.platform, work)
+        return answer_of(self.platform, work)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"
@@ -258,7 +263,7 @@ class Agent:
         )
 
     def _failed(self, error: BaseException) -> None:
-        _forget_refused_key(self.platform, error)
+        forget_refused_key(self.platform, error)
 
 
 def agent(
@@ -324,18 +329,30 @@ def attach(
     run_id: str,
     *,
     session: str | None = None,
+    timeout: float | None = None,
+    base_url: str | None = None,
     api_key: str | SecretStr | None = None,
-    **options: Any,
+    deadlines: Deadlines | None = None,
+    retries: Retries | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Run:
     """Join the run ``run_id`` of the agent ``target``, which is still going; return it live.
 
-    ``options`` are those of `agent`.
+    See `Agent.attach`; the others are those of `agent`.
 
     Raises:
         UnsupportedError: the platform cannot do that.
     """
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
-    return agent(target, api_key=api_key, **options).attach(run_id, session=session)
+    found = agent(
+        target,
+        base_url=base_url,
+        api_key=api_key,
+        deadlines=deadlines,
+        retries=retries,
+        options=options,
+    )
+    return found.attach(run_id, session=session, timeout=timeout)
 
 
 # What `%agent list` and completion learned: platform -> agent ids.
@@ -373,27 +390,9 @@ def known_agents() -> list[str]:
 
 
 def _list(platform: Platform) -> list[AgentInfo]:
-    found = _ask(platform, platform.agents())
+    found = answer_of(platform, platform.agents())
     note_agents(platform, found)
     return found
-
-
-def _ask(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return wait(work)
-    except AuthenticationError as error:
-        _forget_refused_key(platform, error)
-        raise
-
-
-def _forget_refused_key(platform: Platform, error: BaseException) -> None:
-    # Else a key that was mistyped at the prompt would be used until the process ends.
-    if isinstance(error, AuthenticationError):
-        config().forget_key(platform.name)
-
-
-async def _collect(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
-    return [run async for run in runs]
 
 
 leave_in_order()

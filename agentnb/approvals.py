@@ -20,7 +20,14 @@ from agentnb.event import (
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, Resumes, RunRequest
 
-__all__ = ["Decided", "approval_to_decide"]
+__all__ = ["Decided", "all_decided", "approval_to_decide"]
+
+
+def all_decided(pending: Iterable[ApprovalRequested], decided: Iterable[ApprovalRequested]) -> bool:
+    """Tell whether each of the approvals ``pending`` is one of those ``decided``."""
+    # Not by equality: one without an id may be equal to the next one.
+    known = set(map(id, decided))
+    return all(id(approval) in known for approval in pending)
 
 
 def approval_to_decide(

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agentnb._http import Terms
-from agentnb.deadlines import Deadlines
-from agentnb.errors import RequestError, UnsupportedError
+from agentnb._loop import wait
+from agentnb.config import config
+from agentnb.deadlines import Deadlines, is_seconds
+from agentnb.errors import AuthenticationError, RequestError, UnsupportedError
 from agentnb.event import Event
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms._asked import as_messages, check_history
-from agentnb.platforms.base import Media, Message, Platform, RunRequest
+from agentnb.platforms.base import Media, Message, Platform, RemoteRun, RunRequest
 from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.retries import Retries
 
-__all__ = ["HasSession", "HasTerms", "asked_for", "at_once", "terms_for", "unsupported"]
+__all__ = [
+    "HasSession",
+    "HasTerms",
+    "answer_of",
+    "asked_for",
+    "at_once",
+    "collected",
+    "forget_refused_key",
+    "terms_for",
+    "unsupported",
+]
+
+T = TypeVar("T")
 
 
 class HasSession(Protocol):
@@ -102,9 +116,7 @@ def terms_for(
     """
     deadlines, retries = deadlines or agent.deadlines, retries or agent.retries
     if timeout is not None:
-        # Callers without types are told, too; NaN is not more than 0, either.
-        is_number = isinstance(timeout, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
-        if not (is_number and timeout > 0):
+        if not is_seconds(timeout):
             raise RequestError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
         deadlines = replace(deadlines or Deadlines(), total=float(timeout))
     if isinstance(agent.platform, OfflinePlatform):
@@ -116,6 +128,27 @@ def terms_for(
 async def at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
     """Yield all of an answer that is asked for in one piece."""
     yield await platform.invoke(request)
+
+
+def answer_of(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
+    """Return what ``work``, which asks ``platform``, comes to (blocks)."""
+    try:
+        return wait(work)
+    except AuthenticationError as error:
+        forget_refused_key(platform, error)
+        raise
+
+
+async def collected(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
+    """Return all that a platform lists."""
+    return [run async for run in runs]
+
+
+def forget_refused_key(platform: Platform, error: BaseException) -> None:
+    """Have the key asked for again where ``error`` says that the platform refused it."""
+    # Else a key that was mistyped at the prompt would be used until the process ends.
+    if isinstance(error, AuthenticationError):
+        config().forget_key(platform.name)
 
 
 def unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:

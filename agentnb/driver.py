@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agentnb._http import Terms
+from agentnb._http import Terms, context_without_terms
 from agentnb._loop import background_loop
 from agentnb.endings import failed_by
 from agentnb.errors import DeadlineError, UnsupportedError
@@ -38,7 +38,8 @@ class Driver:
 
     ``resume`` takes the stream up again where it broke off, None where nothing can.  ``terms`` are
     for all requests of the run; their ``total`` is for the run as a whole.  ``joined`` says that it
-    goes on without this connection, so that closing that stops nothing.
+    goes on without this connection, so that closing that stops nothing.  ``is_decided`` tells that
+    all was decided that it waits for.
 
     Both are called on that loop: ``failed`` with what was raised inside, before the run ends by it,
     and ``finished`` once, after the last event was recorded.
@@ -56,6 +57,7 @@ class Driver:
         resume: Resume | None = None,
         terms: Terms | None = None,
         joined: bool = False,
+        is_decided: Callable[[], bool] = lambda: False,
     ) -> None:
         self.exception: BaseException | None = None
         self._recording = recording
@@ -65,6 +67,8 @@ class Driver:
         self._failed = failed
         self._joined = joined
         self._total = terms.deadlines.total if terms and terms.deadlines else None
+        # Telling the platform of the end is not bounded by what the run could take.
+        self._afterwards = Terms(retries=terms.retries if terms else None)
         self._follower = Follower(
             source,
             recording,
@@ -72,6 +76,7 @@ class Driver:
             request=request,
             resume=resume,
             terms=terms,
+            is_decided=is_decided,
             is_stopping=lambda: self._cancelling or self._expired is not None,
             is_ending=lambda seconds: self._interrupt_in(seconds + _CLOSE),
         )
@@ -128,7 +133,8 @@ class Driver:
     def _begin(self) -> None:
         if self._task is None and not self._recording.ended:
             _live.add(self)
-            self._task = asyncio.create_task(self._drive())
+            # Another run may have started this one, in its function or by its listener.
+            self._task = asyncio.create_task(self._drive(), context=context_without_terms())
 
     def _interrupt(self) -> None:
         if self._task is None or self._recording.ended:
@@ -144,11 +150,12 @@ class Driver:
 
     async def _drive(self) -> None:
         end: Event | None = None
+        expiry: asyncio.TimerHandle | None = None
         self._entered = True
-        self._recording.begin()
-        self._recording.clock.make_current()
-        expiry = self._expire_later()
         try:
+            self._recording.begin()
+            self._recording.clock.make_current()
+            expiry = self._expire_later()
             if self._cancelling:
                 raise asyncio.CancelledError
             end = await self._follower.follow()
@@ -240,16 +247,24 @@ class Driver:
             _pending.add(tell)
             tell.add_done_callback(_pending.discard)
 
+    @property
+    def _has_own_session(self) -> bool:
+        """Whether the session was made for this run, so that whatever runs in it is this run."""
+        session_id, request = self._transcript.session_id, self._request
+        given = (request.session_id, *request.params.values())
+        return session_id is not None and request.session_id is None and session_id not in given
+
     async def _tell_platform(self) -> None:
         run_id, session_id = self._transcript.run_id, self._transcript.session_id
-        if run_id is None and session_id is None:
-            return  # the platform could only guess
+        if run_id is None and not self._has_own_session:
+            return  # the platform could only guess, and stop what somebody else runs there
         try:
             if self._platform.capabilities.cancel:
                 async with asyncio.timeout(_CANCEL_CALL):
-                    await self._platform.cancel(
-                        run_id, agent=self._request.agent, session_id=session_id
-                    )
+                    with self._afterwards.applied():
+                        await self._platform.cancel(
+                            run_id, agent=self._request.agent, session_id=session_id
+                        )
         except UnsupportedError:
             pass
         except Exception as error:

@@ -47,17 +47,20 @@ def failed_by(error: BaseException) -> RunFailed:
     )
 
 
-def cut_short(first: Exception, output: str | None) -> RunFailed:
-    """Return the end of a run that completed on its platform, and whose answer is not all here.
+def cut_short(first: Exception | None, output: str | None) -> RunFailed:
+    """Return the end of a run that completed on its platform, and whose answer may not be all here.
 
-    ``first`` is what its stream broke off by, ``output`` the answer that the platform has, where it
-    does not go on from what arrived.
+    ``first`` is what its stream broke off by, None where it just ended; ``output`` the answer that
+    the platform has, where it does not go on from what arrived.
     """
+    missing = "the rest of its answer could not be had"
+    if output is not None:
+        missing = "how its answer goes on from here is not known"
     return RunFailed(
-        message=f"{one_line(first)} The run completed on its platform, but how its answer goes on "
-        "from here is not known.",
+        message=f"{one_line(first)} The run completed on its platform, but {missing}.",
         status="truncated",
-        error_type=type(first).__name__,
+        code="no_terminal_event" if first is None else None,
+        error_type=None if first is None else type(first).__name__,
         details={} if output is None else {"output": output},
     )
 

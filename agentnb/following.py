@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentnb._http import Pause, Terms
-from agentnb._secrets import mask
+from agentnb._secrets import MASK, mask
 from agentnb.endings import cut_off, cut_short, end_of, one_line
 from agentnb.errors import DeadlineError
-from agentnb.event import Event, RunFinished, TextDelta
+from agentnb.event import Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.masking import StreamMask, masked_event
 from agentnb.reconnecting import Reconnecting, broke_off, may_pass
 from agentnb.recording import Recording, Waiting
@@ -45,9 +46,10 @@ Resume = Callable[[Sequence[Event]], AsyncGenerator[list[Event], None]]
 class Follower:
     """Takes the stream of one run to its end; ``request`` is what the platform was asked.
 
-    ``resume`` takes it up again where it broke off, None where nothing can.  ``is_stopping`` tells
-    that the run is being ended, for streams that do not heed a cancellation; ``is_ending`` is
-    told, in seconds, how soon a stream should be over that has brought its terminal event.
+    ``resume`` takes it up again where it broke off, None where nothing can.  ``is_decided`` tells
+    that all was decided that it waits for, so that it goes on.  ``is_stopping`` tells that the run
+    is being ended, for streams that do not heed a cancellation; ``is_ending`` is told, in seconds,
+    how soon a stream should be over that has brought its terminal event.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Follower:
         request: RunRequest,
         resume: Resume | None,
         terms: Terms | None,
+        is_decided: Callable[[], bool],
         is_stopping: Callable[[], bool],
         is_ending: Callable[[float], None],
     ) -> None:
@@ -73,35 +76,38 @@ class Follower:
         self._resume = resume
         self._terms = replace(terms or Terms(), pausing=self._pausing)
         self._retries = self._terms.retries or Retries()
+        self._is_decided = is_decided
         self._is_stopping = is_stopping
         self._is_ending = is_ending
         self._mask = StreamMask()
         # As they came: a platform goes on after what it sent, not after what is shown of that.
         self._delivered: list[Event] = []
         self._began = False
+        # What the mask kept back, where the end was compared with it.
+        self._kept_back: list[Event] = []
+        # When the time of the whole run began to count.
+        self._since = 0.0
 
     async def follow(self) -> Event | None:
         """Record the stream to its end; return an end that it left out, None where it did not.
 
         What a run fails by is raised.
         """
-        with self._terms.applied():
+        self._since = time.monotonic()
+        with self._terms.applied(began=self._since):
             return await self._follow()
 
     def end(self, event: Event | None) -> None:
         """Record how the run ended, where that was not told, and what was kept back before it."""
         self._delivered.clear()
-        if rest := self._mask.flush():
-            self._recording.add(rest)
-        if event is None or self._transcript.is_final:
-            return
-        for shown in self._mask.feed([event]):
-            if isinstance(shown, RunFinished) and shown.output:
-                # The rest of an answer that only the platform's record has whole.
-                arrived = self._transcript.text
-                if arrived and shown.output.startswith(arrived) and shown.output != arrived:
-                    self._recording.add([TextDelta(shown.output[len(arrived) :])])
-            self._recording.add([shown])
+        self._kept_back += self._mask.flush()
+        told = self._kept_back
+        if event is not None and not self._transcript.is_final:
+            shown = self._mask.feed([event])
+            rest = self._rest_of(shown[0].output) if isinstance(shown[0], RunFinished) else None
+            told = [*(told if rest is None else rest), *shown]
+        if told:
+            self._recording.add(told)
 
     @property
     def _transcript(self) -> Transcript:
@@ -110,7 +116,8 @@ class Follower:
     @property
     def _is_settled(self) -> bool:
         """Whether the run has ended, or waits for a decision, which takes no connection."""
-        return self._transcript.is_final or self._transcript.status == "paused"
+        transcript = self._transcript
+        return transcript.is_final or (transcript.status == "paused" and not self._is_decided())
 
     # -- the stream ------------------------------------------------------------------------------
 
@@ -136,7 +143,7 @@ class Follower:
         # Counted here: each attempt is one request.
         once = replace(self._terms, retries=replace(self._retries, requests=0))
         try:
-            with once.applied():
+            with once.applied(began=self._since):
                 return await self._take(self._again), True
         except Exception as error:
             is_final = isinstance(error, DeadlineError) and error.deadline in ("progress", "total")
@@ -157,13 +164,13 @@ class Follower:
 
         What it fails by otherwise is raised.
         """
-        self._began = False
+        self._began, known = False, self._transcript.run_id is not None
         try:
             await self._consume(source)
         except Exception as error:
             # What breaks after the terminal event, or is broken off, cannot unmake the answer.
             if not self._transcript.is_final and (
-                self._is_stopping() or not broke_off(error, began=self._began)
+                self._is_stopping() or not broke_off(error, began=self._began, known=known)
             ):
                 raise
             _log.info("A stream broke off: %s", error)
@@ -182,7 +189,7 @@ class Follower:
             async for batch in batches:
                 if self._is_stopping():
                     raise asyncio.CancelledError
-                self._began = True
+                self._began = self._began or _is_word_of_run(batch)
                 if not batch and self._recording.waiting is not None:
                     # The connection is there, though nothing new is said.
                     self._recording.wait_for(None)
@@ -239,15 +246,34 @@ class Follower:
         return cut_off(first, last, attempts=attempts, goes_on=goes_on)
 
     def _whole(self, end: Event, first: Exception | None) -> Event:
-        """Return ``end``, unless what arrived before a cut would look like the whole answer."""
-        if first is None or not isinstance(end, RunFinished):
+        """Return ``end``, unless what arrived may be a part of the answer and would look whole."""
+        if not isinstance(end, RunFinished):
             return end
         shown = masked_event(end)
         output = shown.output if isinstance(shown, RunFinished) else None
-        if output is not None and output.startswith(self._transcript.text):
+        self._kept_back += self._mask.flush()
+        if self._rest_of(output) is not None:
             return end
         self.error = first
         return cut_short(first, output)
+
+    def _rest_of(self, output: str | None) -> list[Event] | None:
+        """Return what is to be shown before the end that has ``output``, masked, as its answer.
+
+        None: that is not known, or not how the answer goes on from what arrived.
+        """
+        arrived = self._transcript.text
+        if output is None or not output.startswith(arrived):
+            return None
+        rest = output[len(arrived) :]
+        kept = "".join(event.text for event in self._kept_back if isinstance(event, TextDelta))
+        # Half of a key was kept back, and here that is whole, and masked as such.
+        is_half = rest != "" and (kept == MASK or rest.startswith(MASK))
+        if not (rest.startswith(kept) or is_half):
+            return None
+        told: list[Event] = [event for event in self._kept_back if not isinstance(event, TextDelta)]
+        # Where nothing was said, the end says it all.
+        return [*told, TextDelta(rest)] if rest and arrived else told
 
     async def _wait(self, seconds: float, tries: Reconnecting, reason: str) -> None:
         self._say("reconnect", tries.attempts, tries.most, seconds, reason)
@@ -277,3 +303,14 @@ class Follower:
                     reason=mask(reason),
                 )
             )
+
+
+def _is_word_of_run(batch: Sequence[Event]) -> bool:
+    """Tell whether a batch can only come from the run's own stream.
+
+    An empty one says that frames came; `RunStarted` without the run's id may come from a request
+    before it.
+    """
+    return not batch or any(
+        not isinstance(event, RunStarted) or event.run_id is not None for event in batch
+    )

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from agentnb._http import LONGEST_WISH, is_passing, own_pause
 from agentnb.errors import (
     ConnectionFailedError,
     DeadlineError,
@@ -16,21 +17,13 @@ from agentnb.retries import Retries
 
 __all__ = ["Reconnecting", "broke_off", "may_pass"]
 
-# The pause before the first attempt and the longest one, in seconds; each is twice the last.
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 8.0
-# Of a server's wish to be left alone, in seconds; for a longer one nobody waits.
-_LONGEST_WISH: Final = 120.0
 # The pauses between two questions how a run is that goes on elsewhere, in seconds.
 _FIRST_QUESTION: Final = 1.0
 _LONGEST_QUESTION: Final = 15.0
 # How often one run is taken up again at all: a server may send one event for each connection.
 _MOST: Final = 100
-# 2 to the power of more than this is no pause that anybody makes.
-_DOUBLED: Final = 20
-
-# After these the same request may well succeed.
-_PASSING_STATUSES: Final = frozenset({408, 409, 425, 429})
+# 1.5 to the power of more than this is no pause that anybody makes.
+_GROWN: Final = 20
 
 
 class Reconnecting:
@@ -66,11 +59,13 @@ class Reconnecting:
         """
         if self.attempts >= self._retries.reconnects or self.made >= _MOST:
             return None
-        seconds = _wish(error)
-        if seconds is None:
-            seconds = self._own_pause() if error is not None or self.made else 0.0
-        elif seconds > _LONGEST_WISH:
+        wish = _wish(error)
+        if wish > LONGEST_WISH:
             return None
+        seconds = 0.0
+        if error is not None or self.made:
+            # A server that would be asked again at once may know no better.
+            seconds = max(own_pause(self.attempts + 1, jitter=self._jitter), wish)
         if not self._spend(seconds):
             return None
         self.attempts += 1
@@ -91,17 +86,13 @@ class Reconnecting:
         """
         if self._retries.reconnects == 0:
             return None
-        seconds = min(_FIRST_QUESTION * 1.5 ** min(self._questions, _DOUBLED), _LONGEST_QUESTION)
+        seconds = min(_FIRST_QUESTION * 1.5 ** min(self._questions, _GROWN), _LONGEST_QUESTION)
         if not self._spend(seconds):
             return None
         self._questions += 1
         # It answered.
         self.attempts = 0
         return seconds
-
-    def _own_pause(self) -> float:
-        doubled = _FIRST_PAUSE * 2 ** min(self.attempts, _DOUBLED)
-        return min(doubled, _LONGEST_PAUSE) * self._jitter()
 
     def _spend(self, seconds: float) -> bool:
         """Take ``seconds`` of what there is; return False where so much is not left."""
@@ -112,42 +103,45 @@ class Reconnecting:
         return True
 
 
-def broke_off(error: Exception, *, began: bool) -> bool:
+def broke_off(error: Exception, *, began: bool, known: bool = False) -> bool:
     """Tell whether ``error`` is a stream that broke off, so that it could be taken up again.
 
-    ``began``: something of it had arrived.  A deadline other than ``idle`` is what the user set for
-    the whole, and final.
+    ``began``: something of it had arrived.  What breaks before that may be a request that comes
+    before the run's own, so that nothing runs; unless the run was ``known`` before it was joined.
+    A deadline other than ``idle`` is what the user set for the whole, and final.
     """
     match error:
-        case StreamCutError():
-            return True
         case ConnectionFailedError():
             return began
-        case DeadlineError(deadline="idle"):
-            return True
+        case StreamCutError() | DeadlineError(deadline="idle"):
+            return began or known
         case _:
             return False
 
 
 def may_pass(error: Exception) -> bool:
-    """Tell whether what failed by ``error`` may succeed a little later."""
+    """Tell whether an attempt to take a stream up again that failed may succeed a little later.
+
+    So it may after ``connect`` and ``first_event``, too, which end a run that has not begun: what
+    they bound is one attempt, and the run that it asks for goes on meanwhile.
+    """
     match error:
         case StreamCutError() | ConnectionFailedError() | TimeoutError():
             return True
         case DeadlineError(deadline=deadline):
             return deadline in ("connect", "first_event", "idle")
         case PlatformError(status=int(status)):
-            return status in _PASSING_STATUSES or status >= 500
+            return is_passing(status)
         case _:
             return False
 
 
-def _wish(error: Exception | None) -> float | None:
-    """Return how long the server asked to be left alone, in seconds; None where it did not."""
+def _wish(error: Exception | None) -> float:
+    """Return how long the server asked to be left alone, in seconds; 0 where it did not."""
     match error:
         case PlatformError(retry_after=float() | int() as seconds):
-            return max(seconds, 0.0)
+            return seconds
         case StreamCutError(reconnect_after=float() as seconds):
             return seconds
         case _:
-            return None
+            return 0.0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from agentnb._http import without_terms
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
@@ -141,12 +142,14 @@ class Recording:
         """Call every listener; one that raises is logged and hurts nobody else."""
         with self.lock:
             listeners = tuple(self._listeners.values())
-        for callback in listeners:
-            try:
-                callback()
-            # BaseException, because a CancelledError from here would look like the run's own.
-            except BaseException:
-                _log.exception("A listener of a run raised")
+        # What a listener asks or starts is no request of this run.
+        with without_terms():
+            for callback in listeners:
+                try:
+                    callback()
+                # BaseException, because a CancelledError from here would look like the run's own.
+                except BaseException:
+                    _log.exception("A listener of a run raised")
 
     def iterate(self) -> EventIterator:
         """Return the events from the first on, those that arrived already and those to come."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agentnb.deadlines import is_seconds
+from agentnb.errors import ConfigError
+
 __all__ = ["Retries"]
 
 
@@ -16,8 +19,23 @@ class Retries:
     stream that broke off gets to be taken up again, where the platform can do that; a new event
     begins the count anew.  ``reconnect_timeout`` bounds what reconnecting may take of one run, in
     seconds, pauses and attempts together; None for no bound.  0 attempts switch either off.
+
+    Raises:
+        ConfigError: one is no such number.
     """
 
     requests: int = 2
     reconnects: int = 5
     reconnect_timeout: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("requests", "reconnects"):
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ConfigError(f"{name} is a number of attempts, 0 or more, not {value!r}.")
+        seconds = self.reconnect_timeout
+        if seconds is not None and not is_seconds(seconds):
+            raise ConfigError(
+                f"reconnect_timeout is a number of seconds above 0, not {seconds!r}.",
+                hint="None sets no bound; reconnects=0 switches reconnecting off.",
+            )

@@ -14,7 +14,7 @@ from agentnb import history
 from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
-from agentnb.approvals import Decided, approval_to_decide
+from agentnb.approvals import Decided, all_decided, approval_to_decide
 from agentnb.driver import Driver
 from agentnb.errors import (
     AgentnbError,
@@ -26,7 +26,7 @@ from agentnb.errors import (
     RunTruncatedError,
     UnsupportedError,
 )
-from agentnb.event import Event
+from agentnb.event import ApprovalRequested, Event
 from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
 from agentnb.following import Resume, Source
@@ -97,6 +97,8 @@ class Run(RunFacts):
         self._notice = notice
         self._failed = failed
         self._decided: tuple[str | None, ...] = ()
+        # Those of its approvals that were decided while its stream was open.
+        self._decided_here: list[ApprovalRequested] = []
         self._deciding = asyncio.Lock()
         self._successor: Run | None = None
         self._watched = False
@@ -114,6 +116,7 @@ class Run(RunFacts):
             terms=terms,
             # What is played goes on nowhere.
             joined=via == "attach" and not isinstance(platform, OfflinePlatform),
+            is_decided=lambda: all_decided(self.transcript.pending_approvals, self._decided_here),
         )
 
     @classmethod
@@ -244,7 +247,8 @@ class Run(RunFacts):
             case "cancelled":
                 error = RunCancelledError("The run was cancelled.", run=self)
             case "failed":
-                kind = _NotRecordedError if self._is_unrecorded else RunFailedError
+                unrecorded = isinstance(self.exception, PlaybackError)
+                kind = _NotRecordedError if unrecorded else RunFailedError
                 error = kind(self.error or "The run failed.", run=self, hint=self._hint)
             case "truncated" | "interrupted":
                 error = RunTruncatedError(
@@ -313,6 +317,7 @@ class Run(RunFacts):
             )
             if not self.done:
                 self.decisions.append((asked.approval_id, approved))
+                self._decided_here.append(asked)
                 return self
             decided = (*self._decided, asked.approval_id)
             again = Decided(
@@ -392,7 +397,3 @@ class Run(RunFacts):
     @property
     def _hint(self) -> str | None:
         return self.exception.hint if isinstance(self.exception, AgentnbError) else None
-
-    @property
-    def _is_unrecorded(self) -> bool:
-        return isinstance(self.exception, PlaybackError)

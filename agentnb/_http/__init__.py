@@ -13,9 +13,18 @@ from agentnb._http.answers import ErrorDetails, ErrorParser
 from agentnb._http.client import HttpClient
 from agentnb._http.outgoing import quote_segment
 from agentnb._http.received import EventStream, JsonAnswer
-from agentnb._http.terms import Pause, Terms, current_terms
+from agentnb._http.retrying import LONGEST_WISH, is_passing, own_pause
+from agentnb._http.terms import (
+    Pause,
+    Terms,
+    aside,
+    context_without_terms,
+    current_terms,
+    without_terms,
+)
 
 __all__ = [
+    "LONGEST_WISH",
     "ErrorDetails",
     "ErrorParser",
     "EventStream",
@@ -23,6 +32,11 @@ __all__ = [
     "JsonAnswer",
     "Pause",
     "Terms",
+    "aside",
+    "context_without_terms",
     "current_terms",
+    "is_passing",
+    "own_pause",
     "quote_segment",
+    "without_terms",
 ]

@@ -110,11 +110,16 @@ def warn_if_unencrypted(base_url: str, *, name: str) -> None:
         if host in _warned:
             return
         _warned.add(host)
-    warnings.warn(
-        f"{name} is asked at http://{host}: whoever is in between can read the questions, the "
+    where = host if parts.port is None else f"{host}:{parts.port}"
+    # Of no line of the user's: whose it is that led here cannot be told, and naming one of this
+    # package's would only hide what is said.
+    warnings.warn_explicit(
+        f"{name} is asked at http://{where}: whoever is in between can read the questions, the "
         "answers and the key. Use https://.",
         UnencryptedWarning,
-        stacklevel=3,
+        filename="<agentnb>",
+        lineno=1,
+        module="agentnb",
     )
 
 

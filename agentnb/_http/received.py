@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._http.answers import MAX_ERROR_BYTES, excerpt, media_type, read_json
 from agentnb._http.outgoing import Secrets
-from agentnb._secrets import mask
+from agentnb._secrets import mask, mask_value
 from agentnb.errors import (
     AnswerTooLargeError,
     ContentTypeError,
@@ -148,20 +148,29 @@ async def read_json_body(answer: Answer, *, name: str, secrets: Secrets, limit: 
             )
     if not body.strip():
         return None
+    data, problem = _parsed(bytes(body))
     # Servers do repeat keys.  Nothing here holds what came any longer: some tracebacks print it.
-    body = chunk = _without_keys(bytes(body))
+    body = chunk = _without_keys(body) if problem else b""
+    if problem is None:
+        return data
+    raise _wrong_type(
+        "JSON", headers=answer.headers, body=body, name=name, secrets=secrets
+    ) from ValueError(problem)
+
+
+def _parsed(body: bytes) -> tuple[Any, str | None]:
+    """Return what the body says, without keys; or None, and why it is no JSON."""
     try:
-        return read_json(body)
+        return mask_value(read_json(body)), None
+    except RecursionError:
+        return None, "nested too deeply"
     except ValueError as error:
-        raise _wrong_type(
-            "JSON", headers=answer.headers, body=body, name=name, secrets=secrets
-        ) from error
+        # The error itself holds the body.
+        return None, mask(str(error))
 
 
-def _without_keys(body: bytes) -> bytes:
-    text = body.decode("utf-8", "surrogateescape")
-    clean = mask(text)
-    return body if clean == text else clean.encode("utf-8", "surrogateescape")
+def _without_keys(body: bytes | bytearray) -> bytes:
+    return mask(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 async def read_start(answer: Answer) -> bytes:

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from agentnb.errors import AgentnbError, ConnectionFailedError, PlatformError
 
-__all__ = ["idempotency_header", "pause_before"]
+__all__ = ["LONGEST_WISH", "idempotency_header", "is_passing", "own_pause", "pause_before"]
 
 # In seconds; each pause is twice as long as the one before.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
-# Of a platform's wish to be left alone, in seconds; more is not waited for.
-_LONGEST_WISH: Final = 120.0
+# 2 to the power of more than this is no pause that anybody makes.
+_DOUBLED: Final = 10
+#: Of a server's wish to be left alone, in seconds; for a longer one nobody waits.
+LONGEST_WISH: Final = 120.0
 
 _PASSING: Final = frozenset({408, 409, 425, 429})
 _HEADER: Final = "idempotency-key"
 # These change nothing, however often they come.
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _jitter() -> float:
+    return random.uniform(0.75, 1.0)
+
+
+def own_pause(attempt: int, *, jitter: Callable[[], float] = _jitter) -> float:
+    """Return how long to wait before a further attempt where no server wishes more, in seconds.
+
+    ``attempt`` counts the further ones from 1.
+    """
+    return min(_FIRST_PAUSE * 2 ** min(attempt - 1, _DOUBLED), _LONGEST_PAUSE) * jitter()
+
+
+def is_passing(status: int) -> bool:
+    """Tell whether the same request may well succeed after an answer of this HTTP status."""
+    return status in _PASSING or status >= 500
 
 
 def pause_before(attempt: int, error: AgentnbError) -> float | None:
@@ -30,15 +49,15 @@ def pause_before(attempt: int, error: AgentnbError) -> float | None:
     """
     match error:
         case PlatformError(status=int(status), retry_after=wish):
-            if status not in _PASSING and status < 500:
+            if not is_passing(status):
                 return None
         case ConnectionFailedError(lasting=False):
             wish = None
         case _:
             return None
-    if wish is not None and wish > _LONGEST_WISH:
+    if wish is not None and wish > LONGEST_WISH:
         return None
-    own = min(_FIRST_PAUSE * 2 ** min(attempt - 1, 10), _LONGEST_PAUSE) * random.uniform(0.75, 1.0)
+    own = own_pause(attempt)
     return own if wish is None else max(own, wish)
 
 

@@ -82,9 +82,9 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages of the branch shown: id, role, content, and of answers status and run_id.
+        """The messages of the branch shown, copies of them: id, role and content.
 
-        They are copies: changing them changes nothing here.
+        Those of answers have status and run_id, too, and ``error`` where they failed.
         """
         return messages_of(self._tree.shown)
 

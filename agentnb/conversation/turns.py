@@ -134,6 +134,8 @@ class Turn:
             "status": status,
             "run_id": run.id,
         }
+        if run.error is not None:
+            answer["error"] = run.error
         told = [question, answer]
         if final and status in FINAL_STATUSES:
             # Said once and for all: a long conversation is not told anew at every question.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from agentnb.errors import (
 from agentnb.event import (
     RunCancelled,
     RunFinished,
+    RunStarted,
     TextDelta,
 )
 from agentnb.platforms.base import Capabilities, RunRequest
@@ -30,6 +32,11 @@ from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, pla
 
 async def endless(request: RunRequest) -> Batches:
     yield [STARTED, TextDelta("partial ")]
+    await asyncio.Event().wait()
+
+
+async def placed(request: RunRequest) -> Batches:
+    yield [RunStarted(session_id="session_1")]
     await asyncio.Event().wait()
 
 
@@ -68,9 +75,30 @@ class TestCancelling:
         run.wait(LONG, check=False)
         assert run.status == "cancelled"
         assert platform.closed.is_set()
-        # The run has no id yet; its session finds it.
+        # The run has no id yet, and what else runs in that session is none of its business.
+        settle()
+        assert platform.told == []
+
+    def test_by_the_session_that_was_made_for_it(self) -> None:
+        platform = PlayedPlatform(placed)
+        run = player(platform).start("hi")
+        until(lambda: run.session_id)
+        run.cancel()
+        run.wait(LONG, check=False)
         assert platform.was_told.wait(LONG)
-        assert platform.told == [(None, "session_0")]
+        assert platform.told == [(None, "session_1")]
+
+    @pytest.mark.parametrize(
+        "given", [{"session": "session_1"}, {"thread_id": "session_1"}], ids=str
+    )
+    def test_never_by_one_that_was_there_before(self, given: dict[str, Any]) -> None:
+        platform = PlayedPlatform(placed)
+        run = player(platform).start("hi", **given)
+        until(lambda: run.session_id)
+        run.cancel()
+        assert run.wait(LONG, check=False).status == "cancelled"
+        settle()
+        assert platform.told == []
 
     def test_without_any_id_the_platform_is_not_asked_to_guess(self) -> None:
         platform = PlayedPlatform(silent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -30,7 +31,7 @@ from agentnb.event import (
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
 from agentnb.transcript import Status
 from tests.driver.scripts import answer, pausing, settle
-from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
+from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player
 
 ASKS = Capabilities(cancel=True, run_status=True)
 
@@ -237,14 +238,46 @@ class TestPauses:
 
         assert player(PlayedPlatform(approved)).run("hi").status == "completed"
 
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("ends", [None, StreamCutError("It broke off.")], ids=str)
+    @pytest.mark.parametrize("left", [0, 1])
+    async def test_one_that_was_decided_waits_no_more(
+        self, ends: Exception | None, left: int
+    ) -> None:
+        decided = threading.Event()
+        asks: list[agentnb.event.Event] = [ApprovalRequested(message="Twice?")] * left
+
+        async def breaking(request: RunRequest) -> Batches:
+            yield [STARTED, TextDelta("May I? "), ApprovalRequested(approval_id="a1"), *asks]
+            # Well after what `approve` waits for a stream that ends with the pause.
+            await asyncio.to_thread(decided.wait, LONG)
+            if ends is not None:
+                raise ends
+
+        state = RemoteRun(id="run_1", status="completed", output="May I? Done.")
+        abilities = Capabilities(attach=True, approvals=True, run_status=True)
+        platform = PlayedPlatform(breaking, capabilities=abilities, state=state)
+        run = player(platform).start("hi")
+        async with asyncio.timeout(LONG):
+            await eventually(lambda: run.status == "paused")
+            assert await run.approve_async("a1") is run
+            decided.set()
+            await run.wait_async(check=False)
+        if left:
+            assert (run.status, platform.asked) == ("paused", [])
+        else:
+            assert (run.status, run.text) == ("completed", "May I? Done.")
+
 
 class TestUnsaidEnds:
     @pytest.mark.parametrize(
         ("state", "status", "text"),
         [
-            (RemoteRun(id="run_1", status="completed"), "completed", "Hel"),
+            # It completed there, and half of an answer must not look like all of it here.
+            (RemoteRun(id="run_1", status="completed"), "truncated", "Hel"),
+            (RemoteRun(id="run_1", status="completed", output="Another"), "truncated", "Hel"),
             (RemoteRun(id="run_1", status="completed", output="Hello!"), "completed", "Hello!"),
-            (RemoteRun(id="run_1", status="completed", output="Another"), "completed", "Hel"),
+            (RemoteRun(id="run_1", status="completed", output="Hel"), "completed", "Hel"),
             (RemoteRun(id="run_1", status="failed", error="Out of memory."), "failed", "Hel"),
             (RemoteRun(id="run_1", status="cancelled"), "cancelled", "Hel"),
             (RemoteRun(id="run_1", status="paused"), "paused", "Hel"),
@@ -264,6 +297,21 @@ class TestUnsaidEnds:
         assert platform.asked == ["run_1"]
         settle()
         assert platform.told == []
+
+    @pytest.mark.parametrize(
+        ("output", "said"),
+        [
+            (None, "the rest of its answer could not be had."),
+            ("Another", "how its answer goes on from here is not known."),
+        ],
+    )
+    def test_an_answer_that_may_be_half(self, output: str | None, said: str) -> None:
+        state = RemoteRun(id="run_1", status="completed", output=output)
+        run = player(PlayedPlatform(half, capabilities=ASKS, state=state)).run("hi", check=False)
+        assert run.error is not None
+        assert run.error.endswith(f"The run completed on its platform, but {said}")
+        assert run.transcript.failure is not None
+        assert run.transcript.failure.details.get("output") == output
 
     def test_its_words_are_kept(self) -> None:
         state = RemoteRun(id="run_1", status="failed", error="Out of memory.")

@@ -68,6 +68,17 @@ class TestPauses:
     def test_what_the_server_wishes_wins(self, error: AgentnbError) -> None:
         assert trying().pause(error) == 3.0
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ServerError("At once.", status=503, retry_after=0.0),
+            StreamCutError("It broke off.", reconnect_after=0.0),
+        ],
+    )
+    def test_a_server_that_would_be_asked_at_once(self, error: AgentnbError) -> None:
+        tries = trying(Retries(reconnects=4))
+        assert [tries.pause(error) for _ in range(5)] == [0.5, 1.0, 2.0, 4.0, None]
+
     def test_a_wish_that_nobody_waits_for(self) -> None:
         error = RateLimitError("Tomorrow.", status=429, retry_after=86_400)
         assert trying(Retries(reconnect_timeout=None)).pause(error) is None
@@ -134,10 +145,12 @@ class TestBounds:
 @pytest.mark.parametrize(
     ("error", "began", "broken"),
     [
-        (CUT, False, True),
+        (CUT, True, True),
+        (CUT, False, False),
         (ConnectionFailedError("reset"), True, True),
         (ConnectionFailedError("refused"), False, False),
         (late("idle"), True, True),
+        (late("idle"), False, False),
         (late("connect"), False, False),
         (late("first_event"), True, False),
         (late("progress"), True, False),
@@ -149,6 +162,14 @@ class TestBounds:
 )
 def test_what_counts_as_broken_off(error: Exception, began: bool, broken: bool) -> None:
     assert broke_off(error, began=began) is broken
+
+
+@pytest.mark.parametrize(
+    ("error", "broken"),
+    [(CUT, True), (late("idle"), True), (ConnectionFailedError("refused"), False)],
+)
+def test_of_a_run_that_was_there_before(error: Exception, broken: bool) -> None:
+    assert broke_off(error, began=False, known=True) is broken
 
 
 @pytest.mark.parametrize(

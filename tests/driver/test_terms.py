@@ -17,6 +17,7 @@ from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError, DeadlineError, RequestError, RunFailedError
 from agentnb.event import RunFinished, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.recording import Recording
 from agentnb.retries import Retries
 from agentnb.run import Run
 from tests.driver.scripts import settle
@@ -134,7 +135,7 @@ class TestTotal:
 
         timed_out(agentnb.agent(slow).start("hi", timeout=SHORT))
 
-    @pytest.mark.parametrize("wrong", [0, -1, float("nan"), "5"])
+    @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), "5", True])
     def test_what_is_no_timeout(self, wrong: Any) -> None:
         platform = PlayedPlatform(endless)
         with pytest.raises(RequestError, match="A timeout is a number of seconds above 0"):
@@ -180,6 +181,38 @@ class TestWhereTheyComeFrom:
 
         with pytest.raises(ConfigError, match="A function needs no"):
             agentnb.agent(quick, retries=Retries())
+
+
+class TestNoTimes:
+    @pytest.mark.parametrize("name", ["connect", "first_event", "idle", "progress", "total"])
+    @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "5", True])
+    def test_what_is_no_deadline(self, name: str, wrong: Any) -> None:
+        with pytest.raises(ConfigError, match=f"^The deadline {name} is a number of seconds"):
+            Deadlines(**{name: wrong})
+        values: dict[str, Any] = {name: None}
+        assert getattr(Deadlines(**values), name) is None
+
+    @pytest.mark.parametrize("name", ["requests", "reconnects"])
+    @pytest.mark.parametrize("wrong", [-1, 1.5, float("nan"), "5", True, None])
+    def test_what_is_no_number_of_attempts(self, name: str, wrong: Any) -> None:
+        with pytest.raises(ConfigError, match=f"^{name} is a number of attempts, 0 or more"):
+            Retries(**{name: wrong})
+
+    @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), "5", True])
+    def test_what_bounds_no_reconnecting(self, wrong: Any) -> None:
+        with pytest.raises(ConfigError, match=r"^reconnect_timeout is a number of seconds above 0"):
+            Retries(reconnect_timeout=wrong)
+
+
+def test_a_run_that_cannot_even_begin_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(recording: Recording) -> None:
+        raise OverflowError("no such time")
+
+    monkeypatch.setattr(Recording, "begin", broken)
+    platform = PlayedPlatform(endless)
+    run = player(platform).start("hi").wait(LONG, check=False)
+    assert (run.status, run.error) == ("failed", "OverflowError: no such time")
+    assert platform.requests == []
 
 
 def test_a_timer_ends_with_its_run() -> None:

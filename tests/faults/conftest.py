@@ -29,6 +29,9 @@ __all__ = [
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs wait shortly before they take a stream up again: how long has tests of its own."""
-    monkeypatch.setattr(reconnecting, "_FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(reconnecting, "_LONGEST_PAUSE", 0.1)
+
+    def pause(attempt: int, *, jitter: object) -> float:
+        return 0.02
+
+    monkeypatch.setattr(reconnecting, "own_pause", pause)
     monkeypatch.setattr(reconnecting, "_FIRST_QUESTION", 0.02)

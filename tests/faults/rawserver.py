@@ -101,6 +101,12 @@ class Connection:
         head = f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         await self.send(head.encode() + body)
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether more is to be sent than the client takes, so that sending waits."""
+        transport = self.writer.transport
+        return transport.get_write_buffer_size() > transport.get_write_buffer_limits()[1]
+
     async def gone(self) -> None:
         """Wait until the client has closed the connection."""
         while await self.reader.read(4096):

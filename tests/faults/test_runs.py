@@ -219,7 +219,10 @@ class TestNotTakenUpAgain:
 
         with serving(answer) as server, asked(server) as agent:
             run = agent.run("count", stream=False, check=False)
-        assert run.status == "truncated"
+        # Nothing of it is there.
+        assert run.status == "failed"
+        assert run.error is not None
+        assert "broke off" in run.error
         assert lines(server) == ["POST /runs"]
 
     def test_where_that_is_switched_off(self) -> None:

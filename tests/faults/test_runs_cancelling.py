@@ -114,8 +114,11 @@ MOMENTS = {
 @pytest.fixture(params=MOMENTS)
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
     place = Place(MOMENTS[request.param])
-    monkeypatch.setattr(reconnecting, "_FIRST_PAUSE", place.moment.pause)
-    monkeypatch.setattr(reconnecting, "_LONGEST_PAUSE", 60.0)
+
+    def pause(attempt: int, *, jitter: object) -> float:
+        return place.moment.pause
+
+    monkeypatch.setattr(reconnecting, "own_pause", pause)
     monkeypatch.setattr(reconnecting, "_FIRST_QUESTION", 60.0)
     monkeypatch.setattr(reconnecting, "_LONGEST_QUESTION", 60.0)
     return place

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentnb import reconnecting
+from agentnb._secrets import MASK, remember_secret
 from agentnb.errors import RunTruncatedError, StreamCutError
 from agentnb.event import (
     TextDelta,
@@ -94,6 +95,43 @@ class TestWithoutAStream:
         assert run.transcript.failure is not None
         assert run.transcript.failure.details.get("output") == output
 
+    @pytest.mark.parametrize("end", [5, 8, 15])
+    def test_what_breaks_off_inside_a_key_goes_on_after_it(self, end: int) -> None:
+        key = "sk-canary-of-a-cut-key"
+        remember_secret(key)
+        whole = f"It is {key}, keep it. More."
+        begun = whole[: whole.index(key) + end]
+
+        async def answer(c: Connection, request: Received) -> None:
+            if request.method == "POST":
+                await c.stream_head()
+                await tell(c, STARTED, TextDelta(begun))
+                await reset(c)
+            else:
+                await reply(c, {"status": "completed", "output": whole})
+
+        with serving(answer) as server, asked(server, kind=PlainPlatform) as agent:
+            run = agent.run("what is it?", check=False)
+        assert (run.status, run.text) == ("completed", f"It is {MASK}, keep it. More.")
+        assert key[:5] not in str(run.to_dict())
+
+    @pytest.mark.parametrize("output", ["It is ", "It is other"])
+    def test_nothing_that_was_kept_back_is_lost(self, output: str) -> None:
+        key = "sk-canary-of-a-cut-key"
+        remember_secret(key)
+
+        async def answer(c: Connection, request: Received) -> None:
+            if request.method == "POST":
+                await c.stream_head()
+                await tell(c, STARTED, TextDelta("It is sk-c"))
+                await reset(c)
+            else:
+                await reply(c, {"status": "completed", "output": output})
+
+        with serving(answer) as server, asked(server, kind=PlainPlatform) as agent:
+            run = agent.run("what is it?", check=False)
+        assert (run.status, run.text) == ("truncated", "It is sk-c")
+
     def test_a_run_that_goes_on_is_asked_for_until_it_ends(self) -> None:
         asked_for = 0
 
@@ -116,7 +154,7 @@ class TestWithoutAStream:
     def test_but_not_for_ever(self) -> None:
         with (
             serving(broken_for_good({"status": "running"})) as server,
-            asked(server, retries=Retries(reconnects=1, seconds=0.5)) as agent,
+            asked(server, retries=Retries(reconnects=1, reconnect_timeout=0.5)) as agent,
             pytest.raises(RunTruncatedError) as caught,
         ):
             agent.run("count")

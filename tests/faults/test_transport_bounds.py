@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import time
 import tracemalloc
 from typing import Final
 
@@ -208,12 +206,14 @@ async def test_an_event_without_end(serve: Serve, connect: MakeClient, line: byt
 
 
 async def test_a_slow_reader_holds_the_server_back(serve: Serve, connect: MakeClient) -> None:
-    """A hundred thousand events as fast as they go: what is not read stays with the server."""
+    """Hundreds of thousands of events: what is not read stays with the server."""
     block = b"".join(b"data: %099d\n\n" % number for number in range(1_000))
     sent = 0
+    serving: list[Connection] = []
 
     async def script(c: Connection) -> None:
         nonlocal sent
+        serving.append(c)
         await c.request()
         await c.stream_head()
         for _ in range(400):
@@ -226,10 +226,13 @@ async def test_a_slow_reader_holds_the_server_back(serve: Serve, connect: MakeCl
     async with connect(server.url).stream("GET", "/") as stream:
         async for batch in stream.batches():
             if not count:
-                before = -1
-                while before != sent:  # until the server waits, too
+                # Until the server waits, too.  Both are on this loop: where it goes round and
+                # nothing moves, there is nothing that could.
+                before, same = -1, 0
+                while same < 10:
+                    await asyncio.sleep(0.02)
+                    same = same + 1 if sent == before and serving[0].is_held_back else 0
                     before = sent
-                    await asyncio.sleep(0.5)
                 assert sent < 16 * MIB < 400 * len(block)
             count += len(batch)
     assert count == 400_000
@@ -239,7 +242,7 @@ async def test_a_slow_reader_holds_the_server_back(serve: Serve, connect: MakeCl
 async def test_a_fast_server_leaves_the_loop_to_others(
     connect: MakeClient, packed: str | None
 ) -> None:
-    """What others on the loop wait is counted in this thread's own time: machines are busy."""
+    """What others on the loop wait is counted in events: machines are busy."""
     blocks = [b"".join(b"data: %d\n\n" % (n * 7919) for n in range(k, k + 100_000)) for k in (0, 1)]
     encoding, body = ("identity", b"".join(blocks)) if packed is None else pack(packed, *blocks)
 
@@ -247,28 +250,25 @@ async def test_a_fast_server_leaves_the_loop_to_others(
         await c.request()
         await c.answer(body, headers=f"{EVENTS}Content-Encoding: {encoding}")
 
-    waits: list[float] = []
+    count = most = 0
 
     async def others() -> None:
-        before = time.thread_time()
+        nonlocal most
+        before = count
         while True:
             await asyncio.sleep(0)
-            now = time.thread_time()
-            waits.append(now - before)
-            before = now
+            most = max(most, count - before)
+            before = count
 
-    count = 0
     with running(script) as server:
         client = connect(server.url)
         async with client.stream("GET", "/") as stream:
-            gc.collect()
-            gc.disable()
             beside = asyncio.ensure_future(others())
             try:
                 async for batch in stream.batches():
                     count += len(batch)
             finally:
                 beside.cancel()
-                gc.enable()
     assert count == 200_000
-    assert max(waits) < 0.05
+    # A read of the network brings some four thousand.
+    assert 0 < most < 20_000

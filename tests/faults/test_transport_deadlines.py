@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,8 @@ from tests.http.conftest import MakeClient, Serve
 pytestmark = pytest.mark.anyio
 
 SHORT = 0.3
+# A deadline within which something is to succeed: as long as a busy machine may need for it.
+MEANT = 2.5
 NEVER = Deadlines(connect=None, first_event=None, idle=None, progress=None, total=None)
 
 
@@ -97,20 +100,20 @@ async def events_for_ever(c: Connection) -> None:
 @pytest.mark.parametrize(
     ("script", "setting", "said"),
     [
-        (silent, "first_event", "tested did not answer within 0.3 s."),
-        (half_a_head, "first_event", "tested did not answer within 0.3 s."),
-        (head_alone, "first_event", "tested answered, but sent no event within 0.3 s."),
-        (comments, "first_event", "tested answered, but sent no event within 0.3 s."),
-        (head_alone, "idle", "tested was silent for 0.3 s."),
-        (one_event, "idle", "tested was silent for 0.3 s."),
-        (comments, "progress", "tested sent no event for 0.3 s, though it was not silent."),
-        (comments_after_an_event, "progress", "tested sent no event for 0.3 s"),
-        (an_event_without_end, "progress", "tested sent no event for 0.3 s"),
-        (comments_as_fast_as_they_go, "progress", "tested sent no event for 0.3 s"),
-        (silent, "total", "tested did not finish within 0.3 s."),
-        (one_event, "total", "tested did not finish within 0.3 s."),
-        (comments_after_an_event, "total", "tested did not finish within 0.3 s."),
-        (events_for_ever, "total", "tested did not finish within 0.3 s."),
+        (silent, "first_event", "tested did not answer within {:g} s."),
+        (half_a_head, "first_event", "tested did not answer within {:g} s."),
+        (head_alone, "first_event", "tested answered, but sent no event within {:g} s."),
+        (comments, "first_event", "tested answered, but sent no event within {:g} s."),
+        (head_alone, "idle", "tested was silent for {:g} s."),
+        (one_event, "idle", "tested was silent for {:g} s."),
+        (comments, "progress", "tested sent no event for {:g} s, though it was not silent."),
+        (comments_after_an_event, "progress", "tested sent no event for {:g} s"),
+        (an_event_without_end, "progress", "tested sent no event for {:g} s"),
+        (comments_as_fast_as_they_go, "progress", "tested sent no event for {:g} s"),
+        (silent, "total", "tested did not finish within {:g} s."),
+        (one_event, "total", "tested did not finish within {:g} s."),
+        (comments_after_an_event, "total", "tested did not finish within {:g} s."),
+        (events_for_ever, "total", "tested did not finish within {:g} s."),
     ],
 )
 @pytest.mark.parametrize("per_call", [False, True], ids=["client", "call"])
@@ -118,9 +121,9 @@ async def test_each_deadline_says_its_name(
     serve: Serve, connect: MakeClient, script: Script, setting: str, said: str, per_call: bool
 ) -> None:
     server = await serve(script)
-    deadlines = Deadlines(
-        **{"connect": None, "first_event": None, "idle": None, "progress": None, setting: SHORT}
-    )
+    # A head that is late on a busy machine would be another failure.
+    seconds = MEANT / 2 if said.startswith("tested answered") else SHORT
+    deadlines = replace(NEVER, **{setting: seconds})
     started = time.monotonic()
     if per_call:
         client = connect(server.url, deadlines=NEVER)
@@ -129,9 +132,9 @@ async def test_each_deadline_says_its_name(
     else:
         with pytest.raises(DeadlineError) as caught:
             await events_of(connect(server.url, deadlines=deadlines))
-    assert time.monotonic() - started >= SHORT
-    assert (caught.value.deadline, caught.value.seconds) == (setting, SHORT)
-    assert caught.value.message.startswith(said)
+    assert time.monotonic() - started >= seconds
+    assert (caught.value.deadline, caught.value.seconds) == (setting, seconds)
+    assert caught.value.message.startswith(said.format(seconds))
     assert f"The deadline `{setting}` can be raised." in str(caught.value)
     async with asyncio.timeout(10):
         while server.gone < server.connections:  # noqa: ASYNC110 - the client closes it
@@ -154,11 +157,11 @@ async def test_of_json_the_head_is_the_first_event(serve: Serve, connect: MakeCl
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(MEANT + SHORT)
         await c.send(b"1")
 
     server = await serve(script)
-    assert await json_of(connect(server.url, deadlines=Deadlines(first_event=1.0))) == 1
+    assert await json_of(connect(server.url, deadlines=Deadlines(first_event=MEANT))) == 1
 
 
 async def test_json_that_only_drips(serve: Serve, connect: MakeClient) -> None:
@@ -179,14 +182,14 @@ async def test_every_event_begins_the_time_anew(serve: Serve, connect: MakeClien
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
-        for _ in range(4):
-            await asyncio.sleep(0.4)
+        for _ in range(16):
+            await asyncio.sleep(MEANT / 15)
             await c.chunk(b"data: x\n\n: and so on\n\n")
         await c.chunk(b"")
 
     server = await serve(script)
-    deadlines = Deadlines(first_event=1.2, idle=1.2, progress=1.2)
-    assert await events_of(connect(server.url, deadlines=deadlines)) == ["x"] * 4
+    deadlines = Deadlines(first_event=MEANT, idle=MEANT, progress=MEANT)
+    assert await events_of(connect(server.url, deadlines=deadlines)) == ["x"] * 16
 
 
 async def test_a_slow_reader_is_no_slow_server(serve: Serve, connect: MakeClient) -> None:
@@ -199,12 +202,12 @@ async def test_a_slow_reader_is_no_slow_server(serve: Serve, connect: MakeClient
         await c.chunk(b"")
 
     server = await serve(script)
-    deadlines = Deadlines(first_event=0.8, idle=0.8, progress=0.8)
+    deadlines = Deadlines(first_event=1.2, idle=1.2, progress=1.2)
     count = 0
     async with connect(server.url, deadlines=deadlines).stream("GET", "/") as stream:
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.4)
         async for batch in stream.batches():
-            await asyncio.sleep(1)
+            await asyncio.sleep(1.4)
             count += len(batch)
     assert count == 2
 
@@ -219,36 +222,44 @@ async def test_the_total_of_a_call_counts_over_all_its_requests(
     serve: Serve, connect: MakeClient
 ) -> None:
     server = await serve(quick)
-    client = connect(server.url, deadlines=Deadlines(total=0.8))
-    terms = Terms(deadlines=Deadlines(total=0.8))
-    with terms.applied():
+    client = connect(server.url, deadlines=Deadlines(total=MEANT))
+    terms = Terms(deadlines=Deadlines(total=MEANT))
+    began = time.monotonic()
+    with terms.applied(began=began):
         assert await json_of(client) == 1
-        await asyncio.sleep(0.8)
-        # Other terms with the same deadlines begin no other time.
-        for within in (terms, replace(terms, retries=Retries(requests=0))):
-            with within.applied(), pytest.raises(DeadlineError, match=r"within 0\.8 s") as caught:
+        await asyncio.sleep(MEANT)
+        # Other terms of the same call go on counting.
+        other = replace(terms, retries=Retries(requests=0)).applied(began=began)
+        for within in (nullcontext(), other):
+            with within, pytest.raises(DeadlineError, match=f"within {MEANT} s") as caught:
                 await json_of(client)
             assert caught.value.deadline == "total"
-        # What is asked when the time is up has terms of its own.
-        with Terms().applied():
-            assert await json_of(client) == 1
-    # A client's own counts for each request by itself.
-    await asyncio.sleep(0.8)
+        # What is asked when the time is up has terms of its own; equal ones count anew.
+        for anew in (Terms(), terms):
+            with anew.applied():
+                assert await json_of(client) == 1
+    # A client's own counts for each request by itself: its first began longer ago than that.
     assert await json_of(client) == 1
 
 
 async def test_attempts_and_pauses_count_in_the_total(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
-        await c.answer(b"", status="503 No", headers="Retry-After: 0.5")
+        await c.answer(b"", status="503 No", headers=f"Retry-After: {MEANT / 2}")
         await c.request()
-        await c.gone()
+        # The second attempt has only what the pause has left of the time.
+        async with asyncio.timeout(MEANT):
+            await c.gone()
 
     server = await serve(script)
-    client = connect(server.url, deadlines=Deadlines(total=1.0), retries=None)
+    client = connect(server.url, deadlines=Deadlines(total=MEANT), retries=None)
     started = time.monotonic()
     with pytest.raises(DeadlineError) as caught:
         await json_of(client)
-    assert time.monotonic() - started >= 1.0
+    assert time.monotonic() - started >= MEANT
     assert caught.value.deadline == "total"
     assert len(server.requests) == 2
+    async with asyncio.timeout(10):
+        while server.gone < server.connections:  # noqa: ASYNC110 - the client closes it
+            await asyncio.sleep(0.01)
+    assert server.problems == []
