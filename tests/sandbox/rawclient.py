@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from agentnb.sandbox import Sandbox
 
 PLATFORMS = ("seekr", "runagent", "operativus", "runtools")
 End = Literal["end", "reset", "patience", "enough"]
+# How long nothing comes before it is believed that nothing will, in seconds.
+_SILENCE: Final = 0.4
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ def post(
     fault: str | None = None,
     headers: dict[str, str] | None = None,
     patience: float = 10.0,
+    silent: Callable[[Answer], bool] | None = None,
     enough: int = 2**30,
     keyed: bool = True,
 ) -> Answer:
     """Make one request on a connection of its own and read all that comes for it.
 
-    ``patience`` is for how many seconds nothing may come; after ``enough`` bytes the client leaves.
+    ``patience`` is for how many seconds nothing may come.  Where ``silent`` says of what came so
+    far that nothing follows, little of it is left.  After ``enough`` bytes the client leaves.
     """
     key = sandbox.api_key.get_secret_value()
     auth = {"seekr": ("Authorization", key), "runtools": ("X-API-Key", key)}
@@ -94,6 +99,8 @@ def post(
             if len(raw) >= enough:
                 end = "enough"
                 break
+            if silent is not None and b"\r\n\r\n" in raw and silent(_read(bytes(raw), end, reads)):
+                connection.settimeout(min(patience, _SILENCE))
     return _read(bytes(raw), end, reads)
 
 
@@ -131,10 +138,11 @@ def stream(
     parameter: str | None = None,
     session: str | None = None,
     patience: float = 10.0,
+    silent: Callable[[Answer], bool] | None = None,
     enough: int = 2**30,
     agent: str = "echo",
 ) -> Answer:
-    """Start a run of ``echo`` and read its stream.
+    """Start a run of ``agent`` and read its stream.
 
     ``fault`` goes into the header, ``parameter`` where the platform's body can carry it.
     """
@@ -164,7 +172,16 @@ def stream(
             body["threadId"] = session
         if parameter is not None:
             body["metadata"] = {"fault": parameter}
-    return post(sandbox, platform, path, body, fault=fault, patience=patience, enough=enough)
+    return post(
+        sandbox,
+        platform,
+        path,
+        body,
+        fault=fault,
+        patience=patience,
+        silent=silent,
+        enough=enough,
+    )
 
 
 def new_thread(sandbox: Sandbox) -> str:

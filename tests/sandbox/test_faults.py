@@ -128,12 +128,18 @@ def test_a_body_ends_as_it_should_in_the_middle_of_an_event(ask: Ask) -> None:
 
 
 def test_silence_after_so_many_events(ask: Ask) -> None:
-    answer = ask("stall events=3", patience=0.4)
+    def three(answer: Answer) -> bool:
+        return answer.text.count("\n\n") == 3
+
+    answer = ask("stall events=3", silent=three)
     assert (len(answer.frames), answer.end, answer.whole) == (3, "patience", False)
 
 
 def test_silence_after_so_many_bytes(ask: Ask) -> None:
-    answer = ask("stall after=100", patience=0.4)
+    def hundred(answer: Answer) -> bool:
+        return len(answer.body) == 100
+
+    answer = ask("stall after=100", silent=hundred)
     assert (len(answer.body), answer.end) == (100, "patience")
 
 
@@ -152,9 +158,10 @@ def test_silence_for_a_while(ask: Ask, where: str) -> None:
 
 def test_a_head_comes_byte_by_byte(ask: Ask) -> None:
     begin = time.monotonic()
-    answer = ask("slow-head seconds=0.2")
-    assert time.monotonic() - begin >= 0.2
-    assert answer.reads > 50
+    answer = ask("slow-head seconds=0.5")
+    assert time.monotonic() - begin >= 0.5
+    # What a busy machine reads late, it reads together.
+    assert answer.reads > 10
     assert (said(answer), answer.whole) == (list(range(8)), True)
 
 
@@ -212,10 +219,15 @@ def test_the_run_fails_in_the_platforms_own_words(
 def test_a_compressed_body_shows_each_event_when_it_is_flushed(
     ask: Ask, coding: str, bits: int
 ) -> None:
-    answer = ask(f"compress {coding}; stall events=5", patience=0.4)
+    def unpacked(answer: Answer) -> str:
+        return zlib.decompressobj(wbits=bits).decompress(answer.body).decode()
+
+    def five(answer: Answer) -> bool:
+        return unpacked(answer).count("\n\n") == 5
+
+    answer = ask(f"compress {coding}; stall events=5", silent=five)
     assert answer.headers["content-encoding"] == coding
-    decoder = zlib.decompressobj(wbits=bits)
-    text = decoder.decompress(answer.body).decode()
+    text = unpacked(answer)
     assert text.endswith("\n\n")
     assert len(text.split("\n\n")) == 6
     whole = ask(f"compress {coding}")

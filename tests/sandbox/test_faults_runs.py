@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from agentnb.sandbox import Sandbox
 from tests.children import python
 from tests.sandbox.rawclient import PLATFORMS, Answer, new_thread, post, stream
 
-# Long enough to be going when its first connection has been cut.
+# Most of it comes after its first connection has been cut.
 SLOW = {"deltas": 30, "delay_ms": 15}
 
 
@@ -22,6 +24,33 @@ def own() -> Iterator[Sandbox]:
     """A sandbox whose settings a test may change."""
     with Sandbox(pace=0) as running:
         yield running
+
+
+@pytest.fixture
+def gate(own: Sandbox) -> Iterator[threading.Event]:
+    """Add the agent ``gated`` to that sandbox: half of its answer comes when this is set."""
+    opened = threading.Event()
+
+    @own.agent("gated")
+    async def gated(prompt: str) -> AsyncIterator[str]:  # pyright: ignore[reportUnusedFunction]
+        for number in range(30):
+            if number == 15:
+                while not opened.is_set():  # noqa: ASYNC110 - another thread sets it
+                    await asyncio.sleep(0.01)
+            yield f"{number:04d} "
+
+    yield opened
+    opened.set()
+
+
+def opening(gate: threading.Event) -> Callable[[Answer], bool]:
+    """Let the agent go on when the head of an answer has come."""
+
+    def look(answer: Answer) -> bool:
+        gate.set()
+        return False
+
+    return look
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -72,29 +101,33 @@ def test_runagent_goes_on_before_the_first_index(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("vercel", [False, True])
-def test_seekr_attaches_and_replays_from_the_start(sandbox: Sandbox, vercel: bool) -> None:
-    thread = new_thread(sandbox)
-    post(sandbox, "seekr", f"{thread}/messages", {"content": json.dumps(SLOW)})
+def test_seekr_attaches_and_replays_from_the_start(
+    own: Sandbox, gate: threading.Event, vercel: bool
+) -> None:
+    thread = new_thread(own)
+    post(own, "seekr", f"{thread}/messages", {"content": "hello"})
     path = f"{thread}/runs/stream" + ("/vercel" if vercel else "")
-    cut = post(sandbox, "seekr", path, {"agent_id": "echo"}, fault="drop after=900 times=1")
+    cut = post(own, "seekr", path, {"agent_id": "gated"}, fault="drop after=900 times=1")
     assert (len(cut.body), cut.end) == (900, "reset")
-    run_id = post(sandbox, "seekr", thread, method="GET").json["active_run_id"]
-    again = post(sandbox, "seekr", f"{thread}/runs/{run_id}/attach", method="GET")
+    run_id = post(own, "seekr", thread, method="GET").json["active_run_id"]
+    path = f"{thread}/runs/{run_id}/attach"
+    again = post(own, "seekr", path, method="GET", silent=opening(gate))
     whole_of_cut = cut.text.rpartition("\n\n")[0]
     assert again.text.startswith(whole_of_cut)
     pieces = [d.get("text") or d.get("delta") or "" for d in data_of(again)]
     assert numbers(pieces) == list(range(30))
 
 
-def test_seekr_can_attach_to_what_is_yet_to_come(sandbox: Sandbox) -> None:
-    thread = new_thread(sandbox)
-    post(sandbox, "seekr", f"{thread}/messages", {"content": json.dumps(SLOW)})
-    fault = "drop after=1500 times=1; live"
+def test_seekr_can_attach_to_what_is_yet_to_come(own: Sandbox, gate: threading.Event) -> None:
+    thread = new_thread(own)
+    post(own, "seekr", f"{thread}/messages", {"content": "hello"})
+    fault = "drop after=1100 times=1; live"
     path = f"{thread}/runs/stream"
-    cut = post(sandbox, "seekr", path, {"agent_id": "echo"}, fault=fault)
-    assert len(cut.body) == 1500
-    run_id = post(sandbox, "seekr", thread, method="GET").json["active_run_id"]
-    rest = post(sandbox, "seekr", f"{thread}/runs/{run_id}/attach", method="GET")
+    cut = post(own, "seekr", path, {"agent_id": "gated"}, fault=fault)
+    assert len(cut.body) == 1100
+    run_id = post(own, "seekr", thread, method="GET").json["active_run_id"]
+    path = f"{thread}/runs/{run_id}/attach"
+    rest = post(own, "seekr", path, method="GET", silent=opening(gate))
     had = numbers([d.get("text", "") for d in data_of(cut)])
     come = numbers([d.get("text", "") for d in data_of(rest)])
     assert come
@@ -166,12 +199,19 @@ def test_a_run_too_long_to_be_counted_is_not_taken_up(
 # --- how long a run goes on ---
 
 
+def two_events(answer: Answer) -> bool:
+    return answer.text.count("\n\n") == 2
+
+
 @pytest.mark.parametrize(
     "fault", ["drop events=2", "end events=2", "stall events=2", "drip events=2", "type text/html"]
 )
-def test_a_run_goes_on_when_a_fault_has_broken_its_stream(own: Sandbox, fault: str) -> None:
-    stream(own, "runtools", {"deltas": 9, "delay_ms": 60}, fault=fault, patience=0.3, enough=500)
+def test_a_run_goes_on_when_a_fault_has_broken_its_stream(
+    own: Sandbox, gate: threading.Event, fault: str
+) -> None:
+    stream(own, "runtools", {}, agent="gated", fault=fault, silent=two_events, enough=500)
     assert own.active_runs == 1
+    gate.set()
     wait_for(lambda: not own.active_runs)
     (run,) = post(own, "runtools", "/v1/run", method="GET").json["data"]
     assert run["status"] == "completed"
@@ -188,8 +228,8 @@ def test_a_run_ends_when_its_client_leaves_by_itself(own: Sandbox, fault: str | 
 def test_a_run_that_nobody_takes_up_ends_in_the_end(
     own: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentnb.sandbox.faulty.exchange._GRACE", 0.2)
-    stream(own, "runagent", {"deltas": 500, "delay_ms": 20}, fault="drop events=2")
+    monkeypatch.setattr("agentnb.sandbox.faulty.exchange._GRACE", 1.0)
+    stream(own, "runagent", {"deltas": 5000, "delay_ms": 20}, fault="drop events=2")
     assert own.active_runs == 1
     wait_for(lambda: not own.active_runs)
 
@@ -197,20 +237,21 @@ def test_a_run_that_nobody_takes_up_ends_in_the_end(
 def test_a_run_that_was_taken_up_ends_with_that_client(
     own: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentnb.sandbox.faulty.exchange._GRACE", 0.3)
-    told = {"deltas": 60, "delay_ms": 20}
+    monkeypatch.setattr("agentnb.sandbox.faulty.exchange._GRACE", 1.0)
+    told = {"deltas": 80, "delay_ms": 20}
     stream(own, "runagent", told, fault="drop events=2 times=1", session="up")
     body = {"query": "any", "session_id": "up", "parameters": {"resume_from_index": 1}}
     rest = post(own, "runagent", "/v1/agents/echo/stream", body)
     # Longer than it would have been left alone for.
     assert rest.frames[-1].startswith("event: done")
-    assert own.active_runs == 0
+    wait_for(lambda: not own.active_runs)
 
 
-def test_runs_can_be_kept_whose_clients_leave(own: Sandbox) -> None:
+def test_runs_can_be_kept_whose_clients_leave(own: Sandbox, gate: threading.Event) -> None:
     own.keep = 20
-    stream(own, "runtools", {"deltas": 40, "delay_ms": 20}, enough=600)
+    stream(own, "runtools", {}, agent="gated", enough=600)
     assert own.active_runs == 1
+    gate.set()
     wait_for(lambda: not own.active_runs)
     (run,) = post(own, "runtools", "/v1/run", method="GET").json["data"]
     assert run["status"] == "completed"

@@ -24,6 +24,7 @@ AGENTS = """
 import asyncio
 import agentnb
 from agentnb import sandbox
+from notebook_agents import until
 
 @sandbox.agent("story")
 async def story(prompt, context):
@@ -36,9 +37,16 @@ def broken(script, **more):
         "operativus:story", base_url="sandbox", model=f"fault:{script}", **more
     )
 
+@sandbox.agent("held")
+async def held(prompt, context):
+    yield "The tariff rises in **May**. "
+    yield "Three suppliers are hit, "
+    await until("rest")
+    yield "one leaves."
+
 CUT = "drop events=3 on=start times=1"
+Held = agentnb.agent("operativus:held", base_url="sandbox", model=f"fault:{CUT}")
 Cut = broken(f"{CUT}; status 503 retry_after=100 on=join times=1")
-Brief = broken(f"{CUT}; status 503 retry_after=2 on=join times=1")
 Limited = broken("status 429 retry_after=100 times=1")
 Lost = broken(
     f"{CUT}; status 503 on=join; status 503 on=other", retries=agentnb.Retries(reconnects=2)
@@ -119,10 +127,11 @@ def test_what_is_tried_is_seen_and_can_be_stopped(
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
 def test_an_answer_that_was_taken_up_again_is_whole_and_bears_no_trace(notebook: Opener) -> None:
-    page = notebook(AGENTS, "%%agent Brief\nTell me.")
+    page = notebook(AGENTS, "%%agent Held\nTell me.")
     page.run(1)
     page.start(2)
     expect(line(page.view(2))).to_contain_text("Reconnecting")
+    page.release("rest")
     page.until_done(2)
     static = page.static(2)
     expect(static).to_contain_text(f"{SAID} Three suppliers are hit, one leaves.")
