@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
+from agentnb import _secrets
 from agentnb._secrets import has_secret, looks_like_key, remember_environment
 from agentnb.config import config
 from agentnb.errors import AgentnbError, ConfigError, RequestError
@@ -19,6 +20,12 @@ PLACES = ("_API_KEY in the environment or in .env", "%agent login", "getpass", "
 
 # What a type checker refuses, too.
 agent = cast("Callable[..., Any]", agentnb.agent)
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no word that is a key here be one for the tests that follow."""
+    monkeypatch.setattr(_secrets, "_known", _secrets._known)  # pyright: ignore[reportPrivateUsage]
 
 
 def refused(error: AgentnbError) -> None:
