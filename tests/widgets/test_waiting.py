@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentnb import reconnecting
 from agentnb.event import Event, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.recording import Waiting
 from agentnb.run import Run
@@ -43,7 +44,14 @@ class Followed:
             self.told.append(now)
 
 
-async def test_a_real_run_tells_each_attempt_and_takes_it_back() -> None:
+async def test_a_real_run_tells_each_attempt_and_takes_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pause(attempt: int, *, jitter: object) -> float:
+        return 0.0
+
+    # What the server asks for counts, where that is longer.
+    monkeypatch.setattr(reconnecting, "own_pause", pause)
     run = player(Flaky(SOON, SOON, SOON)).start("?")
     followed = Followed(run)
     await run.wait_async()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
@@ -217,7 +217,8 @@ class Decoder:
         milliseconds = frame.duration_ms
         seconds = None
         if isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool):
-            seconds = milliseconds / 1000 if 0 <= milliseconds < math.inf else None
+            # An integer may be larger than any float.
+            seconds = milliseconds / 1000 if 0 <= milliseconds <= sys.float_info.max else None
         return self._end(
             _terminal(frame.status, frame.output, frame.error, frame.iterations, duration=seconds)
             or RunFinished(output=as_text(frame.output) or None, duration=seconds)

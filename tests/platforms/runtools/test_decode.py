@@ -230,3 +230,10 @@ def test_any_answer_is_read_without_an_error_and_can_be_stored(data: Any) -> Non
     for events in (result_events(data), result_events({"data": data})):
         dicts = [event_to_dict(event) for event in events or ()]
         json.dumps(dicts, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("duration", [10**400, 1e308, -1, "soon", True])
+def test_a_duration_that_is_none_is_left_out(duration: object) -> None:
+    (end,) = decode([typed("complete", output="x", duration_ms=duration)])
+    assert isinstance(end, RunFinished)
+    assert end.duration in (None, 1e305)
