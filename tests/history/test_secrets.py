@@ -109,15 +109,19 @@ async def test_one_that_comes_while_it_is_written(history_store: Store) -> None:
         yield [RunFailed(message=f"The key {CANARY} is refused.", error_type=CANARY)]
 
     loop = asyncio.get_running_loop()
+    takes: list[None] = []
 
     def take() -> str:
+        # What was taken before has gone through by now.
+        takes.append(None)
         return asyncio.run_coroutine_threadsafe(letters.get(), loop).result(LONG)
 
     asked = player(PlayedPlatform(script)).start("q")
     for number, letter in enumerate(CANARY, start=1):
         await letters.put(letter)
+        await asyncio.to_thread(until, lambda n=number: len(takes) > n)
         # The first three are shown at once; the others wait for the rest of the key.
-        await asyncio.to_thread(until, lambda n=number: len(asked.events) == 1001 + min(n, 3))
+        assert len(asked.events) == 1001 + min(number, 3) + (number == len(CANARY))
         assert await asyncio.to_thread(flush, LONG)
     await letters.put("")
     await asked.wait_async(check=False)
