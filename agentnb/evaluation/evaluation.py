@@ -1,0 +1,256 @@
+"""`Evaluation`: verdicts as a table, what they come to, and how two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.errors import ConfigError, RequestError
+from agentnb.evaluation.differing import COMPARED_COLUMNS, Verdicts, compared
+from agentnb.evaluation.intervals import Estimate, mean, mean_estimate, proportion_estimate
+from agentnb.evaluation.pairing import By, pair_keys
+from agentnb.evaluation.rows import Outcome
+from agentnb.history.frame import table
+from agentnb.render.visible import one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SUMMARY_COLUMNS", "Evaluation"]
+
+#: Column -> dtype of `Evaluation.summary`, in order.
+SUMMARY_COLUMNS: Final[dict[str, str]] = {
+    "rows": "Int64",
+    "n": "Int64",
+    "passed": "Int64",
+    "mean": "Float64",
+    "std_error": "Float64",
+    "low": "Float64",
+    "high": "Float64",
+    "failed_runs": "Int64",
+    "left_out": "Int64",
+    "errors": "Int64",
+}
+
+_CONFIDENCE: Final = 0.95
+# Checks that are shown at most.
+_SHOWN: Final = 20
+_HEADINGS: Final = ("check", "n", "passed", "mean", "95 % interval", "errors")
+# Characters of a check's name that are shown.
+_WIDTH: Final = 40
+_NONE: Final = "–"
+
+
+class Evaluation:
+    """What checks found in answers, see `agentnb.evaluate`.
+
+    ``checks`` are their names, in order.
+    """
+
+    def __init__(
+        self,
+        judged: pd.DataFrame,
+        verdicts: Mapping[str, Verdicts],
+        outcomes: Sequence[Outcome],
+        *,
+        failed_counts: bool,
+    ) -> None:
+        self._table = judged
+        self._verdicts = verdicts
+        self._errors = {
+            name: int(judged[f"{name}_error"].count()) if f"{name}_error" in judged.columns else 0
+            for name in verdicts
+        }
+        self._failed = sum(1 for outcome in outcomes if outcome is Outcome.FAILED)
+        self._unfinished = sum(1 for outcome in outcomes if outcome is Outcome.UNFINISHED)
+        self._failed_counts = failed_counts
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of the checks, in order."""
+        return tuple(self._verdicts)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The table that was given, its index and columns, with the verdicts after them.
+
+        There is a column for each check, of its name: ``boolean``, or ``Float64`` where it gave a
+        score for any row (True and False then count as 1 and 0).  It is missing where the row does
+        not count, or the check raised; only if it did for some row, a column ``<check>_error``
+        (``string``) says why.
+        """
+        return self._table.copy(deep=False)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def summary(self, *, confidence: float = _CONFIDENCE) -> pd.DataFrame:
+        """Return one row for each check, of the columns and dtypes of `SUMMARY_COLUMNS`.
+
+        Of ``rows`` rows ``n`` count: all but those ``left_out`` (not finished, or of runs that
+        failed and are skipped) and those with ``errors``.  ``passed`` is missing for a score.
+        ``mean`` is the share that passed, or the mean score, with its standard error and the
+        interval from ``low`` to ``high``: Wilson's for a share, Student's t for a score, which
+        needs two scores that differ.  ``failed_runs`` are among ``n``, or among ``left_out``, as
+        `agentnb.evaluate` was told.
+
+        Raises:
+            RequestError: ``confidence`` is not between 0 and 1.
+            ConfigError: SciPy is not installed.
+        """
+        _check_confidence(confidence)
+        rows = [
+            self._summed(name, _estimate(verdicts, confidence))
+            for name, verdicts in self._verdicts.items()
+        ]
+        return _by_check(rows, self._verdicts, SUMMARY_COLUMNS)
+
+    def compare(
+        self, other: Evaluation, *, by: By | None = None, confidence: float = _CONFIDENCE
+    ) -> pd.DataFrame:
+        """Return how much this evaluation differs from another, one row for each check.
+
+        The columns and dtypes are those of `COMPARED_COLUMNS`.  ``difference`` is ``mean`` less
+        ``other_mean``; ``low`` and ``high`` are its interval, ``p_value`` is for no difference, of
+        this check alone.
+
+        Rows are paired, which makes the interval narrower, by their index where it names each row
+        in both tables; where the tables tell what was asked (a column "prompt"), these have to be
+        equal too, or the prompts pair the rows.  ``by`` is another column of both, several, or
+        "index"; rows of one key then count once, by their mean, since they are not independent.
+        ``n`` and ``other_n`` are what the means are of.  ``only_here`` and ``only_other`` count
+        the rows that took no part: without a partner, or one whose verdict counts.  Tables that do
+        not go together are compared as they are, with every row.
+
+        Of shares the interval is Newcombe's for pairs or for independent rows, and the test
+        McNemar's or Fisher's exact one; of scores both are Student's t for pairs, or Welch's.
+        ``method`` says which.  A check that only one side has is listed, without a difference.
+
+        Raises:
+            RequestError: ``other`` is no evaluation, they have no check in common, or cannot be
+                paired ``by`` that, or ``confidence`` is not between 0 and 1.
+            ConfigError: SciPy is not installed.
+        """
+        _check_confidence(confidence)
+        # What a caller without types may give.
+        if not isinstance(other, Evaluation):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RequestError(
+                f"compare takes another evaluation, not {type(other).__name__}.",
+                hint="Such as what agentnb.evaluate returns.",
+            )
+        keys = pair_keys(self._table, other._table, by)
+        rows = compared(self._verdicts, other._verdicts, keys, confidence)
+        return _by_check(rows.values(), rows, COMPARED_COLUMNS)
+
+    def _summed(self, name: str, estimate: Estimate) -> dict[str, Any]:
+        verdicts = self._verdicts[name]
+        left_out = self._unfinished + (0 if self._failed_counts else self._failed)
+        return {
+            "rows": len(verdicts),
+            "n": len(verdicts) - left_out - self._errors[name],
+            "passed": _passed(verdicts),
+            "mean": estimate.mean,
+            "std_error": estimate.std_error,
+            "low": estimate.low,
+            "high": estimate.high,
+            "failed_runs": self._failed,
+            "left_out": left_out,
+            "errors": self._errors[name],
+        }
+
+    # -- how it shows ----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        rows = [_HEADINGS, *self._rows()]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(_HEADINGS))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if place else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        ]
+        return "\n".join([self._title(), *lines, *self._more()])
+
+    def _repr_html_(self) -> str:
+        def cells(row: Iterable[str], tag: str) -> str:
+            return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+
+        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._rows())
+        return (
+            f"<p>{escape(self._title())}</p>"
+            '<table class="mathjax_ignore tex2jax_ignore">'
+            f"<thead><tr>{cells(_HEADINGS, 'th')}</tr></thead>"
+            f"<tbody>{rows}</tbody></table>" + "".join(f"<p>{each}</p>" for each in self._more())
+        )
+
+    def _title(self) -> str:
+        notes = [f"{len(self)} {'row' if len(self) == 1 else 'rows'} evaluated"]
+        if self._failed:
+            counted = "counted as failed" if self._failed_counts else "left out"
+            notes.append(f"{self._failed} without an answer, {counted}")
+        if self._unfinished:
+            notes.append(f"{self._unfinished} not finished, left out")
+        return "; ".join(notes)
+
+    def _more(self) -> list[str]:
+        hidden = len(self._verdicts) - _SHOWN
+        return [f"… and {hidden} more"] if hidden > 0 else []
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [self._shown(name) for name in self.checks[:_SHOWN]]
+
+    def _shown(self, name: str) -> tuple[str, ...]:
+        verdicts = self._verdicts[name]
+        try:
+            estimate = _estimate(verdicts, _CONFIDENCE)
+        except ConfigError:
+            # What is only shown does without; `summary` says what to install.
+            known = [verdict for verdict in verdicts if verdict is not None]
+            estimate = Estimate(mean(known) if known else None)
+        summed = self._summed(name, estimate)
+        low, high = _number(estimate.low), _number(estimate.high)
+        return (
+            one_line(name, _WIDTH),
+            str(summed["n"]),
+            _NONE if summed["passed"] is None else str(summed["passed"]),
+            _number(estimate.mean),
+            _NONE if estimate.low is None else f"{low} to {high}",
+            str(summed["errors"]),
+        )
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise RequestError(f"A confidence is between 0 and 1, such as 0.95, not {confidence!r}.")
+
+
+def _by_check(
+    rows: Iterable[Mapping[str, Any]], names: Iterable[str], dtypes: Mapping[str, str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    return table(list(rows), dtypes).set_axis(pd.Index(list(names), name="check"), axis="index")
+
+
+def _passed(verdicts: Verdicts) -> int | None:
+    """Return how many passed; None where a check gives scores."""
+    known = [verdict for verdict in verdicts if verdict is not None]
+    if not all(isinstance(verdict, bool) for verdict in known):
+        return None
+    return sum(1 for verdict in known if verdict)
+
+
+def _estimate(verdicts: Verdicts, confidence: float) -> Estimate:
+    known = [verdict for verdict in verdicts if verdict is not None]
+    passed = _passed(verdicts)
+    if passed is None:
+        return mean_estimate(known, confidence)
+    return proportion_estimate(passed, len(known), confidence)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.5g}"

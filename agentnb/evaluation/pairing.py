@@ -1,0 +1,156 @@
+"""Which row of one table belongs to which of another, and the values of those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from agentnb.config.names import suggestion
+from agentnb.errors import RequestError
+from agentnb.evaluation.expected import is_missing
+from agentnb.evaluation.intervals import mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["By", "Keys", "Paired", "pair_keys", "paired"]
+
+By = Hashable | Sequence[Hashable]
+"""A column, several, or "index"."""
+
+Keys = list[Hashable | None]
+"""What each row is known by; None where it is known by nothing."""
+
+# In tables of runs: what was asked is what makes two rows answers to the same.
+_PROMPT = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Values of the keys that both sides have, in order.
+
+    ``repeated`` says that some are means of several rows.  ``only_here`` and ``only_other`` count
+    the rows that have a value and no partner with one.
+    """
+
+    here: list[float]
+    other: list[float]
+    repeated: bool
+    only_here: int
+    only_other: int
+
+
+def pair_keys(here: pd.DataFrame, other: pd.DataFrame, by: By | None) -> tuple[Keys, Keys] | None:
+    """Return what the rows of both tables are paired by, None where they are not to be paired.
+
+    Without ``by`` that is the index, if it names each row of either table, some in both, and these
+    were asked the same where the tables tell (a column "prompt"); else the prompt, on the same
+    conditions.
+
+    Raises:
+        RequestError: ``by`` names no column of both, or one whose values cannot be keys, or no row
+            has a partner.
+    """
+    if by is not None:
+        keys = _keys(here, by), _keys(other, by)
+        if not _known(keys[0]) & _known(keys[1]):
+            raise RequestError(
+                f"No row of one evaluation has a partner in the other by {by!r}.",
+                hint="Compare without by= for different rows.",
+            )
+        return keys
+    by_index = _index(here), _index(other)
+    by_prompt = None
+    if all(_named(table).count(_PROMPT) == 1 for table in (here, other)):
+        by_prompt = _keys(here, _PROMPT), _keys(other, _PROMPT)
+    if _name_rows(by_index) and (by_prompt is None or _agree(by_index, by_prompt)):
+        return by_index
+    return by_prompt if by_prompt is not None and _name_rows(by_prompt) else None
+
+
+def paired(
+    keys: tuple[Keys, Keys], here: Sequence[float | None], other: Sequence[float | None]
+) -> Paired:
+    """Return the values that belong together; rows of one key count once, by their mean."""
+    mine, theirs = _grouped(keys[0], here), _grouped(keys[1], other)
+    shared = [key for key in mine if key is not None and key in theirs]
+    groups = [(mine[key], theirs[key]) for key in shared]
+    return Paired(
+        here=[mean(values) for values, _ in groups],
+        other=[mean(values) for _, values in groups],
+        repeated=any(len(a) > 1 or len(b) > 1 for a, b in groups),
+        only_here=_count(mine) - sum(len(values) for values, _ in groups),
+        only_other=_count(theirs) - sum(len(values) for _, values in groups),
+    )
+
+
+def _index(table: pd.DataFrame) -> Keys:
+    return _hashed(table.index.tolist(), "index")
+
+
+def _keys(table: pd.DataFrame, by: By) -> Keys:
+    columns = cast("list[Any]", by) if isinstance(by, list) else [by]
+    if columns == ["index"] and "index" not in table.columns:
+        return _index(table)
+    values: list[list[Any]] = []
+    for column in columns:
+        if _named(table).count(column) != 1:
+            names = [str(name) for name in table.columns]
+            raise RequestError(
+                f"Both evaluations need one column {column!r} to pair rows by.",
+                hint=suggestion(str(column), names) or f"There are: {', '.join(names)}.",
+            )
+        values.append(table[column].tolist())
+    return _hashed(values[0] if len(values) == 1 else list(zip(*values, strict=True)), by)
+
+
+def _named(table: pd.DataFrame) -> list[Any]:
+    return list(table.columns)
+
+
+def _hashed(values: Iterable[Any], by: Any) -> Keys:
+    try:
+        return [None if _is_unknown(value) else _checked(value) for value in values]
+    except TypeError as error:
+        raise RequestError(f"Rows cannot be paired by {by!r}: {error}.") from error
+
+
+def _is_unknown(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(is_missing(part) for part in cast("tuple[Any, ...]", value))
+    return is_missing(value)
+
+
+def _checked(value: Any) -> Hashable:
+    hash(value)
+    return value
+
+
+def _known(keys: Keys) -> set[Hashable]:
+    return {key for key in keys if key is not None}
+
+
+def _name_rows(keys: tuple[Keys, Keys]) -> bool:
+    """Tell whether each row has a key of its own in its table, and some a partner."""
+    here, other = map(_known, keys)
+    return len(here) == len(keys[0]) and len(other) == len(keys[1]) and bool(here & other)
+
+
+def _agree(keys: tuple[Keys, Keys], prompts: tuple[Keys, Keys]) -> bool:
+    """Tell whether rows of one key were asked the same."""
+    asked = dict(zip(keys[0], prompts[0], strict=True))
+    pairs = zip(keys[1], prompts[1], strict=True)
+    return all(asked[key] == prompt for key, prompt in pairs if key in asked)
+
+
+def _grouped(keys: Keys, values: Sequence[float | None]) -> dict[Hashable | None, list[float]]:
+    groups: dict[Hashable | None, list[float]] = {}
+    for key, value in zip(keys, values, strict=True):
+        if value is not None:
+            groups.setdefault(key, []).append(float(value))
+    return groups
+
+
+def _count(groups: dict[Hashable | None, list[float]]) -> int:
+    return sum(map(len, groups.values()))

@@ -1,0 +1,160 @@
+"""What there is to judge: a table, and of each row the answer, or that there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
+
+from agentnb.errors import RequestError
+from agentnb.evaluation.expected import Row, is_missing
+from agentnb.facts import RunFacts
+from agentnb.history.lists import RunList
+from agentnb.platforms.base import RemoteRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Answers", "Convertible", "Outcome", "answers"]
+
+# Where answers stand: in the tables of `agent.map`, and in those of runs.
+_COLUMNS: Final = ("answer", "text")
+_FAILED: Final = frozenset(("failed", "cancelled", "truncated", "interrupted"))
+_GOING: Final = frozenset(("queued", "running", "paused"))
+
+
+class Outcome(Enum):
+    """What came of a row's run."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+
+
+@runtime_checkable
+class _Labelled(Protocol):
+    """A comparison of several agents."""
+
+    labels: list[str]
+
+    def DataFrame(self) -> pd.DataFrame: ...
+
+
+class Convertible(Protocol):
+    """A table of another library, such as one of Polars."""
+
+    def to_pandas(self, *options: Any, **more: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A table with the answer and the outcome of each row, in order."""
+
+    table: pd.DataFrame
+    texts: list[str]
+    outcomes: list[Outcome]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows, in order."""
+        names = list(self.table.columns)
+        for values in self.table.itertuples(index=False, name=None):
+            yield dict(zip(names, values, strict=True))
+
+
+def answers(data: Any, column: Any = None) -> Answers:
+    """Return the table and the answers in ``column``, by default in "answer", else in "text".
+
+    A run that failed, was cut off, cancelled or interrupted has no answer, whatever part of one
+    there is; nor has a row without a text.  One that goes on, or was not begun, is unfinished.
+
+    Raises:
+        RequestError: it is neither a table nor runs, or there is no such column.
+    """
+    table = _table(data)
+    column = _column(table, column)
+    values = _values(table, column)
+    outcomes = [
+        _outcome(value, status)
+        for value, status in zip(values, _statuses(table, column), strict=True)
+    ]
+    return Answers(table, [_text(value) for value in values], outcomes)
+
+
+def _table(data: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    kind = type(data).__name__
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, RunFacts):
+        return RunList([data]).DataFrame()
+    if isinstance(data, _Labelled):
+        # By its label an agent is found again in another comparison of the same agents.
+        return data.DataFrame().set_axis(data.labels, axis="index")
+    if isinstance(data, RunList):
+        return cast("RunList[Any]", data).DataFrame()
+    convert: Any = getattr(data, "to_pandas", None)
+    if convert is not None:
+        if isinstance(made := convert(), pd.DataFrame):
+            return made
+    elif isinstance(data, Iterable) and not isinstance(data, str):
+        runs = list(cast("Iterable[Any]", data))
+        if all(isinstance(run, RunFacts | RemoteRun) for run in runs):
+            return RunList[Any](runs).DataFrame()
+    raise RequestError(
+        f"evaluate takes a table or runs, not {kind}.",
+        hint="Such as what agent.map() or agentnb.runs() returns, a run, or a list of runs.",
+    )
+
+
+def _column(table: pd.DataFrame, column: Any) -> Any:
+    if table.columns.nlevels > 1:
+        raise RequestError("evaluate takes a table whose columns have names of one level.")
+    wanted = _COLUMNS if column is None else (column,)
+    found = next((name for name in wanted if name in table.columns), None)
+    names = ", ".join(map(str, table.columns))
+    if found is None:
+        missing = " or ".join(repr(name) for name in wanted)
+        raise RequestError(
+            f"The table has no column {missing}.",
+            hint=f"Name the column of the answers: answer=. There are: {names or 'none'}.",
+        )
+    if list(table.columns).count(found) > 1:
+        raise RequestError(f"The table has several columns {found!r}.")
+    return found
+
+
+def _statuses(table: pd.DataFrame, column: Any) -> list[Any]:
+    """Return the statuses that belong to the answers of ``column``, a column with a prefix, too."""
+    name = "status"
+    for plain in _COLUMNS:
+        if isinstance(column, str) and column.endswith(plain):
+            name = column.removesuffix(plain) + name
+            break
+    if list(table.columns).count(name) != 1:
+        return ["completed"] * len(table)
+    return _values(table, name)
+
+
+def _values(table: pd.DataFrame, column: Any) -> list[Any]:
+    frame: Any = table
+    return frame[column].tolist()
+
+
+def _outcome(value: Any, status: Any) -> Outcome:
+    missing = is_missing(value)
+    if is_missing(status):
+        return Outcome.UNFINISHED if missing or value == "" else Outcome.ANSWERED
+    if status in _GOING:
+        return Outcome.UNFINISHED
+    return Outcome.FAILED if missing or status in _FAILED else Outcome.ANSWERED
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if is_missing(value) else str(value)
