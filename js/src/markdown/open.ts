@@ -2,6 +2,7 @@
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import type { Lexed } from "./lexer.js";
+import type { Filled } from "./pieces.js";
 import type { Kind } from "./settle.js";
 import type { Block } from "./tree.js";
 
@@ -21,6 +22,8 @@ export interface Open {
   /** Of a paragraph: the source of its done part, and whether some of it waits for definitions. */
   source: string;
   waits: boolean;
+  /** Of code: how far its pieces are filled by what is done. */
+  filled: Filled;
 }
 
 /** Done text that looked for definitions that weren't there yet. */

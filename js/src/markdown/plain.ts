@@ -1,7 +1,7 @@
 // Text that is too long to be read as Markdown, shown as it is.
 
 import { patch, type TreeNode } from "./dom.js";
-import { textNodes } from "./tree.js";
+import { textNodes } from "./texts.js";
 
 /** A block ends at the first line's end beyond the one, or at the other. */
 const BLOCK = 8_000;

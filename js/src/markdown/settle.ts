@@ -7,7 +7,7 @@
 import type { ElementNode, TreeNode } from "./dom.js";
 import { lex } from "./lexer.js";
 import { withoutStub } from "./paragraph.js";
-import { type Block, buildTree, codeNodes } from "./tree.js";
+import { type Block, buildTree } from "./tree.js";
 
 /** The blocks that are taken apart while they are still open. */
 export type Kind = "list" | "table" | "fence" | "paragraph";
@@ -18,7 +18,7 @@ export interface Cut {
   /** How many items or rows are done. */
   count: number;
   /** Of code: the lines that are done. */
-  text: TreeNode[];
+  text: string;
 }
 
 /** Where each line starts; the last is the one that is still being written, perhaps empty. */
@@ -45,12 +45,17 @@ export function kindOf(block: Block): Kind | null {
   }
 }
 
+/** The node of an open block that its items, rows or text are in. */
+export function holderOf(kind: Kind, node: ElementNode): ElementNode | null {
+  if (kind === "list" || kind === "paragraph") return node;
+  const inner = node.children[kind === "table" ? 1 : 0];
+  return inner && "tag" in inner ? inner : null;
+}
+
 /** The nodes of an open block that are its items, rows or text; `begun` says that parts are done. */
 export function bodyOf(kind: Kind, node: ElementNode, begun: boolean): TreeNode[] {
-  if (kind === "list") return node.children;
-  if (kind === "paragraph") return begun ? withoutStub(node.children) : node.children;
-  const inner = node.children[kind === "table" ? 1 : 0];
-  return inner && "tag" in inner ? inner.children : [];
+  const nodes = holderOf(kind, node)?.children ?? [];
+  return kind === "paragraph" && begun ? withoutStub(nodes) : nodes;
 }
 
 /**
@@ -111,12 +116,12 @@ export function cutInside(
     // The last item that has begun for certain may still grow; those before it may not.
     const last = starts.findLastIndex((start) => start < whole);
     const line = starts[last];
-    return last < 1 || line === undefined ? null : { line, count: last, text: [] };
+    return last < 1 || line === undefined ? null : { line, count: last, text: "" };
   }
   const rows = starts.filter((start) => start >= block.start + 2 && start < whole);
   const line = rows[rows.length - 1];
   if (line === undefined) return null;
-  return { line: line + 1, count: rows.length, text: [] };
+  return { line: line + 1, count: rows.length, text: "" };
 }
 
 /** What must stand before the rest of a block for it to be read as that. */
@@ -144,12 +149,10 @@ function cutFence(block: Block, whole: number): Cut | null {
   const closed = block.end > block.start + 1 + shown;
   const done = whole - block.start - 1;
   if (closed || done < 1) return null;
-  const text = codeNodes(
-    lines
-      .slice(0, done)
-      .map((line) => `${line}\n`)
-      .join(""),
-  );
+  const text = lines
+    .slice(0, done)
+    .map((line) => `${line}\n`)
+    .join("");
   return { line: whole, count: 0, text };
 }
 

@@ -11,14 +11,15 @@ import type { Token } from "markdown-it";
 import { type ElementNode, patch, type TreeNode } from "./dom.js";
 import { type Definition, lex } from "./lexer.js";
 import { settledLength } from "./mend.js";
-import { moveCode } from "./moved.js";
 import { type Drawn, hasParagraphs, type Open, showLoose, skipped, type Waiting } from "./open.js";
-import { doneLength, readPart, STUB, splitKept, takeShown } from "./paragraph.js";
+import { doneLength, readPart, STUB } from "./paragraph.js";
+import { EMPTY, filledBy, tailNodes, takeCode } from "./pieces.js";
 import { PlainText } from "./plain.js";
 import {
   bodyOf,
   cutInside,
   doneBlocks,
+  holderOf,
   isLoose,
   type Kind,
   kindOf,
@@ -26,6 +27,7 @@ import {
   looseUpTo,
   prefixOf,
 } from "./settle.js";
+import { splitKept, takeShown } from "./taken.js";
 import { type Block, buildTree, topBlocks } from "./tree.js";
 
 /** Text beyond this many characters isn't read as Markdown: that would hold up the page. */
@@ -139,7 +141,7 @@ export class MarkdownStream {
     const trees = blocks.map((block) => buildTree(block.tokens));
     if (open) {
       const tree = trees[0]?.[0];
-      const rest = tree && "tag" in tree ? bodyOf(open.kind, tree, true).slice(skipped(open)) : [];
+      const rest = tree && "tag" in tree ? this.#rest(open, tree, blocks[0]) : [];
       patch(open.body, open.shown, rest);
       open.shown = rest;
       if (tree && "tag" in tree) showLoose(open, open.loose || isLoose(tree));
@@ -197,6 +199,8 @@ export class MarkdownStream {
     }
     const cut = cutInside(kind, block, whole);
     if (!cut) return;
+    const { shown, filled } = this.#open ?? { shown: bodyOf(kind, tree, false), filled: EMPTY };
+    if (kind === "fence" && !takeCode(shown, cut.text, filled)) return;
     const { source, lines } = drawn;
     const start = lines[block.start] ?? 0;
     const end = lines[cut.line] ?? source.length;
@@ -209,7 +213,7 @@ export class MarkdownStream {
       open.paragraphs ||= hasParagraphs(open.shown.slice(0, cut.count - skip));
     }
     if (kind === "fence") {
-      open.shown = moveCode(open.body, open.shown, cut.text);
+      open.filled = filledBy(cut.text, filled);
     } else {
       const nodes = open.shown.splice(0, cut.count - skip);
       const pick = children(kind, skip, nodes.length);
@@ -250,12 +254,18 @@ export class MarkdownStream {
     this.#enlist(waiting, part.missed);
   }
 
+  /** What an open block shows of the tail. */
+  #rest(open: Open, tree: ElementNode, block: Block | undefined): TreeNode[] {
+    if (open.kind === "fence") return tailNodes(block?.tokens[0]?.content ?? "", open.filled);
+    return bodyOf(open.kind, tree, true).slice(skipped(open));
+  }
+
   #openBlock(kind: Kind, node: ElementNode): Open | null {
     const shown = bodyOf(kind, node, false);
-    const body = kind === "paragraph" ? node.dom : shown[0]?.dom?.parentElement;
+    const body = holderOf(kind, node)?.dom;
     if (!body) return null;
     this.#shown = this.#shown.slice(1);
-    const state = { loose: false, paragraphs: false, source: "", waits: false };
+    const state = { loose: false, paragraphs: false, source: "", waits: false, filled: EMPTY };
     this.#open = { kind, prefix: "", node, body, shown, ...state };
     return this.#open;
   }

@@ -4,7 +4,9 @@ import type { Token } from "markdown-it";
 import { type ElementNode, element, type Tag, type TreeNode } from "./dom.js";
 import { MAX_NESTING } from "./lexer.js";
 import { imageAddress, linkAddress, misleads } from "./links.js";
-import { visiblePieces, visibleText } from "./visible.js";
+import { codeNodes } from "./pieces.js";
+import { textNodes, withoutEndlessWords } from "./texts.js";
+import { visibleText } from "./visible.js";
 
 /** One block at the top of a document, with the lines that it came from. */
 export interface Block {
@@ -191,7 +193,7 @@ function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
       into.push(element("hr", {}, []));
       return;
     case "code_inline":
-      into.push(element("code", {}, codeNodes(token.content)));
+      into.push(element("code", {}, textNodes(withoutEndlessWords(token.content))));
       return;
     case "code_block":
     case "fence":
@@ -227,11 +229,6 @@ const COPY = {
   title: "Copy code",
   "aria-label": "Copy code",
 };
-
-/** The text of code, or of some lines of it. */
-export function codeNodes(content: string): TreeNode[] {
-  return textNodes(withoutEndlessWords(content));
-}
 
 /** An image is a notice that there is one, and where; nothing is fetched before a click. */
 function image(token: Token, inLink: boolean): ElementNode {
@@ -278,31 +275,6 @@ function pushText(into: TreeNode[], text: string): void {
     if (last && !("tag" in last) && !("tag" in node)) last.text += node.text;
     else into.push(node);
   }
-}
-
-/** A run of characters without a space that is longer than this is cut: no browser can wrap it soon. */
-const LONG_WORD = 20_000;
-const SHOWN_OF_WORD = 4_000;
-const LONG_WORDS = new RegExp(`\\S{${LONG_WORD},}`, "g");
-
-/** Text whose endless words are cut, each with a note of how much was left out. */
-function withoutEndlessWords(text: string): string {
-  if (text.length < LONG_WORD) return text;
-  return text.replace(LONG_WORDS, (word) => {
-    const rest = word.length - SHOWN_OF_WORD;
-    return `${word.slice(0, SHOWN_OF_WORD)}… (${rest} more characters without a space)`;
-  });
-}
-
-/** Text as nodes; characters that would hide or reorder it are shown by their number. */
-export function textNodes(text: string): TreeNode[] {
-  return visiblePieces(text).map((piece) =>
-    piece.shown
-      ? element("span", { class: "agentnb-hidden", title: "A character that is not visible" }, [
-          { text: piece.text },
-        ])
-      : { text: piece.text },
-  );
 }
 
 function plainText(nodes: readonly TreeNode[]): string {

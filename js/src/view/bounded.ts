@@ -1,7 +1,7 @@
 // Long text in a box: its beginning, and more of it when asked.
 
 import { mount } from "../markdown/dom.js";
-import { textNodes } from "../markdown/tree.js";
+import { textNodes } from "../markdown/texts.js";
 import { count } from "./format.js";
 import { html, setText, show } from "./html.js";
 

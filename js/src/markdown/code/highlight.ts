@@ -86,7 +86,7 @@ export class Highlighter {
 function highlight(block: HTMLElement): void {
   const code = block.querySelector("code");
   // Characters that are shown by their numbers are elements: such code is no language's.
-  if (!code || code.childElementCount > 0) return;
+  if (!code || code.querySelector(".agentnb-hidden")) return;
   const made = colour(code.textContent ?? "", block.dataset.lang ?? "");
   if (!made) return;
   // The same text in other clothes: not to be read out again.
