@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pandas as pd
 
 from agentnb.errors import RequestError
+from agentnb.render.visible import one_line
 
 __all__ = [
     "BY",
@@ -38,6 +40,8 @@ BY: Final[dict[str, tuple[str, str]]] = {
 MISSING: Final = "unknown"
 _LONG: Final = 28
 _HEAD: Final = 17
+# Of a name's beginning, and of its end: more than is shown, were all of it unseen.
+_READ: Final = 200
 
 
 def as_frame(table: Any, caller: str) -> pd.DataFrame:
@@ -84,18 +88,38 @@ def by_column(frame: pd.DataFrame, caller: str, by: str, *, of: str) -> tuple[st
 
 
 def grouped_names(column: pd.Series[Any]) -> pd.Series[str]:
-    """Return the names of groups as text; one that is missing, or empty, is `MISSING`."""
+    """Return the names of groups as they are shown; one that is missing, or empty, is `MISSING`.
+
+    Those that are shown alike, since they are long or hold what is not seen, are numbered.
+    """
     names = column.astype("object")
     named = names.where(names.notna() & (names.astype(str) != ""), MISSING).astype(str)
-    return named.map({name: short(name) for name in named.unique()})
+    return named.map(_told_apart(named.unique()))
 
 
 def short(name: str) -> str:
-    """Return a name that fits beside a bar.
+    """Return a name that fits beside a bar, with the unseen in it spelled out.
 
     A long id is cut in the middle, so that two of the same beginning stay apart.
     """
+    if len(name) > 2 * _READ:
+        name = f"{name[:_READ]} {name[-_READ:]}"
+    name = one_line(name, 100 * _READ) or MISSING
     return name if len(name) <= _LONG else f"{name[:_HEAD]}…{name[_HEAD + 1 - _LONG :]}"
+
+
+def _told_apart(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> how it is shown, which no other is."""
+    found: dict[str, str] = {}
+    used: dict[str, int] = {}
+    for name in names:
+        made = seen = short(name)
+        while made in used:
+            used[seen] += 1
+            made = f"{seen} ({used[seen]})"
+        used[made] = 1
+        found[name] = made
+    return found
 
 
 def biggest(names: pd.Series[str], sizes: pd.Series[Any], *, most: int) -> dict[str, str]:

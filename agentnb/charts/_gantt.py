@@ -25,6 +25,7 @@ from agentnb.charts._look import (
 )
 from agentnb.errors import RequestError
 from agentnb.event import Event, RawEvent, event_from_dict
+from agentnb.render.visible import one_line
 from agentnb.timeline import Segment
 from agentnb.timeline import timeline as segments_of
 
@@ -42,6 +43,7 @@ _COLOURS: Final = {
 }
 _MOST_BARS: Final = 1000
 _MOST_ROWS: Final = 40
+_TITLE: Final = 60
 # Of the axis: what is over in a moment must still be seen, and hit by the pointer.
 _THINNEST: Final = 0.004
 
@@ -116,7 +118,8 @@ def _segments(run: Any) -> tuple[list[Segment], str]:
         made = segments_of(
             cast("Iterable[Event]", events), cast("Iterable[float]", times), until=until
         )
-        return made, str(getattr(run, "title", None) or getattr(run, "agent", None) or "")
+        named = str(getattr(run, "title", None) or getattr(run, "agent", None) or "")
+        return made, one_line(named, _TITLE)
     frame = as_frame(run, "timeline")
     need(frame, "timeline", "type", "at", of="events")
     for column in ("local_id", "run_id"):
@@ -181,13 +184,13 @@ def _rows(segments: list[Segment], total: float) -> list[dict[str, Any]]:
             {
                 "lane": name if free == 0 else f"{name} ({free + 1})",
                 "what": _part(segment),
-                "label": segment.label,
+                "label": one_line(segment.label),
                 "start": round(segment.start, 4),
                 "end": round(segment.end, 4),
                 "shown": round(min(shown, (total or 1.0) + thinnest), 4),
                 "took": round(segment.end - segment.start, 4),
                 "status": segment.status or "",
-                "detail": segment.detail,
+                "detail": one_line(segment.detail),
             }
         )
     _crowd(rows)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import Any, Final, NamedTuple, cast
 
-__all__ = ["Picture", "image", "packed"]
+from agentnb.render.visible import control_signs
+
+__all__ = ["Picture", "drawable", "image", "packed"]
 
 _SCALE: Final = 1.5  # sharp enough on most screens
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+# What no XML can hold, escaped or not, beside most controls.
+_NO_XML: Final = re.compile("[\ufffe\uffff]")
 
 
 class Picture(NamedTuple):
@@ -18,6 +23,24 @@ class Picture(NamedTuple):
     png: bytes
     width: int
     height: int
+
+
+def drawable(spec: Any) -> Any:
+    """Return a specification in whose texts nothing is left that cannot be drawn.
+
+    vl-convert makes an SVG of every text and gives up on one that is no XML: not by an exception,
+    but by ending the process.
+    """
+    match spec:
+        case str():
+            return spec if spec.isprintable() else _NO_XML.sub("\ufffd", control_signs(spec))
+        case dict():
+            items = cast("dict[str, Any]", spec).items()
+            return {drawable(key): drawable(value) for key, value in items}
+        case list() | tuple():
+            return [drawable(value) for value in cast("list[Any]", spec)]
+        case _:
+            return spec
 
 
 def image(spec: dict[str, Any]) -> Picture | None:

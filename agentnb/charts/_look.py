@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 import altair as alt
 
-from agentnb.charts._image import image
+from agentnb.charts._image import drawable, image
+from agentnb.render.visible import one_line
 
 __all__ = [
     "FAILED",
@@ -87,6 +88,11 @@ class _Shown:
         bundle[_MIME] = spec
         return bundle, metadata
 
+    def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the specification as Altair makes it, of texts that can be drawn."""
+        altairs: Any = super()
+        return drawable(altairs.to_dict(*args, **kwargs))
+
     def __add__(self, other: Any) -> LayerChart:
         return _adopted(alt.layer(cast("Any", self), other))
 
@@ -99,7 +105,7 @@ class _Shown:
     def __repr__(self) -> str:
         described = cast("Any", self).title
         text = described if isinstance(described, str) else getattr(described, "text", None)
-        return f"<Chart {text}>" if isinstance(text, str) and text else "<Chart>"
+        return f"<Chart {one_line(text)}>" if isinstance(text, str) and text else "<Chart>"
 
 
 class Chart(_Shown, alt.Chart): ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.history.columns import MOMENT, SPAN
 from agentnb.history.moments import span, to_micros
+from agentnb.history.shown import mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,20 +27,21 @@ def frame(columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]) -> pd
     """Return ``columns`` as a table of ``dtypes``, name -> dtype, which hold without rows, too.
 
     Moments are given as microseconds since 1970-01-01 UTC, spans as microseconds; what is absent
-    is None.  A number that no column can hold counts as absent.
+    is None.  A number that no column can hold counts as absent.  A control in a text is a sign, as
+    `control_signs` has it.
     """
     import pandas as pd
 
     # One block for each column: putting those of one dtype together would copy all of them.
     made = {name: _column(columns[name], dtype) for name, dtype in dtypes.items()}
-    return pd.DataFrame(made, copy=False)
+    return mark(pd.DataFrame(made, copy=False))
 
 
 def guessed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Return ``rows`` as a table whose dtypes are guessed of the values, which may be missing.
 
     The same dtypes as in other tables: nullable numbers, ``string``, moments in UTC; what is of
-    several kinds, or of none, is ``object``.
+    several kinds, or of none, is ``object``.  Controls are signs there, too.
     """
     import pandas as pd
 
@@ -47,7 +49,7 @@ def guessed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame
     made = pd.DataFrame({place: _guessed(column) for place, column in enumerate(columns)})
     # SQL can give several columns one name.
     made.columns = list(names)
-    return made
+    return mark(made)
 
 
 def table(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -89,7 +91,10 @@ def _guessed(values: Sequence[Any]) -> Any:
         dtype = "boolean"
     elif kinds == {str}:
         dtype = "string"
-    return pd.Series(list(values), dtype="object") if dtype == "object" else _column(values, dtype)
+    if dtype != "object":
+        return _column(values, dtype)
+    mixed = [_texts([v])[0] if isinstance(v, str) else v for v in values]
+    return pd.Series(mixed, dtype="object")
 
 
 def _micros(moment: datetime) -> int:
@@ -158,9 +163,12 @@ def _real(value: Any) -> float | None:
 
 
 def _texts(values: Sequence[Any]) -> list[str | None]:
-    from agentnb.render.visible import well_formed
+    """Return texts that Arrow takes, and by which whoever prints them commands no terminal."""
+    from agentnb.render.visible import control_signs
 
-    return [v if v is None or v.isascii() else well_formed(v) for v in values]
+    return [
+        v if v is None or (v.isascii() and v.isprintable()) else control_signs(v) for v in values
+    ]
 
 
 def _categories(values: Sequence[Any]) -> Any:
@@ -168,10 +176,10 @@ def _categories(values: Sequence[Any]) -> Any:
     import numpy as np
     import pandas as pd
 
-    from agentnb.render.visible import well_formed
+    from agentnb.render.visible import control_signs
 
     # Each name is looked at once, however many rows have it.
-    names = {v: well_formed(v) for v in set(values) if v is not None}
+    names = {v: control_signs(v) for v in set(values) if v is not None}
     known = sorted(set(names.values()))
     places = {name: number for number, name in enumerate(known)}
     code: dict[Any, int] = {v: places[name] for v, name in names.items()}

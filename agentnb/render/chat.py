@@ -90,7 +90,8 @@ def chat_text(view: ChatView) -> str:
     if left_out := len(view.turns) - len(shown):
         lines.append(f"({_left_out(left_out)})")
     for turn in shown:
-        lines += ["", *(f"> {line}".rstrip() for line in visible(turn.prompt).split("\n"))]
+        prompt = visible(_bounded(turn.prompt))
+        lines += ["", *(f"> {line}".rstrip() for line in prompt.split("\n"))]
         if turn.attachments:
             lines.append(f"> ({_attached(turn)})")
         if turn.note:
@@ -142,9 +143,7 @@ def _head_html(view: ChatView, *, left_out: int) -> Html:
 
 
 def _turn_html(turn: TurnView, *, standalone: bool) -> Html:
-    prompt = turn.prompt
-    if not standalone and len(prompt) > _QUESTION:
-        prompt = f"{prompt[:_QUESTION]}… ({len(prompt) - _QUESTION:,} more characters)"
+    prompt = turn.prompt if standalone else _bounded(turn.prompt)
     notes: list[str] = []
     if turn.attachments:
         notes.append(_note(_attached(turn)))
@@ -155,6 +154,11 @@ def _turn_html(turn: TurnView, *, standalone: bool) -> Html:
     with turn.lock:
         answer = whole_html(turn.run) if standalone else Html(to_html(turn.run))
     return joined([sanitized(element("hr")), question, about, answer])
+
+
+def _bounded(prompt: str) -> str:
+    more = len(prompt) - _QUESTION
+    return prompt if more <= 0 else f"{prompt[:_QUESTION]}… ({more:,} more characters)"
 
 
 def _note(text: str) -> Html:

@@ -255,7 +255,7 @@ def _failure(view: RunView) -> list[str]:
     if failure is None:
         return []
     words: list[str] = [element("strong", STATUS_WORDS[view.transcript.status])]
-    words.append(f": {one_line(failure.message, 2000)}")
+    words.append(f": {one_line(failure.line, 2000)}")
     if failure.code:
         words += [" ", element("code", one_line(failure.code))]
     return [element("blockquote", element("p", *words), style=ALERT)]

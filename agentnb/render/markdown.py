@@ -61,7 +61,7 @@ def answer_markdown(view: RunView) -> list[str]:
     failure = view.transcript.failure
     if failure is not None:
         code = f" ({escape_markdown(failure.code)})" if failure.code else ""
-        said = escape_markdown(failure.message)
+        said = escape_markdown(failure.line)
         blocks.append(_quote(f"**{STATUS_WORDS[view.transcript.status]}{code}:** {said}"))
     if view.transcript.followups:
         asked = "\n".join(f"- {escape(one_line(q, 500))}" for q in view.transcript.followups)

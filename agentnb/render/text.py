@@ -31,7 +31,7 @@ def to_text(view: RunView) -> str:
     if dropped > 0:
         lines += [f"({dropped:,} more characters)", ""]
     if view.transcript.failure is not None:
-        lines.append(f"error: {one_line(view.transcript.failure.message, 1000)}")
+        lines.append(f"error: {one_line(view.transcript.failure.line, 1000)}")
     for approval in view.transcript.pending_approvals:
         what = approval.message or approval.tool or "a decision is needed"
         lines.append(f"waiting for approval: {one_line(what, 1000)}")

@@ -198,7 +198,7 @@ def transcript_bytes(view: RunView) -> int:
     transcript = view.transcript
     texts = [*transcript.followups]
     if transcript.failure is not None:
-        texts.append(transcript.failure.message)
+        texts.append(transcript.failure.line)
     total = 0
     for part in transcript.parts:
         if isinstance(part, ToolCall):

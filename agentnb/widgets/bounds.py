@@ -11,10 +11,13 @@ from typing import Any, Final
 from agentnb.transcript import Passage, TextBuffer, ToolCall
 
 __all__ = [
+    "APPROVALS",
     "ERROR_TEXT",
     "FOLLOWUPS",
     "LATER_TOOL_TEXT",
+    "NAME_TEXT",
     "PASSAGE_TEXT",
+    "QUESTION_TEXT",
     "SHORT_TEXT",
     "TOOL_TEXT",
     "bounded_head",
@@ -31,9 +34,15 @@ _FIRST_PARTS: Final = 20
 # A passage of answer or reasoning: some hundred thousand words.
 PASSAGE_TEXT: Final = 1_000_000
 ERROR_TEXT: Final = 4_000
-# A name, a question to ask next, why something is to be approved.
+# A tool, a question to ask next, why something is to be approved.
 SHORT_TEXT: Final = 4_000
+# What stands in a line: an agent, a platform, a model, an id.
+NAME_TEXT: Final = 300
+# What was asked, where it is only shown.
+QUESTION_TEXT: Final = 20_000
 FOLLOWUPS: Final = 20
+APPROVALS: Final = 100
+_NAMES: Final = ("run_id", "session_id", "agent", "model")
 
 
 def part_limit(part: Passage | ToolCall, index: int) -> int:
@@ -57,7 +66,7 @@ def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
     result, result_more = _beginning(part.result_text, limit)
     return {
         "kind": "tool",
-        "call_id": part.call_id,
+        "call_id": shortened(part.call_id, NAME_TEXT),
         "name": shortened(part.name, SHORT_TEXT),
         "arguments": arguments,
         "arguments_more": arguments_more,
@@ -73,13 +82,16 @@ def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
 def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
     """Return `Transcript.head_to_dict` with every text in it bounded."""
     bounded = dict(head)
+    for name in _NAMES:
+        if (value := head[name]) is not None:
+            bounded[name] = shortened(value, NAME_TEXT)
     if (error := head["error"]) is not None:
         bounded["error"] = {
             "message": shortened(error["message"], ERROR_TEXT),
             "code": None if error["code"] is None else shortened(error["code"], SHORT_TEXT),
         }
     bounded["followups"] = [shortened(text, SHORT_TEXT) for text in head["followups"][:FOLLOWUPS]]
-    bounded["approvals"] = [_bounded_approval(approval) for approval in head["approvals"]]
+    bounded["approvals"] = [_bounded_approval(each) for each in head["approvals"][:APPROVALS]]
     return bounded
 
 

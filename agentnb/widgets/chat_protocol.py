@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
+from agentnb.widgets.bounds import NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
 __all__ = [
@@ -165,10 +166,10 @@ def chat_head(conversation: Conversation) -> dict[str, Any]:
     shown = conversation.shown
     return jsonable(
         {
-            "title": agent.title,
-            "agent": agent.id,
-            "platform": agent.platform.name,
-            "session_id": conversation.session_id,
+            "title": shortened(agent.title, NAME_TEXT),
+            "agent": shortened(agent.id, NAME_TEXT),
+            "platform": shortened(agent.platform.name, NAME_TEXT),
+            "session_id": _named(conversation.session_id),
             "status": conversation.status,
             "media": {
                 "reason": media_refusal(agent.platform),
@@ -194,7 +195,7 @@ def turn_state(turn: Turn, run: Snapshot, *, generation: int = 0) -> dict[str, A
         "parent": turn.parent,
         "prompt": turn.prompt,
         "note": turn.note,
-        "session_id": turn.run.session_id,
+        "session_id": _named(turn.run.session_id),
         "generation": generation,
         "attachments": [attachment.to_dict() for attachment in turn.attachments],
     }
@@ -220,6 +221,10 @@ def session_state(info: SessionInfo) -> dict[str, Any]:
             "current": info.current,
         }
     )
+
+
+def _named(session: str | None) -> str | None:
+    return None if session is None else shortened(session, NAME_TEXT)
 
 
 def parse_chat_message(content: object) -> ChatPageMessage | None:

@@ -12,6 +12,7 @@ from agentnb.event import Event
 from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.widgets.base import AgentWidget
+from agentnb.widgets.bounds import NAME_TEXT, QUESTION_TEXT, shortened
 from agentnb.widgets.controller import LiveRun, RunPublisher
 from agentnb.widgets.protocol import Snapshot, jsonable
 
@@ -85,9 +86,12 @@ class CompareWidget(AgentWidget):
     def _state(self, runs: Mapping[str, Snapshot], *, seq: int) -> dict[str, Any]:
         labels = zip(self._publishers, self._shown.labels, strict=True)
         compare = {
-            "prompt": self._shown.prompt,
+            "prompt": shortened(self._shown.prompt, QUESTION_TEXT),
             "title": f"Comparison of {len(self._publishers)} agents",
-            "runs": [{"id": key, "label": label, "run": runs[key]} for key, label in labels],
+            "runs": [
+                {"id": key, "label": shortened(label, NAME_TEXT), "run": runs[key]}
+                for key, label in labels
+            ],
         }
         return {"seq": seq, "compare": jsonable(compare)}
 

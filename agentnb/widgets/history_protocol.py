@@ -18,8 +18,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.errors import RequestError
-from agentnb.history.pages import Page, PageQuery
+from agentnb.history.pages import Page, PageQuery, PageRow
 from agentnb.render.visible import well_formed
+from agentnb.widgets.bounds import NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
 __all__ = [
@@ -93,7 +94,8 @@ def looking_message(id: str) -> dict[str, Any]:
 
 def agents_message(names: Sequence[str]) -> dict[str, Any]:
     """Return the answer to `AskAgents`."""
-    return jsonable({"type": "agents", "agents": list(names)})
+    # A longer one could not be asked for.
+    return jsonable({"type": "agents", "agents": [name for name in names if len(name) <= _TEXT]})
 
 
 def opened_message(
@@ -115,11 +117,19 @@ def _answer(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
             "order": query.order,
             "offset": query.offset,
         },
-        "rows": [row.to_dict() for row in page.rows],
+        "rows": [_row(row) for row in page.rows],
         "total": page.total,
         "more": page.more,
         "at": at,
     }
+
+
+def _row(row: PageRow) -> dict[str, Any]:
+    told = row.to_dict()
+    for name in ("run_id", "platform", "agent"):
+        if told[name] is not None:
+            told[name] = shortened(told[name], NAME_TEXT)
+    return told
 
 
 def parse_history_message(content: object, *, like: PageQuery) -> HistoryMessage | None:

@@ -32,7 +32,10 @@ _log = logging.getLogger(__name__)
 _INTERVAL: Final = 0.2
 # By how much the time between two questions must have grown to be called slow.
 _SLOWER: Final = 1.3
+# Characters of a row's texts.
+_NAME: Final = 200
 _TITLE: Final = 300
+_ERROR: Final = 1_000
 
 MonitoredRow = dict[str, Any]
 
@@ -68,19 +71,19 @@ def _row(row: WatchedRun, found: Run | WatchedRun) -> MonitoredRow:
     if tokens is None and usage is not None:
         parts = [n for n in (usage.input_tokens, usage.output_tokens) if n is not None]
         tokens = sum(parts) if parts else None
-    title = one_line(found.prompt, _TITLE) if isinstance(found, Run) else row.run_id
+    title = one_line(found.prompt if isinstance(found, Run) else row.run_id, _TITLE)
     return jsonable(
         {
             "key": row.key,
-            "run_id": row.run_id,
-            "platform": row.platform,
-            "agent": row.agent or "",
+            "run_id": one_line(row.run_id, _NAME),
+            "platform": one_line(row.platform, _NAME),
+            "agent": one_line(row.agent or "", _NAME),
             "title": title,
             "status": row.status,
             "elapsed": row.elapsed,
-            "detail": row.detail,
+            "detail": one_line(row.detail, _TITLE),
             "tokens": tokens,
-            "error": row.error,
+            "error": None if row.error is None else one_line(row.error, _ERROR),
             "final": row.final,
             "can_stop": row.can_cancel,
         }
@@ -191,7 +194,7 @@ class MonitorWidget(AgentWidget):
         self._rows = {row["key"]: row for row in rows}
         polls = any(not isinstance(found, Run) for found in watch.results())
         self._watching = jsonable(
-            {"over": over, "polls": polls, "error": watch.problem, **self._pace.told()}
+            {"over": over, "polls": polls, "error": _problem(watch), **self._pace.told()}
         )
         if count:
             self._kept_end = over
@@ -232,6 +235,11 @@ class MonitorWidget(AgentWidget):
         data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", made)
         # For viewers without a kernel, and without a widget manager.
         return {**data, **self._bundle()}, metadata
+
+
+def _problem(watch: LiveWatch) -> str | None:
+    problem = watch.problem
+    return None if problem is None else one_line(problem, _ERROR)
 
 
 def _told(row: MonitoredRow | None) -> MonitoredRow | None:

@@ -17,7 +17,13 @@ from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.timeline import timeline
-from agentnb.widgets.bounds import bounded_head, part_state, shortened
+from agentnb.widgets.bounds import (
+    NAME_TEXT,
+    QUESTION_TEXT,
+    bounded_head,
+    part_state,
+    shortened,
+)
 
 __all__ = [
     "EVENTS_A_MESSAGE",
@@ -305,9 +311,9 @@ def run_fields(view: RunView) -> dict[str, Any]:
     """Return every top-level field of the state but the parts and those that time moves."""
     return {
         **bounded_head(view.transcript.head_to_dict()),
-        "title": view.title,
-        "platform": view.platform,
-        "prompt": view.prompt,
+        "title": shortened(view.title, NAME_TEXT),
+        "platform": shortened(view.platform, NAME_TEXT),
+        "prompt": shortened(view.prompt, QUESTION_TEXT),
         "time_to_first_token": view.time_to_first_token,
         "duration": view.duration,
         "notice": view.notice,
@@ -328,7 +334,7 @@ def jsonable(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case dict():
             items = cast("dict[str, Any]", value).items()
-            return {key: jsonable(item) for key, item in items}
+            return {well_formed(key): jsonable(item) for key, item in items}
         case list() | tuple():
             return [jsonable(item) for item in cast("list[Any]", value)]
         case _:

@@ -29,6 +29,12 @@ SHOWN = [
     "agentnb.chat(run)",
     "agentnb.show(agentnb.replay(run, speed=1000))",
     "from agentnb.history.lists import RunList\nRunList([run])",
+    "agentnb.runs()",
+    "agentnb.tool_calls().tail(40)",
+    "agentnb.events()[['type', 'name', 'text', 'data']]",
+    "agentnb.sessions()",
+    "agentnb.usage(by='model')",
+    "%agent history --sql 'SELECT name, result, error FROM tool_calls'",
     "%agent sessions",
     "%agent history",
     "%agent doctor",
@@ -62,6 +68,22 @@ def test_types_and_text(code: str, attended: bool, hostile: Kernel) -> None:
         assert not ACTING.search(data["text/plain"])
         if "text/html" in data:
             assert not ACTING.search(data["text/html"])
+
+
+def test_a_printed_table_commands_no_terminal(hostile: Kernel) -> None:
+    tables = ("runs", "tool_calls", "events", "sessions")
+    cell = hostile.run("\n".join(f"print(agentnb.{name}().to_csv())" for name in tables))
+    assert re.search(r"␛\[", cell.stdout)
+    # A line may end as it does on other systems.
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", cell.stdout)
+
+
+def test_a_formula_in_a_table_is_text(hostile: Kernel) -> None:
+    ours = hostile.run("agentnb.tool_calls()[['name', 'result']].head()").result
+    assert "mathjax_ignore" in ours["text/html"]
+    # Tables of others are pandas' own affair.
+    other = hostile.run("import pandas\npandas.DataFrame({'a': ['$x$']})").result
+    assert "mathjax_ignore" not in other["text/html"]
 
 
 def test_an_error_says_no_more_than_its_words(hostile: Kernel) -> None:

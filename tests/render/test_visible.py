@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.render.visible import StreamCleaner, one_line, strip_controls, visible
+from agentnb.render.visible import (
+    StreamCleaner,
+    control_signs,
+    one_line,
+    strip_controls,
+    visible,
+)
 
 ESCAPES = st.text(
     st.sampled_from("\x1b\x9b\x9d\x90\x9c\x07[]P^_\\;0m?a \n\r\t\x08\x00")
@@ -169,3 +175,20 @@ class TestStreamCleaner:
         cleaner = StreamCleaner()
         shown = "".join(cleaner.feed("\x1b]" if i == 0 else "x" * 100) for i in range(100))
         assert len(shown) > 5000
+
+
+class TestSigns:
+    @given(ESCAPES)
+    def test_only_tabs_and_line_ends_stay(self, text: str) -> None:
+        shown = control_signs(text)
+        assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", shown)
+        assert control_signs(shown) == shown
+        for kept in "\t\n\r":
+            assert shown.count(kept) == text.count(kept)
+
+    @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))))
+    def test_other_text_stays(self, text: str) -> None:
+        assert control_signs(text) == text
+
+    def test_signs(self) -> None:
+        assert control_signs("\x1b[31mred\x9b0m\x00\x07\x7f\ud800") == "␛[31mred␛[0m␀␇␡\ufffd"

@@ -59,7 +59,7 @@ export class PanelView {
     const prompt = visibleText(opened?.session?.run.prompt.trim() ?? "");
     setText(this.#prompt, prompt);
     show(this.#prompt, prompt !== "");
-    setText(this.#word, opened?.error ?? "");
+    setText(this.#word, visibleText(opened?.error ?? ""));
     show(this.#word, Boolean(opened?.error));
     if (!opened || opened.error !== null) return;
     if (opened.session) {

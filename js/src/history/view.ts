@@ -1,5 +1,6 @@
 // The view of the history: what to look for, the runs that were found, and the one that is open.
 
+import { visibleText } from "../markdown/visible.js";
 import { SortHead } from "../table/head.js";
 import { scroller } from "../table/scroller.js";
 import { announce } from "../view/copy.js";
@@ -96,7 +97,7 @@ export class HistoryView {
     this.#head.update(query.order);
     this.element.dataset.asking = String(asking);
     this.#table.setAttribute("aria-busy", String(asking));
-    const hint = gone ? GONE : error !== null ? error : "";
+    const hint = gone ? GONE : visibleText(error ?? "");
     setText(this.#hint, hint);
     show(this.#hint, hint !== "");
     if (listing !== this.#listing) this.#draw(listing);
