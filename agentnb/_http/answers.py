@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from agentnb._http.outgoing import Secrets
+from agentnb._secrets import mask
 from agentnb.errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -118,10 +118,10 @@ def read_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def excerpt(body: bytes, secrets: Secrets) -> str:
+def excerpt(body: bytes) -> str:
     """Return at most 2,000 characters of the body, without control characters and secrets."""
     # Secrets first: half of one would not be found.
-    text = secrets.hide(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))
+    text = mask(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))
     return _UNPRINTABLE.sub("", text)[:_EXCERPT_CHARS]
 
 
@@ -138,7 +138,6 @@ def error_from_answer(
     headers: Mapping[str, str],
     body: bytes,
     parse_error: ErrorParser,
-    secrets: Secrets,
     base_url: str,
 ) -> PlatformError:
     """Return the exception for an answer that is not a success."""
@@ -146,14 +145,12 @@ def error_from_answer(
     with contextlib.suppress(ValueError):
         data = read_json(body)
     details = parse_error(status, data)
-    shown = excerpt(body, secrets)
+    shown = excerpt(body)
     fields = tuple(
-        FieldProblem(
-            one_line(secrets.hide(f.location)), one_line(secrets.hide(f.message)), one_line(f.kind)
-        )
+        FieldProblem(one_line(mask(f.location)), one_line(mask(f.message)), one_line(mask(f.kind)))
         for f in details.fields
     )
-    said = one_line(secrets.hide(details.message or ""))
+    said = one_line(mask(details.message or ""))
     if not said and fields:
         said = "; ".join(str(f) for f in fields[:3])
         if len(fields) > 3:
@@ -168,10 +165,10 @@ def error_from_answer(
         told = details.retry_after
         wait = told if math.isfinite(told) and told >= 0 else None
     common: dict[str, Any] = {
-        "hint": secrets.hide(_hint(name, status, headers, wait, base_url) or "") or None,
+        "hint": mask(_hint(name, status, headers, wait, base_url) or "") or None,
         "status": status,
-        "code": one_line(secrets.hide(details.code)) if details.code else None,
-        "request_id": one_line(secrets.hide(request_id)) or None,
+        "code": one_line(mask(details.code)) if details.code else None,
+        "request_id": one_line(mask(request_id)) or None,
         "retry_after": wait,
         "excerpt": shown,
     }

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from agentnb import __version__
 from agentnb._http.answers import ErrorParser, error_from_answer, know_nothing
 from agentnb._http.outgoing import (
-    Secrets,
     check_base_url,
     encode_headers,
     encode_json,
@@ -34,6 +33,7 @@ from agentnb.deadlines import Deadlines
 from agentnb.errors import AgentnbError
 from agentnb.retries import Retries
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
+from agentnb.transports import TransportName, chosen_transport
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -53,6 +53,7 @@ class HttpClient:
     A request that fails before the head of its answer, for a reason that may pass, is made again as
     ``retries`` says; every attempt of one that may change something has the same
     ``Idempotency-Key``.  What is set in `Terms` counts instead of ``deadlines`` and ``retries``.
+    ``transport`` names the library that carries them, where the environment names none.
 
     Every method raises the `PlatformError` for the status of an answer that is no success, a
     `TransportError` for a failed connection or a deadline, and `RequestError` for what cannot be
@@ -68,6 +69,7 @@ class HttpClient:
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
         trust_env: bool = True,
+        transport: TransportName | None = None,
         parse_error: ErrorParser = know_nothing,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         max_json_bytes: int = MAX_JSON_BYTES,
@@ -78,11 +80,11 @@ class HttpClient:
         self.deadlines = deadlines or Deadlines()
         self.retries = retries or Retries()
         self._headers = dict(headers or {})
-        self._secrets = Secrets(self._headers.values())
         for value in self._headers.values():
             if not isinstance(value, str):
                 remember_secret(value)
         self._trust_env = trust_env
+        self._library: TransportName | None = transport
         self._parse_error = parse_error
         self._max_event_bytes = max_event_bytes
         self._max_json_bytes = max_json_bytes
@@ -111,9 +113,7 @@ class HttpClient:
         """
         accept = "application/json"
         async with self._open(method, path, json, params, headers, accept) as answer:
-            data = await read_json_body(
-                answer, name=self.name, secrets=self._secrets, limit=self._max_json_bytes
-            )
+            data = await read_json_body(answer, name=self.name, limit=self._max_json_bytes)
             return JsonAnswer(answer.status, answer.headers, data)
 
     def stream(
@@ -151,7 +151,6 @@ class HttpClient:
             yield EventStream(
                 answer,
                 name=self.name,
-                secrets=self._secrets,
                 max_event_bytes=self._max_event_bytes,
                 max_json_bytes=self._max_json_bytes,
             )
@@ -232,7 +231,12 @@ class HttpClient:
         if self._transport is None:
             from agentnb._http.transport import Transport
 
-            self._transport = Transport(self.base_url, name=self.name, trust_env=self._trust_env)
+            self._transport = Transport(
+                self.base_url,
+                name=self.name,
+                trust_env=self._trust_env,
+                library=chosen_transport(self._library),
+            )
         transport = self._transport
         request = transport.build(
             method,
@@ -252,7 +256,6 @@ class HttpClient:
                 headers=answer.headers,
                 body=await read_start(answer),
                 parse_error=self._parse_error,
-                secrets=self._secrets,
                 base_url=self.base_url,
             )
         finally:

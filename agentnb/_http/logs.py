@@ -26,11 +26,11 @@ _filter = _Mask()
 
 
 def mask_logs() -> None:
-    """Have every logger of httpx and httpcore take known keys out of what it says.
+    """Have every logger of httpx, and of what is under it, take known keys out of what it says.
 
     httpcore's repeat the headers of answers at DEBUG.  A filter is its logger's alone, not one of
     the loggers below it, so each gets it; a second call changes nothing.
     """
     for name in ("httpx", *logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("httpx", "httpcore"):
+        if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp"):
             logging.getLogger(name).addFilter(_filter)

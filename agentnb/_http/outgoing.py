@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 __all__ = [
-    "Secrets",
     "check_base_url",
     "encode_headers",
     "encode_json",
@@ -28,32 +27,9 @@ __all__ = [
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# Shorter values are stand-ins such as "test"; hiding those would only garble messages.
-_SECRET_CHARS: Final = 8
 
 _warned: set[str] = set()
 _lock = threading.Lock()
-
-
-class Secrets:
-    """The secret values among some headers, held masked.
-
-    `hide` takes them out of text that came from elsewhere: servers do echo keys in their errors.
-    """
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Iterable[str | SecretStr]) -> None:
-        self._values = tuple(v for v in values if not isinstance(v, str))
-
-    def hide(self, text: str) -> str:
-        for value in self._values:
-            secret = value.get_secret_value().strip()
-            # "Bearer KEY" is echoed as a whole, or as the key alone.
-            for form in (secret, secret.rpartition(" ")[2]):
-                if len(form) >= _SECRET_CHARS:
-                    text = text.replace(form, "***")
-        return text
 
 
 def quote_segment(segment: str) -> str:

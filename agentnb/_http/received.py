@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._http.answers import MAX_ERROR_BYTES, excerpt, media_type, read_json
-from agentnb._http.outgoing import Secrets
 from agentnb._secrets import mask, mask_value
 from agentnb.errors import (
     AnswerTooLargeError,
@@ -29,6 +28,8 @@ MAX_JSON_BYTES: Final = 64 * 2**20
 
 # An error is reported without the rest of its body rather than late.
 _ERROR_BODY_SECONDS: Final = 10.0
+# Where the head says what is wrong, the body only shows it.
+_EXCERPT_SECONDS: Final = 1.0
 
 # EventSource accepts 200 alone, but it only ever asks with GET: what a POST made may be 201 or 202.
 _STREAM_STATUSES: Final = frozenset({200, 201, 202})
@@ -58,7 +59,6 @@ class EventStream:
         answer: Answer,
         *,
         name: str,
-        secrets: Secrets,
         max_event_bytes: int,
         max_json_bytes: int,
     ) -> None:
@@ -67,7 +67,6 @@ class EventStream:
         self.is_event_stream = media_type(answer.headers) == "text/event-stream"
         self._answer = answer
         self._name = name
-        self._secrets = secrets
         self._max_json_bytes = max_json_bytes
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
 
@@ -106,9 +105,8 @@ class EventStream:
             raise _wrong_type(
                 "an event stream",
                 headers=self.headers,
-                body=await read_start(self._answer),
+                body=await read_start(self._answer, seconds=_EXCERPT_SECONDS),
                 name=self._name,
-                secrets=self._secrets,
             )
         answer, feed = self._answer, self._decoder.feed
         answer.of_events = True
@@ -131,12 +129,10 @@ class EventStream:
             AnswerTooLargeError: the body is larger than the client's ``max_json_bytes``.
             ContentTypeError: the body is not JSON.
         """
-        return await read_json_body(
-            self._answer, name=self._name, secrets=self._secrets, limit=self._max_json_bytes
-        )
+        return await read_json_body(self._answer, name=self._name, limit=self._max_json_bytes)
 
 
-async def read_json_body(answer: Answer, *, name: str, secrets: Secrets, limit: int) -> Any:
+async def read_json_body(answer: Answer, *, name: str, limit: int) -> Any:
     body = bytearray()
     async for chunk in answer.chunks:
         body += chunk
@@ -153,9 +149,7 @@ async def read_json_body(answer: Answer, *, name: str, secrets: Secrets, limit: 
     body = chunk = _without_keys(body) if problem else b""
     if problem is None:
         return data
-    raise _wrong_type(
-        "JSON", headers=answer.headers, body=body, name=name, secrets=secrets
-    ) from ValueError(problem)
+    raise _wrong_type("JSON", headers=answer.headers, body=body, name=name) from ValueError(problem)
 
 
 def _parsed(body: bytes) -> tuple[Any, str | None]:
@@ -173,11 +167,11 @@ def _without_keys(body: bytes | bytearray) -> bytes:
     return mask(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
-async def read_start(answer: Answer) -> bytes:
-    """Return the start of a body that explains a failure, as far as it can be had."""
+async def read_start(answer: Answer, *, seconds: float = _ERROR_BODY_SECONDS) -> bytes:
+    """Return the start of a body that explains a failure, as far as it comes within ``seconds``."""
     body = bytearray()
     try:
-        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in answer.chunks:
                 body += chunk
                 if len(body) >= MAX_ERROR_BYTES:
@@ -188,12 +182,12 @@ async def read_start(answer: Answer) -> bytes:
 
 
 def _wrong_type(
-    wanted: str, *, headers: Mapping[str, str], body: bytes, name: str, secrets: Secrets
+    wanted: str, *, headers: Mapping[str, str], body: bytes, name: str
 ) -> ContentTypeError:
-    found = secrets.hide(media_type(headers))[:100] or "a body without a type"
+    found = mask(media_type(headers))[:100] or "a body without a type"
     return ContentTypeError(
         f"{name} answered with {found} where {wanted} was asked for.",
-        content_type=secrets.hide(headers.get("content-type", ""))[:200],
-        excerpt=excerpt(body, secrets),
+        content_type=mask(headers.get("content-type", ""))[:200],
+        excerpt=excerpt(body),
         hint="Check base_url: a login page or a proxy may have answered.",
     )

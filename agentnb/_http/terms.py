@@ -44,7 +44,8 @@ class Terms:
     """What differs from the client's own settings, for every request made within `applied`.
 
     The ``total`` of ``deadlines`` given here counts from `applied` on, over all requests; that of a
-    client's own counts for each request by itself.  ``pausing`` is told before each wait and
+    client's own counts for each request by itself.  ``by_timeout`` says that it was given as
+    ``timeout``, which is then what can be raised.  ``pausing`` is told before each wait and
     ``sending`` before each request, attempts included; both on the event loop, so they must not
     block.  ``sleep`` makes the waits.
 
@@ -56,6 +57,7 @@ class Terms:
 
     deadlines: Deadlines | None = None
     retries: Retries | None = None
+    by_timeout: bool = False
     pausing: Callable[[Pause], None] | None = None
     sending: Callable[[], None] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies
 
 import httpx
 
 from agentnb._http.answers import one_line
+from agentnb._http.failures import cause_of, is_lasting, reason_of
+from agentnb._http.joining import Joined, JoiningStream
 from agentnb._http.logs import mask_logs
+from agentnb._http.pooling import Client, Connections
 from agentnb._http.unpacking import (
     FREE_BYTES,
     MOST_TIMES,
@@ -41,11 +42,13 @@ from agentnb.errors import (
     RequestError,
     StreamCutError,
 )
+from agentnb.transports import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportName
+
+if TYPE_CHECKING:
+    from agentnb._http.fast import FastTransport
 
 __all__ = ["Answer", "Transport"]
 
-# Between two cells a reader reads; a connection is worth keeping that long.
-_KEEPALIVE_SECONDS: Final = 60.0
 # So many pieces come out of the unpacking of one read before others get their turn on the loop.
 _PIECES: Final = 16
 _LOCATION: Final = "agentnb.location"
@@ -54,28 +57,28 @@ _LOCATION: Final = "agentnb.location"
 class Transport:
     """A pool of connections.  Belongs to one event loop."""
 
-    def __init__(self, base_url: str, *, name: str, trust_env: bool) -> None:
+    def __init__(
+        self, base_url: str, *, name: str, trust_env: bool, library: TransportName = "httpx"
+    ) -> None:
         self._base_url = base_url
         self._name = name
+        make = _fast_transport() if library == "aiohttp" else Connections
         tls = _ssl_context(base_url, trust_env=trust_env)
         try:
-            self._client = httpx.AsyncClient(
-                verify=tls,
+            self._client = Client(
+                partial(make, tls=tls),
                 trust_env=trust_env,
                 timeout=None,
-                # A stream holds its connection while it runs: a limit would be one of runs.
-                limits=httpx.Limits(
-                    max_connections=None,
-                    max_keepalive_connections=20,
-                    keepalive_expiry=_KEEPALIVE_SECONDS,
-                ),
                 follow_redirects=False,
                 event_hooks={"response": [_set_location_aside]},
                 # What a server wants remembered may be anything, and would go to whoever asks.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            needs = "; for SOCKS, install httpx[socks]" if isinstance(error, ImportError) else ""
+            needs = ""
+            if isinstance(error, ImportError):
+                socks = "for SOCKS, install httpx[socks]"
+                needs = f"; {error.msg if library == 'aiohttp' else socks}"
             # The address of a proxy may hold a password, so nothing of it is repeated.
             raise ConfigError(
                 f"The environment names a proxy that cannot be used{needs}.",
@@ -107,7 +110,7 @@ class Transport:
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise RequestError(f"The address of the request is not valid: {error}.") from error
         # The watchdog does the waiting, but for the connection: only the pool knows of it.
-        timeout = httpx.Timeout(None, connect=connect)
+        timeout = httpx.Timeout(None, connect=connect, pool=connect)
         return self._client.build_request(
             method, url, headers=headers(), content=content, timeout=timeout
         )
@@ -119,14 +122,16 @@ class Transport:
 
         ``left`` is what is left of the deadline ``total``, in seconds.
         """
-        watchdog = Watchdog(deadlines, name=self._name, left=left)
+        watchdog, unused = Watchdog(deadlines, name=self._name, left=left), _Unused()
+        request.extensions["trace"] = unused.note
         try:
             with watchdog.head():
                 response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise self._failure(error, deadlines.connect) from _cause(error)
+            raise self._failure(error, deadlines.connect) from cause_of(error)
         finally:
             watchdog.stop()
+            await unused.aclose()
         # The server's own words for the status, which would show in the answer's `repr`.
         response.extensions.pop("reason_phrase", None)
         return Answer(response, watchdog, name=self._name)
@@ -136,7 +141,7 @@ class Transport:
 
     def _failure(self, error: httpx.HTTPError, connect: float | None) -> AgentnbError:
         """Return what a failure before the answer's head means."""
-        name, where, reason = self._name, self._base_url, _reason(error)
+        name, where, reason = self._name, self._base_url, reason_of(error)
         if isinstance(error, httpx.ConnectTimeout) and connect is not None:
             return DeadlineError(
                 f"No connection to {name} at {where} within {connect:g} s.",
@@ -148,13 +153,34 @@ class Transport:
             return ConnectionFailedError(
                 f"No connection to {name} at {where}: {reason}.",
                 hint="Check base_url and the network.",
-                lasting=_is_lasting(error),
+                lasting=is_lasting(error),
             )
         if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
             return RequestError(f"The request to {name} cannot be sent: {one_line(str(error))}.")
         return ConnectionFailedError(
-            f"{name} at {where} gave no answer: {reason}.", lasting=_is_lasting(error)
+            f"{name} at {where} gave no answer: {reason}.", lasting=is_lasting(error)
         )
+
+
+class _Unused:
+    """The connection that a request has opened, as long as nothing was sent on it.
+
+    Where the wait for an answer ends in that moment the pool keeps it, open, and for nobody.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def note(self, name: str, told: Mapping[str, Any]) -> None:
+        """Take note of what the pool tells of the request, as httpcore's ``trace`` has it."""
+        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._stream = told["return_value"]
+        elif name.endswith(".send_request_headers.started"):
+            self._stream = None
+
+    async def aclose(self) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 async def _set_location_aside(response: httpx.Response) -> None:
@@ -196,12 +222,14 @@ class Answer:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         response, watchdog = self._response, self.watchdog
-        # The stream itself: httpx's own reading unpacks whole reads at once.  Each layer costs
-        # every chunk, too; that of the unpacking only where there is a need.
+        # The stream itself: httpx's own reading unpacks whole reads at once.
         body: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
+        network = response.extensions.get("network_stream")
         try:
             with watchdog.body(of_events=self.of_events):
                 async with AsyncExitStack() as stack:
+                    if isinstance(network, JoiningStream):
+                        body = await stack.enter_async_context(aclosing(Joined(body, network)))
                     if packed := self.headers.get("content-encoding"):
                         unpacked = aclosing(self._unpacked(body, packed))
                         body = await stack.enter_async_context(unpacked)
@@ -211,8 +239,8 @@ class Answer:
                         watchdog.resume()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(
-                f"The answer of {self._name} broke off: {_reason(error)}."
-            ) from _cause(error)
+                f"The answer of {self._name} broke off: {reason_of(error)}."
+            ) from cause_of(error)
         # Read to its end, so that the next request can have the connection at once.
         await response.aclose()
 
@@ -257,6 +285,17 @@ class Answer:
         await self._response.aclose()
 
 
+def _fast_transport() -> type[FastTransport]:
+    try:
+        from agentnb._http.fast import FastTransport
+    except ImportError as error:
+        raise ConfigError(
+            f"The transport aiohttp is chosen, and {error.name or 'it'} is not installed.",
+            hint=f"{INSTALL_AIOHTTP}, or unset {TRANSPORT_VARIABLE} and transport in agentnb.toml.",
+        ) from None
+    return FastTransport
+
+
 def _ssl_context(base_url: str, *, trust_env: bool) -> ssl.SSLContext:
     if not base_url.startswith("https:") and not (trust_env and getproxies()):
         # Nothing will use TLS, so nothing need be loaded.  Were it used, it would trust nobody.
@@ -272,52 +311,6 @@ def _loaded_ssl_context(trust_env: bool, _certificates: tuple[str | None, ...]) 
         return httpx.create_ssl_context(trust_env=trust_env)
     except OSError as error:
         raise ConfigError(
-            f"The certificates cannot be loaded: {_reason(error)}.",
+            f"The certificates cannot be loaded: {reason_of(error)}.",
             hint="Check SSL_CERT_FILE and SSL_CERT_DIR.",
         ) from error
-
-
-def _is_lasting(error: httpx.HTTPError) -> bool:
-    """Tell whether another attempt would fail, too."""
-    if isinstance(error, httpx.RemoteProtocolError):
-        return not _hung_up(error)
-    root = _root(error)
-    # What only broke off during the handshake is as any other connection that did.
-    return isinstance(root, ssl.SSLError) and not isinstance(
-        root, ssl.SSLEOFError | ssl.SSLZeroReturnError
-    )
-
-
-def _hung_up(error: httpx.RemoteProtocolError) -> bool:
-    return re.search("disconnected|closed connection", str(error)) is not None
-
-
-def _cause(error: Exception) -> BaseException | None:
-    # What the parser of HTTP says repeats the server's bytes, which may be anything.
-    return None if isinstance(error, httpx.RemoteProtocolError) else _root(error)
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return the error underneath, without its frames: those hold the request and its headers."""
-    seen: set[int] = set()
-    while (below := error.__cause__ or error.__context__) is not None and id(below) not in seen:
-        seen.add(id(below))
-        if isinstance(below, BaseExceptionGroup):
-            break
-        error = below
-    return error.with_traceback(None)
-
-
-def _reason(failure: Exception) -> str:
-    if isinstance(failure, httpx.RemoteProtocolError):
-        return "the connection was closed" if _hung_up(failure) else "what came is not valid HTTP"
-    error = _root(failure)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({one_line(error.verify_message)})"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({one_line(error.reason or str(error))})"
-    if isinstance(error, socket.gaierror):
-        return one_line(error.strerror or str(error))
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return one_line(str(error)).rstrip(".") or type(error).__name__

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Final, Literal
 
-from agentnb.deadlines import Deadlines
+from agentnb.deadlines import Deadlines, to_wait_longer
 from agentnb.errors import DeadlineError
 
 __all__ = ["Watchdog"]
@@ -190,7 +190,7 @@ class Watchdog:
             f"{self._name} {meaning.format(seconds)}.",
             deadline=setting,
             seconds=seconds,
-            hint=f"The deadline `{setting}` can be raised.",
+            hint=to_wait_longer(setting),
         )
 
 

@@ -17,6 +17,7 @@ from agentnb.config.names import EMBEDDED, suggestion
 from agentnb.config.project import PROJECT_FILE, project_folders
 from agentnb.config.trust import Stranger, destination
 from agentnb.errors import ConfigError
+from agentnb.transports import TransportName
 
 __all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
 
@@ -97,12 +98,17 @@ class PriceSection(BaseModel):
 
 
 class ConfigFile(BaseModel):
-    """The content of a configuration file."""
+    """The content of a configuration file.
+
+    ``transport`` is the library that carries the requests: ``httpx``, or ``aiohttp``, see the extra
+    ``fast``; ``AGENTNB_TRANSPORT`` wins over it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     default_agent: str | None = None
     default_platform: str | None = None
+    transport: TransportName | None = None
     aliases: dict[str, str] = Field(default_factory=dict[str, str])
     platforms: dict[str, PlatformSection] = Field(default_factory=dict[str, PlatformSection])
     history: HistorySection = Field(default_factory=HistorySection)

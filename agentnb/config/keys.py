@@ -10,6 +10,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from pydantic import SecretStr
 
@@ -19,6 +20,7 @@ from agentnb.errors import MissingKeyError
 
 __all__ = [
     "KEYRING_SERVICE",
+    "CannotAskError",
     "ask_for_key",
     "environment_key",
     "find_key",
@@ -26,6 +28,10 @@ __all__ = [
     "key_variable",
     "where_keys_go",
 ]
+
+
+class CannotAskError(Exception):
+    """Nobody can be asked for a key here."""
 
 
 def key_variable(name: str) -> str:
@@ -73,8 +79,10 @@ def find_key(
         return given
     if stored := stored_key(name):
         return stored, "keyring"
-    if ask and (typed := ask_for_key(name, prompt=prompt)):
-        return typed, "prompt"
+    # It may well be asked for where nobody can answer: there are other ways to give it.
+    with suppress(CannotAskError):
+        if ask and (typed := ask_for_key(name, prompt=prompt)):
+            return typed, "prompt"
     raise MissingKeyError(
         f"No API key for {name}.",
         hint=f"Set {key_variable(name)} in the environment or in .env, run '%agent login {name}', "
@@ -86,19 +94,24 @@ def find_key(
 def ask_for_key(
     name: str, *, at: str | None = None, prompt: Callable[[str], str] | None = None
 ) -> SecretStr | None:
-    """Return what somebody types, unseen; None where nobody can or does.
+    """Return what somebody types, unseen; None where nothing is typed.
 
     ``at`` is where the key will go, where that is to be said.
+
+    Raises:
+        CannotAskError: nobody can be asked.
     """
     question = f"API key for {name}{f' at {at}' if at else ''}: "
     if prompt is None and not _somebody_is_there():
-        return None
+        raise CannotAskError
     try:
         # Looked up at the call: ipykernel replaces `getpass.getpass` by its own.
         typed = SecretStr((prompt or getpass.getpass)(question).strip())
-    except (EOFError, RuntimeError):
-        # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
+    except EOFError:
         return None
+    except RuntimeError as error:
+        # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
+        raise CannotAskError from error
     return typed if typed.get_secret_value() else None
 
 

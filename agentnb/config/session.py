@@ -22,6 +22,7 @@ from agentnb.config.trust import Stranger
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 from agentnb.retries import Retries
+from agentnb.transports import chosen_transport
 
 __all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
 
@@ -234,6 +235,7 @@ class Config:
             deadlines=deadlines or self.deadlines(name),
             retries=retries or self.retries(name),
             trust_env=trust_env,
+            transport=chosen_transport(self.file.transport),
             options={**section.options, **from_environment, **(options or {})},
         )
 
@@ -288,10 +290,13 @@ class Config:
             return find_key(name, ask=False)[1]
         return source
 
-    def forget_key(self, name: str) -> None:
-        """Look for the key of the platform ``name`` again when it is next needed."""
+    def forget_key(self, name: str) -> bool:
+        """Look for the key of the platform ``name`` again when it is next needed.
+
+        Returns whether `keep_key` had kept one.
+        """
         self._keys.pop(self._slot(name), None)
-        self._kept.pop(self._slot(name), None)
+        return self._kept.pop(self._slot(name), None) is not None
 
     def _slot(self, name: str) -> str:
         stranger = self.stranger(name)

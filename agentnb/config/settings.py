@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from agentnb.deadlines import Deadlines
 from agentnb.retries import Retries
+from agentnb.transports import TransportName
 
 __all__ = ["PlatformSettings"]
 
@@ -20,7 +21,8 @@ class PlatformSettings:
 
     ``base_url`` None means the platform's own default.  ``options`` are the platform's own
     settings (a team id, an authorization scheme); each platform documents and checks its own.
-    ``trust_env`` lets the HTTP client read proxy settings from the environment.  It holds a key, so
+    ``trust_env`` lets the HTTP client read proxy settings from the environment; ``transport`` is
+    the library that it is to use, where the environment names none.  It holds a key, so
     it is neither pickled nor copied; `dataclasses.replace` makes another.
     """
 
@@ -30,6 +32,7 @@ class PlatformSettings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     retries: Retries = field(default_factory=Retries)
     trust_env: bool = True
+    transport: TransportName = "httpx"
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __reduce__(self) -> NoReturn:

@@ -17,7 +17,7 @@ from agentnb.doctor.frontend import look_at_frontend, look_at_kernel, look_at_lo
 from agentnb.doctor.host import Host
 from agentnb.doctor.platforms import look_at_platform
 from agentnb.doctor.proxies import look_at_proxies
-from agentnb.doctor.settings import look_at_default_agent, look_at_files
+from agentnb.doctor.settings import look_at_default_agent, look_at_files, look_at_transport
 from agentnb.doctor.store import look_at_store
 from agentnb.doctor.streaming import look_at_sandbox, look_at_stream
 from agentnb.doctor.views import look_at_views
@@ -114,6 +114,7 @@ def _checks(host: Host, current: Config, seconds: float) -> list[Check]:
         "extras": look_at_extras,
         "configuration": partial(look_at_files, current=current),
         "default agent": partial(look_at_default_agent, current=current),
+        "transport": partial(look_at_transport, current=current),
         "proxy": look_at_proxies,
     }
     return [

@@ -19,6 +19,7 @@ from agentnb.doctor.discretion import shown_address
 from agentnb.doctor.findings import Finding, note, ok, problem
 from agentnb.doctor.proxies import proxy_for
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
+from agentnb.transports import TransportName, chosen_transport
 
 __all__ = ["Reached", "clock", "is_local", "look_up", "reach", "reached", "unreached"]
 
@@ -66,7 +67,14 @@ def look_up(check: str, address: str) -> Finding | None:
     return None
 
 
-async def reach(name: str, address: str, *, trust_env: bool, seconds: float) -> Reached:
+async def reach(
+    name: str,
+    address: str,
+    *,
+    trust_env: bool,
+    seconds: float,
+    configured: TransportName | None = None,
+) -> Reached:
     """Ask ``address`` for anything, without a key; ``seconds`` is for how long.
 
     Raises:
@@ -75,7 +83,12 @@ async def reach(name: str, address: str, *, trust_env: bool, seconds: float) -> 
     """
     connect = max(0.1, round(seconds * _CONNECT, 1))
     deadlines = Deadlines(connect=connect, first_event=seconds, idle=seconds)
-    transport = Transport(check_base_url(address, name=name), name=name, trust_env=trust_env)
+    transport = Transport(
+        check_base_url(address, name=name),
+        name=name,
+        trust_env=trust_env,
+        library=chosen_transport(configured),
+    )
     try:
         began, on_clock = time.monotonic(), time.time()
         request = transport.build(

@@ -107,7 +107,13 @@ def _look_at_way(tell: Tell, name: str, address: str, current: Config, seconds: 
         tell(unknown)
         return False
     try:
-        asked = reach(name, address, trust_env=trust_env, seconds=seconds)
+        asked = reach(
+            name,
+            address,
+            trust_env=trust_env,
+            seconds=seconds,
+            configured=current.file.transport,
+        )
         answer = on_loop(asked, seconds=seconds + _SLACK)
     except AgentnbError as error:
         tell(unreached(check, address, error))

@@ -9,10 +9,12 @@ from agentnb.config import Config, load_config, user_config_path
 from agentnb.config.env_file import env_file
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem, refusal
+from agentnb.doctor.versions import installed
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
+from agentnb.transports import INSTALL_AIOHTTP, chosen_transport
 
-__all__ = ["look_at_default_agent", "look_at_files"]
+__all__ = ["look_at_default_agent", "look_at_files", "look_at_transport"]
 
 
 def look_at_files(tell: Tell, *, current: Config) -> None:
@@ -53,6 +55,22 @@ def look_at_default_agent(tell: Tell, *, current: Config) -> None:
             tell(note("default agent", several.message, several.hint or ""))
             return
         tell(ok("default agent", says))
+
+
+def look_at_transport(tell: Tell, *, current: Config) -> None:
+    """Tell which library carries the requests, and whether it is there."""
+    try:
+        name = chosen_transport(current.file.transport)
+    except ConfigError as error:
+        tell(refusal("transport", error))
+        return
+    packages = ("httpx",) if name == "httpx" else ("httpx-aiohttp", "aiohttp")
+    found = {package: installed(package) for package in packages}
+    if missing := [package for package, version in found.items() if version is None]:
+        says = f"{name} is chosen, and {' and '.join(missing)} is not installed"
+        tell(problem("transport", says, INSTALL_AIOHTTP))
+        return
+    tell(ok("transport", ", ".join(f"{package} {version}" for package, version in found.items())))
 
 
 def _listed(paths: Iterable[Path]) -> str:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentnb.config import config
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem, refusal
-from agentnb.errors import AgentnbError
+from agentnb.errors import AgentnbError, ConfigError
 
 if TYPE_CHECKING:
     from agentnb.history.store import Store
@@ -36,6 +37,10 @@ def look_at_store(tell: Tell) -> None:
     except AgentnbError as error:
         if is_off():
             tell(ok("history", "off: runs are not kept", error.hint or ""))
+        elif not _has_config():
+            # What is wrong with it is a finding of its own.
+            says = "not looked at, and nothing is kept: the configuration cannot be read"
+            tell(note("history", says, "Mend that first."))
         else:
             tell(refusal("history", error, "Mend the configuration, or set AGENTNB_HISTORY."))
         return
@@ -52,6 +57,14 @@ def look_at_store(tell: Tell) -> None:
     tell(ok("history is in", _place(opened)))
     if path is not None:
         _look_at_room(tell, path)
+
+
+def _has_config() -> bool:
+    try:
+        config()
+    except (ConfigError, OSError):
+        return False
+    return True
 
 
 def _write(store: Store) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agentnb import history
 from agentnb.config import Config, config
-from agentnb.doctor import Finding, chosen_platforms
-from agentnb.doctor.settings import look_at_default_agent, look_at_files
+from agentnb.doctor import Finding, chosen_platforms, examine, settings
+from agentnb.doctor.settings import look_at_default_agent, look_at_files, look_at_transport
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
+from agentnb.transports import TRANSPORT_VARIABLE
 from tests.doctor.conftest import CANARY, Look
 
 
@@ -26,6 +28,28 @@ def default_agent() -> Finding:
     look_at_default_agent(found.append, current=config(reload=True))
     (one,) = found
     return one
+
+
+def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> Finding:
+        found: list[Finding] = []
+        look_at_transport(found.append, current=config(reload=True))
+        (one,) = found
+        return one
+
+    assert (told().level, told().says.split()[0]) == ("ok", "httpx")
+    (surroundings / "agentnb.toml").write_text("transport = 'aiohttp'\n")
+    assert (told().level, told().says.split()[0]) == ("ok", "httpx-aiohttp")
+
+    def nothing(_package: str) -> None:
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(settings, "installed", nothing)
+        assert told().level == "problem"
+        assert "pip install 'agentnb[fast]'" in told().hint
+    monkeypatch.setenv(TRANSPORT_VARIABLE, "pigeon")
+    assert told().level == "problem"
 
 
 def test_where_there_is_no_file_it_says_where_one_could_be() -> None:
@@ -59,6 +83,22 @@ def test_a_file_that_is_broken(surroundings: Path, text: str, said: str) -> None
     assert said in found.says
     assert found.hint
     assert CANARY not in found.says + found.hint
+
+
+def test_what_is_wrong_with_a_file_is_told_once(
+    surroundings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is named by a file, too, or could be."""
+    monkeypatch.delenv("AGENTNB_HISTORY", raising=False)
+    history.use(None)
+    (surroundings / "agentnb.toml").write_text("this is = = no toml")
+    try:
+        report = examine()
+    finally:
+        history.use(None)
+    assert [f.check for f in report.findings if "agentnb.toml" in f.says] == ["configuration"]
+    (about,) = [f for f in report.findings if f.check == "history"]
+    assert (about.level, about.hint) == ("note", "Mend that first.")
 
 
 def test_a_file_that_is_named_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.history.conftest import (
     new_file,
     postgresql_server,
 )
-from tests.http.conftest import connect, serve
+from tests.http.conftest import connect, pytest_generate_tests, serve
 
 __all__ = [
     "connect",
@@ -21,6 +21,7 @@ __all__ = [
     "new_database",
     "new_file",
     "postgresql_server",
+    "pytest_generate_tests",
     "quickly",
     "serve",
 ]
@@ -34,4 +35,5 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0.02
 
     monkeypatch.setattr(reconnecting, "own_pause", pause)
+    monkeypatch.setattr(reconnecting, "_AFTER_NEWS", 0.02)
     monkeypatch.setattr(reconnecting, "_FIRST_QUESTION", 0.02)

@@ -12,9 +12,10 @@ from agentnb._http import EventStream
 from agentnb.errors import BudgetExceededError, ContentTypeError, StreamCutError
 from tests.faults.packing import PACKERS, pack
 from tests.faults.rawserver import Connection
-from tests.http.conftest import MakeClient, Serve
+from tests.http.conftest import BOTH, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 every_encoding = pytest.mark.parametrize("kind", PACKERS)
 

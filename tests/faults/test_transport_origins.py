@@ -20,9 +20,10 @@ from agentnb.errors import (
     UnencryptedWarning,
 )
 from tests.faults.rawserver import CERTIFICATE, Connection, RawServer, unused_port, with_tls
-from tests.http.conftest import MakeClient, Serve
+from tests.http.conftest import BOTH, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 CANARY = "canary-7f3a9c"
 HEADERS = {"Authorization": SecretStr(f"Bearer {CANARY}")}
@@ -220,6 +221,7 @@ def test_plain_http_to_another_machine_warns_once(host: str) -> None:
         HttpClient(f"http://{host}/other", name="again")
 
 
+@pytest.mark.httpx_only  # aiohttp's client has nothing to say
 async def test_other_users_of_httpx_log_as_before(
     serve: Serve, connect: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:

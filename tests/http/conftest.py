@@ -1,22 +1,46 @@
-"""Scripted servers, and clients for them that are closed after the test."""
+"""Scripted servers, and clients for them that are closed after the test.
+
+Tests of modules that say ``TRANSPORTS = BOTH`` run with each, but for those marked ``httpx_only``.
+"""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final, get_args
 
 import pytest
 
 from agentnb._http import HttpClient
 from agentnb.retries import Retries
+from agentnb.transports import TransportName
 from tests.faults.rawserver import Connection, RawServer, Script, serving
 
-__all__ = ["Connection", "MakeClient", "RawServer", "Script", "Serve", "connect", "serve"]
+__all__ = [
+    "BOTH",
+    "Connection",
+    "MakeClient",
+    "RawServer",
+    "Script",
+    "Serve",
+    "connect",
+    "pytest_generate_tests",
+    "serve",
+]
+
+BOTH: Final = get_args(TransportName)
 
 Serve = Callable[..., Awaitable[RawServer]]
 MakeClient = Callable[..., HttpClient]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module: object = metafunc.definition.getparent(pytest.Module)
+    names: tuple[str, ...] = getattr(getattr(module, "obj", None), "TRANSPORTS", ())
+    httpx_only = metafunc.definition.get_closest_marker("httpx_only") is not None
+    if names and not httpx_only and "connect" in metafunc.fixturenames:
+        metafunc.parametrize("connect", names, indirect=True)
 
 
 @pytest.fixture
@@ -31,12 +55,13 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[MakeClient]:
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[MakeClient]:
     """Make an `HttpClient` that sends once, by default, and is closed after the test."""
+    transport: TransportName = getattr(request, "param", "httpx")
     async with AsyncExitStack() as stack:
 
         def make(url: str, **options: Any) -> HttpClient:
-            options = {"retries": Retries(requests=0), **options}
+            options = {"retries": Retries(requests=0), "transport": transport, **options}
             client = HttpClient(url, name="tested", **options)
             stack.push_async_callback(client.aclose)
             return client

@@ -14,9 +14,10 @@ import pytest
 from agentnb._http import HttpClient
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError
-from tests.http.conftest import Connection, MakeClient, Serve
+from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 # Signed by itself for "localhost", and made for these tests alone.
 CERTIFICATE = Path(__file__).parent / "localhost.pem"

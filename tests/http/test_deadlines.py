@@ -10,9 +10,10 @@ import pytest
 from agentnb._http import EventStream
 from agentnb.deadlines import Deadlines
 from agentnb.errors import DeadlineError, InvalidRequestError
-from tests.http.conftest import Connection, MakeClient, Serve
+from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 SHORT = 0.2
 

@@ -21,9 +21,10 @@ from agentnb.errors import (
     RateLimitError,
     ServerError,
 )
-from tests.http.conftest import Connection, MakeClient, Script, Serve
+from tests.http.conftest import BOTH, Connection, MakeClient, Script, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 JSON = "Content-Type: application/json"
 

@@ -1,0 +1,134 @@
+"""Connections for any number of streams at once.
+
+The pools of httpx's transports look at each connection whenever a request begins and whenever one
+ends, so that a thousand streams cost a million looks.  Here each connection has a transport of its
+own, and the idle ones are a stack.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import httpx
+
+from agentnb._http.joining import JoiningBackend
+
+__all__ = ["KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"]
+
+# Between two cells a reader reads; a connection is worth keeping that long.
+KEEPALIVE_SECONDS: Final = 60.0
+# As many as a table of prompts has in use at once.
+_MOST_IDLE: Final = 256
+
+# Given the proxy that the environment names, or none.
+MakeTransport = Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport]
+
+
+class Client(httpx.AsyncClient):
+    """httpx's client over any kind of transport, also on the way through proxies."""
+
+    def __init__(self, make: MakeTransport, **options: Any) -> None:
+        self._make = make
+        super().__init__(**options)
+
+    # These are what httpx calls for its own transports, the proxies' as the environment names them.
+    def _init_transport(self, *_args: Any, **_options: Any) -> httpx.AsyncBaseTransport:
+        return self._make(None)
+
+    def _init_proxy_transport(
+        self, proxy: httpx.Proxy, *_args: Any, **_options: Any
+    ) -> httpx.AsyncBaseTransport:
+        return self._make(proxy)
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """Any number of connections; the idle one that was used last is used first.
+
+    The others are closed after a minute, when the next request comes.  ``tls`` is for all of them,
+    and so is ``proxy``.
+    """
+
+    def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
+        self._make = partial(_Connection, verify=tls, proxy=proxy)
+        # Wrong proxies are to be told of at once.
+        first = self._make()
+        self._all = {first}
+        self._idle = deque([(time.monotonic(), first)])
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        oldest = time.monotonic() - KEEPALIVE_SECONDS
+        while self._idle and self._idle[0][0] < oldest:
+            await self._close(self._idle.popleft()[1])
+        if self._idle:
+            _, connection = self._idle.pop()
+        else:
+            connection = self._make()
+            self._all.add(connection)
+        try:
+            response = await connection.handle_async_request(request)
+        except BaseException:
+            await self._close(connection)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Lent(response.stream, partial(self._take_back, connection))
+        return response
+
+    async def aclose(self) -> None:
+        self._idle.clear()
+        while self._all:
+            await self._all.pop().aclose()
+
+    async def _take_back(self, connection: _Connection) -> None:
+        if connection.is_open and connection in self._all and len(self._idle) < _MOST_IDLE:
+            self._idle.append((time.monotonic(), connection))
+        else:
+            await self._close(connection)
+
+    async def _close(self, connection: _Connection) -> None:
+        self._all.discard(connection)
+        await connection.aclose()
+
+
+class _Connection(httpx.AsyncHTTPTransport):
+    """httpx's transport, for one request at a time."""
+
+    def __init__(self, *, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=1,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        )
+        super().__init__(verify=verify, proxy=proxy, limits=limits)
+        # httpx has no option for it.  Were it not heeded, bodies would come in single chunks.
+        self._pool._network_backend = JoiningBackend()  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that the next request can have."""
+        return bool(self._pool.connections)
+
+
+class _Lent(httpx.AsyncByteStream):
+    """The body of an answer; closing it gives its connection back."""
+
+    def __init__(
+        self, stream: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], Awaitable[None]] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()
+
+    async def aclose(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        try:
+            await self._stream.aclose()
+        finally:
+            if give_back is not None:
+                await give_back()

@@ -1,0 +1,53 @@
+"""A wait that ends in the moment in which its connection is there, and nothing was sent on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from agentnb._http import HttpClient, transport
+from tests.faults.rawserver import Connection
+from tests.http.conftest import MakeClient, Serve
+from tests.played import eventually
+
+pytestmark = pytest.mark.anyio
+
+MANY = 5
+
+
+async def answer_well(c: Connection) -> None:
+    while True:
+        await c.request()
+        await c.answer(b"1")
+
+
+async def ask(client: HttpClient) -> object:
+    return (await client.request("GET", "/")).data
+
+
+async def test_its_connection_is_closed(
+    serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(answer_well)
+    client = connect(server.url)
+    unused = getattr(transport, "_Unused")  # noqa: B009 - private to its module
+    note = unused.note
+
+    async def note_and_leave(self: object, name: str, told: Mapping[str, Any]) -> None:
+        await note(self, name, told)
+        if name.endswith("connect_tcp.complete") and (task := asyncio.current_task()) is not None:
+            task.cancel()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unused, "note", note_and_leave)
+        for _ in range(MANY):
+            asked = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
+            assert isinstance(asked[0], asyncio.CancelledError)
+    await eventually(lambda: server.connections == server.gone == MANY)
+    assert server.requests == []
+    # Of a request that was sent the connection stays for the next one.
+    assert [await ask(client) for _ in range(3)] == [1, 1, 1]
+    assert (server.connections, server.gone) == (MANY + 1, MANY)
