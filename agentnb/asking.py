@@ -122,7 +122,7 @@ def terms_for(
     if isinstance(agent.platform, OfflinePlatform):
         # What is played takes the time that it took, whatever anybody would wait now.
         return None
-    return Terms(deadlines=deadlines, retries=retries)
+    return Terms(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
 
 
 async def at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from agentnb.errors import ConfigError
 
-__all__ = ["Deadlines", "is_seconds"]
+__all__ = ["Deadlines", "is_seconds", "to_wait_longer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,16 @@ class Deadlines:
                     f"The deadline {each.name} is a number of seconds above 0, not {value!r}.",
                     hint="None waits for ever.",
                 )
+
+
+def to_wait_longer(setting: str, *, by_timeout: bool = False) -> str:
+    """Return what to do about a deadline that passed; ``by_timeout``: ``timeout`` had set it."""
+    if by_timeout:
+        return "To wait longer, raise timeout=, or --timeout in a cell."
+    return (
+        f"To wait longer, raise it: deadlines=agentnb.Deadlines({setting}=...), or "
+        f"{setting}_timeout in agentnb.toml."
+    )
 
 
 def is_seconds(value: object) -> bool:

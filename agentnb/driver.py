@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agentnb._http import Terms, context_without_terms
-from agentnb._loop import background_loop
+from agentnb._loop import background_loop, in_background
+from agentnb.deadlines import to_wait_longer
 from agentnb.endings import failed_by
 from agentnb.errors import DeadlineError, UnsupportedError
 from agentnb.event import Event, RunCancelled, RunFailed
@@ -67,6 +68,7 @@ class Driver:
         self._failed = failed
         self._joined = joined
         self._total = terms.deadlines.total if terms and terms.deadlines else None
+        self._by_timeout = terms is not None and terms.by_timeout
         # Telling the platform of the end is not bounded by what the run could take.
         self._afterwards = Terms(retries=terms.retries if terms else None)
         self._follower = Follower(
@@ -90,7 +92,11 @@ class Driver:
         """Send the request; from any thread, a second call changes nothing."""
         if self._task is None and not self._recording.ended:
             _live.add(self)
-        background_loop().call_soon_threadsafe(self._begin)
+        if in_background():
+            # Nobody need be woken up, and those who start many start each a turn earlier.
+            self._begin()
+        else:
+            background_loop().call_soon_threadsafe(self._begin)
 
     def cancel(self) -> None:
         """Close the connection and tell the platform; from any thread, harmless after the end."""
@@ -176,15 +182,18 @@ class Driver:
 
         def expire() -> None:
             if not (self._cancelling or self._transcript.is_final):
-                self._expired = DeadlineError(
-                    f"The run did not finish within {total:g} s.",
-                    deadline="total",
-                    seconds=total,
-                    hint="The deadline `total` can be raised.",
-                )
+                self._expired = self._overdue(total)
                 self._interrupt()
 
         return asyncio.get_running_loop().call_later(total, expire)
+
+    def _overdue(self, total: float) -> DeadlineError:
+        return DeadlineError(
+            f"The run did not finish within {total:g} s.",
+            deadline="total",
+            seconds=total,
+            hint=to_wait_longer("total", by_timeout=self._by_timeout),
+        )
 
     def _close(self, end: Event | None) -> None:
         """Record the end; nothing here waits, so that nothing can come in between."""
@@ -219,6 +228,12 @@ class Driver:
         return self._failure(error)
 
     def _failure(self, error: BaseException) -> RunFailed:
+        match error:
+            case DeadlineError(deadline="total", seconds=total) if total == self._total:
+                # One of its requests saw first that the run's time was up.
+                error = self._overdue(total)
+            case _:
+                pass
         self._note(error)
         return failed_by(error)
 

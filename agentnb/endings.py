@@ -43,6 +43,7 @@ def failed_by(error: BaseException) -> RunFailed:
         code=platform.code if platform else None,
         retry_after=platform.retry_after if platform else None,
         error_type=name,
+        hint=error.hint,
         details={key: value for key, value in told.items() if value is not None},
     )
 
@@ -61,6 +62,7 @@ def cut_short(first: Exception | None, output: str | None) -> RunFailed:
         status="truncated",
         code="no_terminal_event" if first is None else None,
         error_type=None if first is None else type(first).__name__,
+        hint=_hint(first),
         details={} if output is None else {"output": output},
     )
 
@@ -89,6 +91,7 @@ def cut_off(
         status="truncated",
         code="no_terminal_event" if first is None else None,
         error_type=None if first is None else type(first).__name__,
+        hint=_hint(first or last),
         details={"reconnects": attempts} if attempts else {},
     )
 
@@ -106,6 +109,10 @@ def end_of(remote: RemoteRun) -> Event | None:
             return ApprovalRequested(message="The run waits for a decision.")
         case _:
             return None
+
+
+def _hint(error: Exception | None) -> str | None:
+    return error.hint if isinstance(error, AgentnbError) else None
 
 
 def one_line(error: Exception | None) -> str:

@@ -26,8 +26,10 @@ One tree, so that ``except agentnb.AgentnbError`` catches all of it::
     ├── EventTooLargeError          one server-sent event is larger than the cap
     └── RunError                    a run did not complete; `.run` holds what arrived
         ├── RunFailedError
+        │   └── NotRecordedError    a `PlaybackError`, too: the run is not in what is played back
         ├── RunTruncatedError       cut off; the partial answer is kept
-        └── RunCancelledError
+        ├── RunCancelledError
+        └── BatchError              a row failed that was to end a map; `.table` holds what is done
 
 `HistoryWarning` is what a store that cannot be used gives instead where a run would go on without;
 `UnencryptedWarning` says that what is sent to a platform can be read on its way.
@@ -41,13 +43,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentnb._tracebacks import in_short
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from agentnb.run import Run
 
 __all__ = [
     "AgentnbError",
     "AnswerTooLargeError",
     "AuthenticationError",
+    "BatchError",
     "BudgetExceededError",
     "ConfigError",
     "ConnectionFailedError",
@@ -60,6 +67,7 @@ __all__ = [
     "InvalidRequestError",
     "MissingKeyError",
     "NotFoundError",
+    "NotRecordedError",
     "OutputError",
     "PlatformError",
     "PlaybackError",
@@ -93,6 +101,10 @@ class AgentnbError(Exception):
         shown = f"{self.message} {self.hint}" if self.hint else self.message
         # A traceback goes to a terminal, and a server's words may hold sequences that act there.
         return shown if shown.isprintable() else "".join(map(_printed, shown))
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows of it: how this package got there says nothing to who called it.
+        return in_short(self)
 
 
 def _printed(char: str) -> str:
@@ -307,12 +319,17 @@ class RunError(AgentnbError):
         self.run = run
 
     def _render_traceback_(self) -> list[str]:
-        # What IPython shows of it: how the stream was driven says nothing to who asked a question.
-        return [f"{type(self).__name__}: {self}"]
+        cause = self.__cause__
+        # A run that ended by an error of another kind ended by somebody's mistake.
+        return in_short(self, fault=None if isinstance(cause, AgentnbError) else cause)
 
 
 class RunFailedError(RunError):
     """The agent or the platform reported a failure, or the request never succeeded."""
+
+
+class NotRecordedError(RunFailedError, PlaybackError):
+    """What was asked is not in the recording that is played back; caught as either."""
 
 
 class RunTruncatedError(RunError):
@@ -321,3 +338,20 @@ class RunTruncatedError(RunError):
 
 class RunCancelledError(RunError):
     """The run was cancelled, by the user or by the platform."""
+
+
+class BatchError(RunError):
+    """A row of a map failed, and that was to end it; the rows that still ran were cancelled.
+
+    ``table`` is what the map would have returned, as far as it came.  ``run`` is the run of the row
+    that failed, None where none was made for it, or not in this process.
+    """
+
+    run: Run | None  # pyright: ignore[reportIncompatibleVariableOverride]  # no row has to have one
+
+    def __init__(
+        self, message: str, *, run: Run | None, table: pd.DataFrame, hint: str | None = None
+    ) -> None:
+        AgentnbError.__init__(self, message, hint=hint)
+        self.run = run
+        self.table = table

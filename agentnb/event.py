@@ -201,7 +201,8 @@ class RunFailed:
 
     ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
     stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
-    ``error_type`` is the name of the exception class it came from, where there was one.
+    ``hint`` says in one line what to do next, where that is known.  ``error_type`` is the name of
+    the exception class it came from, where there was one.
     """
 
     type: ClassVar[Literal["run_failed"]] = "run_failed"
@@ -210,7 +211,13 @@ class RunFailed:
     code: str | None = None
     retry_after: float | None = None
     error_type: str | None = None
+    hint: str | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def line(self) -> str:
+        """What went wrong, and what to do next, as a reader is told."""
+        return f"{self.message} {self.hint}" if self.hint else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,9 +129,9 @@ class RunFacts:
 
     @property
     def error(self) -> str | None:
-        """What went wrong, in one line; None where nothing did."""
+        """What went wrong and what to do next, in one line; None where nothing did."""
         if (failure := self.transcript.failure) is not None:
-            return failure.message
+            return failure.line
         return "The run was cancelled." if self.transcript.cancelled is not None else None
 
     @property
@@ -180,6 +180,11 @@ class RunFacts:
         """
         return self._recording.waiting
 
+    @property
+    def reconnects(self) -> int | None:
+        """How often its stream broke off and was taken up again; None where that is not known."""
+        return self._recording.reconnects
+
     # -- keeping it ------------------------------------------------------------------------------
 
     def view(self) -> RunView:
@@ -224,6 +229,7 @@ class RunFacts:
                 "created_at": self.created_at.isoformat(),
                 "duration": self.duration,
                 "time_to_first_token": self.time_to_first_token,
+                "reconnects": self.reconnects,
                 "text": self.transcript.text,
                 **self.transcript.to_dict(),
                 "events": [

@@ -15,6 +15,7 @@ from agentnb._secrets import MASK, mask
 from agentnb.endings import cut_off, cut_short, end_of, one_line
 from agentnb.errors import DeadlineError
 from agentnb.event import Event, RunFinished, RunStarted, TextDelta
+from agentnb.platforms.base import Forgets
 from agentnb.platforms.masking import StreamMask, masked_event
 from agentnb.reconnecting import Reconnecting, broke_off, may_pass
 from agentnb.recording import Recording, Waiting
@@ -74,6 +75,8 @@ class Follower:
         self._platform = platform
         self._request = request
         self._resume = resume
+        # Whoever made the run may listen, too.
+        self._told_of_pause = None if terms is None else terms.pausing
         self._terms = replace(terms or Terms(), pausing=self._pausing)
         self._retries = self._terms.retries or Retries()
         self._is_decided = is_decided
@@ -82,7 +85,7 @@ class Follower:
         self._mask = StreamMask()
         # As they came: a platform goes on after what it sent, not after what is shown of that.
         self._delivered: list[Event] = []
-        self._began = False
+        self._began = self._is_taken_up = False
         # What the mask kept back, where the end was compared with it.
         self._kept_back: list[Event] = []
         # When the time of the whole run began to count.
@@ -100,6 +103,7 @@ class Follower:
     def end(self, event: Event | None) -> None:
         """Record how the run ended, where that was not told, and what was kept back before it."""
         self._delivered.clear()
+        self._forget()
         self._kept_back += self._mask.flush()
         told = self._kept_back
         if event is not None and not self._transcript.is_final:
@@ -128,7 +132,7 @@ class Follower:
         resumable = self._resume is not None
         while not self._is_settled:
             if not resumable or (pause := tries.pause(last)) is None:
-                return await self._ask_for_end(tries, first, last)
+                return await self._ask_for_end(tries, first, last, resumable=resumable)
             await self._wait(pause, tries, one_line(last))
             had = len(self._delivered)
             last, resumable = await self._take_up(tries)
@@ -139,6 +143,7 @@ class Follower:
     async def _take_up(self, tries: Reconnecting) -> tuple[Exception | None, bool]:
         """Make one attempt; return what it failed by, and whether there is use in another."""
         loop = asyncio.get_running_loop()
+        self._is_taken_up = True
         had, began = len(self._delivered), loop.time()
         # Counted here: each attempt is one request.
         once = replace(self._terms, retries=replace(self._retries, requests=0))
@@ -189,7 +194,10 @@ class Follower:
             async for batch in batches:
                 if self._is_stopping():
                     raise asyncio.CancelledError
-                self._began = self._began or _is_word_of_run(batch)
+                if not self._began and _is_word_of_run(batch):
+                    self._began = True
+                    if self._is_taken_up:
+                        self._recording.taken_up()
                 if not batch and self._recording.waiting is not None:
                     # The connection is there, though nothing new is said.
                     self._recording.wait_for(None)
@@ -213,12 +221,31 @@ class Follower:
         if shown := self._mask.feed(events):
             self._recording.add(shown)
 
+    def _forget(self) -> None:
+        """Have the platform let go of what it kept to go on by."""
+        run_id = self._transcript.run_id
+        if self._resume is None or run_id is None or not isinstance(self._platform, Forgets):
+            return
+        try:
+            self._platform.forget(run_id)
+        except Exception:
+            # A platform may be anybody's, and the run is to end.
+            _log.exception("A platform could not forget a run")
+
     # -- without the stream ----------------------------------------------------------------------
 
     async def _ask_for_end(
-        self, tries: Reconnecting, first: Exception | None, last: Exception | None
-    ) -> Event:
-        """Ask the platform how a run ended whose stream is gone; wait a while where it goes on."""
+        self,
+        tries: Reconnecting,
+        first: Exception | None,
+        last: Exception | None,
+        *,
+        resumable: bool,
+    ) -> Event | None:
+        """Ask the platform how a run ended whose stream is gone; wait a while where it goes on.
+
+        None: its stream told that after all.
+        """
         run_id, attempts, goes_on = self._transcript.run_id, tries.made, False
         while self._platform.capabilities.run_status and run_id is not None:
             pause = None
@@ -234,6 +261,11 @@ class Follower:
             else:
                 remote = found.get(run_id)
                 if remote is not None and (end := end_of(remote)) is not None:
+                    if resumable and self._retries.reconnects and self._lacks(end):
+                        # A platform may tell the whole of a run once that has ended.
+                        await self._take_up(tries)
+                        if self._is_settled:
+                            return None
                     return self._whole(end, first)
                 goes_on = remote is not None and remote.status in ("queued", "running")
                 if goes_on:
@@ -256,6 +288,12 @@ class Follower:
             return end
         self.error = first
         return cut_short(first, output)
+
+    def _lacks(self, end: Event) -> bool:
+        """Tell whether the rest of the answer is not to be had from ``end``."""
+        if not isinstance(end, RunFinished):
+            return False
+        return end.output is None or not end.output.startswith(self._transcript.text)
 
     def _rest_of(self, output: str | None) -> list[Event] | None:
         """Return what is to be shown before the end that has ``output``, masked, as its answer.
@@ -281,6 +319,8 @@ class Follower:
 
     def _pausing(self, pause: Pause) -> None:
         """Say that a request is made again: the HTTP client calls this."""
+        if self._told_of_pause is not None:
+            self._told_of_pause(pause)
         self._say("retry", pause.attempt, pause.of, pause.seconds, one_line(pause.error))
 
     def _say(

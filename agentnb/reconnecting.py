@@ -22,6 +22,9 @@ _FIRST_QUESTION: Final = 1.0
 _LONGEST_QUESTION: Final = 15.0
 # How often one run is taken up again at all: a server may send one event for each connection.
 _MOST: Final = 100
+# The pause after a connection that brought something, in seconds: the server is there, and this
+# only keeps one that soon ends each connection from being asked without a break.
+_AFTER_NEWS: Final = 0.1
 # 1.5 to the power of more than this is no pause that anybody makes.
 _GROWN: Final = 20
 
@@ -44,6 +47,7 @@ class Reconnecting:
         self._retries = retries
         self._jitter = jitter
         self._questions = 0
+        self._brought = False
 
     @property
     def most(self) -> int:
@@ -55,7 +59,7 @@ class Reconnecting:
 
         ``error`` is what the last one failed by, None where the stream ended without saying how the
         run did: many servers close a connection after some time, so the first time that happens
-        nothing is waited for.
+        nothing is waited for.  After an attempt that brought something the pause is short.
         """
         if self.attempts >= self._retries.reconnects or self.made >= _MOST:
             return None
@@ -63,17 +67,21 @@ class Reconnecting:
         if wish > LONGEST_WISH:
             return None
         seconds = 0.0
-        if error is not None or self.made:
+        if self._brought:
+            seconds = max(_AFTER_NEWS * self._jitter(), wish)
+        elif error is not None or self.made:
             # A server that would be asked again at once may know no better.
             seconds = max(own_pause(self.attempts + 1, jitter=self._jitter), wish)
         if not self._spend(seconds):
             return None
+        self._brought = False
         self.attempts += 1
         self.made += 1
         return seconds
 
     def tried(self, seconds: float, *, brought: bool) -> None:
         """Take note of an attempt that took ``seconds``; ``brought``: an event came."""
+        self._brought = brought
         if brought:
             self.attempts = 0
         else:

@@ -55,6 +55,8 @@ class Recording:
         self.duration: float | None = None
         self.first_token: float | None = None
         self.ended = False
+        #: How often its stream was taken up again; None where nobody counted.
+        self.reconnects: int | None = 0
         #: What it waits for at this moment, beyond the agent; None while its stream is there.
         self.waiting: Waiting | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
@@ -94,6 +96,10 @@ class Recording:
         with self.lock:
             self.waiting = waiting
         self.notify()
+
+    def taken_up(self) -> None:
+        """Count that its stream is there again."""
+        self.reconnects = (self.reconnects or 0) + 1
 
     async def room(self) -> None:
         """Wait until the slowest consumer has caught up."""

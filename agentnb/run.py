@@ -18,6 +18,7 @@ from agentnb.approvals import Decided, all_decided, approval_to_decide
 from agentnb.driver import Driver
 from agentnb.errors import (
     AgentnbError,
+    NotRecordedError,
     PlaybackError,
     RequestError,
     RunCancelledError,
@@ -51,10 +52,6 @@ Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 _MAY_END: Final = 0.5
 # How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
-
-
-class _NotRecordedError(RunFailedError, PlaybackError):
-    """What was asked is not in the recording; caught as either."""
 
 
 class Run(RunFacts):
@@ -237,24 +234,27 @@ class Run(RunFacts):
 
         Raises:
             RunError: it failed, was cut off or cancelled; the error's ``run`` is this run.
-            PlaybackError: it failed since it is not in the recording that is played back; it is a
-                `RunError`, too.
+            NotRecordedError: it failed since it is not in the recording that is played back; a
+                `RunFailedError` and a `PlaybackError`.
         """
         error: RunError
+        failure, raised = self.transcript.failure, self.exception
+        # What is raised says what to do by itself, so it is not in the message, too.
+        said = None if failure is None else failure.message
+        hint = raised.hint if isinstance(raised, AgentnbError) else failure and failure.hint
         match self.status:
             case "queued" | "running" | "paused" | "completed":
                 return self
             case "cancelled":
                 error = RunCancelledError("The run was cancelled.", run=self)
             case "failed":
-                unrecorded = isinstance(self.exception, PlaybackError)
-                kind = _NotRecordedError if unrecorded else RunFailedError
-                error = kind(self.error or "The run failed.", run=self, hint=self._hint)
+                kind = NotRecordedError if isinstance(raised, PlaybackError) else RunFailedError
+                error = kind(said or "The run failed.", run=self, hint=hint)
             case "truncated" | "interrupted":
                 error = RunTruncatedError(
-                    self.error or f"The run was {self.status}.", run=self, hint=self._hint
+                    said or f"The run was {self.status}.", run=self, hint=hint
                 )
-        raise error from self.exception
+        raise error from raised
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -393,7 +393,3 @@ class Run(RunFacts):
             )
 
         return resume
-
-    @property
-    def _hint(self) -> str | None:
-        return self.exception.hint if isinstance(self.exception, AgentnbError) else None

@@ -295,7 +295,7 @@ class Transcript:
         """
         error = None
         if self.failure is not None:
-            error = {"message": self.failure.message, "code": self.failure.code}
+            error = {"message": self.failure.line, "code": self.failure.code}
         return {
             "status": self.status,
             "run_id": self.run_id,

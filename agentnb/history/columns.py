@@ -66,6 +66,7 @@ RUN_COLUMNS: Final[dict[str, str]] = {
     "cost_source": "category",
     "tool_calls": "Int64",
     "tool_errors": "Int64",
+    "reconnects": "Int64",
     "error": "string",
     "error_code": "category",
     "error_class": "category",

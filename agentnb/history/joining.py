@@ -87,6 +87,7 @@ def _replace(
             title=first["title"],
             started_at=first["started_at"],
             duration=joined["duration"] + later if joined["duration"] is not None else None,
+            reconnects=_sum(first["reconnects"], joined["reconnects"]),
             first_token=first["first_token"] or (None if token is None else token + later),
         )
     )
@@ -100,6 +101,11 @@ def _replace(
         )
     _delay(connection, key, later)
     connection.execute(delete(run).where(run.c.key == first["key"]))
+
+
+def _sum(*counts: int | None) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _delay(connection: Connection, key: str, micros: int) -> None:

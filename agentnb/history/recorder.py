@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
@@ -36,8 +37,8 @@ _log = logging.getLogger(__name__)
 _GATHER: Final = 0.25
 # Of the time of a process, writing takes at most one part in so many.
 _SHARE: Final = 5
-# Loading what a database needs would slow down the first request; it is put off so long.
-_BEFORE_OPENING: Final = 0.4
+# Loading what a database needs would slow down the first request: it waits so long for an answer.
+_BEFORE_OPENING: Final = 3.0
 # How long to wait after a failure, and at most after many, in seconds.
 _RETRY: Final = 1.0
 _RETRY_AT_MOST: Final = 60.0
@@ -71,6 +72,7 @@ class _Recorder:
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._awaited = threading.Event()
+        self._is_new = True
         # Of flushes: the number asked for, the number done, and how the last one went.
         self._told = threading.Condition()
         self._asked = 0
@@ -109,6 +111,8 @@ class _Recorder:
                 entry.queued = True
                 self._queue.append(entry)
                 self._wake.set()
+            elif self._is_new:
+                self._urgent.set()
             if run.done:
                 self._urgent.set()
 
@@ -149,13 +153,9 @@ class _Recorder:
         with self._starting:
             if self._thread is not None and self._thread.is_alive():
                 return
-            thread = threading.Thread(
-                # Whatever cell happens to start it: what it says is not that cell's output.
-                target=contextvars.Context().run,
-                args=(self._serve,),
-                name="agentnb-history",
-                daemon=True,
-            )
+            # Whatever cell happens to start it: what it says is not that cell's output.
+            serve = partial(contextvars.Context().run, self._serve)
+            thread = threading.Thread(target=serve, name="agentnb-history", daemon=True)
             # At the very end of a process no thread begins any more.
             with suppress(RuntimeError):
                 thread.start()
@@ -178,7 +178,7 @@ class _Recorder:
                 self._done = (number, done)
                 self._told.notify_all()
             rest = (time.thread_time() - begun) * (_SHARE - 1)
-            gather = _GATHER
+            gather, self._is_new = _GATHER, False
 
     def _wait(self, rest: float, gather: float) -> None:
         """Wait until something is to be written, and for more of it, unless it is urgent.

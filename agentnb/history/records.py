@@ -59,6 +59,7 @@ def run_record(run: Any, known: Mapping[str, Price]) -> dict[str, Any]:
             "cost_source": None if usage.cost_usd is None else "platform",
             "tool_calls": len(calls),
             "tool_errors": sum(call.status == "failed" for call in calls),
+            "reconnects": run.reconnects,
             "error": run.error,
             "error_code": None if failure is None else failure.code,
             "error_class": None if failure is None else failure.error_type,

@@ -32,7 +32,7 @@ _NUMBERS: Final = frozenset(
     {
         *("started_at", "finished_at", "duration", "first_token", "cost_usd"),
         *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
-        *("tool_calls", "tool_errors", "events"),
+        *("tool_calls", "tool_errors", "reconnects", "events"),
     }
 )
 
@@ -167,6 +167,7 @@ def _run_row(run: RunFacts) -> dict[str, Any]:
         "cost_usd": _amount(usage and usage.cost_usd),
         "tool_calls": len(calls),
         "tool_errors": sum(call.status == "failed" for call in calls),
+        "reconnects": run.reconnects,
         "error": run.error,
         "error_code": failure and failure.code,
         "error_class": failure and failure.error_type,

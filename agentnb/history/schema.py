@@ -89,6 +89,8 @@ run: Final = Table(
     Column("cost_usd", Double),
     Column("tool_calls", Integer),
     Column("tool_errors", Integer),
+    # How often its stream was taken up again; NULL where nobody here followed one, or counted.
+    Column("reconnects", Integer),
     Column("events", Integer),
     Column("error", Text),
     Column("error_code", Text),

@@ -259,6 +259,7 @@ def run_fields(known: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
         "cost_source": cost_source,
         "tool_calls": run.c.tool_calls,
         "tool_errors": run.c.tool_errors,
+        "reconnects": run.c.reconnects,
         "error": run.c.error,
         "error_code": run.c.error_code,
         "error_class": run.c.error_class,

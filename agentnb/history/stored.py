@@ -30,7 +30,7 @@ from agentnb.transcript import FINAL_STATUSES, Status
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
-__all__ = ["StoredRun", "load", "read_export", "stored"]
+__all__ = ["StoredRun", "exported", "load", "read_export", "stored"]
 
 # How long to wait for what this process has not yet written, in seconds.
 _FLUSH = 5.0
@@ -66,6 +66,7 @@ class StoredRun(RunFacts):
         status: Status,
         duration: float | None = None,
         first_token: float | None = None,
+        reconnects: int | None = None,
         error: str | None = None,
     ) -> None:
         super().__init__(_Platform(platform), request, title=title)
@@ -89,6 +90,7 @@ class StoredRun(RunFacts):
         else:
             transcript.status = status
             clock.set(max(0.0, (datetime.now(UTC) - sent_at).total_seconds()))
+        recording.reconnects = reconnects
         if recording.first_token is None:
             recording.first_token = first_token
 
@@ -138,12 +140,17 @@ def read_export(path: str | Path) -> StoredRun:
             hint="run.export('x.json') writes one.",
         )
     try:
-        return _exported(cast("dict[str, Any]", data))
+        return exported(cast("dict[str, Any]", data))
     except (KeyError, TypeError, ValueError) as error:
         raise HistoryError(f"{path.name} holds no whole run: {error!r}.") from error
 
 
-def _exported(data: dict[str, Any]) -> StoredRun:
+def exported(data: dict[str, Any]) -> StoredRun:
+    """Return the run of which `RunFacts.to_dict` gave ``data``.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
     entries: list[dict[str, Any]] = data["events"]
     error: dict[str, Any] | None = data["error"]
     request = RunRequest(
@@ -163,6 +170,7 @@ def _exported(data: dict[str, Any]) -> StoredRun:
         status=data["status"],
         duration=data["duration"],
         first_token=data["time_to_first_token"],
+        reconnects=data.get("reconnects"),
         error=error["message"] if error else None,
     )
 
@@ -219,6 +227,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
         status=row["status"],
         duration=_seconds(row["duration"]),
         first_token=_seconds(row["first_token"]),
+        reconnects=row["reconnects"],
         error=row["error"],
     )
 

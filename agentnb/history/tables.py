@@ -94,6 +94,9 @@ def runs(
     where that has none; ``local_id`` is always agentnb's.  The columns from ``created_at`` on are
     what the platform's own entry tells, of runs that were pulled from it.
 
+    In all tables a control in a text, by which a terminal would be commanded, is a sign for it,
+    such as ``␛[31m``; `agentnb.history.load` has every text as it came.
+
     Raises:
         RequestError: a filter or the order cannot be understood, or there is no such platform, or
             no such agent but one of nearly the same name.

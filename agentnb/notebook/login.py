@@ -15,7 +15,7 @@ from agentnb.config import (
     suggestion,
 )
 from agentnb.config.env_file import is_one_word
-from agentnb.config.keys import key_variable
+from agentnb.config.keys import KEYRING_SERVICE, CannotAskError, key_variable
 from agentnb.config.misplaced import check_address
 from agentnb.config.trust import Stranger
 from agentnb.errors import ConfigError, RequestError
@@ -54,12 +54,17 @@ def login(words: Sequence[str]) -> Any:
 
 def _ask(name: str) -> Any:
     stranger = _checked_stranger(name)
-    key = ask_for_key(name, at=stranger.where if stranger else None)
+    try:
+        key = ask_for_key(name, at=stranger.where if stranger else None)
+    except CannotAskError:
+        raise RequestError(
+            f"This frontend cannot ask for the key of {name}: nothing can be typed here.",
+            hint=stranger.refusal().hint if stranger else _other_ways(name),
+        ) from None
     if key is None:
-        hint = f"Where nobody can be asked: set {key_variable(name)} in the environment or .env."
         raise RequestError(
             f"No key was typed for {name}; nothing has changed.",
-            hint=stranger.refusal().hint if stranger else hint,
+            hint=f"'%agent login {name}' asks again.",
         )
     if not is_one_word(key):
         raise RequestError(
@@ -77,12 +82,23 @@ def _ask(name: str) -> Any:
     return table([{"platform": name, "key": where}], ["platform", "key"], notes=notes)
 
 
+def _other_ways(name: str) -> str:
+    """Return how a key is given where nobody can be asked for it."""
+    return (
+        f"Set {key_variable(name)} in the environment or in .env, or store it in the keyring "
+        f"(service '{KEYRING_SERVICE}', user '{name}')."
+    )
+
+
 def _forget(name: str) -> Any:
-    config().forget_key(name)
+    was_kept = config().forget_key(name)
     stranger = config().stranger(name)
     try:
         was_there = forget_stored(stranger.slot if stranger else name)
-        found = "removed from the keyring" if was_there else "not in the keyring"
+        if was_there:
+            found = "removed from the keyring"
+        else:
+            found = "forgotten; it was in no keyring" if was_kept else "there was none to forget"
     # Backends raise what their own libraries do.
     except Exception as error:
         raise ConfigError(

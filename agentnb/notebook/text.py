@@ -20,11 +20,12 @@ class TextDisplay:
     """Prints the answer while it streams; reasoning and tool calls stand as marked lines.
 
     Printing happens where `tick` is called, in the thread that waits, so that a slow terminal never
-    holds up the stream.
+    holds up the stream.  Who ``raises`` what the run fails by tells of that below.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, raises: bool = False) -> None:
         self._run = run
+        self._raises = raises
         self._index = 0
         self._offset = 0
         self._printed: dict[int, int] = {}
@@ -54,7 +55,7 @@ class TextDisplay:
         with self._run.lock:
             footer = summary(self._run.view())
         self._write(self._break() + footer + "\n")
-        if self._run.error:
+        if self._run.error and not self._raises:
             self._write(one_line(self._run.error, 500) + "\n")
 
     def _news(self, parts: list[Part], ended: bool) -> str:

@@ -43,6 +43,7 @@ def http_client(
         deadlines=settings.deadlines,
         retries=settings.retries,
         trust_env=settings.trust_env,
+        transport=settings.transport,
         parse_error=parse_error,
         max_event_bytes=max_event_bytes,
     )

@@ -20,6 +20,7 @@ from agentnb.transcript import Status
 __all__ = [
     "AgentInfo",
     "Capabilities",
+    "Forgets",
     "KeepsEvents",
     "Media",
     "MediaSupport",
@@ -283,5 +284,17 @@ class Resumes(Protocol):
         Raises:
             RequestError: there is nothing to take it up by, no run id for example.
             NotFoundError: the platform does not know the run any more.
+        """
+        ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A platform that keeps what `Resumes.resume` goes on by, between one attempt and the next."""
+
+    def forget(self, run_id: str) -> None:
+        """Let that go: the run has ended here, and no attempt follows.
+
+        Somebody else's attempt for the same run may follow all the same; it does without.
         """
         ...

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._embedded import is_embedded as is_embedded_address
-from agentnb.config import PlatformSettings, config
+from agentnb.config import EMBEDDED, PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.platforms.tape import now_playing
@@ -16,7 +16,7 @@ from agentnb.platforms.tape import now_playing
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["close_clients", "connect", "is_embedded"]
+__all__ = ["address_of", "close_clients", "connect", "is_embedded"]
 
 _clients: dict[tuple[Any, ...], Platform] = {}
 _lock = threading.Lock()
@@ -65,6 +65,18 @@ def is_embedded(client: Platform) -> bool:
     return any(is_embedded_address(identity[_ADDRESS]) for identity in known)
 
 
+def address_of(client: Platform) -> str | None:
+    """Return the address that ``client`` was given, ``sandbox`` for the embedded server's.
+
+    None where it was given none and has its platform's own, or is not known here.
+    """
+    with _lock:
+        known = [identity[_ADDRESS] for identity, each in _clients.items() if each is client]
+    if not known:
+        return None
+    return EMBEDDED if is_embedded_address(known[0]) else known[0]
+
+
 async def close_clients() -> None:
     """Close every platform's connections; on the background loop, whose they are."""
     with _lock:
@@ -87,6 +99,7 @@ def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
         settings.deadlines,
         settings.retries,
         settings.trust_env,
+        settings.transport,
         tuple(sorted((k, repr(v)) for k, v in settings.options.items())),
     )
 

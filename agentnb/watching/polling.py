@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from agentnb._http import Terms
+from agentnb._http import LONGEST_WISH, Terms
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -34,8 +34,6 @@ _AT_ONCE: Final = 4
 _SLOWER: Final = 1.5
 # However many requests a round takes, another follows after so many seconds.
 _LONGEST_ROUND: Final = 60.0
-# The longest a platform may ask to be left alone, in seconds; more is not believed.
-_LONGEST_WISH: Final = 120.0
 # The next round is the further attempt.
 _ONCE: Final = Terms(retries=Retries(requests=0))
 
@@ -75,7 +73,8 @@ class Pace:
         self._failures += 1
         self._pause = self._shortest
         own = min(self._shortest * 2 ** min(self._failures, 16), self._longest)
-        return own if wish is None else max(self._shortest, min(wish, _LONGEST_WISH))
+        # A longer wish is not believed: what goes on there has to be seen some time.
+        return own if wish is None else max(self._shortest, min(wish, LONGEST_WISH))
 
 
 class Poller:

@@ -27,6 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0.01
 
     monkeypatch.setattr("agentnb.reconnecting.own_pause", pause)
+    monkeypatch.setattr("agentnb.reconnecting._AFTER_NEWS", 0.01)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
+from agentnb.render import to_html, to_text
 from agentnb.transcript import Status
 from tests.driver.scripts import answer, pausing, settle
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player
@@ -131,6 +132,12 @@ class TestEnds:
         failure = run.transcript.failure
         assert failure is not None
         assert failure.error_type == type(error).__name__
+        if failure.hint is not None:
+            # In all that is shown and kept, and never twice.
+            shown = [run.error or "", str(caught.value), run.to_markdown()]
+            shown += [render(run.view()) for render in (to_text, to_html)]
+            shown += [run.to_dict()["error"]["message"], agentnb.runs(limit=1)["error"].iloc[0]]
+            assert [text.count(failure.hint) for text in shown] == [1] * len(shown)
         # It is raised, and needs no second message in the cell.
         assert caplog.records == []
 

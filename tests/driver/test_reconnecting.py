@@ -54,8 +54,33 @@ class TestPauses:
         tries = trying()
         assert tries.pause(None) == 0.0
         # Not each time: a server may end every stream at once.
+        tries.tried(0.1, brought=False)
+        assert tries.pause(None) == 1.0
+
+    @pytest.mark.parametrize("error", [None, CUT, late("idle")])
+    def test_after_something_came_it_is_short(self, error: AgentnbError | None) -> None:
+        tries = trying()
+        tries.pause(CUT)
+        for _ in range(3):
+            tries.tried(0.1, brought=True)
+            assert tries.pause(error) == 0.1
+        # Once nothing comes, each is longer again.
+        for seconds in (1.0, 2.0):
+            tries.tried(0.1, brought=False)
+            assert tries.pause(error) == seconds
+
+    def test_what_the_server_wishes_wins_after_something_came_too(self) -> None:
+        tries = trying()
+        tries.pause(CUT)
         tries.tried(0.1, brought=True)
-        assert tries.pause(None) == 0.5
+        assert tries.pause(StreamCutError("It broke off.", reconnect_after=3.0)) == 3.0
+
+    def test_questions_are_no_news(self) -> None:
+        tries = trying()
+        tries.pause(CUT)
+        tries.tried(0.1, brought=False)
+        assert tries.pause_before_question() == 1.0
+        assert tries.pause(CUT) == 0.5
 
     @pytest.mark.parametrize(
         "error",
@@ -94,12 +119,13 @@ class TestBounds:
 
     def test_an_event_begins_the_count_anew(self) -> None:
         tries = trying(Retries(reconnects=2))
+        assert tries.pause(CUT) == 0.5
         for _ in range(20):
-            assert tries.pause(CUT) == 0.5
             tries.tried(1.0, brought=False)
             assert tries.pause(CUT) == 1.0
             tries.tried(1.0, brought=True)
-        assert tries.made == 40
+            assert tries.pause(CUT) == 0.1
+        assert tries.made == 41
 
     def test_one_event_for_each_connection_comes_to_an_end(self) -> None:
         tries = trying(Retries(reconnects=5, reconnect_timeout=None))
@@ -108,6 +134,8 @@ class TestBounds:
             tries.tried(0.0, brought=True)
             made += 1
         assert made == 100
+        # They are bounded in number, and not made without a break.
+        assert tries.spent > 9.0
 
     def test_none_at_all(self) -> None:
         tries = trying(Retries(reconnects=0))

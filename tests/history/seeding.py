@@ -187,6 +187,7 @@ def _one(
             "cost_usd": usage.cost_usd,
             "tool_calls": len(calls),
             "tool_errors": sum(call["status"] == "failed" for call in calls),
+            "reconnects": 0,
             "events": len(told),
             "error": error,
             "error_code": failure and failure[1],

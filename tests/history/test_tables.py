@@ -141,6 +141,7 @@ def test_a_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
         "cost_source": "platform",
         "tool_calls": 1,
         "tool_errors": 0,
+        "reconnects": 0,
         "error": None,
         "error_code": None,
         "error_class": None,

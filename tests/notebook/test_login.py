@@ -98,7 +98,8 @@ def test_without_a_keyring_it_lasts_for_the_session(session: Session) -> None:
     assert "True" in session.run("known('seekr')")
     assert "%agent login, kept for this session only" in session.run("%agent config")
     assert "True" in session.run("known('seekr')"), "reading the configuration again keeps it"
-    assert "not in the keyring" in session.run("%agent login seekr --forget")
+    assert "forgotten; it was in no keyring" in session.run("%agent login seekr --forget")
+    assert "there was none to forget" in session.run("%agent login seekr --forget")
     assert "MissingKeyError" in session.run("known('seekr')")
 
 
@@ -158,8 +159,9 @@ def test_what_is_wrong_is_told_in_one_line(session: Session, line: str, said: st
 
 def test_nobody_is_there(session: Session) -> None:
     shown = session.run("%agent login seekr", attended=False)
-    assert "No key was typed for seekr; nothing has changed." in shown
-    assert "SEEKR_API_KEY" in shown
+    assert "This frontend cannot ask for the key of seekr" in shown
+    for way in ("SEEKR_API_KEY in the environment or in .env", "service 'agentnb', user 'seekr'"):
+        assert way in shown
     assert len(json.loads(shown)["traceback"]) == 1
 
 

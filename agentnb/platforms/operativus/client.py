@@ -220,7 +220,7 @@ class OperativusPlatform:
             async for events in joined:
                 yield events
 
-    async def resume(
+    def resume(
         self,
         request: RunRequest,
         *,
@@ -237,16 +237,17 @@ class OperativusPlatform:
         Raises:
             RequestError: the run's id is not known, and cannot be found out.
         """
-        batches = self._joining.go_on(
+        return self._joining.go_on(
             run_id,
             agent=request.agent or None,
             session_id=session_id or request.session_id,
             delivered=delivered,
             fresh=_is_fresh(request),
         )
-        async with aclosing(batches) as joined:
-            async for events in joined:
-                yield events
+
+    def forget(self, run_id: str) -> None:
+        """Let go of how far the record of a run was read."""
+        self._joining.forget(run_id)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None

@@ -143,6 +143,10 @@ class Joining:
             async for batch in batches:
                 yield batch
 
+    def forget(self, run_id: str) -> None:
+        """Let go of how far a record was read, with all that was delivered of its run."""
+        self._readings.pop(run_id, None)
+
     async def _read(
         self, reading: _Reading, run_id: str, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:

@@ -8,15 +8,16 @@ holds them too, together with whatever the agent itself takes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from agentnb._http import EventStream, quote_segment
-from agentnb.errors import PlatformError, RequestError, UnsupportedError
-from agentnb.event import TERMINAL_EVENTS, Event, RunStarted
+from agentnb._http import EventStream, aside, current_terms, quote_segment
+from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
+from agentnb.event import Event
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
@@ -28,36 +29,23 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.runagent.decode import Decoder, invoked_events
+from agentnb.platforms.runagent.decode import first_chunk, invoked_events
+from agentnb.platforms.runagent.positions import Position, Positions
 from agentnb.platforms.runagent.wire import Body, Parameters, Params
+from agentnb.sse import ServerSentEvent
 
 __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
 
 DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
-# How many ids of unfinished streams to remember the position of.  One that is forgotten cannot be
-# taken up again, and each is small.
-_REMEMBERED: Final = 200
+_log = logging.getLogger(__name__)
+
+# How long a chunk that arrived damaged may take to come again, in seconds: the answer waits for it.
+_AGAIN: Final = 5.0
 
 
 class Options(Outbound):
     """The platform has no settings of its own."""
-
-
-@dataclass(slots=True, eq=False)
-class _Position:
-    """How far the stream of a request was read: its decoder knows, and goes on with what follows.
-
-    ``first`` is where the request itself began to read.
-    """
-
-    request: RunRequest
-    first: int = 0
-    decoder: Decoder = field(default_factory=Decoder)
-
-    @property
-    def next_index(self) -> int:
-        return max(self.first, self.decoder.next_index)
 
 
 class RunAgentPlatform:
@@ -71,7 +59,7 @@ class RunAgentPlatform:
         self._name = settings.platform
         check_options(Options, settings.options, platform=self._name)
         self._http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
-        self._positions: OrderedDict[str, _Position] = OrderedDict()
+        self._positions = Positions()
 
     @property
     def name(self) -> str:
@@ -92,28 +80,57 @@ class RunAgentPlatform:
                 yield invoked_events(await answer.json(), session_id=request.session_id)
                 return
             first = body.get("parameters", {}).get("resume_from_index", 0)
-            position = _Position(request, first)
-            async with aclosing(self._follow(answer, position)) as batches:
-                async for batch in batches:
-                    yield batch
+            position = Position(request, first)
+            with position.reading():
+                async with aclosing(self._follow(answer, position)) as batches:
+                    async for batch in batches:
+                        yield batch
 
     async def _follow(
-        self, answer: EventStream, position: _Position
+        self, answer: EventStream, position: Position
     ) -> AsyncGenerator[list[Event], None]:
         is_again = position.next_index > position.first
-        decoder, keys, ended = position.decoder, {position.request.session_id}, False
+        decoder = position.decoder
         async for frames in answer.batches():
-            events = [event for frame in frames for event in decoder.decode(frame)]
-            for event in events:
-                if isinstance(event, RunStarted):
-                    keys |= {event.run_id, event.session_id}
-                ended = ended or isinstance(event, TERMINAL_EVENTS)
-            self._remember(keys, position, ended=ended)
+            events: list[Event] = []
+            for frame in frames:
+                events += decoder.decode(frame)
+                if decoder.has_damage and (index := decoder.to_ask_again()) is not None:
+                    # What is decoded is told before anything is waited for that may not come.
+                    yield self._noted(position, events)
+                    again = await self._chunk_again(position, index)
+                    events = [] if again is None else decoder.decode(again)
+            self._noted(position, events)
             if events or is_again:
                 yield events
-        may_go_on = not ended and position.next_index > 0 and bool(keys - {None})
-        if rest := decoder.pause() if may_go_on else decoder.finish():
+        if rest := decoder.pause() if position.may_go_on else decoder.finish():
             yield rest
+
+    def _noted(self, position: Position, events: list[Event]) -> list[Event]:
+        position.note(events)
+        self._positions.remember(position)
+        return events
+
+    async def _chunk_again(self, position: Position, index: int) -> ServerSentEvent | None:
+        """Return the chunk ``index``, which arrived damaged, as the platform tells it again.
+
+        None where it cannot be had.  Its stream is not left for that: it may be all there is.
+        """
+        retries = current_terms().retries
+        if not position.may_go_on or (retries is not None and not retries.reconnects):
+            return None
+        path, body = self._from(position, index)
+        try:
+            async with asyncio.timeout(_AGAIN):
+                with aside():
+                    async with (
+                        self._http.stream("POST", path, json=body) as answer,
+                        aclosing(answer.batches()) as batches,
+                    ):
+                        return await first_chunk(batches, index=index)
+        except (AgentnbError, TimeoutError) as error:
+            _log.info("A chunk that arrived damaged could not be had again: %s", error)
+            return None
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run and return the whole answer at once."""
@@ -128,9 +145,9 @@ class RunAgentPlatform:
 
         Raises:
             RequestError: this client was not reading it: where to begin, and what was asked, is
-                for `resume` to be told.
+                for `resume` to be told.  Or it reads it now: two would take each other's chunks.
         """
-        position = self._positions.get(run_id) or self._positions.get(session_id or run_id)
+        position = self._positions.of(run_id, session_id)
         if position is None:
             # To ask from the beginning could mean to ask anew, and to pay for a second run.
             raise RequestError(
@@ -160,11 +177,11 @@ class RunAgentPlatform:
 
         Raises:
             RequestError: no chunk has come yet, or none that this client knows of: the platform
-                would be asked anew, and a second run be paid for.
+                would be asked anew, and a second run be paid for.  Or another run reads it.
             PlatformError: the platform answers anew instead of going on.
         """
         session_id = session_id or request.session_id
-        position = self._positions.get(run_id or "") or self._positions.get(session_id or "")
+        position = self._positions.of(run_id, session_id)
         known = position is not None and (position.request is request or not request.prompt)
         if position is None or session_id is None or not known or not position.next_index:
             raise RequestError(
@@ -176,27 +193,39 @@ class RunAgentPlatform:
                 yield batch
 
     async def _go_on(
-        self, position: _Position, session_id: str
+        self, position: Position, session_id: str
     ) -> AsyncGenerator[list[Event], None]:
+        if position.is_read:
+            raise RequestError(
+                f"{self._name}: another run of this process is reading the answer of session "
+                f"{session_id!r}.",
+                hint="That one has all of it: agentnb.history.recent_runs() finds it.",
+            )
+        decoder = position.decoder
+        path, body = self._from(position, position.next_index, session_id=session_id)
+        decoder.conflicts = 0
+        with position.reading():
+            async with (
+                self._http.stream("POST", path, json=body) as answer,
+                aclosing(self._follow(answer, position)) as batches,
+            ):
+                async for batch in batches:
+                    yield batch
+                    if decoder.conflicts:
+                        raise PlatformError(
+                            f"{self._name} answered anew instead of going on with its answer."
+                        )
+
+    def _from(
+        self, position: Position, index: int, *, session_id: str | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the path and the body that ask for an answer again, from a chunk on."""
         # The question is sent again, since the platform wants one.  What else it was asked with
         # has to be the same, too: other chunks would have other numbers.
-        body = self._body(replace(position.request, session_id=session_id))
-        body["parameters"] = {
-            **body.get("parameters", {}),
-            "resume_from_index": position.next_index,
-        }
-        path = f"/v1/agents/{quote_segment(position.request.agent)}/stream"
-        position.decoder.conflicts = 0
-        async with (
-            self._http.stream("POST", path, json=body) as answer,
-            aclosing(self._follow(answer, position)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
-                if position.decoder.conflicts:
-                    raise PlatformError(
-                        f"{self._name} answered anew instead of going on with its answer."
-                    )
+        request = replace(position.request, session_id=session_id or position.session_id)
+        body = self._body(request)
+        body["parameters"] = {**body.get("parameters", {}), "resume_from_index": index}
+        return f"/v1/agents/{quote_segment(request.agent)}/stream", body
 
     async def stream_from(
         self, session_id: str, *, agent: str, query: str, index: int
@@ -288,19 +317,6 @@ class RunAgentPlatform:
             session_id=request.session_id or None,
         )
         return to_wire(body)
-
-    def _remember(self, keys: set[str | None], position: _Position, *, ended: bool) -> None:
-        """Keep a position under every id of its run while it goes on, the newest of each."""
-        for key in keys:
-            if key is None:
-                continue
-            if not ended:
-                self._positions[key] = position
-                self._positions.move_to_end(key)
-            elif self._positions.get(key) is position:
-                del self._positions[key]
-        while len(self._positions) > _REMEMBERED:
-            self._positions.popitem(last=False)
 
     def _unsupported(self, what: str) -> UnsupportedError:
         return UnsupportedError(f"{self._name} has {what}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import AsyncIterable, Sequence
 from typing import Any, Final, TypeGuard, cast
 
 from agentnb.event import (
@@ -29,12 +30,14 @@ from agentnb.platforms._wire import (
 from agentnb.platforms.runagent.wire import EVENTS, Chunk, Start
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["Decoder", "invoked_events"]
+__all__ = ["Decoder", "first_chunk", "invoked_events"]
 
 # How many chunks may wait for one that is missing before them.
 _MAX_WAITING: Final = 8
 # Of how many of the latest chunks to remember what they said.
 _MAX_SEEN: Final = 256
+# Of how many chunks that arrived damaged to ask for: where many do, the next one will, too.
+_MAX_ASKED: Final = 8
 
 
 class Decoder:
@@ -46,6 +49,9 @@ class Decoder:
     with gaps, those that wait follow in order, and later ones are taken as they arrive.  A chunk
     that comes after one with a higher index has been shown is reported as a `RawEvent`, and not put
     behind it.  Chunks without an index are taken as they arrive.
+
+    One that arrives damaged is reported, too.  Where it does not come again (`to_ask_again`), the
+    answer lacks a part, and a run that completed on its platform is ``truncated`` here.
     """
 
     def __init__(self) -> None:
@@ -61,6 +67,8 @@ class Decoder:
         #: None as long as either may be.
         self._counts_characters: bool | None = None
         self._missing: int | None = None
+        self._damaged: set[int] = set()
+        self._asked: set[int] = set()
         self._ids: set[tuple[str | None, str | None]] = set()
         self._ended = False
 
@@ -72,6 +80,32 @@ class Decoder:
         if self._last is None:
             return 0
         return self._last + (self._length if self._counts_characters else 1)
+
+    @property
+    def has_damage(self) -> bool:
+        """Whether a chunk arrived damaged and has not come again."""
+        return bool(self._damaged)
+
+    def to_ask_again(self) -> int | None:
+        """Return the index of a chunk that arrived damaged and is to be asked for, each once.
+
+        None where there is none, or its place is not certain: the platform may count chunks or
+        characters, and asked for the first chunk it could begin anew.
+        """
+        index = self.next_index
+        is_certain = (
+            self._last is not None
+            and self._missing is None
+            and (self._counts_characters is not None or self._length == 1)
+        )
+        if (
+            not is_certain
+            or index not in self._damaged - self._asked
+            or len(self._asked) == _MAX_ASKED
+        ):
+            return None
+        self._asked.add(index)
+        return index
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; total, whatever the frame holds."""
@@ -88,6 +122,9 @@ class Decoder:
             problem = str(error)
             if tag == "error" and data.strip():
                 return self._end(RunFailed(message=one_line(data)))
+            if tag == "chunk":
+                # What comes next of those in order, and is not held back.
+                self._damaged.add(self.next_index)
         if tag in ("", "message"):
             tag = _tag_of(payload) or tag
         elif (
@@ -192,6 +229,8 @@ class Decoder:
         if self._counts_characters is None and self._last is not None and self._length > 1:
             self._counts_characters = index == self._last + self._length or None
         self._last, self._length = index, len(content)
+        if self._damaged:
+            self._damaged.discard(index)
         return self._text(content)
 
     def _release(self) -> list[Event]:
@@ -208,7 +247,8 @@ class Decoder:
         events = _usage(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
             events.append(RunStarted(session_id=mend(session)))
-        return [*events, *self._end(_finished(payload, ("usage", "execution_time", "session_id")))]
+        end = _finished(payload, ("usage", "execution_time", "session_id"))
+        return [*events, *self._end(_incomplete(end) if self._damaged else end)]
 
     def _end(self, event: Event) -> list[Event]:
         """Return the terminal event, the first time; a run ends once."""
@@ -216,6 +256,24 @@ class Decoder:
             return []
         self._ended = True
         return [*self.finish(), event]
+
+
+async def first_chunk(
+    batches: AsyncIterable[Sequence[ServerSentEvent]], *, index: int
+) -> ServerSentEvent | None:
+    """Return the first chunk of a stream where that is the one with ``index``, else None.
+
+    A stream that begins elsewhere may be another answer.
+    """
+    async for frames in batches:
+        for frame in frames:
+            try:
+                chunk = EVENTS.parse(frame.event, json_payload(frame.data))
+            except MalformedError:
+                continue
+            if isinstance(chunk, Chunk):
+                return frame if chunk.index == index else None
+    return None
 
 
 def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event]:
@@ -252,6 +310,16 @@ def _failure(payload: dict[str, Any]) -> RunFailed:
 def _finished(payload: dict[str, Any], known: tuple[str, ...]) -> RunFinished:
     details = mend_deep({k: v for k, v in payload.items() if k not in known})
     return RunFinished(duration=parse_seconds(payload.get("execution_time")), details=details)
+
+
+def _incomplete(end: RunFinished) -> RunFailed:
+    return RunFailed(
+        message="The run completed, but a part of its answer arrived damaged, and it could not be "
+        "had again.",
+        status="truncated",
+        code="answer_incomplete",
+        details=end.details,
+    )
 
 
 def _usage(value: Any) -> list[Event]:

@@ -176,6 +176,10 @@ class RunToolsPlatform:
             async for batch in joined:
                 yield batch
 
+    def forget(self, run_id: str) -> None:
+        """Let go of how far the record of a run was read."""
+        self._joining.forget(run_id)
+
     async def recorded_events(
         self, session_id: str
     ) -> dict[str, list[tuple[datetime | None, Event]]]:

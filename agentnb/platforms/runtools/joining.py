@@ -125,6 +125,10 @@ class Joining:
             self._remember(run_id, reading)
             await asyncio.sleep(self._poll_seconds)
 
+    def forget(self, run_id: str) -> None:
+        """Let go of how far a record was read, with all that was delivered of its run."""
+        self._readings.pop(run_id, None)
+
     async def _thread_of(self, run_id: str, agent: str | None) -> str:
         known = (await self._status([run_id], agent=agent)).get(run_id)
         if known is None or known.session_id is None:

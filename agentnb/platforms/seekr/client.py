@@ -175,6 +175,10 @@ class SeekrPlatform:
             if not resuming.ended:
                 self._places.keep(run_id, resuming.kept)
 
+    def forget(self, run_id: str) -> None:
+        """Let go of what was heard of a run's stream."""
+        self._places.heard(run_id)
+
     async def _follow(
         self, reader: StreamReader, answer: EventStream, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:

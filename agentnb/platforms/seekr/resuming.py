@@ -4,7 +4,8 @@ The platform does not say whether a joined stream begins anew or goes on where i
 taken for the same stream where its ids count on after those that came, or begin with one of them;
 for the whole stream, told again, where it repeats all that was delivered; and else for the rest of
 it, with an unknown part missing in between.  What that said is then held back, and when the run has
-ended the rest of the answer comes from the thread's messages.
+ended the rest of the answer comes from the thread's messages.  From there it comes, too, where the
+run has ended and its stream, joined again, breaks off before it says anything new.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from contextlib import aclosing
 from typing import Final
 
 from agentnb._http import EventStream
-from agentnb.errors import PlatformError
+from agentnb.errors import (
+    AgentnbError,
+    ConnectionFailedError,
+    DeadlineError,
+    PlatformError,
+    ServerError,
+    TransportError,
+)
 from agentnb.event import (
     TERMINAL_EVENTS,
     Event,
@@ -46,6 +54,8 @@ _FACTS: Final = (RunStarted, UsageReported, FollowupsSuggested)
 _MESSAGES: Final = 100
 # Answers that say that there is no stream to join, maybe because the run has ended.
 _NO_STREAM: Final = frozenset({400, 404, 405, 409, 410, 422})
+# What a stream breaks off by that the next attempt would meet, too.
+_NOT_SOON: Final = (ConnectionFailedError, DeadlineError, ServerError)
 
 
 class Resuming:
@@ -76,6 +86,7 @@ class Resuming:
         run_id = self._reader.run_id or ""
         for is_last in (False, True):
             refusal: PlatformError | None = None
+            broken: AgentnbError | None = None
             brought = False
             try:
                 opened = api.attach_run(thread_id, run_id, last_event_id=self._again.last_id)
@@ -84,25 +95,37 @@ class Resuming:
                     async for batch in batches:
                         brought = brought or bool(batch)
                         yield batch
-            except PlatformError as error:
-                if error.status not in _NO_STREAM:
+            except (PlatformError, TransportError) as error:
+                if isinstance(error, PlatformError) and error.status in _NO_STREAM:
+                    refusal = error
+                elif self.ended or brought or not _broke(error):
                     raise
-                refusal = error
+                else:
+                    broken = error
             if self.ended or brought:
                 return
             # A stream that says nothing more may be that of a run that has ended.
-            run = await api.run(thread_id, run_id)
+            run = await self._record(broken)
             if not is_over(run):
-                if refusal is not None:
-                    raise refusal
+                if problem := refusal or broken:
+                    raise problem
                 return
-            if is_last or refusal is not None:
+            if is_last or refusal is not None or isinstance(broken, _NOT_SOON):
+                rest = await self._completed(_told_by(run, thread_id), broken=broken)
                 self.ended = True
-                yield await self._completed(_told_by(run, thread_id))
+                yield rest
                 return
             # The record knows less than a stream: once more, it may have been cut off.
             self._again = self._reader.heard = HeardAgain(self.kept)
             self._splice = Splice(self._delivered)
+
+    async def _record(self, broken: AgentnbError | None) -> Run:
+        try:
+            return await self._reader.api.run(self._reader.thread_id, self._reader.run_id or "")
+        except (PlatformError, TransportError):
+            if broken is not None:
+                raise broken from None  # that is what happened to the stream
+            raise
 
     async def _joined(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
         """Yield what the joined stream adds, as soon as it is known where it began."""
@@ -144,10 +167,14 @@ class Resuming:
 
     # --- the end of a run of which something was missed -------------------------------------------
 
-    async def _completed(self, told: Sequence[Event]) -> list[Event]:
+    async def _completed(
+        self, told: Sequence[Event], *, broken: AgentnbError | None = None
+    ) -> list[Event]:
         """Return what is missing of a run that has ended, and its end.
 
-        ``told`` is what its stream told when it was joined again.
+        ``told`` is what its stream told when it was joined again, ``broken`` what that broke off
+        by, if it did.  Then this is raised where the answer is not to be had: the next attempt may
+        bring it.
         """
         end = next(event for event in told if isinstance(event, TERMINAL_EVENTS))
         facts = Splice(self._delivered).news(
@@ -158,11 +185,13 @@ class Resuming:
             and (isinstance(event, _FACTS) or event not in self._delivered)
         )
         output = end.output if isinstance(end, RunFinished) else None
-        rest = await self._rest(output or "", anything=has_content(told))
+        rest = await self._rest(output or "", anything=broken is not None or has_content(told))
         begins = [event for event in facts if isinstance(event, RunStarted)]
         others = [event for event in facts if not isinstance(event, RunStarted)]
         if rest is not None or not isinstance(end, RunFinished):
             return [*begins, *(rest or ()), *others, end]
+        if broken is not None:
+            raise broken
         text = "".join(event.text for event in told if isinstance(event, TextDelta))
         return [*facts, *incomplete(output or text, platform=self._reader.api.name)]
 
@@ -197,3 +226,13 @@ def _told_by(run: Run, thread_id: str) -> list[Event]:
     usage = usage_event(run)
     started = RunStarted(run_id=run.id, session_id=thread_id, model=run.model)
     return [started, *([usage] if usage else []), final_event(run)]
+
+
+def _broke(error: AgentnbError) -> bool:
+    """Tell whether a stream broke off in a way that says nothing of its run."""
+    match error:
+        case DeadlineError(deadline=deadline):
+            # The others are what the user set for the whole.
+            return deadline in ("connect", "first_event", "idle")
+        case _:
+            return isinstance(error, TransportError | ServerError)

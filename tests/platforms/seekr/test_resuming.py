@@ -216,6 +216,7 @@ async def test_cut_again_while_it_is_told_again(
         stream(PROMPT, *text("One "), cut=True),
         stream(PROMPT, *text("One ", "two ", "three ", "four"), end("One two three four")),
     )
+    server.on("GET /v1/threads/thread_1/runs/run_1", Reply(run(1, status="running")))
     found = await until_broken(platform.stream(request := ask()))
     with pytest.raises(StreamCutError):
         await resumed(platform, request, found)

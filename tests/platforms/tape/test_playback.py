@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb.config import config
-from agentnb.errors import PlaybackError, RunFailedError
+from agentnb.errors import NotRecordedError, PlaybackError, RunFailedError
 from agentnb.event import (
     ApprovalRequested,
     Event,
@@ -35,6 +35,14 @@ def kept(run: RunFacts) -> dict[str, Any]:
     told = run.to_dict()
     del told["local_id"]
     return told
+
+
+def message_of(run: RunFacts) -> str:
+    """What a run failed by, without what to do next."""
+    failure = run.transcript.failure
+    assert failure is not None
+    assert run.error == failure.line
+    return failure.message
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -93,7 +101,8 @@ def test_the_same_question_is_answered_in_the_recorded_order(
         assert [seekr.run("Hello").id for _ in range(3)] == ids
         run = seekr.run("Hello", check=False)
     assert run.status == "failed"
-    assert run.error == "seekr: 'Hello' to echo was recorded 3 times and is asked once more."
+    told = "seekr: 'Hello' to echo was recorded 3 times and is asked once more."
+    assert message_of(run) == told
 
 
 def test_another_question_is_named_with_the_nearest(seekr: agentnb.Agent, tape: Path) -> None:
@@ -105,13 +114,13 @@ def test_another_question_is_named_with_the_nearest(seekr: agentnb.Agent, tape: 
         params = seekr.run("Something else altogether", temperature=0.75, check=False)
         went_on = seekr.run("What does NVDA cost?", session=session, check=False)
     assert isinstance(prompt.exception, PlaybackError)
-    for kind in (PlaybackError, RunFailedError):
+    for kind in (PlaybackError, RunFailedError, NotRecordedError):
         with pytest.raises(kind, match="was not recorded") as raised:
             prompt.raise_for_status()
         error: Any = raised.value
         assert error.run is prompt
         assert error.__cause__ is prompt.exception
-    assert prompt.error == "seekr: 'What does AMD cost?' to echo was not recorded."
+    assert message_of(prompt) == "seekr: 'What does AMD cost?' to echo was not recorded."
     assert prompt.exception.hint == (
         "Nearest is 'What does NVDA cost?' to echo; what differs: the prompt."
     )
@@ -289,7 +298,7 @@ def test_joining_a_run_is_played(tape: Path) -> None:
     with agentnb.playback(tape):
         assert kept(agent.attach("run_9").wait()) == kept(recorded)
         other = agent.attach("run_8").wait(check=False)
-    assert other.error == "played: joining the run run_8 of player was not recorded."
+    assert message_of(other) == "played: joining the run run_8 of player was not recorded."
 
 
 def test_times_are_those_of_the_recording_at_any_speed(tape: Path) -> None:

@@ -1,0 +1,92 @@
+"""How far this client has read its streams, so that they can be gone on with."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from agentnb.event import TERMINAL_EVENTS, Event, RunStarted
+from agentnb.platforms.base import RunRequest
+from agentnb.platforms.runagent.decode import Decoder
+
+__all__ = ["Position", "Positions"]
+
+# How many ids of unfinished streams to remember the position of.  One that is forgotten cannot be
+# taken up again, and each is small.
+_REMEMBERED: Final = 200
+
+
+@dataclass(slots=True, eq=False)
+class Position:
+    """How far the stream of a request was read: its decoder knows, and goes on with what follows.
+
+    ``first`` is where the request itself began to read; ``session_id`` is what its stream told, and
+    ``ids`` are that and all others that it goes by.
+    ``is_read`` says that somebody reads it now; two would take each other's chunks.
+    """
+
+    request: RunRequest
+    first: int = 0
+    decoder: Decoder = field(default_factory=Decoder)
+    session_id: str | None = None
+    ids: set[str] = field(default_factory=set[str])
+    ended: bool = False
+    is_read: bool = False
+
+    def __post_init__(self) -> None:
+        if self.request.session_id:
+            self.session_id = self.request.session_id
+            self.ids.add(self.session_id)
+
+    @property
+    def next_index(self) -> int:
+        return max(self.first, self.decoder.next_index)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether there is more to come, and a place to ask for it from."""
+        return not self.ended and self.next_index > 0 and bool(self.ids)
+
+    @contextmanager
+    def reading(self) -> Generator[None, None, None]:
+        """Read it, as the only one."""
+        self.is_read = True
+        try:
+            yield
+        finally:
+            self.is_read = False
+
+    def note(self, events: Iterable[Event]) -> None:
+        """Learn from what the stream told."""
+        for event in events:
+            if isinstance(event, RunStarted):
+                self.session_id = event.session_id or self.session_id
+                self.ids |= {found for found in (event.run_id, event.session_id) if found}
+            self.ended = self.ended or isinstance(event, TERMINAL_EVENTS)
+
+
+class Positions:
+    """The positions of one client's unfinished streams, by the ids of their runs and sessions."""
+
+    def __init__(self) -> None:
+        self._positions: OrderedDict[str, Position] = OrderedDict()
+
+    def of(self, *ids: str | None) -> Position | None:
+        """Return the position of the first of ``ids`` that has one."""
+        return next(
+            (self._positions[i] for i in ids if i is not None and i in self._positions), None
+        )
+
+    def remember(self, position: Position) -> None:
+        """Keep a position under all its ids until it has ended; of several the newest."""
+        for key in position.ids:
+            if not position.ended:
+                self._positions[key] = position
+                self._positions.move_to_end(key)
+            elif self._positions.get(key) is position:
+                del self._positions[key]
+        while len(self._positions) > _REMEMBERED:
+            self._positions.popitem(last=False)
