@@ -14,21 +14,27 @@ Importing this package is cheap; what is heavy is imported when it is first used
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentnb._embedded import set_connector
+from agentnb._embedded import set_added_agents, set_connector
+from agentnb.batch.shown import set_display
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from pydantic import SecretStr
 
-    from agentnb import charts, errors, history, sandbox, sse
+    from agentnb import charts, errors, evaluation, history, sandbox, sse
+    from agentnb._embedded import AddedAgents
     from agentnb.agents import Agent, agent, attach
+    from agentnb.batch.calls import last_map
+    from agentnb.batch.progress import Display
     from agentnb.comparison import Comparison
     from agentnb.deadlines import Deadlines
     from agentnb.errors import (
         AgentnbError,
+        BatchError,
         ConfigError,
         HistoryError,
         PlatformError,
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
         TransportError,
         UnsupportedError,
     )
+    from agentnb.evaluation import Evaluation, evaluate
     from agentnb.history import last_run
     from agentnb.history.prices import set_prices
     from agentnb.history.sync import sync, sync_async
@@ -60,10 +67,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "AgentnbError",
+    "BatchError",
     "Chat",
     "Comparison",
     "ConfigError",
     "Deadlines",
+    "Evaluation",
     "HistoryError",
     "Media",
     "PlatformError",
@@ -82,8 +91,11 @@ __all__ = [
     "chat",
     "compare",
     "errors",
+    "evaluate",
+    "evaluation",
     "events",
     "history",
+    "last_map",
     "last_run",
     "load_ipython_extension",
     "monitor",
@@ -108,10 +120,12 @@ __all__ = [
 _WHERE = {
     "Agent": "agentnb.agents",
     "AgentnbError": "agentnb.errors",
+    "BatchError": "agentnb.errors",
     "Chat": "agentnb.notebook.chat",
     "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb.deadlines",
+    "Evaluation": "agentnb.evaluation",
     "HistoryError": "agentnb.errors",
     "Media": "agentnb.platforms.base",
     "PlatformError": "agentnb.errors",
@@ -127,7 +141,9 @@ _WHERE = {
     "attach": "agentnb.agents",
     "chat": "agentnb.notebook.chat",
     "compare": "agentnb.notebook.compare",
+    "evaluate": "agentnb.evaluation",
     "events": "agentnb.history.tables",
+    "last_map": "agentnb.batch.calls",
     "last_run": "agentnb.history",
     "monitor": "agentnb.notebook.monitor",
     "playback": "agentnb.platforms.tape",
@@ -143,7 +159,7 @@ _WHERE = {
     "usage": "agentnb.history.usage",
     "wait": "agentnb.waiting",
 }
-_MODULES = ("charts", "errors", "history", "sandbox", "sse")
+_MODULES = ("charts", "errors", "evaluation", "history", "sandbox", "sse")
 
 
 def __getattr__(name: str) -> Any:
@@ -181,4 +197,20 @@ def _reach_sandbox(platform: str) -> tuple[str, SecretStr]:
     return running.base_url(platform), running.api_key
 
 
+def _sandbox_agents() -> AddedAgents:
+    from agentnb.sandbox.registry import shared
+
+    return shared
+
+
+def _show_map(name: str) -> Display | None:
+    if "IPython" not in sys.modules:
+        return None
+    from agentnb.notebook.progress import progress_display
+
+    return progress_display(name)
+
+
 set_connector(_reach_sandbox)
+set_added_agents(_sandbox_agents)
+set_display(_show_map)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Never, NoReturn
 
 from pydantic import SecretStr
 
 from agentnb import history as runs_so_far
+from agentnb._http import Terms
 from agentnb.asking import (
     answer_of,
     asked_for,
@@ -18,19 +19,22 @@ from agentnb.asking import (
     terms_for,
     unsupported,
 )
+from agentnb.batch.maps import Maps
+from agentnb.batch.recipe import Recipe
 from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
+from agentnb.listing import agents_of
 from agentnb.output import OutputType
 from agentnb.platforms import registry
 from agentnb.platforms._asked import joined, remote_filters
 from agentnb.platforms.base import AgentInfo, Message, Platform, RemoteRun, RunRequest
-from agentnb.platforms.clients import connect
+from agentnb.platforms.clients import address_of, connect
 from agentnb.platforms.local import FunctionPlatform
 from agentnb.platforms.media import MediaLike
-from agentnb.platforms.tape import note_agents, stand_in
+from agentnb.platforms.tape import stand_in
 from agentnb.retries import Retries
 from agentnb.run import Run
 from agentnb.streaming import RunStream
@@ -38,7 +42,7 @@ from agentnb.streaming import RunStream
 __all__ = ["Agent", "agent", "attach"]
 
 
-class Agent:
+class Agent(Maps):
     """An agent on a platform, with defaults for its runs.
 
     Made by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It holds no
@@ -54,8 +58,10 @@ class Agent:
         params: Mapping[str, Any] | None = None,
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self._platform = platform
+        self._recipe = recipe
         self.id = agent_id
         self.title = title or agent_id
         self.deadlines = deadlines
@@ -199,7 +205,7 @@ class Agent:
 
     def agents(self) -> list[AgentInfo]:
         """Return the agents that the platform lists (blocks)."""
-        return _list(self.platform)
+        return agents_of(self.platform)
 
     def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
         """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
@@ -233,9 +239,13 @@ class Agent:
         timeout: float | None = None,
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
+        with_terms: Callable[[Terms], Terms] | None = None,
         **params: Any,
     ) -> Run:
-        """Return the run that `start` would send, unsent; options and errors are those of it."""
+        """Return the run that `start` would send, unsent; options and errors are those of it.
+
+        ``with_terms`` changes the terms on which its requests are made.
+        """
         platform = self.platform
         request = asked_for(
             platform,
@@ -251,6 +261,7 @@ class Agent:
         source = (
             (lambda: platform.stream(request)) if stream else (lambda: at_once(platform, request))
         )
+        terms = terms_for(self, deadlines, retries, timeout)
         return Run(
             source,
             platform=platform,
@@ -259,8 +270,13 @@ class Agent:
             via="stream" if stream else "invoke",
             output_type=output_type,
             failed=self._failed,
-            terms=terms_for(self, deadlines, retries, timeout),
+            terms=with_terms(terms) if with_terms and terms else terms,
         )
+
+    def again(self) -> tuple[Recipe, Callable[[Recipe], Agent]]:
+        """Return how it is made again in another process, without its key, and by what."""
+        own = {"params": dict(self.params), "deadlines": self.deadlines, "retries": self.retries}
+        return replace(self._recipe or Recipe(name=self.name), **own), rebuilt
 
     def _failed(self, error: BaseException) -> None:
         forget_refused_key(self.platform, error)
@@ -303,7 +319,9 @@ def agent(
         if not (base_url is None and api_key is None and retries is None and options is None):
             raise ConfigError("A function needs no base_url, api_key, retries or options.")
         platform = FunctionPlatform(target)
-        return Agent(platform, platform.agent_id, params=params, deadlines=deadlines)
+        name = AgentName(platform.name, platform.agent_id)
+        recipe = Recipe(name=str(name), function=target)
+        return Agent(platform, name.agent, params=params, deadlines=deadlines, recipe=recipe)
     # Callers without types are told, too.
     if not isinstance(target, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
@@ -321,7 +339,27 @@ def agent(
         retries=retries,
         options=options,
     )
-    return Agent(client, name.agent, params=params, deadlines=deadlines, retries=retries)
+    recipe = Recipe(
+        name=str(name),
+        base_url=address_of(client),
+        options=dict(options or {}),
+        has_own_key=api_key is not None,
+    )
+    return Agent(
+        client, name.agent, params=params, deadlines=deadlines, retries=retries, recipe=recipe
+    )
+
+
+def rebuilt(recipe: Recipe) -> Agent:
+    """Return the agent of ``recipe``, with the key that this process finds for it."""
+    return agent(
+        recipe.function or recipe.name,
+        base_url=recipe.base_url,
+        options=dict(recipe.options) or None,
+        deadlines=recipe.deadlines,
+        retries=recipe.retries,
+        **recipe.params,
+    )
 
 
 def attach(
@@ -353,46 +391,6 @@ def attach(
         options=options,
     )
     return found.attach(run_id, session=session, timeout=timeout)
-
-
-# What `%agent list` and completion learned: platform -> agent ids.
-_listed: dict[str, list[str]] = {}
-
-
-def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
-    """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
-    client = connect(platform, ask=ask)
-    found = _list(client)
-    _listed[platform] = [a.id for a in found]
-    return found
-
-
-def listed_agents(platform: str) -> list[str]:
-    """Return the ids of the agents that ``platform`` listed before, without asking it."""
-    return _listed.get(platform, [])
-
-
-def known_agents() -> list[str]:
-    """Return the names to offer for completion, without asking any platform."""
-    current = config()
-    builtin = registry.names()
-    names = list(current.all_aliases())
-    with suppress(ConfigError):  # several platforms, and none is the default
-        names += _listed.get(current.bare_platform(builtin), [])
-    for platform, ids in _listed.items():
-        names += [str(AgentName(platform, i)) for i in ids]
-    # An agent that never answered may be a misspelt one; a function is asked by its variable.
-    for run in runs_so_far.recent_runs():
-        if run.transcript.status == "completed" and run.platform != "local":
-            names.append(str(AgentName(run.platform, run.agent)))
-    names += [f"{platform}:" for platform in current.platform_names(builtin)]
-    return list(dict.fromkeys(names))
-
-
-def _list(platform: Platform) -> list[AgentInfo]:
-    found = answer_of(platform, platform.agents())
-    note_agents(platform, found)
-    return found
 
 
 leave_in_order()

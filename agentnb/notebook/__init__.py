@@ -6,7 +6,7 @@ is heavy (HTTP, models, widgets) is imported when the first cell runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.notebook.compare import show_comparison
 from agentnb.notebook.nested import allow_nested_loops
@@ -32,6 +32,7 @@ def load(shell: InteractiveShell) -> None:
     _displays(shell).for_type_by_name("agentnb.run", "Run", _show_run)
     _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
     completion.install(shell)
+    _show_tables(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -43,6 +44,7 @@ def unload(shell: InteractiveShell) -> None:
         if isinstance(transformer, AwaitTransformer):
             transformer.remove()
     completion.remove(shell)
+    _leave_tables(shell)
     _displays(shell).pop("agentnb.run.Run", None)
     _displays(shell).pop("agentnb.comparison.Comparison", None)
     magics: Any = shell.magics_manager
@@ -50,6 +52,48 @@ def unload(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         magics.magics[kind].pop("agent", None)
     shell.configurables[:] = [c for c in shell.configurables if type(c).__name__ != "AgentMagics"]
+
+
+def _show_tables(shell: InteractiveShell) -> None:
+    """See to it that tables of ours are shown as text, unless somebody else shows all tables."""
+    for mime, show in _TABLES.items():
+        formatter = _formatter(shell, mime)
+        if not any(formatter.for_type_by_name(*name) for name in _FRAMES):
+            for name in _FRAMES:
+                formatter.for_type_by_name(*name, show)
+
+
+def _leave_tables(shell: InteractiveShell) -> None:
+    for mime, show in _TABLES.items():
+        formatter = _formatter(shell, mime)
+        for name in _FRAMES:
+            if formatter.for_type_by_name(*name) is show:
+                formatter.pop(".".join(name))
+
+
+def _table_html(table: Any) -> str | None:
+    from agentnb.history.shown import shown_html
+
+    return shown_html(table)
+
+
+def _table_text(table: Any, printer: Any, cycle: bool) -> None:
+    from agentnb.history.shown import shown_text
+
+    for number, line in enumerate(shown_text(table).splitlines()):
+        if number:
+            printer.break_()
+        printer.text(line)
+
+
+_TABLES: Final = {"text/html": _table_html, "text/plain": _table_text}
+# The class of all tables, as the versions of pandas call it.
+_FRAMES: Final = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
+
+
+def _formatter(shell: InteractiveShell, mime: str) -> Any:
+    formatter: Any = shell.display_formatter
+    return formatter.formatters[mime]
 
 
 def _displays(shell: InteractiveShell) -> Any:

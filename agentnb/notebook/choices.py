@@ -6,10 +6,11 @@ import re
 from typing import Any, Final, cast
 
 from agentnb import history, sandbox
-from agentnb.agents import Agent, known_agents
+from agentnb.agents import Agent
 from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
 from agentnb.history.filters import STATUSES
+from agentnb.listing import known_agents
 from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
@@ -19,6 +20,11 @@ from agentnb.run import Run
 
 __all__ = ["complete", "last_word"]
 
+# What follows these nobody can know.
+_FREE: Final = frozenset(
+    {"-o", "--output", "--param", "--output-type", "--media", "--timeout", "--concurrency"}
+    | {"--rpm", "--retries", "--checkpoint", "--prefix"}
+)
 _LINE: Final = re.compile(r"^\s*(%%?)agent(\s+.*)?$")
 # The agent is one word that may hold a colon, which IPython's own token would cut at.
 _WORD: Final = re.compile(r"[^\s]*$")
@@ -42,7 +48,11 @@ def complete(text: str) -> list[str]:
         choices = list(FORMATS)
     elif before and before[-1] in ("-s", "--session"):
         choices = _sessions()
-    elif before and before[-1] in ("-o", "--output", "--param", "--output-type", "--media"):
+    elif before and before[-1] == "--over":
+        choices = _tables()
+    elif before and before[-1] == "--on-error":
+        choices = ["keep", "raise"]
+    elif before and before[-1] in _FREE:
         return []
     elif word.startswith("-"):
         choices = option_strings()
@@ -97,6 +107,21 @@ def _agents() -> list[str]:
     variables: dict[str, object] = cast("Any", shell).user_ns if shell is not None else {}
     made = [n for n, v in variables.items() if isinstance(v, Agent) and not n.startswith("_")]
     return [*made, *(sandbox.agent_names() if at_hand else []), *names]
+
+
+def _tables() -> list[str]:
+    """Return the variables that hold a table, or a list or a column of what can be asked."""
+    shell = current_shell()
+    variables: dict[str, object] = cast("Any", shell).user_ns if shell is not None else {}
+    shown = {n: v for n, v in variables.items() if not n.startswith("_") and n != "In"}
+    tables = [n for n, v in shown.items() if _is_of_frames(v) and hasattr(v, "columns")]
+    others = [n for n, v in shown.items() if isinstance(v, list | tuple) or _is_of_frames(v)]
+    return [*tables, *others]
+
+
+def _is_of_frames(value: object) -> bool:
+    kind = type(value)
+    return kind.__name__ in ("DataFrame", "Series") and not isinstance(value, type)
 
 
 def _sessions() -> list[str]:

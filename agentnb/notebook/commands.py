@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from agentnb import __version__, history
-from agentnb.agents import list_agents
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.doctor.discretion import shown_address
 from agentnb.errors import AgentnbError, RequestError
+from agentnb.listing import list_agents
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (

@@ -16,7 +16,14 @@ from IPython.display import (
 from agentnb.notebook.text import TextDisplay
 from agentnb.render import to_html, to_text, visible
 from agentnb.run import Run
-from agentnb.widgets.bounds import PASSAGE_TEXT, bounded_head, part_state, shortened
+from agentnb.widgets.bounds import (
+    NAME_TEXT,
+    PASSAGE_TEXT,
+    QUESTION_TEXT,
+    bounded_head,
+    part_state,
+    shortened,
+)
 from agentnb.widgets.protocol import jsonable
 
 if TYPE_CHECKING:
@@ -65,16 +72,22 @@ class RunDisplay(Protocol):
 
 
 def make_display(
-    run: Run, mode: Mode, *, format: str = "rich", background: bool = False
+    run: Run,
+    mode: Mode,
+    *,
+    format: str = "rich",
+    background: bool = False,
+    raises: bool = False,
 ) -> RunDisplay:
     """Return the way to show ``run``; ``format`` is one of `options.FORMATS`.
 
-    A run in the ``background`` ends in another cell than its own.
+    A run in the ``background`` ends in another cell than its own.  Where its cell ``raises`` what
+    it fails by, text need not say it, too.
     """
     if mode == "none":
         return _Nothing()
     if mode == "text" or format == "text":
-        return TextDisplay(run)
+        return TextDisplay(run, raises=raises)
     if format == "json":
         return _JsonDisplay(run)
     if mode == "widget":
@@ -92,6 +105,8 @@ def _told(run: Run) -> dict[str, Any]:
     calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
     texts = {"text": run.text, "reasoning": run.reasoning}
     cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
+    cut |= {name: shortened(told[name], NAME_TEXT) for name in ("id", "title", "platform")}
+    cut["prompt"] = shortened(run.prompt, QUESTION_TEXT)
     return jsonable({**bounded_head(told), **cut, "tool_calls": calls})
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb import sandbox
-from agentnb.agents import known_agents
 from agentnb.config import EMBEDDED, suggestion
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.history.filters import STATUSES
 from agentnb.history.pages import PageQuery, PageRow, agent_names, page, row_of
+from agentnb.listing import known_agents
 from agentnb.notebook.display import Mode
 from agentnb.notebook.options import LineParser
 from agentnb.notebook.tables import Table, table

@@ -145,8 +145,8 @@ def _named(runs: Any, agent: str | Agent | None) -> Any:
 def _names_agent(word: str) -> bool:
     """Tell whether a word names an agent rather than a run."""
     from agentnb import sandbox
-    from agentnb.agents import known_agents
     from agentnb.config import EMBEDDED, config
+    from agentnb.listing import known_agents
     from agentnb.platforms import registry
 
     current = config()

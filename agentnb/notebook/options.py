@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -36,6 +36,10 @@ _RESERVED: Final = {
     "stream": "agent.run(..., stream=False)",
     "timeout": "--timeout",
 }
+# What has to do with a table alone; each is a setting of `Agent.map`, under the same name.
+_OF_TABLES: Final = ("concurrency", "rpm", "retries", "checkpoint", "on_error", "prefix")
+# A table has these settings, too, so no parameter of a platform can be called like them there.
+_NOT_WITH_OVER: Final = frozenset({*_OF_TABLES, "client", "data", "progress"})
 _BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
 
 
@@ -55,6 +59,9 @@ class CellOptions:
     output_type: str | None = None
     media: tuple[str, ...] = ()
     timeout: float | None = None
+    over: str | None = None
+    # The settings of `Agent.map` that were given with ``over``.
+    mapping: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class LineParser(argparse.ArgumentParser):
@@ -108,6 +115,20 @@ def _parser() -> LineParser:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=float, help="how long the run may take in all"
     )
+    parser.add_argument(
+        "--over",
+        metavar="EXPR",
+        help="ask once for each row of this table or item of this list; {{column}} is its value",
+    )
+    over = parser.add_argument_group("with --over")
+    over.add_argument("--concurrency", metavar="N", type=int, help="rows at once (8)")
+    over.add_argument("--rpm", metavar="N", type=float, help="rows that begin in a minute")
+    over.add_argument("--retries", metavar="N", type=int, help="further runs of a failed row")
+    over.add_argument("--checkpoint", metavar="FILE", help="remember in it what is done; go on")
+    over.add_argument(
+        "--on-error", choices=("keep", "raise"), help="what a failed row does to the others"
+    )
+    over.add_argument("--prefix", metavar="P", help="put this before the names of new columns")
     return parser
 
 
@@ -132,6 +153,9 @@ def parse_cell_line(line: str) -> CellOptions:
         raise RequestError(f"'{found.output}' is no name for a variable.")
     if found.new and found.session:
         raise RequestError("--new and --session contradict each other.")
+    params = _params(found.param)
+    mapping = {name: value for name in _OF_TABLES if (value := getattr(found, name)) is not None}
+    _check_over(found, params, mapping)
     return CellOptions(
         agent=found.agent,
         output=binding[1] if binding else found.output,
@@ -141,10 +165,12 @@ def parse_cell_line(line: str) -> CellOptions:
         background=found.bg,
         quiet=found.quiet,
         format=found.format,
-        params=_params(found.param),
+        params=params,
         output_type=found.output_type,
         media=tuple(found.media),
         timeout=found.timeout,
+        over=found.over,
+        mapping=mapping,
     )
 
 
@@ -178,6 +204,33 @@ def option_strings() -> list[str]:
 def usage() -> str:
     """Return the options with a line of help each."""
     return _parser().format_help()
+
+
+def _check_over(
+    found: argparse.Namespace, params: Mapping[str, Any], mapping: Mapping[str, Any]
+) -> None:
+    """Refuse what has no meaning with --over, or without it."""
+    if found.over is None:
+        for name in mapping:
+            raise RequestError(f"--{name.replace('_', '-')} goes with --over.")
+        return
+    if found.session or found.new:
+        raise RequestError("With --over each row begins a session of its own.")
+    if found.bg:
+        raise RequestError(
+            "--bg and --over do not go together.",
+            hint="asyncio.create_task(agent.amap(...)) goes on while other cells run.",
+        )
+    if found.format == "json":
+        raise RequestError("--over makes a table, which is shown as rich or text, not as json.")
+    for name in params:
+        if name in _NOT_WITH_OVER:
+            raise RequestError(
+                f"With --over, {name} is no parameter.",
+                hint=f"What you mean is --{name.replace('_', '-')}."
+                if name in _OF_TABLES
+                else None,
+            )
 
 
 def _refuse_keys(words: Sequence[str]) -> None:

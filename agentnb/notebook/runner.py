@@ -6,15 +6,21 @@ import asyncio
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
+
 from agentnb import sandbox
-from agentnb.agents import Agent, agent, listed_agents
+from agentnb.agents import Agent, agent
+from agentnb.batch.calls import last_map
 from agentnb.config import EMBEDDED, AgentName, suggestion
-from agentnb.errors import AgentnbError, NotFoundError, RequestError
+from agentnb.errors import AgentnbError, BatchError, NotFoundError, RequestError
+from agentnb.listing import listed_agents
 from agentnb.notebook.display import Mode, RunDisplay, choose_mode, make_display
 from agentnb.notebook.live import close_at_end
 from agentnb.notebook.options import CellOptions, parse_cell_line
+from agentnb.notebook.over import RowPrompts, table_bundle, the_data
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
 from agentnb.notebook.text import TextDisplay
@@ -32,6 +38,8 @@ __all__ = ["CellRunner", "brief"]
 _TICK: Final = 0.05
 # How long an interrupted cell waits for its run to close, in seconds.
 _STOP: Final = 2.0
+_RUN_STOPPED: Final = "The run was cancelled; what arrived is kept in _."
+_MAP_STOPPED: Final = "The map was interrupted; what is done is kept in _."
 
 
 class _Cell(NamedTuple):
@@ -41,6 +49,16 @@ class _Cell(NamedTuple):
     view: RunDisplay
     agent: Agent
     options: CellOptions
+
+
+@dataclass(slots=True)
+class _Table:
+    """A cell whose question is asked for each row; ``made`` is what came of it."""
+
+    agent: Agent
+    asked: tuple[Any, ...]
+    settings: dict[str, Any]
+    made: Any = None
 
 
 class CellRunner:
@@ -57,8 +75,13 @@ class CellRunner:
         """Run a cell while the kernel's loop goes on; an interrupt cancels the run."""
         _forget_failed_display(self._shell)
         with _told_briefly():
-            cell = self._start(line, body)
-            if cell.options.background:
+            options = parse_cell_line(line)
+            if options.over is not None:
+                with self._mapping(options, body) as table:
+                    table.made = await table.agent.amap(*table.asked, **table.settings)
+                return
+            cell = self._start(options, body)
+            if options.background:
                 self._in_background(cell)
                 return
             with self._following(cell):
@@ -70,8 +93,13 @@ class CellRunner:
     def run_blocking(self, line: str, body: str) -> None:
         """Run a cell on the calling thread; KeyboardInterrupt cancels the run."""
         with _told_briefly():
-            cell = self._start(line, body)
-            if cell.options.background:
+            options = parse_cell_line(line)
+            if options.over is not None:
+                with self._mapping(options, body) as table:
+                    table.made = table.agent.map(*table.asked, **table.settings)
+                return
+            cell = self._start(options, body)
+            if options.background:
                 self._in_background(cell)
                 return
             with self._following(cell):
@@ -111,8 +139,7 @@ class CellRunner:
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _start(self, line: str, body: str) -> _Cell:
-        options = parse_cell_line(line)
+    def _start(self, options: CellOptions, body: str) -> _Cell:
         prompt = expand(body, self._evaluate).strip()
         chosen = self._agent(options)
         output_type = self._named(options.output_type) if options.output_type else None
@@ -127,7 +154,11 @@ class CellRunner:
         try:
             self._sessions.begin(chosen, run)
             view = make_display(
-                run, self._mode(options), format=options.format, background=options.background
+                run,
+                self._mode(options),
+                format=options.format,
+                background=options.background,
+                raises=not options.background,
             )
             view.open()
         except BaseException:
@@ -158,7 +189,7 @@ class CellRunner:
             yield
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._stop(run)
-            raise _interrupted() from None
+            raise _interrupted(_RUN_STOPPED) from None
         except BaseException:
             self._stop(run)
             raise
@@ -169,6 +200,40 @@ class CellRunner:
         if isinstance(run.exception, NotFoundError):
             run.exception.hint = self._meant(run) or run.exception.hint
         run.raise_for_status()
+
+    @contextmanager
+    def _mapping(self, options: CellOptions, body: str) -> Generator[_Table]:
+        """See a cell with ``--over`` to its end; what it has of a table is kept and shown."""
+        data = the_data(options.over or "", self._namespace)
+        prompts = RowPrompts(body, data, self._namespace)
+        output_type = self._named(options.output_type) if options.output_type else None
+        settings = {
+            **options.params,
+            **options.mapping,
+            "output_type": output_type,
+            "media": options.media,
+            "timeout": options.timeout,
+            "progress": not options.quiet,
+        }
+        table = _Table(self._agent(options), (prompts.data, prompts), settings)
+        try:
+            yield table
+        except BatchError as error:
+            table.made = error.table
+            raise
+        except (asyncio.CancelledError, KeyboardInterrupt) as error:
+            # Without a note it was broken off before anything was asked.
+            notes: list[str] = getattr(error, "__notes__", [])
+            table.made = last_map() if notes else None
+            is_told = not options.quiet and self._mode(options) != "text"
+            raise _interrupted(_MAP_STOPPED if is_told or not notes else notes[-1]) from None
+        finally:
+            if table.made is not None:
+                self._keep(table.made, options)
+                if not options.quiet:
+                    prefix = options.mapping.get("prefix", "")
+                    bundle = table_bundle(table.made, prefix=prefix, format=options.format)
+                    display(bundle, raw=True)
 
     def _stop(self, run: Run) -> None:
         run.cancel()
@@ -201,12 +266,12 @@ class CellRunner:
             return "none"
         return self.effective_mode()
 
-    def _keep(self, run: Run, options: CellOptions) -> None:
+    def _keep(self, value: Any, options: CellOptions) -> None:
         if options.output:
-            self._namespace[options.output] = run
+            self._namespace[options.output] = value
         # `_`, `_N` and Out[N], as for the value of any other cell.
         hook: Any = self._shell.displayhook
-        hook.update_user_ns(run)
+        hook.update_user_ns(value)
 
     def _evaluate(self, source: str) -> Any:
         return eval(source, self._namespace)
@@ -244,9 +309,8 @@ def _told_briefly() -> Generator[None, None, None]:
         raise brief(error) from error.__cause__
 
 
-def _interrupted() -> KeyboardInterrupt:
+def _interrupted(text: str) -> KeyboardInterrupt:
     # ipykernel cancels a cell that awaits; a KeyboardInterrupt also stops the cells in the queue.
-    text = "The run was cancelled; what arrived is kept in _."
     return _in_one_line(KeyboardInterrupt(text), f"KeyboardInterrupt: {text}")
 
 

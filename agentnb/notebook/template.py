@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from agentnb.errors import RequestError
 
-__all__ = ["expand"]
+__all__ = ["evaluated", "expand", "taken_apart"]
 
 # What closes an expression is found by trying; a text full of braces must not be tried for ever.
 _LONGEST: Final = 2000
@@ -25,28 +25,51 @@ def expand(text: str, evaluate: Callable[[str], Any]) -> str:
     Raises:
         RequestError: an expression raised.
     """
-    pieces: list[str] = []
-    position = 0
-    while (start := text.find("{{", position)) >= 0:
-        found = _expression(text, start)
-        if found is None:
-            pieces.append(text[position : start + 2])
-            position = start + 2
-            continue
-        source, end = found
-        pieces.append(text[position:start])
-        try:
-            pieces.append(str(evaluate(source)))
-        except Exception as error:
-            raise RequestError(
-                f"{{{{{source}}}}} could not be evaluated: {type(error).__name__}: {error}."
-            ) from error
-        position = end
-    pieces.append(text[position:])
+    texts, sources = taken_apart(text)
+    pieces = [texts[0]]
+    for source, following in zip(sources, texts[1:], strict=True):
+        pieces += (str(evaluated(source, evaluate)), following)
     return "".join(pieces)
 
 
-def _expression(text: str, start: int) -> tuple[str, int] | None:
+def taken_apart(text: str, names: Container[str] = ()) -> tuple[list[str], list[str]]:
+    """Return the literal texts of ``text`` and the expressions between them, one fewer.
+
+    ``names`` are taken for expressions also where they are no Python.
+    """
+    texts: list[str] = [""]
+    sources: list[str] = []
+    position = 0
+    while (start := text.find("{{", position)) >= 0:
+        found = _expression(text, start, names)
+        if found is None:
+            texts[-1] += text[position : start + 2]
+            position = start + 2
+            continue
+        source, end = found
+        texts[-1] += text[position:start]
+        texts.append("")
+        sources.append(source)
+        position = end
+    texts[-1] += text[position:]
+    return texts, sources
+
+
+def evaluated(source: str, evaluate: Callable[[str], Any]) -> Any:
+    """Return the value of an expression of a template.
+
+    Raises:
+        RequestError: it raised.
+    """
+    try:
+        return evaluate(source)
+    except Exception as error:
+        raise RequestError(
+            f"{{{{{source}}}}} could not be evaluated: {type(error).__name__}: {error}."
+        ) from error
+
+
+def _expression(text: str, start: int, names: Container[str]) -> tuple[str, int] | None:
     """Return the expression that the ``{{`` at ``start`` opens, and where its ``}}`` ends."""
     end = start + 2
     # An expression may hold braces itself, as in {{ {"a": {"b": 1}}["a"] }}: the first "}}" that
@@ -56,7 +79,7 @@ def _expression(text: str, start: int) -> tuple[str, int] | None:
         if close < 0:
             break
         source = text[start + 2 : close].strip()
-        if source and _is_expression(source):
+        if source and (source in names or _is_expression(source)):
             return source, close + 2
         end = close + 1
     return None

@@ -85,11 +85,15 @@ class AgentRegistry:
                 model=model,
                 pace=pace,
             )
-            with self._lock:
-                self._agents[chosen] = entry
+            self.add(entry)
             return function
 
         return register
+
+    def add(self, agent: RegisteredAgent) -> None:
+        """Add an agent as it was registered elsewhere; a name that is taken is taken over."""
+        with self._lock:
+            self._agents[agent.name] = agent
 
     def find(self, name: str) -> RegisteredAgent | None:
         """Return the agent of this name, None where there is none."""

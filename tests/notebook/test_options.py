@@ -32,6 +32,26 @@ def test_every_option() -> None:
     )
 
 
+def test_a_table_and_its_settings() -> None:
+    assert parse_cell_line(
+        "told << fin --over 'df[df.price > 10]' --concurrency 4 --rpm 30 --retries 0 "
+        "--checkpoint done.sqlite --on-error raise --prefix new_ --param top_p=0.5"
+    ) == CellOptions(
+        agent="fin",
+        output="told",
+        over="df[df.price > 10]",
+        mapping={
+            "concurrency": 4,
+            "rpm": 30.0,
+            "retries": 0,
+            "checkpoint": "done.sqlite",
+            "on_error": "raise",
+            "prefix": "new_",
+        },
+        params={"top_p": 0.5},
+    )
+
+
 def test_binding_by_arrows() -> None:
     assert parse_cell_line("answer << fin --new") == CellOptions(
         agent="fin", output="answer", new=True
@@ -54,6 +74,15 @@ def test_binding_by_arrows() -> None:
         ("fin --timeout soon", "invalid float value: 'soon'"),
         ("fin --param timeout=3", "what you mean is --timeout"),
         ("fin --ses s", "--ses"),
+        ("fin --over df --bg", "--bg and --over do not go together"),
+        ("fin --over df --new", "each row begins a session of its own"),
+        ("fin --over df --session s", "each row begins a session of its own"),
+        ("fin --over df --format json", "not as json"),
+        ("fin --over df --param rpm=3", "What you mean is --rpm."),
+        ("fin --over df --param client=c", "client is no parameter"),
+        ("fin --over df --on-error stop", "invalid choice: 'stop'"),
+        ("fin --concurrency 3", "--concurrency goes with --over"),
+        ("fin --on-error keep", "--on-error goes with --over"),
     ],
 )
 def test_mistakes(line: str, words: str) -> None:

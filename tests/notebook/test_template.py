@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnb.errors import RequestError
-from agentnb.notebook.template import expand
+from agentnb.notebook.template import expand, taken_apart
 
 VALUES: dict[str, Any] = {
     "name": "NVDA",
@@ -51,6 +51,14 @@ def test_an_expression_that_fails_says_which() -> None:
     # LaTeX that happens to hold a name is an expression too, and fails loudly.
     with pytest.raises(RequestError, match="'a' is not defined"):
         expand(r"\frac{{a}}{b}", evaluate)
+
+
+def test_names_may_be_no_python() -> None:
+    text = "{{unit price}} of {{ name }} {{{2}}}, {{ no python }}"
+    assert taken_apart(text, {"unit price"}) == (
+        ["", " of ", " ", ", {{ no python }}"],
+        ["unit price", "name", "{2}"],
+    )
 
 
 @given(st.text())

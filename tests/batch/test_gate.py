@@ -1,0 +1,234 @@
+"""Who may start when: in order, never too many, nobody while the platform refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentnb.batch.gate import Gate, GateClosedError, Slot
+
+pytestmark = pytest.mark.anyio
+
+
+async def settle() -> None:
+    """Let everybody go on who can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def entered(gate: Gate, count: int) -> list[Slot]:
+    slots = [gate.slot() for _ in range(count)]
+    for slot in slots:
+        await slot.enter()
+    return slots
+
+
+class TestConcurrency:
+    async def test_so_many_at_once_and_in_order(self) -> None:
+        gate, order = Gate(2), list[int]()
+
+        async def row(number: int) -> None:
+            slot = gate.slot()
+            await slot.enter()
+            order.append(number)
+            assert gate.running <= 2
+            await asyncio.sleep(0)
+            slot.leave()
+
+        await asyncio.gather(*(row(number) for number in range(50)))
+        assert order == list(range(50))
+        assert gate.running == 0
+
+    async def test_leaving_twice_lets_one_in(self) -> None:
+        gate = Gate(1)
+        (slot,) = await entered(gate, 1)
+        slot.leave()
+        slot.leave()
+        assert gate.running == 0
+        await gate.slot().enter()
+        waiting = asyncio.create_task(gate.slot().enter())
+        await settle()
+        assert not waiting.done()
+        waiting.cancel()
+
+    async def test_who_is_cancelled_takes_nobodys_place(self) -> None:
+        gate = Gate(1)
+        (slot,) = await entered(gate, 1)
+        waiting = [asyncio.create_task(gate.slot().enter()) for _ in range(3)]
+        await settle()
+        waiting[0].cancel()
+        await settle()
+        slot.leave()
+        # Let in and cancelled in the same turn.
+        waiting[1].cancel()
+        await asyncio.wait(waiting)
+        assert not waiting[2].cancelled()
+        assert gate.running == 1
+
+
+class TestRefusals:
+    async def test_nobody_starts_while_it_is_closed(self) -> None:
+        now = [100.0]
+        gate = Gate(4, clock=lambda: now[0])
+        (slot,) = await entered(gate, 1)
+        slot.refused(30.0)
+        assert gate.closed_for == 30.0
+        waiting = asyncio.create_task(gate.slot().enter())
+        await settle()
+        assert not waiting.done()
+        now[0] += 29.0
+        slot.leave()
+        await settle()
+        assert not waiting.done()
+        now[0] += 1.0
+        gate.left()
+        await asyncio.wait_for(waiting, 10)
+        assert gate.closed_for == 0.0
+
+    async def test_it_opens_by_itself(self) -> None:
+        gate = Gate(2)
+        (slot,) = await entered(gate, 1)
+        slot.refused(0.05)
+        slot.leave()
+        await asyncio.wait_for(gate.slot().enter(), 10)
+
+    async def test_the_longer_wish_counts(self) -> None:
+        now = [0.0]
+        gate = Gate(2, clock=lambda: now[0])
+        (slot,) = await entered(gate, 1)
+        slot.refused(30.0)
+        slot.refused(5.0)
+        assert gate.closed_for == 30.0
+
+    async def test_those_of_one_round_halve_it_once(self) -> None:
+        gate = Gate(16)
+        slots = await entered(gate, 16)
+        for slot in slots:
+            slot.refused(0.0)
+            slot.leave()
+        assert gate.limit == 8
+        (slot,) = await entered(gate, 1)
+        slot.refused(0.0)
+        assert gate.limit == 4
+
+    async def test_one_may_always_run(self) -> None:
+        gate = Gate(2)
+        for _ in range(5):
+            (slot,) = await entered(gate, 1)
+            slot.refused(0.0)
+            slot.leave()
+        assert gate.limit == 1
+        await asyncio.wait_for(gate.slot().enter(), 10)
+
+    async def test_it_grows_again_with_success_and_no_further(self) -> None:
+        gate = Gate(8)
+        (slot,) = await entered(gate, 1)
+        slot.refused(0.0)
+        before = gate.limit
+        slot.succeeded()
+        assert before < gate.limit < 8
+        for _ in range(1_000):
+            slot.succeeded()
+        assert gate.limit == 8
+
+    async def test_who_pauses_is_in_nobodys_way(self) -> None:
+        gate = Gate(1)
+        (slot,) = await entered(gate, 1)
+        pausing = asyncio.create_task(slot.pause(0.01))
+        await settle()
+        assert gate.running == 0
+        (other,) = await entered(gate, 1)
+        done, _ = await asyncio.wait({pausing}, timeout=0.1)
+        assert not done
+        other.leave()
+        await asyncio.wait_for(pausing, 10)
+        assert gate.running == 1
+
+
+class TestSpacing:
+    async def test_starts_are_spaced_over_all_rows(self) -> None:
+        gate, loop = Gate(100, rpm=6_000), asyncio.get_running_loop()
+        began = loop.time()
+        at: list[float] = []
+        for _ in range(30):
+            await gate.slot().enter()
+            at.append(loop.time() - began)
+        # Never sooner than its turn, but for what a late loop may make up for.
+        assert all(moment >= turn * 0.01 - 0.06 for turn, moment in enumerate(at))
+
+    async def test_an_idle_time_saves_up_no_starts(self) -> None:
+        now = [1_000.0]
+        gate = Gate(100, rpm=1.0, clock=lambda: now[0])
+        await gate.slot().enter()
+        now[0] += 3_600
+        await gate.slot().enter()
+        waiting = asyncio.create_task(gate.slot().enter())
+        await settle()
+        assert not waiting.done()
+        waiting.cancel()
+
+
+class TestTheEnd:
+    async def test_who_waits_is_told(self) -> None:
+        gate = Gate(1)
+        await entered(gate, 1)
+        waiting = [asyncio.create_task(gate.slot().enter()) for _ in range(3)]
+        asleep = asyncio.create_task(gate.slept(60))
+        await settle()
+        gate.close()
+        for task in (*waiting, asleep):
+            with pytest.raises(GateClosedError):
+                await task
+        with pytest.raises(GateClosedError):
+            await gate.slot().enter()
+        with pytest.raises(GateClosedError):
+            await gate.slept(60)
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.sampled_from(["enter", "leave", "refuse", "succeed", "cancel"]), max_size=60),
+    st.randoms(use_true_random=False),
+)
+async def test_nobody_is_lost_whatever_happens(
+    most: int, steps: list[str], chance: random.Random
+) -> None:
+    gate = Gate(most)
+    inside: list[Slot] = []
+    waiting: dict[asyncio.Task[None], Slot] = {}
+    for step in steps:
+        match step:
+            case "enter":
+                slot = gate.slot()
+                waiting[asyncio.create_task(slot.enter())] = slot
+            case "leave" if inside:
+                inside.pop(chance.randrange(len(inside))).leave()
+            case "refuse" if inside:
+                chance.choice(inside).refused(0.0)
+            case "succeed" if inside:
+                chance.choice(inside).succeeded()
+            case "cancel" if waiting:
+                chance.choice(list(waiting)).cancel()
+            case _:
+                pass
+        if chance.random() < 0.7:
+            await settle()
+        for task in [task for task in waiting if task.done()]:
+            slot = waiting.pop(task)
+            if not task.cancelled():
+                inside.append(slot)
+        assert gate.running <= most
+    for slot in inside:
+        slot.leave()
+    while waiting:
+        done, _ = await asyncio.wait(waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert done
+        for task in done:
+            slot = waiting.pop(task)
+            if not task.cancelled():
+                slot.leave()
+    assert gate.running == 0
