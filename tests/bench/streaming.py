@@ -1,62 +1,125 @@
-"""Rows 2, 4 and 5: from a server on this machine to events in hand."""
+"""Rows 2 to 5: from a server on this machine to typed events in hand."""
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
+import aiohttp
 import httpx
-import httpx_sse
+from openai import AsyncOpenAI
 
-from agentnb._http import HttpClient
+import agentnb
 from agentnb.config import PlatformSettings
-from agentnb.platforms.base import RunRequest
+from agentnb.event import Event, TextDelta
+from agentnb.platforms.base import Platform, RunRequest
 from agentnb.platforms.registry import load
 from agentnb.transcript import Transcript
-from tests.bench import server
-from tests.bench.measure import Cost, Row, cost, growth, speed
+from agentnb.transports import TransportName
+from tests.bench import peers, server
+from tests.bench.inputs import WIDTH
+from tests.bench.measure import Cost, Row, cost, speed
 
-BURST = 20_000
-PACED = 200
-RUNS = 50
+EVENTS: Final = 20_000
+# Enough of them for a peer that takes seven times as long.
+FEW: Final = 4_000
+PACED: Final = 200
+RUNS: Final = 50
+
+# Of the rows that look at single events and runs: asks once for each run, and for nothing else.
+PLAIN: Final = "runtools"
+PLAIN_PATH: Final = "/v1/run"
 
 
-# What a platform is asked for a stream with, and where its fragments hold their text.
-ASKED: Final = {
-    "seekr": ("/v1/threads/r/runs/stream", "text"),
-    "runagent": ("/v1/agents/a/stream", "content"),
-    "operativus": ("/api/agents/a/runs/stream", "data"),
-    "runtools": ("/v1/run", "content"),
-}
-
-
-async def throughput() -> list[Row]:
+async def throughput(seed: int) -> list[Row]:
     """Row 2: a platform's typed events and the folded transcript, over a pipeline that parses JSON.
 
     Counted in the seconds that this process computes: they bound what it can take in, whatever
     else the machine does, and however slow the server is.
     """
-    rows: list[Row] = []
-    async with server.running() as url, httpx.AsyncClient() as peer, AsyncExitStack() as clients:
-        for name, (path, field) in ASKED.items():
-            ours, few = (
-                _transcript_of(clients, name, f"{url}/{name}", count)
-                for count in (BURST, BURST // 4)
-            )
-            theirs = _text_of(peer, f"{url}/{name}/{BURST}{path}", field)
+    async with server.running(seed) as url, peers.client() as asking:
+        limit = (partial(_bytes_of, asking), "httpx bytes")
+        rows = await _beside_json(url, asking, "httpx", goal=1.2, limit=limit)
+        async with (
+            AsyncExitStack() as clients,
+            AsyncOpenAI(base_url=f"{url}/openai/{FEW}", api_key="key of the bench") as openai,
+        ):
             rows.append(
-                await speed(f"{name} to transcript, over httpx-sse + json", ours, theirs, goal=1.2)
+                await speed(
+                    "seekr: HTTP to events and transcript",
+                    await _transcript_of(clients, "seekr", url, FEW),
+                    _openai_of(openai, FEW),
+                    over="openai SDK",
+                    goal=7.0,
+                )
             )
-            rows.append(await growth(f"{name} to transcript, exponent of its cost", few, ours))
     return rows
 
 
-def _transcript_of(clients: AsyncExitStack, name: str, url: str, events: int) -> Cost:
-    platform = load(name)(PlatformSettings(platform=name, base_url=f"{url}/{events}"))
+async def fast_throughput(seed: int) -> list[Row]:
+    """Row 3: the same with the transport of the extra ``fast``."""
+    async with (
+        server.running(seed) as url,
+        peers.client() as asking,
+        aiohttp.ClientSession() as fast,
+    ):
+        limit = (partial(_aiohttp_bytes_of, fast), "aiohttp bytes")
+        return await _beside_json(url, asking, "aiohttp", goal=5.0, limit=limit)
+
+
+async def _beside_json(
+    url: str,
+    asking: httpx.AsyncClient,
+    transport: TransportName,
+    *,
+    goal: float,
+    limit: tuple[Callable[[str], Cost], str],
+) -> list[Row]:
+    rows: list[Row] = []
+    how = "" if transport == "httpx" else f", by {transport}"
+    bytes_of, limit_of = limit
+    async with AsyncExitStack() as clients:
+        for name, (path, field) in peers.ASKED.items():
+            full = f"{url}/{name}/{EVENTS}{path}"
+            rows.append(
+                await speed(
+                    f"{name}: HTTP to events and transcript{how}",
+                    await _transcript_of(clients, name, url, EVENTS, transport),
+                    _text_of(asking, full, field, EVENTS),
+                    over="httpx-sse + json",
+                    goal=goal,
+                    limit=bytes_of(full),
+                    limit_of=limit_of,
+                    quarter=await _transcript_of(clients, name, url, EVENTS // 4, transport),
+                )
+            )
+    return rows
+
+
+async def connected(
+    clients: AsyncExitStack, name: str, base_url: str, transport: TransportName = "httpx"
+) -> Platform:
+    """Return the client of the platform ``name``, closed with ``clients``."""
+    settings = PlatformSettings(platform=name, base_url=base_url, transport=transport)
+    platform = load(name)(settings)
     clients.push_async_callback(platform.aclose)
+    return platform
+
+
+async def _transcript_of(
+    clients: AsyncExitStack,
+    name: str,
+    url: str,
+    events: int,
+    transport: TransportName = "httpx",
+) -> Cost:
+    platform = await connected(clients, name, f"{url}/{name}/{events}", transport)
 
     async def run() -> float:
         start = time.process_time()
@@ -65,83 +128,182 @@ def _transcript_of(clients: AsyncExitStack, name: str, url: str, events: int) ->
             for event in batch:
                 transcript.apply(event)
         took = time.process_time() - start
-        assert len(transcript.text) == 5 * events
+        assert len(transcript.text) == WIDTH * events
         assert transcript.status == "completed"
         return took
 
     return run
 
 
-def _text_of(client: httpx.AsyncClient, url: str, field: str) -> Cost:
+def _text_of(asking: httpx.AsyncClient, url: str, field: str, events: int) -> Cost:
     async def run() -> float:
         start = time.process_time()
-        length = 0
-        async with httpx_sse.aconnect_sse(client, "POST", url, json={}) as source:
-            async for event in source.aiter_sse():
-                length += len(json.loads(event.data).get(field, ""))
+        length = await peers.sse_json_text(asking, url, field)
         took = time.process_time() - start
-        assert length == 5 * BURST
+        assert length == WIDTH * events
         return took
 
     return run
 
 
-async def latency() -> list[Row]:
+def _bytes_of(asking: httpx.AsyncClient, url: str) -> Cost:
+    async def run() -> float:
+        start = time.process_time()
+        assert await peers.httpx_bytes(asking, url)
+        return time.process_time() - start
+
+    return run
+
+
+def _aiohttp_bytes_of(asking: aiohttp.ClientSession, url: str) -> Cost:
+    async def run() -> float:
+        start = time.process_time()
+        assert await peers.aiohttp_bytes(asking, url)
+        return time.process_time() - start
+
+    return run
+
+
+def _openai_of(asking: AsyncOpenAI, events: int) -> Cost:
+    async def run() -> float:
+        start = time.process_time()
+        length = await peers.openai_text(asking)
+        took = time.process_time() - start
+        assert length == WIDTH * events
+        return took
+
+    return run
+
+
+async def latency(seed: int) -> list[Row]:
     """Row 4: from the server's flush to the event in hand, one at a time, against bytes alone."""
-    async with server.running() as url, httpx.AsyncClient() as peer:
-        client = HttpClient(url, name="bench")
+    paced = f"/{PLAIN}/{PACED}.paced"
+    async with (
+        server.running(seed) as url,
+        peers.client() as asking,
+        peers.plain_bytes(url) as plain,
+        AsyncExitStack() as clients,
+    ):
+        platform = await connected(clients, PLAIN, url + paced)
+        agent = agentnb.agent(f"{PLAIN}:a", base_url=url + paced, api_key="key of the bench")
 
-        async def ours() -> float:
+        async def typed() -> float:
             waits: list[int] = []
-            async with client.stream("GET", f"/paced/{PACED}") as stream:
-                async for batch in stream.batches():
-                    now = time.monotonic_ns()
-                    waits += [now - int(json.loads(event.data)["text"]) for event in batch]
-            assert len(waits) == PACED
-            return statistics.median(waits)
+            async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
+                waits += _waits(batch)
+            return _median_of(waits)
 
-        async def theirs() -> float:
+        async def streamed() -> float:
             waits: list[int] = []
-            async with peer.stream("GET", f"{url}/paced/{PACED}") as response:
-                async for data in response.aiter_bytes():
-                    now = time.monotonic_ns()
-                    waits.append(now - int(json.loads(data[6:])["text"]))
-            assert len(waits) == PACED
-            return statistics.median(waits)
+            async for event in agent.stream("p"):
+                waits += _waits([event])
+            return _median_of(waits)
 
-        try:
-            return [await cost("flush to event, p50, of httpx bytes", ours, theirs, goal=1.25)]
-        finally:
-            await client.aclose()
+        async def httpx_alone() -> float:
+            waits: list[int] = []
+            async with asking.stream("POST", url + paced + PLAIN_PATH, json={}) as response:
+                async for chunk in response.aiter_bytes():
+                    waits += _waits_in(chunk)
+            return _median_of(waits)
+
+        async def asyncio_alone() -> float:
+            waits: list[int] = []
+            async for chunk in plain.chunks(paced + PLAIN_PATH):
+                waits += _waits_in(chunk)
+            return _median_of(waits)
+
+        return [
+            await cost(
+                "server's flush to typed event, p50",
+                typed,
+                httpx_alone,
+                over="httpx bytes",
+                goal=1.25,
+                limit=asyncio_alone,
+                limit_of="asyncio bytes",
+            ),
+            await cost(
+                "server's flush to `agent.stream`, p50",
+                streamed,
+                httpx_alone,
+                over="httpx bytes",
+                goal=None,
+                limit=asyncio_alone,
+                limit_of="asyncio bytes",
+            ),
+        ]
 
 
-async def second_run() -> list[Row]:
+def _waits(batch: list[Event]) -> list[int]:
+    now = time.monotonic_ns()
+    return [now - int(event.text) for event in batch if isinstance(event, TextDelta)]
+
+
+def _waits_in(chunk: bytes) -> list[int]:
+    now = time.monotonic_ns()
+    return [
+        now - int(json.loads(data)["content"]) for data in re.findall(rb"({\"content.*})", chunk)
+    ]
+
+
+def _median_of(waits: list[int]) -> float:
+    assert len(waits) == PACED
+    return statistics.median(waits)
+
+
+async def second_run(seed: int) -> list[Row]:
     """Row 5: from sending to the first event, when it is not the first run."""
-    async with server.running() as url, httpx.AsyncClient() as peer:
-        client = HttpClient(url, name="bench")
+    one = f"/{PLAIN}/1"
+    async with (
+        server.running(seed) as url,
+        peers.client() as asking,
+        peers.plain_bytes(url) as plain,
+        AsyncExitStack() as clients,
+    ):
+        platform = await connected(clients, PLAIN, url + one)
 
         async def ours() -> float:
             waits: list[float] = []
             for _ in range(RUNS):
-                start = time.perf_counter()
-                async with client.stream("POST", "/burst/1", json={"prompt": "x"}) as stream:
-                    waits += [time.perf_counter() - start async for _ in stream.batches()]
-            assert len(waits) == RUNS
+                start, came = time.perf_counter(), None
+                async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
+                    if came is None and any(isinstance(event, TextDelta) for event in batch):
+                        came = time.perf_counter()
+                assert came is not None
+                waits.append(came - start)
             return statistics.median(waits)
 
-        async def theirs() -> float:
+        async def pooled() -> float:
+            waits: list[float] = []
+            body = {"prompt": "p"}
+            for _ in range(RUNS):
+                start, came = time.perf_counter(), None
+                async with asking.stream("POST", url + one + PLAIN_PATH, json=body) as response:
+                    async for _ in response.aiter_bytes():
+                        came = came or time.perf_counter()
+                assert came is not None
+                waits.append(came - start)
+            return statistics.median(waits)
+
+        async def asyncio_alone() -> float:
             waits: list[float] = []
             for _ in range(RUNS):
-                start = time.perf_counter()
-                body = {"prompt": "x"}
-                async with peer.stream("POST", f"{url}/burst/1", json=body) as response:
-                    waits += [time.perf_counter() - start async for _ in response.aiter_bytes()]
-            assert len(waits) == RUNS
+                start, came = time.perf_counter(), None
+                async for chunk in plain.chunks(one + PLAIN_PATH):
+                    if came is None and b'content"' in chunk:
+                        came = time.perf_counter()
+                assert came is not None
+                waits.append(came - start)
             return statistics.median(waits)
 
-        try:
-            return [
-                await cost("second run to its first event, of httpx pooled", ours, theirs, goal=1.3)
-            ]
-        finally:
-            await client.aclose()
+        return [
+            await cost(
+                "second run: sending to its first event",
+                ours,
+                pooled,
+                over="httpx pooled",
+                goal=1.3,
+                limit=asyncio_alone,
+                limit_of="asyncio bytes",
+            )
+        ]

@@ -70,7 +70,9 @@ def test_every_pin_has_hashes_and_no_place(root: Path, pins: dict[str, str]) -> 
     assert " @ " not in text
 
 
-def test_the_javascript_lock_has_checksums_and_no_places(lock: dict[str, Any]) -> None:
+@pytest.mark.parametrize("folder", ["js", "tests/bench/page"])
+def test_a_javascript_lock_has_checksums_and_no_places(root: Path, folder: str) -> None:
+    lock: dict[str, Any] = json.loads((root / folder / "package-lock.json").read_text("utf-8"))
     packages: dict[str, dict[str, Any]] = lock["packages"]
     installed = {name: entry for name, entry in packages.items() if name}
 
