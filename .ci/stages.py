@@ -47,9 +47,9 @@ LINT = (
     Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
 )
 FAST = Stage("pytest", (*PYTEST, "--quiet", "-m", "not slow and not ui", "tests"))
-# The tests wait for servers, kernels and a browser more than they compute.  What is measured by
-# them is measured by nobody: more processes than this would only make them wait for each other.
-PROCESSES = ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadgroup")
+# The tests wait for servers, kernels and a browser more than they compute; more processes than
+# this would only make them wait for each other.
+PROCESSES = ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile")
 # One run over tests and notebooks, so that one line counts them all.
 WHOLE = Stage("pytest", (*PYTEST, "--quiet", *PROCESSES, *NBVAL, "tests", "notebooks"))
 

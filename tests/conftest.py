@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import surroundings
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 # Machines that run tests are busy; how long an example takes says nothing about the code. The same
 # examples each time: what fails was changed. `make fuzz` is for finding more.
@@ -22,7 +23,7 @@ settings.register_profile(
 )
 settings.load_profile("agentnb")
 
-UI = Path(__file__).parent / "ui"
+UI = "tests/ui/"
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -36,20 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(refuse_the_network)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process, and those of the browser in one that has it.
+class OneBrowser(LoadFileScheduling):
+    """Keeps the tests of a module in one process, and those of the browser in one that has it."""
 
-    The browser's come first: they take the longest, and wait for the most part.
-    """
-    items.sort(key=lambda item: not _is_browsers(item))
-    for item in items:
-        group = "browser" if _is_browsers(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    def _split_scope(self, nodeid: str) -> str:
+        return UI if nodeid.startswith(UI) else super()._split_scope(nodeid)
 
 
-def _is_browsers(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(UI)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+    """Say how tests are shared out where there are several processes."""
+    return OneBrowser(config, log)
 
 
 def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
