@@ -82,10 +82,10 @@ async def test_one_that_the_history_knows_is_asked_for_at_its_platform(
 
 
 async def test_what_has_ended_is_asked_for_no_more(kept: Callable[..., None]) -> None:
-    kept("b", platform="operativus", run_id="run_b", status="cancelled", duration=2_000_000)
+    kept("b", platform="operativus", run_id="run_ended", status="cancelled", duration=2_000_000)
     kept("c", platform="local", status="interrupted")
     kept("d", platform="local", status="running")
-    watch = Watch(["run_b", "c" * 32, "d" * 32])
+    watch = Watch(["run_ended", "c" * 32, "d" * 32])
     rows = await ended(watch)
     assert [(row.status, row.final) for row in rows] == [
         ("cancelled", True),

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from agentnb import history
 from agentnb._http import Pause, Terms, is_passing
-from agentnb.batch.gate import Company
+from agentnb.batch.gate import Company, GateClosedError
 from agentnb.batch.rows import Row, RowResult, Verdict
 from agentnb.errors import (
     AgentnbError,
@@ -171,7 +171,8 @@ def result_of(run: Run, row: Row, *, was_waiting: bool = False) -> RowResult:
     verdict, wait = _verdict(run, was_waiting=was_waiting)
     return RowResult(
         position=row.position,
-        status=run.status,
+        # It was about to wait for its turn when the map ended.
+        status="cancelled" if isinstance(run.exception, GateClosedError) else run.status,
         answer=run.text,
         run_id=run.id,
         session_id=run.session_id,

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb import _secrets
+from agentnb.history.store import use
 from agentnb.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -100,6 +101,8 @@ def surroundings(folder: Path) -> Generator[Surroundings]:
         patch.setenv("SEEKR_API_KEY", KEY)
         patch.setenv("SEEKR_BASE_URL", sandbox.base_url("seekr"))
         patch.setenv("AGENTNB_HISTORY", str(history))
+        # This process may have opened another one.
+        use(None)
         # Dask has no types to speak of.
         dask_: Any = distributed
         with (
@@ -117,6 +120,7 @@ def surroundings(folder: Path) -> Generator[Surroundings]:
             client.run(_ask_once)
             parrot.reset()
             yield Surroundings(cluster, client, sandbox, parrot, history)
+    use(None)
     _secrets._known = kept  # pyright: ignore[reportPrivateUsage]
 
 

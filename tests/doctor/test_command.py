@@ -93,7 +93,6 @@ def test_everything_wrong_at_once(surroundings: Path) -> None:
     problems = {name for name in found if name.endswith("/problem")}
     assert problems >= {
         "configuration/problem",
-        "history/problem",
         "operativus: connection/problem",
         "runtools: key/problem",
         "seekr: access/problem",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -140,7 +141,8 @@ def test_the_sandbox_has_nothing_wrong(
     monkeypatch.setenv("OPERATIVUS_BASE_URL", sandbox.base_url("operativus"))
     found = look("operativus")
     assert {f.level for f in found.values()} == {"ok"}
-    assert "accepted, 2 agents" in found["access"].says
+    # Other tests may have added some of their own.
+    assert re.search(r"accepted, \d+ agents", found["access"].says)
 
 
 def answered(date: str, **headers: str) -> Reached:

@@ -17,7 +17,7 @@ def shown(cell: Cell) -> list[dict[str, Any]]:
 def test_it_is_updated_four_times_a_second_at_most(kernel: Kernel) -> None:
     kernel.run("async def pausing(p):\n    await asyncio.sleep(0.05)\n    return p")
     began = time.monotonic()
-    cell = kernel.run("_ = agentnb.agent(pausing).map(range(40), '{{item}}', concurrency=2)")
+    cell = kernel.run("table = agentnb.agent(pausing).map(range(40), '{{item}}', concurrency=2)")
     took = time.monotonic() - began
     said = shown(cell)
     # The first one, and what is said at the end, come beside the others.
@@ -32,7 +32,7 @@ def test_a_name_is_text_on_one_line_and_bounded(kernel: Kernel) -> None:
         "def odd(p):\n    return p\n"
         "odd.__name__ = odd.__qualname__ = '<img src=x>\\u202e' + 'long' * 1000"
     )
-    for data in shown(kernel.run("_ = agentnb.agent(odd).map(['a'])")):
+    for data in shown(kernel.run("table = agentnb.agent(odd).map(['a'])")):
         assert "<img" not in data["text/html"]
         assert "&lt;img src=x&gt;" in data["text/html"]
         assert "\u202e" not in data["text/html"] + data["text/plain"]
@@ -41,7 +41,7 @@ def test_a_name_is_text_on_one_line_and_bounded(kernel: Kernel) -> None:
 
 
 def test_it_can_be_left_out(kernel: Kernel) -> None:
-    cell = kernel.run("_ = greeter.map(['a'], progress=False)")
+    cell = kernel.run("table = greeter.map(['a'], progress=False)")
     assert cell.ok
     assert shown(cell) == []
 

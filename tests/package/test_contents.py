@@ -81,7 +81,9 @@ def test_metadata(metadata: Message, wheel: dict[str, bytes]) -> None:
     assert metadata["Version"] == agentnb.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    extras = ["charts", "duckdb", "keyring", "parquet", "postgresql"]
+    extras = [
+        *("charts", "dask", "duckdb", "evaluate", "fast", "keyring", "parquet", "postgresql"),
+    ]
     assert sorted(metadata.get_all("Provides-Extra") or []) == extras
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert [name for name in wheel if name.endswith("/licenses/LICENSE")]
