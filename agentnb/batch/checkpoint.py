@@ -22,7 +22,7 @@ from typing import Any, Final
 from agentnb.batch.rows import RowResult
 from agentnb.errors import ConfigError
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "save"]
 
 # "agnm", as a number: by it our files are known.
 _KIND: Final = 0x61676E6D

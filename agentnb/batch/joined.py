@@ -9,7 +9,7 @@ from agentnb.batch.items import Items
 from agentnb.batch.rows import RowResult
 from agentnb.batch.structured import Structured
 from agentnb.errors import RequestError
-from agentnb.history.columns import MOMENT, SPAN
+from agentnb.history.columns import RUN_COLUMNS
 from agentnb.history.frame import frame
 from agentnb.history.moments import span
 from agentnb.history.shown import mark
@@ -19,27 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["RESULT_COLUMNS", "check_names", "joined"]
 
+# What the table of runs has not, or calls by another name.
+_OWN: Final = {"answer": "string", "attempts": "Int64"}
+
 #: Column -> dtype of what a map adds to its input, in order; what was asked for as structured
 #: output follows ``status``.
 RESULT_COLUMNS: Final[dict[str, str]] = {
-    "answer": "string",
-    "status": "category",
-    "run_id": "string",
-    "session_id": "string",
-    "started_at": MOMENT,
-    "finished_at": MOMENT,
-    "duration": SPAN,
-    "time_to_first_token": SPAN,
-    "input_tokens": "Int64",
-    "output_tokens": "Int64",
-    "total_tokens": "Int64",
-    "cached_tokens": "Int64",
-    "reasoning_tokens": "Int64",
-    "cost_usd": "Float64",
-    "attempts": "Int64",
-    "error": "string",
-    "error_code": "category",
-    "local_id": "string",
+    name: _OWN.get(name) or RUN_COLUMNS[name]
+    for name in (
+        *("answer", "status", "run_id", "session_id"),
+        *("started_at", "finished_at", "duration", "time_to_first_token"),
+        *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
+        *("cost_usd", "attempts", "error", "error_code", "local_id"),
+    )
 }
 
 _MADE: Final[dict[str, Callable[[RowResult], Any]]] = {

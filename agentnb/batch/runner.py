@@ -167,12 +167,13 @@ def result_of(run: Run, row: Row, *, was_waiting: bool = False) -> RowResult:
     ``was_waiting``: it ended while it waited for a platform that refused it.
     """
     usage = run.usage or _NOTHING
-    failure = run.transcript.failure
     verdict, wait = _verdict(run, was_waiting=was_waiting)
+    # It was about to wait for its turn when the map ended.
+    is_overtaken = isinstance(run.exception, GateClosedError)
+    failure = None if is_overtaken else run.transcript.failure
     return RowResult(
         position=row.position,
-        # It was about to wait for its turn when the map ended.
-        status="cancelled" if isinstance(run.exception, GateClosedError) else run.status,
+        status="cancelled" if is_overtaken else run.status,
         answer=run.text,
         run_id=run.id,
         session_id=run.session_id,
@@ -187,7 +188,7 @@ def result_of(run: Run, row: Row, *, was_waiting: bool = False) -> RowResult:
         cost_usd=usage.cost_usd,
         model=run.transcript.model,
         attempts=1,
-        error=run.error,
+        error=None if is_overtaken else run.error,
         error_code=None if failure is None else failure.code or failure.error_type,
         local_id=run.local_id,
         verdict=verdict,

@@ -13,6 +13,10 @@ import pytest
 
 import agentnb
 from agentnb import Retries, history
+from agentnb._loop import wait
+from agentnb.batch.gate import Gate
+from agentnb.batch.rows import Row, RowResult
+from agentnb.batch.runner import Here
 from agentnb.event import Event, RunFailed, TextDelta
 from agentnb.run import Run
 from agentnb.sandbox import Sandbox
@@ -157,6 +161,23 @@ class TestOneForAll:
         with replying(reply) as agent, pytest.raises(agentnb.BatchError) as raised:
             agent.map(["wrong", "waits"], concurrency=2, on_error="raise", progress=False)
         assert list(raised.value.table["status"]) == ["failed", "cancelled"]
+
+    def test_one_that_is_refused_when_it_has_ended_already(self) -> None:
+        """It was to go again, and nothing may: that is no failure of the row."""
+
+        async def reply(c: Connection, request: Received) -> None:
+            await refuse(c, after="100")
+
+        async def ask(agent: agentnb.Agent) -> RowResult:
+            gate = Gate(1)
+            slot = gate.slot()
+            await slot.enter()
+            gate.close()
+            return await Here(agent, {}).attempt(Row(position=0, prompt="late"), slot)
+
+        with replying(reply) as agent:
+            result = wait(ask(agent))
+        assert (result.status, result.error, result.error_code) == ("cancelled", None, None)
 
 
 class TestElsewhere:
