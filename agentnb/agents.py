@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Never, NoReturn
 
 from pydantic import SecretStr
 
@@ -24,7 +24,6 @@ from agentnb.batch.recipe import Recipe
 from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
-from agentnb.history.lists import RunList
 from agentnb.leaving import leave_in_order
 from agentnb.listing import agents_of
 from agentnb.output import OutputType
@@ -32,12 +31,14 @@ from agentnb.platforms import registry
 from agentnb.platforms._asked import joined, remote_filters
 from agentnb.platforms.base import AgentInfo, Message, Platform, RemoteRun, RunRequest
 from agentnb.platforms.clients import address_of, connect
-from agentnb.platforms.local import FunctionPlatform
 from agentnb.platforms.media import MediaLike
 from agentnb.platforms.tape import stand_in
 from agentnb.retries import Retries
 from agentnb.run import Run
 from agentnb.streaming import RunStream
+
+if TYPE_CHECKING:
+    from agentnb.history.lists import RunList
 
 __all__ = ["Agent", "agent", "attach"]
 
@@ -212,6 +213,8 @@ class Agent(Maps):
 
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
+        from agentnb.history.lists import RunList
+
         runs = self.platform.runs(agent=self.id, **remote_filters(filters))
         found = answer_of(self.platform, collected(runs))
         return RunList(found, platform=self.platform.name)
@@ -318,6 +321,8 @@ def agent(
     if callable(target):
         if not (base_url is None and api_key is None and retries is None and options is None):
             raise ConfigError("A function needs no base_url, api_key, retries or options.")
+        from agentnb.platforms.local import FunctionPlatform
+
         platform = FunctionPlatform(target)
         name = AgentName(platform.name, platform.agent_id)
         recipe = Recipe(name=str(name), function=target)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb import __version__
 from agentnb._http.answers import ErrorParser, error_from_answer, know_nothing
+from agentnb._http.loading import load_httpx
 from agentnb._http.outgoing import (
     check_base_url,
     encode_headers,
@@ -229,6 +230,7 @@ class HttpClient:
     ) -> Answer:
         """Send one request, once; return its answer, a success."""
         if self._transport is None:
+            load_httpx()
             from agentnb._http.transport import Transport
 
             self._transport = Transport(

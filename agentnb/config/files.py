@@ -38,7 +38,7 @@ class PlatformSection(BaseModel):
     refused.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str | None = None
     base_url: str | None = None
@@ -78,7 +78,7 @@ class HistorySection(BaseModel):
     answers, tool arguments, results or events are kept, only what is counted.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: str | None = None
     store_content: bool = True
@@ -90,7 +90,7 @@ class PriceSection(BaseModel):
     ``cached`` is for input tokens from the platform's cache; without it they cost as the others.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     input: _Dollars
     output: _Dollars
@@ -104,7 +104,7 @@ class ConfigFile(BaseModel):
     ``fast``; ``AGENTNB_TRANSPORT`` wins over it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     default_agent: str | None = None
     default_platform: str | None = None

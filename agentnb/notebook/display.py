@@ -14,7 +14,8 @@ from IPython.display import (
 )
 
 from agentnb.notebook.text import TextDisplay
-from agentnb.render import to_html, to_text, visible
+from agentnb.render import to_html, to_text
+from agentnb.render.visible import visible
 from agentnb.run import Run
 from agentnb.widgets.bounds import (
     NAME_TEXT,

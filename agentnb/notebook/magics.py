@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
-from agentnb.errors import AgentnbError, ConfigError
-from agentnb.notebook.options import usage
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -67,6 +64,7 @@ class AgentMagics(Magics):
     @line_magic("agent")  # pyright: ignore[reportUntypedFunctionDecorator]
     def agent_line(self, line: str) -> Any:
         """Look after agents, sessions and runs; '%agent help' lists the commands."""
+        from agentnb.errors import AgentnbError
         from agentnb.notebook.runner import brief
 
         self._use_default()
@@ -82,10 +80,19 @@ class AgentMagics(Magics):
 
     def _use_default(self) -> None:
         from agentnb.config import config
+        from agentnb.errors import ConfigError
 
         # A file that cannot be read is told of by what needs it; '%agent doctor' does not.
         with suppress(ConfigError):
             config().option_agent = self.default_agent or None
 
 
-AgentMagics.agent_cell.__doc__ = f"{AgentMagics.agent_cell.__doc__}\n\n{usage()}"
+def _help() -> str:
+    from agentnb.notebook.options import usage
+
+    return f"{AgentMagics.agent_cell.__doc__}\n\n{usage()}"
+
+
+# What `%%agent?` shows; IPython asks for it by this name before it looks at the docstring, and the
+# options are not gone through before somebody wants to see them.
+AgentMagics.agent_cell.getdoc = _help  # pyright: ignore[reportFunctionMemberAccess]

@@ -1,4 +1,7 @@
-"""From a ``%%agent`` cell to a finished run: one path, awaited or blocking."""
+"""From a ``%%agent`` cell to a finished run: one path, awaited or blocking.
+
+What shows a run is imported once the question is on its way: nobody waits for it twice.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,12 @@ from IPython.display import display  # pyright: ignore[reportUnknownVariableType
 
 from agentnb import sandbox
 from agentnb.agents import Agent, agent
-from agentnb.batch.calls import last_map
 from agentnb.config import EMBEDDED, AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, NotFoundError, RequestError
 from agentnb.listing import listed_agents
-from agentnb.notebook.display import Mode, RunDisplay, choose_mode, make_display
-from agentnb.notebook.live import close_at_end
 from agentnb.notebook.options import CellOptions, parse_cell_line
-from agentnb.notebook.over import RowPrompts, table_bundle, the_data
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
-from agentnb.notebook.text import TextDisplay
 from agentnb.run import Run
 from agentnb.widgets.bounds import ERROR_TEXT, shortened
 
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from agentnb.notebook.chat import Chat
+    from agentnb.notebook.display import Mode, RunDisplay
 
 __all__ = ["CellRunner", "brief"]
 
@@ -109,6 +108,8 @@ class CellRunner:
 
     def effective_mode(self) -> Mode:
         """Return how runs are shown now: as configured, or what fits the frontend."""
+        from agentnb.notebook.display import choose_mode
+
         match self.mode:
             case "widget" | "static" | "text" as mode:
                 return mode
@@ -152,6 +153,8 @@ class CellRunner:
             **options.params,
         )
         try:
+            from agentnb.notebook.display import make_display
+
             self._sessions.begin(chosen, run)
             view = make_display(
                 run,
@@ -169,6 +172,10 @@ class CellRunner:
 
     def _in_background(self, cell: _Cell) -> None:
         """Let a run go on after its cell."""
+        from agentnb.notebook.display import make_display
+        from agentnb.notebook.live import close_at_end
+        from agentnb.notebook.text import TextDisplay
+
         if isinstance(cell.view, TextDisplay):
             # What it prints later would land in the middle of somebody's typing.
             print(f"{cell.run.title} goes on in the background; _ holds the run.")  # noqa: T201
@@ -204,6 +211,9 @@ class CellRunner:
     @contextmanager
     def _mapping(self, options: CellOptions, body: str) -> Generator[_Table]:
         """See a cell with ``--over`` to its end; what it has of a table is kept and shown."""
+        from agentnb.batch.calls import last_map
+        from agentnb.notebook.over import RowPrompts, table_bundle, the_data
+
         data = the_data(options.over or "", self._namespace)
         prompts = RowPrompts(body, data, self._namespace)
         output_type = self._named(options.output_type) if options.output_type else None
@@ -259,6 +269,8 @@ class CellRunner:
         return made if isinstance(made, Agent) else agent(target)
 
     def _mode(self, options: CellOptions) -> Mode:
+        from agentnb.notebook.display import choose_mode
+
         if options.quiet:
             return "none"
         if options.background and choose_mode(self._shell) == "static":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from agentnb.agents import Agent
-from agentnb.conversation import Change, Conversation
+from typing import TYPE_CHECKING
+
 from agentnb.errors import NotFoundError
 from agentnb.platforms.base import Platform
 from agentnb.platforms.tape import tapes_begun
-from agentnb.run import Run
+
+if TYPE_CHECKING:
+    from agentnb.agents import Agent
+    from agentnb.conversation import Change, Conversation
+    from agentnb.run import Run
 
 __all__ = ["Sessions"]
 

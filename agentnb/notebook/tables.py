@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agentnb._secrets import mask
-from agentnb.render import one_line, visible
+from agentnb.render.visible import one_line, visible
 
 __all__ = ["Beside", "Table", "table"]
 

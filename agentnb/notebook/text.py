@@ -7,7 +7,8 @@ import sys
 from typing import Final
 
 from agentnb.recording import Waiting
-from agentnb.render import StreamCleaner, one_line, summary, visible
+from agentnb.render import summary
+from agentnb.render.visible import StreamCleaner, one_line, visible
 from agentnb.run import Run
 from agentnb.transcript import Part, ToolCall
 

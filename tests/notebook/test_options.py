@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import MethodType
+
 import pytest
+from IPython.core.oinspect import getdoc
 
 from agentnb.errors import RequestError
+from agentnb.notebook.magics import AgentMagics
 from agentnb.notebook.options import CellOptions, option_strings, parse_cell_line, usage
 
 
@@ -95,3 +99,11 @@ def test_mistakes(line: str, words: str) -> None:
 def test_every_option_is_in_the_help() -> None:
     assert "--session" in option_strings()
     assert all(option in usage() for option in option_strings())
+
+
+def test_the_help_of_the_magic_has_the_options() -> None:
+    """As IPython shows it of the method that is registered, for ``%%agent?``."""
+    shown = getdoc(MethodType(AgentMagics.agent_cell, object()))
+    assert shown is not None
+    assert shown.startswith("Ask an agent the question that the cell holds.")
+    assert all(option in shown for option in option_strings())

@@ -1,0 +1,26 @@
+"""Importing httpx, which is done late: with the first request."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+__all__ = ["load_httpx"]
+
+_COMMAND_LINE: Final = "httpx._main"
+
+
+def load_httpx() -> None:
+    """Import httpx without its command line.
+
+    Where click and rich are installed, that and what it needs take longer to import than all the
+    rest, and the first request would wait for it.  httpx does without where it cannot be imported.
+    """
+    if "httpx" in sys.modules:
+        return
+    # The import system's own way of saying that there is no such module.
+    sys.modules[_COMMAND_LINE] = None  # pyright: ignore[reportArgumentType]
+    try:
+        import httpx  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    finally:
+        del sys.modules[_COMMAND_LINE]
