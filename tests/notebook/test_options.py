@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MethodType
 
 import pytest
-from IPython.core.oinspect import getdoc
+from IPython.core.oinspect import getdoc  # pyright: ignore[reportUnknownVariableType]  # untyped
 
 from agentnb.errors import RequestError
 from agentnb.notebook.magics import AgentMagics
