@@ -10,7 +10,9 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -47,18 +49,40 @@ JSON: Final = Path("build", "bench", "bench.json")
 PICTURE: Final = Path("build", "bench", "bench.svg")
 
 
-async def measured(wanted: Sequence[str], *, seed: int) -> list[Measured]:
-    """Measure the rows one after the other, and print each as soon as it is known."""
-    print(HEAD)
-    found: list[Measured] = []
+async def measured(wanted: Sequence[str], *, seed: int) -> AsyncGenerator[list[Measured]]:
+    """Measure the rows one after the other; one that cannot be measured holds up no other."""
     for number in wanted:
         module, name = ROWS[number]
-        bench: Bench = getattr(import_module(f"tests.bench.{module}"), name)
         before = load()[0]
-        for row in await bench(seed):
-            found.append(Measured(number, row, before))
-            print(line(found[-1]), flush=True)
-    return found
+        try:
+            bench: Bench = getattr(import_module(f"tests.bench.{module}"), name)
+            found = await bench(seed)
+        except Exception:
+            print(f"{number:>4}  could not be measured:", flush=True)
+            traceback.print_exc()
+            found = []
+        yield [Measured(number, row, before) for row in found]
+
+
+async def tell(wanted: Sequence[str], *, seed: int, json: Path, picture: Path) -> int:
+    """Print each row as soon as it is known, and have all so far in the files; count the missed.
+
+    Half an hour of figures should not be lost to what happens after them.
+    """
+    print(HEAD)
+    machine = described()
+    known: list[Measured] = []
+    missed = 0
+    async with aclosing(measured(wanted, seed=seed)) as rows:
+        async for found in rows:
+            for one in found:
+                print(line(one), flush=True)
+            missed += sum(not one.row.met for one in found) if found else 1
+            known += found
+            told = document(known, machine=machine, seed=seed)
+            write(json, told)
+            draw(told, picture)
+    return missed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,7 +97,6 @@ def main(arguments: Sequence[str]) -> int:
     wanted: list[str] = options.rows or list(ROWS)
     if unknown := sorted(set(wanted) - set(ROWS)):
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
-    machine = described()
     with tempfile.TemporaryDirectory(prefix="agentnb-bench-", ignore_cleanup_errors=True) as home:
         private = surroundings.clean(os.environ, home=Path(home))
         # What is installed is compiled once, and not at every import.
@@ -81,11 +104,9 @@ def main(arguments: Sequence[str]) -> int:
         private["PYTHONPYCACHEPREFIX"] = str(Path(home, "compiled"))
         os.environ.clear()
         os.environ.update(private)
-        found = asyncio.run(measured(wanted, seed=options.seed))
-    told = document(found, machine=machine, seed=options.seed)
-    write(options.json, told)
-    draw(told, options.picture)
-    missed = sum(not one.row.met for one in found)
+        missed = asyncio.run(
+            tell(wanted, seed=options.seed, json=options.json, picture=options.picture)
+        )
     print("All goals met." if not missed else f"{missed} missed.")
     return 1 if missed else 0
 

@@ -42,8 +42,10 @@ FAR: Final = 10.0
 
 
 def draw(told: dict[str, Any], path: Path) -> None:
-    """Write the rows that have a goal to ``path`` as SVG."""
+    """Write the rows that have a goal to ``path`` as SVG; no file, where there are none."""
     rows = [row for row in told["rows"] if row["goal"] is not None]
+    if not rows:
+        return
     chart = _chart(pd.DataFrame([_shown(row) for row in rows]), summary(told["machine"]))
     svg = vl_convert.vegalite_to_svg(chart.to_dict())
     path.parent.mkdir(parents=True, exist_ok=True)
