@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("loader.js", "widget.js", "licenses.txt")
+BUNDLE = ("loader.js", "run.js", "widget.js", "licenses.txt")
 
 
 class BundleHook(BuildHookInterface[Any]):

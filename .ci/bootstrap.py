@@ -196,7 +196,8 @@ def ensure_node_modules() -> None:
 def ensure_bundle() -> None:
     sources = sorted(path for path in (JS / "src").rglob("*") if path.is_file())
     made_from = [JS / "build.mjs", JS / "alias.json", JS / "package-lock.json", *sources]
-    there = all((STATIC / name).is_file() for name in ("loader.js", "widget.js", "licenses.txt"))
+    built = ("loader.js", "run.js", "widget.js", "licenses.txt")
+    there = all((STATIC / name).is_file() for name in built)
     with step("bundle", contents(made_from)) as is_due:
         if is_due or not there:
             say("bundling js/ into agentnb/widgets/static")

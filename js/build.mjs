@@ -1,5 +1,6 @@
-// Bundles the widgets for the browser: a small loader that every widget brings along, and the code of
-// all views, with the stylesheet as text in it. Both are minified ES modules.
+// Bundles the widgets for the browser: a small loader that every widget brings along, the code of a
+// run's view, and that of all views, each with its stylesheet as text in it. All are minified ES
+// modules that need no other.
 // `node build.mjs --watch` rebuilds on every change.
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,7 +13,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const target = here("../agentnb/widgets/static");
 // What stands in for packages that markdown-it imports, in the tests as well.
 const aliases = Object.entries(JSON.parse(await readFile(here("alias.json"), "utf8")));
-const BUILT = ["loader.js", "widget.js", "licenses.txt"];
+const BUILT = ["loader.js", "run.js", "widget.js", "licenses.txt"];
 
 // What JupyterLab 4 and Notebook 7 themselves ask of a browser.
 const browsers = ["es2022", "chrome109", "firefox115", "safari16.4"];
@@ -48,7 +49,8 @@ const options = {
   absWorkingDir: here("."),
   entryPoints: [
     { in: here("src/loader.ts"), out: "loader" },
-    { in: here("src/widget.ts"), out: "widget" },
+    { in: here("src/run.ts"), out: "run" },
+    { in: here("src/all.ts"), out: "widget" },
   ],
   outdir: target,
   alias: Object.fromEntries(aliases.map(([name, path]) => [name, here(path)])),

@@ -15,7 +15,7 @@ from agentnb.doctor.versions import installed, release
 
 __all__ = ["look_at_views"]
 
-_CODE: Final = ("loader.js", "widget.js")
+_CODE: Final = ("loader.js", "run.js", "widget.js")
 # Major version of ipywidgets -> of jupyterlab_widgets, which is its half in the page.
 _PAIRS: Final = {7: 1, 8: 3}
 _MANAGER: Final = "@jupyter-widgets/jupyterlab-manager"

@@ -8,7 +8,13 @@ from typing import Any, cast
 import anywidget
 import traitlets
 
-from agentnb.widgets.code import bundle, code_message, code_reference, host_shares_code
+from agentnb.widgets.code import (
+    bundle,
+    code_message,
+    code_of,
+    code_reference,
+    host_shares_code,
+)
 
 __all__ = ["AgentWidget"]
 
@@ -30,14 +36,14 @@ class AgentWidget(anywidget.AnyWidget):
     def __init__(self, *, kind: str, snapshot: Mapping[str, Any]) -> None:
         if host_shares_code():
             # The code can take the loader's place: it is called the same way.
-            self._esm = bundle("widget.js").read_text("utf-8")
+            self._esm = code_of(kind).read_text("utf-8")
         super().__init__(kind=kind, snapshot=dict(snapshot))
         cast("Any", self).on_msg(self._hear)
 
     def open(self) -> None:
         """Tell the page of the widget; its making does that, unless a subclass waits with it."""
         if cast("Any", self).comm is None:
-            self._code = dict(code_reference())
+            self._code = dict(code_reference(self.kind))
             super().open()
             _answer_where_asked(self)
 
@@ -51,7 +57,7 @@ class AgentWidget(anywidget.AnyWidget):
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
         asked = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
         if asked.get("type") == "code":
-            self._send_message(cast("Mapping[str, Any]", code_message()))
+            self._send_message(cast("Mapping[str, Any]", code_message(self.kind)))
         else:
             self._receive(cast("object", content), buffers or ())
 

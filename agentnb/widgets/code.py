@@ -1,4 +1,8 @@
-"""The code of the views: sent to the page once per kernel, not with every widget."""
+"""The code of the views: sent to the page once per kernel, not with every widget.
+
+That of a run's view is all that most notebooks need, and is sent without the others' until one of
+those is shown.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ __all__ = [
     "CodeReference",
     "bundle",
     "code_message",
+    "code_of",
     "code_reference",
     "host_shares_code",
 ]
@@ -72,7 +77,7 @@ class _CodeModel(ipywidgets.Widget):
 
 
 class _Holder:
-    """The model of this kernel, and whose it is."""
+    """This kernel's model of one code, and whose it is."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -80,36 +85,43 @@ class _Holder:
         self.process = 0
 
 
-_holder: Final = _Holder()
+def code_of(kind: str) -> Path:
+    """Return the file with the code that a widget of this kind needs.
+
+    Raises:
+        ImportError: see `bundle`.
+    """
+    return bundle("run.js" if kind == "run" else "widget.js")
 
 
 @cache
-def _code() -> tuple[str, str]:
-    source = bundle("widget.js").read_text("utf-8")
-    return hashlib.sha256(source.encode()).hexdigest()[:16], source
+def _code(path: Path) -> tuple[str, str, _Holder]:
+    source = path.read_text("utf-8")
+    return hashlib.sha256(source.encode()).hexdigest()[:16], source, _Holder()
 
 
-def code_reference() -> CodeReference:
-    """Return where the page finds the code; makes the model where there is none that is open.
+def code_reference(kind: str) -> CodeReference:
+    """Return where the page finds the code for widgets of a kind.
 
-    In a host that shares code by itself there is no model.
+    Makes the model where there is none that is open; in a host that shares code by itself there is
+    none.
 
     Raises:
         ImportError: the code is not built, see `bundle`.
     """
-    digest, source = _code()
+    digest, source, holder = _code(code_of(kind))
     if host_shares_code():
         return {"hash": digest, "model_id": None}
-    with _holder.lock:
+    with holder.lock:
         # Widgets can be closed all together; and a forked process has no part in its parent's.
-        usable = _holder.process == os.getpid() and _holder.model.comm is not None
+        usable = holder.process == os.getpid() and holder.model.comm is not None
         if not usable:
-            _holder.model = _CodeModel(source=source)
-            _holder.process = os.getpid()
-        return {"hash": digest, "model_id": _holder.model.model_id}
+            holder.model = _CodeModel(source=source)
+            holder.process = os.getpid()
+        return {"hash": digest, "model_id": holder.model.model_id}
 
 
-def code_message() -> CodeMessage:
+def code_message(kind: str) -> CodeMessage:
     """Return the answer to a page that asks for the code."""
-    digest, source = _code()
+    digest, source, _ = _code(code_of(kind))
     return {"type": "code", "hash": digest, "source": source}

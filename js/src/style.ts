@@ -1,28 +1,35 @@
 // The stylesheet, put once into each document or shadow root that shows a view.
 
-import text from "./styles.css?inline";
-
-const styles = new WeakMap<Document | ShadowRoot, HTMLStyleElement>();
+const MARK = "agentnb";
 
 /** Sees to it that an element's root has the stylesheet. */
-export function putStyle(element: HTMLElement): void {
+export function putStyle(element: HTMLElement, text: string): void {
   const root = element.getRootNode();
-  put(root instanceof ShadowRoot ? root : element.ownerDocument);
+  put(root instanceof ShadowRoot ? root : element.ownerDocument, text);
   if (element.isConnected || typeof ResizeObserver !== "function") return;
   // Hosts that fill an element before they show it don't tell yet where that will be.
   const watch = new ResizeObserver(() => {
     if (!element.isConnected) return;
     watch.disconnect();
     const shownIn = element.getRootNode();
-    if (shownIn instanceof ShadowRoot) put(shownIn);
+    if (shownIn instanceof ShadowRoot) put(shownIn, text);
   });
   watch.observe(element);
 }
 
-function put(root: Document | ShadowRoot): void {
-  if (styles.get(root)?.isConnected) return;
+/** What is there may be of fewer views, and is then the beginning of this one; or of more. */
+function put(root: Document | ShadowRoot, text: string): void {
+  const parent = root instanceof Document ? root.head : root;
+  for (const there of parent.querySelectorAll<HTMLStyleElement>(`style[data-${MARK}]`)) {
+    const known = there.textContent ?? "";
+    if (known.startsWith(text)) return;
+    if (text.startsWith(known)) {
+      there.textContent = text;
+      return;
+    }
+  }
   const style = document.createElement("style");
+  style.dataset[MARK] = "";
   style.textContent = text;
-  (root instanceof Document ? root.head : root).append(style);
-  styles.set(root, style);
+  parent.append(style);
 }

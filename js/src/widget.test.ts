@@ -1,7 +1,7 @@
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import createWidget from "./all.js";
 import { emptyRun } from "./transcript.js";
-import createWidget from "./widget.js";
 
 /** A model as a host keeps it: every caller gets another proxy of it. */
 class Host {

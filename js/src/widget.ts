@@ -1,16 +1,10 @@
-// The code of the views, as the loader runs it: `initialize` holds a widget's state, `render` draws
-// views of it.
+// A widget in the page: `initialize` holds its state, `render` draws views of it.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
-import { type ChatChannel, ChatSession, ChatView } from "./chat/index.js";
-import { CompareSession, CompareView } from "./compare/index.js";
-import { HistorySession, HistoryView } from "./history/index.js";
-import { MonitorSession, MonitorView } from "./monitor/index.js";
-import { type Channel, RunSession } from "./session.js";
+import type { Channel } from "./session.js";
 import { putStyle } from "./style.js";
-import { RunView } from "./view/run.js";
 
-type Model = AnyModel<Record<string, unknown>>;
+export type Model = AnyModel<Record<string, unknown>>;
 
 interface View {
   readonly element: HTMLElement;
@@ -18,15 +12,19 @@ interface View {
 }
 
 /** What a widget holds, from before its first view to after its last. */
-interface Session {
+export interface Session {
   view(): View;
   dispose(): void;
 }
 
+/** What makes the session of a widget, by the kind of the widget. */
+export type Kinds = Record<string, (model: Model) => Session>;
+
 /** What all channels have: only what is sent differs. */
 type Receiving = Pick<Channel, "snapshot" | "listen">;
 
-function receiving(model: Model): Receiving {
+/** The side of a channel on which the page hears. */
+export function receiving(model: Model): Receiving {
   return {
     snapshot: () => model.get("snapshot"),
     listen(on, signal) {
@@ -75,58 +73,9 @@ async function isGone(model: Model): Promise<boolean | null> {
   }
 }
 
-function chatChannel(model: Model): ChatChannel {
-  return {
-    ...receiving(model),
-    send: (message, buffers) => model.send(message, undefined, buffers),
-    keep: keeping(model),
-  };
-}
-
-/** Puts what is shown into the model, and leaves it there: a kernel is not told what it told. */
-function keeping(model: Model): (snapshot: unknown) => void {
-  return (snapshot) => model.set("snapshot", snapshot);
-}
-
-const SESSIONS: Record<string, (model: Model) => Session> = {
-  run(model) {
-    const send: Channel["send"] = (message) => model.send(message);
-    const session = new RunSession({ ...receiving(model), send });
-    return { view: () => new RunView(session), dispose: () => session.dispose() };
-  },
-  chat(model) {
-    const session = new ChatSession(chatChannel(model));
-    return { view: () => new ChatView(session), dispose: () => session.dispose() };
-  },
-  compare(model) {
-    const session = new CompareSession({
-      ...receiving(model),
-      send: (message) => model.send(message),
-      keep: keeping(model),
-    });
-    return { view: () => new CompareView(session), dispose: () => session.dispose() };
-  },
-  history(model) {
-    const session = new HistorySession({
-      ...receiving(model),
-      send: (message) => model.send(message),
-      keep: keeping(model),
-    });
-    return { view: () => new HistoryView(session), dispose: () => session.dispose() };
-  },
-  monitor(model) {
-    const session = new MonitorSession({
-      ...receiving(model),
-      send: (message) => model.send(message),
-      keep: keeping(model),
-    });
-    return { view: () => new MonitorView(session), dispose: () => session.dispose() };
-  },
-};
-
-function sessionOf(model: Model): Session {
+function sessionOf(model: Model, kinds: Kinds): Session {
   const kind = String(model.get("kind"));
-  const make = SESSIONS[kind];
+  const make = kinds[kind];
   if (!make) throw new Error(`agentnb: there is no view of the kind ${kind}`);
   return make(model);
 }
@@ -144,14 +93,17 @@ function once(signal: AbortSignal | undefined, end: () => void): () => void {
   return run;
 }
 
-/** One widget. Called once per model; the session is shared by all views of it. */
-export default () => {
+/**
+ * One widget, of one of the kinds, with the stylesheet that its views need. Called once per model;
+ * the session is shared by all views of it.
+ */
+export function widget(kinds: Kinds, style: string) {
   // Not a map from models: hosts hand out another proxy of the model at every call.
   let session: Session | undefined;
   let holders = 0;
 
   const hold = (model: Model): Session => {
-    session ??= sessionOf(model);
+    session ??= sessionOf(model, kinds);
     holders += 1;
     return session;
   };
@@ -172,7 +124,7 @@ export default () => {
     /** Draws a view. A host that doesn't know `initialize` only misses what came before it. */
     render({ model, el, signal }: RenderProps): () => void {
       const view = hold(model as Model).view();
-      putStyle(el);
+      putStyle(el, style);
       el.append(view.element);
       return once(signal, () => {
         view.dispose();
@@ -180,4 +132,4 @@ export default () => {
       });
     },
   };
-};
+}

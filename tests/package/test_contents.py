@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .conftest import Distributions
 
 STATIC = "agentnb/widgets/static"
-BUNDLE = {f"{STATIC}/{name}" for name in ("loader.js", "widget.js", "licenses.txt")}
+BUNDLE = {f"{STATIC}/{name}" for name in ("loader.js", "run.js", "widget.js", "licenses.txt")}
 
 
 @pytest.fixture(scope="module")

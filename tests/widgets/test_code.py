@@ -31,21 +31,21 @@ from agentnb.widgets.code import bundle
 first, second = (AgentWidget(kind="run", snapshot={}) for _ in range(2))
 assert first._code == second._code
 assert first._code["model_id"] is None
-assert first._esm == second._esm == bundle("widget.js").read_text("utf-8")
+assert first._esm == second._esm == bundle("run.js").read_text("utf-8")
 assert first.get_state()["_esm"] == first._esm
 """
 
 IN_A_FORK = """
 import os
 from agentnb.widgets.code import code_reference
-before = code_reference()
+before = code_reference("run")
 child = os.fork()
 if child == 0:
-    mine = code_reference()
-    same = mine["hash"] == before["hash"] and code_reference() == mine
+    mine = code_reference("run")
+    same = mine["hash"] == before["hash"] and code_reference("run") == mine
     os._exit(0 if same and mine["model_id"] != before["model_id"] else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert code_reference() == before
+assert code_reference("run") == before
 """
 
 
@@ -87,7 +87,7 @@ def state_of(model_id: str | None) -> dict[str, Any]:
 def test_widgets_bring_a_loader_and_name_one_model_with_the_code() -> None:
     widgets = [Listening(), Listening()]
     states = [state_of(widget.model_id)["state"] for widget in widgets]
-    reference = code_reference()
+    reference = code_reference("run")
     assert [state["_code"] for state in states] == [reference] * 2
     assert [len(state["_esm"]) < 2000 for state in states] == [True] * 2
     assert states[0]["kind"] == "run"
@@ -98,23 +98,33 @@ def test_widgets_bring_a_loader_and_name_one_model_with_the_code() -> None:
 
 
 def test_the_model_is_one_that_every_manager_knows() -> None:
-    reference = code_reference()
+    reference = code_reference("run")
     model = state_of(reference["model_id"])
-    source = bundle("widget.js").read_text("utf-8")
+    source = bundle("run.js").read_text("utf-8")
     assert (model["model_module"], model["model_name"]) == ("@jupyter-widgets/base", "WidgetModel")
     assert model["state"]["source"] == source
     assert reference["hash"] == hashlib.sha256(source.encode()).hexdigest()[:16]
-    assert code_message() == {"type": "code", "hash": reference["hash"], "source": source}
+    assert code_message("run") == {"type": "code", "hash": reference["hash"], "source": source}
+
+
+def test_a_run_s_view_comes_without_the_code_of_the_others() -> None:
+    run, chat, monitor = (code_reference(kind) for kind in ("run", "chat", "monitor"))
+    assert chat == monitor
+    assert run["hash"] != chat["hash"]
+    sources = [state_of(each["model_id"])["state"]["source"] for each in (run, chat)]
+    assert sources == [bundle(name).read_text("utf-8") for name in ("run.js", "widget.js")]
+    assert len(sources[0]) < len(sources[1])
+    assert code_message("chat")["source"] == sources[1]
 
 
 def test_a_model_that_was_closed_is_made_anew() -> None:
-    before = code_reference()
+    before = code_reference("run")
     ipywidgets.Widget.close_all()
-    after = code_reference()
+    after = code_reference("run")
     assert after["hash"] == before["hash"]
     assert after["model_id"] != before["model_id"]
     assert state_of(after["model_id"])["state"]["source"]
-    assert code_reference() == after
+    assert code_reference("run") == after
 
 
 @pytest.mark.parametrize("script", [IN_MARIMO, IN_A_FORK])
@@ -126,7 +136,7 @@ def test_other_surroundings(script: str) -> None:
 def test_a_page_that_asks_gets_the_code(widget: Listening) -> None:
     widget.say({"type": "code"})
     assert widget.heard == []
-    assert widget.sent == [({"method": "custom", "content": code_message()}, [])]
+    assert widget.sent == [({"method": "custom", "content": code_message("run")}, [])]
 
 
 @pytest.mark.parametrize("content", [CONTENT, "code", None, ["code"], {}])
