@@ -12,10 +12,21 @@ from agentnb.errors import UnsupportedError
 from agentnb.event import Event, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
 from agentnb.retries import Retries
+from tests.patience import LONG, PAUSE, looks
+
+__all__ = [
+    "LONG",
+    "STARTED",
+    "Batches",
+    "PlayedPlatform",
+    "Script",
+    "eventually",
+    "player",
+    "until",
+]
 
 Batches = AsyncGenerator[list[Event], None]
 Script = Callable[[RunRequest], Batches]
-LONG = 20.0
 STARTED = RunStarted(run_id="run_1", session_id="session_1", agent="player")
 
 
@@ -118,19 +129,20 @@ class PlayedPlatform:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what another thread brings about."""
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
+    for _ in looks():
+        if condition():
+            return
+        time.sleep(PAUSE)
+    raise AssertionError("it never came to that")
 
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Do as `until` does, while the loop goes on."""
-    async with asyncio.timeout(LONG):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.005)
+    for _ in looks():
+        if condition():
+            return
+        await asyncio.sleep(PAUSE)
+    raise AssertionError("it never came to that")
 
 
 def player(platform: PlayedPlatform, *, retries: Retries | None = None) -> Agent:

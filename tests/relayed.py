@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.ports import bound
+
 _REQUEST: Final = re.compile(rb"(GET|POST|DELETE|PUT) (\S+) HTTP/1\.1\r\n")
 
 
@@ -23,7 +25,7 @@ class Relay:
         self._target = urlsplit(url)
 
     async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, sock=bound())
         port = server.sockets[0].getsockname()[1]
         self._own = f"127.0.0.1:{port}"
         self.url = f"http://{self._own}{self._target.path}"

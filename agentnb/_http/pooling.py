@@ -84,7 +84,7 @@ class Connections(httpx.AsyncBaseTransport):
             await self._all.pop().aclose()
 
     async def _take_back(self, connection: _Connection) -> None:
-        if connection.is_open and connection in self._all and len(self._idle) < _MOST_IDLE:
+        if connection.is_idle and connection in self._all and len(self._idle) < _MOST_IDLE:
             self._idle.append((time.monotonic(), connection))
         else:
             await self._close(connection)
@@ -108,9 +108,14 @@ class _Connection(httpx.AsyncHTTPTransport):
         self._pool._network_backend = JoiningBackend()  # pyright: ignore[reportPrivateUsage]
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is a connection that the next request can have."""
-        return bool(self._pool.connections)
+    def is_idle(self) -> bool:
+        """Whether there is a connection that the next request can have.
+
+        There is none where the end of the one before was broken off: httpcore shields it from what
+        anyio cancels, and not from what asyncio does, and keeps what it had begun to close.
+        """
+        connections = self._pool.connections
+        return bool(connections) and all(connection.is_idle() for connection in connections)
 
 
 class _Lent(httpx.AsyncByteStream):

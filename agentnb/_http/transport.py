@@ -281,8 +281,11 @@ class Answer:
     async def aclose(self) -> None:
         """Let the connection go: to the pool after a clean end, else closed at once."""
         self.watchdog.stop()
-        await self.chunks.aclose()
-        await self._response.aclose()
+        try:
+            await self.chunks.aclose()
+        finally:
+            # Also where a cancellation breaks that off: nobody else would close the connection.
+            await self._response.aclose()
 
 
 def _fast_transport() -> type[FastTransport]:

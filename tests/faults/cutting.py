@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tests.ports import bound
+
 How = Literal["reset", "short", "clean"]
 
 
@@ -56,7 +58,7 @@ class CuttingRelay:
         self.requests = []
 
     async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, sock=bound())
         port = server.sockets[0].getsockname()[1]
         self._own = f"127.0.0.1:{port}".encode()
         self.url = f"http://127.0.0.1:{port}{self._target.path}"

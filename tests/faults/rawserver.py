@@ -22,11 +22,15 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from tests.patience import LONG, PAUSE, looks
+from tests.ports import bound
 
 __all__ = [
     "CERTIFICATE",
@@ -60,12 +64,13 @@ class Received:
 
 @dataclass
 class Connection:
-    """One connection, seen from the server; ``number`` counts from 1."""
+    """One connection, seen from the server; ``number`` counts from 1, ``asked`` what came on it."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     server: RawServer
     number: int
+    asked: list[str] = field(default_factory=list[str])
 
     async def request(self) -> Received:
         """Read one request."""
@@ -76,6 +81,7 @@ class Connection:
         body = await self.reader.readexactly(int(headers.get("content-length", "0")))
         received = Received(method, target, headers, body, len(self.server.requests) + 1)
         self.server.requests.append(received)
+        self.asked.append(f"{method} {target}")
         return received
 
     async def send(self, *pieces: bytes) -> None:
@@ -112,6 +118,9 @@ class Connection:
         while await self.reader.read(4096):
             pass
 
+    def __str__(self) -> str:
+        return f"connection {self.number}, on which came {', '.join(self.asked) or 'no request'}"
+
     def half_close(self) -> None:
         """Send nothing more, but keep listening."""
         self.writer.write_eof()
@@ -140,10 +149,12 @@ class RawServer:
     gone: int = 0
     requests: list[Received] = field(default_factory=list[Received])
     problems: list[Exception] = field(default_factory=list[Exception])
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _open: dict[asyncio.Task[None], Connection] = field(
+        default_factory=dict[asyncio.Task[None], Connection]
+    )
 
     async def start(self, tls: ssl.SSLContext | None) -> asyncio.Server:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(self._connected, sock=bound(), ssl=tls)
         port = server.sockets[0].getsockname()[1]
         self.url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
         return server
@@ -152,8 +163,8 @@ class RawServer:
         self.connections += 1
         connection = Connection(reader, writer, self, self.connections)
         task = asyncio.ensure_future(self._play(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._open[task] = connection
+        task.add_done_callback(self._open.pop)
 
     async def _play(self, connection: Connection) -> None:
         try:
@@ -166,10 +177,28 @@ class RawServer:
             self.gone += 1
             connection.writer.close()
 
+    async def all_gone(self, *, seconds: float = LONG) -> None:
+        """Wait until no connection is open any more; fail with what came on those that are."""
+        for _ in self._looks(seconds):
+            await asyncio.sleep(PAUSE)
+
+    def until_all_gone(self, *, seconds: float = LONG) -> None:
+        """Do as `all_gone` does, from another thread than the server's."""
+        for _ in self._looks(seconds):
+            time.sleep(PAUSE)
+
+    def _looks(self, seconds: float) -> Iterator[None]:
+        for _ in looks(seconds):
+            if self.gone == self.connections:
+                return
+            yield
+        left = "; ".join(map(str, self._open.copy().values()))
+        raise AssertionError(f"{self.connections - self.gone} connections are open: {left}")
+
     async def stop(self) -> None:
-        for task in tuple(self._tasks):
+        for task in tuple(self._open):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._open, return_exceptions=True)
         if self.problems:
             raise ExceptionGroup("the server's script failed", self.problems)
 
@@ -238,6 +267,5 @@ def with_tls() -> ssl.SSLContext:
 
 def unused_port() -> int:
     """Return a port that refuses connections: nobody listens there."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+    with bound() as unused:
         return int(unused.getsockname()[1])

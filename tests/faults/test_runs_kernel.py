@@ -108,7 +108,7 @@ def test_a_hundred_runs(
     client.stop_channels()
     manager.shutdown_kernel(now=now)
     until(lambda: platform.open == 0)
-    until(lambda: server.gone == server.connections)
+    server.until_all_gone()
     stopped = sum(request.method == "DELETE" for request in server.requests)
     # Who is killed says nothing; who is closed tells the platform.
     assert stopped == (1 if now else MANY + 1)

@@ -184,7 +184,7 @@ def test_nothing_stays(way: str, agent: Agent, server: RawServer) -> None:
     until(lambda: tasks() <= before[1])
     # The pool may keep some connections, of which none has a stream.
     _loop.wait(agent.platform.aclose())
-    until(lambda: server.gone == server.connections)
+    server.until_all_gone()
     until(lambda: sockets() <= before[0])
     until(lambda: threading.active_count() <= before[2])
 

@@ -136,9 +136,7 @@ async def test_each_deadline_says_its_name(
     assert (caught.value.deadline, caught.value.seconds) == (setting, seconds)
     assert caught.value.message.startswith(said.format(seconds))
     assert f"deadlines=agentnb.Deadlines({setting}=...)" in str(caught.value)
-    async with asyncio.timeout(10):
-        while server.gone < server.connections:  # noqa: ASYNC110 - the client closes it
-            await asyncio.sleep(0.01)
+    await server.all_gone()
 
 
 async def test_a_handshake_that_never_ends(serve: Serve, connect: MakeClient) -> None:
@@ -259,7 +257,5 @@ async def test_attempts_and_pauses_count_in_the_total(serve: Serve, connect: Mak
     assert time.monotonic() - started >= MEANT
     assert caught.value.deadline == "total"
     assert len(server.requests) == 2
-    async with asyncio.timeout(10):
-        while server.gone < server.connections:  # noqa: ASYNC110 - the client closes it
-            await asyncio.sleep(0.01)
+    await server.all_gone()
     assert server.problems == []

@@ -46,7 +46,8 @@ async def test_its_connection_is_closed(
         for _ in range(MANY):
             asked = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
             assert isinstance(asked[0], asyncio.CancelledError)
-    await eventually(lambda: server.connections == server.gone == MANY)
+    await eventually(lambda: server.connections == MANY)
+    await server.all_gone()
     assert server.requests == []
     # Of a request that was sent the connection stays for the next one.
     assert [await ask(client) for _ in range(3)] == [1, 1, 1]

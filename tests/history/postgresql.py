@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,8 @@ from typing import TypedDict
 
 import bootstrap
 import psycopg
+
+from tests.ports import bound
 
 USER = "agentnb"
 # Of the set-up, and of each end of the server.
@@ -158,5 +159,5 @@ def _as(account: pwd.struct_passwd | None) -> Identity:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+    with bound() as found:
+        return found.getsockname()[1]

@@ -15,6 +15,7 @@ from agentnb._http import HttpClient
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
+from tests.ports import bound
 
 pytestmark = pytest.mark.anyio
 TRANSPORTS = BOTH
@@ -42,8 +43,7 @@ async def follow(client: HttpClient, path: str) -> None:
 
 
 async def test_refused(connect: MakeClient) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+    with bound() as unused:
         client = connect(f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(ConnectionFailedError, match="Connection refused") as caught:
             await client.request("GET", "/")

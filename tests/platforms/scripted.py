@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from agentnb.errors import StreamCutError
 from agentnb.event import Event
 from agentnb.retries import Retries
+from tests.ports import bound
 
 ONCE: Final = Retries(requests=0)
 """For clients that are to ask once: what a server answers is the whole story."""
@@ -251,7 +252,7 @@ async def _wait(event: asyncio.Event, reader: asyncio.StreamReader) -> None:
 @asynccontextmanager
 async def scripted_server() -> AsyncGenerator[ScriptedServer, None]:
     script = ScriptedServer()
-    server = await asyncio.start_server(script.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(script.handle, sock=bound())
     script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         try:

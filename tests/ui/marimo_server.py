@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.request import ProxyHandler, build_opener
+
+from tests.ports import bound
 
 # An app, whose code nobody sees and which begins anew with each page, or a notebook to work in,
 # whose kernel outlives its page.
@@ -99,6 +100,5 @@ class MarimoServer:
 
 def _free_port() -> int:
     """marimo can't pick one itself and tell which it was."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with bound() as found:
+        return found.getsockname()[1]
