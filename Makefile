@@ -17,7 +17,7 @@ RUN := .venv/bin/python
 help:
 	@echo "make demo    run the quickstart on the embedded sandbox and show what came out"
 	@echo "make lab     open the notebooks in JupyterLab"
-	@echo "make check   the fast part of the tests"
+	@echo "make check   linters, types of the views, and the tests of what an answer goes through"
 	@echo "make test    all tests, in real browsers too"
 	@echo "make bench   measure speed and memory (ROWS=\"1 2\": some of it; SEED=2: other inputs)"
 	@echo "make fuzz    damaged streams for five minutes (SECONDS=300)"

@@ -1,7 +1,8 @@
 """Runs the project's checks, one after the other, and stops at the first that fails.
 
-`stages.py test` runs all of them, `stages.py check` the fast ones; single stages run by name.
-pytest comes last, so that the last line is its own count of what passed.
+`stages.py test` runs all of them; `stages.py check` those that take less than a minute together;
+single stages run by name.  pytest comes last, so that the last line is its own count of what
+passed.
 """
 
 from __future__ import annotations
@@ -37,16 +38,32 @@ class Stage:
 
 PYTEST = (bootstrap.PYTHON, "-m", "pytest")
 
-LINT = (
+QUICK = (
     Stage("ruff", (bootstrap.BIN / "ruff", "check", ".")),
     Stage("ruff format", (bootstrap.BIN / "ruff", "format", "--check", ".")),
     Stage("import-linter", (bootstrap.BIN / "lint-imports", "--no-cache", "--no-logo")),
-    Stage("pyright", (NODE_BIN / "pyright",)),
     Stage("biome", (NODE_BIN / "biome", "ci", COLOUR, ".", "../tests/bench/page"), bootstrap.JS),
     Stage("tsc", (NODE_BIN / "tsc", "--noEmit"), bootstrap.JS),
+)
+# Each takes about a minute.
+THOROUGH = (
+    Stage("pyright", (NODE_BIN / "pyright",)),
     Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
 )
-FAST = Stage("pytest", (*PYTEST, "--quiet", "-m", "not slow and not ui", "tests"))
+LINT = (*QUICK, *THOROUGH)
+# What an answer goes through, from its bytes to the run that a user holds.  To collect all tests
+# alone takes half a minute, so that the others are not even looked at.
+CORE = (
+    *("config", "driver", "http", "platforms"),
+    *("test_event.py", "test_feed.py", "test_public.py", "test_sse.py", "test_transcript.py"),
+)
+FAST = Stage(
+    "pytest",
+    (
+        *(*PYTEST, "--quiet", "--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile"),
+        *("-m", "not slow and not ui", *(f"tests/{name}" for name in CORE)),
+    ),
+)
 # The tests wait for servers, kernels and a browser more than they compute; more processes than
 # this would only make them wait for each other.
 PROCESSES = ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile")
@@ -63,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     if "test" in asked:
         stages = [*LINT, WHOLE]
     elif "check" in asked:
-        stages = [*LINT, FAST]
+        stages = [*QUICK, FAST]
     environment = bootstrap.environment()
     if not sys.stdout.isatty():
         environment.setdefault("NO_COLOR", "1")
