@@ -54,13 +54,13 @@ LINT = (*QUICK, *THOROUGH)
 # What an answer goes through, from its bytes to the run that a user holds.  To collect all tests
 # alone takes half a minute, so that the others are not even looked at.
 CORE = (
-    *("config", "driver", "http", "platforms"),
-    *("test_event.py", "test_feed.py", "test_public.py", "test_sse.py", "test_transcript.py"),
+    *("config", "driver", "platforms"),
+    *("test_event.py", "test_feed.py", "test_sse.py", "test_transcript.py"),
 )
 FAST = Stage(
     "pytest",
     (
-        *(*PYTEST, "--quiet", "--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile"),
+        *(*PYTEST, "--quiet", "--numprocesses=2", "--dist=loadfile"),
         *("-m", "not slow and not ui", *(f"tests/{name}" for name in CORE)),
     ),
 )

@@ -178,6 +178,12 @@ class Decoder:
         """Read whole blocks, which may hold anything."""
         events: list[ServerSentEvent] = []
         for block in blocks:
+            # Usually a block has a name and its data.
+            head, found, data = block.partition("\ndata: ")
+            if found and head[:7] == "event: " and "\n" not in head and "\n" not in data:
+                event = (head[7:] or "message", data, self._last_event_id, None)
+                events.append(_new_event(event))
+                continue
             name, rest = "message", block
             if block[:7] == "event: ":
                 name, _, rest = block[7:].partition("\n")

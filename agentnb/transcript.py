@@ -194,6 +194,12 @@ class Transcript:
 
     def apply(self, event: Event, at: float | None = None) -> None:
         """Fold one event in; ``at`` is its arrival in seconds since the run was sent."""
+        # Nearly all events are text that goes on, and each step more would be felt.
+        if type(event) is TextDelta and self.status == "running" and self.parts:
+            last = self.parts[-1]
+            if isinstance(last, Passage) and last.kind == "text" and last.part_id == event.part_id:
+                last.text.append(event.text)
+                return
         match event:
             case TextDelta():
                 self._append("text", event.text, event.part_id)

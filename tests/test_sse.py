@@ -255,6 +255,7 @@ def test_a_cap_below_one_byte_is_refused(limit: int) -> None:
 BIG = 10 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stream", "size"),
     [

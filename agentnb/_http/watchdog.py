@@ -135,7 +135,8 @@ class Watchdog:
         # A stream that always has something more to read would never let a timer fire.
         if due <= now:
             raise self._error()
-        self._task = task = asyncio.current_task()
+        # Told the loop, it need not find out which one runs, which costs a call of the system.
+        self._task = task = asyncio.current_task(self._loop)
         if task is not None:
             self._cancelling = task.cancelling()
         # A timer that is set too early sets itself anew; one that is set too late must not stay.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -16,7 +16,7 @@ __all__ = ["FrameDecoder", "decoded"]
 class FrameDecoder(Protocol):
     """A platform's decoder: a pure state machine that never raises."""
 
-    def decode(self, sse: ServerSentEvent) -> list[Event]: ...
+    def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]: ...
 
 
 async def decoded(answer: EventStream, decoder: FrameDecoder) -> AsyncGenerator[list[Event], None]:
@@ -27,6 +27,6 @@ async def decoded(answer: EventStream, decoder: FrameDecoder) -> AsyncGenerator[
     come where the stream is taken up again.
     """
     # An async generator that is only dropped would be closed later, by the loop, at its leisure.
-    async with aclosing(answer.batches()) as frames:
-        async for batch in frames:
-            yield [event for frame in batch for event in decoder.decode(frame)]
+    async with aclosing(answer.batches()) as batches:
+        async for frames in batches:
+            yield decoder.decode_all(frames)

@@ -28,6 +28,8 @@ from pydantic_core import PydanticSerializationError
 from agentnb.errors import RequestError
 
 __all__ = [
+    "JSON_DECODER",
+    "SHALLOW",
     "EventCodec",
     "Inbound",
     "Lenient",
@@ -36,6 +38,7 @@ __all__ = [
     "Outbound",
     "SurrogateJoiner",
     "as_text",
+    "could_be_deep",
     "explain",
     "json_payload",
     "mend",
@@ -47,6 +50,8 @@ __all__ = [
 
 _MAX_LINE: Final = 300
 _MAX_DEPTH: Final = 100
+# Each level opens and closes, so that most texts are too short to be deep.
+SHALLOW: Final = 2 * _MAX_DEPTH
 
 
 class Inbound(BaseModel):
@@ -191,7 +196,7 @@ def json_payload(text: str) -> Any:
     text = text.strip(" \t\n\r")
     try:
         # `json.loads` with hooks makes a decoder each time, which costs more than it then decodes.
-        value, end = _DECODER.raw_decode(text)
+        value, end = JSON_DECODER.raw_decode(text)
         if end != len(text):
             raise json.JSONDecodeError("Extra data", text, end)
     except RecursionError:
@@ -200,10 +205,14 @@ def json_payload(text: str) -> Any:
         # JSONDecodeError quotes a position only; int() names its digit limit.
         raise MalformedError(one_line(f"not JSON: {error}")) from None
     # Whatever the depth limit lets through can later be walked and written without a thought.
-    # Each level opens and closes, so that most texts are too short to be deep.
-    if end > 2 * _MAX_DEPTH and text.count("[") + text.count("{") > _MAX_DEPTH and _is_deep(value):
+    if could_be_deep(text) and _is_deep(value):
         raise MalformedError("nested too deeply")
     return value
+
+
+def could_be_deep(text: str) -> bool:
+    """Tell whether a text of JSON has as many brackets as one that is nested too deeply."""
+    return len(text) > SHALLOW and text.count("[") + text.count("{") > _MAX_DEPTH
 
 
 def _is_deep(value: Any) -> bool:
@@ -230,7 +239,7 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+JSON_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def explain(error: ValidationError) -> str:
@@ -285,20 +294,23 @@ class SurrogateJoiner:
     half is held back until its other half comes, under the same ``key``.
     """
 
+    __slots__ = ("held",)
+
     def __init__(self) -> None:
-        self._held: dict[str, str] = {}
+        #: What is held back, by key.  Where that is nothing, `feed` leaves ASCII as it is.
+        self.held: dict[str, str] = {}
 
     def feed(self, text: str, key: str = "") -> str:
         """Return what of ``text`` can be shown now."""
-        if not self._held and text.isascii():
+        if not self.held and text.isascii():
             return text
-        text = self._held.pop(key, "") + text
+        text = self.held.pop(key, "") + text
         if text and "\ud800" <= text[-1] <= "\udbff":
-            self._held[key] = text[-1]
+            self.held[key] = text[-1]
             text = text[:-1]
         return mend(text)
 
     def flush(self) -> dict[str, str]:
         """Return, by key, what the halves that never found each other are shown as."""
-        held, self._held = self._held, {}
+        held, self.held = self.held, {}
         return dict.fromkeys(held, "\ufffd")

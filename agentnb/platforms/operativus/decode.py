@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from agentnb.event import (
@@ -23,6 +24,7 @@ from agentnb.event import (
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._calls import OpenCalls
+from agentnb.platforms._together import json_objects
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     MalformedError,
@@ -79,15 +81,39 @@ class Decoder:
         self._ended = False
         self._paused = False
 
-    def decode(self, sse: ServerSentEvent) -> list[Event]:
-        """Return the events of one frame; never raises."""
+    def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
+        """Return the events of several frames, as `decode` returns those of each."""
+        events: list[Event] = []
+        add, joiner = events.append, self._text
+        for frame, value in zip(frames, json_objects(frames), strict=True):
+            # Nearly all are this one kind, and calls for each of them would cost most of the time.
+            if (
+                value is not None
+                and value.get("event") == "CONTENT_DELTA"
+                and type(text := value.get("data")) is str
+                and (text.isascii() or mend(text) is text)
+                and not joiner.held
+            ):
+                if text:
+                    add(TextDelta(text))
+                    self._seen.add(TextDelta)
+                    self._paused = False
+            else:
+                events += self.decode(frame, value)
+        return events
+
+    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
+        """Return the events of one frame; never raises.
+
+        ``value`` is what `json_objects` has found of it.
+        """
         text = sse.data
         stripped = text.strip()
         if not stripped or stripped == "[DONE]":
             return []
         name = sse.event or "message"
         try:
-            payload = payload_of(sse, stripped)
+            payload = payload_of(sse, stripped, value)
             if isinstance(payload, dict):
                 events = self._fragment(cast("dict[str, Any]", payload))
                 if events is not None:

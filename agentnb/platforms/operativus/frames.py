@@ -12,16 +12,17 @@ from agentnb.sse import ServerSentEvent
 __all__ = ["given", "inner_value", "milliseconds", "payload_of"]
 
 
-def payload_of(sse: ServerSentEvent, text: str) -> Any:
+def payload_of(sse: ServerSentEvent, text: str, value: dict[str, Any] | None) -> Any:
     """Return the frame as one object, also where only its ``event:`` line names its kind.
 
-    ``text`` is its data without the white space around it.
+    ``text`` is its data without the white space around it; ``value`` is the JSON object that it is,
+    where somebody has read it already.
     """
     if not STREAM_EVENTS.knows(sse.event):
-        return json_payload(text)
+        return json_payload(text) if value is None else value
     if not text.startswith(("{", "[", '"')):
         return {"event": sse.event, "data": sse.data}
-    payload: Any = json_payload(text)
+    payload: Any = json_payload(text) if value is None else value
     if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
         return cast("Any", payload)
     return {"event": sse.event, "data": cast("Any", payload)}

@@ -161,7 +161,7 @@ class Joining:
                 # What is decoded and not yet yielded would be lost to whoever goes on from here.
                 self._readings.pop(run_id, None)
                 fresh = place.passed(frames)
-                told = [event for frame in fresh for event in reading.decoder.decode(frame)]
+                told = reading.decoder.decode_all(fresh)
                 for event in told:
                     reading.said = reading.said or isinstance(event, TextDelta)
                     if isinstance(event, RunStarted) and event.run_id == run_id:

@@ -132,7 +132,7 @@ def _end(response: RunResponse, metadata: dict[str, Any]) -> Event | None:
     content = mend(response.content or "")
     match STATUSES.get(word):
         case "completed":
-            details = {k: plain(v) for k, v in metadata.items() if k != "usage"}
+            details = {mend(k): plain(v) for k, v in metadata.items() if k != "usage"}
             return RunFinished(output=content or None, details=details)
         case "failed":
             error = as_text((response.metrics or {}).get("errorMessage"))

@@ -81,7 +81,7 @@ class Timeline:
                     RunFinished(
                         output=first_text(details, "content", "output"),
                         duration=self._duration(event),
-                        details={key: plain(value) for key, value in details.items()},
+                        details={mend(key): plain(value) for key, value in details.items()},
                     )
                 ]
             case "RUN_FAILED":
@@ -89,7 +89,7 @@ class Timeline:
                 return [
                     RunFailed(
                         message=one_line(message) or "The platform reports the run as failed.",
-                        details={key: plain(value) for key, value in details.items()},
+                        details={mend(key): plain(value) for key, value in details.items()},
                     )
                 ]
             case _:

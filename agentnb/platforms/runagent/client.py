@@ -21,6 +21,7 @@ from agentnb.event import Event
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
+from agentnb.platforms._together import json_objects
 from agentnb.platforms._wire import Outbound, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -92,14 +93,15 @@ class RunAgentPlatform:
         is_again = position.next_index > position.first
         decoder = position.decoder
         async for frames in answer.batches():
-            events: list[Event] = []
-            for frame in frames:
-                events += decoder.decode(frame)
-                if decoder.has_damage and (index := decoder.to_ask_again()) is not None:
-                    # What is decoded is told before anything is waited for that may not come.
-                    yield self._noted(position, events)
-                    again = await self._chunk_again(position, index)
-                    events = [] if again is None else decoder.decode(again)
+            read = zip(frames, json_objects(frames), strict=True)
+            events, to_ask = decoder.decode_on(read)
+            while to_ask is not None:
+                # What is decoded is told before anything is waited for that may not come.
+                yield self._noted(position, events)
+                again = await self._chunk_again(position, to_ask)
+                events = [] if again is None else decoder.decode(again)
+                more, to_ask = decoder.decode_on(read)
+                events += more
             self._noted(position, events)
             if events or is_again:
                 yield events

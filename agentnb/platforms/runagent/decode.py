@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Iterator, Sequence
 from typing import Any, Final, TypeGuard, cast
 
 from agentnb.event import (
@@ -81,11 +81,6 @@ class Decoder:
             return 0
         return self._last + (self._length if self._counts_characters else 1)
 
-    @property
-    def has_damage(self) -> bool:
-        """Whether a chunk arrived damaged and has not come again."""
-        return bool(self._damaged)
-
     def to_ask_again(self) -> int | None:
         """Return the index of a chunk that arrived damaged and is to be asked for, each once.
 
@@ -107,15 +102,51 @@ class Decoder:
         self._asked.add(index)
         return index
 
-    def decode(self, sse: ServerSentEvent) -> list[Event]:
-        """Return the events of one frame; total, whatever the frame holds."""
+    def decode_on(
+        self, frames: Iterator[tuple[ServerSentEvent, dict[str, Any] | None]]
+    ) -> tuple[list[Event], int | None]:
+        """Return the events of the next frames, each with what `json_objects` has found of it.
+
+        Stops at a frame behind which a chunk is to be asked for again, and returns its index, too.
+        """
+        events: list[Event] = []
+        add, joiner, expected = events.append, self._joiner, self._expected()
+        for frame, value in frames:
+            # Nearly all are chunks that follow each other, and calls for each of them would cost
+            # most of the time.
+            if (
+                value is not None
+                and frame.event == "chunk"
+                and type(text := value.get("content")) is str
+                and text
+                and (text.isascii() or mend(text) is text)
+                and not joiner.held
+                and type(index := value.get("index")) is int
+                and index == expected
+            ):
+                self._see(index, hash(text))
+                self._last, self._length = index, len(text)
+                expected = index + (self._length if self._counts_characters else 1)
+                add(TextDelta(text))
+            else:
+                events += self.decode(frame, value)
+                if self._damaged and (index := self.to_ask_again()) is not None:
+                    return events, index
+                expected = self._expected()
+        return events, None
+
+    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds.
+
+        ``value`` is what `json_objects` has found of it.
+        """
         tag, data = sse.event, sse.data
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            value = json_payload(data)
-            if isinstance(value, dict):
-                payload = cast("dict[str, Any]", value)
+            found = json_payload(data) if value is None else value
+            if isinstance(found, dict):
+                payload = cast("dict[str, Any]", found)
             else:
                 problem = "not a JSON object"
         except MalformedError as error:
@@ -210,11 +241,24 @@ class Decoder:
             events += self._take(first, self._waiting.pop(first))
         return events
 
+    def _expected(self) -> int | None:
+        """Return the index of a chunk that need only be shown, None where there is none such."""
+        if (
+            self._last is None
+            or self._counts_characters is None
+            or not self._length
+            or self._waiting
+            or self._damaged
+        ):
+            return None
+        return self._last + (self._length if self._counts_characters else 1)
+
     def _see(self, index: int, mark: int) -> None:
         self._seen[index] = mark
         if len(self._seen) > _MAX_SEEN:
             oldest, _ = self._seen.popitem(last=False)
-            self._forgotten = max(self._forgotten, oldest)
+            if oldest > self._forgotten:
+                self._forgotten = oldest
 
     def _follows(self, index: int) -> bool:
         # Some platforms count chunks, some characters; the first chunk may have any number.

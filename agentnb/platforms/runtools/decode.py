@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from agentnb.event import (
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._calls import OpenCalls
+from agentnb.platforms._together import json_objects
 from agentnb.platforms._usage import read_count, read_usage
 from agentnb.platforms._wire import MalformedError, SurrogateJoiner, as_text, json_payload, mend
 from agentnb.platforms.runtools import wire
@@ -32,6 +34,7 @@ from agentnb.sse import ServerSentEvent
 __all__ = ["Decoder", "result_events"]
 
 _ENVELOPE: Final = frozenset({"type", "event", "data", "payload"})
+_NOT_PLAIN: Final = _ENVELOPE | wire.IDS
 
 
 class Decoder:
@@ -57,11 +60,36 @@ class Decoder:
         """Whether a terminal event has come."""
         return self._ended
 
-    def decode(self, sse: ServerSentEvent) -> list[Event]:
-        """Return the events of one frame; never raises."""
+    def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
+        """Return the events of several frames, as `decode` returns those of each."""
+        events: list[Event] = []
+        add, joiner = events.append, self._text
+        for frame, value in zip(frames, json_objects(frames), strict=True):
+            # Nearly all are this one kind, and calls for each of them would cost most of the time.
+            if (
+                value is not None
+                and wire.kind_of(frame.event) in wire.TEXT_KINDS
+                and type(text := value.get("content")) is str
+                and (text.isascii() or mend(text) is text)
+                and not joiner.held
+                and _NOT_PLAIN.isdisjoint(value)
+            ):
+                if text:
+                    add(TextDelta(text))
+            else:
+                events += self.decode(frame, value)
+        return events
+
+    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
+        """Return the events of one frame; never raises.
+
+        ``value`` is what `json_objects` has found of it.
+        """
         text = sse.data
-        stripped = text.strip()
         named = sse.event if sse.event != "message" else ""
+        if value is not None:
+            return self.decode_frame(named, value, raw=text)
+        stripped = text.strip()
         if stripped == "[DONE]" or not (stripped or named):
             return []
         try:

@@ -11,7 +11,7 @@ What ends a run, as far as the vendor's client and examples show it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from agentnb.event import (
@@ -29,6 +29,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._together import json_objects
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
@@ -42,6 +43,7 @@ from agentnb.platforms._wire import (
 )
 from agentnb.platforms.seekr import chunks
 from agentnb.platforms.seekr.calls import Calls
+from agentnb.platforms.seekr.frames import first_text, is_error, object_in, sole_error, unwrap
 from agentnb.platforms.seekr.parts import first_fragment, missing_text
 from agentnb.sse import ServerSentEvent
 
@@ -51,7 +53,10 @@ _ENDS: Final = frozenset({"end_node", "finish", "done", "abort", "error"})
 _RUN_ID: Final = ("run_id", "runId")
 _THREAD_ID: Final = ("thread_id", "threadId")
 _IDS: Final = frozenset({*_RUN_ID, *_THREAD_ID})
+# A list, since a chunk's type may be anything.
+_ANSWERS: Final = ["text_delta", "streaming_chunk"]
 _ID_PLACES: Final = frozenset({*_IDS, "meta_data", "messageMetadata"})
+_NOT_PLAIN: Final = _ID_PLACES | {"data"}
 
 
 class Decoder:
@@ -71,25 +76,50 @@ class Decoder:
         self._passage = 0
         self._ended = False
 
-    def decode(self, sse: ServerSentEvent) -> list[Event]:
-        """Return the events of one frame; total, whatever the frame holds."""
-        data = sse.data.strip()
-        if not data:
-            return []
-        if data == "[DONE]":
-            return self._end(RunFinished())
-        try:
-            payload = json_payload(data)
-            if not isinstance(payload, dict):
-                raise MalformedError("not a JSON object")
-        except MalformedError as error:
-            if sse.event == "error":
-                return self._end(RunFailed(message=one_line(data)))
-            return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
-        chunk = cast("dict[str, Any]", payload)
+    def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
+        """Return the events of several frames, as `decode` returns those of each."""
+        events: list[Event] = []
+        add, joiner, said = events.append, self._joiner, self._text.append
+        for frame, value in zip(frames, json_objects(frames), strict=True):
+            # Nearly all are this one kind, and calls for each of them would cost most of the time.
+            if (
+                value is not None
+                and value.get("type") in _ANSWERS
+                and type(text := value.get("text")) is str
+                and (text.isascii() or mend(text) is text)
+                and not joiner.held
+                and _NOT_PLAIN.isdisjoint(value)
+            ):
+                if text:
+                    said(text)
+                    add(TextDelta(text))
+            else:
+                events += self.decode(frame, value)
+        return events
+
+    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds.
+
+        ``value`` is what `json_objects` has found of it.
+        """
+        data, chunk = sse.data.strip(), value
+        if chunk is None:
+            if not data:
+                return []
+            if data == "[DONE]":
+                return self._end(RunFinished())
+            try:
+                payload = json_payload(data)
+                if not isinstance(payload, dict):
+                    raise MalformedError("not a JSON object")
+                chunk = cast("dict[str, Any]", payload)
+            except MalformedError as error:
+                if sse.event == "error":
+                    return self._end(RunFailed(message=one_line(data)))
+                return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
         tag = chunk.get("type")
         if not isinstance(tag, str) or "data" in chunk:
-            tag, chunk = _unwrap(chunk, sse.event)
+            tag, chunk = unwrap(chunk, sse.event)
         field = chunks.FRAGMENTS.get(tag)
         if field is not None and isinstance(text := chunk.get(field), str):
             events = self._fragment(tag, text, chunk)
@@ -151,15 +181,15 @@ class Decoder:
             case chunks.Marker():
                 return []
             case _:
-                return [raw] if tag or not _is_error(chunk) else self._failure(chunk)
+                return [raw] if tag or not is_error(chunk) else self._failure(chunk)
 
     def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Look for the run's ids, which chunks may carry and need not."""
         run_id = session_id = None
-        for place in (chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")):
+        for place in (chunk, object_in(chunk, "meta_data"), object_in(chunk, "messageMetadata")):
             if not _IDS.isdisjoint(place):
-                run_id = run_id or _first(place, _RUN_ID)
-                session_id = session_id or _first(place, _THREAD_ID)
+                run_id = run_id or first_text(place, _RUN_ID)
+                session_id = session_id or first_text(place, _THREAD_ID)
         ids = (run_id, session_id or self._ids[1])
         if ids == self._ids:
             return []
@@ -197,7 +227,7 @@ class Decoder:
         if part is not None and part.startswith("mermaid-"):
             # The source of a diagram, meant for the vendor's own page and no part of the answer.
             return []
-        if _inner(_inner(chunk, "providerMetadata"), "metadata").get("parent_agent_id"):
+        if object_in(object_in(chunk, "providerMetadata"), "metadata").get("parent_agent_id"):
             # A subordinate agent speaks to its supervisor; only the supervisor answers.
             return self._reasoning(text, f"agent {self._part_id('text', part) or ''}")
         return self._answer(text, self._part_id("text", part))
@@ -254,7 +284,7 @@ class Decoder:
         self._interrupt()
         call_id, output = model.tool_id, model.tool_output
         name = model.tool_name or self._calls.name(call_id)
-        error = _sole_error(output)
+        error = sole_error(output)
         result = None if output is None or error is not None else as_text(output)
         return ToolCallFinished(call_id=call_id, name=name, result=result, error=error)
 
@@ -302,7 +332,7 @@ class Decoder:
             return [raw]
         if tag.startswith("tool-") and tag != "tool-approval-request":
             return self._chunk(tag, chunk, raw.data)
-        parent = (model.data.tool_call_path or [""])[-1]
+        parent = mend((model.data.tool_call_path or [""])[-1])
         delta = chunk.get("delta")
         if tag == "text-delta" and isinstance(delta, str) and parent in self._calls:
             return [ToolCallDelta(call_id=parent, output=mend(delta))] if delta else []
@@ -346,7 +376,7 @@ class Decoder:
         return [*self._usage(chunk), *self._end(failed)]
 
     def _usage(self, chunk: dict[str, Any]) -> list[Event]:
-        for place in (chunk, _inner(chunk, "meta_data"), _inner(chunk, "messageMetadata")):
+        for place in (chunk, object_in(chunk, "meta_data"), object_in(chunk, "messageMetadata")):
             if (usage := read_usage(place.get("usage"))) is not None:
                 model = place.get("model")
                 named = mend(model) if isinstance(model, str) else None
@@ -359,39 +389,3 @@ class Decoder:
             return []
         self._ended = True
         return [*self.finish(), event]
-
-
-def _unwrap(payload: dict[str, Any], event: str) -> tuple[str, dict[str, Any]]:
-    """Return the chunk's tag and the chunk, taken out of ``{"type", "data": {...}}`` if need be."""
-    tag = payload.get("type")
-    if not isinstance(tag, str):
-        tag = event if event not in ("", "message") else ""
-    data = payload.get("data")
-    if not isinstance(data, dict) or tag.startswith("data-"):
-        return tag, payload
-    inner = cast("dict[str, Any]", data)
-    # The vendor's wrapper is always of type streaming_chunk; what it holds says what it is.
-    own = inner.get("type")
-    outer = {k: v for k, v in payload.items() if k != "data"}
-    return own if isinstance(own, str) else tag, {**outer, **inner}
-
-
-def _first(place: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    values = (place.get(name) for name in names)
-    return next((mend(value) for value in values if isinstance(value, str) and value), None)
-
-
-def _inner(chunk: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = chunk.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _sole_error(output: Any) -> str | None:
-    """Return the message of an output that is an error and nothing else."""
-    if isinstance(output, dict) and list(cast("dict[str, Any]", output)) == ["error"]:
-        return as_text(cast("dict[str, Any]", output)["error"]) or None
-    return None
-
-
-def _is_error(chunk: Mapping[str, Any]) -> bool:
-    return bool(chunk.get("error") or chunk.get("errorText") or chunk.get("detail"))

@@ -70,7 +70,7 @@ class Heard:
                 self.first = frame.data
             if self._is_numbered:
                 self._number(frame)
-        return [event for frame in frames for event in self._decoder.decode(frame)]
+        return self._decoder.decode_all(frames)
 
     def _number(self, frame: ServerSentEvent) -> None:
         if not frame.id or frame.id in self._ids:

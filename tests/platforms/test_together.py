@@ -1,0 +1,168 @@
+"""Frames that one read brought: decoded together they tell what each of them tells by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentnb.event import Event
+from agentnb.platforms._together import json_objects
+from agentnb.platforms._wire import MalformedError, json_payload
+from agentnb.platforms.operativus.decode import Decoder as Operativus
+from agentnb.platforms.runagent.decode import Decoder as RunAgent
+from agentnb.platforms.runtools.decode import Decoder as RunTools
+from agentnb.platforms.seekr.decode import Decoder as Seekr
+from agentnb.sse import ServerSentEvent
+from tests.platforms.anything import JSON, TEXT
+from tests.platforms.recorded import by_name, frames
+
+Decoder = Seekr | RunAgent | Operativus | RunTools
+DECODERS: Final[dict[str, type[Decoder]]] = {
+    "seekr": Seekr,
+    "runagent": RunAgent,
+    "operativus": Operativus,
+    "runtools": RunTools,
+}
+RECORDED: Final = {
+    name: [frame for data in by_name(name).values() for frame in frames(data)] for name in DECODERS
+}
+# What means something else where other texts stand around it, and what no reader may take.
+ODD: Final = [
+    *("", " ", "1,2", "1,", ",1", "[1", "2]", '{"a":[1', "2]}", '{"a":1},{"b":2}', '"a', 'b"'),
+    *("{}]", "[{}", "[DONE]", "nothing", " {} ", "\u00a0{}", "{}\n", "\ufeff{}", '{"a":"\t"}'),
+    *("NaN", "-Infinity", "1e999", "-0", "-0.0", "9" * 5000, '"\\ud83d"', '{"a":1,"a":2}', "null"),
+    *("[" * 150 + "]" * 150, "[" * 5000 + "]" * 5000, '{"a":' * 120 + "1" + "}" * 120),
+    *("[" * 99 + "]" * 99, "[" * 100 + "]" * 100, "[" * 101 + "]" * 101, json.dumps([[]] * 300)),
+]
+TEXTS: Final = st.lists(
+    st.one_of(st.sampled_from(ODD), JSON.map(json.dumps), TEXT, st.just('{"a": "b"}')), max_size=40
+)
+
+
+def _frame(text: str, event: str = "message") -> ServerSentEvent:
+    return ServerSentEvent(event, text, "", None)
+
+
+@settings(max_examples=300)
+@given(TEXTS)
+def test_an_object_is_what_its_text_says_alone(texts: list[str]) -> None:
+    values = json_objects([_frame(text) for text in texts])
+    assert len(values) == len(texts)
+    for text, value in zip(texts, values, strict=True):
+        if value is not None:
+            # By what they are written as: 0 and -0.0 and False are equal.
+            assert repr(value) == repr(json_payload(text))
+
+
+@given(st.lists(JSON, min_size=1, max_size=40))
+def test_what_can_be_read_is_read_together(given_values: list[Any]) -> None:
+    texts = [json.dumps(value) for value in given_values]
+    expected = [
+        json_payload(text) if isinstance(value, dict) else None
+        for text, value in zip(texts, given_values, strict=True)
+    ]
+    assert repr(json_objects([_frame(text) for text in texts])) == repr(expected)
+
+
+@pytest.mark.parametrize("odd", ["[DONE]", "[1", "1,2", "[" * 150 + "]" * 150])
+def test_one_text_leaves_few_to_be_read_by_themselves(odd: str) -> None:
+    texts = ['{"a": 1}'] * 300
+    texts[200] = odd
+    values = json_objects([_frame(text) for text in texts])
+    assert values[200] is None
+    assert sum(value is None for value in values) <= 16
+
+
+@pytest.mark.parametrize("halves", [['{"a":1},{"b":2}', '{"c":[1', "2]}"], ["1,2", "[3", "4]"]])
+def test_texts_that_make_up_for_each_other_stay_malformed(halves: list[str]) -> None:
+    assert json_objects([_frame(text) for text in halves]) == [None] * len(halves)
+    for text in halves:
+        with pytest.raises(MalformedError):
+            json_payload(text)
+
+
+def _fragments(name: str, texts: list[str], steps: Iterator[int]) -> list[ServerSentEvent]:
+    """An answer in fragments; ``steps`` are by how much their numbers grow."""
+    made: list[ServerSentEvent] = []
+    number = 0
+    for text in texts:
+        match name:
+            case "seekr":
+                fields = {"type": "text_delta", "text": text}
+            case "operativus":
+                fields = {"event": "CONTENT_DELTA", "data": text, "timestamp": 1}
+            case "runagent":
+                fields = {"content": text, "index": number}
+            case _:
+                fields = {"content": text}
+        kind = {"runagent": "chunk", "runtools": "text_delta"}.get(name, "message")
+        made.append(_frame(json.dumps(fields), kind))
+        step = next(steps, 1)
+        # Who counts characters, and who counts chunks.
+        number += len(text) if step == 0 else step
+    return made
+
+
+def _streams(name: str) -> st.SearchStrategy[list[ServerSentEvent]]:
+    recorded = RECORDED[name]
+    places = st.integers(0, len(recorded))
+    piece = st.one_of(
+        st.tuples(places, places).map(lambda p: recorded[min(p) : max(p)]),
+        st.sampled_from(recorded).map(lambda frame: [frame]),
+        st.tuples(st.sampled_from(recorded), st.sampled_from(ODD)).map(
+            lambda p: [p[0]._replace(data=p[1])]
+        ),
+        st.tuples(
+            st.lists(st.one_of(TEXT, st.text("ab c", max_size=5)), max_size=12),
+            st.one_of(
+                st.just([0] * 12), st.just([1] * 12), st.lists(st.integers(-2, 3), max_size=12)
+            ),
+        ).map(lambda p: _fragments(name, p[0], iter(p[1]))),
+    )
+    return st.lists(piece, max_size=5).map(lambda pieces: [f for some in pieces for f in some])
+
+
+def _together(decoder: Decoder, read: list[ServerSentEvent]) -> list[Event]:
+    if not isinstance(decoder, RunAgent):
+        return decoder.decode_all(read)
+    events: list[Event] = []
+    left = zip(read, json_objects(read), strict=True)
+    to_ask: int | None = 0
+    while to_ask is not None:
+        more, to_ask = decoder.decode_on(left)
+        events += more
+    return events
+
+
+@pytest.mark.parametrize("name", list(DECODERS))
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_read_tells_what_its_frames_tell(name: str, data: st.DataObject) -> None:
+    stream = data.draw(_streams(name))
+    alone, together = DECODERS[name](), DECODERS[name]()
+    left = iter(stream)
+    while read := list(islice(left, data.draw(st.integers(1, 30)))):
+        expected = [event for frame in read for event in alone.decode(frame)]
+        assert _together(together, read) == expected
+        if isinstance(alone, RunAgent) and isinstance(together, RunAgent):
+            assert together.next_index == alone.next_index
+    assert together.finish() == alone.finish()
+
+
+def test_a_read_stops_behind_a_chunk_that_is_to_be_asked_for_again() -> None:
+    decoder = RunAgent()
+    texts = [json.dumps({"content": "ab", "index": number}) for number in range(6)]
+    texts[3] = texts[3][:-1]
+    read = [_frame(text, "chunk") for text in texts]
+    left = zip(read, json_objects(read), strict=True)
+    events, to_ask = decoder.decode_on(left)
+    assert (len(events), to_ask) == (4, 3)
+    assert decoder.decode(_frame(texts[3] + "}", "chunk")) != []
+    events, to_ask = decoder.decode_on(left)
+    assert (len(events), to_ask) == (2, None)
