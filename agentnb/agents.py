@@ -216,8 +216,7 @@ class Agent(Maps):
         from agentnb.history.lists import RunList
 
         runs = self.platform.runs(agent=self.id, **remote_filters(filters))
-        found = answer_of(self.platform, collected(runs))
-        return RunList(found, platform=self.platform.name)
+        return RunList(answer_of(self.platform, collected(runs)), platform=self.platform.name)
 
     def remote_status(
         self, run_ids: Sequence[str], *, session: str | None = None

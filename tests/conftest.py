@@ -25,6 +25,8 @@ settings.load_profile("agentnb")
 
 UI = "tests/ui/"
 LOOPBACK = ("127.", "::1", "localhost")
+# What jupyter_client says where another process took a port of the kernel meanwhile.
+NO_KERNEL = "Kernel died before replying to kernel_info"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +50,14 @@ class OneBrowser(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
     """Say how tests are shared out where there are several processes."""
     return OneBrowser(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start a kernel again that did not start: its ports are chosen before it has them."""
+    for item in items:
+        if item.nodeid.startswith("tests/") and item.get_closest_marker("flaky") is None:
+            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=NO_KERNEL))
 
 
 def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:

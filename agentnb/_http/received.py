@@ -112,9 +112,13 @@ class EventStream:
         answer.of_events = True
         try:
             async for chunk in answer.chunks:
-                if events := feed(chunk):
+                events = feed(chunk)
+                # Servers do repeat keys, and some tracebacks print what a frame holds.
+                del chunk
+                if events:
                     answer.watchdog.event_came = True
                     yield events
+                del events
         except StreamCutError as error:
             error.last_event_id = self.last_event_id
             error.reconnect_after = self.reconnect_after

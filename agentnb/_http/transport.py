@@ -236,6 +236,8 @@ class Answer:
                     async for chunk in body:
                         watchdog.pause()
                         yield chunk
+                        # Some tracebacks print what a frame holds, and servers do repeat keys.
+                        del chunk
                         watchdog.resume()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(

@@ -164,6 +164,11 @@ class CellRunner:
                 raises=not options.background,
             )
             view.open()
+        except KeyboardInterrupt:
+            self._stop(run)
+            self._sessions.end(chosen, run)
+            self._keep(run, options)
+            raise _interrupted(_RUN_STOPPED) from None
         except BaseException:
             # Nobody would ever see what it brings.
             run.cancel()

@@ -36,7 +36,7 @@ class AgentWidget(anywidget.AnyWidget):
     def __init__(self, *, kind: str, snapshot: Mapping[str, Any]) -> None:
         if host_shares_code():
             # The code can take the loader's place: it is called the same way.
-            self._esm = code_of(kind).read_text("utf-8")
+            self._esm = bundle(code_of(kind)).read_text("utf-8")
         super().__init__(kind=kind, snapshot=dict(snapshot))
         cast("Any", self).on_msg(self._hear)
 
@@ -57,7 +57,8 @@ class AgentWidget(anywidget.AnyWidget):
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
         asked = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
         if asked.get("type") == "code":
-            self._send_message(cast("Mapping[str, Any]", code_message(self.kind)))
+            if (answer := code_message(self._code.get("hash", ""))) is not None:
+                self._send_message(cast("Mapping[str, Any]", answer))
         else:
             self._receive(cast("object", content), buffers or ())
 

@@ -84,20 +84,32 @@ class _Holder:
         self.model: Any = None
         self.process = 0
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a model.
 
-def code_of(kind: str) -> Path:
-    """Return the file with the code that a widget of this kind needs.
+        Widgets can be closed all together; and a forked process has no part in its parent's.
+        """
+        return self.process == os.getpid() and self.model.comm is not None
 
-    Raises:
-        ImportError: see `bundle`.
+
+_RUN: Final = "run.js"
+_ALL: Final = "widget.js"
+_holders: Final = {_RUN: _Holder(), _ALL: _Holder()}
+
+
+def code_of(kind: str) -> str:
+    """Return the name of the code that a widget of this kind is given.
+
+    That of all views does for a run's, too, and where the page has it anyway there is no other.
     """
-    return bundle("run.js" if kind == "run" else "widget.js")
+    return _RUN if kind == "run" and not _holders[_ALL].is_usable else _ALL
 
 
 @cache
-def _code(path: Path) -> tuple[str, str, _Holder]:
-    source = path.read_text("utf-8")
-    return hashlib.sha256(source.encode()).hexdigest()[:16], source, _Holder()
+def _code(name: str) -> tuple[str, str]:
+    source = bundle(name).read_text("utf-8")
+    return hashlib.sha256(source.encode()).hexdigest()[:16], source
 
 
 def code_reference(kind: str) -> CodeReference:
@@ -109,19 +121,21 @@ def code_reference(kind: str) -> CodeReference:
     Raises:
         ImportError: the code is not built, see `bundle`.
     """
-    digest, source, holder = _code(code_of(kind))
+    name = code_of(kind)
+    digest, source = _code(name)
     if host_shares_code():
         return {"hash": digest, "model_id": None}
+    holder = _holders[name]
     with holder.lock:
-        # Widgets can be closed all together; and a forked process has no part in its parent's.
-        usable = holder.process == os.getpid() and holder.model.comm is not None
-        if not usable:
+        if not holder.is_usable:
             holder.model = _CodeModel(source=source)
             holder.process = os.getpid()
         return {"hash": digest, "model_id": holder.model.model_id}
 
 
-def code_message(kind: str) -> CodeMessage:
-    """Return the answer to a page that asks for the code."""
-    digest, source, _ = _code(code_of(kind))
-    return {"type": "code", "hash": digest, "source": source}
+def code_message(digest: str) -> CodeMessage | None:
+    """Return the answer to a page that asks for the code of this hash; None where there is none."""
+    for known, source in map(_code, _holders):
+        if known == digest:
+            return {"type": "code", "hash": digest, "source": source}
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -121,6 +122,8 @@ async def echo(c: Connection) -> None:
             for start in range(0, len(whole), 13):
                 await c.chunk(whole[start : start + 13])
             if kind == "cut":
+                # By then the client has read it; what it has not read, it would not get any more.
+                await asyncio.sleep(0.1)
                 c.reset()
                 return
             await c.chunk(b"")

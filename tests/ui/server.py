@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+from tests.patience import looks
+
 _START_S = 120
+# How long pages have to leave, and how often to look, in seconds.
+_LEAVE_S = 5.0
+_LOOK_S = 0.05
 _STOP_S = 20
 # Should the tests be killed, nobody is left to end the server but itself.
 _ABANDONED_S = 300
@@ -124,6 +129,15 @@ class JupyterServer:
         self.ask("POST", "api/sessions", session)
 
     def end_kernels(self) -> None:
+        """End all kernels, once the pages that are closed have left them.
+
+        Of one that ends sooner Jupyter goes on asking for the ports, several times a second, and
+        other processes, which have them by then, are asked.
+        """
+        for _ in looks(_LEAVE_S):
+            if not any(kernel["connections"] for kernel in self.ask("GET", "api/kernels")):
+                break
+            time.sleep(_LOOK_S)
         for session in self.ask("GET", "api/sessions"):
             self.ask("DELETE", f"api/sessions/{session['id']}")
         for kernel in self.ask("GET", "api/kernels"):

@@ -85,7 +85,7 @@ def test_in_tables_and_charts(
         "from IPython.display import display\n"
         "for table in (agentnb.runs, agentnb.tool_calls, agentnb.events, agentnb.sessions):\n"
         "    display(table())\n"
-        "agentnb.history.lists.RunList(runs)",
+        "agentnb.history.RunList(runs)",
         "agentnb.compare(agents[:2], ' '.join(names[:-1])).wait(check=False)",
         "agentnb.charts.timeline(runs[0])",
         "agentnb.charts.tools(agentnb.tool_calls())",

@@ -104,7 +104,15 @@ def test_the_model_is_one_that_every_manager_knows() -> None:
     assert (model["model_module"], model["model_name"]) == ("@jupyter-widgets/base", "WidgetModel")
     assert model["state"]["source"] == source
     assert reference["hash"] == hashlib.sha256(source.encode()).hexdigest()[:16]
-    assert code_message("run") == {"type": "code", "hash": reference["hash"], "source": source}
+    message = {"type": "code", "hash": reference["hash"], "source": source}
+    assert code_message(reference["hash"]) == message
+    assert code_message("another") is None
+
+
+@pytest.fixture(autouse=True)
+def new_page() -> None:
+    """No model is open, as in a kernel that has shown nothing yet."""
+    ipywidgets.Widget.close_all()
 
 
 def test_a_run_s_view_comes_without_the_code_of_the_others() -> None:
@@ -114,7 +122,13 @@ def test_a_run_s_view_comes_without_the_code_of_the_others() -> None:
     sources = [state_of(each["model_id"])["state"]["source"] for each in (run, chat)]
     assert sources == [bundle(name).read_text("utf-8") for name in ("run.js", "widget.js")]
     assert len(sources[0]) < len(sources[1])
-    assert code_message("chat")["source"] == sources[1]
+
+
+def test_where_there_is_the_code_of_all_views_a_run_s_view_has_that() -> None:
+    chat = code_reference("chat")
+    assert code_reference("run") == chat
+    ipywidgets.Widget.close_all()
+    assert code_reference("run")["hash"] != chat["hash"]
 
 
 def test_a_model_that_was_closed_is_made_anew() -> None:
@@ -136,7 +150,9 @@ def test_other_surroundings(script: str) -> None:
 def test_a_page_that_asks_gets_the_code(widget: Listening) -> None:
     widget.say({"type": "code"})
     assert widget.heard == []
-    assert widget.sent == [({"method": "custom", "content": code_message("run")}, [])]
+    content = code_message(state_of(widget.model_id)["state"]["_code"]["hash"])
+    assert content is not None
+    assert widget.sent == [({"method": "custom", "content": content}, [])]
 
 
 @pytest.mark.parametrize("content", [CONTENT, "code", None, ["code"], {}])
