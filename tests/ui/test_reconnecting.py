@@ -45,7 +45,9 @@ async def held(prompt, context):
     yield "one leaves."
 
 CUT = "drop events=3 on=start times=1"
-Held = agentnb.agent("operativus:held", base_url="sandbox", model=f"fault:{CUT}")
+# Long enough to be seen by a page that is busy.
+AWAY = "status 503 retry_after=6 on=join times=1"
+Held = agentnb.agent("operativus:held", base_url="sandbox", model=f"fault:{CUT}; {AWAY}")
 Cut = broken(f"{CUT}; status 503 retry_after=100 on=join times=1")
 Limited = broken("status 429 retry_after=100 times=1")
 Lost = broken(
