@@ -33,7 +33,7 @@ await esbuild.build({
     here("race.js"),
     here("text.js"),
     { in: here("ours.ts"), out: "ours" },
-    { in: join(js, "src/styles.css"), out: "ours" },
+    { in: join(js, "src/run.css"), out: "ours" },
   ],
   alias: Object.fromEntries(aliases.map(([name, path]) => [name, join(js, path)])),
 });
