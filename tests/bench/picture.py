@@ -80,7 +80,8 @@ def _reached(row: dict[str, Any], value: float) -> float:
 
 def _chart(rows: pd.DataFrame, machine: list[str]) -> Any:
     base: Any = alt.Chart(rows)
-    y = alt.Y("name:N", sort=None, title=None)
+    # Named, since rows without a limit would come after those that have one.
+    y = alt.Y("name:N", sort=list(rows["name"]), title=None)
     scale = alt.Scale(type="log", domain=[1 / FAR, FAR])
     axis = alt.Axis(
         title="how many times as good as the goal",
