@@ -23,4 +23,5 @@ def load_httpx() -> None:
     try:
         import httpx  # noqa: F401  # pyright: ignore[reportUnusedImport]
     finally:
-        del sys.modules[_COMMAND_LINE]
+        # Another thread may have done the same at the same time.
+        sys.modules.pop(_COMMAND_LINE, None)
