@@ -81,7 +81,7 @@ async def streams(seed: int) -> list[Row]:
         return [
             await _events(url, asking, "httpx", 1.1, by_httpx, "httpx bytes"),
             await _events(url, asking, "aiohttp", 7.0, by_aiohttp, "aiohttp bytes"),
-            *await _memories(url),
+            *await _memories(url, asking),
         ]
 
 
@@ -109,11 +109,13 @@ async def _events(
         )
 
 
-async def _memories(url: str) -> list[Row]:
+async def _memories(url: str, asking: httpx.AsyncClient) -> list[Row]:
     kib: dict[str, list[float]] = {"httpx": [], "aiohttp": [], "runs": [], "peer": []}
     for _ in range(FEWEST):
         for name, told in kib.items():
             told.append(await told_by("tests.bench.many", name, url))
+            # Nobody reads them any more, and the server would keep their connections for good.
+            await asking.get(f"{url}/open")
     named = (
         ("streams at once: memory of each", "httpx", MOST_KIB),
         ("streams at once: memory of each, by aiohttp", "aiohttp", MOST_KIB),

@@ -129,7 +129,7 @@ class Server:
         streams, self._waiting = self._waiting, []
         for turn in zip_longest(*(waiting.frames for waiting in streams)):
             for waiting, frame in zip(streams, turn, strict=True):
-                if frame is not None:
+                if frame is not None and not waiting.writer.is_closing():
                     waiting.writer.write(frame)
             await asyncio.sleep(0)
         for waiting in streams:
