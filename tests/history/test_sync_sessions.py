@@ -26,6 +26,8 @@ from tests.platforms.scripted import Reply, ScriptedServer, scripted_server
 
 pytestmark = pytest.mark.anyio
 
+# Of this connection nobody else in this process has runs; their sessions would be asked for, too.
+NAME = "seekr_of_sessions"
 DAY = 24 * 3600 * 1_000_000
 EMPTY: list[Any] = []
 
@@ -46,7 +48,7 @@ def kept(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 async def seekr(server: ScriptedServer) -> AsyncGenerator[Platform, None]:
     settings = PlatformSettings(
-        platform="seekr", base_url=server.url, api_key=SecretStr("key-12345678"), trust_env=False
+        platform=NAME, base_url=server.url, api_key=SecretStr("key-12345678"), trust_env=False
     )
     client = SeekrPlatform(settings)
     yield client
@@ -63,7 +65,7 @@ def in_sessions(kept: Store, server: ScriptedServer, **ages: int) -> None:
     moment = now()
     for session, days in ages.items():
         server.routes[f"GET /v1/threads/{session}/runs"] = Reply(EMPTY)
-        values = {"platform": "seekr", "agent": "a", "session_id": session, "process": None}
+        values = {"platform": NAME, "agent": "a", "session_id": session, "process": None}
         began = moment - days * DAY
         add(kept, run, a_run(session.ljust(32, "0"), run_id=session, started_at=began, **values))
 
@@ -147,7 +149,7 @@ class TestOpen:
         assert times() == 0
         with kept.begin() as connection:
             connection.execute(update(cursor).values(pulled_at=now() - 2 * DAY))
-            add_one = {"platform": "seekr", "scope": "#unknown:another"}
+            add_one = {"platform": NAME, "scope": "#unknown:another"}
             connection.execute(cursor.insert().values(**add_one, newest=1, pulled_at=1))
         await pull(seekr)
         assert times() == 1
@@ -170,7 +172,7 @@ class TestOpen:
         self, server: ScriptedServer, seekr: Platform, kept: Store
     ) -> None:
         moment = to_micros(datetime(2026, 1, 1, tzinfo=UTC))
-        values = {"platform": "seekr", "agent": "a", "session_id": "s", "process": None}
+        values = {"platform": NAME, "agent": "a", "session_id": "s", "process": None}
         many = [
             a_run(f"{n:032}", run_id=f"r{n}", status="truncated", started_at=moment + n, **values)
             for n in range(250)
