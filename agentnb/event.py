@@ -9,8 +9,9 @@ reference to a platform, so a recorded list of them can be folded, sent and comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "UsageReported",
     "event_from_dict",
     "event_to_dict",
+    "text_deltas",
 ]
 
 
@@ -118,6 +120,15 @@ _set_reasoning: Final = _setter(ReasoningDelta, "text")
 _set_reasoning_part: Final = _setter(ReasoningDelta, "part_id")
 _set_text: Final = _setter(TextDelta, "text")
 _set_text_part: Final = _setter(TextDelta, "part_id")
+
+
+def text_deltas(texts: Sequence[str]) -> list[TextDelta]:
+    """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
+    made = [*map(object.__new__, repeat(TextDelta, len(texts)))]
+    for delta, text in zip(made, texts, strict=True):
+        _set_text(delta, text)
+        _set_text_part(delta, None)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

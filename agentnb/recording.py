@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, Literal
 
 from agentnb._http import without_terms
@@ -79,10 +80,10 @@ class Recording:
         batch = tuple(batch)
         with self.lock:
             self.waiting = None
+            self.events.extend(batch)
+            self.times.extend(repeat(at, len(batch)))
+            self.transcript.apply_all(batch, at)
             for event in batch:
-                self.events.append(event)
-                self.times.append(at)
-                self.transcript.apply(event, at)
                 if isinstance(event, _FRAGMENTS):
                     if self.first_token is None and event.text:
                         self.first_token = at

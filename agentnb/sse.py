@@ -17,6 +17,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple, cast
 
 from agentnb.errors import EventTooLargeError
@@ -162,17 +163,16 @@ class Decoder:
         last_id = self._last_event_id
         if text[:6] == "data: " and "\n" not in text:
             return [_new_event(("message", text[6:], last_id, None))]
-        blocks = text.split("\n\n")
-        if text.count("\n") == 2 * len(blocks) - 2:
-            # No block has a second line; usually each one's only line is its data.
-            events = [
-                _new_event(("message", block[6:], last_id, None))
-                for block in blocks
-                if block[:6] == "data: "
-            ]
-            if len(events) == len(blocks):
-                return events
-        return self._read_blocks(blocks)
+        # Usually all blocks have a line of data, alone or behind the same name.
+        at = text.find("data: ")
+        if at == 0 or (at > 0 and text[:7] == "event: " and text.find("\n") == at - 1):
+            head = text[: at + 6]
+            values = text[at + 6 :].split("\n\n" + head)
+            if text.count("\n") == (3 if at else 2) * len(values) - 2:
+                name = repeat(text[7 : at - 1] if at > 8 else "message")
+                events = zip(name, values, repeat(last_id), repeat(None), strict=False)
+                return list(map(_new_event, events))
+        return self._read_blocks(text.split("\n\n"))
 
     def _read_blocks(self, blocks: list[str]) -> list[ServerSentEvent]:
         """Read whole blocks, which may hold anything."""

@@ -8,7 +8,7 @@ what changed, is held to the same result by shared fixtures in ``tests/fixtures/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -66,6 +66,10 @@ class TextBuffer:
         if text:
             self._chunks.append(text)
             self._length += len(text)
+
+    def extend(self, texts: Sequence[str]) -> None:
+        self._chunks.extend(texts)
+        self._length += sum(map(len, texts))
 
     def since(self, offset: int) -> str:
         """Return the text from ``offset`` (code points) on."""
@@ -194,12 +198,6 @@ class Transcript:
 
     def apply(self, event: Event, at: float | None = None) -> None:
         """Fold one event in; ``at`` is its arrival in seconds since the run was sent."""
-        # Nearly all events are text that goes on, and each step more would be felt.
-        if type(event) is TextDelta and self.status == "running" and self.parts:
-            last = self.parts[-1]
-            if isinstance(last, Passage) and last.kind == "text" and last.part_id == event.part_id:
-                last.text.append(event.text)
-                return
         match event:
             case TextDelta():
                 self._append("text", event.text, event.part_id)
@@ -258,6 +256,26 @@ class Transcript:
             case RunCancelled():
                 if self._end("cancelled"):
                     self.cancelled = event
+
+    def apply_all(self, events: Iterable[Event], at: float | None = None) -> None:
+        """Fold events in that arrived together, as `apply` does each of them."""
+        goes_on: TextBuffer | None = None
+        part_id: str | None = None
+        texts: list[str] = []
+        for event in events:
+            # Nearly all are text that goes on, and each step more would be felt.
+            if goes_on is not None and type(event) is TextDelta and event.part_id == part_id:
+                texts.append(event.text)
+                continue
+            if goes_on is not None:
+                goes_on.extend(texts)
+                goes_on, texts = None, []
+            self.apply(event, at)
+            last = self.parts[-1] if self.parts else None
+            if self.status == "running" and isinstance(last, Passage) and last.kind == "text":
+                goes_on, part_id = last.text, last.part_id
+        if goes_on is not None:
+            goes_on.extend(texts)
 
     @property
     def text(self) -> str:
@@ -362,6 +380,5 @@ class Transcript:
 def fold(events: Iterable[Event]) -> Transcript:
     """Return the transcript of ``events``."""
     transcript = Transcript()
-    for event in events:
-        transcript.apply(event)
+    transcript.apply_all(events)
     return transcript

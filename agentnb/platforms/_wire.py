@@ -312,5 +312,6 @@ class SurrogateJoiner:
 
     def flush(self) -> dict[str, str]:
         """Return, by key, what the halves that never found each other are shown as."""
-        held, self.held = self.held, {}
+        held = dict(self.held)
+        self.held.clear()
         return dict.fromkeys(held, "\ufffd")

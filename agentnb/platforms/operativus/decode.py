@@ -21,10 +21,11 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
     UsageReported,
+    text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._calls import OpenCalls
-from agentnb.platforms._together import json_objects
+from agentnb.platforms._peeking import peek
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     MalformedError,
@@ -84,36 +85,42 @@ class Decoder:
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
-        add, joiner = events.append, self._text
-        for frame, value in zip(frames, json_objects(frames), strict=True):
+        texts: list[str] = []
+        held = self._text.held
+        for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
             if (
-                value is not None
+                type(value) is dict
                 and value.get("event") == "CONTENT_DELTA"
                 and type(text := value.get("data")) is str
                 and (text.isascii() or mend(text) is text)
-                and not joiner.held
+                and not held
             ):
                 if text:
-                    add(TextDelta(text))
-                    self._seen.add(TextDelta)
-                    self._paused = False
-            else:
-                events += self.decode(frame, value)
+                    texts.append(text)
+                continue
+            if texts:
+                events += self._said(texts)
+                texts.clear()
+            events += self.decode(frame)
+        if texts:
+            events += self._said(texts)
         return events
 
-    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
-        """Return the events of one frame; never raises.
+    def _said(self, texts: list[str]) -> list[TextDelta]:
+        self._seen.add(TextDelta)
+        self._paused = False
+        return text_deltas(texts)
 
-        ``value`` is what `json_objects` has found of it.
-        """
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; never raises."""
         text = sse.data
         stripped = text.strip()
         if not stripped or stripped == "[DONE]":
             return []
         name = sse.event or "message"
         try:
-            payload = payload_of(sse, stripped, value)
+            payload = payload_of(sse, stripped)
             if isinstance(payload, dict):
                 events = self._fragment(cast("dict[str, Any]", payload))
                 if events is not None:

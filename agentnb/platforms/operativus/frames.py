@@ -12,17 +12,16 @@ from agentnb.sse import ServerSentEvent
 __all__ = ["given", "inner_value", "milliseconds", "payload_of"]
 
 
-def payload_of(sse: ServerSentEvent, text: str, value: dict[str, Any] | None) -> Any:
+def payload_of(sse: ServerSentEvent, text: str) -> Any:
     """Return the frame as one object, also where only its ``event:`` line names its kind.
 
-    ``text`` is its data without the white space around it; ``value`` is the JSON object that it is,
-    where somebody has read it already.
+    ``text`` is its data without the white space around it.
     """
     if not STREAM_EVENTS.knows(sse.event):
-        return json_payload(text) if value is None else value
+        return json_payload(text)
     if not text.startswith(("{", "[", '"')):
         return {"event": sse.event, "data": sse.data}
-    payload: Any = json_payload(text) if value is None else value
+    payload: Any = json_payload(text)
     if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
         return cast("Any", payload)
     return {"event": sse.event, "data": cast("Any", payload)}

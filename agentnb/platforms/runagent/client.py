@@ -21,7 +21,7 @@ from agentnb.event import Event
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
-from agentnb.platforms._together import json_objects
+from agentnb.platforms._peeking import peek
 from agentnb.platforms._wire import Outbound, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -93,7 +93,7 @@ class RunAgentPlatform:
         is_again = position.next_index > position.first
         decoder = position.decoder
         async for frames in answer.batches():
-            read = zip(frames, json_objects(frames), strict=True)
+            read = zip(frames, peek(frames), strict=True)
             events, to_ask = decoder.decode_on(read)
             while to_ask is not None:
                 # What is decoded is told before anything is waited for that may not come.

@@ -14,6 +14,7 @@ from agentnb.event import (
     RunStarted,
     TextDelta,
     UsageReported,
+    text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body, parse_seconds
 from agentnb.platforms._usage import read_usage
@@ -103,48 +104,55 @@ class Decoder:
         return index
 
     def decode_on(
-        self, frames: Iterator[tuple[ServerSentEvent, dict[str, Any] | None]]
+        self, frames: Iterator[tuple[ServerSentEvent, Any]]
     ) -> tuple[list[Event], int | None]:
-        """Return the events of the next frames, each with what `json_objects` has found of it.
+        """Return the events of the next frames, each with what `peek` has found of it.
 
         Stops at a frame behind which a chunk is to be asked for again, and returns its index, too.
         """
         events: list[Event] = []
-        add, joiner, expected = events.append, self._joiner, self._expected()
+        texts: list[str] = []
+        numbers: list[int] = []
+        held, expected, by_characters = (
+            self._joiner.held,
+            self._expected(),
+            self._counts_characters,
+        )
         for frame, value in frames:
             # Nearly all are chunks that follow each other, and calls for each of them would cost
             # most of the time.
             if (
-                value is not None
+                type(value) is dict
                 and frame.event == "chunk"
                 and type(text := value.get("content")) is str
                 and text
                 and (text.isascii() or mend(text) is text)
-                and not joiner.held
+                and not held
                 and type(index := value.get("index")) is int
                 and index == expected
             ):
-                self._see(index, hash(text))
-                self._last, self._length = index, len(text)
-                expected = index + (self._length if self._counts_characters else 1)
-                add(TextDelta(text))
-            else:
-                events += self.decode(frame, value)
-                if self._damaged and (index := self.to_ask_again()) is not None:
-                    return events, index
-                expected = self._expected()
+                texts.append(text)
+                numbers.append(index)
+                expected = index + (len(text) if by_characters else 1)
+                continue
+            if texts:
+                events += self._passed(numbers, texts)
+                texts, numbers = [], []
+            events += self.decode(frame)
+            if self._damaged and (index := self.to_ask_again()) is not None:
+                return events, index
+            expected, by_characters = self._expected(), self._counts_characters
+        if texts:
+            events += self._passed(numbers, texts)
         return events, None
 
-    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
-        """Return the events of one frame; total, whatever the frame holds.
-
-        ``value`` is what `json_objects` has found of it.
-        """
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds."""
         tag, data = sse.event, sse.data
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            found = json_payload(data) if value is None else value
+            found = json_payload(data)
             if isinstance(found, dict):
                 payload = cast("dict[str, Any]", found)
             else:
@@ -222,7 +230,7 @@ class Decoder:
             self.conflicts += 1
             problem = f"chunk {index} came again with other content"
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
-        self._see(index, mark)
+        self._see([index], [content])
         if self._last is not None and index < self._last:
             # What follows it has been shown, and cannot be moved.
             problem = f"chunk {index} came after chunk {self._last}"
@@ -253,12 +261,19 @@ class Decoder:
             return None
         return self._last + (self._length if self._counts_characters else 1)
 
-    def _see(self, index: int, mark: int) -> None:
-        self._seen[index] = mark
-        if len(self._seen) > _MAX_SEEN:
-            oldest, _ = self._seen.popitem(last=False)
-            if oldest > self._forgotten:
-                self._forgotten = oldest
+    def _passed(self, numbers: list[int], texts: list[str]) -> list[TextDelta]:
+        """Return what chunks tell that follow each other, and all before them."""
+        self._see(numbers, texts)
+        self._last, self._length = numbers[-1], len(texts[-1])
+        return text_deltas(texts)
+
+    def _see(self, numbers: list[int], texts: list[str]) -> None:
+        """Remember chunks that were not seen before."""
+        seen = self._seen
+        seen.update(zip(numbers[-_MAX_SEEN:], map(hash, texts[-_MAX_SEEN:]), strict=True))
+        if (more := len(seen) - _MAX_SEEN) > 0:
+            gone = [seen.popitem(last=False)[0] for _ in range(more)]
+            self._forgotten = max(self._forgotten, *gone, *numbers[:-_MAX_SEEN])
 
     def _follows(self, index: int) -> bool:
         # Some platforms count chunks, some characters; the first chunk may have any number.

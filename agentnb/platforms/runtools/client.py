@@ -305,6 +305,8 @@ class RunToolsPlatform:
 
     def _config(self, params: RunParams) -> RunConfig | None:
         flat = {name: value for name in _FLAT if (value := getattr(params, name)) is not None}
+        if not flat and params.config is None:
+            return None
         nested = params.config or RunConfig()
         twice = [name for name in flat if getattr(nested, name) is not None]
         if twice:

@@ -21,10 +21,11 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
     UsageReported,
+    text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._calls import OpenCalls
-from agentnb.platforms._together import json_objects
+from agentnb.platforms._peeking import peek
 from agentnb.platforms._usage import read_count, read_usage
 from agentnb.platforms._wire import MalformedError, SurrogateJoiner, as_text, json_payload, mend
 from agentnb.platforms.runtools import wire
@@ -63,32 +64,32 @@ class Decoder:
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
-        add, joiner = events.append, self._text
-        for frame, value in zip(frames, json_objects(frames), strict=True):
+        texts: list[str] = []
+        held, kind_of = self._text.held, wire.kind_of
+        for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
             if (
-                value is not None
-                and wire.kind_of(frame.event) in wire.TEXT_KINDS
+                type(value) is dict
+                and kind_of(frame.event) in wire.TEXT_KINDS
                 and type(text := value.get("content")) is str
                 and (text.isascii() or mend(text) is text)
-                and not joiner.held
-                and _NOT_PLAIN.isdisjoint(value)
+                and not held
+                and (len(value) == 1 or _NOT_PLAIN.isdisjoint(value))
             ):
                 if text:
-                    add(TextDelta(text))
-            else:
-                events += self.decode(frame, value)
+                    texts.append(text)
+                continue
+            if texts:
+                events += text_deltas(texts)
+                texts.clear()
+            events += self.decode(frame)
+        events += text_deltas(texts)
         return events
 
-    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
-        """Return the events of one frame; never raises.
-
-        ``value`` is what `json_objects` has found of it.
-        """
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; never raises."""
         text = sse.data
         named = sse.event if sse.event != "message" else ""
-        if value is not None:
-            return self.decode_frame(named, value, raw=text)
         stripped = text.strip()
         if stripped == "[DONE]" or not (stripped or named):
             return []

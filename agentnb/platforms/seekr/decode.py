@@ -27,9 +27,10 @@ from agentnb.event import (
     ToolCallDelta,
     ToolCallFinished,
     UsageReported,
+    text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._together import json_objects
+from agentnb.platforms._peeking import peek
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
@@ -79,44 +80,46 @@ class Decoder:
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
-        add, joiner, said = events.append, self._joiner, self._text.append
-        for frame, value in zip(frames, json_objects(frames), strict=True):
+        texts: list[str] = []
+        held = self._joiner.held
+        for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
             if (
-                value is not None
+                type(value) is dict
                 and value.get("type") in _ANSWERS
                 and type(text := value.get("text")) is str
                 and (text.isascii() or mend(text) is text)
-                and not joiner.held
-                and _NOT_PLAIN.isdisjoint(value)
+                and not held
+                and (len(value) == 2 or _NOT_PLAIN.isdisjoint(value))
             ):
                 if text:
-                    said(text)
-                    add(TextDelta(text))
-            else:
-                events += self.decode(frame, value)
+                    texts.append(text)
+                continue
+            if texts:
+                self._text += texts
+                events += text_deltas(texts)
+                texts.clear()
+            events += self.decode(frame)
+        self._text += texts
+        events += text_deltas(texts)
         return events
 
-    def decode(self, sse: ServerSentEvent, value: dict[str, Any] | None = None) -> list[Event]:
-        """Return the events of one frame; total, whatever the frame holds.
-
-        ``value`` is what `json_objects` has found of it.
-        """
-        data, chunk = sse.data.strip(), value
-        if chunk is None:
-            if not data:
-                return []
-            if data == "[DONE]":
-                return self._end(RunFinished())
-            try:
-                payload = json_payload(data)
-                if not isinstance(payload, dict):
-                    raise MalformedError("not a JSON object")
-                chunk = cast("dict[str, Any]", payload)
-            except MalformedError as error:
-                if sse.event == "error":
-                    return self._end(RunFailed(message=one_line(data)))
-                return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; total, whatever the frame holds."""
+        data = sse.data.strip()
+        if not data:
+            return []
+        if data == "[DONE]":
+            return self._end(RunFinished())
+        try:
+            payload = json_payload(data)
+            if not isinstance(payload, dict):
+                raise MalformedError("not a JSON object")
+            chunk = cast("dict[str, Any]", payload)
+        except MalformedError as error:
+            if sse.event == "error":
+                return self._end(RunFailed(message=one_line(data)))
+            return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
         tag = chunk.get("type")
         if not isinstance(tag, str) or "data" in chunk:
             tag, chunk = unwrap(chunk, sse.event)

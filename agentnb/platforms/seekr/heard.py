@@ -65,11 +65,12 @@ class Heard:
 
     def take(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return what the next frames tell."""
+        if self.first is None and frames:
+            self.first = frames[0].data
         for frame in frames:
-            if self.first is None:
-                self.first = frame.data
-            if self._is_numbered:
-                self._number(frame)
+            if not self._is_numbered:
+                break
+            self._number(frame)
         return self._decoder.decode_all(frames)
 
     def _number(self, frame: ServerSentEvent) -> None:
