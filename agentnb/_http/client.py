@@ -171,6 +171,7 @@ class HttpClient:
         own = {
             "accept": accept,
             "accept-encoding": accepted_encodings(),
+            "connection": "keep-alive",
             "user-agent": f"agentnb/{__version__}",
             **idempotency_header(method, self._headers, headers),
         }

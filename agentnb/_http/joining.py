@@ -131,10 +131,15 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
 
 class JoiningBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's network on asyncio, with streams that can be joined."""
+    """httpcore's network on asyncio, with streams that can be joined.
+
+    It knows the stream that it opened last: where a wait ends in the moment in which that is there,
+    nobody else does, and it would stay open.
+    """
 
     def __init__(self) -> None:
         self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._opened: JoiningStream | None = None
 
     async def connect_tcp(
         self,
@@ -145,7 +150,14 @@ class JoiningBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
-        return JoiningStream(stream)
+        self._opened = JoiningStream(stream)
+        return self._opened
+
+    async def aclose(self) -> None:
+        """Close the stream, whoever has it."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)

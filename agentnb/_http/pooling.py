@@ -29,12 +29,27 @@ _MOST_IDLE: Final = 256
 MakeTransport = Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport]
 
 
+class _NoCookies(httpx.Cookies):
+    """What a server wants remembered may be anything, and would go to whoever asks."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
 class Client(httpx.AsyncClient):
-    """httpx's client over any kind of transport, also on the way through proxies."""
+    """httpx's client over any kind of transport, also on the way through proxies.
+
+    Without cookies, and whoever sends a request has made it: what httpx merges of a client's own
+    into each takes as long as all the rest of making one.
+    """
 
     def __init__(self, make: MakeTransport, **options: Any) -> None:
         self._make = make
         super().__init__(**options)
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
 
     # These are what httpx calls for its own transports, the proxies' as the environment names them.
     def _init_transport(self, *_args: Any, **_options: Any) -> httpx.AsyncBaseTransport:
@@ -44,6 +59,9 @@ class Client(httpx.AsyncClient):
         self, proxy: httpx.Proxy, *_args: Any, **_options: Any
     ) -> httpx.AsyncBaseTransport:
         return self._make(proxy)
+
+
+_NO_COOKIES: Final = _NoCookies()
 
 
 class Connections(httpx.AsyncBaseTransport):
@@ -104,8 +122,9 @@ class _Connection(httpx.AsyncHTTPTransport):
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
         super().__init__(verify=verify, proxy=proxy, limits=limits)
+        self._network = JoiningBackend()
         # httpx has no option for it.  Were it not heeded, bodies would come in single chunks.
-        self._pool._network_backend = JoiningBackend()  # pyright: ignore[reportPrivateUsage]
+        self._pool._network_backend = self._network  # pyright: ignore[reportPrivateUsage]
 
     @property
     def is_idle(self) -> bool:
@@ -116,6 +135,12 @@ class _Connection(httpx.AsyncHTTPTransport):
         """
         connections = self._pool.connections
         return bool(connections) and all(connection.is_idle() for connection in connections)
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        finally:
+            await self._network.aclose()
 
 
 class _Lent(httpx.AsyncByteStream):

@@ -11,7 +11,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from functools import lru_cache, partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies
 
@@ -71,8 +70,6 @@ class Transport:
                 timeout=None,
                 follow_redirects=False,
                 event_hooks={"response": [_set_location_aside]},
-                # What a server wants remembered may be anything, and would go to whoever asks.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             needs = ""
@@ -110,9 +107,9 @@ class Transport:
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise RequestError(f"The address of the request is not valid: {error}.") from error
         # The watchdog does the waiting, but for the connection: only the pool knows of it.
-        timeout = httpx.Timeout(None, connect=connect, pool=connect)
-        return self._client.build_request(
-            method, url, headers=headers(), content=content, timeout=timeout
+        timeout = {"connect": connect, "pool": connect, "read": None, "write": None}
+        return httpx.Request(
+            method, url, headers=headers(), content=content, extensions={"timeout": timeout}
         )
 
     async def send(
@@ -122,8 +119,7 @@ class Transport:
 
         ``left`` is what is left of the deadline ``total``, in seconds.
         """
-        watchdog, unused = Watchdog(deadlines, name=self._name, left=left), _Unused()
-        request.extensions["trace"] = unused.note
+        watchdog = Watchdog(deadlines, name=self._name, left=left)
         try:
             with watchdog.head():
                 response = await self._client.send(request, stream=True)
@@ -131,7 +127,6 @@ class Transport:
             raise self._failure(error, deadlines.connect) from cause_of(error)
         finally:
             watchdog.stop()
-            await unused.aclose()
         # The server's own words for the status, which would show in the answer's `repr`.
         response.extensions.pop("reason_phrase", None)
         return Answer(response, watchdog, name=self._name)
@@ -160,27 +155,6 @@ class Transport:
         return ConnectionFailedError(
             f"{name} at {where} gave no answer: {reason}.", lasting=is_lasting(error)
         )
-
-
-class _Unused:
-    """The connection that a request has opened, as long as nothing was sent on it.
-
-    Where the wait for an answer ends in that moment the pool keeps it, open, and for nobody.
-    """
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-
-    async def note(self, name: str, told: Mapping[str, Any]) -> None:
-        """Take note of what the pool tells of the request, as httpcore's ``trace`` has it."""
-        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._stream = told["return_value"]
-        elif name.endswith(".send_request_headers.started"):
-            self._stream = None
-
-    async def aclose(self) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
 
 
 async def _set_location_aside(response: httpx.Response) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from agentnb._http import HttpClient, transport
+from agentnb._http import HttpClient
+from agentnb._http.joining import JoiningBackend
 from tests.faults.rawserver import Connection
 from tests.http.conftest import MakeClient, Serve
 from tests.played import eventually
@@ -33,16 +33,18 @@ async def test_its_connection_is_closed(
 ) -> None:
     server = await serve(answer_well)
     client = connect(server.url)
-    unused = getattr(transport, "_Unused")  # noqa: B009 - private to its module
-    note = unused.note
+    connect_tcp = JoiningBackend.connect_tcp
 
-    async def note_and_leave(self: object, name: str, told: Mapping[str, Any]) -> None:
-        await note(self, name, told)
-        if name.endswith("connect_tcp.complete") and (task := asyncio.current_task()) is not None:
+    async def connect_and_leave(self: JoiningBackend, *args: Any, **options: Any) -> object:
+        stream = await connect_tcp(self, *args, **options)
+        if (task := asyncio.current_task()) is not None:
             task.cancel()
+        # What opens a connection lets others have their turn, once more.
+        await asyncio.sleep(0)
+        return stream
 
     with monkeypatch.context() as patched:
-        patched.setattr(unused, "note", note_and_leave)
+        patched.setattr(JoiningBackend, "connect_tcp", connect_and_leave)
         for _ in range(MANY):
             asked = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
             assert isinstance(asked[0], asyncio.CancelledError)
