@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +16,6 @@ import httpx
 
 import agentnb
 from agentnb import Agent
-from agentnb.event import TextDelta
 from agentnb.platforms.base import Platform, RunRequest
 from agentnb.transcript import Transcript
 from agentnb.transports import TransportName
@@ -25,7 +23,7 @@ from tests.bench import peers, server
 from tests.bench.alone import KIB, resident, tell, told_by
 from tests.bench.inputs import WIDTH
 from tests.bench.measure import FEWEST, Cost, Row, speed
-from tests.bench.streaming import PLAIN, PLAIN_PATH, connected
+from tests.bench.streaming import PLAIN, PLAIN_PATH, Gate, Opened, connected
 
 STREAMS: Final = 1_000
 # Of each stream.
@@ -68,7 +66,11 @@ class Crowd:
 
 
 async def streams(seed: int) -> list[Row]:
-    """Events by the seconds that this process computes, from when all streams have begun."""
+    """Events by the seconds that this process computes, from when all streams have begun.
+
+    With all that comes waiting to be read, as in rows 2 and 3; and as it comes, by turns, where
+    many a read brings a single event.
+    """
     server.allow_files()
     connector = aiohttp.TCPConnector(limit=0)
     async with (
@@ -81,6 +83,8 @@ async def streams(seed: int) -> list[Row]:
         return [
             await _events(url, asking, "httpx", 1.1, by_httpx, "httpx bytes"),
             await _events(url, asking, "aiohttp", 7.0, by_aiohttp, "aiohttp bytes"),
+            await _events(url, asking, "httpx", None, by_httpx, "httpx bytes", "open"),
+            await _events(url, asking, "aiohttp", None, by_aiohttp, "aiohttp bytes", "open"),
             *await _memories(url, asking),
         ]
 
@@ -89,22 +93,25 @@ async def _events(
     url: str,
     asking: httpx.AsyncClient,
     transport: TransportName,
-    goal: float,
+    goal: float | None,
     limit: Reader,
     limit_of: str,
+    opened: Opened = "fill",
 ) -> Row:
-    how = "" if transport == "httpx" else f", by {transport}"
+    how = ("" if transport == "httpx" else f", by {transport}") + (
+        "" if opened == "fill" else ", as they come"
+    )
     async with AsyncExitStack() as clients:
         ours = _transcript_of(await connected(clients, PLAIN, url + GATED, transport))
         return await speed(
             f"{STREAMS:,} streams at once: events{how}",
-            _cost(asking, url, ours, STREAMS),
-            _cost(asking, url, _text_of(asking, url), STREAMS),
+            _cost(url, opened, ours, STREAMS),
+            _cost(url, opened, _text_of(asking, url), STREAMS),
             over="httpx-sse + json",
             goal=goal,
-            limit=_cost(asking, url, limit, STREAMS),
+            limit=_cost(url, opened, limit, STREAMS),
             limit_of=limit_of,
-            quarter=_cost(asking, url, ours, STREAMS // 4),
+            quarter=_cost(url, opened, ours, STREAMS // 4),
             rounds=FEWEST,
         )
 
@@ -135,14 +142,14 @@ async def _memories(url: str, asking: httpx.AsyncClient) -> list[Row]:
     ]
 
 
-def _cost(asking: httpx.AsyncClient, url: str, read: Reader, count: int) -> Cost:
+def _cost(url: str, opened: Opened, read: Reader, count: int) -> Cost:
     async def run() -> float:
+        gate = Gate(url, opened)
         crowd = Crowd(read, count)
         await crowd.begun()
-        start = time.process_time()
-        await asking.get(f"{url}/open")
+        gate()
         await crowd.ended()
-        return time.process_time() - start
+        return gate.computed
 
     return run
 
@@ -152,11 +159,10 @@ def _transcript_of(platform: Platform) -> Reader:
         transcript = Transcript()
         is_first = True
         async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
-            for event in batch:
-                transcript.apply(event)
-                if is_first and isinstance(event, TextDelta):
-                    is_first = False
-                    begun()
+            transcript.apply_all(batch)
+            if is_first and transcript.text:
+                is_first = False
+                begun()
         assert len(transcript.text) == WIDTH * EVENTS
 
     return read

@@ -84,11 +84,14 @@ async def aiohttp_bytes(
     return size
 
 
-async def openai_text(asking: AsyncOpenAI) -> int:
+async def openai_text(asking: AsyncOpenAI, *, begun: Callable[[], None] | None = None) -> int:
     """Read a stream of chat completions with openai's client; return the length of its text."""
     length = 0
     async for chunk in await asking.chat.completions.create(model="m", messages=[], stream=True):
         length += len(chunk.choices[0].delta.content or "")
+        if begun is not None:
+            begun()
+            begun = None
     return length
 
 

@@ -5,8 +5,10 @@ with what is spoken and how many events are to come::
 
     /seekr/N/...            the fragments of an answer, as fast as the client takes them
     /seekr/N.paced/...      one each millisecond, whose text is the time of its flush
-    /seekr/N.gated/...      the first at once, the others from the moment that `/open` is asked for,
-                            by turns with every other stream
+    /seekr/N.gated/...      the first at once, the others from the moment that `/open` or `/fill` is
+                            asked for, by turns with every other stream
+    /open                   answers, and opens the gate
+    /fill                   answers when all that waited at the gate is on its way
     /last                   the time at which the last stream was asked for
 
 Times are nanoseconds of the monotonic clock, which is the same in all processes.  What else a
@@ -98,6 +100,8 @@ class Server:
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> None:
         kind, _, rest = path.partition("?")[0].strip("/").partition("/")
         if not rest.endswith(_STREAMS):
+            if kind == "fill":
+                await self._open()
             body = json.dumps({**RECORD, "at": self._last}).encode()
             writer.write(_head("application/json", f"Content-Length: {len(body)}") + body)
             await writer.drain()

@@ -6,10 +6,12 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
+from http.client import HTTPConnection
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -36,25 +38,29 @@ RUNS: Final = 50
 PLAIN: Final = "runtools"
 PLAIN_PATH: Final = "/v1/run"
 
+# What the server of the bench does at its gate.
+Opened = Literal["fill", "open"]
+
 
 async def throughput(seed: int) -> list[Row]:
     """Row 2: a platform's typed events and the folded transcript, over a pipeline that parses JSON.
 
-    Counted in the seconds that this process computes: they bound what it can take in, whatever
-    else the machine does, and however slow the server is.
+    Counted in the seconds that this process computes while there is always something to read: they
+    bound what it can take in, whatever else the machine does.  Who is faster than the server would
+    get fewer events with each read, and so look as slow as that.
     """
     async with server.running(seed) as url, peers.client() as asking:
-        limit = (partial(_bytes_of, asking), "httpx bytes")
+        limit = (partial(peers.httpx_bytes, asking), "httpx bytes")
         rows = await _beside_json(url, asking, "httpx", goal=1.2, limit=limit)
         async with (
             AsyncExitStack() as clients,
-            AsyncOpenAI(base_url=f"{url}/openai/{FEW}", api_key="key of the bench") as openai,
+            AsyncOpenAI(base_url=f"{url}/openai/{FEW}.gated", api_key="key of the bench") as openai,
         ):
             rows.append(
                 await speed(
                     "seekr: HTTP to events and transcript",
                     await _transcript_of(clients, "seekr", url, FEW),
-                    _openai_of(openai, FEW),
+                    _taken(url, partial(peers.openai_text, openai), WIDTH * FEW),
                     over="openai SDK",
                     goal=7.0,
                 )
@@ -69,7 +75,7 @@ async def fast_throughput(seed: int) -> list[Row]:
         peers.client() as asking,
         aiohttp.ClientSession() as fast,
     ):
-        limit = (partial(_aiohttp_bytes_of, fast), "aiohttp bytes")
+        limit = (partial(peers.aiohttp_bytes, fast), "aiohttp bytes")
         return await _beside_json(url, asking, "aiohttp", goal=5.0, limit=limit)
 
 
@@ -79,22 +85,22 @@ async def _beside_json(
     transport: TransportName,
     *,
     goal: float,
-    limit: tuple[Callable[[str], Cost], str],
+    limit: tuple[Callable[..., Awaitable[int]], str],
 ) -> list[Row]:
     rows: list[Row] = []
     how = "" if transport == "httpx" else f", by {transport}"
     bytes_of, limit_of = limit
     async with AsyncExitStack() as clients:
         for name, (path, field) in peers.ASKED.items():
-            full = f"{url}/{name}/{EVENTS}{path}"
+            full = f"{url}/{name}/{EVENTS}.gated{path}"
             rows.append(
                 await speed(
                     f"{name}: HTTP to events and transcript{how}",
                     await _transcript_of(clients, name, url, EVENTS, transport),
-                    _text_of(asking, full, field, EVENTS),
+                    _taken(url, partial(peers.sse_json_text, asking, full, field), WIDTH * EVENTS),
                     over="httpx-sse + json",
                     goal=goal,
-                    limit=bytes_of(full),
+                    limit=_taken(url, partial(bytes_of, full)),
                     limit_of=limit_of,
                     quarter=await _transcript_of(clients, name, url, EVENTS // 4, transport),
                 )
@@ -112,6 +118,32 @@ async def connected(
     return platform
 
 
+class Gate:
+    """Opened when the streams have begun; from then on the clock runs.
+
+    With "fill" not before all that is still to come waits to be read.
+    """
+
+    def __init__(self, url: str, opened: Opened = "fill") -> None:
+        self._url = urlsplit(url)
+        self._opened = opened
+        self._start = 0.0
+
+    def __call__(self) -> None:
+        # The whole process waits: what is read meanwhile would not be counted.
+        connection = HTTPConnection(self._url.netloc)
+        connection.request("POST", f"/{self._opened}")
+        connection.getresponse().read()
+        connection.close()
+        self._start = time.process_time()
+
+    @property
+    def computed(self) -> float:
+        """Seconds."""
+        assert self._start
+        return time.process_time() - self._start
+
+
 async def _transcript_of(
     clients: AsyncExitStack,
     name: str,
@@ -119,57 +151,40 @@ async def _transcript_of(
     events: int,
     transport: TransportName = "httpx",
 ) -> Cost:
-    platform = await connected(clients, name, f"{url}/{name}/{events}", transport)
+    platform = await connected(clients, name, f"{url}/{name}/{events}.gated", transport)
 
     async def run() -> float:
-        start = time.process_time()
-        transcript = Transcript()
-        async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
-            for event in batch:
-                transcript.apply(event)
-        took = time.process_time() - start
-        assert len(transcript.text) == WIDTH * events
-        assert transcript.status == "completed"
-        return took
-
-    return run
-
-
-def _text_of(asking: httpx.AsyncClient, url: str, field: str, events: int) -> Cost:
-    async def run() -> float:
-        start = time.process_time()
-        length = await peers.sse_json_text(asking, url, field)
-        took = time.process_time() - start
+        gate = Gate(url)
+        length = await transcribed(platform, begun=gate)
+        took = gate.computed
         assert length == WIDTH * events
         return took
 
     return run
 
 
-def _bytes_of(asking: httpx.AsyncClient, url: str) -> Cost:
+async def transcribed(platform: Platform, *, begun: Callable[[], None]) -> int:
+    """Read a stream into a transcript; return how many characters its text has.
+
+    ``begun`` is called when the first of them are there.
+    """
+    transcript = Transcript()
+    is_first = True
+    async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
+        transcript.apply_all(batch)
+        if is_first and transcript.text:
+            is_first = False
+            begun()
+    assert transcript.status == "completed"
+    return len(transcript.text)
+
+
+def _taken(url: str, take: Callable[..., Awaitable[int]], length: int | None = None) -> Cost:
     async def run() -> float:
-        start = time.process_time()
-        assert await peers.httpx_bytes(asking, url)
-        return time.process_time() - start
-
-    return run
-
-
-def _aiohttp_bytes_of(asking: aiohttp.ClientSession, url: str) -> Cost:
-    async def run() -> float:
-        start = time.process_time()
-        assert await peers.aiohttp_bytes(asking, url)
-        return time.process_time() - start
-
-    return run
-
-
-def _openai_of(asking: AsyncOpenAI, events: int) -> Cost:
-    async def run() -> float:
-        start = time.process_time()
-        length = await peers.openai_text(asking)
-        took = time.process_time() - start
-        assert length == WIDTH * events
+        gate = Gate(url)
+        taken = await take(begun=gate)
+        took = gate.computed
+        assert taken == length if length is not None else taken
         return took
 
     return run
