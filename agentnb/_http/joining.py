@@ -21,6 +21,7 @@ import httpcore
 __all__ = ["Joined", "JoiningBackend", "JoiningStream"]
 
 _ABOUT_TO_WAIT: Final = object()
+_HAS_ALL: Final = object()
 
 
 class Joined:
@@ -29,11 +30,13 @@ class Joined:
     ``chunks`` is the body as httpx has it, and ``network`` what its connection reads from.
     """
 
-    __slots__ = ("_came", "_failure", "_is_over", "_network", "_reading")
+    __slots__ = ("_came", "_failure", "_is_early", "_is_over", "_network", "_reading")
 
     def __init__(self, chunks: AsyncIterable[bytes], network: JoiningStream) -> None:
         self._came: list[bytes] = []
         self._failure: BaseException | None = None
+        # It stopped before its network was asked for more.
+        self._is_early = False
         self._is_over = False
         self._network = network
         self._reading: Coroutine[Any, Any, None] = self._read(chunks)
@@ -61,9 +64,12 @@ class Joined:
                 raise self._failure
 
     async def _read(self, chunks: AsyncIterable[bytes]) -> None:
-        take = self._came.append
+        came, network = self._came, self._network
         async for chunk in chunks:
-            take(chunk)
+            came.append(chunk)
+            # A stream that is not behind need not wait until it is known that nothing is left.
+            if len(came) == 1 and network.brought(len(chunk)):
+                await _tell(_HAS_ALL)
 
     @coroutine
     def _read_on(self, error: BaseException | None = None) -> Generator[object, None, None]:
@@ -74,9 +80,12 @@ class Joined:
         while True:
             # Only now: at the end another request may have the connection before this ends.
             self._network.is_joined = True
+            # An error belongs where the network is waited for: only there is it made good.
+            thrown = None if self._is_early else error
+            self._is_early = False
             try:
                 reading = self._reading
-                awaited = reading.send(None) if error is None else reading.throw(error)
+                awaited = reading.send(None) if thrown is None else reading.throw(thrown)
             except BaseException as ended:
                 self._is_over = True
                 if not isinstance(ended, StopIteration):
@@ -85,15 +94,19 @@ class Joined:
                 return
             finally:
                 self._network.is_joined = False
-            error = None
+            if thrown is not None:
+                error = None
+            if awaited is _HAS_ALL:
+                self._is_early = True
+                return
             if awaited is _ABOUT_TO_WAIT:
-                if self._came:
+                if self._came and error is None:
                     return
                 continue
             try:
                 yield awaited
-            except BaseException as thrown:  # a cancellation, for one
-                error = thrown
+            except BaseException as outer:  # a cancellation, for one
+                error = outer
 
 
 class _AbandonedError(Exception):
@@ -105,12 +118,19 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self.is_joined = False
+        self._size = 0
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self.is_joined:
-            await _about_to_wait()
-        return await self._stream.read(max_bytes, timeout)
+            await _tell(_ABOUT_TO_WAIT)
+        data = await self._stream.read(max_bytes, timeout)
+        self._size = len(data)
+        return data
+
+    def brought(self, size: int) -> bool:
+        """Tell whether the last read brought a chunk of this size, and nothing besides."""
+        return self._size == size + len(f"{size:x}\r\n\r\n")
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         await self._stream.write(buffer, timeout)
@@ -164,5 +184,5 @@ class JoiningBackend(httpcore.AsyncNetworkBackend):
 
 
 @coroutine
-def _about_to_wait() -> Generator[object, None, None]:
-    yield _ABOUT_TO_WAIT
+def _tell(what: object) -> Generator[object, None, None]:
+    yield what

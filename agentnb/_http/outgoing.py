@@ -108,24 +108,25 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
-def encode_headers(*layers: Mapping[str, str | SecretStr] | None) -> list[tuple[bytes, bytes]]:
+def encode_headers(
+    own: Mapping[str, str], *layers: Mapping[str, str | SecretStr] | None
+) -> list[tuple[bytes, bytes]]:
     """Return the headers as bytes, those of a later layer replacing the same of an earlier one.
 
-    Values go out as UTF-8.
+    Values go out as UTF-8.  ``own`` are this package's, which are well-formed and in lower case.
 
     Raises:
         RequestError: a name is no token, or a value holds a control character: NUL, CR or LF would
             let it forge further headers.  The message names the header, never its value.
     """
-    merged: dict[str, str | SecretStr] = {}
+    merged: dict[str, str | SecretStr] = dict(own)
     for layer in layers:
         for name, value in (layer or {}).items():
             if not _TOKEN.fullmatch(name):
                 raise RequestError(f"{name!r} is not a header name.")
+            if problem := _problem(value):
+                raise RequestError(f"The value of the header {name.lower()} holds {problem}.")
             merged[name.lower()] = value
-    for name, value in merged.items():
-        if problem := _problem(value):
-            raise RequestError(f"The value of the header {name} holds {problem}.")
     return [(name.encode("ascii"), _plain(value).encode()) for name, value in merged.items()]
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies
@@ -103,7 +103,9 @@ class Transport:
             # Behind the host's name it would make another name.
             raise RequestError("The path of the request does not begin with a slash.")
         try:
-            url = httpx.URL(self._base_url + path, params=params)
+            url = _url(self._base_url + path)
+            if params is not None:
+                url = url.copy_merge_params(params)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise RequestError(f"The address of the request is not valid: {error}.") from error
         # The watchdog does the waiting, but for the connection: only the pool knows of it.
@@ -199,20 +201,21 @@ class Answer:
         # The stream itself: httpx's own reading unpacks whole reads at once.
         body: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
         network = response.extensions.get("network_stream")
+        if isinstance(network, JoiningStream):
+            body = Joined(body, network)
         try:
             with watchdog.body(of_events=self.of_events):
-                async with AsyncExitStack() as stack:
-                    if isinstance(network, JoiningStream):
-                        body = await stack.enter_async_context(aclosing(Joined(body, network)))
-                    if packed := self.headers.get("content-encoding"):
-                        unpacked = aclosing(self._unpacked(body, packed))
-                        body = await stack.enter_async_context(unpacked)
-                    async for chunk in body:
-                        watchdog.pause()
-                        yield chunk
-                        # Some tracebacks print what a frame holds, and servers do repeat keys.
-                        del chunk
-                        watchdog.resume()
+                try:
+                    async with self._unpacked(body) as pieces:
+                        async for chunk in pieces:
+                            watchdog.pause()
+                            yield chunk
+                            # Some tracebacks print what a frame holds, and servers repeat keys.
+                            del chunk
+                            watchdog.resume()
+                finally:
+                    if isinstance(body, Joined):
+                        await body.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(
                 f"The answer of {self._name} broke off: {reason_of(error)}."
@@ -220,9 +223,13 @@ class Answer:
         # Read to its end, so that the next request can have the connection at once.
         await response.aclose()
 
-    async def _unpacked(
-        self, body: AsyncIterable[bytes], packed: str
-    ) -> AsyncGenerator[bytes, None]:
+    def _unpacked(
+        self, body: AsyncIterable[bytes]
+    ) -> AbstractAsyncContextManager[AsyncIterable[bytes]]:
+        packed = self.headers.get("content-encoding")
+        return aclosing(self._unpack(body, packed)) if packed else nullcontext(body)
+
+    async def _unpack(self, body: AsyncIterable[bytes], packed: str) -> AsyncGenerator[bytes, None]:
         name = self._name
         try:
             encoding = encoding_of(packed)
@@ -262,6 +269,12 @@ class Answer:
         finally:
             # Also where a cancellation breaks that off: nobody else would close the connection.
             await self._response.aclose()
+
+
+# A run is followed, and the next one begun, where the last one was.
+@lru_cache(maxsize=256)
+def _url(address: str) -> httpx.URL:
+    return httpx.URL(address)
 
 
 def _fast_transport() -> type[FastTransport]:

@@ -26,6 +26,8 @@ def peek(frames: Sequence[ServerSentEvent]) -> Iterable[Any]:
     What `json_payload` has nothing against, it reads as this does, but for numbers too large for a
     float, which are infinite here.  So this is to find fragments of text by, and nothing more.
     """
+    if len(frames) == 1:
+        return (_value_of(frames[0].data),)
     texts = [frame.data for frame in frames]
     if max(map(len, texts), default=0) <= SHALLOW:
         try:
@@ -36,7 +38,7 @@ def peek(frames: Sequence[ServerSentEvent]) -> Iterable[Any]:
 
 
 def _value_of(text: str) -> Any:
-    if len(text) > _LONGEST or could_be_deep(text):
+    if len(text) > SHALLOW and (len(text) > _LONGEST or could_be_deep(text)):
         return None
     try:
         return from_json(text)
