@@ -166,13 +166,24 @@ class Decoder:
         # Usually all blocks have a line of data, alone or behind the same name.
         at = text.find("data: ")
         if at == 0 or (at > 0 and text[:7] == "event: " and text.find("\n") == at - 1):
-            head = text[: at + 6]
+            head, name = text[: at + 6], text[7 : at - 1] if at > 8 else "message"
             values = text[at + 6 :].split("\n\n" + head)
             if text.count("\n") == (3 if at else 2) * len(values) - 2:
-                name = repeat(text[7 : at - 1] if at > 8 else "message")
-                events = zip(name, values, repeat(last_id), repeat(None), strict=False)
+                events = zip(repeat(name), values, repeat(last_id), repeat(None), strict=False)
                 return list(map(_new_event, events))
+            if "\n" not in values[0]:
+                return self._read_values(values, head, name)
         return self._read_blocks(text.split("\n\n"))
+
+    def _read_values(self, values: list[str], head: str, name: str) -> list[ServerSentEvent]:
+        """Read blocks that begin alike, up to the value of their data; others may follow each."""
+        events: list[ServerSentEvent] = []
+        for value in values:
+            if "\n" in value:
+                events += self._read_blocks((head + value).split("\n\n"))
+            else:
+                events.append(_new_event((name, value, self._last_event_id, None)))
+        return events
 
     def _read_blocks(self, blocks: list[str]) -> list[ServerSentEvent]:
         """Read whole blocks, which may hold anything."""

@@ -111,7 +111,7 @@ async def _events(
             goal=goal,
             limit=_cost(url, opened, limit, STREAMS),
             limit_of=limit_of,
-            quarter=_cost(url, opened, ours, STREAMS // 4),
+            quarter=_cost(url, opened, ours, STREAMS // 4) if opened == "fill" else None,
             rounds=FEWEST,
         )
 

@@ -65,12 +65,16 @@ class Decoder:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
         texts: list[str] = []
-        held, kind_of = self._text.held, wire.kind_of
+        held = self._text.held
+        name, is_text = "", False
         for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
+            if frame.event is not name:
+                name = frame.event
+                is_text = wire.kind_of(name) in wire.TEXT_KINDS
             if (
-                type(value) is dict
-                and kind_of(frame.event) in wire.TEXT_KINDS
+                is_text
+                and type(value) is dict
                 and type(text := value.get("content")) is str
                 and (text.isascii() or mend(text) is text)
                 and not held
