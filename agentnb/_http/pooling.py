@@ -48,7 +48,7 @@ class Client(httpx.AsyncClient):
         super().__init__(**options)
 
     @property
-    def cookies(self) -> httpx.Cookies:
+    def cookies(self) -> httpx.Cookies:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _NO_COOKIES
 
     # These are what httpx calls for its own transports, the proxies' as the environment names them.

@@ -158,7 +158,7 @@ class _Map:
             return
         line = None
         if error is not None and not isinstance(error, BatchError):
-            line = f"{begun.count()} rows are done, see agentnb.last_map(). {begun.way_on()}"
+            line = f"{begun.count()}. {begun.way_on()}"
             error.add_note(line)
         self.show()
         if self._display is not None:
@@ -216,12 +216,24 @@ class _Begun:
         kept = self.kept or keep_for_later(self.settings, self.outcome.completed())
         if kept is None:
             return "A checkpoint=... would let the next map go on from there."
-        return f"To go on, map the same with checkpoint='{kept}'."
+        return f"To go on, map the same with checkpoint={_short(kept)!r}."
 
     def count(self) -> str:
-        """Return how many rows are done, of how many."""
+        """Return how many rows are done, of how many, and where they are."""
         done, total = self.outcome.done, self.outcome.items.total
-        return f"{done}" if total is None else f"{done} of {total}"
+        if not done:
+            return "No row is done"
+        counted = f"{done}" if total is None else f"{done} of {total}"
+        rows = "row is" if counted == "1" else "rows are"
+        return f"{counted} {rows} done, see agentnb.last_map()"
+
+
+def _short(path: Path) -> str:
+    """Return a path as a map takes it, without the name of whose home it is in."""
+    try:
+        return f"~/{path.relative_to(Path.home()).as_posix()}"
+    except (RuntimeError, ValueError):
+        return str(path)
 
 
 def map_rows(

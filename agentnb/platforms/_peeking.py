@@ -7,7 +7,7 @@ those first need not do for each of them all that it does for the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import from_json
 
@@ -20,27 +20,31 @@ __all__ = ["peek"]
 _LONGEST: Final = 4000
 
 
-def peek(frames: Sequence[ServerSentEvent]) -> Iterable[Any]:
-    """Return, for each frame, the JSON value that its data is, None where that is not certain.
+def peek(frames: Sequence[ServerSentEvent]) -> Iterable[dict[str, Any] | None]:
+    """Return, for each frame, the JSON object that its data is, None where that is not certain.
 
-    What `json_payload` has nothing against, it reads as this does, but for numbers too large for a
-    float, which are infinite here.  So this is to find fragments of text by, and nothing more.
+    It is what `json_payload` makes of it, but that numbers which are none, or are too large for a
+    float, are not None here.  So this is to find fragments of text by, and nothing more.
     """
     if len(frames) == 1:
-        return (_value_of(frames[0].data),)
+        return (_object_in(frames[0].data),)
     texts = [frame.data for frame in frames]
     if max(map(len, texts), default=0) <= SHALLOW:
         try:
-            return list(map(from_json, texts))
+            values = list(map(from_json, texts))
         except ValueError:
             pass
-    return map(_value_of, texts)
+        else:
+            if set(map(type, values)) == {dict}:
+                return values
+    return map(_object_in, texts)
 
 
-def _value_of(text: str) -> Any:
+def _object_in(text: str) -> dict[str, Any] | None:
     if len(text) > SHALLOW and (len(text) > _LONGEST or could_be_deep(text)):
         return None
     try:
-        return from_json(text)
+        value = from_json(text)
     except ValueError:
         return None
+    return cast("dict[str, Any]", value) if type(value) is dict else None

@@ -92,7 +92,7 @@ class TestProgress:
         assert display.told[-1].state == "failed"
         (line,) = display.lines
         assert line is not None
-        assert line.startswith(("0 rows are done", "1 rows are done"))
+        assert line.startswith(("No row is done.", "1 row is done, see agentnb.last_map()."))
 
     def test_nothing_is_shown_of_what_never_began(self, display: Shown) -> None:
         with pytest.raises(agentnb.RequestError):

@@ -190,7 +190,7 @@ def test_ctrl_c() -> None:
         line = child.stdout.readline()
         found = re.search(r"^20 rows are done, see agentnb\.last_map\(\)\. .*='(.*)'\.$", line)
         assert found is not None, line
-        assert Path(found[1]).is_file()
+        assert Path(found[1]).expanduser().is_file()
         told = child.stdout.readline()
         assert "'completed': 20" in told
         assert "'cancelled': 4" in told

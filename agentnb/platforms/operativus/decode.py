@@ -90,7 +90,7 @@ class Decoder:
         for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
             if (
-                type(value) is dict
+                value is not None
                 and value.get("event") == "CONTENT_DELTA"
                 and type(text := value.get("data")) is str
                 and (text.isascii() or mend(text) is text)

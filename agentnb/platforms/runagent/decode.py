@@ -104,7 +104,7 @@ class Decoder:
         return index
 
     def decode_on(
-        self, frames: Iterator[tuple[ServerSentEvent, Any]]
+        self, frames: Iterator[tuple[ServerSentEvent, dict[str, Any] | None]]
     ) -> tuple[list[Event], int | None]:
         """Return the events of the next frames, each with what `peek` has found of it.
 
@@ -122,7 +122,7 @@ class Decoder:
             # Nearly all are chunks that follow each other, and calls for each of them would cost
             # most of the time.
             if (
-                type(value) is dict
+                value is not None
                 and frame.event == "chunk"
                 and type(text := value.get("content")) is str
                 and text

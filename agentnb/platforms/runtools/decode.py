@@ -74,7 +74,7 @@ class Decoder:
                 is_text = wire.kind_of(name) in wire.TEXT_KINDS
             if (
                 is_text
-                and type(value) is dict
+                and value is not None
                 and type(text := value.get("content")) is str
                 and (text.isascii() or mend(text) is text)
                 and not held
