@@ -39,8 +39,8 @@ class _NoCookies(httpx.Cookies):
 class Client(httpx.AsyncClient):
     """httpx's client over any kind of transport, also on the way through proxies.
 
-    Without cookies, and whoever sends a request has made it: what httpx merges of a client's own
-    into each takes as long as all the rest of making one.
+    It has no cookies, and nothing of its own for `build_request` to merge into requests: that takes
+    as long as all the rest of making one, so they are made without it.
     """
 
     def __init__(self, make: MakeTransport, **options: Any) -> None:
