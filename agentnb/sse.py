@@ -17,7 +17,6 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from functools import partial
-from itertools import repeat
 from typing import Final, NamedTuple, cast
 
 from agentnb.errors import EventTooLargeError
@@ -161,19 +160,21 @@ class Decoder:
         except UnicodeDecodeError:
             text = whole.decode("utf-8", "replace")
         last_id = self._last_event_id
-        if text[:6] == "data: " and "\n" not in text:
-            return [_new_event(("message", text[6:], last_id, None))]
         # Usually all blocks have a line of data, alone or behind the same name.
-        at = text.find("data: ")
-        if at == 0 or (at > 0 and text[:7] == "event: " and text.find("\n") == at - 1):
-            head, name = text[: at + 6], text[7 : at - 1] if at > 8 else "message"
-            values = text[at + 6 :].split("\n\n" + head)
-            if text.count("\n") == (3 if at else 2) * len(values) - 2:
-                events = zip(repeat(name), values, repeat(last_id), repeat(None), strict=False)
-                return list(map(_new_event, events))
-            if "\n" not in values[0]:
-                return self._read_values(values, head, name)
-        return self._read_blocks(text.split("\n\n"))
+        if text[:6] == "data: ":
+            if "\n" not in text:
+                return [_new_event(("message", text[6:], last_id, None))]
+            head, name, lines = "data: ", "message", 2
+        elif text[:7] == "event: " and text.startswith("data: ", at := text.find("\n") + 1):
+            head, name, lines = text[: at + 6], text[7 : at - 1] or "message", 3
+        else:
+            return self._read_blocks(text.split("\n\n"))
+        values = text[len(head) :].split("\n\n" + head)
+        if text.count("\n") == lines * len(values) - 2:
+            return [_new_event((name, value, last_id, None)) for value in values]
+        if "\n" in values[0]:
+            return self._read_blocks(text.split("\n\n"))
+        return self._read_values(values, head, name)
 
     def _read_values(self, values: list[str], head: str, name: str) -> list[ServerSentEvent]:
         """Read blocks that begin alike, up to the value of their data; others may follow each."""

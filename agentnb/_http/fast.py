@@ -16,6 +16,7 @@ from typing import Final
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
 
 from agentnb._http.pooling import KEEPALIVE_SECONDS
 
@@ -23,6 +24,8 @@ __all__ = ["FastTransport"]
 
 # As long as httpx takes the head of an answer to be.
 _LONGEST_HEAD: Final = 100 * 2**10
+# As much as httpcore takes of what has come.
+_MOST_AT_ONCE: Final = 64 * 2**10
 
 
 class FastTransport(AiohttpTransport):
@@ -40,7 +43,8 @@ class FastTransport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _told_as_httpx_does():
             response = await super().handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
+        assert isinstance(response.stream, AiohttpResponseStream)
+        response.stream.CHUNK_SIZE = _MOST_AT_ONCE  # pyright: ignore[reportAttributeAccessIssue]
         response.stream = _Body(response.stream)
         return response
 

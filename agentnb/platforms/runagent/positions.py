@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event import TERMINAL_EVENTS, Event, RunStarted
+from agentnb.event import TERMINAL_EVENTS, Event, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.decode import Decoder
 
@@ -59,8 +59,10 @@ class Position:
         finally:
             self.is_read = False
 
-    def note(self, events: Iterable[Event]) -> None:
+    def note(self, events: Sequence[Event]) -> None:
         """Learn from what the stream told."""
+        if set(map(type, events)) == {TextDelta}:
+            return  # as nearly always, and a stream has many
         for event in events:
             if isinstance(event, RunStarted):
                 self.session_id = event.session_id or self.session_id

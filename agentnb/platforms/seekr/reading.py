@@ -142,9 +142,9 @@ class StreamReader:
     def _note(self, events: list[Event]) -> int | None:
         """Remember what events tell of the run; return the place of the first that ends it."""
         end: int | None = None
+        if set(map(type, events)) == {TextDelta}:
+            return end  # as nearly always, and a stream has many
         for place, event in enumerate(events):
-            if isinstance(event, TextDelta):
-                continue  # nearly all are, and a stream has many
             if isinstance(event, RunStarted):
                 self.run_id = self.run_id or event.run_id
             elif isinstance(event, UsageReported):
