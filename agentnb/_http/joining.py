@@ -98,7 +98,9 @@ class Joined:
                 error = None
             if awaited is _HAS_ALL:
                 self._is_early = True
-                return
+                if error is None:
+                    return
+                continue
             if awaited is _ABOUT_TO_WAIT:
                 if self._came and error is None:
                     return

@@ -16,14 +16,13 @@ import httpx
 
 import agentnb
 from agentnb import Agent
-from agentnb.platforms.base import Platform, RunRequest
-from agentnb.transcript import Transcript
+from agentnb.platforms.base import Platform
 from agentnb.transports import TransportName
 from tests.bench import peers, server
 from tests.bench.alone import KIB, resident, tell, told_by
 from tests.bench.inputs import WIDTH
 from tests.bench.measure import FEWEST, Cost, Row, speed
-from tests.bench.streaming import PLAIN, PLAIN_PATH, Gate, Opened, connected
+from tests.bench.streaming import PLAIN, PLAIN_PATH, Gate, Opened, connected, transcribed
 
 STREAMS: Final = 1_000
 # Of each stream.
@@ -156,14 +155,7 @@ def _cost(url: str, opened: Opened, read: Reader, count: int) -> Cost:
 
 def _transcript_of(platform: Platform) -> Reader:
     async def read(begun: Callable[[], None]) -> None:
-        transcript = Transcript()
-        is_first = True
-        async for batch in platform.stream(RunRequest(agent="a", prompt="p")):
-            transcript.apply_all(batch)
-            if is_first and transcript.text:
-                is_first = False
-                begun()
-        assert len(transcript.text) == WIDTH * EVENTS
+        assert await transcribed(platform, begun=begun) == WIDTH * EVENTS
 
     return read
 

@@ -61,7 +61,8 @@ async def provoke(client: HttpClient, path: str) -> AgentnbError:
 
 
 def make(connect: MakeClient, url: str) -> HttpClient:
-    deadlines = Deadlines(first_event=0.2, idle=0.2)
+    # Long enough for the request to be there, also on a machine that has much else to do.
+    deadlines = Deadlines(first_event=1.0, idle=1.0)
     return connect(url, headers=HEADERS, deadlines=deadlines, parse_error=echo)
 
 
