@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -113,9 +113,12 @@ class HttpClient:
             ContentTypeError: the answer has a body that is not JSON.
         """
         accept = "application/json"
-        async with self._open(method, path, json, params, headers, accept) as answer:
+        answer = await self._open(method, path, json, params, headers, accept)
+        try:
             data = await read_json_body(answer, name=self.name, limit=self._max_json_bytes)
             return JsonAnswer(answer.status, answer.headers, data)
+        finally:
+            await answer.aclose()
 
     def stream(
         self,
@@ -131,7 +134,16 @@ class HttpClient:
         Leaving it lets the connection go: back to the pool if the stream was read to its end, else
         closed at once.
         """
-        return self._stream(method, path, json, params, headers)
+        accept = "text/event-stream"
+        return _Streaming(
+            partial(self._open, method, path, json, params, headers, accept),
+            partial(
+                EventStream,
+                name=self.name,
+                max_event_bytes=self._max_event_bytes,
+                max_json_bytes=self._max_json_bytes,
+            ),
+        )
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice; a later request opens anew."""
@@ -139,24 +151,6 @@ class HttpClient:
         if transport is not None:
             await transport.aclose()
 
-    @asynccontextmanager
-    async def _stream(
-        self,
-        method: str,
-        path: str,
-        json: Any,
-        params: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-    ) -> AsyncGenerator[EventStream, None]:
-        async with self._open(method, path, json, params, headers, "text/event-stream") as answer:
-            yield EventStream(
-                answer,
-                name=self.name,
-                max_event_bytes=self._max_event_bytes,
-                max_json_bytes=self._max_json_bytes,
-            )
-
-    @asynccontextmanager
     async def _open(
         self,
         method: str,
@@ -165,8 +159,8 @@ class HttpClient:
         params: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
         accept: str,
-    ) -> AsyncGenerator[Answer, None]:
-        """Send one request; the context is its answer, a success."""
+    ) -> Answer:
+        """Send one request; return its answer, a success, which is to be closed."""
         content = None if json is None else encode_json(json)
         own = {
             "accept": accept,
@@ -187,11 +181,7 @@ class HttpClient:
             headers=partial(encode_headers, own, self._headers, headers),
             content=content,
         )
-        answer = await self._sent(send)
-        try:
-            yield answer
-        finally:
-            await answer.aclose()
+        return await self._sent(send)
 
     async def _sent(self, send: Callable[..., Awaitable[Answer]]) -> Answer:
         """Send a request as often as the terms have it; return its answer, a success."""
@@ -263,3 +253,25 @@ class HttpClient:
             )
         finally:
             await answer.aclose()
+
+
+class _Streaming(AbstractAsyncContextManager[EventStream]):
+    """A request that is sent when the context is entered; leaving it closes the answer.
+
+    Not a generator made one: a thousand streams that end feel the difference.
+    """
+
+    def __init__(
+        self, send: Callable[[], Awaitable[Answer]], read: Callable[[Answer], EventStream]
+    ) -> None:
+        self._send = send
+        self._read = read
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> EventStream:
+        self._answer = await self._send()
+        return self._read(self._answer)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._answer is not None:
+            await self._answer.aclose()

@@ -18,12 +18,16 @@ import httpx
 
 from agentnb._http.joining import JoiningBackend
 
-__all__ = ["KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"]
+__all__ = ["BODY", "KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"]
 
 # Between two cells a reader reads; a connection is worth keeping that long.
 KEEPALIVE_SECONDS: Final = 60.0
 # As many as a table of prompts has in use at once.
 _MOST_IDLE: Final = 256
+
+# Where an answer's extensions have its body as the transport made it: httpx's client wraps it, to
+# know how long all of it took.
+BODY: Final = "agentnb.body"
 
 # Given the proxy that the environment names, or none.
 MakeTransport = Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport]
@@ -93,7 +97,8 @@ class Connections(httpx.AsyncBaseTransport):
             await self._close(connection)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Lent(response.stream, partial(self._take_back, connection))
+        body = _Lent(response.stream, partial(self._take_back, connection))
+        response.stream = response.extensions[BODY] = body
         return response
 
     async def aclose(self) -> None:

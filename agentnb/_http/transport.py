@@ -9,7 +9,6 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies
@@ -20,7 +19,7 @@ from agentnb._http.answers import one_line
 from agentnb._http.failures import cause_of, is_lasting, reason_of
 from agentnb._http.joining import Joined, JoiningStream
 from agentnb._http.logs import mask_logs
-from agentnb._http.pooling import Client, Connections
+from agentnb._http.pooling import BODY, Client, Connections
 from agentnb._http.unpacking import (
     FREE_BYTES,
     MOST_TIMES,
@@ -131,6 +130,8 @@ class Transport:
             watchdog.stop()
         # The server's own words for the status, which would show in the answer's `repr`.
         response.extensions.pop("reason_phrase", None)
+        # What httpx wrapped it in holds the response, and would keep all of it until it is swept.
+        response.stream = response.extensions[BODY]
         return Answer(response, watchdog, name=self._name)
 
     async def aclose(self) -> None:
@@ -182,7 +183,16 @@ class Answer:
     was not asked for, and `AnswerTooLargeError` when far too much comes out of it.
     """
 
-    __slots__ = ("_name", "_response", "chunks", "headers", "of_events", "status", "watchdog")
+    __slots__ = (
+        "_body",
+        "_name",
+        "_network",
+        "chunks",
+        "headers",
+        "of_events",
+        "status",
+        "watchdog",
+    )
 
     def __init__(self, response: httpx.Response, watchdog: Watchdog, *, name: str) -> None:
         self.status = response.status_code
@@ -193,41 +203,38 @@ class Answer:
         self.chunks = self._read()
         self.of_events = False
         self.watchdog = watchdog
-        self._response = response
+        self._body = cast("httpx.AsyncByteStream", response.stream)
+        self._network = response.extensions.get("network_stream")
         self._name = name
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
-        response, watchdog = self._response, self.watchdog
-        # The stream itself: httpx's own reading unpacks whole reads at once.
-        body: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
-        network = response.extensions.get("network_stream")
-        if isinstance(network, JoiningStream):
-            body = Joined(body, network)
+        watchdog = self.watchdog
+        joined = unpacked = None
+        pieces: AsyncIterable[bytes] = self._body
+        if isinstance(self._network, JoiningStream):
+            pieces = joined = Joined(pieces, self._network)
+        if packed := self.headers.get("content-encoding"):
+            pieces = unpacked = self._unpack(pieces, packed)
         try:
             with watchdog.body(of_events=self.of_events):
                 try:
-                    async with self._unpacked(body) as pieces:
-                        async for chunk in pieces:
-                            watchdog.pause()
-                            yield chunk
-                            # Some tracebacks print what a frame holds, and servers repeat keys.
-                            del chunk
-                            watchdog.resume()
+                    async for chunk in pieces:
+                        watchdog.pause()
+                        yield chunk
+                        # Some tracebacks print what a frame holds, and servers repeat keys.
+                        del chunk
+                        watchdog.resume()
                 finally:
-                    if isinstance(body, Joined):
-                        await body.aclose()
+                    if unpacked is not None:
+                        await unpacked.aclose()
+                    if joined is not None:
+                        await joined.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(
                 f"The answer of {self._name} broke off: {reason_of(error)}."
             ) from cause_of(error)
         # Read to its end, so that the next request can have the connection at once.
-        await response.aclose()
-
-    def _unpacked(
-        self, body: AsyncIterable[bytes]
-    ) -> AbstractAsyncContextManager[AsyncIterable[bytes]]:
-        packed = self.headers.get("content-encoding")
-        return aclosing(self._unpack(body, packed)) if packed else nullcontext(body)
+        await self._body.aclose()
 
     async def _unpack(self, body: AsyncIterable[bytes], packed: str) -> AsyncGenerator[bytes, None]:
         name = self._name
@@ -268,7 +275,7 @@ class Answer:
             await self.chunks.aclose()
         finally:
             # Also where a cancellation breaks that off: nobody else would close the connection.
-            await self._response.aclose()
+            await self._body.aclose()
 
 
 # A run is followed, and the next one begun, where the last one was.

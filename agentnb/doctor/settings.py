@@ -64,13 +64,10 @@ def look_at_transport(tell: Tell, *, current: Config) -> None:
     except ConfigError as error:
         tell(refusal("transport", error))
         return
-    packages = ("httpx",) if name == "httpx" else ("httpx-aiohttp", "aiohttp")
-    found = {package: installed(package) for package in packages}
-    if missing := [package for package, version in found.items() if version is None]:
-        says = f"{name} is chosen, and {' and '.join(missing)} is not installed"
-        tell(problem("transport", says, INSTALL_AIOHTTP))
+    if (version := installed(name)) is None:
+        tell(problem("transport", f"{name} is chosen, and is not installed", INSTALL_AIOHTTP))
         return
-    tell(ok("transport", ", ".join(f"{package} {version}" for package, version in found.items())))
+    tell(ok("transport", f"{name} {version}"))
 
 
 def _listed(paths: Iterable[Path]) -> str:

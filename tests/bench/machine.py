@@ -20,7 +20,6 @@ LIBRARIES: Final = (
     "distributed",
     "duckdb",
     "httpx",
-    "httpx-aiohttp",
     "httpx-sse",
     "ipykernel",
     "jupyterlab",

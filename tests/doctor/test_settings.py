@@ -39,7 +39,7 @@ def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.Mo
 
     assert (told().level, told().says.split()[0]) == ("ok", "httpx")
     (surroundings / "agentnb.toml").write_text("transport = 'aiohttp'\n")
-    assert (told().level, told().says.split()[0]) == ("ok", "httpx-aiohttp")
+    assert (told().level, told().says.split()[0]) == ("ok", "aiohttp")
 
     def nothing(_package: str) -> None:
         return None
