@@ -15,8 +15,9 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, sections
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple, cast
 
 from agentnb.errors import EventTooLargeError
@@ -53,6 +54,12 @@ _new_event = cast(
     "Callable[[tuple[str, str, str, int | None]], ServerSentEvent]",
     partial(tuple[object, ...].__new__, ServerSentEvent),
 )
+_new_tuple: Final = cast("Callable[[object, object], ServerSentEvent]", tuple[object, ...].__new__)
+
+
+def _new_events(name: str, values: Iterable[str], last_id: str) -> list[ServerSentEvent]:
+    fields = zip(repeat(name), values, repeat(last_id), repeat(None))
+    return [*map(_new_tuple, repeat(ServerSentEvent), fields)]
 
 
 class Decoder:
@@ -171,15 +178,20 @@ class Decoder:
             return self._read_blocks(text.split("\n\n"))
         values = text[len(head) :].split("\n\n" + head)
         if text.count("\n") == lines * len(values) - 2:
-            return [_new_event((name, value, last_id, None)) for value in values]
+            return _new_events(name, values, last_id)
         if "\n" in values[0]:
             return self._read_blocks(text.split("\n\n"))
         return self._read_values(values, head, name)
 
     def _read_values(self, values: list[str], head: str, name: str) -> list[ServerSentEvent]:
         """Read blocks that begin alike, up to the value of their data; others may follow each."""
+        # Usually that is only the end of the run, behind the last.
         events: list[ServerSentEvent] = []
-        for value in values:
+        last = values.pop()
+        if "\n" not in "".join(values):
+            events += _new_events(name, values, self._last_event_id)
+            return events + self._read_blocks((head + last).split("\n\n"))
+        for value in (*values, last):
             if "\n" in value:
                 events += self._read_blocks((head + value).split("\n\n"))
             else:

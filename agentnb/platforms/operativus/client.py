@@ -35,7 +35,6 @@ from agentnb.platforms._asking import Asked
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
-from agentnb.platforms._stream import decoded
 from agentnb.platforms._wire import Number, Outbound, as_text, one_line
 from agentnb.platforms.base import (
     AgentInfo,
@@ -139,11 +138,14 @@ class OperativusPlatform:
         try:
             async with (
                 self._http.stream("POST", path, json=body) as answer,
-                aclosing(decoded(answer, decoder)) as batches,
+                aclosing(answer.batches()) as batches,
             ):
                 accepted = True
                 asked.answered(answer.headers)
-                async for events in batches:
+                async for frames in batches:
+                    # Half a character that is held back at a broken end is not shown: the other
+                    # half may come where the stream is taken up again.
+                    events = decoder.decode_all(frames)
                     if decoder.run_id is None and search is None and _began(events):
                         # A wait of this task is none of the run's.
                         with aside():

@@ -34,7 +34,6 @@ from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._runs import check_window, window
-from agentnb.platforms._stream import decoded
 from agentnb.platforms._wire import Number, Outbound, as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -123,9 +122,11 @@ class RunToolsPlatform:
             if not answer.is_event_stream and _is_json(answer.headers):
                 yield self._result(await answer.json(), answer.headers, session_id)
                 return
-            async with aclosing(decoded(answer, decoder)) as batches:
-                async for events in batches:
-                    if events:
+            # Half a character that is held back at a broken end is not shown: the other half may
+            # come where the stream is taken up again.
+            async with aclosing(answer.batches()) as batches:
+                async for frames in batches:
+                    if events := decoder.decode_all(frames):
                         yield events
 
     async def invoke(self, request: RunRequest) -> list[Event]:
