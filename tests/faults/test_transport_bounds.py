@@ -19,9 +19,10 @@ from agentnb.errors import (
 from tests.children import python
 from tests.faults.packing import PACKERS, pack
 from tests.faults.rawserver import Connection, running
-from tests.http.conftest import MakeClient, Serve
+from tests.http.conftest import BOTH, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
+TRANSPORTS = BOTH
 
 MIB: Final = 2**20
 EVENTS: Final = "Content-Type: text/event-stream\n"
@@ -205,9 +206,14 @@ async def test_an_event_without_end(serve: Serve, connect: MakeClient, line: byt
     assert peak < 4 * cap
 
 
-async def test_a_slow_reader_holds_the_server_back(serve: Serve, connect: MakeClient) -> None:
+@pytest.mark.parametrize("in_a_chunk", [1, 1_000])
+async def test_a_slow_reader_holds_the_server_back(
+    serve: Serve, connect: MakeClient, in_a_chunk: int
+) -> None:
     """Hundreds of thousands of events: what is not read stays with the server."""
-    block = b"".join(b"data: %099d\n\n" % number for number in range(1_000))
+    events = [b"data: %099d\n\n" % number for number in range(1_000)]
+    chunks = [b"".join(events[k : k + in_a_chunk]) for k in range(0, 1_000, in_a_chunk)]
+    block = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     sent = 0
     serving: list[Connection] = []
 
@@ -217,7 +223,7 @@ async def test_a_slow_reader_holds_the_server_back(serve: Serve, connect: MakeCl
         await c.request()
         await c.stream_head()
         for _ in range(400):
-            await c.chunk(block)
+            await c.send(block)
             sent += len(block)
         await c.chunk(b"")
 

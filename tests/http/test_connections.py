@@ -6,7 +6,6 @@ import asyncio
 import gc
 import socket
 import ssl
-import traceback
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,18 @@ import pytest
 from agentnb._http import HttpClient
 from agentnb.deadlines import Deadlines
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError
+from tests.faults.rawserver import CERTIFICATE, with_tls
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 from tests.ports import bound
 
 pytestmark = pytest.mark.anyio
 TRANSPORTS = BOTH
 
-# Signed by itself for "localhost", and made for these tests alone.
-CERTIFICATE = Path(__file__).parent / "localhost.pem"
-
 
 async def say_one(c: Connection) -> None:
     while True:
         await c.request()
         await c.answer(b"1")
-
-
-def with_tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-    return context
 
 
 async def follow(client: HttpClient, path: str) -> None:
@@ -127,32 +118,6 @@ async def test_a_reset_before_the_answer(serve: Serve, connect: MakeClient) -> N
     server = await serve(script)
     with pytest.raises(ConnectionFailedError, match="Connection reset by peer"):
         await connect(server.url).request("GET", "/")
-
-
-async def test_proxies_of_the_environment(
-    serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def as_proxy(c: Connection) -> None:
-        await c.request()
-        await c.answer(b'"proxied"')
-
-    proxy = await serve(as_proxy)
-    server = await serve(say_one)
-    monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    monkeypatch.setenv("http_proxy", proxy.url)
-    assert (await connect(server.url).request("GET", "/x")).data == "proxied"
-    assert proxy.requests[0].target == f"{server.url}/x"
-    assert (await connect(server.url, trust_env=False).request("GET", "/x")).data == 1
-
-
-@pytest.mark.parametrize("proxy", ["foo://user:canary@host:1", "http://user:canary@host:port"])
-async def test_a_proxy_that_cannot_be_used(
-    connect: MakeClient, monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
-    monkeypatch.setenv("all_proxy", proxy)
-    with pytest.raises(ConfigError, match="names a proxy that cannot be used") as caught:
-        await connect("http://127.0.0.1:1").request("GET", "/")
-    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_certificates_that_are_not_there(

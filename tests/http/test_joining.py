@@ -1,0 +1,58 @@
+"""What is read of a body by itself, where the network's reads fall as no server makes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpcore
+import pytest
+
+from agentnb._http.joining import Joined, JoiningStream
+
+pytestmark = pytest.mark.anyio
+
+
+class Network(JoiningStream):
+    """It takes every chunk for all that a read brought."""
+
+    def __init__(self) -> None:
+        super().__init__(httpcore.AsyncMockStream([]))
+
+    def brought(self, size: int) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+async def test_it_can_be_left_where_one_chunk_after_the_other_is_handed_out_early(
+    taken: int,
+) -> None:
+    left: list[str] = []
+
+    async def chunks(network: Network) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"1"
+            yield b"2"
+            yield b"3"
+            while True:
+                await network.read(1)
+        finally:
+            left.append("left")
+
+    network = Network()
+    joined = Joined(chunks(network), network)
+    assert [await anext(joined) for _ in range(taken)] == [b"1", b"2"][:taken]
+    await joined.aclose()
+    assert left == ["left"][: 1 if taken else 0]
+
+
+async def test_its_error_comes_behind_what_came_before() -> None:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"1"
+        raise httpcore.ReadError
+
+    joined: Any = Joined(chunks(), Network())
+    assert await anext(joined) == b"1"
+    with pytest.raises(httpcore.ReadError):
+        await anext(joined)
+    await joined.aclose()
