@@ -124,8 +124,8 @@ _set_text_part: Final = _setter(TextDelta, "part_id")
 
 def text_deltas(texts: Sequence[str]) -> list[TextDelta]:
     """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
-    if len(texts) == 1:
-        return [TextDelta(texts[0])]
+    if len(texts) < 2:
+        return [TextDelta(text) for text in texts]
     made = [*map(object.__new__, repeat(TextDelta, len(texts)))]
     for delta, text in zip(made, texts, strict=True):
         _set_text(delta, text)
