@@ -33,6 +33,8 @@ EVENTS: Final = 20_000
 FEW: Final = 4_000
 PACED: Final = 200
 RUNS: Final = 50
+# Each is over in a second or two, and where a machine is shared, single ones differ by half.
+ROUNDS: Final = 21
 
 # Of the rows that look at single events and runs: asks once for each run, and for nothing else.
 PLAIN: Final = "runtools"
@@ -63,6 +65,7 @@ async def throughput(seed: int) -> list[Row]:
                     _taken(url, partial(peers.openai_text, openai), WIDTH * FEW),
                     over="openai SDK",
                     goal=7.0,
+                    rounds=ROUNDS,
                 )
             )
     return rows
@@ -103,6 +106,7 @@ async def _beside_json(
                     limit=_taken(url, partial(bytes_of, full)),
                     limit_of=limit_of,
                     quarter=await _transcript_of(clients, name, url, EVENTS // 4, transport),
+                    rounds=ROUNDS,
                 )
             )
     return rows
@@ -236,6 +240,7 @@ async def latency(seed: int) -> list[Row]:
                 goal=1.25,
                 limit=asyncio_alone,
                 limit_of="asyncio bytes",
+                rounds=ROUNDS,
             ),
             await cost(
                 "server's flush to `agent.stream`, p50",
@@ -245,6 +250,7 @@ async def latency(seed: int) -> list[Row]:
                 goal=None,
                 limit=asyncio_alone,
                 limit_of="asyncio bytes",
+                rounds=ROUNDS,
             ),
         ]
 
@@ -320,5 +326,6 @@ async def second_run(seed: int) -> list[Row]:
                 goal=1.3,
                 limit=asyncio_alone,
                 limit_of="asyncio bytes",
+                rounds=ROUNDS,
             )
         ]
