@@ -76,5 +76,9 @@ def _sqlite_code(error: Exception) -> int:
     cause = error.orig if isinstance(error, DBAPIError) else None
     if not isinstance(cause, sqlite3.Error):
         return -1
-    # The lower byte; what is above it only says more. The driver's own complaints have none.
+    # The driver's own complaints have no code. This one is that of a text which is none, and quotes
+    # it.
+    if str(cause).startswith("Could not decode to UTF-8"):
+        return sqlite3.SQLITE_CORRUPT
+    # The lower byte; what is above it only says more.
     return getattr(cause, "sqlite_errorcode", -1) & 0xFF

@@ -258,12 +258,13 @@ def _version(connection: Connection, shown: str) -> str | None:
             )
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
-    if len(found) != 1:
+    # Of a page that is damaged, SQLite may take whatever stands there for the row.
+    version = found[0] if len(found) == 1 else None
+    if not isinstance(version, str) or not migrations.is_revision(version):
         raise HistoryError(
             f"The store of runs {shown} does not say which schema it has: it is damaged.",
             hint=LEFT_ALONE,
         )
-    version = found[0]
     if version not in migrations.REVISIONS:
         raise HistoryError(
             f"The store of runs {shown} was made by a newer agentnb: its schema is {version}, and"

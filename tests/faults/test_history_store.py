@@ -239,6 +239,21 @@ def test_a_damaged_file(path: Path, page: int) -> None:
     assert files(path.parent) == before
 
 
+@pytest.mark.parametrize(
+    "version", ["x'ff'", "CAST(x'ff41' AS TEXT)", "7", "''", "'00004'", "'²³45'"]
+)
+def test_a_schema_that_no_version_can_have(path: Path, version: str) -> None:
+    """A damaged page is not always seen by SQLite: whatever stands there may come as the row."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE alembic_version SET version_num = {version}")
+        connection.commit()
+    before = files(path.parent)
+    said = refused(path)
+    assert "is damaged. It was left as it is: move it away" in said
+    assert str(path) in said
+    assert files(path.parent) == before
+
+
 def test_somebody_else_s_database(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     with closing(sqlite3.connect(path)) as connection:

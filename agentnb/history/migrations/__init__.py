@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["HEAD", "REVISIONS", "upgrade"]
+__all__ = ["HEAD", "REVISIONS", "is_revision", "upgrade"]
 
 #: The steps in `versions`, oldest first.  Named here so that a store that has them all is opened
 #: without Alembic, whose import takes longer than everything else.
 REVISIONS: Final = ("0001", "0002", "0003")
 HEAD: Final = REVISIONS[-1]
+
+
+def is_revision(text: str) -> bool:
+    """Tell whether ``text`` can be the name of a step, be it of a version to come."""
+    return len(text) == len(HEAD) and text.isascii() and text.isdecimal()
 
 
 def upgrade(connection: Connection, revision: str = HEAD) -> None:
