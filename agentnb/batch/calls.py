@@ -223,9 +223,10 @@ class _Begun:
         done, total = self.outcome.done, self.outcome.items.total
         if not done:
             return "No row is done"
-        counted = f"{done}" if total is None else f"{done} of {total}"
-        rows = "row is" if counted == "1" else "rows are"
-        return f"{counted} {rows} done, see agentnb.last_map()"
+        counted = f"{done} of {total}" if total is not None else f"{done}"
+        rows = "row" if (total or done) == 1 else "rows"
+        verb = "is" if done == 1 else "are"
+        return f"{counted} {rows} {verb} done, see agentnb.last_map()"
 
 
 def _short(path: Path) -> str:

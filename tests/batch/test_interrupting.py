@@ -75,6 +75,26 @@ class TestCancelling:
         with pytest.raises(asyncio.CancelledError):
             await again
 
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (["slow"], "No row is done."),
+            (["slow", "never"], "No row is done."),
+            (["a", "slow", "never"], "1 of 3 rows is done, see agentnb.last_map()."),
+            (iter(["a", "slow"]), "1 row is done, see agentnb.last_map()."),
+            (iter(["a", "b", "slow"]), "2 rows are done, see agentnb.last_map()."),
+        ],
+    )
+    async def test_how_many_are_done_is_said(self, data: Any, said: str) -> None:
+        slow = Slow()
+        agent = agentnb.agent(slow.answer)
+        task = asyncio.create_task(agent.amap(data, concurrency=1, progress=False))
+        await until(lambda: slow.waiting == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await task
+        assert raised.value.__notes__[0].startswith(said)
+
     async def test_with_the_history_off_nothing_is_written(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
