@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from agentnb.notebook.live import show
     from agentnb.notebook.monitor import monitor
     from agentnb.platforms.base import Media
-    from agentnb.platforms.tape import playback, record
+    from agentnb.platforms.tape.playback import playback
+    from agentnb.platforms.tape.recorder import record
     from agentnb.replays import replay
     from agentnb.retries import Retries
     from agentnb.run import Run
@@ -146,8 +147,8 @@ _WHERE = {
     "last_map": "agentnb.batch.calls",
     "last_run": "agentnb.history",
     "monitor": "agentnb.notebook.monitor",
-    "playback": "agentnb.platforms.tape",
-    "record": "agentnb.platforms.tape",
+    "playback": "agentnb.platforms.tape.playback",
+    "record": "agentnb.platforms.tape.recorder",
     "replay": "agentnb.replays",
     "runs": "agentnb.history.tables",
     "sessions": "agentnb.history.tables",

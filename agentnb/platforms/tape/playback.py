@@ -12,15 +12,14 @@ from typing import Any, Final, cast, overload
 from agentnb.config import config
 from agentnb.errors import PlaybackError
 from agentnb.platforms import registry
-from agentnb.platforms.base import AgentInfo, Capabilities, Platform
+from agentnb.platforms.base import AgentInfo, Capabilities
 from agentnb.platforms.tape.entries import FORMAT, TapedRun, capabilities_from, read_agents
-from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.platforms.tape.now import NOW, catch_up
 from agentnb.platforms.tape.platform import PlaybackPlatform
 from agentnb.platforms.tape.player import checked_speed
-from agentnb.platforms.tape.recorder import catch_up
 from agentnb.platforms.tape.tape import Tape
 
-__all__ = ["Playback", "now_playing", "playback", "stand_in"]
+__all__ = ["Playback", "playback"]
 
 
 class Playback(Tape):
@@ -65,9 +64,8 @@ class Playback(Tape):
 
     def stop(self) -> None:
         """Let platforms answer themselves again."""
-        global _playback
-        if _playback is self:
-            _playback = None
+        if NOW.playback is self:
+            NOW.playback = None
             self._names.restore()
 
 
@@ -94,9 +92,6 @@ class _Names:
             current.aliases, current.default_agent, current.default_platform = self._before
 
 
-_playback: Playback | None = None
-
-
 @overload
 def playback(path: str | Path, *, speed: float = math.inf) -> Playback: ...
 @overload
@@ -118,32 +113,15 @@ def playback(path: str | Path | None, *, speed: float = math.inf) -> Playback | 
     Raises:
         PlaybackError: the file cannot be read, or is no recording.
     """
-    global _playback
     speed = checked_speed(speed)
     catch_up()
     made = None if path is None else Playback(Path(path), speed=speed)
-    if _playback is not None:
-        _playback.stop()
+    if NOW.playback is not None:
+        NOW.playback.stop()
     if made is not None:
         made.begin()
-    _playback = made
+    NOW.playback = made
     return made
-
-
-def now_playing() -> Playback | None:
-    """Return what is played back, None where platforms answer themselves."""
-    return _playback
-
-
-def stand_in(platform: Platform) -> Platform:
-    """Return what answers for ``platform`` now: itself, but while a recording is played back.
-
-    Raises:
-        PlaybackError: the recording has nothing of it.
-    """
-    if _playback is None or platform.name == "local" or isinstance(platform, OfflinePlatform):
-        return platform
-    return _playback.platform(platform.name)
 
 
 @dataclass(slots=True)

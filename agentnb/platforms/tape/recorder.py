@@ -29,9 +29,10 @@ from agentnb.platforms.tape.entries import (
     failure_of,
     line,
 )
+from agentnb.platforms.tape.now import NOW
 from agentnb.platforms.tape.tape import Tape
 
-__all__ = ["LiveRun", "Recorder", "catch_up", "note_agents", "record", "watch"]
+__all__ = ["LiveRun", "Recorder", "record"]
 
 _log = logging.getLogger(__name__)
 
@@ -128,9 +129,8 @@ class Recorder(Tape):
 
         A `HistoryWarning` says how much could not be written, and why.
         """
-        global _recorder
-        if _recorder is self:
-            _recorder = None
+        if NOW.recorder is self:
+            NOW.recorder = None
         self.catch_up()
         lost = [follower for follower in self._going_on if follower.is_due]
         self._going_on.difference_update(lost)
@@ -231,9 +231,6 @@ def _reason(error: Exception | None) -> str:
     return known or type(error).__name__
 
 
-_recorder: Recorder | None = None
-
-
 @overload
 def record(path: str | Path) -> Tape: ...
 @overload
@@ -253,42 +250,22 @@ def record(path: str | Path | None) -> Tape | None:
     Raises:
         RequestError: the file exists and is no recording, or cannot be written.
     """
-    global _recorder
     if os.environ.get(_PLAY, "").strip().lower() not in ("", "0", "false", "no", "off"):
         from agentnb.platforms.tape.playback import playback
 
         return playback(path)
     # Absolute: a notebook may change its folder while it is recorded.
     made = None if path is None else Recorder(Path(path).absolute())
-    if _recorder is not None:
-        _recorder.stop()
-    _recorder = made
+    if NOW.recorder is not None:
+        NOW.recorder.stop()
+    NOW.recorder = made
     return made
-
-
-def catch_up() -> None:
-    """Write what has ended, if anything is recorded."""
-    if _recorder is not None:
-        _recorder.catch_up()
-
-
-def watch(run: LiveRun) -> None:
-    """Have ``run``, which is about to begin, recorded if anything is."""
-    # What is played back, and a function of this process, can be had again without.
-    if _recorder is not None and run.durable and run.client.name != "local":
-        _recorder.follow(run)
-
-
-def note_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
-    """Have the list that a platform gave recorded if anything is."""
-    if _recorder is not None and platform.name != "local":
-        _recorder.list_agents(platform, agents)
 
 
 def _end() -> None:
     """Say at the end of the process what a recording that goes on lacks."""
-    if _recorder is not None:
-        _recorder.stop()
+    if NOW.recorder is not None:
+        NOW.recorder.stop()
 
 
 atexit.register(_end)

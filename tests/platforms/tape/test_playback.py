@@ -23,7 +23,7 @@ from agentnb.event import (
 )
 from agentnb.facts import RunFacts
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.platforms.tape import Recorder
+from agentnb.platforms.tape.recorder import Recorder
 from agentnb.sandbox import Sandbox
 from tests.played import STARTED, Batches, PlayedPlatform, eventually, player, until
 

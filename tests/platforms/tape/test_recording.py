@@ -20,7 +20,7 @@ from agentnb.event import (
     ToolCallStarted,
 )
 from agentnb.platforms.base import RunRequest
-from agentnb.platforms.tape import Recorder
+from agentnb.platforms.tape.recorder import Recorder
 from agentnb.sandbox import Sandbox
 from tests.played import STARTED, Batches, PlayedPlatform, player
 
