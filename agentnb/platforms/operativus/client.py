@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Final, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 
 from agentnb._http import JsonAnswer, aside, quote_segment
 from agentnb.errors import (
-    AgentnbError,
     ContentTypeError,
     NotFoundError,
     PlatformError,
@@ -31,7 +31,6 @@ from agentnb.errors import (
     TransportError,
 )
 from agentnb.event import Event, RunStarted
-from agentnb.platforms._asking import Asked
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
@@ -54,19 +53,18 @@ from agentnb.platforms.operativus.answers import (
     read_status,
 )
 from agentnb.platforms.operativus.approvals import Approvals
-from agentnb.platforms.operativus.decode import Decoder
-from agentnb.platforms.operativus.joining import Joining
 from agentnb.platforms.operativus.lookup import RunLookup
 from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
-from agentnb.platforms.operativus.request import build_body
-from agentnb.platforms.operativus.response import answer_events
+from agentnb.platforms.operativus.request import build_body, is_fresh
+
+# What reads answers is imported with the first one: nobody's question waits for it.
+if TYPE_CHECKING:
+    from agentnb.platforms.operativus.decode import Decoder
+    from agentnb.platforms.operativus.joining import Joining
 
 __all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
 
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
-
-# How long the end of a stream waits for a run id that is still being looked for, in seconds.
-_LAST_SEARCH: Final = 2.0
 
 
 class _Options(Outbound):
@@ -95,7 +93,12 @@ class OperativusPlatform:
         )
         self._lookup = RunLookup(self._http)
         self._approvals = Approvals(self._http, self._lookup, name=self._name)
-        self._joining = Joining(self._http, self._lookup, name=self._name)
+
+    @cached_property
+    def _joining(self) -> Joining:
+        from agentnb.platforms.operativus.joining import Joining
+
+        return Joining(self._http, self._lookup, name=self._name)
 
     @property
     def name(self) -> str:
@@ -130,17 +133,19 @@ class OperativusPlatform:
         """
         body = await self._body(request)
         session_id: str = body["sessionId"]
-        asked = self._lookup.ask(session_id, fresh=_is_fresh(request))
-        decoder = Decoder(session_id=session_id)
+        asked = self._lookup.ask(session_id, fresh=is_fresh(request))
+        decoder: Decoder | None = None
         search: asyncio.Task[str | None] | None = None
-        named = accepted = False
+        named = False
         path = _agent_path(request.agent, "runs/stream")
         try:
             async with (
                 self._http.stream("POST", path, json=body) as answer,
                 aclosing(answer.batches()) as batches,
             ):
-                accepted = True
+                from agentnb.platforms.operativus.decode import Decoder
+
+                decoder = Decoder(session_id=session_id)
                 asked.answered(answer.headers)
                 async for frames in batches:
                     # Half a character that is held back at a broken end is not shown: the other
@@ -160,17 +165,17 @@ class OperativusPlatform:
             if not named:
                 yield [RunStarted(session_id=session_id)]
             if decoder.run_id is None and search is not None:
-                run_id = await self._last_search(search, session_id, request.agent, asked)
+                run_id = await self._lookup.last(search, session_id, request.agent, asked)
                 if late := _found(decoder, run_id):
                     yield late
         except TransportError:
-            if accepted and not named:
+            if decoder is not None and not named:
                 yield [RunStarted(session_id=session_id)]
             raise
         finally:
             if search is not None:
                 search.cancel()
-            if decoder.run_id is not None:
+            if decoder is not None and decoder.run_id is not None:
                 self._lookup.remember(session_id, decoder.run_id)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
@@ -180,6 +185,8 @@ class OperativusPlatform:
         """
         body = await self._body(request)
         answer = await self._http.request("POST", _agent_path(request.agent, "runs"), json=body)
+        from agentnb.platforms.operativus.response import answer_events
+
         events = answer_events(answer.data, session_id=body["sessionId"])
         if events is None:
             raise self._not_understood("something that is no run", answer)
@@ -244,12 +251,14 @@ class OperativusPlatform:
             agent=request.agent or None,
             session_id=session_id or request.session_id,
             delivered=delivered,
-            fresh=_is_fresh(request),
+            fresh=is_fresh(request),
         )
 
     def forget(self, run_id: str) -> None:
         """Let go of how far the record of a run was read."""
-        self._joining.forget(run_id)
+        # None was, where nothing was joined.
+        if "_joining" in vars(self):
+            self._joining.forget(run_id)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
@@ -365,24 +374,6 @@ class OperativusPlatform:
             content_type=answer.headers.get("content-type", ""),
             excerpt=one_line(as_text(answer.data)),
         )
-
-    async def _last_search(
-        self, search: asyncio.Task[str | None], session_id: str, agent: str, asked: Asked
-    ) -> str | None:
-        """Return the id that a search finds now that the stream is over, None where it does not."""
-        try:
-            async with asyncio.timeout(_LAST_SEARCH):
-                if search.done() and search.result() is not None:
-                    return search.result()
-                with aside():
-                    return await self._lookup.find(session_id, agent, asked)
-        except (AgentnbError, TimeoutError):
-            return None
-
-
-def _is_fresh(request: RunRequest) -> bool:
-    """Tell whether the run begins a session of its own."""
-    return not any((request.session_id, *map(request.params.get, ("session_id", "sessionId"))))
 
 
 def _began(events: list[Event]) -> bool:

@@ -9,13 +9,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, 
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from agentnb._http import HttpClient, quote_segment
+from agentnb._http import HttpClient, aside, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
-from agentnb.platforms.operativus.wire import MAX_BATCH
 from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["RunLookup"]
@@ -23,9 +22,13 @@ __all__ = ["RunLookup"]
 _log = logging.getLogger(__name__)
 
 _PAGE_SIZE: Final = 100
+# How many run ids one batch status request may name.
+_MOST_IDS: Final = 100
 _AT_ONCE: Final = 4
 _PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _REMEMBERED: Final = 256
+# How long the end of a stream waits for a run id that is still being looked for, in seconds.
+_LAST: Final = 2.0
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
@@ -117,7 +120,7 @@ class RunLookup:
             return {} if run is None else {run.id: run}
         if agent is None:
             return await self._states_of_any(ids)
-        chunks = [ids[n : n + MAX_BATCH] for n in range(0, len(ids), MAX_BATCH)]
+        chunks = [ids[n : n + _MOST_IDS] for n in range(0, len(ids), _MOST_IDS)]
         lists = await _together(self.batch(chunk, agent) for chunk in chunks)
         return {run.id: run for runs in lists for run in runs}
 
@@ -227,6 +230,19 @@ class RunLookup:
             if found is not None or not asked.can_tell:
                 return found
         return None
+
+    async def last(
+        self, search: asyncio.Task[str | None], session_id: str, agent: str, asked: Asked
+    ) -> str | None:
+        """Return the id that a search finds now that the stream is over, None where it does not."""
+        try:
+            async with asyncio.timeout(_LAST):
+                if search.done() and search.result() is not None:
+                    return search.result()
+                with aside():
+                    return await self.find(session_id, agent, asked)
+        except (AgentnbError, TimeoutError):
+            return None
 
     async def find(
         self, session_id: str, agent: str | None, asked: Asked, *, going: bool = False

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
-from agentnb.platforms.operativus.wire import MediaInput
+from agentnb.platforms.operativus.sent import MediaInput
 
 __all__ = ["MAX_MEDIA_BYTES", "media_inputs"]
 

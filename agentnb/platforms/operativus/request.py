@@ -11,9 +11,9 @@ from agentnb.platforms._params import check_params
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus.media import media_inputs
-from agentnb.platforms.operativus.wire import RunOptions, RunParams, RunRequestBody
+from agentnb.platforms.operativus.sent import RunOptions, RunParams, RunRequestBody
 
-__all__ = ["build_body"]
+__all__ = ["build_body", "is_fresh"]
 
 _FLAT = ("model", "temperature", "max_tokens")
 
@@ -54,6 +54,11 @@ async def build_body(
         options=_options(params),
     )
     return to_wire(body)
+
+
+def is_fresh(request: RunRequest) -> bool:
+    """Tell whether the run begins a session of its own."""
+    return not any((request.session_id, *map(request.params.get, ("session_id", "sessionId"))))
 
 
 def _either(given: bool | None, asked: bool) -> bool | None:

@@ -1,86 +1,29 @@
-"""Operativus on the wire: what is sent, and what its stream says.
+"""Operativus on the wire: what its stream says.
 
-Field names are the API's own.  Inbound models name what agentnb reads and keep the rest; a field
+Field names are the API's own.  The models name what agentnb reads and keep the rest; a field
 whose misspelling must not cost the event it stands in is ``Any`` and read leniently.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from annotated_types import Ge
 from pydantic import Field
 
-from agentnb.platforms._wire import EventCodec, Inbound, Number, Outbound
+from agentnb.platforms._wire import EventCodec, Inbound
 
 __all__ = [
     "BOOKKEEPING",
-    "MAX_BATCH",
     "RUN_EVENTS",
     "STREAM_EVENTS",
-    "MediaInput",
     "PausedData",
     "RunEvent",
-    "RunOptions",
-    "RunParams",
-    "RunRequestBody",
     "RunResponse",
     "StartData",
     "StreamEvent",
     "ToolCallRecord",
     "ToolData",
 ]
-
-MAX_BATCH: Final = 100
-"""How many run ids one batch status request may name."""
-
-
-# --- what is sent -----------------------------------------------------------------------------
-
-
-class MediaInput(Outbound):
-    """One multimodal input: a MIME type, and its content in base64 or its address."""
-
-    type: str
-    data: str
-
-
-class RunOptions(Outbound):
-    """What a run overrides of its agent's model settings."""
-
-    model: str | None = None
-    temperature: Annotated[float, Number] | None = None
-    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
-
-
-class RunParams(Outbound):
-    """What a caller may pass as parameters.
-
-    ``model``, ``temperature`` and ``max_tokens`` may stand at the top or in ``options``; they are
-    sent in ``options``.
-    """
-
-    session_id: str | None = Field(default=None, alias="sessionId")
-    user_id: str | None = Field(default=None, alias="userId")
-    org_id: str | None = Field(default=None, alias="orgId")
-    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
-    media: tuple[MediaInput, ...] = ()
-    options: RunOptions | None = None
-    model: str | None = None
-    temperature: Annotated[float, Number] | None = None
-    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
-
-
-class RunRequestBody(Outbound):
-    """The body of every call that starts a run."""
-
-    message: str
-    session_id: str = Field(alias="sessionId")
-    user_id: str | None = Field(default=None, alias="userId")
-    org_id: str | None = Field(default=None, alias="orgId")
-    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
-    media: tuple[MediaInput, ...] | None = None
-    options: RunOptions | None = None
 
 
 # --- the stream -------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
 
@@ -43,10 +44,11 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.runtools.answers import agent_info, read_rows, read_status, remote_run
-from agentnb.platforms.runtools.decode import Decoder, result_events
-from agentnb.platforms.runtools.durable import events_by_run
-from agentnb.platforms.runtools.joining import Joining
-from agentnb.platforms.runtools.wire import Message, RunBody, RunConfig, RunParams
+from agentnb.platforms.runtools.sent import Message, RunBody, RunConfig, RunParams
+
+# What reads answers is imported with the first one: nobody's question waits for it.
+if TYPE_CHECKING:
+    from agentnb.platforms.runtools.joining import Joining
 
 __all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
 
@@ -83,12 +85,18 @@ class RunToolsPlatform:
             headers=key_header(settings, **(_BARE_KEY if bare else {})),
             max_event_bytes=self._options.max_event_bytes,
         )
-        self._joining = Joining(
+        self._idle = settings.deadlines.idle
+
+    @cached_property
+    def _joining(self) -> Joining:
+        from agentnb.platforms.runtools.joining import Joining
+
+        return Joining(
             self._http,
             name=self._name,
             status=self.status,
             poll_seconds=self._options.poll_seconds,
-            idle=settings.deadlines.idle,
+            idle=self._idle,
         )
 
     @property
@@ -116,6 +124,8 @@ class RunToolsPlatform:
         body = self._body(request, stream=True)
         session_id: str | None = body.get("threadId")
         async with self._http.stream("POST", "/v1/run", json=body) as answer:
+            from agentnb.platforms.runtools.decode import Decoder
+
             run_id, thread_id = _header_ids(answer.headers)
             decoder = Decoder(run_id=run_id, session_id=thread_id or session_id)
             yield [RunStarted(run_id=decoder.run_id, session_id=decoder.session_id)]
@@ -179,7 +189,9 @@ class RunToolsPlatform:
 
     def forget(self, run_id: str) -> None:
         """Let go of how far the record of a run was read."""
-        self._joining.forget(run_id)
+        # None was, where nothing was joined.
+        if "_joining" in vars(self):
+            self._joining.forget(run_id)
 
     async def recorded_events(
         self, session_id: str
@@ -189,6 +201,8 @@ class RunToolsPlatform:
         Raises:
             NotFoundError: there is no such thread.
         """
+        from agentnb.platforms.runtools.durable import events_by_run
+
         path = f"/v1/threads/{quote_segment(session_id)}/events"
         rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
         return events_by_run(rows, session_id=session_id)
@@ -316,6 +330,8 @@ class RunToolsPlatform:
         return merged if merged.model_fields_set else None
 
     def _result(self, data: Any, headers: Mapping[str, str], session_id: str | None) -> list[Event]:
+        from agentnb.platforms.runtools.decode import result_events
+
         events = result_events(data)
         if events is None:
             raise ContentTypeError(

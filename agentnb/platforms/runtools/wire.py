@@ -1,4 +1,4 @@
-"""RunTools on the wire: what is sent, and the categories of what its runtimes stream.
+"""RunTools on the wire: the categories of what its runtimes stream.
 
 Event names and fields vary by runtime, so that each category has one model, which takes every
 spelling that was seen; what is not read is kept.
@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, cast
 
-from annotated_types import Ge
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from agentnb.platforms._wire import EventCodec, Inbound, Number, Outbound
+from agentnb.platforms._wire import EventCodec, Inbound
 
 __all__ = [
     "FRAMES",
@@ -27,10 +26,6 @@ __all__ = [
     "ErrorFrame",
     "FileEditFrame",
     "Frame",
-    "Message",
-    "RunBody",
-    "RunConfig",
-    "RunParams",
     "RunResult",
     "StartFrame",
     "TextFrame",
@@ -41,51 +36,6 @@ __all__ = [
     "UsageFrame",
     "kind_of",
 ]
-
-
-# --- what is sent -----------------------------------------------------------------------------
-
-
-class Message(Outbound):
-    """One message of a conversation."""
-
-    role: str
-    content: Any
-
-
-class RunConfig(Outbound):
-    """Limits and settings of one run."""
-
-    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
-    max_turns: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTurns")
-    temperature: Annotated[float, Number] | None = None
-
-
-class RunParams(Outbound):
-    """What a caller may pass as parameters.
-
-    The settings of `RunConfig` may stand at the top or in ``config``; they are sent in ``config``.
-    """
-
-    thread_id: str | None = Field(default=None, alias="threadId")
-    messages: tuple[Message, ...] = ()
-    metadata: dict[str, Any] | None = None
-    config: RunConfig | None = None
-    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
-    max_turns: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTurns")
-    temperature: Annotated[float, Number] | None = None
-
-
-class RunBody(Outbound):
-    """The body of ``POST /v1/run``: ``prompt`` or ``messages``, never both."""
-
-    agent: str
-    prompt: str | None = None
-    messages: tuple[Message, ...] | None = None
-    thread_id: str | None = Field(default=None, alias="threadId")
-    stream: bool
-    config: RunConfig | None = None
-    metadata: dict[str, Any] | None = None
 
 
 # --- what a runtime streams -------------------------------------------------------------------
