@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -111,7 +109,7 @@ class ConfigFile(BaseModel):
     transport: TransportName | None = None
     aliases: dict[str, str] = Field(default_factory=dict[str, str])
     platforms: dict[str, PlatformSection] = Field(default_factory=dict[str, PlatformSection])
-    history: HistorySection = Field(default_factory=HistorySection)
+    history: HistorySection = Field(default_factory=HistorySection.model_construct)
     prices: dict[str, PriceSection] = Field(default_factory=dict[str, PriceSection])
 
 
@@ -140,6 +138,9 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
         candidates = [
             p for p in (_project_file(start), user_config_path()) if p is not None and p.is_file()
         ]
+    if not candidates:
+        # Building what validates takes longer than all the rest, and there is nothing to validate.
+        return ConfigFile.model_construct(), ()
     merged: dict[str, Any] = {}
     strangers: list[Stranger] = []
     keeps_content = True
@@ -165,6 +166,9 @@ def _project_file(start: Path | None) -> Path | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    # Where there is no file, it is not waited for; the same below.
+    import tomllib
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -241,6 +245,8 @@ def _refuse_another_store(data: dict[str, Any], path: Path) -> None:
 
 def _refuse_misspelt(name: str, section: PlatformSection, path: Path) -> None:
     """Refuse an option that is nearly the name of a setting that all platforms have."""
+    import difflib
+
     for option in section.options:
         if near := difflib.get_close_matches(option, PlatformSection.model_fields, 1, cutoff=0.8):
             raise ConfigError(

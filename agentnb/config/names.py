@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -26,5 +25,8 @@ class AgentName:
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
     """Return ``Did you mean 'x'?`` for the nearest of ``known``, or "" where none is near."""
+    # Only here: what is spelt right does not need it.
+    import difflib
+
     near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
     return f"Did you mean '{near[0]}'?" if near else ""

@@ -34,6 +34,9 @@ _URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 _OPTION_VARIABLES: Final = {"seekr": {"team_id": "SEEKR_TEAM_ID"}}
 
 
+# There is nothing to validate, and building what validates takes longer than all the rest.
+_NO_SECTION: Final = PlatformSection.model_construct()
+
 _Keys = dict[str, tuple[SecretStr, str]]
 
 
@@ -45,7 +48,7 @@ class Config:
     the files, and last as long as the process.
     """
 
-    file: ConfigFile = field(default_factory=ConfigFile)
+    file: ConfigFile = field(default_factory=ConfigFile.model_construct)
     paths: tuple[Path, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict[str, str])
     default_agent: str | None = None
@@ -141,8 +144,9 @@ class Config:
         return AgentName(platform, agent)
 
     def _known(self, platform: str, builtin: Collection[str]) -> str:
-        known = self.platform_names(builtin)
-        if platform not in known:
+        # Listing all of them means looking through what is installed.
+        if platform not in (EMBEDDED, *self.file.platforms) and platform not in builtin:
+            known = self.platform_names(builtin)
             raise ConfigError(
                 f"There is no platform '{platform}'.",
                 hint=suggestion(platform, known) or f"Known are: {', '.join(known)}.",
@@ -151,12 +155,12 @@ class Config:
 
     def platform_type(self, name: str) -> str:
         """Return which implementation serves the platform ``name``."""
-        section = self.file.platforms.get(name, PlatformSection())
+        section = self.file.platforms.get(name, _NO_SECTION)
         return section.type or (_EMBEDDED_TYPE if name == EMBEDDED else name)
 
     def deadlines(self, name: str) -> Deadlines:
         """Return the deadlines that are configured for the platform ``name``."""
-        section = self.file.platforms.get(name, PlatformSection())
+        section = self.file.platforms.get(name, _NO_SECTION)
         given = {
             "connect": section.connect_timeout,
             "first_event": section.first_event_timeout,
@@ -169,7 +173,7 @@ class Config:
 
     def retries(self, name: str) -> Retries:
         """Return how often requests and streams of the platform ``name`` are tried again."""
-        section = self.file.platforms.get(name, PlatformSection())
+        section = self.file.platforms.get(name, _NO_SECTION)
         given: dict[str, Any] = {"requests": section.max_retries}
         given["reconnects"] = section.max_reconnects
         found = {k: v for k, v in given.items() if v is not None}
@@ -200,7 +204,7 @@ class Config:
         # At once, so that a traceback that shows local variables does not show it.
         api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
         kind = self.platform_type(name)
-        section = self.file.platforms.get(name, PlatformSection())
+        section = self.file.platforms.get(name, _NO_SECTION)
         address = base_url or url_from_environment(name) or section.base_url
         trust_env = True if section.trust_env is None else section.trust_env
         stranger = None if base_url else self.stranger(name)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
 from agentnb.history.processes import process_id, user_name
-from agentnb.history.rows import Progress, rows_of
 
 if TYPE_CHECKING:
+    from agentnb.history.rows import Progress
     from agentnb.history.store import Store
     from agentnb.history.writing import Written
 
@@ -28,7 +28,7 @@ class Entry:
     def __init__(self, run: RunFacts, replaced: tuple[str, ...]) -> None:
         self.run = run
         self.replaced = replaced
-        self.progress = Progress()
+        self.progress: Progress | None = None
         self.epoch = -1
         self.known_as: Hashable = None
         # Whether it stands in the queue, and whether nothing of it is to be written any more.
@@ -63,10 +63,13 @@ class Prepared:
 
 def prepare(entry: Entry, epoch: int, store: Store, *, ending: bool) -> Prepared:
     """Return what is new of ``entry`` since the last time in ``epoch``."""
+    # Not before something is written: a first question would wait for it.
+    from agentnb.history.rows import Progress, rows_of
     from agentnb.history.writing import Written
 
     run = entry.run
-    progress = entry.progress if entry.epoch == epoch else Progress()
+    known = entry.progress if entry.epoch == epoch else None
+    progress = known or Progress()
     # Before the rows are made: what comes in between is written the next time.
     has_ended = run.done
     is_over = has_ended and run.transcript.is_final

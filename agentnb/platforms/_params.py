@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
@@ -23,6 +22,9 @@ P = TypeVar("P", bound=Outbound)
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return a hint that names the closest known word, or all of them where none is close."""
     options = sorted(set(known))
+    # Only here: what is spelt right does not need it.
+    import difflib
+
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if not close:
         close = [o for o in options if o.replace("_", "").lower() == word.replace("_", "").lower()]
