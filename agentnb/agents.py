@@ -332,7 +332,7 @@ def agent(
             f"{target!r} names no agent.",
             hint="Give 'platform:agent', or a function that takes it.",
         )
-    name = config().resolve(target, registry.names())
+    name = config().resolve(target, registry.NAMES)
     deadlines = deadlines or config().deadlines(name.platform)
     retries = retries or config().retries(name.platform)
     client = connect(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
+from agentnb.notebook.loading import load
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -52,12 +54,14 @@ class AgentMagics(Magics):
 
     async def ask(self, line: str, cell: str) -> None:
         """Run a ``%%agent`` cell that was rewritten to an ``await``."""
+        load()
         self._use_default()
         await self.runner.run_async(line, cell)
 
     @cell_magic("agent")  # pyright: ignore[reportUntypedFunctionDecorator]
     def agent_cell(self, line: str, cell: str) -> None:
         """Ask an agent the question that the cell holds."""
+        load()
         self._use_default()
         self.runner.run_blocking(line, cell)
 

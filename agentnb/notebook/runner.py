@@ -19,6 +19,7 @@ from agentnb.agents import Agent, agent
 from agentnb.config import EMBEDDED, AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, NotFoundError, RequestError
 from agentnb.listing import listed_agents
+from agentnb.notebook.loading import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
@@ -153,6 +154,7 @@ class CellRunner:
             **options.params,
         )
         try:
+            load_display()
             from agentnb.notebook.display import make_display
 
             self._sessions.begin(chosen, run)

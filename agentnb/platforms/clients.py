@@ -43,7 +43,7 @@ def connect(name: str, **arguments: Any) -> Platform:
         return playback.platform(name)
     current = config()
     kind = current.platform_type(name)
-    if kind == name and name in current.file.platforms and not _is_kind(name):
+    if kind == name and name in current.file.platforms and name not in registry.NAMES:
         raise ConfigError(
             f"[platforms.{name}] does not say what kind of platform it is.",
             hint=f"Give it a type: one of {', '.join(registry.names())}.",
@@ -83,11 +83,6 @@ async def close_clients() -> None:
         clients = list(_clients.values())
         _clients.clear()
     await asyncio.gather(*(client.aclose() for client in clients), return_exceptions=True)
-
-
-def _is_kind(name: str) -> bool:
-    # Names of installed platforms are looked up on the disk; mostly that is not needed.
-    return name in registry.BUILTIN or name in registry.names()
 
 
 def _identity(settings: PlatformSettings) -> tuple[Any, ...]:

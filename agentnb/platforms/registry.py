@@ -12,18 +12,18 @@ Names are listed without importing anything; only `load` imports, and only the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from agentnb._importing import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import ConfigError, UnsupportedError
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, PlatformSettings
 
-__all__ = ["BUILTIN", "GROUP", "load", "names", "unsupported"]
+__all__ = ["BUILTIN", "GROUP", "NAMES", "load", "names", "unsupported"]
 
 GROUP: Final = "agentnb.platforms"
 
@@ -51,6 +51,23 @@ def names() -> list[str]:
     return list(dict.fromkeys([*BUILTIN, *installed, *_played]))
 
 
+class _Names(Collection[str]):
+    """`names`, looked up where they are needed: whether a built-in one is known is known anyway."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in BUILTIN or name in names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(names())
+
+
+#: What `names` returns, each time that it is asked.
+NAMES: Final[Collection[str]] = _Names()
+
+
 def load(name: str) -> Callable[[PlatformSettings], Platform]:
     """Return what makes the platform ``name`` from its settings.
 
@@ -62,7 +79,7 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
     """
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].partition(":")
-        return _checked(getattr(import_module(module), attribute), name)
+        return _checked(getattr(imported(module), attribute), name)
     entry = _installed().get(name)
     if entry is None:
         known = names()

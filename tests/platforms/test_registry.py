@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+import agentnb
 from agentnb.errors import ConfigError, UnsupportedError
 from agentnb.platforms import registry
 from agentnb.platforms.base import PlatformSettings
@@ -56,12 +58,31 @@ def test_names_are_told_without_importing_a_platform() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_built_in_name_is_known_without_looking_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is installed is looked through file by file."""
+
+    def look() -> dict[str, object]:
+        raise AssertionError("it looked")
+
+    monkeypatch.setattr(registry, "_installed", look)
+    assert all(name in registry.NAMES for name in BUILTIN)
+    key = SecretStr("a key of the tests")
+    agent = agentnb.agent("operativus:a", base_url="http://127.0.0.1:1", api_key=key)
+    assert agent.name == "operativus:a"
+    with pytest.raises(AssertionError, match="it looked"):
+        assert "acme" not in registry.NAMES
+
+
 def test_another_distribution_adds_a_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "acme = acme_platform_one:AcmePlatform", acme_platform_one=ACME)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert registry.names()[-1] == "acme"
+    assert "acme" in registry.NAMES
+    assert list(registry.NAMES) == registry.names()
     assert "acme_platform_one" not in sys.modules
     platform = registry.load("acme")(PlatformSettings(platform="acme"))
     assert platform.name == "acme"
