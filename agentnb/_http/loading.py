@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Final
 
-__all__ = ["load_httpx"]
+__all__ = ["load_httpx", "load_transport"]
 
 _COMMAND_LINE: Final = "httpx._main"
+# What httpcore asks anyio for, which imports it when it is first asked for.
+_CONNECTING: Final = ("connect_tcp", "fail_after")
 
 
 def load_httpx() -> None:
@@ -25,3 +28,16 @@ def load_httpx() -> None:
     finally:
         # Another thread may have done the same at the same time.
         sys.modules.pop(_COMMAND_LINE, None)
+
+
+def load_transport() -> None:
+    """Import what a request needs, its connection included.
+
+    Otherwise it is done on the event loop, where all other runs wait for it.
+    """
+    load_httpx()
+    import_module("agentnb._http.transport")
+    anyio = import_module("anyio")
+    for name in _CONNECTING:
+        getattr(anyio, name, None)
+    import_module("anyio.streams.tls")

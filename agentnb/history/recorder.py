@@ -37,8 +37,9 @@ _log = logging.getLogger(__name__)
 _GATHER: Final = 0.25
 # Of the time of a process, writing takes at most one part in so many.
 _SHARE: Final = 5
-# Loading what a database needs would slow down the first request: it waits so long for an answer.
-_BEFORE_OPENING: Final = 3.0
+# Loading what a database needs takes as long as all that the first run needs to be sent and seen,
+# which goes first, for so long.
+_BEFORE_OPENING: Final = 1.0
 # How long to wait after a failure, and at most after many, in seconds.
 _RETRY: Final = 1.0
 _RETRY_AT_MOST: Final = 60.0
@@ -72,7 +73,6 @@ class _Recorder:
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._awaited = threading.Event()
-        self._is_new = True
         # Of flushes: the number asked for, the number done, and how the last one went.
         self._told = threading.Condition()
         self._asked = 0
@@ -111,8 +111,6 @@ class _Recorder:
                 entry.queued = True
                 self._queue.append(entry)
                 self._wake.set()
-            elif self._is_new:
-                self._urgent.set()
             if run.done:
                 self._urgent.set()
 
@@ -164,9 +162,9 @@ class _Recorder:
     # -- the thread ------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        rest, gather = 0.0, _BEFORE_OPENING
+        rest = _BEFORE_OPENING
         while True:
-            self._wait(rest, gather)
+            self._wait(rest)
             number, begun, done = self._asked, time.thread_time(), False
             try:
                 done = self._turn()
@@ -178,9 +176,8 @@ class _Recorder:
                 self._done = (number, done)
                 self._told.notify_all()
             rest = (time.thread_time() - begun) * (_SHARE - 1)
-            gather, self._is_new = _GATHER, False
 
-    def _wait(self, rest: float, gather: float) -> None:
+    def _wait(self, rest: float) -> None:
         """Wait until something is to be written, and for more of it, unless it is urgent.
 
         At least ``rest`` seconds, or until it may be tried again, but for who waits for a flush.
@@ -190,7 +187,7 @@ class _Recorder:
         if not self._awaited.wait(rest):
             if not self._due:
                 self._wake.wait(HEARTBEAT if self._live else None)
-            self._urgent.wait(gather)
+            self._urgent.wait(_GATHER)
         for event in (self._awaited, self._urgent, self._wake):
             event.clear()
 

@@ -13,6 +13,7 @@ from IPython.display import (
     update_display,  # pyright: ignore[reportUnknownVariableType]
 )
 
+from agentnb._importing import imported
 from agentnb.notebook.text import TextDisplay
 from agentnb.render import to_html, to_text
 from agentnb.render.visible import visible
@@ -174,6 +175,7 @@ class _WidgetDisplay(_Nothing):
     """The live view, replaced by the static output when the run has ended."""
 
     def __init__(self, run: Run) -> None:
+        imported("agentnb.widgets.run")
         from agentnb.widgets.run import RunWidget
 
         self._run = run

@@ -13,14 +13,13 @@ from agentnb.history import flush, recorder
 from tests.played import PlayedPlatform, player
 
 recorder._BEFORE_OPENING = {patience}
-answers = threading.Event()
+answers, ends = threading.Event(), threading.Event()
 
 async def slow(request):
-    while not answers.is_set():
-        await asyncio.sleep(0.01)
-    yield [TextDelta("here")]
-    await asyncio.sleep(0.5)
-    yield [RunFinished()]
+    for gate, batch in ((answers, [TextDelta("here")]), (ends, [RunFinished()])):
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
+        yield batch
 
 def is_loaded(seconds):
     end = time.monotonic() + seconds
@@ -32,27 +31,29 @@ run = player(PlayedPlatform(slow)).start("p")
 """
 
 
-def test_nothing_of_the_database_is_loaded_before_an_answer_comes(tmp_path: Path) -> None:
+def test_the_first_run_goes_before_the_database(tmp_path: Path) -> None:
     python(
         ASKED.format(patience=60)
         + """
-assert not is_loaded(0.6)
 answers.set()
-assert is_loaded(20)
+ends.set()
 run.wait()
+assert not is_loaded(0.6)
 assert flush(20)
+assert is_loaded(0)
 """,
         environment={"AGENTNB_HISTORY": str(tmp_path / "runs.sqlite")},
     )
 
 
-def test_an_answer_is_not_waited_for_without_end(tmp_path: Path) -> None:
+def test_the_end_of_a_long_run_is_not_waited_for(tmp_path: Path) -> None:
     python(
         ASKED.format(patience=0.05)
         + """
 assert is_loaded(20)
 assert not run.events
 answers.set()
+ends.set()
 run.wait()
 """,
         environment={"AGENTNB_HISTORY": str(tmp_path / "runs.sqlite")},
@@ -66,6 +67,7 @@ def test_who_waits_for_the_store_waits_for_no_answer(tmp_path: Path) -> None:
 assert flush(20)
 assert not run.events
 answers.set()
+ends.set()
 run.wait()
 """,
         environment={"AGENTNB_HISTORY": str(tmp_path / "runs.sqlite")},
