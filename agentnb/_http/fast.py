@@ -10,6 +10,7 @@ import asyncio
 import os
 import ssl
 from base64 import b64encode
+from collections import deque
 from collections.abc import AsyncIterator
 from errno import ECONNRESET
 from functools import partial
@@ -105,15 +106,28 @@ class FastTransport(httpx.AsyncBaseTransport):
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's connection, which is resumed only where it was paused.
+    """aiohttp's connection, which does once for each read what aiohttp does for each chunk of HTTP.
 
-    aiohttp resumes it with every chunk of HTTP that is taken, and looks at what more there might
-    be, which costs a stream of short chunks a sixth of its time.
+    aiohttp hands out every chunk by itself, and with each it resumes the connection and looks at
+    what more there might be, which costs a stream of short chunks a fifth of its time.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._was_paused = False
+
+    def data_received(self, data: bytes) -> None:
+        had = _pieces(self._payload)
+        # What is left of an earlier read stays as it is: aiohttp may be about to take a number of
+        # pieces that it has counted, and to join it again each time would cost a slow reader the
+        # square of what waits for it.
+        is_behind = bool(had)
+        super().data_received(data)
+        pieces = _pieces(self._payload)
+        if pieces and len(pieces) > 1 and not (is_behind and pieces is had):
+            joined = b"".join(pieces)
+            pieces.clear()
+            pieces.append(joined)
 
     def pause_reading(self) -> None:
         self._was_paused = True
@@ -123,6 +137,11 @@ class _Handler(ResponseHandler):
         if self._was_paused:
             self._was_paused = False
             super().resume_reading(*args, **options)
+
+
+def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
+    """Return what has come of a body and was not read; None where aiohttp keeps it otherwise."""
+    return getattr(body, "_buffer", None)
 
 
 class _Body(httpx.AsyncByteStream):

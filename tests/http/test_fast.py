@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agentnb._http import HttpClient
+from agentnb._http.fast import _Handler  # pyright: ignore[reportPrivateUsage]
 from agentnb.config import PlatformSettings, load_config
 from agentnb.config.session import Config
 from agentnb.errors import ConfigError
@@ -75,6 +78,41 @@ async def test_any_number_at_once_and_their_connections_again(
     # As many as a map asks at once are kept.
     assert sum(await asyncio.gather(*(follow(client) for _ in range(200)))) == 200
     assert server.connections == AT_ONCE
+
+
+async def test_chunks_that_come_together_are_taken_together(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiohttp resumes its connection with every piece that it hands out."""
+    count, taken = 500, 0
+
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.stream_head()
+        await c.chunk(b"data: 0\n\n")
+        await asyncio.wait_for(begun.wait(), 60)
+        await c.send(b"9\r\ndata: 1\n\n\r\n" * count)
+        await c.chunk(b"")
+
+    def resume(self: _Handler, *args: Any, **options: Any) -> None:
+        nonlocal taken
+        taken += 1
+        as_it_is(self, *args, **options)
+
+    as_it_is = _Handler.resume_reading
+    monkeypatch.setattr(_Handler, "resume_reading", resume)
+    begun = asyncio.Event()
+    server = await serve(script)
+    events = 0
+    async with (
+        aclosing(HttpClient(server.url, name="tested", transport="aiohttp")) as client,
+        client.stream("GET", "/") as stream,
+    ):
+        async for batch in stream.batches():
+            events += len(batch)
+            begun.set()
+    assert events == 1 + count
+    assert 0 < taken < count / 10
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks4"])
