@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from errno import ECONNRESET
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
@@ -141,7 +141,8 @@ class _Handler(ResponseHandler):
 
 def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
     """Return what has come of a body and was not read; None where aiohttp keeps it otherwise."""
-    return getattr(body, "_buffer", None)
+    pieces = getattr(body, "_buffer", None)
+    return cast("deque[bytes]", pieces) if isinstance(pieces, deque) else None
 
 
 class _Body(httpx.AsyncByteStream):
