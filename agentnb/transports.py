@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import Final, Literal, cast, get_args
 
+from agentnb._install import install_hint
 from agentnb.errors import ConfigError
 
 __all__ = ["INSTALL_AIOHTTP", "TRANSPORT_VARIABLE", "TransportName", "chosen_transport"]
 
 TransportName = Literal["httpx", "aiohttp"]
 TRANSPORT_VARIABLE: Final = "AGENTNB_TRANSPORT"
-INSTALL_AIOHTTP: Final = "pip install 'agentnb[fast]'"
+INSTALL_AIOHTTP: Final = install_hint("fast")
 
 
 def chosen_transport(configured: TransportName | None = None) -> TransportName:

@@ -142,7 +142,7 @@ def test_it_comes_before_any_thread() -> None:
 def test_the_version_is_what_is_installed() -> None:
     from importlib.metadata import version
 
-    assert version("agentnb") == agentnb.__version__
+    assert version("jupyter-agentnb") == agentnb.__version__
 
 
 def test_errors_form_one_tree() -> None:

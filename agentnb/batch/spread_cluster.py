@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from agentnb import __version__
+from agentnb._install import install_hint
 from agentnb.batch import spread_worker
 from agentnb.batch.spread_worker import Answer, Refusal
 from agentnb.errors import ConfigError, TransportError
@@ -38,7 +39,7 @@ def check_client(client: object) -> None:
     except ImportError as error:
         raise ConfigError(
             "client= takes a Dask client, and Dask is not installed.",
-            hint="pip install 'agentnb[dask]'",
+            hint=install_hint("dask"),
         ) from error
     if not isinstance(client, Client):
         raise ConfigError(

@@ -8,7 +8,8 @@ chart of a million runs is as small as one of ten.  A table without rows gives a
 In JupyterLab, Notebook and VS Code a chart is drawn without a network, and follows the theme.
 Altair's own settings are left alone, and obeyed where a user chose a renderer.
 
-Altair comes with ``pip install 'agentnb[charts]'``; it is imported when the first chart is made.
+Altair comes with ``pip install 'jupyter-agentnb[charts]'`` and is imported when the first chart is
+made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agentnb._install import install_hint
 from agentnb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def __getattr__(name: str) -> Any:
             raise
         raise ConfigError(
             "Charts need Altair, which is not installed.",
-            hint="Install it: pip install 'agentnb[charts]'",
+            hint=f"Install it: {install_hint('charts')}",
         ) from error
     globals()[name] = value
     return value

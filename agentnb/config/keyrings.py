@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
+from agentnb._install import install_hint
 from agentnb._secrets import mask
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def stored_key(name: str) -> SecretStr | None:
 def store_key(name: str, key: SecretStr) -> tuple[str | None, str]:
     """Store a key; return the name of the keyring, None where it is in none, and why."""
     if (keyring := _keyring()) is None:
-        return None, "the extra agentnb[keyring] is not installed"
+        return None, f"the keyring's package is not installed ({install_hint('keyring')})"
     from keyring.errors import NoKeyringError
 
     try:

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from agentnb import __version__
+from agentnb._install import DISTRIBUTION, install_hint, upgrade_hint
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem
-from agentnb.doctor.versions import Need, installed, needs
+from agentnb.doctor.versions import Need, clashing, installed, needs
 
 __all__ = ["look_at_extras", "look_at_packages", "look_at_python"]
 
+_REINSTALL: Final = f"pip uninstall -y agentnb && pip install --force-reinstall {DISTRIBUTION}"
 # Not needed, and worth knowing of.
 _HOSTS: Final = ("ipykernel", "jupyterlab", "notebook", "marimo")
 
@@ -30,13 +32,19 @@ def look_at_python(tell: Tell) -> None:
 
 def look_at_packages(tell: Tell) -> None:
     """Tell which packages there are, and which are missing or too old."""
+    if (other := clashing()) is not None:
+        says = (
+            f"another project, agentnb {other}, is installed; its files overwrite those of"
+            f" {DISTRIBUTION}, which has the same import name"
+        )
+        tell(problem("packages", says, _REINSTALL))
     own = [need for need in needs() if not need.extra]
     for need in own:
         if not need.fits:
-            tell(problem("packages", _lacks(need), "pip install -U agentnb"))
+            tell(problem("packages", _lacks(need), upgrade_hint()))
     if not own:
         says = "agentnb itself is not installed, so that what it needs is not known"
-        tell(note("packages", says, "pip install agentnb"))
+        tell(note("packages", says, install_hint()))
     if fitting := [need for need in own if need.fits]:
         tell(ok("packages", _listed((need.package, need.found) for need in fitting)))
     if hosts := [(name, found) for name in _HOSTS if (found := installed(name))]:
@@ -61,12 +69,12 @@ def look_at_extras(tell: Tell) -> None:
         missing.append(extra)
         for need in found:
             if not need.fits:
-                hint = f"pip install -U 'agentnb[{extra}]'"
+                hint = upgrade_hint(extra)
                 tell(note("extras", f"{extra}: {_lacks(need)}", hint))
     if there:
         tell(ok("extras", ", ".join(there)))
     if missing:
-        hint = f"pip install 'agentnb[{','.join(missing)}]' adds them."
+        hint = f"{install_hint(*missing)} adds them."
         tell(ok("extras", f"not installed: {', '.join(missing)}", hint))
 
 

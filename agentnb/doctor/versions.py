@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import Any, NamedTuple
 
-__all__ = ["Need", "installed", "needs", "release"]
+from agentnb._install import DISTRIBUTION
+
+__all__ = ["Need", "clashing", "installed", "needs", "release"]
 
 
 class Need(NamedTuple):
@@ -31,6 +33,19 @@ def installed(package: str) -> str | None:
         return None
 
 
+def clashing() -> str | None:
+    """Return the version of the other project that is installed as ``agentnb``, if any.
+
+    Its files have the same folder and command as this package's, so that each installation
+    overwrites the other.
+    """
+    try:
+        found = metadata("agentnb")
+    except PackageNotFoundError:
+        return None
+    return found["Version"] or "of an unknown version"
+
+
 def release(version: str) -> tuple[int, ...]:
     """Return the numbers that ``version`` begins with: (7, 4, 0) of 7.4.0rc1."""
     found = re.match(r"\d+(\.\d+)*", version)
@@ -40,7 +55,7 @@ def release(version: str) -> tuple[int, ...]:
 def needs() -> list[Need]:
     """Return what the metadata of agentnb asks for; nothing where it is not installed."""
     try:
-        told = requires("agentnb") or []
+        told = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return []
     try:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, cast
 
+from agentnb._install import upgrade_hint
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem
 from agentnb.doctor.versions import installed, release
@@ -31,7 +32,7 @@ def look_at_views(tell: Tell) -> None:
     for name, found in python.items():
         if found is None:
             says = f"{name} is not installed"
-            tell(problem("live views", says, "pip install -U agentnb"))
+            tell(problem("live views", says, upgrade_hint()))
     fits = _check_pair(tell, python["ipywidgets"]) and not missing and all(python.values())
     fits &= _check_extensions(tell, python["anywidget"])
     if fits:

@@ -12,7 +12,8 @@ expects from a column of the same row:
 - a str, which the answer has to be, spaces around it aside
 - a JSON schema, or a pydantic model or another type that pydantic knows, for answers in JSON
 
-Intervals need SciPy and JSON schemas the package jsonschema: ``pip install 'agentnb[evaluate]'``.
+Intervals need SciPy, and JSON schemas the package jsonschema:
+``pip install 'jupyter-agentnb[evaluate]'``.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from agentnb._install import install_hint
 from agentnb.errors import ConfigError
 
 __all__ = ["jsonschema", "stats"]
 
-_INSTALL = "Install it: pip install 'agentnb[evaluate]'"
+_INSTALL = f"Install it: {install_hint('evaluate')}"
 
 
 def stats() -> Any:

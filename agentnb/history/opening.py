@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from agentnb._install import install_hint, upgrade_hint
 from agentnb.errors import HistoryError
 from agentnb.history import migrations
 from agentnb.history.failures import LEFT_ALONE, explained, is_locked
@@ -155,7 +156,7 @@ def _postgresql(place: Place) -> Engine:
     except ImportError:
         raise HistoryError(
             "A store in PostgreSQL needs the package psycopg.",
-            hint="pip install 'agentnb[postgresql]'",
+            hint=install_hint("postgresql"),
         ) from None
     try:
         given = sa.make_url(place.url.get_secret_value() if place.url else "")
@@ -269,6 +270,6 @@ def _version(connection: Connection, shown: str) -> str | None:
         raise HistoryError(
             f"The store of runs {shown} was made by a newer agentnb: its schema is {version}, and"
             f" this one knows {migrations.HEAD} at most.",
-            hint="Upgrade with pip install -U agentnb, or name another place in AGENTNB_HISTORY.",
+            hint=f"Upgrade with {upgrade_hint()}, or name another place in AGENTNB_HISTORY.",
         )
     return version

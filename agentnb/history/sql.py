@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from agentnb._install import install_hint
 from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
 from agentnb.history.filters import read_limit
@@ -209,7 +210,7 @@ def _duckdb(sql: str, params: Parameters, most: int | None) -> pd.DataFrame:
         import duckdb
     except ImportError:
         raise HistoryError(
-            "engine='duckdb' needs the package duckdb.", hint="pip install 'agentnb[duckdb]'"
+            "engine='duckdb' needs the package duckdb.", hint=install_hint("duckdb")
         ) from None
 
     with closing(duckdb.connect(":memory:")) as connection:

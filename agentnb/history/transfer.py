@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
+from agentnb._install import install_hint
 from agentnb.errors import HistoryError, RequestError
 from agentnb.history.filters import Filters, read_filters
 
@@ -177,7 +178,7 @@ def opened(path: str | Path, mode: str) -> Generator[IO[Any], None, None]:
 
 def missing(package: str) -> HistoryError:
     """Return the error that a package is not installed."""
-    return HistoryError(f"This needs the package {package}.", hint="pip install 'agentnb[parquet]'")
+    return HistoryError(f"This needs the package {package}.", hint=install_hint("parquet"))
 
 
 # -- from the store and into it --------------------------------------------------------------------

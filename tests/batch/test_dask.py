@@ -255,7 +255,7 @@ class TestWhatIsRefused:
 
     def test_dask_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "distributed", None)
-        with pytest.raises(ConfigError, match=r"pip install 'agentnb\[dask\]'"):
+        with pytest.raises(ConfigError, match=r"pip install 'jupyter-agentnb\[dask\]'"):
             parrot().map(["one"], progress=False, client=object())
 
 

@@ -14,7 +14,7 @@ __all__ = ["described", "load", "summary"]
 
 # What the figures depend on: what agentnb stands on, and its peers.
 LIBRARIES: Final = (
-    "agentnb",
+    "jupyter-agentnb",
     "aiohttp",
     "anywidget",
     "distributed",
@@ -54,7 +54,7 @@ def load() -> list[float]:
 def summary(machine: dict[str, Any]) -> list[str]:
     """Return the machine in two lines, for the caption of a picture."""
     versions: dict[str, str] = machine["libraries"]
-    shown = ("agentnb", "httpx", "httpx-sse", "openai", "pydantic", "pandas", "duckdb")
+    shown = ("jupyter-agentnb", "httpx", "httpx-sse", "openai", "pydantic", "pandas", "duckdb")
     libraries = ", ".join(f"{name} {versions[name]}" for name in shown if name in versions)
     return [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['os']}, {machine['python']},"

@@ -118,7 +118,7 @@ def test_without_altair_it_is_said_what_to_install() -> None:
         except errors.ConfigError as error:
             print(error)
         """
-    assert python(code).endswith("Install it: pip install 'agentnb[charts]'")
+    assert python(code).endswith("Install it: pip install 'jupyter-agentnb[charts]'")
 
 
 def test_without_vl_convert_there_is_no_picture() -> None:

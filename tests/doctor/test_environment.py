@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
@@ -34,6 +35,23 @@ def test_everything_is_there_where_tests_run() -> None:
     said = " ".join(f.says for f in found)
     for package in ("httpx", "pydantic", "ipykernel", "altair", "duckdb"):
         assert f"{package} {version(package)}" in said
+
+
+@pytest.mark.parametrize("text", ["Name: agentnb\nVersion: 0.3.10\n", "Name: agentnb\n"])
+def test_another_project_that_is_installed_as_agentnb(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agentnb-0.3.10.dist-info").mkdir()
+    (tmp_path / "agentnb-0.3.10.dist-info" / "METADATA").write_text(
+        f"Metadata-Version: 2.1\n{text}"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found, *others = seen(look_at_packages)
+    assert found.level == "problem"
+    assert "another project, agentnb " in found.says
+    assert "pip uninstall -y agentnb" in found.hint
+    assert "jupyter-agentnb" in found.hint
+    assert {other.level for other in others} == {"ok"}
 
 
 def test_what_is_asked_for_is_read_as_packaging_means_it() -> None:

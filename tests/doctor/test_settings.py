@@ -47,7 +47,7 @@ def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patched:
         patched.setattr(settings, "installed", nothing)
         assert told().level == "problem"
-        assert "pip install 'agentnb[fast]'" in told().hint
+        assert "pip install 'jupyter-agentnb[fast]'" in told().hint
     monkeypatch.setenv(TRANSPORT_VARIABLE, "pigeon")
     assert told().level == "problem"
 

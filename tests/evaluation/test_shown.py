@@ -92,7 +92,7 @@ def test_what_needs_the_extra_says_how_to_get_it() -> None:
     """)
     scipy = "Confidence intervals need SciPy, which is not installed."
     schemas = "JSON schemas need jsonschema, which is not installed."
-    install = "Install it: pip install 'agentnb[evaluate]'"
+    install = "Install it: pip install 'jupyter-agentnb[evaluate]'"
     expected = [f"{scipy} {install}"] * 2 + [f"{schemas} {install}"] * 2
     assert done.stdout.splitlines() == expected
 

@@ -270,7 +270,7 @@ def test_a_newer_schema(path: Path) -> None:
     before = files(path.parent)
     said = refused(path)
     assert f"{path} was made by a newer agentnb: its schema is 9999" in said
-    assert "Upgrade with pip install -U agentnb" in said
+    assert "Upgrade with pip install -U jupyter-agentnb" in said
     assert files(path.parent) == before
 
 
@@ -359,7 +359,7 @@ def test_without_the_driver() -> None:
     assert done.stdout.splitlines() == [
         *["None"] * 3,
         "HistoryWarning A store in PostgreSQL needs the package psycopg. pip install"
-        " 'agentnb[postgresql]' Runs go on unrecorded.",
+        " 'jupyter-agentnb[postgresql]' Runs go on unrecorded.",
     ]
 
 

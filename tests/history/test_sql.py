@@ -231,7 +231,7 @@ def test_without_a_store_or_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(HistoryError, match="History is off"):
             query("SELECT 1")
         monkeypatch.setitem(sys.modules, "duckdb", None)
-        with pytest.raises(HistoryError, match=r"pip install 'agentnb\[duckdb\]'"):
+        with pytest.raises(HistoryError, match=r"pip install 'jupyter-agentnb\[duckdb\]'"):
             query("SELECT 1", engine="duckdb")
     finally:
         history.use(None)

@@ -166,7 +166,9 @@ def test_a_missing_package_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, package, None)
     target = path if "://" in path else tmp_path / path
     for transfer in (export_history, import_history):
-        with pytest.raises(HistoryError, match=rf"{package}.*pip install 'agentnb\[parquet\]'"):
+        with pytest.raises(
+            HistoryError, match=rf"{package}.*pip install 'jupyter-agentnb\[parquet\]'"
+        ):
             transfer(target)
 
 

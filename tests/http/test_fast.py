@@ -132,7 +132,7 @@ async def test_it_is_asked_for_and_not_installed(monkeypatch: pytest.MonkeyPatch
     client = HttpClient("http://127.0.0.1:1", name="tested", transport="aiohttp")
     with pytest.raises(ConfigError, match="aiohttp is chosen") as caught:
         await ask(client)
-    assert "pip install 'agentnb[fast]'" in (caught.value.hint or "")
+    assert "pip install 'jupyter-agentnb[fast]'" in (caught.value.hint or "")
 
 
 def test_the_environment_chooses_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_the_wheel_carries_the_bundle_and_the_type_marker(wheel: dict[str, bytes
 
 
 def test_the_wheel_carries_nothing_but_the_package(wheel: dict[str, bytes]) -> None:
-    information = f"agentnb-{agentnb.__version__}.dist-info"
+    information = f"jupyter_agentnb-{agentnb.__version__}.dist-info"
 
     assert {PurePosixPath(name).parts[0] for name in wheel} == {"agentnb", information}
     assert not [name for name in wheel if PurePosixPath(name).suffix in {".ts", ".mjs", ".map"}]
@@ -55,7 +55,7 @@ def test_the_wheel_carries_nothing_but_the_package(wheel: dict[str, bytes]) -> N
 
 
 def test_the_wheel_is_pure(distributions: Distributions) -> None:
-    assert distributions.wheel.name == f"agentnb-{agentnb.__version__}-py3-none-any.whl"
+    assert distributions.wheel.name == f"jupyter_agentnb-{agentnb.__version__}-py3-none-any.whl"
 
 
 def test_the_sdist_carries_the_built_files_and_no_sources_of_theirs(
@@ -77,14 +77,17 @@ def test_the_sdist_carries_the_built_files_and_no_sources_of_theirs(
 
 
 def test_metadata(metadata: Message, wheel: dict[str, bytes]) -> None:
-    assert metadata["Name"] == "agentnb"
+    assert metadata["Name"] == "jupyter-agentnb"
     assert metadata["Version"] == agentnb.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     extras = [
         *("charts", "dask", "duckdb", "evaluate", "fast", "keyring", "parquet", "postgresql"),
+        "websocket",
     ]
     assert sorted(metadata.get_all("Provides-Extra") or []) == extras
+    labels = {url.split(",")[0] for url in metadata.get_all("Project-URL") or []}
+    assert labels == {"Changelog", "Documentation", "Issues", "Source"}
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert [name for name in wheel if name.endswith("/licenses/LICENSE")]
 
@@ -108,6 +111,6 @@ def test_a_build_without_bundle_and_sources_ends_with_one_clear_line(
 
     assert done.returncode != 0
     assert done.stderr.splitlines() == [
-        "agentnb: the widget's bundle can't be built: js/src/widget.ts is not there"
+        "agentnb: the widget's bundle can't be built: js/src/widget.ts does not exist"
     ]
     assert not list(tmp_path.rglob("*.whl"))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,33 @@ def test_the_quickstart_runs(empty: Path, root: Path, tmp_path: Path) -> None:
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     texts = ["".join(output.get("data", {}).get("text/plain", [])) for output in outputs]
     assert any("NVDA" in text for text in texts)
+
+
+def test_a_checkout_installs_where_there_is_no_node(root: Path, tmp_path: Path) -> None:
+    """Build from the files that git knows; Node comes from PyPI for the time of the build."""
+    source, programs = tmp_path / "source", tmp_path / "programs"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if not name.startswith("tests/") and (root / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, source / name)
+    programs.mkdir()
+    # What npm's own scripts need, and no Node.
+    for program in ("sh", "env", "uname", "dirname", "sed"):
+        if (path := shutil.which(program)) is not None:
+            (programs / program).symlink_to(path)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, source],
+        env={**os.environ, "PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "agentnb/widgets/static/widget.js" in archive.namelist()

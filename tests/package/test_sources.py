@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,15 @@ def test_modules_stay_short_enough_to_be_read(root: Path, pattern: str) -> None:
 
     assert lengths
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+@pytest.mark.parametrize("pattern", ["agentnb/**/*.py", "notebooks/*.ipynb", "*.md"])
+def test_hints_name_the_distribution_that_is_ours(root: Path, pattern: str) -> None:
+    """Check that no text has users install ``agentnb``, which on PyPI is another project."""
+    other = re.compile(r"(?<![-\w.])agentnb\[[a-z,]+\]|pip install (-\S+ )*'?agentnb\b")
+    texts = {path: path.read_text("utf-8") for path in root.glob(pattern)}
+
+    assert texts
+    assert {
+        path.name: found[0] for path, text in texts.items() if (found := other.search(text))
+    } == {}

@@ -40,7 +40,7 @@ def test_the_version_is_the_same_everywhere(root: Path, lock: dict[str, Any]) ->
     package = json.loads((root / "js" / "package.json").read_text("utf-8"))
     changes = (root / "CHANGELOG.md").read_text("utf-8")
 
-    assert version("agentnb") == agentnb.__version__
+    assert version("jupyter-agentnb") == agentnb.__version__
     assert package["version"] == agentnb.__version__
     assert lock["version"] == agentnb.__version__
     assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == agentnb.__version__
