@@ -11,17 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from agentnb._secrets import is_secret_name
 from agentnb.config.keys import key_variable
-from agentnb.config.names import EMBEDDED, suggestion
+from agentnb.config.names import EMBEDDED, quoted, suggestion
 from agentnb.config.project import PROJECT_FILE, project_folders
+from agentnb.config.toml import read_toml
 from agentnb.config.trust import Stranger, destination
 from agentnb.errors import ConfigError
 from agentnb.transports import TransportName
 
 __all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
 
-# In the address of a database: user:password@host, where a password may hold anything but an @, as
-# whoever reads the address has it; or an option.
-_PASSWORD_IN_URL: Final = re.compile(r"://[^:/]*:[^@]*@|[?&](ssl)?password=", re.IGNORECASE)
+# A user with a password, where an @ follows; the password itself may contain anything.
+_USER_IN_URL: Final = re.compile(r"://[^:/]*:")
+_PASSWORD_OPTION: Final = re.compile(r"[?&](ssl)?password=", re.IGNORECASE)
+
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Times = Annotated[int, Field(ge=0)]
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -166,13 +168,7 @@ def _project_file(start: Path | None) -> Path | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    # Where there is no file, it is not waited for; the same below.
-    import tomllib
-
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    data = read_toml(path)
     _refuse_keys(data, path)
     try:
         file = ConfigFile.model_validate(data)
@@ -181,16 +177,25 @@ def _read(path: Path) -> dict[str, Any]:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = suggestion(where, _entries())
-            raise ConfigError(f"{path}: there is no entry '{where}'.", hint=hint or None) from None
+            message = f"{path}: there is no entry {quoted(where)}."
+            raise ConfigError(message, hint=hint or None) from None
+        where = quoted(where)[1:-1]
         raise ConfigError(f"{path}: {where}: {first['msg']}.") from None
     for name, section in file.platforms.items():
         _refuse_misspelt(name, section, path)
-    if file.history.url is not None and _PASSWORD_IN_URL.search(file.history.url):
+    if file.history.url is not None and _holds_password(file.history.url):
         raise ConfigError(
             f"{path} holds a password, in the address in [history]; it does not belong in a file.",
             hint="Put it into the file that PGPASSFILE names, or set AGENTNB_HISTORY.",
         )
     return data
+
+
+def _holds_password(url: str) -> bool:
+    last_at = url.rfind("@")
+    return bool(_PASSWORD_OPTION.search(url)) or any(
+        user.end() <= last_at for user in _USER_IN_URL.finditer(url)
+    )
 
 
 def _entries() -> list[str]:
@@ -218,7 +223,8 @@ def _strangers(own: dict[str, Any], data: dict[str, Any], path: Path) -> list[St
             continue
         if section.type in (None, name) or key_variable(name) in taken:
             raise ConfigError(
-                f"{path} says where '{name}' is, and the key of '{name}' would go there.",
+                f"{path} says where {quoted(name)} is,"
+                f" and the key of {quoted(name)} would go there.",
                 hint="Give the connection a name of its own, with a type and its own key, or put "
                 f"the address into {user_config_path()}.",
             )
@@ -227,7 +233,7 @@ def _strangers(own: dict[str, Any], data: dict[str, Any], path: Path) -> list[St
         for option, value in section.options.items():
             if "://" in str(value):
                 raise ConfigError(
-                    f"{path}: the option '{option}' of '{name}' is an address.",
+                    f"{path}: the option {quoted(option)} of {quoted(name)} is an address.",
                     hint=f"Put it into {user_config_path()}.",
                 )
     return found
@@ -250,7 +256,8 @@ def _refuse_misspelt(name: str, section: PlatformSection, path: Path) -> None:
     for option in section.options:
         if near := difflib.get_close_matches(option, PlatformSection.model_fields, 1, cutoff=0.8):
             raise ConfigError(
-                f"{path}: [platforms.{name}] has no '{option}'.", hint=f"Did you mean '{near[0]}'?"
+                f"{path}: [platforms.{quoted(name)[1:-1]}] has no {quoted(option)}.",
+                hint=f"Did you mean '{near[0]}'?",
             )
 
 
@@ -260,10 +267,10 @@ def _refuse_keys(table: dict[str, Any], path: Path, *parents: str) -> None:
             _refuse_keys(cast("dict[str, Any]", value), path, *parents, name)
         # An alias may be called as it likes: what it holds is the name of an agent.
         elif parents != ("aliases",) and is_secret_name(name):
-            table_name = f" in [{'.'.join(parents)}]" if parents else ""
+            table_name = f" in [{quoted('.'.join(parents))[1:-1]}]" if parents else ""
             variable = _variable(parents)
             raise ConfigError(
-                f"{path} holds a key, '{name}'{table_name}; keys do not belong in a file.",
+                f"{path} holds a key, {quoted(name)}{table_name}; keys do not belong in a file.",
                 hint=f"Set the environment variable {variable}, or use a keyring.",
             )
 

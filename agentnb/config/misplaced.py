@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from agentnb._secrets import is_given_secret, is_opaque, looks_like_key
 from agentnb.config.keys import where_keys_go
+from agentnb.config.names import quoted
 from agentnb.errors import ConfigError
 
 # What stands between the words of an address; a dot may be within a key.
@@ -38,7 +39,7 @@ def check_address(address: str, name: str) -> None:
         )
     if not address.startswith(("http://", "https://")):
         raise ConfigError(
-            f"'{address}' is no address of {name}.",
+            f"{quoted(address)} is no address of {name}.",
             hint="It begins with https:// or http://, or is the word sandbox.",
         )
 

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["EMBEDDED", "AgentName", "suggestion"]
+__all__ = ["EMBEDDED", "AgentName", "quoted", "suggestion"]
 
 #: The platform, and the base address, that mean agentnb's own local server.
 EMBEDDED: Final = "sandbox"
+
+# A longer name is compared by its beginning, since comparing takes the product of the lengths.
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,20 @@ class AgentName:
         return f"{self.platform}:{self.agent}"
 
 
+def quoted(text: str, *, longest: int = 80) -> str:
+    """Return ``text`` in quotes for a message of one line.
+
+    It is cut after ``longest`` characters, and characters that cannot be printed are escaped.
+    """
+    cut = text if len(text) <= longest else f"{text[:longest]}…"
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return f"'{''.join(shown)}'"
+
+
 def suggestion(wrong: str, known: Iterable[str]) -> str:
     """Return ``Did you mean 'x'?`` for the nearest of ``known``, or "" where none is near."""
     # Only here: what is spelt right does not need it.
     import difflib
 
-    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{near[0]}'?" if near else ""
+    near = difflib.get_close_matches(wrong[:_LONGEST], list(known), n=1, cutoff=0.6)
+    return f"Did you mean {quoted(near[0])}?" if near else ""

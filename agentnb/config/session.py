@@ -16,7 +16,7 @@ from agentnb.config.files import ConfigFile, PlatformSection, load_config
 from agentnb.config.keyrings import stored_key
 from agentnb.config.keys import find_key, given_key, key_variable
 from agentnb.config.misplaced import check_address, refuse_key_options
-from agentnb.config.names import EMBEDDED, AgentName, suggestion
+from agentnb.config.names import EMBEDDED, AgentName, quoted, suggestion
 from agentnb.config.settings import PlatformSettings
 from agentnb.config.trust import Stranger
 from agentnb.deadlines import Deadlines
@@ -148,7 +148,7 @@ class Config:
         if platform not in (EMBEDDED, *self.file.platforms) and platform not in builtin:
             known = self.platform_names(builtin)
             raise ConfigError(
-                f"There is no platform '{platform}'.",
+                f"There is no platform {quoted(platform)}.",
                 hint=suggestion(platform, known) or f"Known are: {', '.join(known)}.",
             )
         return platform

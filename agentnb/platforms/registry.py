@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._importing import imported
-from agentnb.config.names import suggestion
+from agentnb.config.names import quoted, suggestion
 from agentnb.errors import ConfigError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
     if entry is None:
         known = names()
         raise ConfigError(
-            f"There is no platform '{name}'.",
+            f"There is no platform {quoted(name)}.",
             hint=suggestion(name, known) or f"Known are: {', '.join(known)}.",
         )
     try:

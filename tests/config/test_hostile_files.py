@@ -1,0 +1,118 @@
+"""Configuration files that are written to harm: refused at once, in one readable line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentnb.config import Config
+from agentnb.config.files import load_config
+from agentnb.errors import ConfigError
+from agentnb.platforms.registry import BUILTIN, load
+
+Write = Callable[[str], Path]
+# Seconds of CPU.  A tenth is promised; a test machine may be slow, and the defects took many.
+BOUND = 0.5
+
+COLONS = "://:" * 20_000
+HOSTILE = {
+    "an address of colons for the store": f'[history]\nurl = "{COLONS}"',
+    "colons and an at sign": f'[history]\nurl = "{COLONS}@"',
+    "colons for a platform": f'[platforms.x]\ntype = "seekr"\nbase_url = "{COLONS}"',
+    "colons in an option": f'[platforms.x]\ntype = "seekr"\noption = "{COLONS}"',
+    "a name of colons": f'[platforms."{COLONS}"]\ntype = "seekr"',
+    "nested arrays": "x = " + "[" * 30_000,
+    "closed nested arrays": "x = " + "[" * 30_000 + "]" * 30_000,
+    "nested tables": "x = " + "{a=" * 20_000,
+    "a few too many levels": "x = " + "[" * 200 + "]" * 200,
+    "a dotted key": ".".join("a" * 40_000) + " = 1",
+    "a dotted key with blanks": " . ".join("a" * 20_000) + " = 1",
+    "a dotted key of quotes": ".".join(['"a"'] * 10_000) + " = 1",
+    "a dotted table": "[" + ".".join("a" * 30_000) + "]",
+    "a dotted key in a table": "x = {" + ".".join("a" * 30_000) + " = 1}",
+    "a long integer": "x = " + "1" * 80_000,
+    "a long hexadecimal integer": "[platforms.x]\ntype = 'seekr'\nx = 0x" + "f" * 80_000,
+    "a long key": "a" * 80_000 + " = 1",
+    "many keys": "\n".join(f"a{n} = 1" for n in range(9_000)),
+    "many options": "[platforms.seekr]\n" + "\n".join(f"idle_tim{n} = 1" for n in range(9_000)),
+    "many tables": "\n".join(f"[platforms.a{n}]" for n in range(9_000)),
+    "a large file": "# " + "x" * 3_000_000,
+    "control characters": '"\\u001b]0;x\\u0007\\u202e" = 1',
+    "control characters in a table": '[platforms.seekr."\\u001b[2J"]\napi_key = "x"',
+    "control characters in a value": 'default_platform = 5\n"\\u009b2J" = 1',
+    "escaped quotes": 'a = "' + '\\"' * 100_000,
+    "quotes": '"' * 200_001,
+    "apostrophes": "'" * 200_001,
+    "pairs of quotes": 'a = """' + '""\\' * 60_000,
+    "blanks": "a" + " " * 200_000 + "b",
+    "blanks and letters": "a " * 100_000,
+    "dots and blanks in a table": "x = { " + "a . " * 50_000,
+    "no text": "\x00\x01",
+}
+
+
+def use() -> None:
+    """Read the files, and look at the address of ``x`` as a question to it would."""
+    file, _ = load_config()
+    found = Config(file=file)
+    found.resolve("x:agent", list(BUILTIN))
+    found.settings("x", api_key="k" * 20, ask=False)
+    load(found.platform_type("x"))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_refused_at_once(project_file: Write, text: str) -> None:
+    project_file(text)
+    began = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        use()
+    assert time.process_time() - began < BOUND
+    said = str(caught.value)
+    assert said.isprintable()
+    assert len(said) < 1_000
+
+
+@pytest.mark.parametrize("entry", ["base_url", "type"])
+def test_the_same_in_the_user_s_own_file(user_file: Write, entry: str) -> None:
+    user_file(f'[platforms.x]\n{entry} = "{COLONS}"')
+    began = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        use()
+    assert time.process_time() - began < BOUND
+    assert len(str(caught.value)) < 1_000
+
+
+def test_an_address_for_the_store_with_a_password_is_found_wherever_it_is(user_file: Write) -> None:
+    for url in (
+        "postgresql+psycopg://jane:canary@host/db",
+        "postgresql+psycopg://jane:ca:na/ry@host/db",
+        "postgresql+psycopg://:canary@host/db",
+        "x:///a/b://jane:canary@host",
+        "postgresql+psycopg://host/db?password=canary",
+        "postgresql+psycopg://host/db?sslmode=x&sslpassword=canary",
+    ):
+        user_file(f'[history]\nurl = "{url}"')
+        with pytest.raises(ConfigError, match="holds a password"):
+            load_config()
+    for url in ("postgresql+psycopg://jane@host:5432/db", "sqlite:///a:b", "/tmp/a@b", "off"):
+        user_file(f'[history]\nurl = "{url}"')
+        assert load_config()[0].history.url == url
+
+
+def test_what_is_long_but_harmless_is_read(user_file: Write) -> None:
+    names = "\n".join(f'a{n} = "seekr:agent_{n}"' for n in range(500))
+    user_file(f"""
+        [aliases]
+        {names}
+        [platforms.seekr]
+        system = "{"One. Two.Three. " * 1_000}"
+        limit = 9_000_000_000_000
+        [platforms.seekr.a.b.c.d.e]
+        f = [[1, 2], [3, [4]]]
+    """)
+    file, _ = load_config()
+    assert len(file.aliases) == 500
+    assert file.platforms["seekr"].options["limit"] == 9_000_000_000_000
