@@ -60,8 +60,10 @@ class Agent(Maps):
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
         recipe: Recipe | None = None,
+        notice: str | None = None,
     ) -> None:
         self._platform = platform
+        self._notice = notice
         self._recipe = recipe
         self.id = agent_id
         self.title = title or agent_id
@@ -199,6 +201,7 @@ class Agent(Maps):
             via="attach",
             failed=self._failed,
             terms=terms_for(self, deadlines, retries, timeout),
+            notice=self._notice,
         )
         run.transcript.run_id = run_id
         runs_so_far.remember(run)
@@ -273,6 +276,7 @@ class Agent(Maps):
             output_type=output_type,
             failed=self._failed,
             terms=with_terms(terms) if with_terms and terms else terms,
+            notice=self._notice,
         )
 
     def again(self) -> tuple[Recipe, Callable[[Recipe], Agent]]:
@@ -350,7 +354,13 @@ def agent(
         has_own_key=api_key is not None,
     )
     return Agent(
-        client, name.agent, params=params, deadlines=deadlines, retries=retries, recipe=recipe
+        client,
+        name.agent,
+        params=params,
+        deadlines=deadlines,
+        retries=retries,
+        recipe=recipe,
+        notice=name.notice,
     )
 
 

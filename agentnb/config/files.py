@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -114,6 +115,21 @@ class ConfigFile(BaseModel):
     history: HistorySection = Field(default_factory=HistorySection.model_construct)
     prices: dict[str, PriceSection] = Field(default_factory=dict[str, PriceSection])
 
+    # The aliases that only the file of a folder has, each with that file.
+    _folder_aliases: dict[str, Path] = PrivateAttr(default_factory=dict[str, Path])
+
+    _has_own_default: bool = PrivateAttr(default=False)
+
+    @property
+    def has_own_default(self) -> bool:
+        """Whether the default agent is that of the user's own file."""
+        return self._has_own_default
+
+    @property
+    def folder_aliases(self) -> Mapping[str, Path]:
+        """The aliases that only the file of a folder has, each with that file."""
+        return self._folder_aliases
+
 
 def user_config_path() -> Path:
     """Return where the user's own file is looked for, whether or not it exists."""
@@ -125,6 +141,7 @@ def user_config_path() -> Path:
 def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]]:
     """Return the merged files and the paths that were read, the strongest first.
 
+    Entry by entry, the user's own file wins over that of a folder, which may be somebody else's.
     ``AGENTNB_CONFIG`` names one file to read instead of both.  ``start`` is the folder from which
     ``agentnb.toml`` is looked for upwards, to the root of its project, the working folder by
     default.
@@ -138,25 +155,38 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
             raise ConfigError(f"AGENTNB_CONFIG names {named}, which is not a file.")
     else:
         candidates = [
-            p for p in (_project_file(start), user_config_path()) if p is not None and p.is_file()
+            p for p in (user_config_path(), _project_file(start)) if p is not None and p.is_file()
         ]
     if not candidates:
         # Building what validates takes longer than all the rest, and there is nothing to validate.
         return ConfigFile.model_construct(), ()
     merged: dict[str, Any] = {}
     strangers: list[Stranger] = []
-    keeps_content = True
-    for path in reversed(candidates):
+    # What one file will not have stored, the other does not bring back.
+    kept: dict[str, Any] = {}
+    folder_aliases: dict[str, Path] = {}
+    own_default = False
+    for path in candidates:
         data = _read(path)
+        history = ConfigFile.model_validate(data).history
         if path.name == PROJECT_FILE:
             strangers = _strangers(merged, data, path)
             _refuse_another_store(data, path)
-        keeps_content &= ConfigFile.model_validate(data).history.store_content
-        merged = _merge(merged, data)
-    if not keeps_content:
-        # What one file will not have stored, the other does not bring back.
-        merged = _merge(merged, {"history": {"store_content": False}})
+            own: Collection[str] = merged.get("aliases", {})
+            theirs: Collection[str] = data.get("aliases", {})
+            folder_aliases = {name: path for name in theirs if name not in own}
+            if history.url is not None:
+                kept["url"] = history.url
+        else:
+            own_default = path == user_config_path() and "default_agent" in data
+        if not history.store_content:
+            kept["store_content"] = False
+        merged = _merge(data, merged)
+    if kept:
+        merged = _merge(merged, {"history": kept})
     file = ConfigFile.model_validate(merged)
+    file._folder_aliases = folder_aliases  # pyright: ignore[reportPrivateUsage]
+    file._has_own_default = own_default  # pyright: ignore[reportPrivateUsage]
     for stranger in strangers:
         file.platforms[stranger.name]._stranger = stranger  # pyright: ignore[reportPrivateUsage]
     return file, tuple(candidates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 __all__ = ["EMBEDDED", "AgentName", "quoted", "suggestion"]
@@ -17,10 +17,14 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AgentName:
-    """An agent's full name: ``platform:agent``."""
+    """An agent's full name: ``platform:agent``.
+
+    ``notice`` is one line for the user where the file of a folder decided what the name stands for.
+    """
 
     platform: str
     agent: str
+    notice: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.agent}"

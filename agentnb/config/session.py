@@ -61,7 +61,12 @@ class Config:
     _kept: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
 
     def all_aliases(self) -> dict[str, str]:
-        return {**self.file.aliases, **self.aliases}
+        """Return every alias and what it stands for.
+
+        A name with a colon is a full name and never an alias, whatever a file says.
+        """
+        found = {**self.file.aliases, **self.aliases}
+        return {alias: target for alias, target in found.items() if ":" not in alias}
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A Config may hold keys and cannot be pickled.")
@@ -129,19 +134,32 @@ class Config:
                 "No agent was named and there is no default.",
                 hint="Write '%%agent finance_agent', or choose one with '%agent use <agent>'.",
             )
+        # The user's own file means this agent by its default or alias; a folder redirects neither.
+        is_own = wanted == self.file.default_agent and self.file.has_own_default and not name
         seen: list[str] = []
+        folder: Path | None = None
         while wanted in aliases:
             if wanted in seen:
-                raise ConfigError(f"The alias '{seen[0]}' leads back to itself.")
+                raise ConfigError(f"The alias {quoted(seen[0])} leads back to itself.")
+            by_folder = self.file.folder_aliases.get(wanted) if wanted not in self.aliases else None
+            if is_own and by_folder is not None:
+                break
+            is_own = by_folder is None and folder is None
+            folder = folder or by_folder
             seen.append(wanted)
-            wanted = aliases[wanted]
+            wanted = aliases[wanted].strip()
         platform, colon, agent = wanted.partition(":")
         if not colon:
-            return AgentName(self.bare_platform(builtin), wanted)
+            platform, agent = self.bare_platform(builtin), wanted
         self._known(platform, builtin)
         if not agent:
-            raise ConfigError(f"'{wanted}' names no agent.", hint=f"Write {platform}:<agent>.")
-        return AgentName(platform, agent)
+            raise ConfigError(
+                f"{quoted(wanted)} names no agent.", hint=f"Write {platform}:<agent>."
+            )
+        found = AgentName(platform, agent)
+        if folder is None:
+            return found
+        return replace(found, notice=f"{quoted(seen[0])} is {found}, by an alias in {folder}")
 
     def _known(self, platform: str, builtin: Collection[str]) -> str:
         # Listing all of them means looking through what is installed.

@@ -43,7 +43,7 @@ def clashing() -> str | None:
         found = metadata("agentnb")
     except PackageNotFoundError:
         return None
-    return found["Version"] or "of an unknown version"
+    return next(iter(found.get_all("Version") or ()), "of an unknown version")
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -27,36 +27,37 @@ def test_the_nearest_project_file_counts(project: Path, project_file: Write) -> 
     assert load_config(above.parent)[0].default_agent == "above"
 
 
-def test_the_project_s_file_wins_entry_by_entry(project_file: Write, user_file: Write) -> None:
+def test_the_user_s_own_file_wins_entry_by_entry(project_file: Write, user_file: Write) -> None:
     mine = user_file("""
         default_agent = "of the user"
-        default_platform = "seekr"
         [aliases]
         a = "seekr:one"
         b = "seekr:two"
         [platforms.seekr]
         base_url = "https://user.example"
         first_event_timeout = 7
-        idle_timeout = 5
         team_id = "t1"
     """)
     ours = project_file("""
         default_agent = "of the project"
+        default_platform = "seekr"
         [aliases]
         b = "seekr:three"
         c = "seekr:four"
         [platforms.seekr]
         first_event_timeout = 8
+        idle_timeout = 5
+        team_id = "t2"
         [platforms.runagent]
         total_timeout = 0
     """)
     file, paths = load_config()
-    assert paths == (ours, mine)
-    assert file.default_agent == "of the project"
+    assert paths == (mine, ours)
+    assert file.default_agent == "of the user"
     assert file.default_platform == "seekr"
-    assert file.aliases == {"a": "seekr:one", "b": "seekr:three", "c": "seekr:four"}
+    assert file.aliases == {"a": "seekr:one", "b": "seekr:two", "c": "seekr:four"}
     assert file.platforms["seekr"].base_url == "https://user.example"
-    assert file.platforms["seekr"].first_event_timeout == 8
+    assert file.platforms["seekr"].first_event_timeout == 7
     assert file.platforms["seekr"].idle_timeout == 5
     assert file.platforms["seekr"].options == {"team_id": "t1"}
     assert file.platforms["runagent"].total_timeout == 0
