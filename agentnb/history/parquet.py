@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from os import SEEK_END
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final
 
-from sqlalchemy import Double, Integer, Table
+from sqlalchemy import Double, Integer, String, Table
 
 from agentnb.errors import HistoryError
 from agentnb.history.checking import checked
@@ -20,6 +21,11 @@ _TABLES: Final = {table.name: table for table in (process, run, content, event_c
 # Rows that are written, or read, at once; the events of one run can be large.
 _ROWS: Final = 500
 _FORMAT: Final = {b"agentnb.history": b"1"}
+# What an export may expand to, in bytes, beside the size of its files.
+_LEAST: Final = 64 * 2**20
+_RATIO: Final = 200
+# What a value takes besides its text, in bytes.
+_VALUE: Final = 16
 
 
 def write_folder(folder: str | Path, entries: Iterable[Entry]) -> None:
@@ -56,10 +62,18 @@ def read_folder(folder: str | Path) -> Iterator[Entry]:
     """Yield what `write_folder` wrote.
 
     Raises:
-        HistoryError: it is something else.
+        HistoryError: it is something else, or expands to more than 200 times its size.
     """
+    _arrow()
     with ExitStack() as stack:
-        rows = {name: _Rows(_read(stack, folder, name)) for name in _TABLES}
+        try:
+            files = {
+                name: stack.enter_context(opened(_file(folder, name), "rb")) for name in _TABLES
+            }
+        except FileNotFoundError as error:
+            raise _no_export(folder) from error
+        allowance = _Allowance(folder, _LEAST + _RATIO * sum(map(_size, files.values())))
+        rows = {name: _Rows(_read(files[name], folder, name, allowance)) for name in _TABLES}
         processes = {str(row["id"]): row for row in rows.pop("process")}
         last = ""
         for found in rows.pop("run"):
@@ -81,6 +95,28 @@ def read_folder(folder: str | Path) -> Iterator[Entry]:
                 "tool_call": calls,
             }
             yield checked(entry, f"The run {key[:32]!r} in {folder}")
+
+
+class _Allowance:
+    """How many bytes the files of an export may still expand to."""
+
+    def __init__(self, folder: str | Path, most: int) -> None:
+        self._folder = folder
+        self._most = self._left = most
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes.
+
+        Raises:
+            HistoryError: there are not so many left.
+        """
+        self._left -= size
+        if self._left < 0:
+            raise HistoryError(
+                f"{self._folder} expands to more than {self._most:,} bytes, which an export of its"
+                " size does not; it may be made to fill memory and disk.",
+                hint="If you trust it, export its runs to a .jsonl file where they come from.",
+            )
 
 
 class _Rows:
@@ -106,26 +142,63 @@ class _Rows:
         return found
 
 
-def _read(stack: ExitStack, folder: str | Path, name: str) -> Iterator[dict[str, Any]]:
+def _read(
+    file: IO[Any], folder: str | Path, name: str, allowance: _Allowance
+) -> Iterator[dict[str, Any]]:
     arrow, parquet = _arrow()
+    columns = {column.name: column for column in _TABLES[name].columns}
+    texts = [each for each, column in columns.items() if isinstance(column.type, String)]
     try:
-        opened_file = parquet.ParquetFile(stack.enter_context(opened(_file(folder, name), "rb")))
-    except (FileNotFoundError, arrow.ArrowInvalid) as error:
+        # A text that is repeated stays one text in memory until its row is read.
+        opened_file = parquet.ParquetFile(file, read_dictionary=texts)
+    # A column that is missing, or is none of texts, is a KeyError or an ArrowException.
+    except (arrow.ArrowException, KeyError, OSError) as error:
         raise _no_export(folder) from error
-    needed = {column.name for column in _TABLES[name].columns if not column.nullable}
-    metadata: dict[bytes, bytes] = opened_file.schema_arrow.metadata or {}
-    if not needed <= set(opened_file.schema_arrow.names) or not _FORMAT.items() <= metadata.items():
+    schema = opened_file.schema_arrow
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    needed = {each for each, column in columns.items() if not column.nullable}
+    if not needed <= set(schema.names) or not _FORMAT.items() <= metadata.items():
         raise _no_export(folder)
+    # As the file has them; nothing else of it is read.
+    known = [field for field in schema if field.name in columns]
+    if len({field.name for field in known}) < len(known) or not all(map(_is_plain, known)):
+        raise _no_export(folder)
+    groups = (opened_file.metadata.row_group(at) for at in range(opened_file.num_row_groups))
+    allowance.take(sum(group.total_byte_size for group in groups))
+    allowance.take(_VALUE * len(columns) * opened_file.metadata.num_rows)
 
     def rows() -> Iterator[dict[str, Any]]:
+        names = [field.name for field in known]
         try:
-            for batch in opened_file.iter_batches(batch_size=_ROWS):
-                yield from cast("list[dict[str, Any]]", batch.to_pylist())
+            for batch in opened_file.iter_batches(batch_size=_ROWS, columns=names):
+                for at in range(batch.num_rows):
+                    row = {each: batch.column(each)[at].as_py() for each in names}
+                    allowance.take(sum(len(each) for each in row.values() if isinstance(each, str)))
+                    yield row
         # Pages may be damaged, and values none that Python has.
-        except (arrow.ArrowException, ValueError, OverflowError) as error:
+        except (arrow.ArrowException, ValueError, OverflowError, OSError) as error:
             raise _no_export(folder) from error
 
     return rows()
+
+
+def _is_plain(field: Any) -> bool:
+    arrow, _ = _arrow()
+    kind = field.type.value_type if arrow.types.is_dictionary(field.type) else field.type
+    is_kind = (
+        arrow.types.is_string,
+        arrow.types.is_large_string,
+        arrow.types.is_integer,
+        arrow.types.is_floating,
+        arrow.types.is_null,
+    )
+    return any(each(kind) for each in is_kind)
+
+
+def _size(file: IO[Any]) -> int:
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _write(writer: Any, name: str, rows: list[dict[str, Any]]) -> None:

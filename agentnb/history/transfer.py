@@ -41,6 +41,10 @@ _FORMAT: Final = "agentnb.history/1"
 SEVERAL: Final = {"event_chunk": "first", "tool_call": "position"}
 # Runs that are read, or written, at once: all that memory holds.
 _BATCH: Final = 500
+# ... and about how much text they may have, in characters.
+_BATCH_BYTES: Final = 32 * 2**20
+# The longest line of JSON that is read, in bytes: far more than any run has.
+_MAX_LINE: Final = 256 * 2**20
 
 
 def export_history(path: str | Path, **filters: Any) -> Path | str:
@@ -102,12 +106,32 @@ def import_history(path: str | Path) -> int:
 
             entries = read_folder(path)
         # A batch is read, and found to be right, before any of it is added.
-        while batch := list(islice(entries, _BATCH)):
+        while batch := _batch(entries):
             try:
                 added += _add(store, batch)
             except SQLAlchemyError as error:
                 raise explained(error, store.url) from error
     return added
+
+
+def _batch(entries: Iterator[Entry]) -> list[Entry]:
+    """Return the next entries, as many as are added at once."""
+    found: list[Entry] = []
+    size = 0
+    for entry in islice(entries, _BATCH):
+        found.append(entry)
+        size += _text_size(entry)
+        if size > _BATCH_BYTES:
+            break
+    return found
+
+
+def _text_size(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_text_size, cast("Mapping[str, Any]", value).values()))
+    if isinstance(value, list):
+        return sum(map(_text_size, cast("list[Any]", value)))
+    return len(value) if isinstance(value, str) else 0
 
 
 def _form(path: str | Path) -> str:
@@ -294,7 +318,10 @@ def _read_lines(path: str | Path) -> Iterator[Entry]:
     from agentnb.history.checking import checked, no_run
 
     with opened(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+        lines: Iterator[bytes] = iter(lambda: file.readline(_MAX_LINE + 1), b"")
+        for number, line in enumerate(lines, 1):
+            if len(line) > _MAX_LINE:
+                raise no_run(f"Line {number} of {path}", f"it is longer than {_MAX_LINE:,} bytes")
             if line.isspace():
                 continue
             try:
