@@ -10,15 +10,20 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal, NotRequired, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, validate_call
+from typing_extensions import TypedDict
 
 from agentnb import errors
 from agentnb._secrets import mask, mask_value
 from agentnb.errors import AgentnbError
 from agentnb.event import Event, event_from_dict, event_to_dict
-from agentnb.platforms.base import AgentInfo, Capabilities, Media, MediaSupport, RunRequest
+from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.masking import without_secrets
 
 __all__ = [
@@ -36,6 +41,7 @@ FORMAT: Final = "agentnb.recording/1"
 
 # An approval's id and whether it was granted.
 Decision = tuple[str | None, bool]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def asked(request: RunRequest, *, via: str, run_id: str | None = None) -> dict[str, Any]:
@@ -143,32 +149,87 @@ class TapedRun:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TapedRun:
-        entries: list[dict[str, Any]] = data["events"]
+        """Return the run of an entry, whoever wrote it.
+
+        Raises:
+            ValueError: a value is missing or of another type than `to_json` writes.
+        """
+        read = _run_line().validate_python(data)
         return cls(
-            platform=data["platform"],
-            id=data.get("id"),
-            via=data["via"],
-            asked=data["asked"],
-            sent_at=datetime.fromisoformat(data["sent_at"]),
-            duration=data["duration"],
-            events=[event_from_dict(entry) for entry in entries],
-            times=[float(entry["at"]) for entry in entries],
-            failure=data.get("failure"),
-            decisions=[(each[0], bool(each[1])) for each in data.get("decisions", ())],
+            platform=read["platform"],
+            id=read.get("id"),
+            via=read["via"],
+            asked=dict(read["asked"]),
+            sent_at=datetime.fromisoformat(read["sent_at"]),
+            duration=read["duration"],
+            events=[event_from_dict(entry) for entry in read["events"]],
+            times=[float(entry["at"]) for entry in read["events"]],
+            failure=cast("dict[str, Any] | None", read.get("failure")),
+            decisions=[(each[0], each[1]) for each in read.get("decisions", ())],
         )
 
     def exception(self) -> AgentnbError | None:
-        """Return the exception that it ended by, made anew; None where there was none."""
+        """Return the exception that it ended by, made anew; None where there was none.
+
+        Raises:
+            ValueError: its attributes are not those of its class.
+        """
         if self.failure is None:
             return None
-        kind = getattr(errors, self.failure["class"], AgentnbError)
-        made = cast("AgentnbError", kind.__new__(kind))
-        attributes: dict[str, Any] = dict(self.failure["attributes"])
-        AgentnbError.__init__(made, attributes.pop("message"), hint=attributes.pop("hint", None))
-        if kind is errors.InvalidRequestError:
-            attributes["fields"] = ()
-        vars(made).update(attributes)
+        # A class of a newer version is read as the base of all.
+        kind: Any = getattr(errors, self.failure["class"], AgentnbError)
+        if not (isinstance(kind, type) and issubclass(kind, AgentnbError)):
+            raise ValueError("a failure is no error of agentnb")
+        given: dict[str, Any] = dict(self.failure["attributes"])
+        message, hint = given.pop("message"), given.pop("hint", None)
+        if not isinstance(message, str) or not isinstance(hint, str | None):
+            raise ValueError("a failure has no message")
+        made = kind.__new__(kind)
+        if issubclass(kind, errors.RunError):
+            # It has the run that raises it, and nothing that was recorded.
+            AgentnbError.__init__(made, message, hint=hint)
+            return made
+        known = signature(kind.__init__).parameters
+        _constructor(kind)(made, message, **{k: v for k, v in given.items() if k in known})
+        made.hint = hint
         return made
+
+
+# `class` is a keyword of Python.
+_FailureLine = TypedDict("_FailureLine", {"class": str, "attributes": dict[str, Any]})
+
+
+class _Asked(TypedDict, extra_items=Any):
+    """What `asked` returns; what else a question has is compared as it is."""
+
+    agent: str
+    prompt: str
+
+
+class _RunLine(TypedDict):
+    """A run as `TapedRun.to_json` writes it."""
+
+    platform: str
+    id: NotRequired[str | None]
+    via: Literal["stream", "invoke", "attach", "decision"]
+    asked: _Asked
+    sent_at: str
+    duration: _Seconds | None
+    events: list[dict[str, Any]]
+    failure: NotRequired[_FailureLine | None]
+    decisions: NotRequired[list[tuple[str | None, bool]]]
+
+
+@cache
+def _run_line() -> TypeAdapter[_RunLine]:
+    return TypeAdapter(_RunLine)
+
+
+@cache
+def _constructor(kind: type[AgentnbError]) -> Any:
+    """Return the constructor of an error, which checks the types of its arguments."""
+    initialize: Any = kind.__init__
+    return validate_call(config=ConfigDict(strict=True))(initialize)
 
 
 def failure_of(error: BaseException | None) -> dict[str, Any] | None:
@@ -194,16 +255,13 @@ def agents_entry(platform: str, agents: Iterable[AgentInfo]) -> dict[str, Any]:
 
 def read_agents(data: Mapping[str, Any]) -> list[AgentInfo]:
     """Return the agents of an entry that `agents_entry` made."""
-    return [AgentInfo(**each) for each in data["agents"]]
+    return TypeAdapter(list[AgentInfo]).validate_python(data["agents"])
 
 
 def capabilities_from(data: Mapping[str, Any]) -> Capabilities:
     """Return capabilities from the JSON form of theirs; what this version does not know is left."""
     known = {name: data[name] for name in data if name in Capabilities.__dataclass_fields__}
-    if (media := known.get("media")) is not None:
-        given: dict[str, Any] = {**media, "accept": tuple(media["accept"])}
-        known["media"] = MediaSupport(**given)
-    return Capabilities(**known)
+    return TypeAdapter(Capabilities).validate_python(known)
 
 
 def line(entry: Mapping[str, Any]) -> str:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast, overload
 
+from pydantic import ValidationError
+
 from agentnb.config import config
+from agentnb.config.names import quoted
 from agentnb.errors import PlaybackError
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Capabilities
@@ -160,6 +163,8 @@ class _Found:
                 _text(entry["entry"])
 
 
+# Far more than a notebook's runs take; reading takes a few times as much memory.
+_MAX_BYTES: Final = 512 * 2**20
 _MALFORMED: Final = (
     KeyError,
     IndexError,
@@ -181,6 +186,8 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
     """Return the first line of a recording and its entries."""
     lines: list[tuple[int, Any]] = []
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise PlaybackError(f"The recording {path} is larger than {_MAX_BYTES:,} bytes.")
         # Only a line feed ends a line: text has other characters that Python takes for line ends.
         for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if text.strip():
@@ -188,7 +195,7 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
                     lines.append((number, json.loads(text)))
                 except (ValueError, RecursionError) as error:
                     raise PlaybackError(
-                        f"Line {number} of {path.name} is not JSON: {error}."
+                        f"Line {number} of {path.name} is not JSON: {_shown(error)}."
                     ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -202,7 +209,7 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
     if kind != FORMAT:
         newer = isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")
         raise PlaybackError(
-            f"{path.name} was recorded by another version of agentnb ({kind})."
+            f"{path.name} was recorded by another version of agentnb ({quoted(str(kind))[1:-1]})."
             if newer
             else f"{path.name} is no recording.",
             hint="agentnb.record() writes what agentnb.playback() reads.",
@@ -217,12 +224,20 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
         try:
             found.take(entry)
         except _MALFORMED as error:
-            said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
             raise PlaybackError(
-                f"Line {number} of {path.name} is no entry of a recording: {said[:120]}.",
+                f"Line {number} of {path.name} is no entry of a recording: {_shown(error)}.",
                 hint="agentnb.record() makes it anew.",
             ) from error
     return header, found
+
+
+def _shown(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    else:
+        text = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    return quoted(text, longest=120)[1:-1]
 
 
 def _are_texts(names: Mapping[Any, Any]) -> bool:
