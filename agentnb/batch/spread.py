@@ -117,14 +117,15 @@ class _Workers:
         await asyncio.shield(self._ready)
         if self._is_stopping:
             return _cancelled(row)
-        if has_secret(row.prompt):
-            why = "The prompt holds a key that is known here, and keys do not travel to workers."
-            return unsent(row, why, code="key_in_prompt")
         try:
             media = await asyncio.to_thread(_loaded, row.media) if row.media else ()
         except (AgentnbError, OSError) as error:
             return unsent(row, str(error), code=type(error).__name__)
         packed = pickle.dumps(replace(row, media=media))
+        if has_secret(packed.decode("latin-1")):
+            what = "prompt holds" if has_secret(row.prompt) else "row's attachments hold"
+            why = f"The {what} a key that is known here, and keys do not travel to workers."
+            return unsent(row, why, code="key_in_prompt")
         number = next(self._numbers)
         self._companies[number] = company
         try:

@@ -264,3 +264,20 @@ def test_a_key_in_a_prompt_fails_its_row(around: Surroundings) -> None:
     assert list(table["status"]) == ["completed", "failed"]
     assert "holds a key" in table["error"][1]
     assert around.parrot.asked == ["one"]
+
+
+@pytest.mark.parametrize("name", ["plain.png", f"{KEY}.png"])
+def test_a_key_in_an_attachment_fails_its_row(
+    around: Surroundings, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("nothing" if KEY in name else f"It is {KEY}.")
+    # The key of a cluster is known once it was used.
+    around.map(parrot(), ["zero"])
+    attached = {"two": path}
+    table = around.map(
+        parrot(), ["one", "two"], media=lambda item: [attached[item]] if item in attached else []
+    )
+    assert list(table["status"]) == ["completed", "failed"]
+    assert "attachments hold a key" in table["error"][1]
+    assert KEY not in table.to_string()
