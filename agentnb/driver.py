@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from agentnb._fork import after_fork_in_child
 from agentnb._http import Terms, context_without_terms
 from agentnb._loop import background_loop, in_background
 from agentnb.deadlines import to_wait_longer
@@ -119,7 +119,9 @@ class Driver:
             self._interrupt()
 
     def abandon(self) -> None:
-        """End in a forked child, where the thread that drives the run does not exist."""
+        """End a run that goes on in the parent process; called in a forked child."""
+        if self._recording.ended or (self._task is None and self not in _live):
+            return
         message = "This process was forked; the run goes on in the one that it came from."
         self._recording.abandon(RunFailed(message=message, status="interrupted", code="forked"))
 
@@ -303,11 +305,9 @@ async def stop_all(grace: float) -> None:
 
 
 def _after_fork() -> None:
-    for driver in tuple(_live):
-        driver.abandon()
+    # Each run has ended its copy, see `Driver.abandon`.
     _live.clear()
     _pending.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

@@ -20,6 +20,7 @@ import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
 
+from agentnb._fork import close_after_fork
 from agentnb._http.pooling import BODY, KEEPALIVE_SECONDS
 
 __all__ = ["FastTransport"]
@@ -115,6 +116,10 @@ class _Handler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._was_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        close_after_fork(transport)
 
     def data_received(self, data: bytes) -> None:
         had = _pieces(self._payload)

@@ -18,6 +18,8 @@ from typing import Any, Final, cast
 
 import httpcore
 
+from agentnb._fork import close_after_fork
+
 __all__ = ["Joined", "JoiningBackend", "JoiningStream"]
 
 _ABOUT_TO_WAIT: Final = object()
@@ -122,6 +124,7 @@ class JoiningStream(httpcore.AsyncNetworkStream):
         self.is_joined = False
         self._size = 0
         self._stream = stream
+        close_after_fork(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self.is_joined:
