@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 __all__ = [
     "ForkAware",
@@ -23,6 +24,7 @@ __all__ = [
     "close_after_fork",
     "keep_forever",
     "renew_after_fork",
+    "renew_lock_after_fork",
 ]
 
 _log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class HasSocket(Protocol):
 
 _callbacks: Final[list[Callable[[], None]]] = []
 _objects: Final[WeakSet[ForkAware]] = WeakSet()
+_locked: Final[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
 _sockets: Final[WeakSet[HasSocket]] = WeakSet()
 # The parent's objects.  Freeing one could close a TLS session or unregister a socket from the event
 # poll object that both processes share, so the child never does.
@@ -60,6 +63,11 @@ def after_fork_in_child(callback: Callable[[], None]) -> None:
 def renew_after_fork(owner: ForkAware) -> None:
     """Call the `after_fork` method of ``owner`` in each forked child, as long as it exists."""
     _objects.add(owner)
+
+
+def renew_lock_after_fork(owner: object, attribute: str = "_lock") -> None:
+    """Replace the lock of ``owner`` by a new one in each forked child, as long as it exists."""
+    _locked[owner] = attribute
 
 
 def close_after_fork(stream: HasSocket) -> None:
@@ -83,6 +91,9 @@ def around_fork(before: Callable[[], None], after_in_parent: Callable[[], None])
 
 def _after_fork() -> None:
     _close_sockets()
+    for owner, attribute in list(_locked.items()):
+        # Reentrant, which serves where a plain lock did, too.
+        setattr(owner, attribute, threading.RLock())
     for renew in (*(owner.after_fork for owner in list(_objects)), *_callbacks):
         try:
             renew()

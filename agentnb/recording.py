@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, Literal
 
-from agentnb._fork import renew_after_fork
+from agentnb._fork import renew_lock_after_fork
 from agentnb._http import without_terms
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
@@ -63,11 +63,7 @@ class Recording:
         self.waiting: Waiting | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent process may hold."""
-        self.lock = threading.RLock()
+        renew_lock_after_fork(self, "lock")
 
     @property
     def elapsed(self) -> float:
@@ -126,7 +122,6 @@ class Recording:
 
     def abandon(self, event: Event) -> None:
         """End with ``event`` in a forked child, where nothing that the parent shares is touched."""
-        self.after_fork()
         # Listeners belong to the parent, and its event loops do not run here.
         self._listeners = {}
         feeds, self._feeds = self._feeds, []
