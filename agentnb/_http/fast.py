@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import ssl
 from base64 import b64encode
 from collections import deque
@@ -19,8 +20,10 @@ from typing import Any, Final, cast
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 
 from agentnb._fork import close_after_fork
+from agentnb._http.heads import HeadReader
 from agentnb._http.pooling import BODY, KEEPALIVE_SECONDS
 
 __all__ = ["FastTransport"]
@@ -29,14 +32,16 @@ __all__ = ["FastTransport"]
 _LONGEST_HEAD: Final = 100 * 2**10
 # A stream whose reader is slow is not read any further when twice as many bytes are there.
 _READ_AHEAD: Final = 64 * 2**10
+# The one that needs no file descriptor of its own, where there is one.
+_Selector: Final[type[selectors.BaseSelector]] = getattr(
+    selectors, "PollSelector", selectors.DefaultSelector
+)
 
 
 class FastTransport(httpx.AsyncBaseTransport):
     """Any number of connections, by aiohttp; its errors are those that httpx has for the same.
 
-    It takes requests whose body is in memory.  It says nothing of a body that goes on as no valid
-    HTTP: such a stream is silent, which its deadline ends.  Where that comes with the head, there
-    is no answer.
+    It takes requests whose body is in memory.
     """
 
     def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
@@ -72,6 +77,9 @@ class FastTransport(httpx.AsyncBaseTransport):
         except aiohttp.ClientError as error:
             meant = _meant(error)
             raise meant from meant.__cause__ or error
+        if answer.status == 101:
+            answer.close()
+            raise httpx.RemoteProtocolError("The protocol was switched.")
         body = _Body(answer)
         return httpx.Response(
             answer.status,
@@ -103,6 +111,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             read_bufsize=_READ_AHEAD,
             max_line_size=_LONGEST_HEAD,
             max_field_size=_LONGEST_HEAD,
+            max_headers=_LONGEST_HEAD,
         )
 
 
@@ -111,17 +120,59 @@ class _Handler(ResponseHandler):
 
     aiohttp hands out every chunk by itself, and with each it resumes the connection and looks at
     what more there might be, which costs a stream of short chunks a fifth of its time.
+
+    ``is_invalid`` tells whether something has come that is not valid HTTP.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self.is_invalid = False
         self._was_paused = False
+        self._head: HeadReader | None = None
+
+    def set_response_params(self, **options: Any) -> None:
+        # aiohttp calls this for each request.
+        self._head = HeadReader()
+        super().set_response_params(**options)
+
+    def is_connected(self) -> bool:
+        # aiohttp asks before it takes an idle connection for a request.  The other end may have
+        # closed it, or sent what nobody asked for, and the event loop not have seen it yet.
+        return super().is_connected() and not (self._is_idle and _is_readable(self.transport))
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._head is not None and (self._payload is None or self._payload.is_eof())
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError):
+            self.is_invalid = True
+            payload = self._payload
+            if payload is not None and not payload.is_eof():
+                # aiohttp leaves those who wait for the body without it.
+                payload.set_exception(aiohttp.ClientPayloadError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         close_after_fork(transport)
 
     def data_received(self, data: bytes) -> None:
+        head = self._head
+        if head is None or head.is_over:
+            self._feed(data)
+            return
+        try:
+            pieces = head.read(data)
+        except ValueError:
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(HttpProcessingError(message="The head is not valid."))
+            return
+        for piece in pieces:
+            self._feed(piece)
+
+    def _feed(self, data: bytes) -> None:
         had = _pieces(self._payload)
         # What is left of an earlier read stays as it is: aiohttp may be about to take a number of
         # pieces that it has counted, and to join it again each time would cost a slow reader the
@@ -144,6 +195,15 @@ class _Handler(ResponseHandler):
             super().resume_reading(*args, **options)
 
 
+def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
+    found = None if transport is None else transport.get_extra_info("socket")
+    if found is None or (number := found.fileno()) < 0:
+        return True
+    with _Selector() as selector:
+        selector.register(number, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
 def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
     """Return what has come of a body and was not read; None where aiohttp keeps it otherwise."""
     pieces = getattr(body, "_buffer", None)
@@ -153,11 +213,17 @@ def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
 class _Body(httpx.AsyncByteStream):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
+        connection = answer.connection
+        # None where all of the body came with the head.
+        self._handler = None if connection is None else connection.protocol
+        self._failure: httpx.TransportError | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
         content = self._answer.content
         try:
             if not content.at_eof() and (chunk := await content.readany()):
@@ -165,11 +231,27 @@ class _Body(httpx.AsyncByteStream):
         except BaseException as error:
             # At once, as httpx does it: whoever reads may let go of the answer much later.
             self._answer.close()
-            if isinstance(error, aiohttp.ClientError):
-                meant = _meant(error)
-                raise meant from meant.__cause__ or error
-            raise
+            if not isinstance(error, Exception):
+                raise
+            self._failure = self._failed(error)
+            # What came before the failure is delivered before it is raised.
+            if pieces := _pieces(content):
+                came = b"".join(pieces)
+                pieces.clear()
+                return came
+            raise self._failure from self._failure.__cause__ or error
         raise StopAsyncIteration
+
+    def _failed(self, error: Exception) -> httpx.TransportError:
+        """Return the error of httpx for a body that broke off by ``error``."""
+        if isinstance(self._handler, _Handler) and self._handler.is_invalid:
+            return httpx.RemoteProtocolError("The body is not valid.")
+        if isinstance(error, aiohttp.ClientError):
+            return _meant(error)
+        if isinstance(error, RuntimeError):
+            # aiohttp's word for a connection that was closed before it was read from.
+            return httpx.RemoteProtocolError("The server closed connection within the body.")
+        return httpx.ReadError(str(error))
 
     async def aclose(self) -> None:
         # What has not come to its end is closed with it.

@@ -122,6 +122,8 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self.is_joined = False
+        #: Whether anything was read since a request was written.
+        self.has_read = False
         self._size = 0
         self._stream = stream
         close_after_fork(self)
@@ -131,6 +133,7 @@ class JoiningStream(httpcore.AsyncNetworkStream):
             await _tell(_ABOUT_TO_WAIT)
         data = await self._stream.read(max_bytes, timeout)
         self._size = len(data)
+        self.has_read = True
         return data
 
     def brought(self, size: int) -> bool:
@@ -138,6 +141,7 @@ class JoiningStream(httpcore.AsyncNetworkStream):
         return self._size == size + len(f"{size:x}\r\n\r\n")
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.has_read = False
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:

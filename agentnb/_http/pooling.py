@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from agentnb._http.joining import JoiningBackend
+from agentnb._http.joining import JoiningBackend, JoiningStream
 
 __all__ = ["BODY", "KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"]
 
@@ -24,6 +24,7 @@ __all__ = ["BODY", "KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"
 KEEPALIVE_SECONDS: Final = 60.0
 # As many as a table of prompts has in use at once.
 _MOST_IDLE: Final = 256
+_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
 
 # Where an answer's extensions have its body as the transport made it: httpx's client wraps it, to
 # know how long all of it took.
@@ -96,6 +97,10 @@ class Connections(httpx.AsyncBaseTransport):
         except BaseException:
             await self._close(connection)
             raise
+        if (error := _error_of(response)) is not None:
+            await response.aclose()
+            await self._close(connection)
+            raise error
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body = _Lent(response.stream, partial(self._take_back, connection))
         response.stream = response.extensions[BODY] = body
@@ -115,6 +120,17 @@ class Connections(httpx.AsyncBaseTransport):
     async def _close(self, connection: _Connection) -> None:
         self._all.discard(connection)
         await connection.aclose()
+
+
+def _error_of(response: httpx.Response) -> httpx.TransportError | None:
+    """Return what is wrong with a response that httpx takes for valid."""
+    if response.extensions.get("http_version") not in _VERSIONS:
+        return httpx.RemoteProtocolError("The version of HTTP is not known.")
+    network = response.extensions.get("network_stream")
+    if isinstance(network, JoiningStream) and not network.has_read:
+        # It came behind the response before, so it answers nothing.
+        return httpx.ReadError("the server sent an answer that nobody asked for")
+    return None
 
 
 class _Connection(httpx.AsyncHTTPTransport):
