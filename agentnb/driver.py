@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agentnb._fork import after_fork_in_child
-from agentnb._http import Terms, context_without_terms
+from agentnb._http import Terms, context_without_terms, without_frames
 from agentnb._loop import background_loop, in_background
 from agentnb.deadlines import to_wait_longer
 from agentnb.endings import failed_by
-from agentnb.errors import DeadlineError, UnsupportedError
+from agentnb.errors import AgentnbError, DeadlineError, UnsupportedError
 from agentnb.event import Event, RunCancelled, RunFailed
 from agentnb.following import Follower, Resume, Source
 from agentnb.recording import Recording
@@ -241,6 +241,10 @@ class Driver:
 
     def _note(self, error: BaseException) -> None:
         """Remember what the run ended by."""
+        if isinstance(error, AgentnbError) and self._platform.name != "local":
+            # Those of a platform hold what was received, in which servers repeat keys; those of a
+            # function are the user's own.
+            without_frames(error)
         self.exception = error
         if self._failed is not None:
             self._failed(error)

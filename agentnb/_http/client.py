@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb import __version__
 from agentnb._fork import keep_forever, renew_after_fork
 from agentnb._http.answers import ErrorParser, error_from_answer, know_nothing
+from agentnb._http.frames import without_frames
 from agentnb._http.loading import load_httpx
 from agentnb._http.outgoing import (
     check_base_url,
@@ -204,6 +205,7 @@ class HttpClient:
             try:
                 return await send(deadlines, None if end is None else end - loop.time())
             except AgentnbError as error:
+                without_frames(error)
                 seconds = pause_before(attempt, error)
                 if attempt > most or seconds is None:
                     raise

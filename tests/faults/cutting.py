@@ -26,8 +26,8 @@ How = Literal["reset", "short", "clean", "invalid"]
 class Cut:
     """Where an answer breaks off: after so many bytes of its body, however they were sent.
 
-    ``reset`` resets the connection, ``short`` closes it in the middle of a chunk, ``clean`` ends the
-    body as if that were all, and ``invalid`` goes on with what is no chunk.
+    ``reset`` resets the connection, ``short`` closes it in the middle of a chunk, ``clean`` ends
+    the body as if that were all, and ``invalid`` goes on with what is no chunk.
     """
 
     after: int
