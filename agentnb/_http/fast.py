@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from errno import ECONNRESET
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 import aiohttp
 import httpx
@@ -24,7 +26,8 @@ from aiohttp.http import HttpProcessingError
 
 from agentnb._fork import close_after_fork
 from agentnb._http.heads import HeadReader
-from agentnb._http.pooling import BODY, KEEPALIVE_SECONDS
+from agentnb._http.idling import KEEPALIVE_SECONDS, SPARE_SECONDS, expired
+from agentnb._http.pooling import BODY
 
 __all__ = ["FastTransport"]
 
@@ -51,6 +54,8 @@ class FastTransport(httpx.AsyncBaseTransport):
         self._for_proxy = {} if proxy is None else _headers_for(proxy)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._handlers: WeakSet[_Handler] = WeakSet()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._session is None:
@@ -90,6 +95,9 @@ class FastTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._session is not None:
             await self._session.close()
 
@@ -102,7 +110,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             resolver=aiohttp.ThreadedResolver(),
         )
         # There is no option for it.  Were it not heeded, all would be as it is, and slower.
-        handler: Any = partial(_Handler, loop=asyncio.get_running_loop())
+        handler: Any = partial(self._handler, asyncio.get_running_loop())
         connector._factory = handler  # pyright: ignore[reportPrivateUsage]
         return aiohttp.ClientSession(
             connector=connector,
@@ -113,6 +121,26 @@ class FastTransport(httpx.AsyncBaseTransport):
             max_field_size=_LONGEST_HEAD,
             max_headers=_LONGEST_HEAD,
         )
+
+    def _handler(self, loop: asyncio.AbstractEventLoop) -> _Handler:
+        handler = _Handler(loop)
+        self._handlers.add(handler)
+        if self._timer is None:
+            self._timer = loop.call_later(SPARE_SECONDS, self._close_expired)
+        return handler
+
+    def _close_expired(self) -> None:
+        """Close connections that are idle; aiohttp would keep all of them for as long as one."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        handlers = [handler for handler in self._handlers if handler.transport is not None]
+        idle = [(since, each) for each in handlers if (since := each.idle_since(now)) is not None]
+        idle.sort(key=itemgetter(0))
+        for _, handler in idle[: expired([since for since, _ in idle], now)[0]]:
+            handler.close()
+        if handlers:
+            self._timer = loop.call_later(SPARE_SECONDS / 2, self._close_expired)
 
 
 class _Handler(ResponseHandler):
@@ -129,10 +157,20 @@ class _Handler(ResponseHandler):
         self.is_invalid = False
         self._was_paused = False
         self._head: HeadReader | None = None
+        self._idle_since: float | None = None
+
+    def idle_since(self, now: float) -> float | None:
+        """Return when it was first seen without a request, which may be now; None: it has one."""
+        if not self._is_idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        return self._idle_since
 
     def set_response_params(self, **options: Any) -> None:
         # aiohttp calls this for each request.
         self._head = HeadReader()
+        self._idle_since = None
         super().set_response_params(**options)
 
     def is_connected(self) -> bool:
@@ -142,10 +180,12 @@ class _Handler(ResponseHandler):
 
     @property
     def _is_idle(self) -> bool:
-        return self._head is not None and (self._payload is None or self._payload.is_eof())
+        if self._head is None or not self._head.is_over:
+            return False
+        return self._payload is None or self._payload.is_eof()
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        super().set_exception(exc, *cause)
+    def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
+        super().set_exception(exc, *args, **options)
         if isinstance(exc, HttpProcessingError):
             self.is_invalid = True
             payload = self._payload
