@@ -8,10 +8,10 @@ import logging
 import traceback
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from types import TracebackType
-from typing import Final
+from typing import Any, Final, cast
 
-import brotli
 import pytest
 import zstandard
 from IPython.core.ultratb import VerboseTB
@@ -29,6 +29,8 @@ TRANSPORTS = BOTH
 
 CANARY: Final = "canary-51c0ffee-of-the-server"
 KEY: Final = CANARY.encode()
+# It has no types.
+brotli: Any = import_module("brotli")
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 EVENTS: Final = b"Content-Type: text/event-stream\r\n"
 JSON: Final = b"Content-Type: application/json\r\n"
@@ -119,7 +121,7 @@ def chain_of(error: BaseException) -> list[BaseException]:
             found.append(each)
             left += (each.__cause__, each.__context__)
             if isinstance(each, BaseExceptionGroup):
-                left += each.exceptions
+                left += cast("BaseExceptionGroup[BaseException]", each).exceptions
     return found
 
 
