@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
+from agentnb._fork import after_fork_in_child
+
 __all__ = ["imported", "without_collections"]
 
 
@@ -21,6 +23,10 @@ def imported(name: str) -> ModuleType:
     return import_module(name)
 
 
+# How many threads keep the collector from running at this moment.
+_without = 0
+
+
 @contextmanager
 def without_collections() -> Generator[None]:
     """Keep the garbage collector from running within: for imports, and for nothing else.
@@ -28,11 +34,14 @@ def without_collections() -> Generator[None]:
     They make thousands of objects that stay.  The collector would go through those and all others
     that a notebook holds, dozens of times, which takes a sixth of the time.
     """
+    global _without
     was_on = gc.isenabled()
     gc.disable()
+    _without += was_on
     try:
         yield
     finally:
+        _without -= was_on
         # Another thread may have been here first: it turns it on.
         if was_on:
             _take_for_old()
@@ -45,3 +54,14 @@ def _take_for_old() -> None:
     if not gc.get_freeze_count():
         gc.freeze()
         gc.unfreeze()
+
+
+def _after_fork() -> None:
+    """Turn the collector on in a child whose parent had it off for a moment."""
+    global _without
+    if _without:
+        _without = 0
+        gc.enable()
+
+
+after_fork_in_child(_after_fork)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
+
+from agentnb._fork import after_fork_in_child, keep_forever
 
 __all__ = ["background_loop", "in_background", "is_running", "stop", "submit", "wait"]
 
@@ -27,10 +28,6 @@ _log = logging.getLogger(__name__)
 _lock = threading.RLock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
-
-# The loops that a forked child has of its parents.  Kept, since freeing one would be reported as
-# one that somebody forgot to close.
-_inherited: list[asyncio.AbstractEventLoop] = []
 
 # How often a blocked main thread looks up, in seconds: Windows delivers Ctrl-C only then.
 _TICK: Final = 0.1
@@ -150,9 +147,9 @@ def _after_fork() -> None:
     global _lock, _loop, _thread
     _lock = threading.RLock()
     if _loop is not None:
-        _inherited.append(_loop)
+        # Tasks that are freed would run their `finally` blocks here.
+        keep_forever(_loop, *asyncio.all_tasks(_loop))
     _loop = _thread = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

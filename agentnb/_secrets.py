@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from agentnb._fork import after_fork_in_child
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
@@ -316,5 +318,4 @@ def _after_fork() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

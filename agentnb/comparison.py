@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb import history
+from agentnb._fork import renew_lock_after_fork
 from agentnb.agents import Agent, agent
 from agentnb.errors import RequestError, RunError
 from agentnb.history.frame import table
@@ -231,6 +232,7 @@ class _Following:
     def __init__(self, runs: Iterable[Run], callback: Callable[[], None]) -> None:
         self._callback = callback
         self._lock = threading.Lock()
+        renew_lock_after_fork(self)
         self._undo: dict[Run, Callable[[], None]] = {}
         self._stopped = False
         for run in runs:

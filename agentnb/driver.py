@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agentnb._http import Terms, context_without_terms
+from agentnb._fork import after_fork_in_child
+from agentnb._http import Terms, context_without_terms, without_frames
 from agentnb._loop import background_loop, in_background
 from agentnb.deadlines import to_wait_longer
 from agentnb.endings import failed_by
-from agentnb.errors import DeadlineError, UnsupportedError
+from agentnb.errors import AgentnbError, DeadlineError, UnsupportedError
 from agentnb.event import Event, RunCancelled, RunFailed
 from agentnb.following import Follower, Resume, Source
 from agentnb.recording import Recording
@@ -119,7 +119,9 @@ class Driver:
             self._interrupt()
 
     def abandon(self) -> None:
-        """End in a forked child, where the thread that drives the run does not exist."""
+        """End a run that goes on in the parent process; called in a forked child."""
+        if self._recording.ended or (self._task is None and self not in _live):
+            return
         message = "This process was forked; the run goes on in the one that it came from."
         self._recording.abandon(RunFailed(message=message, status="interrupted", code="forked"))
 
@@ -239,6 +241,10 @@ class Driver:
 
     def _note(self, error: BaseException) -> None:
         """Remember what the run ended by."""
+        if isinstance(error, AgentnbError) and self._platform.name != "local":
+            # Those of a platform hold what was received, in which servers repeat keys; those of a
+            # function are the user's own.
+            without_frames(error)
         self.exception = error
         if self._failed is not None:
             self._failed(error)
@@ -303,11 +309,9 @@ async def stop_all(grace: float) -> None:
 
 
 def _after_fork() -> None:
-    for driver in tuple(_live):
-        driver.abandon()
+    # Each run has ended its copy, see `Driver.abandon`.
     _live.clear()
     _pending.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

@@ -105,6 +105,13 @@ class EventFeed:
         self._pending = 0
         self._wake_producer()
 
+    def abandon(self, batch: Sequence[Event]) -> None:
+        """End with ``batch`` in a forked child, where the loops of the parent do not run."""
+        self._lock = threading.Lock()
+        self._batches.append(batch)
+        self._producer = self._room = None
+        self._closed = True
+
     @property
     def _is_full(self) -> bool:
         return not self._closed and self._pending >= self._limit

@@ -15,7 +15,7 @@ from agentnb._secrets import MASK, mask
 from agentnb.endings import cut_off, cut_short, end_of, one_line
 from agentnb.errors import DeadlineError
 from agentnb.event import Event, RunFinished, RunStarted, TextDelta
-from agentnb.platforms.base import Forgets
+from agentnb.platforms.base import Forgets, Resumes
 from agentnb.platforms.masking import StreamMask, masked_event
 from agentnb.reconnecting import Reconnecting, broke_off, may_pass
 from agentnb.recording import Recording, Waiting
@@ -25,7 +25,7 @@ from agentnb.transcript import Transcript
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Follower", "Resume", "Source"]
+__all__ = ["Follower", "Resume", "Source", "resume_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,22 @@ _STATUS_CALL: Final = 10.0
 Source = Callable[[], AsyncGenerator[list[Event], None]]
 # Given all events that were yielded so far, in order, it yields those that follow.
 Resume = Callable[[Sequence[Event]], AsyncGenerator[list[Event], None]]
+
+
+def resume_of(platform: Platform, request: RunRequest, transcript: Transcript) -> Resume | None:
+    """Return what takes up the stream of a run again, None where its platform cannot."""
+    if not isinstance(platform, Resumes):
+        return None
+
+    def resume(delivered: Sequence[Event]) -> AsyncGenerator[list[Event], None]:
+        return platform.resume(
+            request,
+            run_id=transcript.run_id,
+            session_id=transcript.session_id,
+            delivered=delivered,
+        )
+
+    return resume
 
 
 class Follower:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, Literal
 
+from agentnb._fork import renew_lock_after_fork
 from agentnb._http import without_terms
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
@@ -62,6 +63,7 @@ class Recording:
         self.waiting: Waiting | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
+        renew_lock_after_fork(self, "lock")
 
     @property
     def elapsed(self) -> float:
@@ -120,11 +122,11 @@ class Recording:
 
     def abandon(self, event: Event) -> None:
         """End with ``event`` in a forked child, where nothing that the parent shares is touched."""
-        # The thread that may have held the lock does not exist here, and whoever listens or
-        # consumes belongs to the parent.
-        self.lock = threading.RLock()
+        # Listeners belong to the parent, and its event loops do not run here.
         self._listeners = {}
-        self._feeds = []
+        feeds, self._feeds = self._feeds, []
+        for feed in feeds:
+            feed.abandon([event])
         self.add([event])
         self.end()
 

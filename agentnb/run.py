@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
+from agentnb._fork import renew_after_fork
 from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
@@ -30,7 +31,7 @@ from agentnb.errors import (
 from agentnb.event import ApprovalRequested, Event
 from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
-from agentnb.following import Resume, Source
+from agentnb.following import Resume, Source, resume_of
 from agentnb.output import parse_output
 from agentnb.platforms.base import Resumes
 from agentnb.platforms.tape import watch
@@ -52,6 +53,13 @@ Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 _MAY_END: Final = 0.5
 # How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
+
+
+def _new_ending() -> Future[None]:
+    """Return what wakes those who wait; whoever merely waits for it cannot cancel it."""
+    ending: Future[None] = Future()
+    ending.set_running_or_notify_cancel()
+    return ending
 
 
 class Run(RunFacts):
@@ -99,9 +107,7 @@ class Run(RunFacts):
         self._deciding = asyncio.Lock()
         self._successor: Run | None = None
         self._watched = False
-        # Wakes those who wait.  One that has begun cannot be cancelled by who merely waits for it.
-        self._ending: Future[None] = Future()
-        self._ending.set_running_or_notify_cancel()
+        self._ending = _new_ending()
         self._driver = Driver(
             source,
             self._recording,
@@ -109,12 +115,22 @@ class Run(RunFacts):
             request=request,
             finished=lambda: self._ending.set_result(None),
             failed=failed,
-            resume=resume or self._resume(),
+            resume=resume
+            or (None if via == "invoke" else resume_of(platform, request, self.transcript)),
             terms=terms,
             # What is played goes on nowhere.
             joined=via == "attach" and not isinstance(platform, OfflinePlatform),
             is_decided=lambda: all_decided(self.transcript.pending_approvals, self._decided_here),
         )
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """End the copy of a run that goes on in the parent process; keep one that has ended."""
+        self._deciding = asyncio.Lock()
+        self._ending = _new_ending()
+        self._driver.abandon()
+        if self._recording.ended:
+            self._ending.set_result(None)
 
     @classmethod
     def recorded(cls, facts: RunFacts, *, platform: Platform) -> Run:
@@ -375,21 +391,3 @@ class Run(RunFacts):
         The run is slowed down to the pace of the consumer, until that stops taking events.
         """
         return self._recording.iterate()
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _resume(self) -> Resume | None:
-        """Return what takes its stream up again; None where there is none, or nothing can."""
-        platform, transcript = self._client, self.transcript
-        if self.via == "invoke" or not isinstance(platform, Resumes):
-            return None
-
-        def resume(delivered: Sequence[Event]) -> AsyncGenerator[list[Event], None]:
-            return platform.resume(
-                self.request,
-                run_id=transcript.run_id,
-                session_id=transcript.session_id,
-                delivered=delivered,
-            )
-
-        return resume

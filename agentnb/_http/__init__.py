@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from agentnb._http.answers import ErrorDetails, ErrorParser
 from agentnb._http.client import HttpClient
+from agentnb._http.frames import without_frames
 from agentnb._http.outgoing import quote_segment
 from agentnb._http.received import EventStream, JsonAnswer
 from agentnb._http.retrying import LONGEST_WISH, is_passing, own_pause
@@ -38,5 +39,6 @@ __all__ = [
     "is_passing",
     "own_pause",
     "quote_segment",
+    "without_frames",
     "without_terms",
 ]

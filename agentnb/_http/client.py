@@ -10,7 +10,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from agentnb import __version__
+from agentnb._fork import keep_forever, renew_after_fork
 from agentnb._http.answers import ErrorParser, error_from_answer, know_nothing
+from agentnb._http.frames import without_frames
 from agentnb._http.loading import load_httpx
 from agentnb._http.outgoing import (
     check_base_url,
@@ -90,6 +92,7 @@ class HttpClient:
         self._max_event_bytes = max_event_bytes
         self._max_json_bytes = max_json_bytes
         self._transport: Transport | None = None
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
         return f"HttpClient({self.base_url!r}, name={self.name!r})"
@@ -151,6 +154,11 @@ class HttpClient:
         if transport is not None:
             await transport.aclose()
 
+    def after_fork(self) -> None:
+        """Forget the parent's connections: a forked child opens its own."""
+        keep_forever(self._transport)
+        self._transport = None
+
     async def _open(
         self,
         method: str,
@@ -197,6 +205,7 @@ class HttpClient:
             try:
                 return await send(deadlines, None if end is None else end - loop.time())
             except AgentnbError as error:
+                without_frames(error)
                 seconds = pause_before(attempt, error)
                 if attempt > most or seconds is None:
                     raise

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import ssl
 from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator
 from errno import ECONNRESET
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 
-from agentnb._http.pooling import BODY, KEEPALIVE_SECONDS
+from agentnb._fork import close_after_fork
+from agentnb._http.heads import HeadReader
+from agentnb._http.idling import KEEPALIVE_SECONDS, SPARE_SECONDS, expired
+from agentnb._http.pooling import BODY
 
 __all__ = ["FastTransport"]
 
@@ -28,14 +35,16 @@ __all__ = ["FastTransport"]
 _LONGEST_HEAD: Final = 100 * 2**10
 # A stream whose reader is slow is not read any further when twice as many bytes are there.
 _READ_AHEAD: Final = 64 * 2**10
+# The one that needs no file descriptor of its own, where there is one.
+_Selector: Final[type[selectors.BaseSelector]] = getattr(
+    selectors, "PollSelector", selectors.DefaultSelector
+)
 
 
 class FastTransport(httpx.AsyncBaseTransport):
     """Any number of connections, by aiohttp; its errors are those that httpx has for the same.
 
-    It takes requests whose body is in memory.  It says nothing of a body that goes on as no valid
-    HTTP: such a stream is silent, which its deadline ends.  Where that comes with the head, there
-    is no answer.
+    It takes requests whose body is in memory.
     """
 
     def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
@@ -45,6 +54,8 @@ class FastTransport(httpx.AsyncBaseTransport):
         self._for_proxy = {} if proxy is None else _headers_for(proxy)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._handlers: WeakSet[_Handler] = WeakSet()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._session is None:
@@ -71,6 +82,9 @@ class FastTransport(httpx.AsyncBaseTransport):
         except aiohttp.ClientError as error:
             meant = _meant(error)
             raise meant from meant.__cause__ or error
+        if answer.status == 101:
+            answer.close()
+            raise httpx.RemoteProtocolError("The protocol was switched.")
         body = _Body(answer)
         return httpx.Response(
             answer.status,
@@ -81,6 +95,9 @@ class FastTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._session is not None:
             await self._session.close()
 
@@ -93,7 +110,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             resolver=aiohttp.ThreadedResolver(),
         )
         # There is no option for it.  Were it not heeded, all would be as it is, and slower.
-        handler: Any = partial(_Handler, loop=asyncio.get_running_loop())
+        handler: Any = partial(self._handler, asyncio.get_running_loop())
         connector._factory = handler  # pyright: ignore[reportPrivateUsage]
         return aiohttp.ClientSession(
             connector=connector,
@@ -102,7 +119,28 @@ class FastTransport(httpx.AsyncBaseTransport):
             read_bufsize=_READ_AHEAD,
             max_line_size=_LONGEST_HEAD,
             max_field_size=_LONGEST_HEAD,
+            max_headers=_LONGEST_HEAD,
         )
+
+    def _handler(self, loop: asyncio.AbstractEventLoop) -> _Handler:
+        handler = _Handler(loop)
+        self._handlers.add(handler)
+        if self._timer is None:
+            self._timer = loop.call_later(SPARE_SECONDS, self._close_expired)
+        return handler
+
+    def _close_expired(self) -> None:
+        """Close connections that are idle; aiohttp would keep all of them for as long as one."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        handlers = [handler for handler in self._handlers if handler.transport is not None]
+        idle = [(since, each) for each in handlers if (since := each.idle_since(now)) is not None]
+        idle.sort(key=itemgetter(0))
+        for _, handler in idle[: expired([since for since, _ in idle], now)[0]]:
+            handler.close()
+        if handlers:
+            self._timer = loop.call_later(SPARE_SECONDS / 2, self._close_expired)
 
 
 class _Handler(ResponseHandler):
@@ -110,13 +148,71 @@ class _Handler(ResponseHandler):
 
     aiohttp hands out every chunk by itself, and with each it resumes the connection and looks at
     what more there might be, which costs a stream of short chunks a fifth of its time.
+
+    ``is_invalid`` tells whether something has come that is not valid HTTP.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self.is_invalid = False
         self._was_paused = False
+        self._head: HeadReader | None = None
+        self._idle_since: float | None = None
+
+    def idle_since(self, now: float) -> float | None:
+        """Return when it was first seen without a request, which may be now; None: it has one."""
+        if not self._is_idle:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        return self._idle_since
+
+    def set_response_params(self, **options: Any) -> None:
+        # aiohttp calls this for each request.
+        self._head = HeadReader()
+        self._idle_since = None
+        super().set_response_params(**options)
+
+    def is_connected(self) -> bool:
+        # aiohttp asks before it takes an idle connection for a request.  The other end may have
+        # closed it, or sent what nobody asked for, and the event loop not have seen it yet.
+        return super().is_connected() and not (self._is_idle and _is_readable(self.transport))
+
+    @property
+    def _is_idle(self) -> bool:
+        if self._head is None or not self._head.is_over:
+            return False
+        return self._payload is None or self._payload.is_eof()
+
+    def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
+        super().set_exception(exc, *args, **options)
+        if isinstance(exc, HttpProcessingError):
+            self.is_invalid = True
+            payload = self._payload
+            if payload is not None and not payload.is_eof():
+                # aiohttp leaves those who wait for the body without it.
+                payload.set_exception(aiohttp.ClientPayloadError())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        close_after_fork(transport)
 
     def data_received(self, data: bytes) -> None:
+        head = self._head
+        if head is None or head.is_over:
+            self._feed(data)
+            return
+        try:
+            pieces = head.read(data)
+        except ValueError:
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(HttpProcessingError(message="The head is not valid."))
+            return
+        for piece in pieces:
+            self._feed(piece)
+
+    def _feed(self, data: bytes) -> None:
         had = _pieces(self._payload)
         # What is left of an earlier read stays as it is: aiohttp may be about to take a number of
         # pieces that it has counted, and to join it again each time would cost a slow reader the
@@ -139,6 +235,15 @@ class _Handler(ResponseHandler):
             super().resume_reading(*args, **options)
 
 
+def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
+    found = None if transport is None else transport.get_extra_info("socket")
+    if found is None or (number := found.fileno()) < 0:
+        return True
+    with _Selector() as selector:
+        selector.register(number, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
 def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
     """Return what has come of a body and was not read; None where aiohttp keeps it otherwise."""
     pieces = getattr(body, "_buffer", None)
@@ -148,11 +253,17 @@ def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
 class _Body(httpx.AsyncByteStream):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
+        connection = answer.connection
+        # None where all of the body came with the head.
+        self._handler = None if connection is None else connection.protocol
+        self._failure: httpx.TransportError | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
         content = self._answer.content
         try:
             if not content.at_eof() and (chunk := await content.readany()):
@@ -160,11 +271,27 @@ class _Body(httpx.AsyncByteStream):
         except BaseException as error:
             # At once, as httpx does it: whoever reads may let go of the answer much later.
             self._answer.close()
-            if isinstance(error, aiohttp.ClientError):
-                meant = _meant(error)
-                raise meant from meant.__cause__ or error
-            raise
+            if not isinstance(error, Exception):
+                raise
+            self._failure = self._failed(error)
+            # What came before the failure is delivered before it is raised.
+            if pieces := _pieces(content):
+                came = b"".join(pieces)
+                pieces.clear()
+                return came
+            raise self._failure from self._failure.__cause__ or error
         raise StopAsyncIteration
+
+    def _failed(self, error: Exception) -> httpx.TransportError:
+        """Return the error of httpx for a body that broke off by ``error``."""
+        if isinstance(self._handler, _Handler) and self._handler.is_invalid:
+            return httpx.RemoteProtocolError("The body is not valid.")
+        if isinstance(error, aiohttp.ClientError):
+            return _meant(error)
+        if isinstance(error, RuntimeError):
+            # aiohttp's word for a connection that was closed before it was read from.
+            return httpx.RemoteProtocolError("The server closed connection within the body.")
+        return httpx.ReadError(str(error))
 
     async def aclose(self) -> None:
         # What has not come to its end is closed with it.

@@ -18,6 +18,8 @@ from typing import Any, Final, cast
 
 import httpcore
 
+from agentnb._fork import close_after_fork
+
 __all__ = ["Joined", "JoiningBackend", "JoiningStream"]
 
 _ABOUT_TO_WAIT: Final = object()
@@ -120,14 +122,18 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self.is_joined = False
+        #: Whether anything was read since a request was written.
+        self.has_read = False
         self._size = 0
         self._stream = stream
+        close_after_fork(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self.is_joined:
             await _tell(_ABOUT_TO_WAIT)
         data = await self._stream.read(max_bytes, timeout)
         self._size = len(data)
+        self.has_read = True
         return data
 
     def brought(self, size: int) -> bool:
@@ -135,6 +141,7 @@ class JoiningStream(httpcore.AsyncNetworkStream):
         return self._size == size + len(f"{size:x}\r\n\r\n")
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.has_read = False
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:

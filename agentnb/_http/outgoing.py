@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
+from agentnb._fork import after_fork_in_child
 from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 
 if TYPE_CHECKING:
@@ -162,3 +163,11 @@ def encode_json(value: Any) -> bytes:
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"The request cannot be written as JSON: {error}.") from error
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork_in_child(_after_fork)

@@ -7,6 +7,7 @@ own, and the idle ones are a stack.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections import deque
@@ -16,14 +17,14 @@ from typing import Any, Final
 
 import httpx
 
-from agentnb._http.joining import JoiningBackend
+from agentnb._http.idling import KEEPALIVE_SECONDS, SPARE_SECONDS, expired
+from agentnb._http.joining import JoiningBackend, JoiningStream
 
-__all__ = ["BODY", "KEEPALIVE_SECONDS", "Client", "Connections", "MakeTransport"]
+__all__ = ["BODY", "Client", "Connections", "MakeTransport"]
 
-# Between two cells a reader reads; a connection is worth keeping that long.
-KEEPALIVE_SECONDS: Final = 60.0
 # As many as a table of prompts has in use at once.
 _MOST_IDLE: Final = 256
+_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
 
 # Where an answer's extensions have its body as the transport made it: httpx's client wraps it, to
 # know how long all of it took.
@@ -71,7 +72,7 @@ _NO_COOKIES: Final = _NoCookies()
 class Connections(httpx.AsyncBaseTransport):
     """Any number of connections; the idle one that was used last is used first.
 
-    The others are closed after a minute, when the next request comes.  ``tls`` is for all of them,
+    That one is closed after a minute, the others after a few seconds.  ``tls`` is for all of them,
     and so is ``proxy``.
     """
 
@@ -81,11 +82,10 @@ class Connections(httpx.AsyncBaseTransport):
         first = self._make()
         self._all = {first}
         self._idle = deque([(time.monotonic(), first)])
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        oldest = time.monotonic() - KEEPALIVE_SECONDS
-        while self._idle and self._idle[0][0] < oldest:
-            await self._close(self._idle.popleft()[1])
         if self._idle:
             _, connection = self._idle.pop()
         else:
@@ -96,25 +96,65 @@ class Connections(httpx.AsyncBaseTransport):
         except BaseException:
             await self._close(connection)
             raise
+        if (error := _error_of(response)) is not None:
+            await response.aclose()
+            await self._close(connection)
+            raise error
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body = _Lent(response.stream, partial(self._take_back, connection))
         response.stream = response.extensions[BODY] = body
         return response
 
     async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._idle.clear()
         while self._all:
             await self._all.pop().aclose()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _take_back(self, connection: _Connection) -> None:
         if connection.is_idle and connection in self._all and len(self._idle) < _MOST_IDLE:
             self._idle.append((time.monotonic(), connection))
+            self._look_at(time.monotonic() + SPARE_SECONDS)
         else:
             await self._close(connection)
+
+    def _look_at(self, moment: float) -> None:
+        """Have `_close_expired` called then, unless it is called earlier."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + moment - time.monotonic()
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due, self._close_expired)
+
+    def _close_expired(self) -> None:
+        self._timer = None
+        count, again = expired([since for since, _ in self._idle], time.monotonic())
+        for _ in range(count):
+            task = asyncio.ensure_future(self._close(self._idle.popleft()[1]))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if again is not None:
+            self._look_at(again)
 
     async def _close(self, connection: _Connection) -> None:
         self._all.discard(connection)
         await connection.aclose()
+
+
+def _error_of(response: httpx.Response) -> httpx.TransportError | None:
+    """Return what is wrong with a response that httpx takes for valid."""
+    if response.extensions.get("http_version") not in _VERSIONS:
+        return httpx.RemoteProtocolError("The version of HTTP is not known.")
+    network = response.extensions.get("network_stream")
+    if isinstance(network, JoiningStream) and not network.has_read:
+        # It came behind the response before, so it answers nothing.
+        return httpx.ReadError("the server sent an answer that nobody asked for")
+    return None
 
 
 class _Connection(httpx.AsyncHTTPTransport):

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._http.answers import MAX_ERROR_BYTES, excerpt, media_type, read_json
+from agentnb._http.frames import without_frames
 from agentnb._secrets import mask, mask_value
 from agentnb.errors import (
+    AgentnbError,
     AnswerTooLargeError,
     ContentTypeError,
     PlatformError,
     StreamCutError,
-    TransportError,
 )
 from agentnb.sse import Decoder, ServerSentEvent
 
@@ -119,10 +120,13 @@ class EventStream:
                     answer.watchdog.event_came = True
                     yield events
                 del events
-        except StreamCutError as error:
-            error.last_event_id = self.last_event_id
-            error.reconnect_after = self.reconnect_after
-            raise
+        except AgentnbError as error:
+            if isinstance(error, StreamCutError):
+                error.last_event_id = self.last_event_id
+                error.reconnect_after = self.reconnect_after
+            # What a frame holds is printed, too.
+            chunk = events = None  # noqa: F841
+            raise without_frames(error)  # noqa: B904
         # An event that is too large is reported after those before it, also at the very end.
         feed(b"")
 
@@ -137,15 +141,19 @@ class EventStream:
 
 
 async def read_json_body(answer: Answer, *, name: str, limit: int) -> Any:
-    body = bytearray()
-    async for chunk in answer.chunks:
-        body += chunk
-        if len(body) > limit:
-            raise AnswerTooLargeError(
-                f"The answer of {name} is larger than {limit} bytes.",
-                limit=limit,
-                hint="Ask for less at a time.",
-            )
+    body, chunk = bytearray(), b""
+    try:
+        async for chunk in answer.chunks:
+            body += chunk
+            if len(body) > limit:
+                raise AnswerTooLargeError(
+                    f"The answer of {name} is larger than {limit} bytes.",
+                    limit=limit,
+                    hint="Ask for less at a time.",
+                )
+    except AgentnbError as error:
+        body = chunk = b""
+        raise without_frames(error)  # noqa: B904
     if not body.strip():
         return None
     data, problem = _parsed(bytes(body))
@@ -180,7 +188,7 @@ async def read_start(answer: Answer, *, seconds: float = _ERROR_BODY_SECONDS) ->
                 body += chunk
                 if len(body) >= MAX_ERROR_BYTES:
                     break
-    except (TimeoutError, TransportError):
+    except (TimeoutError, AgentnbError):
         pass
     return bytes(body[:MAX_ERROR_BYTES])
 

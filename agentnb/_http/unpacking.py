@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,8 @@ _PIECE: Final = 64 * 2**10
 _SLICE: Final = 2**10
 # Four bytes of zstd can say 128 KiB; so many at a time come to 2 MiB.
 _ZSTD_SLICE: Final = 64
+# So much of the compressed bytes is kept, to find what came before damage.
+_KEPT: Final = 256 * 2**10
 # What RFC 9659 allows a server to expect.
 _ZSTD_WINDOW: Final = 8 * 2**20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -51,11 +54,14 @@ class _Decoder(Protocol):
 class Unpacker:
     """Unpacks one body."""
 
-    __slots__ = ("_came", "_decoder", "_out")
+    __slots__ = ("_came", "_decoder", "_encoding", "_kept", "_out")
 
     def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
         self._decoder = _decoders()[encoding]()
         self._came = self._out = 0
+        # All that came before the current slice; None where that is too much to keep.
+        self._kept: bytearray | None = bytearray()
 
     @property
     def is_whole(self) -> bool:
@@ -63,26 +69,52 @@ class Unpacker:
         return self._decoder.whole or not self._came
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        """Yield what ``data`` comes to, in small pieces.
+        """Yield what ``data`` comes to, in small pieces; where it is damaged, all up to there.
 
         Raises:
             OverflowingError: it is far too much.
             ValueError: it is not packed like that.
         """
-        try:
-            for start in range(0, len(data), _SLICE):
-                some = data[start : start + _SLICE]
-                self._came += len(some)
+        reason = None
+        for start in range(0, len(data), _SLICE):
+            some = data[start : start + _SLICE]
+            self._came += len(some)
+            try:
                 for piece in self._decoder.decode(some):
                     self._out += len(piece)
                     if self._out > max(FREE_BYTES, MOST_TIMES * self._came):
                         raise OverflowingError
                     yield piece
-        except OverflowingError:
-            raise
-        except Exception as error:
-            # Each library has a class of its own for it.
-            raise ValueError(str(error)) from None
+            except OverflowingError:
+                raise
+            except Exception as error:
+                # Each library has a class of its own for it, and some hold what came.
+                reason = str(error)
+            if reason is not None:
+                yield from self._before_damage(some)
+                raise ValueError(reason)
+            if self._kept is not None:
+                self._kept += some
+                if len(self._kept) > _KEPT:
+                    self._kept = None
+
+    def _before_damage(self, damaged: bytes) -> Iterator[bytes]:
+        """Yield what the damaged slice comes to before its damage, and was not yielded.
+
+        The libraries keep it to themselves where they fail, unless they are given single bytes.
+        """
+        if self._kept is None:
+            return
+        decoder, known = _decoders()[self._encoding](), self._out
+        kept = bytes(self._kept)
+        slices = [kept[start : start + _SLICE] for start in range(0, len(kept), _SLICE)]
+        slices += [damaged[at : at + 1] for at in range(len(damaged))]
+        with suppress(Exception):
+            for some in slices:
+                for piece in decoder.decode(some):
+                    if fresh := piece[known:]:
+                        yield fresh
+                    known = max(0, known - len(piece))
 
 
 def accepted_encodings() -> str:

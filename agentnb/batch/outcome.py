@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from agentnb._fork import renew_lock_after_fork
 from agentnb.batch.items import Items
 from agentnb.batch.joined import joined
 from agentnb.batch.rows import RowResult
@@ -48,6 +49,7 @@ class Outcome:
         self._prefix = prefix
         self._known = known
         self._lock = threading.Lock()
+        renew_lock_after_fork(self)
 
     def tried(self, result: RowResult) -> None:
         """Complete what one attempt brought: its cost, and the answer in the form asked for."""

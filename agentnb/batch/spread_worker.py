@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb import __version__, _embedded
+from agentnb._fork import after_fork_in_child, keep_forever
 from agentnb._loop import submit
 from agentnb.batch.recipe import Recipe
 from agentnb.batch.rows import Row, RowResult
@@ -123,7 +124,7 @@ class _Company:
             del self._here.pausing[self._number]
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 # By their names; a future, since it takes a while to make an agent.
 _maps: OrderedDict[str, Future[_Map | Refusal]] = OrderedDict()
 
@@ -273,3 +274,14 @@ def _is_wanted(worker: Worker, key: tuple[str, int]) -> bool:
     """Tell whether somebody waits for the result of a task, as far as the worker knows."""
     known = worker.state.tasks.get(key)
     return known is not None and known.state != "cancelled"
+
+
+def _after_fork() -> None:
+    # The futures of the parent's maps belong to threads that do not exist in the child.
+    global _lock
+    _lock = threading.RLock()
+    keep_forever(*_maps.values())
+    _maps.clear()
+
+
+after_fork_in_child(_after_fork)

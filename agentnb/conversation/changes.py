@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from agentnb._fork import renew_lock_after_fork
 from agentnb.conversation.turns import Turn
 from agentnb.run import Run
 
@@ -34,6 +35,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_after_fork(self)
         self._callbacks: dict[object, Callable[[Change], None]] = {}
 
     def add(self, callback: Callable[[Change], None]) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from agentnb._fork import renew_lock_after_fork
 from agentnb.agents import Agent
 from agentnb.conversation.changes import Change, Listeners, follow_status, is_open, is_over
 from agentnb.conversation.earlier import SessionInfo, known_runs, session_list
@@ -56,13 +57,12 @@ class Conversation:
         self.params = dict(params or {})
         # Held while something changes, never while a listener is called.
         self._lock = threading.RLock()
+        renew_lock_after_fork(self)
         self._listeners = Listeners()
         self._tree = Tree(session, earlier)
         self._shelf = Shelf()
         self._notice: str | None = None
         self._watch(*filter(is_open, self._tree.turns))
-
-    # -- what it is ------------------------------------------------------------------------------
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._fork import after_fork_in_child
 from agentnb.config import config
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
@@ -34,7 +35,7 @@ class Price:
     cached: float | None = None
 
 
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _set: Final[dict[str, Price]] = {}
 
 
@@ -144,3 +145,11 @@ def _price(model: str, given: Mapping[str, float]) -> Price:
                 f"The price of '{model}' for {name} is {value!r}, which is no number of 0 or more."
             )
     return Price(**{name: float(value) for name, value in given.items()})
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork_in_child(_after_fork)

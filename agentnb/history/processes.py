@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._fork import after_fork_in_child
 from agentnb.history.machine import found_process, host_name, is_unique, lives
 from agentnb.history.moments import now
 
@@ -303,5 +304,4 @@ def _after_fork() -> None:
     _self = _Self()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextvars
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
+from agentnb._fork import after_fork_in_child, keep_forever
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
 from agentnb.history.entries import Entry, is_of_one_run, prepare
@@ -388,10 +388,10 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     # The child has neither the thread nor the runs; its own ones begin with nothing.
     global _recorder
+    keep_forever(_recorder)
     _recorder = _Recorder()
 
 
 # Registered before `leaving` registers what cancels the runs, and so called after that.
 getattr(threading, "_register_atexit", atexit.register)(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

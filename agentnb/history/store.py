@@ -12,7 +12,6 @@ A store that cannot be used is left as it is: nothing is renamed, removed or rep
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 from collections.abc import Generator
@@ -24,9 +23,11 @@ from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from agentnb._fork import after_fork_in_child, around_fork, keep_forever
 from agentnb.errors import HistoryError
 from agentnb.history import opening, recorder
 from agentnb.history.failures import warn
+from agentnb.history.quiescing import Quiescence
 from agentnb.history.where import keeps_content, place
 
 __all__ = ["Store", "is_off", "reopen", "store", "use"]
@@ -34,6 +35,8 @@ __all__ = ["Store", "is_off", "reopen", "store", "use"]
 # After a failure it is tried again, but not by every cell: reaching a database that is down takes
 # seconds.
 _RETRY_SECONDS: Final = 30.0
+# How long a fork waits for a store that is being opened, in seconds.
+_FORK_SECONDS: Final = 5.0
 
 
 class Store:
@@ -49,6 +52,7 @@ class Store:
         self.store_content = store_content
         self._writing = opening.writing(engine)
         self._bare = opening.bare(engine)
+        self._quiescence = Quiescence()
         self._is_closed = False
         self._file = _identity(self.path)
         # The pool that it comes from may not be there any more to close it.
@@ -79,19 +83,19 @@ class Store:
         SQLite: ``BEGIN IMMEDIATE``, which waits up to 30 s for other writers.  PostgreSQL: ``READ
         COMMITTED``.
         """
-        with self._writing.begin() as connection:
+        with self._quiescence.use(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
     def connect(self) -> Generator[Connection]:
         """A read transaction, which sees one state of the store; writing in it is an error."""
-        with self.engine.begin() as connection:
+        with self._quiescence.use(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def autocommit(self) -> Generator[Connection]:
         """A connection without a transaction, for statements that refuse one, such as VACUUM."""
-        with self._bare.connect() as connection:
+        with self._quiescence.use(), self._bare.connect() as connection:
             yield connection
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -102,6 +106,15 @@ class Store:
         """Close the idle connections; those in use close when they are given back."""
         self._is_closed = True
         self.engine.dispose()
+
+    def begin_fork(self) -> None:
+        """Wait for transactions of other threads, and close the connections to a file."""
+        if self.dialect == "sqlite" and self._quiescence.begin_fork():
+            self.engine.dispose()
+
+    def end_fork(self) -> None:
+        """Let transactions begin again, in the process that was forked."""
+        self._quiescence.end_fork()
 
     def _given_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
         if self._is_closed:
@@ -137,12 +150,13 @@ class _Process:
         self.retry_at = 0.0
         # Reasons that were warned of.
         self.told: set[str] = set()
+        # Whether the lock is held by a thread that forks.
+        self.is_locked = False
 
 
 _process = _Process()
-# Stores of the parent: closing one's connections would end them for the parent, too, so that they
-# are never even collected.
-_inherited: Final[list[Store]] = []
+# The store that waits for the end of a fork.
+_forking: list[Store] = []
 
 
 @overload
@@ -248,10 +262,27 @@ def _after_fork() -> None:
     old, _process = _process, _Process()
     _process.chosen = old.chosen
     _process.told = set(old.told)
-    if old.store is not None:
-        _inherited.append(old.store)
+    _forking.clear()
+    # Closing the connections to a server would end them for the parent, too.
+    keep_forever(old.store)
+
+
+def _before_fork() -> None:
+    # No store is opened meanwhile.
+    _process.is_locked = _process.lock.acquire(timeout=_FORK_SECONDS)
+    if _process.store is not None:
+        _forking.append(_process.store)
+        _process.store.begin_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().end_fork()
+    if _process.is_locked:
+        _process.is_locked = False
+        _process.lock.release()
 
 
 atexit.register(_close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+around_fork(_before_fork, _after_fork_in_parent)
+after_fork_in_child(_after_fork)

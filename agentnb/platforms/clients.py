@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._embedded import is_embedded as is_embedded_address
+from agentnb._fork import after_fork_in_child
 from agentnb.config import EMBEDDED, PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
@@ -23,9 +23,8 @@ _lock = threading.Lock()
 # Where the address stands in an identity.
 _ADDRESS: Final = 2
 
-# The clients that a forked child has of its parent.  Kept, since freeing them would close sockets
-# that are not the child's to close.
-_inherited: list[Platform] = []
+# The clients that a forked child has of its parent's agents, which go on to use them.
+_inherited: dict[tuple[Any, ...], list[Platform]] = {}
 
 
 def connect(name: str, **arguments: Any) -> Platform:
@@ -60,9 +59,7 @@ def connect(name: str, **arguments: Any) -> Platform:
 
 def is_embedded(client: Platform) -> bool:
     """Tell whether ``client`` speaks to the embedded server, whatever its platform is called."""
-    with _lock:
-        known = [identity for identity, each in _clients.items() if each is client]
-    return any(is_embedded_address(identity[_ADDRESS]) for identity in known)
+    return any(is_embedded_address(address) for address in _addresses(client))
 
 
 def address_of(client: Platform) -> str | None:
@@ -70,18 +67,25 @@ def address_of(client: Platform) -> str | None:
 
     None where it was given none and has its platform's own, or is not known here.
     """
-    with _lock:
-        known = [identity[_ADDRESS] for identity, each in _clients.items() if each is client]
+    known = _addresses(client)
     if not known:
         return None
     return EMBEDDED if is_embedded_address(known[0]) else known[0]
 
 
+def _addresses(client: Platform) -> list[str | None]:
+    with _lock:
+        known = [identity for identity, each in _clients.items() if each is client]
+        known += [identity for identity, each in _inherited.items() if client in each]
+    return [identity[_ADDRESS] for identity in known]
+
+
 async def close_clients() -> None:
     """Close every platform's connections; on the background loop, whose they are."""
     with _lock:
-        clients = list(_clients.values())
+        clients = [*_clients.values(), *(each for some in _inherited.values() for each in some)]
         _clients.clear()
+        _inherited.clear()
     await asyncio.gather(*(client.aclose() for client in clients), return_exceptions=True)
 
 
@@ -102,9 +106,11 @@ def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
-    _inherited.extend(_clients.values())
+    # A client that is not this package's may keep connections of its own, so new agents do not get
+    # the parent's.
+    for identity, client in _clients.items():
+        _inherited.setdefault(identity, []).append(client)
     _clients.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

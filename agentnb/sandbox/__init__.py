@@ -69,10 +69,10 @@ A script that cannot be read is refused, in the platform's form, with a line tha
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from agentnb._fork import after_fork_in_child
 from agentnb.sandbox.registry import shared
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _after_fork() -> None:
     _default = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)
 
 
 def __getattr__(name: str) -> Any:

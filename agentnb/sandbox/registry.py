@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
+from agentnb._fork import renew_lock_after_fork
+
 __all__ = ["AgentRegistry", "RegisteredAgent", "shared"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +39,7 @@ class AgentRegistry:
     def __init__(self, parent: AgentRegistry | None = None) -> None:
         self._parent = parent
         self._lock = threading.Lock()
+        renew_lock_after_fork(self)
         self._agents: dict[str, RegisteredAgent] = {}
 
     @overload

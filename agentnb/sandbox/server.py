@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import threading
-import weakref
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, NoReturn
@@ -17,6 +16,7 @@ from typing import Final, NoReturn
 import uvicorn
 from pydantic import SecretStr
 
+from agentnb._fork import keep_forever, renew_after_fork
 from agentnb.errors import ConfigError
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
@@ -60,6 +60,7 @@ class Sandbox:
         registry = AgentRegistry(agents)
         #: The decorator that adds an agent to this sandbox only; see `AgentRegistry.agent`.
         self.agent = registry.agent
+        self._registry = registry
         self._engine = Engine(registry, key=self.api_key, pace=pace)
         self._engine.faults.keep = keep
         self._lock = threading.Lock()
@@ -68,9 +69,12 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
+        # Where the parent process of a forked one serves it.
+        self._parent_port: int | None = None
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
-        where = f"at {self.url}" if self.is_running else "stopped"
+        where = f"at {self.url}" if self.is_running or self._parent_port else "stopped"
         return f"<Sandbox {where}>"
 
     def __reduce__(self) -> NoReturn:
@@ -88,11 +92,13 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """The port it listens on.
+        """The port it listens on; in a forked child, the one on which its parent serves it.
 
         Raises:
             ConfigError: the sandbox is not running.
         """
+        if self._parent_port is not None:
+            return self._parent_port
         if self._port is None or not self.is_running:
             raise ConfigError("The sandbox is not running.", hint="Call its start().")
         return self._port
@@ -158,12 +164,15 @@ class Sandbox:
     def start(self) -> Sandbox:
         """Start listening; does nothing when it does already.
 
+        In a forked child that is a server of its own, beside the parent's.
+
         Raises:
             ConfigError: the port is taken.
         """
         with self._lock:
             if self.is_running:
                 return self
+            self._parent_port = None
             self._listener = listener = self._bind()
             self._port = listener.getsockname()[1]
             ready = threading.Event()
@@ -180,7 +189,6 @@ class Sandbox:
             if self._server is None or not self._server.started:
                 raise ConfigError("The sandbox did not start.")
             atexit.register(self.stop)
-            _living.add(self)
             return self
 
     def stop(self) -> None:
@@ -198,17 +206,27 @@ class Sandbox:
                 asyncio.run_coroutine_threadsafe(self._engine.stop(), loop).result(timeout=3)
             thread.join(timeout=5)
 
-    def forget(self) -> None:
-        """Drop what a forked child has of its parent's server, which it cannot serve."""
-        # Another thread may have held the lock in the parent, where it stays; the child has none.
+    def after_fork(self) -> None:
+        """Leave the server to the parent process: a forked child can call it, and not stop it."""
         self._lock = threading.Lock()
+        if self._loop is None:
+            return
         atexit.unregister(self.stop)
         if self._listener is not None:
             self._listener.close()
+        keep_forever(self._loop, self._server, *asyncio.all_tasks(self._loop), self._engine)
+        engine, self._engine = (
+            self._engine,
+            Engine(self._registry, key=self.api_key, pace=self._engine.pace),
+        )
+        self._engine.faults = engine.faults
+        port = self._port
         self._reset()
+        self._parent_port = port
 
     def _reset(self) -> None:
         self._thread = self._loop = self._server = self._port = self._listener = None
+        self._parent_port = None
 
     def _bind(self) -> socket.socket:
         # The protocol is named because asyncio turns Nagle's algorithm off only where it is:
@@ -277,19 +295,6 @@ class Misbehaving:
         traceback: TracebackType | None,
     ) -> None:
         self._settings.script = self._before
-
-
-_living: Final = weakref.WeakSet[Sandbox]()
-
-
-def _after_fork() -> None:
-    for sandbox in list(_living):
-        sandbox.forget()
-    _living.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Server(uvicorn.Server):

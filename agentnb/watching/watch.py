@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
 
+from agentnb._fork import keep_forever, renew_after_fork
 from agentnb._loop import background_loop
 from agentnb.agents import Agent
 from agentnb.errors import AgentnbError, RequestError, UnsupportedError
@@ -188,6 +189,17 @@ class _Engine:
         self._due: asyncio.TimerHandle | None = None
         self._local_news: asyncio.Event | None = None
         self._pending: set[asyncio.Future[None]] = set()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew when it is next started: the parent's task does not run in a forked child."""
+        keep_forever(self._task, self._due, *self._unsubscribe, *self._pending)
+        self._loop = self._task = self._due = self._local_news = None
+        self._pollers, self._unsubscribe, self._pending = [], [], set()
+        self.ended = Future()
+        self.ended.set_running_or_notify_cancel()
+        if self.over:
+            self.ended.set_result(None)
 
     @property
     def requests(self) -> int:

@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 
 from tests.ports import bound
 
-How = Literal["reset", "short", "clean"]
+How = Literal["reset", "short", "clean", "invalid"]
 
 
 @dataclass(frozen=True)
 class Cut:
     """Where an answer breaks off: after so many bytes of its body, however they were sent.
 
-    ``reset`` resets the connection, ``short`` closes it in the middle of a chunk, and ``clean``
-    ends the body as if that were all.
+    ``reset`` resets the connection, ``short`` closes it in the middle of a chunk, ``clean`` ends
+    the body as if that were all, and ``invalid`` goes on with what is no chunk.
     """
 
     after: int
@@ -157,6 +157,10 @@ def _break_off(writer: asyncio.StreamWriter, piece: bytes, how: How, *, chunked:
         if piece:
             _write(writer, piece, chunked=True)
         writer.write(b"0\r\n\r\n")
+    elif how == "invalid" and chunked:
+        if piece:
+            _write(writer, piece, chunked=True)
+        writer.write(b"zz\r\nno chunk\r\n")
     elif chunked:
         # The chunk is announced longer than what comes of it.
         writer.write(b"%x\r\n%s" % (len(piece) + 1, piece))

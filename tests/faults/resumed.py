@@ -27,12 +27,15 @@ from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, Resumes, RunRequest
 from agentnb.retries import Retries
 from agentnb.transcript import fold
+from agentnb.transports import TransportName
 
 # Beyond the cuts that a test makes, how often a run may be asked for until it has ended.
 _MOST = 200
 
 
-def platform_at(name: str, url: str, key: SecretStr, **options: Any) -> Platform:
+def platform_at(
+    name: str, url: str, key: SecretStr, *, transport: TransportName = "httpx", **options: Any
+) -> Platform:
     """A client of its own, which asks once: whoever reads a stream decides what follows."""
     settings = PlatformSettings(
         platform=name,
@@ -40,6 +43,7 @@ def platform_at(name: str, url: str, key: SecretStr, **options: Any) -> Platform
         api_key=key,
         retries=Retries(requests=0),
         trust_env=False,
+        transport=transport,
         options=options,
     )
     return registry.load(name)(settings)

@@ -19,6 +19,7 @@ from agentnb.sandbox import Sandbox
 from agentnb.transcript import fold
 from tests.faults.cutting import Cut, CuttingRelay, How, cutting
 from tests.faults.resumed import canonical, platform_at, starts, to_its_end
+from tests.http.conftest import BOTH
 
 pytestmark = pytest.mark.anyio
 
@@ -53,10 +54,12 @@ def relay(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[CuttingR
         yield relaying
 
 
-@pytest.fixture
-async def platform(relay: CuttingRelay, sandbox: Sandbox) -> AsyncIterator[Platform]:
-    name = relay.name.partition("-")[0]
-    made = platform_at(name, relay.url, sandbox.api_key, **OPTIONS[relay.name])
+@pytest.fixture(params=BOTH)
+async def platform(
+    relay: CuttingRelay, sandbox: Sandbox, request: pytest.FixtureRequest
+) -> AsyncIterator[Platform]:
+    name, options = relay.name.partition("-")[0], OPTIONS[relay.name]
+    made = platform_at(name, relay.url, sandbox.api_key, transport=request.param, **options)
     yield made
     await made.aclose()
 

@@ -68,7 +68,6 @@ async def test_a_cut_keeps_what_came_and_its_id(
     assert len(server.requests) == 1, "nothing is asked a second time"
 
 
-@pytest.mark.httpx_only  # aiohttp says nothing of it, so that the stream ends by its deadline
 @pytest.mark.parametrize("sent", [b"nonsense\r\n", b"-1\r\n"], ids=["no-length", "bad-length"])
 async def test_what_is_no_chunk_keeps_what_came(
     serve: Serve, connect: MakeClient, sent: bytes
@@ -94,7 +93,6 @@ async def test_what_is_no_chunk_keeps_what_came(
     assert len(server.requests) == 1, "nothing is asked a second time"
 
 
-@pytest.mark.httpx_only
 async def test_what_is_no_chunk_keeps_what_came_with_it(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +14,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, overload
+from typing import Any, BinaryIO, Final, Protocol, overload
 
+from agentnb._fork import keep_forever, renew_after_fork
 from agentnb.config import config
 from agentnb.errors import ConfigError, HistoryWarning, RequestError
 from agentnb.event import Event
@@ -31,6 +33,9 @@ from agentnb.platforms.tape.entries import (
 )
 from agentnb.platforms.tape.now import NOW
 from agentnb.platforms.tape.tape import Tape
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["LiveRun", "Recorder", "record"]
 
@@ -123,6 +128,14 @@ class Recorder(Tape):
         self._lost_lists = 0
         self._failure: Exception | None = None
         _begin(path)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child, which adds its own runs to the file; the parent adds its own."""
+        keep_forever(*self._going_on)
+        self.runs, self._lost_lists, self._failure = 0, 0, None
+        self._lock = threading.Lock()
+        self._going_on = set()
 
     def stop(self) -> None:
         """Record nothing that begins from now on; what has ended is in the file then.
@@ -211,6 +224,7 @@ class Recorder(Tape):
 def _append(path: Path, told: bytes) -> None:
     # A file that is gone is not begun anew: without its first line it is no recording.
     with path.open("r+b") as file:
+        _lock_file(file)
         end = file.seek(0, os.SEEK_END)
         try:
             file.write(told)
@@ -220,6 +234,14 @@ def _append(path: Path, told: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.ftruncate(file.fileno(), end)
             raise
+
+
+def _lock_file(file: BinaryIO) -> None:
+    """Keep forked processes from writing to ``file`` until it is closed."""
+    if sys.platform != "win32":
+        # Some network file systems have no locks.
+        with contextlib.suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX)
 
 
 def _counted(number: int, what: str) -> str:

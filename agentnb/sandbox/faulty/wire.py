@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from agentnb._fork import close_after_fork
+
 __all__ = ["Wire", "with_wire"]
 
 # On, and for no second: closing sends RST, and what was not yet sent is not.
@@ -82,6 +84,7 @@ def with_wire(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)
+            close_after_fork(transport)
             self.wire = Wire(transport)
             self.app_state = {**self.app_state, "wire": self.wire}
             super().connection_made(self.wire)  # pyright: ignore[reportArgumentType]
