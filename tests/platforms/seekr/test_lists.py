@@ -17,6 +17,10 @@ from tests.platforms.seekr.records import MESSAGE, ONE, RUN, RUNS, THREAD, run
 pytestmark = pytest.mark.anyio
 
 
+def without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}
+
+
 def pages(count: int, **changes: Any) -> Any:
     """A thread of so many runs, newest first, that honours limit, order and offset."""
     newest_first = [run(n, **changes) for n in range(count, 0, -1)]
@@ -148,6 +152,7 @@ async def test_every_field_of_a_run(server: ScriptedServer, platform: SeekrPlatf
     assert typed.expires_at == datetime(2023, 11, 7, 6, 31, 56, tzinfo=UTC)
     assert (typed.temperature, typed.top_p, typed.parallel_tool_calls) == (1.0, 0.5, True)
     assert typed.tools == RUN["tools"]
+    assert typed.meta_data == {"team": "research"}
 
 
 @pytest.mark.parametrize(
@@ -232,9 +237,12 @@ async def test_messages_and_threads(server: ScriptedServer, platform: SeekrPlatf
     server.routes["GET /v1/threads/thread_1/messages"] = Reply(
         [{**MESSAGE, "role": "assistant", "content": parts, "run_id": "run_1"}, MESSAGE]
     )
-    server.routes["GET /v1/threads/thread_1"] = Reply({**THREAD, "status": "locked"})
+    server.routes["GET /v1/threads/thread_1"] = Reply(
+        {**without(THREAD, "meta_data"), "status": "locked", "metadata": {"topic": "shares"}}
+    )
     answer, question = await platform.api.list_messages("thread_1", limit=2, order="asc", offset=4)
     assert (answer.content, answer.run_id) == (parts, "run_1")
     assert question.content == MESSAGE["content"]
     assert server.requests[0].query == {"limit": "2", "order": "asc", "offset": "4"}
-    assert (await platform.api.thread("thread_1")).status == "locked"
+    thread = await platform.api.thread("thread_1")
+    assert (thread.status, thread.meta_data) == ("locked", {"topic": "shares"})
