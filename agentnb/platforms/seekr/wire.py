@@ -108,13 +108,13 @@ class Options(Outbound):
 
     ``auth_scheme`` "" sends the raw key, as the vendor's client does; "Bearer" is what the API
     page says in words.  ``team_id`` is sent as ``x-team-id``.  ``page_size`` is how many runs are
-    asked for at a time.
+    asked for at a time; a server may send fewer.
     """
 
     auth_scheme: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
     team_id: HeaderText | None = None
     dialect: Literal["stream", "vercel"] = "stream"
-    page_size: Annotated[int, Number, Field(ge=1)] = 20
+    page_size: Annotated[int, Number, Field(ge=1)] = 200
 
 
 # --- records ----------------------------------------------------------------------------------
