@@ -30,7 +30,6 @@ class PageSizes:
 
     def __init__(self) -> None:
         self._longest = 0
-        self._ignores_limit = False
         self._most: int | None = None
 
     def allowed(self, size: int) -> int:
@@ -47,13 +46,12 @@ class PageSizes:
         """Return whether a page of ``count`` entries, asked for with ``limit``, ends a list.
 
         A server may send fewer entries than were asked for without saying so, and not always as
-        many.  So the last page is known by having half as many entries as the server is known to
-        send; from one that ignores the limit, by having fewer than by default.
+        many.  So the last page is known by having half as many as the server is known to send, or
+        fewer than it sends by default, unless their number looks like a bound.
         """
-        self._ignores_limit = self._ignores_limit or count > limit
         is_last = 2 * count <= min(limit, self._longest)
         self._longest = max(self._longest, count)
-        return is_last or (self._ignores_limit and count < _DEFAULT)
+        return is_last or (count < _DEFAULT and count % 5 != 0)
 
 
 async def walk_pages(

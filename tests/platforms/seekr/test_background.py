@@ -190,27 +190,24 @@ async def test_the_time_of_a_run_takes_precedence(server: ScriptedServer, connec
 
 SUB = {"messageMetadata": {"metadata": {"agent_id": "a2", "parent_agent_id": "a1"}}}
 PLAN = '{"steps": ["look it up"]}'
+ANSWERS: list[Any] = [
+    ([[{"type": "output_guardrail", "text": "No.", "guardrail": []}]], "No.", ""),
+    ([{"type": "output_guardrail", "text": "No."}], "No.", ""),
+    ([[{"type": "output_text", "text": "42", "annotations": []}]], "42", ""),
+    ([[{"type": "text", "text": PLAN}, {"type": "text", "text": "42"}]], "42", PLAN),
+    ([[{"type": "text", "text": PLAN}], "42"], "42", PLAN),
+    ([PLAN, "42"], "42", PLAN),
+    (["42", PLAN], "42", PLAN),
+    ([PLAN], PLAN, PLAN),
+    ([f"{PLAN}\n42"], "42", PLAN),
+    (['{"price": 42}'], '{"price": 42}', ""),
+    ([[{"type": "text", "text": "Sub.", **SUB}, {"type": "text", "text": "42"}]], "42", "Sub."),
+    ([[{"type": "text", "text": PLAN, **SUB}, "42"]], "42", PLAN),
+]
 
 
 @pytest.mark.usefixtures("background")
-@pytest.mark.parametrize(
-    ("contents", "text", "reasoning"),
-    [
-        ([[{"type": "output_guardrail", "text": "No.", "guardrail": []}]], "No.", ""),
-        ([{"type": "output_guardrail", "text": "No."}], "No.", ""),
-        ([[{"type": "output_text", "text": "42", "annotations": []}]], "42", ""),
-        ([[{"type": "text", "text": PLAN}, {"type": "text", "text": "42"}]], "42", PLAN),
-        ([[{"type": "text", "text": PLAN}], "42"], "42", PLAN),
-        ([PLAN, "42"], "42", PLAN),
-        (["42", PLAN], "42", PLAN),
-        ([PLAN], PLAN, PLAN),
-        ([f"{PLAN}\n42"], "42", PLAN),
-        (['{"price": 42}'], '{"price": 42}', ""),
-        ([[{"type": "text", "text": "Sub.", **SUB}, {"type": "text", "text": "42"}]], "42", "Sub."),
-        ([[{"type": "text", "text": PLAN, **SUB}, "42"]], "42", PLAN),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("contents", "text", "reasoning"), ANSWERS, ids=str)
 async def test_what_of_the_messages_is_the_answer(
     contents: list[Any], text: str, reasoning: str, server: ScriptedServer, platform: SeekrPlatform
 ) -> None:

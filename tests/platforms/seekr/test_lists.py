@@ -90,7 +90,7 @@ async def test_runs_that_move_while_they_are_listed_come_once(
     assert found == [f"run_{n}" for n in range(30, 0, -1)]
 
 
-@pytest.mark.parametrize("count", [1, 20, 100, 200, 300])
+@pytest.mark.parametrize("count", [10, 20, 100, 200, 300])
 async def test_a_server_that_ignores_the_offset_is_not_asked_for_ever(
     server: ScriptedServer, platform: SeekrPlatform, count: int
 ) -> None:
@@ -99,7 +99,7 @@ async def test_a_server_that_ignores_the_offset_is_not_asked_for_ever(
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("sizes", [[7], [20], [25], [50], [25, 20, 15]], ids=str)
+@pytest.mark.parametrize("sizes", [[5], [10], [20], [25], [50], [30, 20]], ids=str)
 @pytest.mark.parametrize("limit", [None, 60])
 async def test_a_server_that_caps_its_pages(
     server: ScriptedServer, platform: SeekrPlatform, sizes: list[int], limit: int | None
@@ -130,6 +130,15 @@ async def test_a_server_that_refuses_large_pages(
     server.routes[RUNS] = reply
     assert len([r async for r in platform.runs(session_id="thread_1")]) == 250
     assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("count", [0, 3, 19])
+async def test_a_short_list_takes_one_request(
+    server: ScriptedServer, platform: SeekrPlatform, count: int
+) -> None:
+    server.routes[RUNS] = pages(count)
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == count
+    assert len(server.requests) == 1
 
 
 async def test_a_listing_that_is_refused_altogether(
