@@ -34,11 +34,11 @@ def remote_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a platform's entry tells of a run; moments in microseconds, lists as JSON."""
     found: dict[str, Any] = {}
     for name, dtype in REMOTE_COLUMNS.items():
-        values = [entry.get(spelling) for spelling in _SPELLINGS[name]]
+        values: list[Any] = [entry.get(spelling) for spelling in _SPELLINGS[name]]
         # Empty counts only where no other spelling holds anything.
         given = [value for value in values if value is not None]
         if given:
-            found[name] = _read(next(filter(None, given), given[0]), dtype)
+            found[name] = _read(next((value for value in given if value), given[0]), dtype)
     return found
 
 

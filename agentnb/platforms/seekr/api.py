@@ -88,13 +88,15 @@ class SeekrApi:
         page = self._page(limit, order, offset)
         return self._many(Message, await self._call("GET", path, params=page))
 
-    def walk_messages(self, thread_id: str) -> AsyncGenerator[list[Message], None]:
-        """Yield a thread's messages page by page, the newest first, at most 1,000 of them."""
+    def walk_messages(
+        self, thread_id: str, *, size: int = 100, limit: int = 1000
+    ) -> AsyncGenerator[list[Message], None]:
+        """Yield a thread's messages page by page, newest first, as `walk_pages` does."""
 
         def fetch(limit: int, offset: int) -> Awaitable[list[Message]]:
             return self.list_messages(thread_id, limit=limit, offset=offset)
 
-        return walk_pages(fetch, size=100, sizes=self.message_pages, limit=1000)
+        return walk_pages(fetch, size=size, sizes=self.message_pages, limit=limit)
 
     # --- runs ---------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Final
 
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
+    Exchange,
     MediaSupport,
     PlatformSettings,
     RemoteRun,
@@ -37,6 +39,7 @@ from agentnb.platforms.seekr.answers import (
     usage_event,
 )
 from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.exchanges import read_exchanges
 from agentnb.platforms.seekr.heard import Heard
 from agentnb.platforms.seekr.messages import answer_messages, message_events
 from agentnb.platforms.seekr.places import Place, Places
@@ -364,6 +367,12 @@ class SeekrPlatform:
         )
         found = {run.id: remote_run(run) for runs in parts for run in runs}
         return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+
+    async def exchanges(
+        self, session_id: str, began: Mapping[str, datetime]
+    ) -> dict[str, Exchange]:
+        """Return what was asked and answered in runs of a thread, see `KeepsMessages`."""
+        return await read_exchanges(self.api, session_id, began)
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
