@@ -201,7 +201,7 @@ class Resuming:
         told = await self._answer()
         splice = Splice(self._delivered, loose=True)
         rest = splice.feed(told)
-        if has_content(told) and not splice.diverged:
+        if has_content(told) and not splice.answer_diverged:
             return rest
         if output and (missing := Splice(self._delivered).complete(output)) is not None:
             return missing
