@@ -42,7 +42,7 @@ from agentnb.platforms._wire import (
 from agentnb.platforms.seekr import chunks
 from agentnb.platforms.seekr.calls import Calls
 from agentnb.platforms.seekr.frames import first_text, is_error, object_in, sole_error, unwrap
-from agentnb.platforms.seekr.parts import first_fragment, missing_text
+from agentnb.platforms.seekr.parts import final_text, first_fragment, missing_text
 from agentnb.platforms.seekr.passages import Passages
 from agentnb.sse import ServerSentEvent
 
@@ -314,7 +314,7 @@ class Decoder:
         if isinstance(model, chunks.Finish) and model.finish_reason == "error":
             message = "The agent ended with an error and did not say which."
             return [*events, *self._end(RunFailed(message=message, details=details))]
-        final = as_text(model.final_output) if isinstance(model, chunks.EndNode) else ""
+        final = final_text(model.final_output) if isinstance(model, chunks.EndNode) else ""
         if self._result_call is not None:
             # The structured answer came as the arguments of a call that no tool will answer.
             events.append(ToolCallFinished(call_id=self._result_call))

@@ -189,3 +189,21 @@ def test_a_guardrail_answers(end: dict[str, Any]) -> None:
     said = {"type": "output_guardrail", "text": "I cannot say.", "guardrail": [{"name": "pii"}]}
     assert told(said, end).text == "I cannot say."
     assert told({"type": "streaming_chunk", "data": said}, end).text == "I cannot say."
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"type": "output_guardrail", "text": "No."}, "No."),
+        (
+            [{"type": "output_text", "text": "I "}, {"type": "output_guardrail", "text": "won't"}],
+            "I won't",
+        ),
+        ({"type": "bond", "text": "A"}, '{"type": "bond", "text": "A"}'),
+        ([{"type": "text", "text": 7}], '[{"type": "text", "text": 7}]'),
+        ([1, 2], "[1, 2]"),
+    ],
+    ids=str,
+)
+def test_the_answer_that_the_end_repeats(output: Any, text: str) -> None:
+    assert told({"type": "end_node", "final_output": output}).text == text

@@ -44,12 +44,12 @@ FRAMES: list[dict[str, Any]] = [
     {"type": "finish"},
 ]
 CUTS = range(1, len(FRAMES))
-PARTS = [
+PARTS: list[Any] = [
     {"type": "text", "text": PLAN},
     {"type": "text", "text": "I looked it up.", **SUB},
     {"type": "output_text", "text": ANSWER, "annotations": []},
 ]
-REPLY = {"id": "m2", "role": "assistant", "run_id": "run_1", "content": PARTS}
+REPLY: dict[str, Any] = {"id": "m2", "role": "assistant", "run_id": "run_1", "content": PARTS}
 
 
 @pytest.fixture(autouse=True)
