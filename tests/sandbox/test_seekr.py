@@ -85,7 +85,19 @@ def test_an_answer_is_a_message_of_parts(seekr: httpx.Client) -> None:
     newest = seekr.get(f"/v1/threads/{thread}/messages").json()[0]
     assert newest["role"] == "assistant"
     assert newest["agent_id"] == "echo"
-    assert newest["content"] == [{"type": "output_text", "text": "done", "annotations": []}]
+    call = {"toolCallId": "call_1", "toolName": "echo_tool"}
+    assert newest["content"] == [
+        {"type": "reasoning", "text": "hm"},
+        {"type": "tool-call", **call, "args": {"number": 1}},
+        {"type": "tool-result", **call, "result": {"number": 1, "square": 1}},
+        {"type": "output_text", "text": "done", "annotations": []},
+    ]
+    # The vendor's client knows text only.
+    vendor = {"X-SeekrFlow-Client-User-Agent": "{}"}
+    for path in ("", f"/{newest['id']}"):
+        found = seekr.get(f"/v1/threads/{thread}/messages{path}", headers=vendor).json()
+        newest = found if path else found[0]
+        assert newest["content"] == [{"type": "output_text", "text": "done", "annotations": []}]
 
 
 def test_content_may_be_a_list_of_parts(seekr: httpx.Client, frames: Frames) -> None:

@@ -160,11 +160,15 @@ class SeekrDialect(Dialect):
         session = self._thread(request)
         page = self.query(request, Page)
         newest_first = session.messages[::-1]
-        return json_answer([message_record(m, session) for m in _cut(newest_first, page)])
+        text_only = _is_vendors_client(request)
+        found = _cut(newest_first, page)
+        return json_answer([message_record(m, session, text_only=text_only) for m in found])
 
     async def get_message(self, request: Request) -> Response:
         session = self._thread(request)
-        return json_answer(message_record(self._message(request, session), session))
+        message = self._message(request, session)
+        text_only = _is_vendors_client(request)
+        return json_answer(message_record(message, session, text_only=text_only))
 
     async def update_message(self, request: Request) -> Response:
         session = self._thread(request)
@@ -304,6 +308,11 @@ class SeekrDialect(Dialect):
         if run.session is not session:
             raise ApiError(404, "run_not_found", f"The thread has no run {run.id!r}.")
         return run
+
+
+def _is_vendors_client(request: Request) -> bool:
+    """Return whether the vendor's client asks, which knows no parts of a message but text."""
+    return "x-seekrflow-client-user-agent" in request.headers
 
 
 def _cut(newest_first: list[Any], page: Page) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, Field
 
-from agentnb.sandbox.dialects.base import utc
+from agentnb.sandbox.dialects.base import json_or_text, utc
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Session, SessionMessage
 from agentnb.transcript import Passage, Status
@@ -60,15 +60,17 @@ def thread_record(session: Session) -> dict[str, Any]:
     }
 
 
-def message_record(message: SessionMessage, session: Session) -> dict[str, Any]:
-    """Return a message of a thread."""
+def message_record(
+    message: SessionMessage, session: Session, *, text_only: bool = False
+) -> dict[str, Any]:
+    """Return a message of a thread; ``text_only`` leaves out reasoning and tool calls."""
     run = message.run
     return {
         "id": message.id,
         "object": "thread.message",
         "thread_id": session.id,
         "role": message.role,
-        "content": message.content if run is None else _parts(run),
+        "content": message.content if run is None else _parts(run, text_only=text_only),
         "agent_id": None if run is None else run.details["agent_id"],
         "run_id": None if run is None else run.id,
         "meta_data": message.details.get("meta_data", {}),
@@ -76,14 +78,25 @@ def message_record(message: SessionMessage, session: Session) -> dict[str, Any]:
     }
 
 
-def _parts(run: RunRecord) -> list[dict[str, Any]]:
-    """Return an answer as the parts of a message's content: the platform keeps its text only."""
-    passages = [part for part in run.transcript.parts if isinstance(part, Passage)]
-    return [
-        {"type": "output_text", "text": str(part.text), "annotations": []}
-        for part in passages
-        if part.kind == "text"
-    ]
+def _parts(run: RunRecord, *, text_only: bool) -> list[dict[str, Any]]:
+    """Return an answer as the parts of a message's content."""
+    parts: list[dict[str, Any]] = []
+    for part in run.transcript.parts:
+        if isinstance(part, Passage) and part.kind == "text":
+            parts.append({"type": "output_text", "text": str(part.text), "annotations": []})
+        elif text_only:
+            continue
+        elif isinstance(part, Passage):
+            parts.append({"type": part.kind, "text": str(part.text)})
+        else:
+            call = {"toolCallId": part.call_id, "toolName": part.name}
+            parts.append({"type": "tool-call", **call, "args": json_or_text(part.arguments)})
+            if part.error is not None:
+                parts.append({"type": "tool-error", **call, "error": part.error})
+            elif part.status == "completed":
+                result = json_or_text(part.result)
+                parts.append({"type": "tool-result", **call, "result": result})
+    return parts
 
 
 def agent_record(agent: RegisteredAgent) -> dict[str, Any]:
