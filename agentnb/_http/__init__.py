@@ -3,8 +3,9 @@
 `HttpClient` is what a platform talks through; nothing else in this package imports httpx, and
 this does so late, on the first request.  Proxies are taken from the environment (``HTTP_PROXY``,
 ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``), and certificates from ``SSL_CERT_FILE`` and
-``SSL_CERT_DIR``, unless ``trust_env`` is False.  Certificates are always verified, redirects are
-never followed, and cookies are neither kept nor sent.
+``SSL_CERT_DIR``, unless ``trust_env`` is False.  Certificates are always verified, and cookies are
+neither kept nor sent.  No redirect is followed but one to the same address with or without a slash
+at the end of its path.
 """
 
 from __future__ import annotations

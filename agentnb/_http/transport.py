@@ -20,6 +20,9 @@ from agentnb._http.failures import cause_of, is_lasting, reason_of
 from agentnb._http.joining import Joined, JoiningStream
 from agentnb._http.logs import mask_logs
 from agentnb._http.pooling import BODY, Client, Connections
+from agentnb._http.received import read_start
+from agentnb._http.redirects import slash_redirect
+from agentnb._http.terms import current_terms
 from agentnb._http.unpacking import (
     FREE_BYTES,
     MOST_TIMES,
@@ -118,8 +121,27 @@ class Transport:
     ) -> Answer:
         """Send a request; return its answer as soon as the head has arrived.
 
-        ``left`` is what is left of the deadline ``total``, in seconds.
+        ``left`` is what is left of the deadline ``total``, in seconds.  A redirect that only adds
+        or removes a slash at the end of the path is followed, once.
         """
+        began = asyncio.get_running_loop().time()
+        answer = await self._send(request, deadlines=deadlines, left=left)
+        other = slash_redirect(request, status=answer.status, headers=answer.headers)
+        if other is None:
+            return answer
+        try:
+            await read_start(answer)
+        finally:
+            await answer.aclose()
+        if (sending := current_terms().sending) is not None:
+            sending()
+        spent = asyncio.get_running_loop().time() - began
+        rest = None if left is None else left - spent
+        return await self._send(other, deadlines=deadlines, left=rest)
+
+    async def _send(
+        self, request: httpx.Request, *, deadlines: Deadlines, left: float | None
+    ) -> Answer:
         watchdog = Watchdog(deadlines, name=self._name, left=left)
         try:
             with watchdog.head():

@@ -15,13 +15,13 @@ from agentnb._http import Pause, current_terms
 from agentnb.errors import NotFoundError
 from agentnb.history.failures import explained
 from agentnb.history.locking import in_transaction
-from agentnb.history.moments import now, to_micros
+from agentnb.history.moments import from_micros, now, to_micros
 from agentnb.history.pulled import Outcome, entry_of, write_entries
-from agentnb.history.pulled_events import Lacking, lacking_events, write_events
+from agentnb.history.pulled_events import Lacking, lacking_events, write_events, write_exchanges
 from agentnb.history.recent import recent_runs
 from agentnb.history.schema import cursor, run
 from agentnb.history.sync import Synced
-from agentnb.platforms.base import KeepsEvents, Platform, RemoteRun
+from agentnb.platforms.base import KeepsEvents, KeepsMessages, Platform, RemoteRun
 from agentnb.platforms.batching import batches, common
 from agentnb.transcript import FINAL_STATUSES
 
@@ -96,6 +96,8 @@ class Pull:
                 await self._ask_open()
                 if isinstance(self._client, KeepsEvents):
                     await self._fetch_events(self._client)
+                elif isinstance(self._client, KeepsMessages) and self._store.store_content:
+                    await self._fetch_messages(self._client)
         except SQLAlchemyError as error:
             raise explained(error, self._store.url) from error
         finally:
@@ -211,6 +213,35 @@ class Pull:
 
     async def _fetch_events(self, client: KeepsEvents) -> None:
         """Fetch what happened in the runs of which the store has no events, by session."""
+
+        async def fetch(runs: list[Lacking]) -> None:
+            try:
+                events = dict(await client.recorded_events(runs[0].session_id))
+            except NotFoundError:
+                events = {}
+            async with self._writing:
+                await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
+
+        sessions = await self._lacking()
+        await _all(self._in_turn(fetch, runs) for runs in sessions)
+
+    async def _fetch_messages(self, client: KeepsMessages) -> None:
+        """Fetch what was asked and answered in runs of which the store does not know it."""
+
+        async def fetch(runs: list[Lacking]) -> None:
+            began = {each.run_id: from_micros(each.started_at) for each in runs}
+            try:
+                found = dict(await client.exchanges(runs[0].session_id, began))
+            except NotFoundError:
+                found = {}
+            async with self._writing:
+                await asyncio.shield(asyncio.to_thread(write_exchanges, self._store, runs, found))
+
+        sessions = await self._lacking()
+        await _all(self._in_turn(fetch, runs) for runs in sessions)
+
+    async def _lacking(self) -> list[list[Lacking]]:
+        """Return the pulled runs of which nothing was fetched yet, by session."""
         lacking = await asyncio.to_thread(
             lacking_events,
             self._store,
@@ -222,16 +253,7 @@ class Pull:
         for each in lacking:
             if self._sessions is None or each.session_id in self._sessions:
                 sessions.setdefault(each.session_id, []).append(each)
-
-        async def fetch(runs: list[Lacking]) -> None:
-            try:
-                events = dict(await client.recorded_events(runs[0].session_id))
-            except NotFoundError:
-                events = {}
-            async with self._writing:
-                await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
-
-        await _all(self._in_turn(fetch, runs) for runs in sessions.values())
+        return list(sessions.values())
 
     # -- the store -------------------------------------------------------------------------------
 

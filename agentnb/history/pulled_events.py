@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
 
-from agentnb._secrets import has_secret
+from agentnb._secrets import has_secret, mask
 from agentnb.event import Event
 from agentnb.history.chunks import encode
 from agentnb.history.locking import in_transaction
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from agentnb.history.store import Store
+    from agentnb.platforms.base import Exchange
 
-__all__ = ["Lacking", "lacking_events", "write_events"]
+__all__ = ["Lacking", "lacking_events", "write_events", "write_exchanges"]
 
 # Events in one row.
 _MOST: Final = 1000
@@ -110,14 +111,41 @@ def _write(
         connection.execute(update(run).where(run.c.key == each.key).values(counts))
         if store.store_content and (transcript.text or transcript.reasoning):
             texts = {"text": transcript.text, "reasoning": transcript.reasoning}
-            for name, text in texts.items():
-                column = content.c[name]
-                lacks = (content.c.run == each.key) & ((column.is_(None)) | (column == ""))
-                connection.execute(update(content).where(lacks).values({name: plain(text)}))
+            _fill(connection, each.key, texts)
     if chunks:
         connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)
     if calls:
         connection.execute(store.insert(tool_call).on_conflict_do_nothing(), calls)
+
+
+def _fill(connection: Connection, key: str, texts: Mapping[str, str | None]) -> None:
+    """Write what the content of a run lacks."""
+    for name, text in texts.items():
+        if text is None:
+            continue
+        column = content.c[name]
+        lacks = (content.c.run == key) & ((column.is_(None)) | (column == ""))
+        connection.execute(update(content).where(lacks).values({name: plain(mask(text))}))
+
+
+def write_exchanges(
+    store: Store, lacking: Sequence[Lacking], exchanges: Mapping[str, Exchange]
+) -> None:
+    """Write what was asked and answered in runs, by the run's id.
+
+    All of them are noted as fetched, also where the platform kept nothing.  A run that is no longer
+    in the store is left out.
+    """
+
+    def write(connection: Connection) -> None:
+        for each in sorted(lacking, key=lambda each: each.key):
+            known = update(run).where(run.c.key == each.key, run.c.events.is_(None))
+            if connection.execute(known.values(events=0)).rowcount == 0:
+                continue
+            if (exchange := exchanges.get(each.run_id)) is not None:
+                _fill(connection, each.key, asdict(exchange))
+
+    in_transaction(store, write)
 
 
 def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]:

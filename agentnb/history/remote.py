@@ -34,17 +34,21 @@ def remote_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a platform's entry tells of a run; moments in microseconds, lists as JSON."""
     found: dict[str, Any] = {}
     for name, dtype in REMOTE_COLUMNS.items():
-        value = entry.get(name)
-        if value is None:
-            value = entry.get(_CAMEL[name])
-        if value is not None:
-            found[name] = _read(value, dtype)
+        values: list[Any] = [entry.get(spelling) for spelling in _SPELLINGS[name]]
+        # Empty counts only where no other spelling holds anything.
+        given = [value for value in values if value is not None]
+        if given:
+            found[name] = _read(next((value for value in given if value), given[0]), dtype)
     return found
 
 
-_CAMEL: Final = {
-    name: re.sub(r"_([a-z])", lambda match: match[1].upper(), name) for name in REMOTE_COLUMNS
-}
+def _spellings(name: str) -> tuple[str, ...]:
+    names = (name, "meta_data") if name == "metadata" else (name,)
+    camel = (re.sub(r"_([a-z])", lambda match: match[1].upper(), each) for each in names)
+    return tuple(dict.fromkeys([*names, *camel]))
+
+
+_SPELLINGS: Final = {name: _spellings(name) for name in REMOTE_COLUMNS}
 
 
 def _read(value: Any, dtype: str) -> Any:

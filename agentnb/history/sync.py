@@ -71,7 +71,8 @@ def sync(
     ``target`` is a platform, ``platform:agent`` or an `Agent`.  They come with the source
     ``platform``; a run that was recorded here becomes ``both``, keeps what was recorded and gets
     what that lacks.  The next pull goes only as far back as there is something new; runs that had
-    not ended are asked for again.  RunTools' runs bring their events, too.
+    not ended are asked for again.  RunTools' runs bring their events, too, and SeekrFlow's bring
+    question and answer from the messages of their thread, unless content is not to be stored.
 
     ``since`` is how far back to go: a time, an ISO date, or an age such as "7d".  ``sessions``
     keeps to some sessions.  Of SeekrFlow, which lists by thread, by default those are pulled that

@@ -109,6 +109,11 @@ class Splice:
         return bool(self._lost)
 
     @property
+    def answer_diverged(self) -> bool:
+        """Whether the answer itself came again as another one; reasoning does not count."""
+        return TextDelta in self._lost
+
+    @property
     def caught_up(self) -> bool:
         """Whether all text and all tool calls that were delivered have come again."""
         return self._calls.caught_up and all(part.is_done for part in self._parts.values())

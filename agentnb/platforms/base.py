@@ -20,8 +20,10 @@ from agentnb.transcript import Status
 __all__ = [
     "AgentInfo",
     "Capabilities",
+    "Exchange",
     "Forgets",
     "KeepsEvents",
+    "KeepsMessages",
     "Media",
     "MediaSupport",
     "Message",
@@ -254,6 +256,35 @@ class KeepsEvents(Protocol):
         self, session_id: str
     ) -> Mapping[str, Sequence[tuple[datetime | None, Event]]]:
         """Return the events of each run of a session, by its id, in order, each with its time.
+
+        Raises:
+            NotFoundError: the platform does not know the session.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A question and its answer, as a platform keeps them; None where it does not.
+
+    ``reasoning`` is what led to the answer.
+    """
+
+    prompt: str | None = None
+    text: str | None = None
+    reasoning: str | None = None
+
+
+@runtime_checkable
+class KeepsMessages(Protocol):
+    """A platform that can tell later what was asked and answered in a session."""
+
+    async def exchanges(
+        self, session_id: str, began: Mapping[str, datetime]
+    ) -> Mapping[str, Exchange]:
+        """Return what was asked and answered in runs of a session, by the run's id.
+
+        ``began`` is when each of the runs began.  A run of which nothing is kept is absent.
 
         Raises:
             NotFoundError: the platform does not know the session.

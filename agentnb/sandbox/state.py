@@ -40,7 +40,7 @@ class SessionMessage:
     """One message of a session.
 
     ``content`` is what was posted, in the platform's own form; ``text`` is the same as plain text.
-    ``run`` is the run that wrote it, None for a user's.
+    ``run`` is the run that wrote it, None for a user's.  ``details`` is the dialect's own.
     """
 
     id: str
@@ -49,6 +49,7 @@ class SessionMessage:
     content: Any
     created_at: datetime
     run: RunRecord | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -227,6 +228,14 @@ class Store:
             self._sessions.move_to_end(session_id)
         return session
 
+    def remove_session(self, session: Session) -> None:
+        """Forget a session and its runs; those that go on are cancelled."""
+        self._sessions.pop(session.id, None)
+        for run in list(self.runs(session_id=session.id)):
+            run.cancel("The session was deleted.")
+            del self._runs[run.id]
+            self._weight -= self._weights.pop(run.id, 0)
+
     def sessions(self) -> Iterator[Session]:
         """Iterate over the sessions, newest first."""
         return iter(sorted(self._sessions.values(), key=lambda s: s.created_at, reverse=True))
@@ -260,6 +269,8 @@ class Store:
 
     def settle(self, run: RunRecord) -> None:
         """Take note that a run ended, and let the oldest go where there are too many."""
+        if run.id not in self._runs:
+            return
         self._weights[run.id] = weight = run.weight()
         self._weight += weight
         while len(self._weights) > 1 and (

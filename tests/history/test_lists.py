@@ -34,7 +34,7 @@ SEEKR: dict[str, Any] = {
     "tool_choice": "auto",
     "response_format": {"type": "text"},
     "truncation_strategy": None,
-    "metadata": {},
+    "meta_data": {"team": "blue"},
     "object": "thread.run",
     "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
 }
@@ -71,7 +71,7 @@ def test_runs_as_a_platform_lists_them() -> None:
     assert (first["temperature"], first["top_p"]) == (0.5, 1.0)
     assert (first["is_active"], first["parallel_tool_calls"]) == (False, True)
     assert (first["tools"], first["tool_choice"]) == ('[{"type": "file_search"}]', "auto")
-    assert (first["metadata"], first["object"]) == ("{}", "thread.run")
+    assert (first["metadata"], first["object"]) == ('{"team": "blue"}', "thread.run")
     assert first["instructions"] == "Be brief. \ufffd"
     for name in ("max_completion_tokens", "cancelled_at", "truncation_strategy", "cost_usd"):
         assert pd.isna(first[name]), name
@@ -83,6 +83,24 @@ def test_runs_as_a_platform_lists_them() -> None:
         assert (priced["cost_usd"], priced["cost_source"]) == (pytest.approx(0.002), "prices")
     finally:
         set_prices({"large": None})
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"meta_data": {"team": "blue"}}, '{"team": "blue"}'),
+        ({"metadata": {"team": "blue"}}, '{"team": "blue"}'),
+        ({"metaData": {"team": "blue"}}, '{"team": "blue"}'),
+        ({"metadata": None, "meta_data": {"team": "blue"}}, '{"team": "blue"}'),
+        ({"metadata": {}, "meta_data": {"team": "blue"}}, '{"team": "blue"}'),
+        ({"metadata": {"team": "blue"}, "meta_data": {}}, '{"team": "blue"}'),
+        ({"meta_data": {}}, "{}"),
+    ],
+    ids=str,
+)
+def test_metadata_in_every_spelling(entry: dict[str, Any], expected: str) -> None:
+    frame = RunList([replace(REMOTE, raw={"id": "run_1", **entry})]).DataFrame()
+    assert list(frame["metadata"]) == [expected]
 
 
 def test_it_is_a_list() -> None:

@@ -90,8 +90,14 @@ def test_an_answer_is_a_message_of_parts(seekr: httpx.Client) -> None:
         {"type": "reasoning", "text": "hm"},
         {"type": "tool-call", **call, "args": {"number": 1}},
         {"type": "tool-result", **call, "result": {"number": 1, "square": 1}},
-        {"type": "text", "text": "done"},
+        {"type": "output_text", "text": "done", "annotations": []},
     ]
+    # The vendor's client knows text only.
+    vendor = {"X-SeekrFlow-Client-User-Agent": "{}"}
+    for path in ("", f"/{newest['id']}"):
+        found = seekr.get(f"/v1/threads/{thread}/messages{path}", headers=vendor).json()
+        newest = found if path else found[0]
+        assert newest["content"] == [{"type": "output_text", "text": "done", "annotations": []}]
 
 
 def test_content_may_be_a_list_of_parts(seekr: httpx.Client, frames: Frames) -> None:
@@ -190,7 +196,7 @@ def test_cancel_stops_a_run(seekr: httpx.Client, frames: Frames) -> None:
     answer = seekr.post(f"{path}/cancel", json={"agent_id": "echo"})
     assert answer.json() == {"status": "canceled", "run_id": run}
     state = seekr.get(path).json()
-    assert state["status"] == "canceled"
+    assert state["status"] == "cancelled"
     assert state["cancelled_at"] is not None
     chunks = [f.json["type"] for f in frames(seekr.get(f"{path}/attach").text)]
     assert "end_node" not in chunks
@@ -257,3 +263,34 @@ def test_agents_are_listed(seekr: httpx.Client) -> None:
     agents = {a["id"]: a for a in seekr.get("/v2/flow/agents/").json()["data"]}
     assert {"finance_agent", "echo"} <= set(agents)
     assert agents["finance_agent"]["description"].startswith("Prices, changes")
+
+
+def test_a_message_can_be_read_changed_and_deleted(seekr: httpx.Client) -> None:
+    thread = new_thread(seekr)
+    path = f"/v1/threads/{thread}/messages"
+    made = {"role": "user", "content": "one", "meta_data": {"a": 1}}
+    message = seekr.post(path, json=made).json()
+    one = f"{path}/{message['id']}"
+    assert seekr.get(one).json() == message
+    assert message["meta_data"] == {"a": 1}
+    changed = seekr.patch(one, json={"content": "two", "meta_data": {"b": 2}}).json()
+    assert changed == {**message, "content": "two", "meta_data": {"a": 1, "b": 2}}
+    assert seekr.delete(one).json() == {"deleted": True}
+    for method in ("GET", "PATCH", "DELETE"):
+        assert seekr.request(method, one, json={}).status_code == 404
+    assert seekr.get(path).json() == []
+
+
+def test_a_thread_that_is_deleted_ends_its_runs(seekr: httpx.Client) -> None:
+    thread = new_thread(seekr, '{"deltas": 100000, "delay_ms": 5}')
+    run = seekr.post(f"/v1/threads/{thread}/runs", json={"agent_id": "echo"}).json()["run_id"]
+    assert seekr.delete(f"/v1/threads/{thread}").json() == {"deleted": True}
+    for path in ("", "/messages", "/runs", f"/runs/{run}"):
+        assert seekr.get(f"/v1/threads/{thread}{path}").status_code == 404
+    assert seekr.delete(f"/v1/threads/{thread}").status_code == 404
+
+
+def test_an_agent_by_its_id(seekr: httpx.Client) -> None:
+    listed = seekr.get("/v2/flow/agents/").json()["data"]
+    assert [seekr.get(f"/v2/flow/agents/{a['id']}").json() for a in listed] == listed
+    assert seekr.get("/v2/flow/agents/nobody").status_code == 404

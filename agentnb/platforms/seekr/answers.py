@@ -1,36 +1,29 @@
-"""What agentnb makes of SeekrFlow's records: runs, agents, and messages as events."""
+"""What agentnb makes of SeekrFlow's records of runs and agents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.event import (
     Event,
-    RawEvent,
-    ReasoningDelta,
     RunCancelled,
     RunFailed,
     RunFinished,
-    TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     Usage,
     UsageReported,
 )
 from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import as_text, mend, mend_deep
+from agentnb.platforms._wire import as_text
 from agentnb.platforms.base import AgentInfo, RemoteRun
-from agentnb.platforms.seekr.wire import AgentEntry, Message, Run, RunAnswer
+from agentnb.platforms.seekr.wire import AgentEntry, Run, RunAnswer
 from agentnb.transcript import FINAL_STATUSES, Status
 
 __all__ = [
     "agent_info",
-    "answer_to",
     "duration_of",
     "final_event",
     "is_over",
-    "message_events",
     "remote_run",
     "started_run",
     "status_of",
@@ -146,59 +139,3 @@ def agent_info(entry: AgentEntry) -> AgentInfo:
         model=entry.model,
         raw=entry.raw,
     )
-
-
-def answer_to(
-    newest_first: Iterable[Message], *, question_id: str | None, run_id: str
-) -> list[Message]:
-    """Return the messages that answer a question, oldest first."""
-    found: list[Message] = []
-    for message in newest_first:
-        if message.role == "user" or (question_id is not None and message.id == question_id):
-            break
-        if message.run_id in (None, run_id):
-            found.append(message)
-    return found[::-1]
-
-
-def message_events(messages: Sequence[Message]) -> list[Event]:
-    """Return the events that a stream would have brought for these messages."""
-    events: list[Event] = []
-    for message in messages:
-        content = message.content
-        if isinstance(content, list):
-            events.extend(_part_event(part) for part in cast("list[Any]", content))
-        elif text := as_text(content):
-            events.append(TextDelta(text))
-    return events
-
-
-def _part_event(part: Any) -> Event:
-    if isinstance(part, str):
-        return TextDelta(mend(part))
-    if not isinstance(part, dict):
-        return RawEvent(name="message part", data=as_text(part), problem="not a JSON object")
-    fields = cast("dict[str, Any]", part)
-    kind = as_text(fields.get("type"))
-    call_id = as_text(_first(fields, "toolCallId", "tool_call_id", "tool_id"))
-    name = as_text(_first(fields, "toolName", "tool_name"))
-    match kind:
-        case "text" | "output_text":
-            return TextDelta(as_text(_first(fields, "text", "content")))
-        case "reasoning":
-            return ReasoningDelta(as_text(_first(fields, "text", "reasoning", "content")))
-        case "tool-call" if call_id:
-            arguments = as_text(_first(fields, "args", "input", "arguments"))
-            return ToolCallStarted(call_id=call_id, name=name, arguments=arguments)
-        case "tool-result" if call_id:
-            result = as_text(_first(fields, "result", "output"))
-            return ToolCallFinished(call_id=call_id, name=name or None, result=result)
-        case "tool-error" if call_id:
-            error = as_text(_first(fields, "error", "errorText")) or "The tool failed."
-            return ToolCallFinished(call_id=call_id, name=name or None, error=error)
-        case _:
-            return RawEvent(name=kind or "message part", data=as_text(mend_deep(fields)))
-
-
-def _first(fields: Mapping[str, Any], *names: str) -> Any:
-    return next((fields[n] for n in names if fields.get(n) is not None), None)

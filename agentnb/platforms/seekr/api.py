@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from typing import Any, TypeVar, cast
@@ -15,6 +15,7 @@ from agentnb.errors import PlatformError
 from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms._wire import Inbound, explain
 from agentnb.platforms.seekr.notice import DeprecationNotice
+from agentnb.platforms.seekr.paging import PageSizes, walk_pages
 from agentnb.platforms.seekr.wire import AgentEntry, Message, Run, RunAnswer, Thread
 
 __all__ = ["SeekrApi"]
@@ -35,6 +36,8 @@ class SeekrApi:
         self._http = http
         self._notice = DeprecationNotice(name)
         self._headers: Mapping[str, str] = {}
+        self.run_pages = PageSizes()
+        self.message_pages = PageSizes()
 
     def for_team(self, team_id: str | None) -> SeekrApi:
         """Return the same endpoints, asked on behalf of a team; None leaves the client's own."""
@@ -85,6 +88,16 @@ class SeekrApi:
         page = self._page(limit, order, offset)
         return self._many(Message, await self._call("GET", path, params=page))
 
+    def walk_messages(
+        self, thread_id: str, *, size: int = 100, limit: int = 1000
+    ) -> AsyncGenerator[list[Message], None]:
+        """Yield a thread's messages page by page, newest first, as `walk_pages` does."""
+
+        def fetch(limit: int, offset: int) -> Awaitable[list[Message]]:
+            return self.list_messages(thread_id, limit=limit, offset=offset)
+
+        return walk_pages(fetch, size=size, sizes=self.message_pages, limit=limit)
+
     # --- runs ---------------------------------------------------------------------------------
 
     def stream_run(
@@ -128,6 +141,26 @@ class SeekrApi:
         """
         page = self._page(limit, order, offset)
         return self._many(Run, await self._call("GET", f"{_thread(thread_id)}/runs", params=page))
+
+    def walk_runs(
+        self,
+        thread_id: str,
+        *,
+        size: int,
+        order: str = "desc",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> AsyncGenerator[list[Run], None]:
+        """Yield a thread's runs page by page, ``size`` asked for at a time, as `walk_pages` does.
+
+        Raises:
+            RequestError: ``offset`` below 0, or ``order`` neither asc nor desc.
+        """
+
+        def fetch(limit: int, offset: int) -> Awaitable[list[Run]]:
+            return self.list_runs(thread_id, limit=limit, order=order, offset=offset)
+
+        return walk_pages(fetch, size=size, sizes=self.run_pages, offset=offset, limit=limit)
 
     async def cancel_run(self, thread_id: str, run_id: str, *, agent_id: str | None) -> None:
         """Cancel a run."""

@@ -48,7 +48,7 @@ class Marker(Inbound):
 
 
 class TextChunk(Inbound):
-    """``text_delta`` and ``streaming_chunk``: a fragment of the answer."""
+    """``text_delta``, ``streaming_chunk``, and ``output_guardrail``, which is whole."""
 
     text: str
 
@@ -205,6 +205,7 @@ _MODELS: Final[dict[str, type[Inbound]]] = {
     "done": Finish,
     "abort": Finish,
     # both
+    "output_guardrail": TextChunk,
     "error": StreamError,
 }
 CHUNKS: Final = EventCodec(_MODELS)
@@ -212,6 +213,7 @@ CHUNKS: Final = EventCodec(_MODELS)
 FRAGMENTS: Final = {
     "text_delta": "text",
     "streaming_chunk": "text",
+    "output_guardrail": "text",
     "stream_reasoning": "reasoning",
     "text-delta": "delta",
     "reasoning-delta": "delta",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Final
 
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
+    Exchange,
     MediaSupport,
     PlatformSettings,
     RemoteRun,
@@ -31,15 +33,15 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.seekr.answers import (
     agent_info,
-    answer_to,
     final_event,
-    message_events,
     remote_run,
     started_run,
     usage_event,
 )
 from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.exchanges import read_exchanges
 from agentnb.platforms.seekr.heard import Heard
+from agentnb.platforms.seekr.messages import answer_messages, message_events
 from agentnb.platforms.seekr.places import Place, Places
 from agentnb.platforms.seekr.polling import ended
 from agentnb.platforms.seekr.reading import StreamReader
@@ -209,13 +211,15 @@ class SeekrPlatform:
             # Nobody else knows the run's id yet.
             self._cancel_later(started.run_id)
             raise
-        messages = await place.api.list_messages(place.thread_id)
+        answer = await answer_messages(
+            place.api, place.thread_id, run_id=run.id, question_id=question
+        )
         usage = usage_event(run)
         return [
             RunStarted(
                 run_id=run.id, session_id=place.thread_id, agent=request.agent, model=run.model
             ),
-            *message_events(answer_to(messages, question_id=question, run_id=run.id)),
+            *message_events(answer),
             *([usage] if usage else []),
             final_event(run),
         ]
@@ -317,36 +321,30 @@ class SeekrPlatform:
         check_choice(order, ("asc", "desc"), name="order", platform=self._name)
         check_count(offset, name="offset", platform=self._name)
         left = None if limit is None else check_count(limit, name="limit", platform=self._name)
-        seen: set[str] = set()
-        before: list[str] = []
-        size = self._options.page_size
-        while left is None or left > 0:
-            # A filter may drop any number of a page, so that only without one can it be short.
-            ask = size if left is None or agent or status else min(size, left)
-            page = await self.api.list_runs(session_id, limit=ask, order=order, offset=offset)
-            ids = [run.id for run in page]
-            if not page or ids == before:
-                return
-            before = ids
-            for run in page:
-                if run.id in seen:
-                    continue
-                seen.add(run.id)
-                self._places.remember(run.id, Place(session_id, run.agent_id, self.api))
-                found = remote_run(run)
-                if agent not in (None, found.agent):
-                    continue
-                if status not in (None, found.status, run.status):
-                    continue
-                yield found
-                if left is not None:
-                    left -= 1
+        pages = self.api.walk_runs(
+            session_id,
+            size=self._options.page_size,
+            order=order,
+            offset=offset,
+            # A filter may drop any number of a page.
+            limit=None if agent or status else left,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for run in page:
+                    self._places.remember(run.id, Place(session_id, run.agent_id, self.api))
+                    found = remote_run(run)
+                    if agent not in (None, found.agent):
+                        continue
+                    if status not in (None, found.status, run.status):
+                        continue
                     if left == 0:
                         return
-            offset += len(page)
-            # A server may cap a page below what was asked, though hardly below its own default.
-            if len(page) < min(ask, 20):
-                return
+                    yield found
+                    if left is not None:
+                        left -= 1
+                if left == 0:
+                    return
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
@@ -369,6 +367,12 @@ class SeekrPlatform:
         )
         found = {run.id: remote_run(run) for runs in parts for run in runs}
         return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+
+    async def exchanges(
+        self, session_id: str, began: Mapping[str, datetime]
+    ) -> dict[str, Exchange]:
+        """Return what was asked and answered in runs of a thread, see `KeepsMessages`."""
+        return await read_exchanges(self.api, session_id, began)
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""

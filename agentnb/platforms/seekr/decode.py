@@ -18,12 +18,10 @@ from agentnb.event import (
     ApprovalRequested,
     Event,
     RawEvent,
-    ReasoningDelta,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
-    TextDelta,
     ToolCallDelta,
     ToolCallFinished,
     UsageReported,
@@ -35,7 +33,6 @@ from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
-    SurrogateJoiner,
     as_text,
     json_payload,
     mend,
@@ -45,12 +42,15 @@ from agentnb.platforms._wire import (
 from agentnb.platforms.seekr import chunks
 from agentnb.platforms.seekr.calls import Calls
 from agentnb.platforms.seekr.frames import first_text, is_error, object_in, sole_error, unwrap
-from agentnb.platforms.seekr.parts import first_fragment, missing_text
+from agentnb.platforms.seekr.parts import final_text, first_fragment, missing_text
+from agentnb.platforms.seekr.passages import Passages
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
 
 _ENDS: Final = frozenset({"end_node", "finish", "done", "abort", "error"})
+# A sub-agent's messages end by these, too.
+_MESSAGE_ENDS: Final = frozenset({"end_node", "finish", "done"})
 _RUN_ID: Final = ("run_id", "runId")
 _THREAD_ID: Final = ("thread_id", "threadId")
 _IDS: Final = frozenset({*_RUN_ID, *_THREAD_ID})
@@ -66,22 +66,20 @@ class Decoder:
     def __init__(self) -> None:
         #: Whether no frame was missed: else what an answer adds at the end cannot be known.
         self.hears_all = True
-        self._joiner = SurrogateJoiner()
+        self._passages = Passages()
         self._ids: tuple[str | None, str | None] = (None, None)
         self._calls = Calls()
         self._calls_by_part: dict[int | None, str] = {}
         self._early_arguments: list[str] = []
         self._result_call: str | None = None
-        self._starts: dict[str, int] = {}
-        self._text: list[str] = []
-        self._passage = 0
+        self._sub_agent_end: tuple[str, Inbound | None, dict[str, Any]] | None = None
         self._ended = False
 
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
         texts: list[str] = []
-        held = self._joiner.held
+        is_plain = self._passages.is_plain
         for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all are this one kind, and calls for each of them would cost most of the time.
             if (
@@ -89,18 +87,19 @@ class Decoder:
                 and value.get("type") in _ANSWERS
                 and type(text := value.get("text")) is str
                 and (text.isascii() or mend(text) is text)
-                and not held
+                and is_plain
                 and (len(value) == 2 or _NOT_PLAIN.isdisjoint(value))
             ):
                 if text:
                     texts.append(text)
                 continue
             if texts:
-                self._text += texts
+                self._passages.note(texts)
                 events += text_deltas(texts)
                 texts.clear()
             events += self.decode(frame)
-        self._text += texts
+            is_plain = self._passages.is_plain
+        self._passages.note(texts)
         events += text_deltas(texts)
         return events
 
@@ -110,7 +109,10 @@ class Decoder:
         if not data:
             return []
         if data == "[DONE]":
-            return self._end(RunFinished())
+            if self._sub_agent_end is not None and not self._ended:
+                # Nothing came after it, so it was the end of the run.
+                return self._over(*self._sub_agent_end)
+            return self._finished()
         try:
             payload = json_payload(data)
             if not isinstance(payload, dict):
@@ -124,10 +126,11 @@ class Decoder:
         if not isinstance(tag, str) or "data" in chunk:
             tag, chunk = unwrap(chunk, sse.event)
         field = chunks.FRAGMENTS.get(tag)
+        events = self._passages.ends_before(tag)
         if field is not None and isinstance(text := chunk.get(field), str):
-            events = self._fragment(tag, text, chunk)
+            events += self._passages.fragment(tag, text, chunk)
         else:
-            events = self._chunk(tag, chunk, data)
+            events += self._chunk(tag, chunk, data)
         # All chunks of a run whose id is not told are looked at: most have nothing of the kind.
         if self._ids[0] is None and not _ID_PLACES.isdisjoint(chunk):
             return self._started(chunk) + events
@@ -135,10 +138,7 @@ class Decoder:
 
     def finish(self) -> list[Event]:
         """Return what was still held back when the stream ended cleanly."""
-        events: list[Event] = []
-        for key, text in self._joiner.flush().items():
-            kind, _, part = key.partition(":")
-            events.append((TextDelta if kind == "text" else ReasoningDelta)(text, part or None))
+        events = self._passages.finish()
         if self._early_arguments:
             lost = mend("".join(self._early_arguments))
             self._early_arguments.clear()
@@ -156,13 +156,16 @@ class Decoder:
             spoilt = RawEvent(name=raw.name, data=raw.data, problem=str(error))
             # However garbled, the end of a run is its end.
             return [spoilt, *(self._over(tag, None, chunk) if tag in _ENDS else ())]
+        if tag in _MESSAGE_ENDS and self._passages.speakers.end_message(chunk):
+            self._sub_agent_end = (tag, model, chunk)
+            return []
         if tag in _ENDS:
             return self._over(tag, model, chunk)
         match model:
             case chunks.PartStop():
-                return self._part_edge(tag, model.id)
+                return self._passages.edge(tag, model.id, chunk)
             case chunks.PartStart():
-                return self._part_start(model, raw)
+                return self._part_start(model, chunk, raw)
             case chunks.ToolArgsDelta():
                 return self._arguments(model)
             case chunks.ToolRequest():
@@ -182,6 +185,8 @@ class Decoder:
                     self._result_call = self._calls.last
                 return []
             case chunks.Marker():
+                if tag in ("start", "message-metadata"):
+                    self._passages.speakers.begin_message(tag, chunk)
                 return []
             case _:
                 return [raw] if tag or not is_error(chunk) else self._failure(chunk)
@@ -199,75 +204,26 @@ class Decoder:
         self._ids = ids
         return [RunStarted(run_id=run_id, session_id=ids[1])]
 
-    # --- text and reasoning -------------------------------------------------------------------
-
-    def _answer(self, text: str, part_id: str | None = None) -> list[Event]:
-        text = self._joiner.feed(text, "text:" if part_id is None else f"text:{part_id}")
-        if not text:
-            return []
-        self._text.append(text)
-        return [TextDelta(text, part_id)]
-
-    def _reasoning(self, text: str, part_id: str | None = None) -> list[Event]:
-        text = self._joiner.feed(text, f"reasoning:{part_id or ''}")
-        self._interrupt()
-        return [ReasoningDelta(text, part_id)] if text else []
-
-    def _fragment(self, tag: str, text: str, chunk: dict[str, Any]) -> list[Event]:
-        """Return what a fragment of text or reasoning adds.
-
-        Nearly all chunks are such, and there is nothing in one but its text that could be wrong:
-        they are not worth a model each.
-        """
-        if tag in ("text_delta", "streaming_chunk"):
-            return self._answer(text)
-        if tag == "stream_reasoning":
-            return self._reasoning(text)
-        given = chunk.get("id")
-        part = mend(given) if isinstance(given, str) else None
-        if tag == "reasoning-delta":
-            return self._reasoning(text, self._part_id("reasoning", part))
-        if part is not None and part.startswith("mermaid-"):
-            # The source of a diagram, meant for the vendor's own page and no part of the answer.
-            return []
-        if object_in(object_in(chunk, "providerMetadata"), "metadata").get("parent_agent_id"):
-            # A subordinate agent speaks to its supervisor; only the supervisor answers.
-            return self._reasoning(text, f"agent {self._part_id('text', part) or ''}")
-        return self._answer(text, self._part_id("text", part))
-
-    def _part_edge(self, tag: str, part: str | None) -> list[Event]:
-        kind, _, edge = tag.partition("-")
-        if edge == "start" and part is not None:
-            self._starts[f"{kind}:{part}"] = self._starts.get(f"{kind}:{part}", 0) + 1
-        return []
-
-    def _part_id(self, kind: str, part: str | None) -> str | None:
-        # Ids begin anew in each step, so that "0" may name several passages of one run.
-        count = 1 if part is None else self._starts.get(f"{kind}:{part}", 1)
-        return part if count == 1 else f"{part}#{count}"
-
-    def _part_start(self, model: chunks.PartStart, raw: RawEvent) -> list[Event]:
+    def _part_start(
+        self, model: chunks.PartStart, chunk: dict[str, Any], raw: RawEvent
+    ) -> list[Event]:
         self._calls_by_part.pop(model.part_index, None)
         part = first_fragment(model.part_content)
         match part.kind:
             case "text":
-                return self._answer(part.text)
+                return self._passages.fragment("text_delta", part.text, chunk)
             case "reasoning":
-                return self._reasoning(part.text)
+                return self._passages.reasoning(part.text)
             case "tool":
                 if not part.call_id:
                     return []  # its request follows, with an id
-                self._interrupt()
+                self._passages.interrupt()
                 self._calls_by_part[model.part_index] = part.call_id
                 return self._calls.begin(part.call_id, part.name, part.arguments)
             case "other":
                 return [raw]
 
     # --- tools --------------------------------------------------------------------------------
-
-    def _interrupt(self) -> None:
-        """End the passage of text: something else comes in between."""
-        self._passage = len(self._text)
 
     def _arguments(self, model: chunks.ToolArgsDelta) -> list[Event]:
         text = as_text(model.args_delta)
@@ -280,11 +236,11 @@ class Decoder:
 
     def _tool_request(self, model: chunks.ToolRequest) -> list[Event]:
         self._early_arguments.clear()
-        self._interrupt()
+        self._passages.interrupt()
         return self._calls.complete(model.tool_id, model.tool_name, model.tool_args)
 
     def _tool_response(self, model: chunks.ToolResponse) -> Event:
-        self._interrupt()
+        self._passages.interrupt()
         call_id, output = model.tool_id, model.tool_output
         name = model.tool_name or self._calls.name(call_id)
         error = sole_error(output)
@@ -296,7 +252,7 @@ class Decoder:
         if tag == "tool-input-delta":
             text = model.input_text_delta or model.delta or as_text(model.input)
             return self._calls.go_on(call_id, text)
-        self._interrupt()
+        self._passages.interrupt()
         if tag == "tool-input-start":
             return self._calls.begin(call_id, model.tool_name, as_text(model.input))
         if tag == "tool-input-available":
@@ -313,7 +269,7 @@ class Decoder:
     def _tool_output(self, tag: str, model: chunks.ToolOutput) -> list[Event]:
         if model.preliminary:
             return []  # the whole output comes again, later and complete
-        self._interrupt()
+        self._passages.interrupt()
         call_id = model.tool_call_id
         name = self._calls.name(call_id)
         if tag == "tool-output-error":
@@ -340,7 +296,7 @@ class Decoder:
         if tag == "text-delta" and isinstance(delta, str) and parent in self._calls:
             return [ToolCallDelta(call_id=parent, output=mend(delta))] if delta else []
         if tag == "reasoning-delta" and isinstance(delta, str):
-            return self._reasoning(delta, f"nested {parent}")
+            return self._passages.reasoning(delta, f"nested {parent}")
         # Its beginning and end are not the run's.
         return [] if tag in chunks.STRUCTURE else [raw]
 
@@ -358,15 +314,22 @@ class Decoder:
         if isinstance(model, chunks.Finish) and model.finish_reason == "error":
             message = "The agent ended with an error and did not say which."
             return [*events, *self._end(RunFailed(message=message, details=details))]
-        final = as_text(model.final_output) if isinstance(model, chunks.EndNode) else ""
+        final = final_text(model.final_output) if isinstance(model, chunks.EndNode) else ""
         if self._result_call is not None:
             # The structured answer came as the arguments of a call that no tool will answer.
             events.append(ToolCallFinished(call_id=self._result_call))
             self._result_call = None
-        said, passage = "".join(self._text), "".join(self._text[self._passage :])
-        if self.hears_all and (missing := missing_text(final, said, passage)):
-            events += self._answer(missing)
-        return [*events, *self._end(RunFinished(output=final or None, details=details))]
+        return [*events, *self._finished(final, details)]
+
+    def _finished(self, final: str = "", details: dict[str, Any] | None = None) -> list[Event]:
+        """Return the end of a run that completed, preceded by what is missing of its answer."""
+        passages = self._passages
+        events = passages.finish()
+        if self.hears_all:
+            events += passages.missing(missing_text(final, passages.said, passages.passage))
+        if not self._ended:
+            events += passages.sole_plan(final)
+        return [*events, *self._end(RunFinished(output=final or None, details=details or {}))]
 
     def _failure(self, chunk: dict[str, Any]) -> list[Event]:
         said = parse_error_body(0, chunk)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast
 
 from agentnb.platforms._wire import as_text, mend
 
-__all__ = ["Fragment", "first_fragment", "missing_text"]
+__all__ = ["Fragment", "final_text", "first_fragment", "missing_text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ _CLASS: Final = re.compile(r"(\w+Part)\(")
 _LITERAL: Final = re.compile(r"""(\w+)=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+_TEXT_PARTS: Final = ("text", "output_text", "output_guardrail")
 _KINDS: Final[dict[str, Literal["text", "reasoning", "tool"]]] = {
     "TextPart": "text",
     "text": "text",
@@ -85,6 +86,19 @@ def _unquoted(literal: str) -> str:
         return _ESCAPES.get(code, code)
 
     return mend(_ESCAPE.sub(char, literal[1:-1]))
+
+
+def final_text(output: Any) -> str:
+    """Return the answer that the end of a run repeats: text, parts of a message, or other JSON."""
+    parts = cast("list[Any]", output) if isinstance(output, list) else [output]
+    texts: list[str] = []
+    for part in parts:
+        fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {}
+        text = fields.get("text")
+        if fields.get("type") not in _TEXT_PARTS or not isinstance(text, str):
+            return as_text(output)
+        texts.append(mend(text))
+    return "".join(texts)
 
 
 def missing_text(final: str, streamed: str, passage: str) -> str:

@@ -34,13 +34,12 @@ from agentnb.event import (
 )
 from agentnb.platforms._splice import Splice, has_content, incomplete
 from agentnb.platforms.seekr.answers import (
-    answer_to,
     final_event,
     is_over,
-    message_events,
     usage_event,
 )
 from agentnb.platforms.seekr.heard import Heard, HeardAgain
+from agentnb.platforms.seekr.messages import answer_messages, message_events
 from agentnb.platforms.seekr.reading import StreamReader
 from agentnb.platforms.seekr.wire import Run
 
@@ -50,8 +49,6 @@ __all__ = ["Resuming"]
 # chance, and then its first frame has to say so.
 _RECOGNIZED: Final = 16
 _FACTS: Final = (RunStarted, UsageReported, FollowupsSuggested)
-# How many of a thread's newest messages are read to find the answer among them.
-_MESSAGES: Final = 100
 # Answers that say that there is no stream to join, maybe because the run has ended.
 _NO_STREAM: Final = frozenset({400, 404, 405, 409, 410, 422})
 # What a stream breaks off by that the next attempt would meet, too.
@@ -204,7 +201,7 @@ class Resuming:
         told = await self._answer()
         splice = Splice(self._delivered, loose=True)
         rest = splice.feed(told)
-        if has_content(told) and not splice.diverged:
+        if has_content(told) and not splice.answer_diverged:
             return rest
         if output and (missing := Splice(self._delivered).complete(output)) is not None:
             return missing
@@ -212,13 +209,14 @@ class Resuming:
 
     async def _answer(self) -> list[Event]:
         try:
-            messages = await self._reader.api.list_messages(self._reader.thread_id, limit=_MESSAGES)
+            messages = await answer_messages(
+                self._reader.api, self._reader.thread_id, run_id=self._reader.run_id or ""
+            )
         except PlatformError as error:
             if error.status not in _NO_STREAM:
                 raise  # it may be had the next time
             return []
-        run_id = self._reader.run_id or ""
-        return message_events(answer_to(messages, question_id=None, run_id=run_id))
+        return message_events(messages)
 
 
 def _told_by(run: Run, thread_id: str) -> list[Event]:

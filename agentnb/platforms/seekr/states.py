@@ -28,8 +28,7 @@ async def states_of(
             except NotFoundError:
                 listed = None
         found = {run.id: run for run in listed or () if run.id in run_ids}
-        # A server may cap the list below what was asked, though hardly below its own default.
-        if listed is not None and len(listed) < 20:
+        if listed is not None and api.run_pages.is_last(len(listed), _LIST):
             return list(found.values())
 
     async def look(run_id: str) -> Run | None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     Field,
@@ -45,6 +46,7 @@ Text = Annotated[Mended | None, Lenient]
 Time = Annotated[datetime | None, BeforeValidator(parse_time)]
 Count = Annotated[int | None, Lenient]
 Object = Annotated[dict[str, Any] | None, Lenient]
+Metadata = Annotated[Object, Field(validation_alias=AliasChoices("meta_data", "metadata"))]
 
 
 # --- sent -------------------------------------------------------------------------------------
@@ -106,13 +108,13 @@ class Options(Outbound):
 
     ``auth_scheme`` "" sends the raw key, as the vendor's client does; "Bearer" is what the API
     page says in words.  ``team_id`` is sent as ``x-team-id``.  ``page_size`` is how many runs are
-    asked for at a time.
+    asked for at a time; a server may send fewer.
     """
 
     auth_scheme: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
     team_id: HeaderText | None = None
     dialect: Literal["stream", "vercel"] = "stream"
-    page_size: Annotated[int, Number, Field(ge=1)] = 20
+    page_size: Annotated[int, Number, Field(ge=1)] = 200
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Run(Record):
     completed_at: Time = None
     instructions: Text = None
     tools: Annotated[list[dict[str, Any]] | None, Lenient] = None
-    meta_data: Object = None
+    meta_data: Metadata = None
     usage: Annotated[RunUsage | None, Lenient] = None
     max_completion_tokens: Count = None
     truncation_strategy: Object = None
@@ -194,7 +196,7 @@ class Thread(Record):
     created_at: Time = None
     status: Text = None
     active_run_id: Text = None
-    meta_data: Object = None
+    meta_data: Metadata = None
 
 
 class Message(Record):
@@ -208,7 +210,7 @@ class Message(Record):
     content: Any = None
     agent_id: Text = None
     run_id: Text = None
-    meta_data: Object = None
+    meta_data: Metadata = None
 
 
 class AgentEntry(Record):

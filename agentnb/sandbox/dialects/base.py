@@ -61,7 +61,12 @@ class ApiError(Exception):
 
 
 class Encoder(ABC):
-    """Turns events into the frames of one wire; has whatever state that takes."""
+    """Turns events into the frames of one wire; has whatever state that takes.
+
+    ``keep_alive`` is sent while nothing happens.
+    """
+
+    keep_alive: ClassVar[bytes] = KEEP_ALIVE
 
     def open(self) -> list[bytes]:
         """Return the frames that come before any event."""
@@ -323,7 +328,7 @@ async def encoded(
         yield opening
     async with aclosing(read_run(run, late=late)) as batches:
         async for batch in batches:
-            yield encoder.encode_all(batch) if batch else KEEP_ALIVE
+            yield encoder.encode_all(batch) if batch else encoder.keep_alive
     if run.waits:
         yield b"".join(encoder.pause())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -17,32 +17,22 @@ from agentnb.sandbox.dialects.base import (
     bearer,
     encoded,
     json_answer,
-    json_or_text,
-    utc,
 )
 from agentnb.sandbox.dialects.seekr_chunks import PageEncoder, VercelEncoder
+from agentnb.sandbox.dialects.seekr_records import (
+    ModelSettings,
+    agent_record,
+    message_record,
+    run_record,
+    run_status,
+    thread_record,
+)
 from agentnb.sandbox.state import RunRecord, Session, SessionMessage, new_id
 from agentnb.sandbox.streams import EventStream
-from agentnb.transcript import Passage, Status
 
 __all__ = ["SeekrDialect"]
 
 _DEFAULT_AGENT = "default_agent"
-_STATUSES: dict[Status, str] = {
-    "queued": "queued",
-    "running": "running",
-    "paused": "running",
-    "completed": "completed",
-    "cancelled": "canceled",
-}
-
-
-class ModelSettings(BaseModel):
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1
-    top_p: Annotated[float, Field(ge=0, le=1)] = 1
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0
-    max_tokens: int | None = None
 
 
 class ResponseFormat(BaseModel):
@@ -72,6 +62,11 @@ class MessageRequest(BaseModel):
     meta_data: dict[str, Any] | None = None
 
 
+class MessageUpdate(BaseModel):
+    content: str | None = None
+    meta_data: dict[str, Any] | None = None
+
+
 class CancelRequest(BaseModel):
     agent_id: str | None = None
 
@@ -90,12 +85,21 @@ class SeekrDialect(Dialect):
     def routes(self) -> list[BaseRoute]:
         thread = "/v1/threads/{thread_id}"
         run = thread + "/runs/{run_id}"
+        message = thread + "/messages/{message_id}"
         return [
-            Route("/v1/threads", self.create_thread, methods=["POST"]),
-            Route("/v1/threads", self.list_threads, methods=["GET"]),
+            # The vendor's client asks with a slash at the end, and follows no redirect.
+            *(
+                Route(path, call, methods=[method])
+                for path in ("/v1/threads", "/v1/threads/")
+                for method, call in (("POST", self.create_thread), ("GET", self.list_threads))
+            ),
             Route(thread, self.get_thread, methods=["GET"]),
+            Route(thread, self.delete_thread, methods=["DELETE"]),
             Route(thread + "/messages", self.create_message, methods=["POST"]),
             Route(thread + "/messages", self.list_messages, methods=["GET"]),
+            Route(message, self.get_message, methods=["GET"]),
+            Route(message, self.update_message, methods=["PATCH"]),
+            Route(message, self.delete_message, methods=["DELETE"]),
             Route(thread + "/runs", self.create_run, methods=["POST"]),
             Route(thread + "/runs", self.list_runs, methods=["GET"]),
             Route(thread + "/runs/stream", self.stream_page, methods=["POST"]),
@@ -104,6 +108,7 @@ class SeekrDialect(Dialect):
             Route(run + "/cancel", self.cancel_run, methods=["POST"]),
             Route(run + "/attach", self.attach, methods=["GET"]),
             Route("/v2/flow/agents/", self.list_agents, methods=["GET"]),
+            Route("/v2/flow/agents/{agent_id}", self.get_agent, methods=["GET"]),
         ]
 
     def keys(self, headers: Mapping[str, str]) -> list[str]:
@@ -124,15 +129,19 @@ class SeekrDialect(Dialect):
         session = self.store.new_session(
             new_id("thread"), details={"meta_data": body.meta_data or {}}
         )
-        return json_answer(_thread(session))
+        return json_answer(thread_record(session))
 
     async def list_threads(self, request: Request) -> Response:
         page = self.query(request, Page)
         threads = list(self.store.sessions())
-        return json_answer([_thread(s) for s in _cut(threads, page)])
+        return json_answer([thread_record(s) for s in _cut(threads, page)])
 
     async def get_thread(self, request: Request) -> Response:
-        return json_answer(_thread(self._thread(request)))
+        return json_answer(thread_record(self._thread(request)))
+
+    async def delete_thread(self, request: Request) -> Response:
+        self.store.remove_session(self._thread(request))
+        return json_answer({"deleted": True})
 
     async def create_message(self, request: Request) -> Response:
         session = self._thread(request)
@@ -144,13 +153,37 @@ class SeekrDialect(Dialect):
             content = [part.model_dump(exclude_unset=True) for part in body.content]
             text = "\n".join(part.text for part in body.content if part.text)
         message = session.add(body.role, text, content=content)
-        return json_answer(_message(message, session))
+        message.details["meta_data"] = body.meta_data or {}
+        return json_answer(message_record(message, session))
 
     async def list_messages(self, request: Request) -> Response:
         session = self._thread(request)
         page = self.query(request, Page)
         newest_first = session.messages[::-1]
-        return json_answer([_message(m, session) for m in _cut(newest_first, page)])
+        text_only = _is_vendors_client(request)
+        found = _cut(newest_first, page)
+        return json_answer([message_record(m, session, text_only=text_only) for m in found])
+
+    async def get_message(self, request: Request) -> Response:
+        session = self._thread(request)
+        message = self._message(request, session)
+        text_only = _is_vendors_client(request)
+        return json_answer(message_record(message, session, text_only=text_only))
+
+    async def update_message(self, request: Request) -> Response:
+        session = self._thread(request)
+        message = self._message(request, session)
+        body = await self.body(request, MessageUpdate)
+        if body.content is not None:
+            message.content = message.text = body.content
+        if body.meta_data:
+            message.details["meta_data"] = {**message.details["meta_data"], **body.meta_data}
+        return json_answer(message_record(message, session))
+
+    async def delete_message(self, request: Request) -> Response:
+        session = self._thread(request)
+        session.messages.remove(self._message(request, session))
+        return json_answer({"deleted": True})
 
     # --- runs ---
 
@@ -159,7 +192,7 @@ class SeekrDialect(Dialect):
         body = {
             "run_id": run.id,
             "thread_id": run.session.id,
-            "status": _status(run),
+            "status": run_status(run),
             "group": run.details["group"],
         }
         return json_answer(body)
@@ -188,10 +221,10 @@ class SeekrDialect(Dialect):
         session = self._thread(request)
         page = self.query(request, Page)
         runs = list(self.store.runs(session_id=session.id))
-        return json_answer([_run(r) for r in _cut(runs, page)])
+        return json_answer([run_record(r) for r in _cut(runs, page)])
 
     async def get_run(self, request: Request) -> Response:
-        return json_answer(_run(self._run(request)))
+        return json_answer(run_record(self._run(request)))
 
     async def cancel_run(self, request: Request) -> Response:
         run = self._run(request)
@@ -202,17 +235,11 @@ class SeekrDialect(Dialect):
         return json_answer({"status": "canceled", "run_id": run.id})
 
     async def list_agents(self, request: Request) -> Response:
-        agents = [
-            {
-                "id": a.name,
-                "name": a.name,
-                "description": a.description,
-                "model_id": a.model,
-                "status": "Active",
-            }
-            for a in self.engine.registry.list()
-        ]
+        agents = [agent_record(agent) for agent in self.engine.registry.list()]
         return json_answer({"data": agents})
+
+    async def get_agent(self, request: Request) -> Response:
+        return json_answer(agent_record(self.agent(request.path_params["agent_id"])))
 
     async def _start(self, request: Request, *, with_client: bool) -> RunRecord:
         session = self._thread(request)
@@ -268,6 +295,13 @@ class SeekrDialect(Dialect):
             raise ApiError(404, "thread_not_found", f"There is no thread {thread_id!r}.")
         return session
 
+    def _message(self, request: Request, session: Session) -> SessionMessage:
+        message_id = request.path_params["message_id"]
+        found = next((m for m in session.messages if m.id == message_id), None)
+        if found is None:
+            raise ApiError(404, "message_not_found", f"There is no message {message_id!r}.")
+        return found
+
     def _run(self, request: Request) -> RunRecord:
         session = self._thread(request)
         run = self.run(request.path_params["run_id"])
@@ -276,94 +310,11 @@ class SeekrDialect(Dialect):
         return run
 
 
+def _is_vendors_client(request: Request) -> bool:
+    """Return whether the vendor's client asks, which knows no parts of a message but text."""
+    return "x-seekrflow-client-user-agent" in request.headers
+
+
 def _cut(newest_first: list[Any], page: Page) -> list[Any]:
     items = newest_first if page.order == "desc" else newest_first[::-1]
     return items[page.offset : page.offset + page.limit]
-
-
-def _status(run: RunRecord) -> str:
-    return _STATUSES.get(run.status, "failed")
-
-
-def _thread(session: Session) -> dict[str, Any]:
-    active = session.active[-1].id if session.active else None
-    return {
-        "id": session.id,
-        "object": "thread",
-        "created_at": utc(session.created_at, milliseconds=True),
-        "status": "available" if active is None else "locked",
-        "active_run_id": active,
-        "meta_data": session.details.get("meta_data", {}),
-    }
-
-
-def _message(message: SessionMessage, session: Session) -> dict[str, Any]:
-    run = message.run
-    return {
-        "id": message.id,
-        "object": "thread.message",
-        "thread_id": session.id,
-        "role": message.role,
-        "content": message.content if run is None else _parts(run),
-        "agent_id": None if run is None else run.details["agent_id"],
-        "run_id": None if run is None else run.id,
-        "meta_data": {},
-        "created_at": utc(message.created_at, milliseconds=True),
-    }
-
-
-def _parts(run: RunRecord) -> list[dict[str, Any]]:
-    """Return an answer as the parts of a message's content."""
-    parts: list[dict[str, Any]] = []
-    for part in run.transcript.parts:
-        if isinstance(part, Passage):
-            parts.append({"type": part.kind, "text": str(part.text)})
-            continue
-        call = {"toolCallId": part.call_id, "toolName": part.name}
-        parts.append({"type": "tool-call", **call, "args": json_or_text(part.arguments)})
-        if part.error is not None:
-            parts.append({"type": "tool-error", **call, "error": part.error})
-        elif part.status == "completed":
-            parts.append({"type": "tool-result", **call, "result": json_or_text(part.result)})
-    return parts
-
-
-def _run(run: RunRecord) -> dict[str, Any]:
-    settings = cast("ModelSettings", run.details["settings"])
-    usage = run.transcript.usage
-    ended = utc(run.finished_at, milliseconds=True)
-    status = _status(run)
-    return {
-        "id": run.id,
-        "created_at": utc(run.created_at, milliseconds=True),
-        "agent_id": run.details["agent_id"],
-        "thread_id": run.session.id,
-        "status": status,
-        "model": run.transcript.model or run.agent.model,
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "parallel_tool_calls": False,
-        "object": "thread.run",
-        "is_active": not run.is_final,
-        "started_at": utc(run.started_at, milliseconds=True),
-        "expires_at": None,
-        "cancelled_at": ended if status == "canceled" else None,
-        "failed_at": ended if status == "failed" else None,
-        "completed_at": ended if status == "completed" else None,
-        "instructions": run.agent.description or None,
-        "tools": [{"type": "function", "name": n} for n in _tool_names(run)],
-        "meta_data": run.details["metadata"],
-        "usage": {
-            "prompt_tokens": (usage and usage.input_tokens) or 0,
-            "completion_tokens": (usage and usage.output_tokens) or 0,
-            "total_tokens": (usage and usage.total_tokens) or 0,
-        },
-        "max_completion_tokens": settings.max_tokens,
-        "truncation_strategy": {},
-        "response_format": run.details["response_format"],
-        "tool_choice": "auto",
-    }
-
-
-def _tool_names(run: RunRecord) -> list[str]:
-    return list(dict.fromkeys(call.name for call in run.transcript.tool_calls))

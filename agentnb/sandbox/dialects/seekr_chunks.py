@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from agentnb.event import (
     ApprovalRequested,
@@ -38,8 +38,14 @@ def _raw(event: RawEvent) -> bytes:
     return sse_frame(compact({**fields, "type": event.name}))
 
 
+# The vendor's client takes a comment for data.
+_BLANK: Final = b"\n"
+
+
 class PageEncoder(Encoder):
     """The chunks of ``/runs/stream``: data-only frames, told apart by their ``type``."""
+
+    keep_alive = _BLANK
 
     def __init__(self, run: RunRecord) -> None:
         self._run = run
@@ -148,6 +154,8 @@ class PageEncoder(Encoder):
 
 class VercelEncoder(Encoder):
     """The chunks of ``/runs/stream/vercel``: parts that start and end, then ``[DONE]``."""
+
+    keep_alive = _BLANK
 
     def __init__(self, run: RunRecord) -> None:
         self._run = run

@@ -26,7 +26,7 @@ from agentnb.event import (
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
 from agentnb.transcript import fold
-from tests.platforms.scripted import Reply, ScriptedServer, stream
+from tests.platforms.scripted import Reply, ScriptedServer, Seen, stream
 from tests.platforms.seekr.conftest import Connect
 from tests.platforms.seekr.records import ATTACH, CANCEL, MESSAGE, ONE, RUN, THREAD, run
 
@@ -186,3 +186,79 @@ async def test_the_time_of_a_run_takes_precedence(server: ScriptedServer, connec
     with Terms(deadlines=Deadlines(total=30)).applied():
         events = await platform.invoke(REQUEST)
     assert fold(events).status == "completed"
+
+
+SUB = {"messageMetadata": {"metadata": {"agent_id": "a2", "parent_agent_id": "a1"}}}
+PLAN = '{"steps": ["look it up"]}'
+ANSWERS: list[Any] = [
+    ([[{"type": "output_guardrail", "text": "No.", "guardrail": []}]], "No.", ""),
+    ([{"type": "output_guardrail", "text": "No."}], "No.", ""),
+    ([[{"type": "output_text", "text": "42", "annotations": []}]], "42", ""),
+    ([[{"type": "text", "text": PLAN}, {"type": "text", "text": "42"}]], "42", PLAN),
+    ([[{"type": "text", "text": PLAN}], "42"], "42", PLAN),
+    ([PLAN, "42"], "42", PLAN),
+    (["42", PLAN], "42", PLAN),
+    ([PLAN], PLAN, PLAN),
+    ([f"{PLAN}\n42"], "42", PLAN),
+    (['{"price": 42}'], '{"price": 42}', ""),
+    ([[{"type": "text", "text": "Sub.", **SUB}, {"type": "text", "text": "42"}]], "42", "Sub."),
+    ([[{"type": "text", "text": PLAN, **SUB}, "42"]], "42", PLAN),
+]
+
+
+@pytest.mark.usefixtures("background")
+@pytest.mark.parametrize(("contents", "text", "reasoning"), ANSWERS, ids=str)
+async def test_what_of_the_messages_is_the_answer(
+    contents: list[Any], text: str, reasoning: str, server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    answers = [
+        {"id": f"m{n}", "role": "assistant", "content": content, "run_id": "run_1"}
+        for n, content in enumerate(contents)
+    ]
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply([*answers[::-1], MESSAGE])
+    found = fold(await platform.invoke(REQUEST))
+    assert (found.text, found.reasoning) == (text, reasoning)
+
+
+@pytest.mark.usefixtures("background")
+async def test_the_message_of_a_sub_agent_is_reasoning(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    said = {"id": "m1", "role": "assistant", "run_id": "run_1"}
+    sub = {"meta_data": {"agent_id": "a2", "parent_agent_id": "a1"}}
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply(
+        [{**said, "id": "m2", "content": "42"}, {**said, "content": "Sub.", **sub}, MESSAGE]
+    )
+    found = fold(await platform.invoke(REQUEST))
+    assert (found.text, found.reasoning) == ("42", "Sub.")
+
+
+@pytest.mark.usefixtures("background")
+async def test_an_answer_of_many_messages(server: ScriptedServer, platform: SeekrPlatform) -> None:
+    messages = [
+        {"id": f"m{n}", "role": "assistant", "content": f"{n} ", "run_id": "run_1"}
+        for n in range(250, 0, -1)
+    ]
+
+    def reply(seen: Seen) -> Reply:
+        assert seen.query["order"] == "desc"
+        return Reply([*messages, MESSAGE][int(seen.query["offset"]) :][:40])
+
+    server.routes["GET /v1/threads/thread_1/messages"] = reply
+    found = fold(await platform.invoke(REQUEST))
+    assert found.text == "".join(f"{n} " for n in range(1, 251))
+
+
+@pytest.mark.usefixtures("background")
+async def test_a_later_question_hides_no_answer(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.routes["POST /v1/threads/thread_1/messages"] = Reply({})
+    server.routes["GET /v1/threads/thread_1/messages"] = Reply(
+        [
+            {**MESSAGE, "id": "later"},
+            {"id": "m1", "role": "assistant", "content": "42", "run_id": "run_1"},
+            MESSAGE,
+        ]
+    )
+    assert fold(await platform.invoke(REQUEST)).text == "42"

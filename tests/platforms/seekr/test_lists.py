@@ -17,6 +17,10 @@ from tests.platforms.seekr.records import MESSAGE, ONE, RUN, RUNS, THREAD, run
 pytestmark = pytest.mark.anyio
 
 
+def without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}
+
+
 def pages(count: int, **changes: Any) -> Any:
     """A thread of so many runs, newest first, that honours limit, order and offset."""
     newest_first = [run(n, **changes) for n in range(count, 0, -1)]
@@ -29,13 +33,27 @@ def pages(count: int, **changes: Any) -> Any:
     return reply
 
 
-async def test_runs_over_all_pages(server: ScriptedServer, platform: SeekrPlatform) -> None:
-    server.routes[RUNS] = pages(45)
+@pytest.mark.parametrize(
+    ("count", "asked"), [(45, [0, 45]), (1205, [0, 200, 400, 600, 800, 1000, 1200])]
+)
+async def test_runs_over_all_pages(
+    server: ScriptedServer, platform: SeekrPlatform, count: int, asked: list[int]
+) -> None:
+    server.routes[RUNS] = pages(count)
     found = [r.id async for r in platform.runs(session_id="thread_1")]
-    assert found == [f"run_{n}" for n in range(45, 0, -1)]
+    assert found == [f"run_{n}" for n in range(count, 0, -1)]
     assert [s.query for s in server.requests] == [
-        {"limit": "20", "order": "desc", "offset": str(offset)} for offset in (0, 20, 40)
+        {"limit": "200", "order": "desc", "offset": str(offset)} for offset in asked
     ]
+
+
+async def test_runs_in_pages_of_a_size_that_was_set(
+    server: ScriptedServer, connect: Connect
+) -> None:
+    server.routes[RUNS] = pages(45)
+    found = [r.id async for r in connect(page_size=20).runs(session_id="thread_1")]
+    assert len(found) == 45
+    assert [s.query["offset"] for s in server.requests] == ["0", "20", "40"]
 
 
 async def test_runs_with_limit_order_and_offset(
@@ -72,24 +90,64 @@ async def test_runs_that_move_while_they_are_listed_come_once(
     assert found == [f"run_{n}" for n in range(30, 0, -1)]
 
 
+@pytest.mark.parametrize("count", [10, 20, 100, 200, 300])
 async def test_a_server_that_ignores_the_offset_is_not_asked_for_ever(
-    server: ScriptedServer, platform: SeekrPlatform
+    server: ScriptedServer, platform: SeekrPlatform, count: int
 ) -> None:
-    server.routes[RUNS] = Reply([run(n) for n in range(20)])
-    assert len([r async for r in platform.runs(session_id="thread_1")]) == 20
+    server.routes[RUNS] = Reply([run(n) for n in range(count)])
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == count
     assert len(server.requests) == 2
 
 
-async def test_a_server_that_caps_its_pages(server: ScriptedServer, connect: Connect) -> None:
+@pytest.mark.parametrize("sizes", [[5], [10], [20], [25], [50], [30, 20]], ids=str)
+@pytest.mark.parametrize("limit", [None, 60])
+async def test_a_server_that_caps_its_pages(
+    server: ScriptedServer, platform: SeekrPlatform, sizes: list[int], limit: int | None
+) -> None:
     everything = pages(70)
 
     def reply(seen: Seen) -> Reply:
         answer = everything(seen)
-        return Reply(answer.body[:25])
+        return Reply(answer.body[: sizes[len(server.requests) % len(sizes)]])
 
     server.routes[RUNS] = reply
-    platform = connect(page_size=50)
-    assert len([r async for r in platform.runs(session_id="thread_1")]) == 70
+    found = [r.id async for r in platform.runs(session_id="thread_1", limit=limit)]
+    assert found == [f"run_{n}" for n in range(70, 70 - (limit or 70), -1)]
+
+
+@pytest.mark.parametrize(("most", "requests"), [(150, 1 + 3), (50, 2 + 13)])
+async def test_a_server_that_refuses_large_pages(
+    server: ScriptedServer, platform: SeekrPlatform, most: int, requests: int
+) -> None:
+    everything = pages(250)
+    detail = {"loc": ["query", "limit"], "msg": "too large", "type": "less_than_equal"}
+
+    def reply(seen: Seen) -> Reply:
+        if int(seen.query["limit"]) > most:
+            return Reply({"detail": [detail]}, status=422)
+        return everything(seen)
+
+    server.routes[RUNS] = reply
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == 250
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("count", [0, 3, 19])
+async def test_a_short_list_takes_one_request(
+    server: ScriptedServer, platform: SeekrPlatform, count: int
+) -> None:
+    server.routes[RUNS] = pages(count)
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == count
+    assert len(server.requests) == 1
+
+
+async def test_a_listing_that_is_refused_altogether(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.routes[RUNS] = Reply({"detail": "no"}, status=422)
+    with pytest.raises(PlatformError, match="422"):
+        [r async for r in platform.runs(session_id="thread_1")]
+    assert [s.query["limit"] for s in server.requests] == ["200", "100", "20"]
 
 
 async def test_runs_are_filtered_here(server: ScriptedServer, platform: SeekrPlatform) -> None:
@@ -148,6 +206,7 @@ async def test_every_field_of_a_run(server: ScriptedServer, platform: SeekrPlatf
     assert typed.expires_at == datetime(2023, 11, 7, 6, 31, 56, tzinfo=UTC)
     assert (typed.temperature, typed.top_p, typed.parallel_tool_calls) == (1.0, 0.5, True)
     assert typed.tools == RUN["tools"]
+    assert typed.meta_data == {"team": "research"}
 
 
 @pytest.mark.parametrize(
@@ -232,9 +291,12 @@ async def test_messages_and_threads(server: ScriptedServer, platform: SeekrPlatf
     server.routes["GET /v1/threads/thread_1/messages"] = Reply(
         [{**MESSAGE, "role": "assistant", "content": parts, "run_id": "run_1"}, MESSAGE]
     )
-    server.routes["GET /v1/threads/thread_1"] = Reply({**THREAD, "status": "locked"})
+    server.routes["GET /v1/threads/thread_1"] = Reply(
+        {**without(THREAD, "meta_data"), "status": "locked", "metadata": {"topic": "shares"}}
+    )
     answer, question = await platform.api.list_messages("thread_1", limit=2, order="asc", offset=4)
     assert (answer.content, answer.run_id) == (parts, "run_1")
     assert question.content == MESSAGE["content"]
     assert server.requests[0].query == {"limit": "2", "order": "asc", "offset": "4"}
-    assert (await platform.api.thread("thread_1")).status == "locked"
+    thread = await platform.api.thread("thread_1")
+    assert (thread.status, thread.meta_data) == ("locked", {"topic": "shares"})
