@@ -25,6 +25,7 @@ __all__ = [
     "Checked",
     "Place",
     "identifier",
+    "json_document",
     "json_text",
     "plain_text",
     "usage_fields",
@@ -120,12 +121,19 @@ def json_text(value: Any, place: Place) -> str:
             return value.decode()
         except UnicodeDecodeError:
             raise place.wrong_value("text or JSON data", "bytes that are not UTF-8") from None
+    text = json_document(value, place)
+    # A date or a decimal is a string of JSON, whose quotes would only be in the way.
+    return json.loads(text) if text.startswith('"') else text
+
+
+def json_document(value: Any, place: Place) -> str:
+    """Return data as JSON, as `json_text` does; a text becomes a string of JSON."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         data = _json_like(value, place)
     try:
-        return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+        return json.dumps(data, ensure_ascii=False)
     except (ValueError, RecursionError):
         # An integer of thousands of digits, or depth that only this encoder refuses.
         raise place.wrong_value("text or JSON data", "data too large or too deep") from None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from agentnb.errors import OutputError, RequestError
+from agentnb.transcript import Transcript
 
-__all__ = ["OutputType", "output_schema", "parse_output", "schema_fields"]
+__all__ = ["AnswerCheck", "OutputType", "output_schema", "parse_output", "schema_fields"]
 
 _SIMPLE: Final = frozenset({"string", "integer", "number", "boolean"})
 # So much of a value stands in a message, in characters.
@@ -49,7 +51,7 @@ def parse_output(text: str, output_type: OutputType) -> Any:
     body = _unfenced(text)
     try:
         if not isinstance(output_type, Mapping):
-            return TypeAdapter[Any](output_type).validate_json(body)
+            return _adapter(output_type).validate_json(body)
         value = json.loads(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -68,13 +70,48 @@ def parse_output(text: str, output_type: OutputType) -> Any:
     return value
 
 
+@lru_cache(maxsize=32)
+def _adapter(output_type: Any) -> TypeAdapter[Any]:
+    # Making one for a dataclass or a generic type takes longer than what it then parses.
+    return TypeAdapter(output_type)
+
+
+class AnswerCheck:
+    """Checks the answer of one run, once it has completed, against ``type``.
+
+    ``text`` is then what parses: the answer, or the final form of it that the platform gave beside
+    other text; None where neither does.
+    """
+
+    def __init__(self, output_type: OutputType) -> None:
+        self.type = output_type
+        self.text: str | None = None
+
+    def check(self, transcript: Transcript) -> str | None:
+        """Return why the answer does not match, in one line; None where it does."""
+        problem: str | None = None
+        answer = transcript.text
+        final = transcript.finished.output if transcript.finished else None
+        for text in dict.fromkeys((answer, final or answer)):
+            try:
+                parse_output(text, self.type)
+            except OutputError as error:
+                problem = problem or error.message
+            else:
+                self.text = text
+                return None
+        return problem
+
+
 def schema_fields(schema: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the fields of the object that ``schema`` describes, each with its simple type.
 
     That is "string", "integer", "number" or "boolean", and None for anything else.
     """
     found = _resolved(schema, schema).get("properties")
-    fields = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+    if not isinstance(found, Mapping):
+        return {}
+    fields = cast("Mapping[str, Any]", found)
     return {name: _kind(field, schema) for name, field in fields.items()}
 
 
@@ -85,7 +122,7 @@ def _mismatch(output_type: OutputType, problem: str) -> OutputError:
     else:
         # The name of a generic alias, as of list[City], is that of its origin alone.
         own = None if get_args(output_type) else getattr(output_type, "__name__", None)
-        name = f"`{own or output_type!r}`"
+        name = f"`{own or repr(output_type)}`"
     problem = " ".join(problem.split()).rstrip(".")
     return OutputError(f"The answer does not match {name}: {problem}.")
 
