@@ -9,8 +9,9 @@ from typing import Any, Final
 from agentnb import __version__, history
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.doctor.discretion import shown_address
-from agentnb.errors import AgentnbError, RequestError
+from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.listing import list_agents
+from agentnb.notebook.attaching import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (
@@ -140,6 +141,10 @@ class Commands:
         """Show the latest conversations, and which one each agent goes on in."""
         return stored_sessions(self._runner.current_sessions())
 
+    def attach(self, *words: str) -> Any:
+        """Join a run that goes on, here or on its platform, and show it live as a cell does."""
+        attach(self._runner, words)
+
     def stop(self, run_id: str | None = None) -> Any:
         """Stop the runs that go on, or one of them."""
         going = [r for r in _runs() if not r.done and run_id in (None, r.id, r.local_id)]
@@ -178,7 +183,11 @@ class Commands:
         return table(
             rows,
             ["platform", "type", "address", "configured", "key"],
-            notes=[f"Files: {files}", f"Default agent: {_default_agent()}"],
+            notes=[
+                f"Files: {files}",
+                f"Default agent: {_default_agent()}",
+                f"History: {_history_place()}",
+            ],
         )
 
     def doctor(self, *words: str) -> Any:
@@ -223,6 +232,7 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "status": ("[RUN]", Commands.status),
     "history": (HISTORY_USAGE, Commands.history),
     "sessions": ("", Commands.sessions),
+    "attach": (ATTACH_USAGE, Commands.attach),
     "stop": ("[RUN]", Commands.stop),
     "login": (LOGIN_USAGE, Commands.login),
     "config": ("", Commands.config),
@@ -241,6 +251,18 @@ def _address(name: str, configured: str | None) -> str:
     if address is None:
         return "the platform's own"
     return shown_address(address)
+
+
+def _history_place() -> str:
+    from agentnb.history.store import current_place
+    from agentnb.history.where import shown
+
+    try:
+        where = current_place()
+    except HistoryError as error:
+        return f"unusable. {error}"
+    place = "off: runs are not kept" if where.is_off else str(shown(where))
+    return f"{place} (by {where.named_by})"
 
 
 def _default_agent() -> str:

@@ -1,5 +1,7 @@
 """Functions that give structured output, or badly typed events."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import asyncio
