@@ -325,7 +325,17 @@ class RunError(AgentnbError):
 
 
 class RunFailedError(RunError):
-    """The agent or the platform reported a failure, or the request never succeeded."""
+    """The agent or the platform reported a failure, or the request never succeeded.
+
+    Of an agent that is a Python function, a note has the traceback through the function.
+    """
+
+    def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
+        super().__init__(message, run=run, hint=hint)
+        failure = run.transcript.failure
+        shown = failure.details.get("traceback") if failure and run.platform == "local" else None
+        if isinstance(shown, str):
+            self.add_note(f"In the agent's function:\n{shown.rstrip()}")
 
 
 class NotRecordedError(RunFailedError, PlaybackError):

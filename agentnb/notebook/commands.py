@@ -28,6 +28,7 @@ from agentnb.notebook.login import LOGIN_USAGE, login
 from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
+from agentnb.notebook.variables import agent_named
 from agentnb.platforms import registry
 from agentnb.run import Run
 
@@ -107,6 +108,7 @@ class Commands:
         """Make an agent the default of this session."""
         current = config()
         if target is not None:
+            _refuse_variable(target)
             current.default_agent = str(current.resolve(target, registry.names()))
         name = current.resolve(None, registry.names())
         return table([{"default agent": str(name)}], ["default agent"])
@@ -124,6 +126,7 @@ class Commands:
         if name is not None and target is not None:
             if not name.replace("-", "_").isidentifier():
                 raise RequestError(f"'{name}' is no name: letters, digits, '-' and '_' make one.")
+            _refuse_variable(target)
             resolved = str(current.resolve(target, registry.names()))
             current.aliases[name] = resolved
         rows = [{"alias": a, "agent": t} for a, t in current.all_aliases().items()]
@@ -240,6 +243,16 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "version": ("", Commands.version),
     "help": ("", Commands.help),
 }
+
+
+def _refuse_variable(target: str) -> None:
+    """Refuse the name of a function where the name of a platform's agent is kept."""
+    found = None if target in config().all_aliases() else agent_named(target, current_shell())
+    if found is not None and found.platform.name == "local":
+        raise RequestError(
+            f"'{target}' is a variable of this notebook, not the name of a platform's agent.",
+            hint=f"Write '%%agent {target}' to ask it, or platform:agent here.",
+        )
 
 
 def _runs() -> list[Run]:

@@ -294,6 +294,11 @@ class CellRunner:
             time.sleep(_TICK / 5)
 
     def _meant(self, run: Run) -> str:
+        if run.agent in self._namespace and callable(self._namespace[run.agent]):
+            return (
+                f"The variable '{run.agent}' of this notebook is no agent: only a function that "
+                "can be called with one question is."
+            )
         listed = listed_agents(run.platform)
         known = sandbox.agent_names() if run.platform == EMBEDDED else listed
         return suggestion(run.agent, [*agent_names(self._shell), *known, *known_agents()])

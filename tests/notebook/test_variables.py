@@ -121,6 +121,18 @@ def test_what_is_no_agent_is_never_called(notebook: Kernel, name: str) -> None:
     assert f"'{name}'" in cell.reply["evalue"]
 
 
+def test_a_function_that_takes_no_question_is_named(notebook: Kernel) -> None:
+    cell = notebook.run("%%agent no_question -q\nBern")
+    assert "The variable 'no_question' of this notebook is no agent" in cell.reply["evalue"]
+
+
+@pytest.mark.parametrize("line", ["%agent use weather", "%agent alias w weather"])
+def test_a_variable_is_no_default_and_no_alias(notebook: Kernel, line: str) -> None:
+    cell = notebook.run(line)
+    assert cell.reply["status"] == "error"
+    assert "'weather' is a variable of this notebook" in cell.reply["evalue"]
+
+
 def test_an_agent_of_the_sandbox_stays_reachable_beside_another_callable(notebook: Kernel) -> None:
     notebook.run("class echo: pass")
     assert answer(notebook, "echo") == "Bern"

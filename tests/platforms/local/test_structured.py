@@ -224,6 +224,8 @@ def test_a_mistake_fails_the_run_at_the_users_line(
     shown = failure.details["traceback"]
     assert Path(__file__).name in shown
     assert line in shown
+    # Python's own traceback shows it, too.
+    assert line in "".join(traceback.format_exception(caught.value))
     assert run.text in ("Before. ", "")
     assert agentnb.history.flush()
     row = agentnb.runs(limit=1).iloc[0]
