@@ -260,7 +260,7 @@ class Run(RunFacts):
                 error = RunTruncatedError(
                     said or f"The run was {self.status}.", run=self, hint=hint
                 )
-        raise error from raised
+        raise error from raised or error.__cause__
 
     # -- deciding --------------------------------------------------------------------------------
 
