@@ -324,8 +324,25 @@ class RunError(AgentnbError):
         return in_short(self, fault=None if isinstance(cause, AgentnbError) else cause)
 
 
+class FunctionTraceback(Exception):
+    """The traceback of an agent's function, as text, for Python to print before the error."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0].rstrip()}"
+
+
 class RunFailedError(RunError):
-    """The agent or the platform reported a failure, or the request never succeeded."""
+    """The agent or the platform reported a failure, or the request never succeeded.
+
+    Of an agent that is a Python function, the cause shows the traceback through the function.
+    """
+
+    def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
+        super().__init__(message, run=run, hint=hint)
+        failure = run.transcript.failure
+        shown = failure.details.get("traceback") if failure and run.platform == "local" else None
+        if isinstance(shown, str):
+            self.__cause__ = FunctionTraceback(shown)
 
 
 class NotRecordedError(RunFailedError, PlaybackError):

@@ -4,15 +4,21 @@ Every platform's wire is decoded into these few classes, and everything else (th
 live view, the tables) is made from them alone.  Events are immutable, carry no clock and no
 reference to a platform, so a recorded list of them can be folded, sent and compared anywhere.
 
+The constructors check their fields, since functions of users make events, too: data given as a
+tool's arguments or result becomes JSON, an exception given as an error becomes its text, a dict
+given as usage becomes `Usage`.  Whatever has no such meaning raises `TypeError` or `ValueError`.
+
 `event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
+
+from agentnb.event_fields import Checked, Place, identifier, plain_text, usage_fields
 
 __all__ = [
     "TERMINAL_EVENTS",
@@ -38,7 +44,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Checked):
     """Tokens of one run, and its cost where the platform reports one.
 
     ``cached_tokens`` are part of ``input_tokens`` and ``reasoning_tokens`` part of
@@ -69,7 +75,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
+class RunStarted(Checked):
     """The platform accepted the run.  It may come again with what was still unknown."""
 
     type: ClassVar[Literal["run_started"]] = "run_started"
@@ -95,6 +101,8 @@ class ReasoningDelta:
     part_id: str | None = None
 
     def __init__(self, text: str, part_id: str | None = None) -> None:
+        if type(text) is not str or (part_id is not None and type(part_id) is not str):
+            text, part_id = _fragment(type(self).__name__, text, part_id)
         _set_reasoning(self, text)
         _set_reasoning_part(self, part_id)
 
@@ -108,8 +116,16 @@ class TextDelta:
     part_id: str | None = None
 
     def __init__(self, text: str, part_id: str | None = None) -> None:
+        if type(text) is not str or (part_id is not None and type(part_id) is not str):
+            text, part_id = _fragment(type(self).__name__, text, part_id)
         _set_text(self, text)
         _set_text_part(self, part_id)
+
+
+def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
+    """Return the fields of a fragment, of which one is not exactly of its type."""
+    part = None if part_id is None else identifier(part_id, Place(event, "part_id"))
+    return plain_text(text, Place(event, "text")), part
 
 
 def _setter(cls: type, name: str) -> Callable[[object, object], None]:
@@ -122,19 +138,19 @@ _set_text: Final = _setter(TextDelta, "text")
 _set_text_part: Final = _setter(TextDelta, "part_id")
 
 
-def text_deltas(texts: Sequence[str]) -> list[TextDelta]:
+def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
     """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
-    if len(texts) < 2:
-        return [TextDelta(text) for text in texts]
-    made = [*map(object.__new__, repeat(TextDelta, len(texts)))]
-    for delta, text in zip(made, texts, strict=True):
+    if len(pieces) < 2 or set(map(type, pieces)) != {str}:
+        return [TextDelta(text) for text in pieces]
+    made = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
+    for delta, text in zip(made, pieces, strict=True):
         _set_text(delta, text)
         _set_text_part(delta, None)
     return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallStarted:
+class ToolCallStarted(Checked):
     """The agent calls a tool.
 
     ``arguments`` is what is known of them so far, as text: JSON where the platform sends JSON, and
@@ -148,7 +164,7 @@ class ToolCallStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta:
+class ToolCallDelta(Checked):
     """A further fragment of a call's arguments or of its output, to be appended."""
 
     type: ClassVar[Literal["tool_call_delta"]] = "tool_call_delta"
@@ -158,7 +174,7 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallFinished:
+class ToolCallFinished(Checked):
     """A tool call ended.
 
     ``result`` is text (JSON where the platform sends JSON); None leaves what `ToolCallDelta`
@@ -175,16 +191,22 @@ class ToolCallFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReported:
+class UsageReported(Checked):
     """The run's usage so far, as a running total."""
 
     type: ClassVar[Literal["usage_reported"]] = "usage_reported"
     usage: Usage
     model: str | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(usage := cast("Any", self.usage), Usage):
+            given = usage_fields(usage, Place(type(self).__name__, "usage"))
+            object.__setattr__(self, "usage", Usage(**given))
+        Checked.__post_init__(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowupsSuggested:
+class FollowupsSuggested(Checked):
     """Questions that the agent suggests to ask next."""
 
     type: ClassVar[Literal["followups_suggested"]] = "followups_suggested"
@@ -192,7 +214,7 @@ class FollowupsSuggested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRequested:
+class ApprovalRequested(Checked):
     """The run waits for a person's decision; its status becomes ``paused``."""
 
     type: ClassVar[Literal["approval_requested"]] = "approval_requested"
@@ -203,7 +225,7 @@ class ApprovalRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawEvent:
+class RawEvent(Checked):
     """A wire event kept as it came, because its kind is unknown or its content malformed.
 
     ``name`` is the wire's own event name, ``data`` its payload as text, ``problem`` says what was
@@ -217,7 +239,7 @@ class RawEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished:
+class RunFinished(Checked):
     """The run completed.
 
     ``output`` is the whole answer where the platform repeats it at the end: it fills an answer that
@@ -232,7 +254,7 @@ class RunFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed:
+class RunFailed(Checked):
     """The run ended without completing.
 
     ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
@@ -250,6 +272,11 @@ class RunFailed:
     hint: str | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        if isinstance(error := cast("Any", self.message), BaseException) and not self.error_type:
+            object.__setattr__(self, "error_type", type(error).__name__)
+        Checked.__post_init__(self)
+
     @property
     def line(self) -> str:
         """What went wrong, and what to do next, as a reader is told."""
@@ -257,7 +284,7 @@ class RunFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled:
+class RunCancelled(Checked):
     """The run was cancelled, here or on the platform."""
 
     type: ClassVar[Literal["run_cancelled"]] = "run_cancelled"
@@ -321,7 +348,8 @@ def event_from_dict(data: dict[str, Any]) -> Event:
     """Return the event that `event_to_dict` made ``data`` from.
 
     Fields that this version does not know are dropped, so that newer records stay readable; an
-    unknown ``type`` becomes a `RawEvent`.
+    unknown ``type`` becomes a `RawEvent`, and so does an event with a field that its constructor
+    refuses, which earlier versions did not check.
 
     Raises:
         KeyError: ``data`` has no ``type``.
@@ -331,11 +359,15 @@ def event_from_dict(data: dict[str, Any]) -> Event:
     cls = _CLASSES.get(kind)
     if cls is None:
         return RawEvent(name=str(kind), data=str(data))
-    known = {f.name for f in fields(cls)}
+    known = {f.name: f for f in fields(cls)}
     values = {name: value for name, value in data.items() if name in known}
-    if cls is UsageReported and "usage" in values:
-        parts = {f.name for f in fields(Usage)}
-        values["usage"] = Usage(**{k: v for k, v in values["usage"].items() if k in parts})
-    elif cls is FollowupsSuggested and "followups" in values:
-        values["followups"] = tuple(values["followups"])
-    return cls(**values)
+    if missing := [n for n, f in known.items() if n not in values and _is_required(f)]:
+        raise TypeError(f"{cls.__name__} needs {', '.join(missing)}.")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        return RawEvent(name=str(kind), data=repr(data), problem=str(error))
+
+
+def _is_required(f: Field[Any]) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING

@@ -129,10 +129,23 @@ class RunFacts:
 
     @property
     def error(self) -> str | None:
-        """What went wrong and what to do next, in one line; None where nothing did."""
+        """What went wrong and what to do next, in one line; None where nothing did.
+
+        Of a completed run it is `parse_error`.
+        """
         if (failure := self.transcript.failure) is not None:
             return failure.line
+        if self.transcript.output_error is not None:
+            return self.transcript.output_error
         return "The run was cancelled." if self.transcript.cancelled is not None else None
+
+    @property
+    def parse_error(self) -> str | None:
+        """Why the answer is not of the form that ``output_type`` asked for, in one line.
+
+        None where it is, where no form was asked for, and until the run has completed.
+        """
+        return self.transcript.output_error
 
     @property
     def events(self) -> tuple[Event, ...]:

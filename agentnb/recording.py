@@ -61,6 +61,8 @@ class Recording:
         self.reconnects: int | None = 0
         #: What it waits for at this moment, beyond the agent; None while its stream is there.
         self.waiting: Waiting | None = None
+        #: Tells of an answer that completes in what it is not of the form that was asked for.
+        self.check: Callable[[Transcript], str | None] | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
         renew_lock_after_fork(self, "lock")
@@ -91,6 +93,8 @@ class Recording:
                         self.first_token = at
                 elif self.duration is None and isinstance(event, TERMINAL_EVENTS):
                     self.duration = at
+                    if self.check is not None and self.transcript.status == "completed":
+                        self.transcript.output_error = self.check(self.transcript)
             self._feeds = [feed for feed in self._feeds if feed.put(batch)]
         self.notify()
 

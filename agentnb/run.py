@@ -32,7 +32,7 @@ from agentnb.event import ApprovalRequested, Event
 from agentnb.facts import RunFacts
 from agentnb.feed import EventIterator
 from agentnb.following import Resume, Source, resume_of
-from agentnb.output import parse_output
+from agentnb.output import AnswerCheck, parse_output
 from agentnb.platforms.base import Resumes
 from agentnb.platforms.tape import watch
 from agentnb.platforms.tape.offline import OfflinePlatform
@@ -48,8 +48,7 @@ __all__ = ["Run"]
 #: not at all: it is a recorded run, shown again.
 Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 
-# How long a paused run's stream is given to end before it is taken for one that stays open, in
-# seconds.
+# How long a paused run's stream may take to end before it counts as staying open, in seconds.
 _MAY_END: Final = 0.5
 # How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
@@ -97,7 +96,8 @@ class Run(RunFacts):
         #: The approvals that were decided here, and whether each was granted.
         self.decisions: list[tuple[str | None, bool]] = []
         self._client = platform
-        self._output_type = output_type
+        self._output = None if output_type is None else AnswerCheck(output_type)
+        self._recording.check = self._output and self._output.check
         # One line that is shown above it.
         self._notice = notice
         self._failed = failed
@@ -178,9 +178,15 @@ class Run(RunFacts):
         where neither was given.
 
         Raises:
-            OutputError: the answer is not of the asked form; its text stays in `text`.
+            OutputError: the answer is not of the asked form, as `parse_error` says, too.
         """
-        return None if self._output_type is None else parse_output(self.text, self._output_type)
+        return self._output and parse_output(self.structured_text, self._output.type)
+
+    @property
+    def structured_text(self) -> str:
+        """The text that `parsed` reads: the answer, or its final form where that alone parses."""
+        found = self._output and self._output.text
+        return self.text if found is None else found
 
     # -- driving it ------------------------------------------------------------------------------
 
@@ -270,7 +276,7 @@ class Run(RunFacts):
                 error = RunTruncatedError(
                     said or f"The run was {self.status}.", run=self, hint=hint
                 )
-        raise error from raised
+        raise error from raised or error.__cause__
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -350,7 +356,7 @@ class Run(RunFacts):
                 request=request,
                 title=self.title,
                 via="decision",
-                output_type=self._output_type,
+                output_type=self._output and self._output.type,
                 failed=self._failed,
                 terms=self.terms,
                 resume=(lambda so_far: again.resumed(platform, request, so_far))
@@ -380,8 +386,7 @@ class Run(RunFacts):
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` after every batch of events and at the end; return what undoes it.
 
-        It is called on the background loop and must not block.  One that raises is logged and
-        hurts nobody else.
+        It is called on the background loop and must not block; what it raises is logged.
         """
         return self._recording.subscribe(callback)
 

@@ -185,6 +185,8 @@ class Transcript:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     cancelled: RunCancelled | None = None
+    # Why the answer of a run that completed is not of the form that was asked for, in one line.
+    output_error: str | None = None
     # How many of the approvals the run no longer waits for.
     _decided: int = field(default=0, init=False, repr=False, compare=False)
     # Where to find a part again by its id: a search through all of them would make many calls cost
@@ -301,6 +303,13 @@ class Transcript:
         return tuple(self.approvals[self._decided :]) if self.status == "paused" else ()
 
     @property
+    def error_code(self) -> str | None:
+        """The code of the failure; "output" where the answer is not of the form asked for."""
+        if self.failure is not None:
+            return self.failure.code
+        return None if self.output_error is None else "output"
+
+    @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
 
@@ -320,6 +329,8 @@ class Transcript:
         error = None
         if self.failure is not None:
             error = {"message": self.failure.line, "code": self.failure.code}
+        elif self.output_error is not None:
+            error = {"message": self.output_error, "code": self.error_code}
         return {
             "status": self.status,
             "run_id": self.run_id,

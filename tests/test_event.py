@@ -27,6 +27,14 @@ from agentnb.event import (
 from tests.strategies import events
 
 CLASSES: tuple[type[Any], ...] = get_args(Event)
+# Fields that hold something else than text.
+EXAMPLES: dict[str, Any] = {
+    "usage": Usage(),
+    "duration": 1.0,
+    "retry_after": 1.0,
+    "details": {},
+    "status": "failed",
+}
 
 
 @given(events)
@@ -56,7 +64,7 @@ def test_terminal_events_are_events() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_events_are_immutable_and_carry_no_dict(cls: type[Any]) -> None:
-    event = cls(**dict.fromkeys((f.name for f in fields(cls)), ""))
+    event = cls(**{f.name: EXAMPLES.get(f.name, "") for f in fields(cls)})
     with pytest.raises(FrozenInstanceError):
         setattr(event, fields(cls)[0].name, "changed")
     assert not hasattr(event, "__dict__")

@@ -72,15 +72,15 @@ def test_other_types() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not of the asked form|not JSON"),
-        ("The price is 5.", "not of the asked form|not JSON"),
+        ("", "The answer does not match `Quote`: it is empty."),
+        ("The price is 5.", "The answer does not match `Quote`: invalid JSON."),
         ('{"ticker": "NVDA"}', "price: Field required"),
         ('{"ticker": "NVDA", "price": -1}', "price: Input should be greater than 0"),
-        ('{"ticker": "NVDA", "price": 1', "not of the asked form|not JSON"),
-        (f"```python\n{JSON}\n```", "not of the asked form|not JSON"),
-        ("```", "not of the asked form|not JSON"),
-        ("``````", "not of the asked form|not JSON"),
-        ('{"ticker": "\ud800", "price": 1}', "not of the asked form|not JSON"),
+        ('{"ticker": "NVDA", "price": 1', "The answer does not match `Quote`: invalid JSON."),
+        (f"```python\n{JSON}\n```", "The answer does not match `Quote`: invalid JSON."),
+        ("```", "The answer does not match `Quote`: invalid JSON."),
+        ("``````", "The answer does not match `Quote`: invalid JSON."),
+        ('{"ticker": "\ud800", "price": 1}', "The answer does not match `Quote`: Input should be"),
     ],
 )
 def test_answers_of_another_form(text: str, message: str) -> None:

@@ -174,7 +174,7 @@ def result_of(run: Run, row: Row, *, was_waiting: bool = False) -> RowResult:
     return RowResult(
         position=row.position,
         status="cancelled" if is_overtaken else run.status,
-        answer=run.text,
+        answer=run.structured_text,
         run_id=run.id,
         session_id=run.session_id,
         started_at=to_micros(run.created_at),

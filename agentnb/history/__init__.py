@@ -1,7 +1,7 @@
 """What was run: this process's runs, the store that keeps all runs, and tables made of both.
 
 Only the runs of this process are at hand at once; the store and what reads it are imported when
-they are first used.
+they are first used.  ``path`` is where the runs are kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from agentnb.history.recent import last_run, recent_runs, remember, replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agentnb.history.lists import RunList
     from agentnb.history.prices import set_prices
     from agentnb.history.recorder import flush
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from agentnb.history.tables import events, runs, sessions, tool_calls
     from agentnb.history.transfer import export_history, import_history
 
+#: Where runs are kept: a path of SQLite, an address of PostgreSQL without its password, None where
+#: history is off.  Looked up anew each time; see `use`.
+path: Path | str | None
+
 __all__ = [
     "RunList",
     "events",
@@ -30,6 +36,7 @@ __all__ = [
     "import_history",
     "last_run",
     "load",
+    "path",
     "prune",
     "query",
     "recent_runs",
@@ -64,6 +71,15 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "path":
+        from agentnb.history.store import current_place
+        from agentnb.history.where import shown
+
+        return shown(current_place())
     if name not in _WHERE:
         raise AttributeError(f"module 'agentnb.history' has no attribute {name!r}")
     return getattr(import_module(f"agentnb.history.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from agentnb.history.writing import Written
 
 __all__ = ["Entry", "Prepared", "is_of_one_run", "prepare"]
+
+
+_UNBOUND: Final = re.compile(r"binding parameter|cannot adapt type", re.IGNORECASE)
 
 
 class Entry:
@@ -98,8 +102,11 @@ def prepare(entry: Entry, epoch: int, store: Store, *, ending: bool) -> Prepared
 
 def is_of_one_run(error: Exception) -> bool:
     """Tell whether ``error`` comes of what is to be written, rather than of the store."""
-    from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
+    if isinstance(error, DBAPIError) and _UNBOUND.search(str(error.orig)):
+        # A value of a type that the driver does not know.
+        return True
     return isinstance(error, DataError | IntegrityError) or not isinstance(
         error, SQLAlchemyError | OSError | HistoryWarning | MemoryError
     )

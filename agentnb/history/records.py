@@ -61,7 +61,7 @@ def run_record(run: Any, known: Mapping[str, Price]) -> dict[str, Any]:
             "tool_errors": sum(call.status == "failed" for call in calls),
             "reconnects": run.reconnects,
             "error": run.error,
-            "error_code": None if failure is None else failure.code,
+            "error_code": transcript.error_code,
             "error_class": None if failure is None else failure.error_type,
             "source": "recorded",
             "local_id": run.local_id,

@@ -169,7 +169,7 @@ def _run_row(run: RunFacts) -> dict[str, Any]:
         "tool_errors": sum(call.status == "failed" for call in calls),
         "reconnects": run.reconnects,
         "error": run.error,
-        "error_code": failure and failure.code,
+        "error_code": transcript.error_code,
         "error_class": failure and failure.error_type,
     }
 

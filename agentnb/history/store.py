@@ -28,9 +28,9 @@ from agentnb.errors import HistoryError
 from agentnb.history import opening, recorder
 from agentnb.history.failures import warn
 from agentnb.history.quiescing import Quiescence
-from agentnb.history.where import keeps_content, place
+from agentnb.history.where import Place, keeps_content, place
 
-__all__ = ["Store", "is_off", "reopen", "store", "use"]
+__all__ = ["Store", "current_place", "is_off", "reopen", "store", "use"]
 
 # After a failure it is tried again, but not by every cell: reaching a database that is down takes
 # seconds.
@@ -199,6 +199,15 @@ def store(*, required: bool = False) -> Store | None:
 def is_off() -> bool:
     """Tell whether no store is wanted, as the last call of `store` found it."""
     return _process.is_off
+
+
+def current_place() -> Place:
+    """Return where this process's store is, or would be, without opening it.
+
+    Raises:
+        HistoryError: what says where it is names no place of a store.
+    """
+    return place(_process.chosen)
 
 
 def use(url: str | Path | None) -> None:

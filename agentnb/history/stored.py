@@ -19,11 +19,11 @@ from agentnb.event import (
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
-    Usage,
     UsageReported,
     event_from_dict,
 )
 from agentnb.facts import RunFacts
+from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
 from agentnb.transcript import FINAL_STATUSES, Status
 
@@ -83,6 +83,8 @@ class StoredRun(RunFacts):
             # What came last was the end of the process that recorded it, not of the run.
             clock.set(clock.now() if duration is None else duration)
             recording.add((_end(status, error),))
+        if transcript.status == "completed":
+            transcript.output_error = error
         if status in FINAL_STATUSES or status == "paused":
             if duration is not None:
                 clock.set(duration)
@@ -275,15 +277,7 @@ def _known_events(
             ended = ToolCallFinished(call_id=call_id, result=call["result"], error=error)
             timed.append((_seconds(call["finished"]) or begun, ended))
     timed.sort(key=lambda each: each[0])
-    usage = Usage(
-        input_tokens=row["input_tokens"],
-        output_tokens=row["output_tokens"],
-        total_tokens=row["total_tokens"],
-        cached_tokens=row["cached_tokens"],
-        reasoning_tokens=row["reasoning_tokens"],
-        cost_usd=row["cost_usd"],
-    )
-    if usage != Usage():
+    if (usage := read_usage(row)) is not None:
         timed.append((duration, UsageReported(usage=usage)))
     text = (kept["text"] if kept is not None else None) or ""
     if row["status"] == "completed":

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from agentnb.config import HistorySection, config
 from agentnb.errors import ConfigError, HistoryError
 
-__all__ = ["Place", "default_path", "keeps_content", "place", "refused"]
+__all__ = ["Place", "default_path", "keeps_content", "place", "refused", "shown"]
 
 _OFF: Final = frozenset({"off", "none", "0", "false", "no"})
 _ON: Final = frozenset({"on", "1", "true", "yes"})
@@ -65,6 +65,30 @@ def place(chosen: str | Path | None = None) -> Place:
             hint="Write the whole path; it may begin with ~.",
         )
     return found
+
+
+def shown(where: Place) -> Path | str | None:
+    """Return a place as users may read it: a whole path, or an address without its password."""
+    if where.path is not None:
+        return where.path.expanduser().absolute()
+    if where.url is None:
+        return None
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(where.url.get_secret_value())
+    except ArgumentError:
+        return f"{where.named_by} names no address that can be read"
+    # Without the options, too, of which one may be a password.
+    shown = URL.create(
+        url.drivername,
+        username=url.username,
+        host=url.host,
+        port=url.port,
+        database=url.database,
+    )
+    return str(shown)
 
 
 def default_path() -> Path:

@@ -22,6 +22,7 @@ from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 from agentnb.history.tables import run_table
 from agentnb.notebook.display import Mode, choose_mode, current_shell, outlive
+from agentnb.notebook.variables import resolved
 from agentnb.render.chat import chat_html, chat_markdown, chat_text
 from agentnb.run import Run
 from agentnb.widgets.chat import ChatWidget
@@ -147,9 +148,10 @@ def chat(
 ) -> Chat:
     """Return a conversation with the agent that ``target`` names.
 
-    ``target`` is what `agent` takes, an `Agent`, or a `Run`, whose session it shows first and goes
-    on in.  ``session``, an id or a run, is what to go on in otherwise; what this process ran in it
-    is shown.  ``params`` go with every question; all else is as of `agent`.
+    ``target`` is what `agent` takes, an `Agent`, the name of a variable of the notebook that holds
+    an `Agent` or a function, or a `Run`, whose session it shows first and goes on in.  ``session``,
+    an id or a run, is what to go on in otherwise; what this process ran in it is shown.  ``params``
+    go with every question; all else is as of `agent`.
 
     A plain function has a thread of its own; an async one shares agentnb's event loop and must not
     block it, else the chat stands still, too: there, write ``await asyncio.to_thread(...)``, or
@@ -160,6 +162,8 @@ def chat(
     """
     # At once, so that a traceback that shows local variables does not show it.
     api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
+    if base_url is None and api_key is None and deadlines is None and options is None:
+        target = resolved(target, current_shell())
     if isinstance(target, Agent | Run):
         if not (base_url is None and api_key is None and deadlines is None and options is None):
             raise ConfigError(f"{target!r} needs no base_url, api_key, deadlines or options.")

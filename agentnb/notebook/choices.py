@@ -6,7 +6,6 @@ import re
 from typing import Any, Final, cast
 
 from agentnb import history, sandbox
-from agentnb.agents import Agent
 from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
 from agentnb.history.filters import STATUSES
@@ -15,6 +14,7 @@ from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
 from agentnb.notebook.options import FORMATS, option_strings
+from agentnb.notebook.variables import agent_names
 from agentnb.platforms import registry
 from agentnb.run import Run
 
@@ -69,13 +69,19 @@ def _for_command(before: list[str]) -> list[str]:
             return _sessions()
         case "chat":
             return [*_agents(), "--session", "--new"]
+        case "attach" if before[-1] in ("-s", "--session"):
+            return _sessions()
+        case "attach" if before[-1] in ("-p", "--platform"):
+            return config().platform_names(registry.names())
+        case "attach" if len(before) > 1:
+            return [*_agents(), "--session", "--platform", "--timeout", "--bg"]
         case "use" | "alias":
             return _agents()
         case "list" | "doctor" | "login":
             return config().platform_names(registry.names())
         case "history":
             return _for_history(before[1:])
-        case "stop" | "status":
+        case "stop" | "status" | "attach":
             return [r.id for r in history.recent_runs() if isinstance(r, Run) and not r.done]
         case _:
             return []
@@ -103,10 +109,7 @@ def _agents() -> list[str]:
         at_hand = config().bare_platform(registry.names()) == EMBEDDED
     except AgentnbError:
         return []
-    shell = current_shell()
-    variables: dict[str, object] = cast("Any", shell).user_ns if shell is not None else {}
-    made = [n for n, v in variables.items() if isinstance(v, Agent) and not n.startswith("_")]
-    return [*made, *(sandbox.agent_names() if at_hand else []), *names]
+    return [*agent_names(current_shell()), *(sandbox.agent_names() if at_hand else []), *names]
 
 
 def _tables() -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from agentnb import __version__, history
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.doctor.discretion import shown_address
-from agentnb.errors import AgentnbError, RequestError
+from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.listing import list_agents
+from agentnb.notebook.attaching import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (
@@ -27,6 +28,7 @@ from agentnb.notebook.login import LOGIN_USAGE, login
 from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
+from agentnb.notebook.variables import agent_named
 from agentnb.platforms import registry
 from agentnb.run import Run
 
@@ -106,6 +108,7 @@ class Commands:
         """Make an agent the default of this session."""
         current = config()
         if target is not None:
+            _refuse_variable(target)
             current.default_agent = str(current.resolve(target, registry.names()))
         name = current.resolve(None, registry.names())
         return table([{"default agent": str(name)}], ["default agent"])
@@ -123,6 +126,7 @@ class Commands:
         if name is not None and target is not None:
             if not name.replace("-", "_").isidentifier():
                 raise RequestError(f"'{name}' is no name: letters, digits, '-' and '_' make one.")
+            _refuse_variable(target)
             resolved = str(current.resolve(target, registry.names()))
             current.aliases[name] = resolved
         rows = [{"alias": a, "agent": t} for a, t in current.all_aliases().items()]
@@ -139,6 +143,10 @@ class Commands:
     def sessions(self) -> Any:
         """Show the latest conversations, and which one each agent goes on in."""
         return stored_sessions(self._runner.current_sessions())
+
+    def attach(self, *words: str) -> Any:
+        """Join a run that goes on, here or on its platform, and show it live as a cell does."""
+        attach(self._runner, words)
 
     def stop(self, run_id: str | None = None) -> Any:
         """Stop the runs that go on, or one of them."""
@@ -178,7 +186,11 @@ class Commands:
         return table(
             rows,
             ["platform", "type", "address", "configured", "key"],
-            notes=[f"Files: {files}", f"Default agent: {_default_agent()}"],
+            notes=[
+                f"Files: {files}",
+                f"Default agent: {_default_agent()}",
+                f"History: {_history_place()}",
+            ],
         )
 
     def doctor(self, *words: str) -> Any:
@@ -223,6 +235,7 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "status": ("[RUN]", Commands.status),
     "history": (HISTORY_USAGE, Commands.history),
     "sessions": ("", Commands.sessions),
+    "attach": (ATTACH_USAGE, Commands.attach),
     "stop": ("[RUN]", Commands.stop),
     "login": (LOGIN_USAGE, Commands.login),
     "config": ("", Commands.config),
@@ -230,6 +243,16 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "version": ("", Commands.version),
     "help": ("", Commands.help),
 }
+
+
+def _refuse_variable(target: str) -> None:
+    """Refuse the name of a function where the name of a platform's agent is kept."""
+    found = None if target in config().all_aliases() else agent_named(target, current_shell())
+    if found is not None and found.platform.name == "local":
+        raise RequestError(
+            f"'{target}' is a variable of this notebook, not the name of a platform's agent.",
+            hint=f"Write '%%agent {target}' to ask it, or platform:agent here.",
+        )
 
 
 def _runs() -> list[Run]:
@@ -241,6 +264,18 @@ def _address(name: str, configured: str | None) -> str:
     if address is None:
         return "the platform's own"
     return shown_address(address)
+
+
+def _history_place() -> str:
+    from agentnb.history.store import current_place
+    from agentnb.history.where import shown
+
+    try:
+        where = current_place()
+    except HistoryError as error:
+        return f"unusable. {error}"
+    place = "off: runs are not kept" if where.is_off else str(shown(where))
+    return f"{place} (by {where.named_by})"
 
 
 def _default_agent() -> str:

@@ -31,9 +31,10 @@ def compare(
     """Ask several agents the same question at once; return the live `Comparison` at once.
 
     ``agents`` are two or more names, functions or `Agent` objects, and the rest is as for
-    `Agent.start`.  As a cell's value, or displayed, it shows the answers side by side while they
-    stream, and their times, tokens and cost in a table; a notebook that runs unattended waits for
-    the end.
+    `Agent.start`.  In a notebook the name of a variable that holds a function or an `Agent` is
+    meant before any other.  As a cell's value, or displayed, it shows the answers side by side
+    while they stream, and their times, tokens and cost in a table; a notebook that runs unattended
+    waits for the end.
 
     Raises:
         ConfigError: a name, an address or a key is missing or wrong.
@@ -42,9 +43,24 @@ def compare(
     """
     from agentnb.comparison import ask_all
 
+    # Whatever else was given is refused there.
+    if isinstance(agents, list | tuple):
+        agents = _with_variables(agents)
     asked = ask_all(agents, prompt, output_type=output_type, media=media, stream=stream, **params)
     _let_show()
     return asked
+
+
+def _with_variables(agents: Sequence[AgentLike]) -> list[AgentLike]:
+    """Return ``agents`` with what variables of the notebook hold in the place of their names."""
+    # Not imported for it: a program that only computes needs none.
+    if "IPython" not in sys.modules:
+        return list(agents)
+    from agentnb.notebook.display import current_shell
+    from agentnb.notebook.variables import resolved
+
+    shell = current_shell()
+    return [resolved(each, shell) for each in agents]
 
 
 def show_comparison(comparison: Comparison) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "CellOptions",
     "LineParser",
     "option_strings",
+    "parse_attach_words",
     "parse_cell_line",
     "parse_chat_words",
     "usage",
@@ -189,6 +190,36 @@ def parse_chat_words(words: Sequence[str]) -> CellOptions:
     if found.new and found.session:
         raise RequestError("--new and --session contradict each other.")
     return CellOptions(agent=found.agent, session=found.session, new=found.new)
+
+
+def parse_attach_words(words: Sequence[str]) -> tuple[str, CellOptions]:
+    """Return what stands after ``%agent attach``: the run's id, and whose run it is.
+
+    Raises:
+        RequestError: the run is missing, or an option is unknown or lacks its value.
+    """
+    parser = LineParser(prog="%agent attach", add_help=False, allow_abbrev=False)
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("agent", nargs="?")
+    parser.add_argument("-p", "--platform")
+    parser.add_argument("-s", "--session")
+    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--bg", action="store_true")
+    _refuse_keys(words)
+    found = parser.parse_args(list(words))
+    if found.run is None:
+        raise RequestError(
+            "%agent attach needs the id of a run.",
+            hint="'%agent status' and '%agent history' list runs with their ids.",
+        )
+    options = CellOptions(
+        agent=found.agent,
+        platform=found.platform,
+        session=found.session,
+        timeout=found.timeout,
+        background=found.bg,
+    )
+    return found.run, options
 
 
 def option_strings() -> list[str]:

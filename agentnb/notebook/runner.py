@@ -17,12 +17,13 @@ from IPython.display import display  # pyright: ignore[reportUnknownVariableType
 from agentnb import sandbox
 from agentnb.agents import Agent, agent
 from agentnb.config import EMBEDDED, AgentName, suggestion
-from agentnb.errors import AgentnbError, BatchError, NotFoundError, RequestError
-from agentnb.listing import listed_agents
+from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
+from agentnb.listing import known_agents, listed_agents
 from agentnb.notebook.loading import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
+from agentnb.notebook.variables import agent_named, agent_names
 from agentnb.run import Run
 from agentnb.widgets.bounds import ERROR_TEXT, shortened
 
@@ -80,7 +81,7 @@ class CellRunner:
                 with self._mapping(options, body) as table:
                     table.made = await table.agent.amap(*table.asked, **table.settings)
                 return
-            cell = self._start(options, body)
+            cell = self._open(*self._sent(options, body), options)
             if options.background:
                 self._in_background(cell)
                 return
@@ -98,14 +99,8 @@ class CellRunner:
                 with self._mapping(options, body) as table:
                     table.made = table.agent.map(*table.asked, **table.settings)
                 return
-            cell = self._start(options, body)
-            if options.background:
-                self._in_background(cell)
-                return
-            with self._following(cell):
-                while not cell.run.done:
-                    cell.view.tick()
-                    time.sleep(_TICK)
+            run, chosen = self._sent(options, body)
+            self.follow(run, chosen, options)
 
     def effective_mode(self) -> Mode:
         """Return how runs are shown now: as configured, or what fits the frontend."""
@@ -126,7 +121,7 @@ class CellRunner:
         from agentnb.conversation import runs_in_session
         from agentnb.notebook.chat import Chat
 
-        chosen = self._agent(options)
+        chosen = self.agent(options)
         session = options.session or (None if options.new else self._sessions.of(chosen))
         mode = None if self.mode == "auto" else self.effective_mode()
         earlier = runs_in_session(chosen, session)
@@ -135,15 +130,50 @@ class CellRunner:
         conversation.subscribe(lambda change: self._sessions.follow(conversation, change))
         return made
 
+    def follow(self, run: Run, chosen: Agent, options: CellOptions) -> None:
+        """Show a run that has begun as a cell shows its own; block unless in the background."""
+        cell = self._open(run, chosen, options)
+        if options.background:
+            self._in_background(cell)
+            return
+        with self._following(cell):
+            while not run.done:
+                cell.view.tick()
+                time.sleep(_TICK)
+
+    def agent(self, options: CellOptions) -> Agent:
+        """Return the agent that ``options`` name.
+
+        Raises:
+            ConfigError: none is named so.
+            RequestError: the options contradict each other.
+        """
+        target = options.agent
+        if options.platform is not None:
+            if target is None or ":" in target:
+                raise RequestError("--platform goes with the bare name of an agent.")
+            target = str(AgentName(options.platform, target))
+        # What the notebook made and named is meant before any configured name.
+        made = agent_named(target, self._shell) if target is not None else None
+        if made is not None:
+            return made
+        try:
+            return agent(target)
+        except ConfigError as error:
+            if target is not None and not (error.hint or "").startswith("Did you mean"):
+                near = suggestion(target, agent_names(self._shell))
+                error.hint = " ".join(filter(None, (near, error.hint))) or None
+            raise
+
     def current_sessions(self) -> set[str]:
         """Return the sessions that the next cells go on in."""
         return self._sessions.ids()
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _start(self, options: CellOptions, body: str) -> _Cell:
+    def _sent(self, options: CellOptions, body: str) -> tuple[Run, Agent]:
         prompt = expand(body, self._evaluate).strip()
-        chosen = self._agent(options)
+        chosen = self.agent(options)
         output_type = self._named(options.output_type) if options.output_type else None
         run = chosen.start(
             prompt,
@@ -153,6 +183,10 @@ class CellRunner:
             timeout=options.timeout,
             **options.params,
         )
+        return run, chosen
+
+    def _open(self, run: Run, chosen: Agent, options: CellOptions) -> _Cell:
+        """Show a run that has begun; where that fails, the run is stopped."""
         try:
             load_display()
             from agentnb.notebook.display import make_display
@@ -232,7 +266,7 @@ class CellRunner:
             "timeout": options.timeout,
             "progress": not options.quiet,
         }
-        table = _Table(self._agent(options), (prompts.data, prompts), settings)
+        table = _Table(self.agent(options), (prompts.data, prompts), settings)
         try:
             yield table
         except BatchError as error:
@@ -260,20 +294,16 @@ class CellRunner:
             time.sleep(_TICK / 5)
 
     def _meant(self, run: Run) -> str:
-        known = listed_agents(run.platform)
-        return suggestion(run.agent, sandbox.agent_names() if run.platform == EMBEDDED else known)
+        if run.agent in self._namespace and callable(self._namespace[run.agent]):
+            return (
+                f"The variable '{run.agent}' of this notebook is no agent: only a function that "
+                "can be called with one question is."
+            )
+        listed = listed_agents(run.platform)
+        known = sandbox.agent_names() if run.platform == EMBEDDED else listed
+        return suggestion(run.agent, [*agent_names(self._shell), *known, *known_agents()])
 
     # -- pieces ----------------------------------------------------------------------------------
-
-    def _agent(self, options: CellOptions) -> Agent:
-        target = options.agent
-        if options.platform is not None:
-            if target is None or ":" in target:
-                raise RequestError("--platform goes with the bare name of an agent.")
-            target = str(AgentName(options.platform, target))
-        # An Agent that the notebook made and named is meant before any configured name.
-        made = self._namespace.get(target) if target is not None else None
-        return made if isinstance(made, Agent) else agent(target)
 
     def _mode(self, options: CellOptions) -> Mode:
         from agentnb.notebook.display import choose_mode

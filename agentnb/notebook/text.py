@@ -56,7 +56,8 @@ class TextDisplay:
         with self._run.lock:
             footer = summary(self._run.view())
         self._write(self._break() + footer + "\n")
-        if self._run.error and not self._raises:
+        # A run that did not complete raises, and the error says it then.
+        if self._run.error and not (self._raises and self._run.parse_error is None):
             self._write(one_line(self._run.error, 500) + "\n")
 
     def _news(self, parts: list[Part], ended: bool) -> str:

@@ -7,29 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.event import Usage
+from agentnb.event_fields import COST_KEYS, TOKEN_KEYS
 
 __all__ = ["read_count", "read_usage"]
 
-_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "input_tokens": ("inputTokens", "input_tokens", "promptTokens", "prompt_tokens"),
-    "output_tokens": (
-        "outputTokens",
-        "output_tokens",
-        "completionTokens",
-        "completion_tokens",
-    ),
-    "total_tokens": ("totalTokens", "total_tokens"),
-    "cached_tokens": (
-        "cachedTokens",
-        "cached_tokens",
-        "cachedInputTokens",
-        "cacheReadTokens",
-        "cacheReadInputTokens",
-        "cache_read_input_tokens",
-    ),
-    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens"),
-}
-_COST: Final = ("costUsd", "cost_usd", "totalCostUsd", "total_cost_usd")
 # Past this, a count is an accident, and a page could not hold it as a number.
 _MOST: Final = 2**53
 
@@ -44,9 +25,9 @@ def read_usage(data: Any) -> Usage | None:
     given = cast("Mapping[str, Any]", data)
     counts = {
         field: next((n for name in names if (n := read_count(given.get(name))) is not None), None)
-        for field, names in _NAMES.items()
+        for field, names in TOKEN_KEYS.items()
     }
-    cost = next((c for name in _COST if (c := _amount(given.get(name))) is not None), None)
+    cost = next((c for name in COST_KEYS if (c := _amount(given.get(name))) is not None), None)
     if cost is None and all(n is None for n in counts.values()):
         return None
     return Usage(**counts, cost_usd=cost)

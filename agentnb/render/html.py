@@ -37,6 +37,7 @@ from agentnb.render.view import (
     brief_seconds,
     decision_hint,
     end_note,
+    error_line,
     facts,
     seconds,
     transcript_bytes,
@@ -251,13 +252,13 @@ def _end(view: RunView) -> list[str]:
 
 
 def _failure(view: RunView) -> list[str]:
-    failure = view.transcript.failure
-    if failure is None:
+    error = error_line(view)
+    if error is None:
         return []
-    words: list[str] = [element("strong", STATUS_WORDS[view.transcript.status])]
-    words.append(f": {one_line(failure.line, 2000)}")
-    if failure.code:
-        words += [" ", element("code", one_line(failure.code))]
+    word, line, code = error
+    words: list[str] = [element("strong", word), f": {one_line(line, 2000)}"]
+    if code:
+        words += [" ", element("code", one_line(code))]
     return [element("blockquote", element("p", *words), style=ALERT)]
 
 

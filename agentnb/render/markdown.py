@@ -10,12 +10,12 @@ from typing import Any, Final
 from agentnb.render.inert import escape, inert_markdown
 from agentnb.render.verbatim import fence, inline_code
 from agentnb.render.view import (
-    STATUS_WORDS,
     TOOL_WORDS,
     RunView,
     brief_seconds,
     decision_hint,
     end_note,
+    error_line,
     facts,
 )
 from agentnb.render.visible import one_line, visible
@@ -58,11 +58,10 @@ def answer_markdown(view: RunView) -> list[str]:
         blocks.append(f"*{hint}*")
     if (note := end_note(view)) is not None:
         blocks.append(f"*{note}*")
-    failure = view.transcript.failure
-    if failure is not None:
-        code = f" ({escape_markdown(failure.code)})" if failure.code else ""
-        said = escape_markdown(failure.line)
-        blocks.append(_quote(f"**{STATUS_WORDS[view.transcript.status]}{code}:** {said}"))
+    if (error := error_line(view)) is not None:
+        word, line, code = error
+        code = f" ({escape_markdown(code)})" if code else ""
+        blocks.append(_quote(f"**{word}{code}:** {escape_markdown(line)}"))
     if view.transcript.followups:
         asked = "\n".join(f"- {escape(one_line(q, 500))}" for q in view.transcript.followups)
         blocks.append(f"Ask next:\n\n{asked}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentnb.render.view import RunView, decision_hint, summary
+from agentnb.render.view import RunView, decision_hint, error_line, summary
 from agentnb.render.visible import one_line, visible
 from agentnb.transcript import ToolCall
 
@@ -30,8 +30,8 @@ def to_text(view: RunView) -> str:
         lines += [body, ""]
     if dropped > 0:
         lines += [f"({dropped:,} more characters)", ""]
-    if view.transcript.failure is not None:
-        lines.append(f"error: {one_line(view.transcript.failure.line, 1000)}")
+    if (error := error_line(view)) is not None:
+        lines.append(f"error: {one_line(error[1], 1000)}")
     for approval in view.transcript.pending_approvals:
         what = approval.message or approval.tool or "a decision is needed"
         lines.append(f"waiting for approval: {one_line(what, 1000)}")

@@ -18,6 +18,7 @@ __all__ = [
     "brief_seconds",
     "decision_hint",
     "end_note",
+    "error_line",
     "facts",
     "seconds",
     "summary",
@@ -186,6 +187,16 @@ def end_note(view: RunView) -> str | None:
             return None
 
 
+def error_line(view: RunView) -> tuple[str, str, str | None] | None:
+    """Return what went wrong: a word for it, one line, and the platform's code; None if nothing."""
+    transcript = view.transcript
+    if (failure := transcript.failure) is not None:
+        return STATUS_WORDS[transcript.status], failure.line, failure.code
+    if transcript.output_error is not None:
+        return "Not parsed", transcript.output_error, None
+    return None
+
+
 def decision_hint(view: RunView) -> str | None:
     """Return how to go on with a run that waits for an approval; None where it does not."""
     if view.transcript.status != "paused" or not view.takes_decisions:
@@ -197,8 +208,8 @@ def transcript_bytes(view: RunView) -> int:
     """Return about how many bytes the run's transcript takes, as JSON in UTF-8."""
     transcript = view.transcript
     texts = [*transcript.followups]
-    if transcript.failure is not None:
-        texts.append(transcript.failure.line)
+    if (error := error_line(view)) is not None:
+        texts.append(error[1])
     total = 0
     for part in transcript.parts:
         if isinstance(part, ToolCall):

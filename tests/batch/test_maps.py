@@ -154,7 +154,7 @@ class TestStructured:
         assert list(table["status"]) == ["completed", "completed", "failed"]
         assert list(table["attempts"]) == [1, 2, 2]
         assert table["error_code"][2] == "output"
-        assert "Invalid JSON" in table["error"][2]
+        assert "invalid JSON" in table["error"][2]
         assert table["answer"][2] == "I cannot say."
         assert table["parsed_ticker"].isna().tolist() == [False, False, True]
 

@@ -78,7 +78,7 @@ class TestSchemas:
             ('{"price": 1, "count": 1.5}', "'count' is no integer"),
             ('{"count": 1}', "it has no 'price'"),
             ("[1]", "it is no object"),
-            ("It costs 2 dollars.", "not JSON"),
+            ("It costs 2 dollars.", "invalid JSON"),
         ],
     )
     def test_what_no_column_could_hold(self, answer: str, says: str) -> None:

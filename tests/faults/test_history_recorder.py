@@ -5,15 +5,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Integer, literal, select, text
+from sqlalchemy.exc import DBAPIError
 
 import agentnb
 from agentnb.errors import HistoryWarning
+from agentnb.event import Event, Usage, UsageReported
 from agentnb.history import recorder
+from agentnb.history.entries import is_of_one_run
 from agentnb.history.recorder import flush
 from agentnb.history.store import Store, store, use
 from tests.children import python
@@ -290,3 +294,33 @@ def test_a_cell_shows_it_once(tmp_path: Path) -> None:
         environment={"AGENTNB_HISTORY": str(file / "history.sqlite")},
     )
     assert done.stderr.count("HistoryWarning") == 1
+
+
+def test_a_run_that_cannot_be_written_is_named_and_costs_no_other(
+    history_store: Store, told: list[str]
+) -> None:
+    async def several(prompt: str) -> AsyncIterator[Event]:
+        usage = Usage(input_tokens=3)
+        if prompt == "bad":
+            # As a platform of somebody else's could give it, past the constructor.
+            object.__setattr__(usage, "cost_usd", {"usd": 1})
+        yield UsageReported(usage=usage)
+
+    agent = agentnb.agent(several)
+    good = [agent.start(str(number)) for number in range(3)]
+    bad = agent.start("bad")
+    good += [agent.start(str(number)) for number in range(3)]
+    for run in (*good, bad):
+        run.wait()
+    assert flush(LONG)
+    assert keys(history_store) == {run.local_id for run in good}
+    assert told == [f"The run {bad.id} is not recorded: TypeError was raised."]
+
+
+def test_a_value_that_the_driver_does_not_know_is_of_one_run(history_store: Store) -> None:
+    with pytest.raises(DBAPIError) as caught, history_store.connect() as connection:
+        connection.execute(select(literal({"a": 1}, Integer)))
+    assert is_of_one_run(caught.value)
+    with pytest.raises(DBAPIError) as caught, history_store.connect() as connection:
+        connection.execute(text("SELECT 1 FROM no_such_table"))
+    assert not is_of_one_run(caught.value)

@@ -100,7 +100,6 @@ WRONG: dict[str, Callable[[Entry], Any]] = {
     "event_chunk.first is out": of("event_chunk", first=-1),
     "event_chunk.count is not": of("event_chunk", count=1),
     "stored events are damaged": of("event_chunk", payload='{"v":1}'),
-    "text is no text": of("event_chunk", payload=ODD_EVENT, count=1),
     "a time that is none": of("event_chunk", payload=ODD_TIME, count=1),
 }
 
@@ -119,6 +118,15 @@ def test_a_value_that_no_store_holds_ends_it(
     assert runs().empty
     assert import_history(written(path, an_entry("right"))) == 1
     assert events()["text"].tolist() == ["one", "two"]
+
+
+def test_an_event_that_its_constructor_refuses_is_kept_raw(
+    history_store: Store, tmp_path: Path
+) -> None:
+    odd = an_entry("odd")
+    of("event_chunk", payload=ODD_EVENT, count=1)(odd)
+    assert import_history(written(tmp_path / "x.jsonl", odd)) == 1
+    assert events()["type"].tolist() == ["raw_event"]
 
 
 def test_a_folder_of_parquet_is_checked_too(history_store: Store, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, expect
 
 from tests.ui.files import read_outputs
 from tests.ui.opener import Opener
 from tests.ui.seen import errors
+
+Shot = Callable[[Locator, str], None]
 
 
 def test_a_finished_run_is_saved_as_plain_data(notebook: Opener) -> None:
@@ -41,3 +45,21 @@ def test_a_failed_run_shows_its_error_and_stops_the_notebook(notebook: Opener) -
     assert errors(page, 1) == ["RunFailedError"]
     expect(page.output(1).locator(".jp-RenderedText")).to_contain_text("The model is overloaded.")
     assert page.prompt(2) == "[ ]:"
+
+
+def test_an_answer_of_another_form_says_so_below_it(notebook: Opener, shot: Shot) -> None:
+    define = (
+        "from pydantic import BaseModel\n"
+        "class City(BaseModel):\n    name: str\n"
+        "def weather(prompt):\n    return 'It is sunny in Bern.'"
+    )
+    says = "The answer does not match `City`: invalid JSON."
+    page = notebook(define, "%%agent weather --output-type City\nBern")
+    page.run(1)
+    page.run(2)
+    static = page.static(2)
+    expect(static).to_contain_text("It is sunny in Bern.")
+    expect(static).to_contain_text(says)
+    expect(static).to_contain_text("Completed")
+    shot(page.output(2), "not-parsed")
+    assert errors(page, 2) == []

@@ -96,7 +96,7 @@ def test_state_holds_the_transcript_and_what_surrounds_it() -> None:
     transcript = fold(
         [
             TextDelta("hi"),
-            UsageReported(usage=Usage(total_tokens=2, cost_usd=math.nan)),
+            UsageReported(usage=Usage(total_tokens=2, cost_usd=0.5)),
             RunFinished(),
         ]
     )
@@ -115,7 +115,7 @@ def test_state_holds_the_transcript_and_what_surrounds_it() -> None:
         **transcript.to_dict(),
         "parts": [{"kind": "text", "text": "hi", "text_more": 0}],
         "waiting": None,
-        "usage": {"total_tokens": 2, "cost_usd": None},
+        "usage": {"total_tokens": 2, "cost_usd": 0.5},
         "title": "echo",
         "platform": "sandbox",
         "prompt": "hi?",

@@ -15,7 +15,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -27,6 +28,7 @@ from agentnb.event import (
     RunFinished,
     TextDelta,
 )
+from agentnb.event_fields import Place, json_document
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 
@@ -36,7 +38,7 @@ AgentFunction = Callable[..., Any]
 """``f(prompt)`` or ``f(prompt, context)``: a function, a coroutine function, or a generator of
 either kind, giving text or events."""
 
-_EVENT_CLASSES: Final = get_args(Event)
+_EVENT_CLASSES: Final[tuple[type[Any], ...]] = get_args(Event)
 _HERE: Final = Path(__file__).parent
 # An asynchronous generator that never waits would starve everything else on its loop.
 _BREATH: Final = 64
@@ -71,7 +73,9 @@ async def iterate_function(
 
     Text becomes `TextDelta`, events pass as they are, None and "" are left out.  A terminal event
     from the function ends it.  An exception becomes `RunFailed` with its type and message, and the
-    traceback under ``details["traceback"]``.
+    traceback under ``details["traceback"]``.  Where ``context`` has an ``output_schema``, data that
+    the function returns or yields (a pydantic model, a dataclass, a dict, a list, a number) are its
+    structured output, of which the last counts: they become the answer as JSON.
 
     Asynchronous functions run in the calling task, so cancelling it cancels them.  Synchronous
     ones run in a thread of their own; closing this generator closes a synchronous generator at its
@@ -89,17 +93,24 @@ async def iterate_batches(
 ) -> AsyncGenerator[list[Event], None]:
     """Do as `iterate_function` does, in batches of what arrived together."""
     events: list[Event] = []
+    # The latest structured output, which is the answer unless another one follows.
+    data: _Data | None = None
+    has_text = False
     try:
         async with aclosing(_items(function, prompt, context)) as items:
             async for batch in items:
                 events = []
                 for item in batch:
-                    event = _as_event(item)
-                    if event is None:
+                    if item is None:
                         continue
-                    events.append(event)
-                    if isinstance(event, TERMINAL_EVENTS):
+                    if isinstance(item, _Data):
+                        data = item
+                        continue
+                    if isinstance(item, TERMINAL_EVENTS):
+                        events += _ending(data, item, has_text=has_text)
                         break
+                    has_text = has_text or isinstance(item, TextDelta)
+                    events.append(item)
                 if events:
                     yield events
                     if isinstance(events[-1], TERMINAL_EVENTS):
@@ -118,21 +129,41 @@ async def iterate_batches(
         # BaseException, because `sys.exit()` in a user's function must not end the event loop.
         yield [*events, _failure(error)]
         return
-    yield [RunFinished()]
+    yield _ending(data, RunFinished(), has_text=has_text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Structured output of a function, as JSON."""
+
+    text: str
+
+
+def _ending(data: _Data | None, end: Event, *, has_text: bool) -> list[Event]:
+    """Return the last events of a run, with the structured output as its answer."""
+    if data is None:
+        return [end]
+    if isinstance(end, RunFinished) and end.output is None:
+        end = replace(end, output=data.text)
+    # After other text it is a passage of its own.
+    return [TextDelta(data.text, "output" if has_text else None), end]
 
 
 async def _items(
     function: AgentFunction, prompt: str, context: FunctionContext
-) -> AsyncGenerator[list[Any], None]:
+) -> AsyncGenerator[list[Event | _Data | None], None]:
+    """Yield what the function gives, converted, in batches of what arrived together."""
+    convert = _as_data_or_event if context.output_schema is not None else _as_event
     arguments, keywords = _arguments(function, prompt, context)
+    returned: Any = None
     if _runs_on_loop(function):
         outcome = function(*arguments, **keywords)
     else:
-        worker = Worker(lambda: function(*arguments, **keywords))
+        worker = Worker(lambda: function(*arguments, **keywords), convert=convert)
         async with aclosing(worker.batches()) as batches:
             async for batch in batches:
                 yield batch
-        outcome = worker.outcome
+        outcome, returned = worker.outcome, worker.returned
     if isinstance(outcome, Awaitable):
         outcome = await cast("Awaitable[Any]", outcome)
     if isinstance(outcome, AsyncIterator):
@@ -140,7 +171,13 @@ async def _items(
         try:
             count = 0
             async for item in source:
-                yield [item]
+                try:
+                    converted = convert(item)
+                except TypeError as error:
+                    if isinstance(source, AsyncGenerator):
+                        await source.athrow(error.with_traceback(None))
+                    raise
+                yield [converted]
                 count += 1
                 if count % _BREATH == 0:
                     await asyncio.sleep(0)
@@ -148,12 +185,22 @@ async def _items(
             if isinstance(source, AsyncGenerator):
                 await source.aclose()
     elif isinstance(outcome, Iterator):
-        worker = Worker(lambda: cast("Any", outcome))
+        worker = Worker(lambda: cast("Any", outcome), convert=convert)
         async with aclosing(worker.batches()) as batches:
             async for batch in batches:
                 yield batch
+        returned = worker.returned
     else:
-        yield [outcome]
+        try:
+            yield [convert(outcome)]
+        except TypeError as error:
+            _note_origin(error, function)
+            raise
+    if returned is not None and context.output_schema is not None:
+        # What a generator returns beside its text is the structured output, too.
+        converted = convert(returned)
+        if isinstance(converted, _Data):
+            yield [converted]
 
 
 def _as_event(item: object) -> Event | None:
@@ -161,11 +208,43 @@ def _as_event(item: object) -> Event | None:
         return TextDelta(item) if item else None
     if item is None:
         return None
-    if isinstance(item, _EVENT_CLASSES):
+    if type(item) in _EVENT_CLASSES:
         return cast("Event", item)
+    for cls in _EVENT_CLASSES:
+        if isinstance(item, cls):
+            # Fields that a subclass adds would reach neither the page nor the history.
+            return cls(**{f.name: getattr(item, f.name) for f in fields(cls)})
+    hint = ""
+    if not isinstance(item, bytes | BaseException | type) and not callable(item):
+        hint = "; data are taken where output_type asks for them"
     raise TypeError(
-        f"An agent's function gives text or events of agentnb.event, not {type(item).__name__}."
+        "An agent's function gives text or events of agentnb.event, "
+        f"not {type(item).__name__}{hint}."
     )
+
+
+def _as_data_or_event(item: object) -> Event | _Data | None:
+    is_text = isinstance(item, str) and not isinstance(item, Enum)
+    if is_text or item is None or isinstance(item, _EVENT_CLASSES):
+        return _as_event(item)
+    if isinstance(item, bytes | BaseException | type) or callable(item):
+        return _as_event(item)
+    try:
+        return _Data(json_document(item, Place("answer", "data")))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "An agent's function gives text, events of agentnb.event or, where output_type asks "
+            f"for it, data that have a JSON form, which this {type(item).__name__} has not: {error}"
+        ) from error
+
+
+def _note_origin(error: Exception, function: AgentFunction) -> None:
+    """Say in the traceback which function returned what was refused."""
+    call = type(function).__call__
+    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(call, "__code__", None)
+    if code is not None:
+        place = f'File "{code.co_filename}", line {code.co_firstlineno}, in {code.co_name}'
+        error.add_note(f"Returned by {place}")
 
 
 def _failure(error: BaseException) -> RunFailed:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Any, Final, cast
 
 from agentnb.event import ApprovalRequested
@@ -25,11 +25,19 @@ class Worker:
     A thread of its own rather than a pool's: a function may block for minutes, and a generator
     stays on one thread.  It is a daemon, so that a function that never returns cannot keep the
     interpreter from ending.
+
+    ``convert`` is called with every item; a `TypeError` that it raises is raised in a generator at
+    the ``yield`` that gave the item, so that the traceback shows that line.  ``returned`` is the
+    value that a generator returned.
     """
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(
+        self, call: Callable[[], Any], *, convert: Callable[[object], Any] = lambda item: item
+    ) -> None:
         self.outcome: Any = None
+        self.returned: Any = None
         self._call = call
+        self._convert = convert
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
         self._changed = threading.Condition()
@@ -87,8 +95,15 @@ class Worker:
             self._wake()
 
     def _hand_over(self, source: Iterator[Any]) -> None:
+        generator = cast("Generator[Any]", source) if isinstance(source, Generator) else None
         try:
-            for item in source:
+            for item in source if generator is None else self._drained(generator):
+                try:
+                    item = self._convert(item)
+                except TypeError as error:
+                    if generator is not None:
+                        generator.throw(error.with_traceback(None))
+                    raise
                 with self._changed:
                     self._pending.append(item)
                     first = len(self._pending) == 1
@@ -103,9 +118,12 @@ class Worker:
                     if self._stopped:
                         return
         finally:
-            close = getattr(source, "close", None)
+            close = getattr(cast("object", source), "close", None)
             if close is not None:
                 close()
+
+    def _drained(self, generator: Generator[Any]) -> Generator[Any]:
+        self.returned = yield from generator
 
     def _wake(self) -> None:
         try:

@@ -1,0 +1,97 @@
+"""The variables of a notebook that can be asked: agents, and functions that take a question."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentnb.agents import Agent, agent
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["agent_named", "agent_names", "resolved"]
+
+# What a notebook imports from these is no agent of its author, and may do harm when called.
+_FOREIGN: Final = frozenset({*sys.stdlib_module_names, "agentnb", "IPython", "ipykernel"}) - {
+    "__main__"
+}
+# Name -> function and its agent, so that its conversation goes on in the next cell.
+_made: dict[str, tuple[object, Agent]] = {}
+
+
+def agent_named(name: str, shell: InteractiveShell | None) -> Agent | None:
+    """Return the agent that a variable of this name holds, or whose function it holds.
+
+    Classes, builtins, magics, and what is imported from the standard library or from agentnb are
+    no agents, nor is a function that cannot be called with one question.
+    """
+    value = _variables(shell).get(name)
+    if isinstance(value, Agent):
+        return value
+    if value is None or not _can_be_asked(name, value, shell):
+        return None
+    known = _made.get(name)
+    if known is None or known[0] is not value:
+        _made[name] = known = (value, agent(cast("Callable[..., Any]", value)))
+    return known[1]
+
+
+def agent_names(shell: InteractiveShell | None) -> list[str]:
+    """Return the names of the variables that `agent_named` takes, without those with a "_"."""
+    return [
+        name
+        for name, value in list(_variables(shell).items())
+        if not name.startswith("_")
+        and (isinstance(value, Agent) or _can_be_asked(name, value, shell))
+    ]
+
+
+def resolved(target: Any, shell: InteractiveShell | None) -> Any:
+    """Return the agent of a variable where ``target`` is its name, else ``target``."""
+    found = agent_named(target, shell) if isinstance(target, str) else None
+    return target if found is None else found
+
+
+def _variables(shell: InteractiveShell | None) -> dict[str, object]:
+    return {} if shell is None else cast("Any", shell).user_ns
+
+
+def _can_be_asked(name: str, value: object, shell: InteractiveShell | None) -> bool:
+    if not callable(value) or isinstance(value, type) or inspect.isbuiltin(value):
+        return False
+    # What IPython itself puts there; a variable of the user's that replaced it is another object.
+    hidden: dict[str, object] = getattr(shell, "user_ns_hidden", {})
+    if hidden.get(name, _made) is value or _is_magic(value, shell):
+        return False
+    inner: Any = inspect.unwrap(value)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(cast("functools.partial[Any]", inner).func)
+    written = inner if isinstance(inner, FunctionType | MethodType) else type(inner).__call__
+    if not isinstance(written, FunctionType | MethodType):
+        return False
+    return written.__module__.partition(".")[0] not in _FOREIGN and _takes_a_question(value)
+
+
+def _is_magic(value: object, shell: InteractiveShell | None) -> bool:
+    manager: Any = getattr(shell, "magics_manager", None)
+    kinds: dict[str, dict[str, object]] = getattr(manager, "magics", {})
+    return any(value is magic for magics in kinds.values() for magic in magics.values())
+
+
+def _takes_a_question(function: Callable[..., Any]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    for arguments, keywords in ((("",), {}), (("", ""), {}), (("",), {"context": ""})):
+        try:
+            signature.bind(*arguments, **keywords)
+        except TypeError:
+            continue
+        return True
+    return False
