@@ -11,14 +11,19 @@ from agentnb.event import Usage
 __all__ = ["read_count", "read_usage"]
 
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "input_tokens": ("inputTokens", "input_tokens", "promptTokens", "prompt_tokens"),
+    "input_tokens": (
+        *("inputTokens", "input_tokens", "promptTokens", "prompt_tokens", "promptTokenCount"),
+        *("inputTokenCount", "prompt_token_count", "input_token_count", "prompt_eval_count"),
+    ),
     "output_tokens": (
         "outputTokens",
         "output_tokens",
         "completionTokens",
         "completion_tokens",
+        *("candidatesTokenCount", "outputTokenCount", "candidates_token_count"),
+        *("output_token_count", "eval_count"),
     ),
-    "total_tokens": ("totalTokens", "total_tokens"),
+    "total_tokens": ("totalTokens", "total_tokens", "totalTokenCount", "total_token_count"),
     "cached_tokens": (
         "cachedTokens",
         "cached_tokens",
@@ -26,9 +31,16 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
         "cacheReadTokens",
         "cacheReadInputTokens",
         "cache_read_input_tokens",
+        "cachedContentTokenCount",
     ),
-    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens"),
+    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens", "thoughtsTokenCount"),
 }
+# Where some keep the parts of a figure.
+_DETAILS: Final = (
+    *("prompt_tokens_details", "completion_tokens_details"),
+    *("input_tokens_details", "output_tokens_details"),
+    *("input_token_details", "output_token_details"),
+)
 _COST: Final = ("costUsd", "cost_usd", "totalCostUsd", "total_cost_usd")
 # Past this, a count is an accident, and a page could not hold it as a number.
 _MOST: Final = 2**53
@@ -42,6 +54,15 @@ def read_usage(data: Any) -> Usage | None:
     if not isinstance(data, Mapping):
         return None
     given = cast("Mapping[str, Any]", data)
+    details = {
+        name: value
+        for key in _DETAILS
+        if isinstance(part := given.get(key), Mapping)
+        for name, value in cast("Mapping[str, Any]", part).items()
+        if name in ("cached_tokens", "reasoning_tokens")
+    }
+    if details:
+        given = {**details, **given}
     counts = {
         field: next((n for name in names if (n := read_count(given.get(name))) is not None), None)
         for field, names in _NAMES.items()
