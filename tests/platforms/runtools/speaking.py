@@ -57,6 +57,7 @@ def runtime(
     rows: Sequence[dict[str, Any]] = (),
     record: Sequence[dict[str, Any]] | None = None,
     retries: Retries | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Generator[tuple[agentnb.Agent, list[Received]], None, None]:
     """An agent of such a server, and the requests that came."""
     with running(streaming(rows, record)) as server:
@@ -65,5 +66,6 @@ def runtime(
             base_url=server.url,
             api_key="k-1",
             retries=retries or Retries(requests=0, reconnects=0),
+            options=options,
         )
         yield agent, server.requests
