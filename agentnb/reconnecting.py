@@ -59,8 +59,8 @@ class Reconnecting:
 
         ``error`` is what the last one failed by, None where the stream ended without saying how the
         run did: many servers close a connection after some time, so the first time that happens
-        nothing is waited for.  The pause is short after an attempt that brought something, and where
-        the run ``is_over``: what the stream lacks is there already.
+        nothing is waited for.  The pause is short after an attempt that brought something, and
+        where the run ``is_over``: what the stream lacks is there already.
         """
         if self.attempts >= self._retries.reconnects or self.made >= _MOST:
             return None

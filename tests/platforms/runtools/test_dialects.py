@@ -12,6 +12,8 @@ import agentnb
 from agentnb.transports import TRANSPORT_VARIABLE
 from tests.platforms.runtools.speaking import Frame, body_of, data, named, runtime
 
+pytestmark = pytest.mark.slow
+
 WHOLE: Final = "Hello there,  world.\n"
 PIECES: Final = ("Hello", " there,", "  world", ".\n")
 
