@@ -17,7 +17,7 @@ from agentnb.event import (
 if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
 
-__all__ = ["cut_off", "cut_short", "end_of", "failed_by", "one_line"]
+__all__ = ["cut_off", "cut_short", "end_of", "failed_by", "is_last_passage", "one_line"]
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +109,15 @@ def end_of(remote: RemoteRun) -> Event | None:
             return ApprovalRequested(message="The run waits for a decision.")
         case _:
             return None
+
+
+def is_last_passage(output: str | None, *, of: str) -> bool:
+    """Return whether a platform's answer is the end of what arrived, or all of it.
+
+    White space does not count: platforms trim.
+    """
+    wanted = "".join((output or "").split())
+    return wanted != "" and "".join(of.split()).endswith(wanted)
 
 
 def _hint(error: Exception | None) -> str | None:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 __all__ = [
     "COST_KEYS",
+    "DETAIL_KEYS",
     "TOKEN_KEYS",
     "Checked",
     "Place",
@@ -33,30 +34,29 @@ __all__ = [
 
 #: Field of `Usage` -> the keys under which platforms and vendors report it.
 TOKEN_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "input_tokens": ("inputTokens", "input_tokens", "promptTokens", "prompt_tokens"),
+    "input_tokens": (
+        *("inputTokens", "input_tokens", "promptTokens", "prompt_tokens", "promptTokenCount"),
+        *("inputTokenCount", "prompt_token_count", "input_token_count", "prompt_eval_count"),
+    ),
     "output_tokens": (
-        "outputTokens",
-        "output_tokens",
-        "completionTokens",
-        "completion_tokens",
+        *("outputTokens", "output_tokens", "completionTokens", "completion_tokens"),
+        *("candidatesTokenCount", "outputTokenCount", "candidates_token_count"),
+        *("output_token_count", "eval_count"),
     ),
-    "total_tokens": ("totalTokens", "total_tokens"),
+    "total_tokens": ("totalTokens", "total_tokens", "totalTokenCount", "total_token_count"),
     "cached_tokens": (
-        "cachedTokens",
-        "cached_tokens",
-        "cachedInputTokens",
-        "cacheReadTokens",
-        "cacheReadInputTokens",
-        "cache_read_input_tokens",
+        *("cachedTokens", "cached_tokens", "cachedInputTokens", "cacheReadTokens"),
+        *("cacheReadInputTokens", "cache_read_input_tokens", "cachedContentTokenCount"),
     ),
-    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens"),
+    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens", "thoughtsTokenCount"),
 }
 #: The keys under which a cost in US dollars is reported.
 COST_KEYS: Final = ("costUsd", "cost_usd", "totalCostUsd", "total_cost_usd")
-# Some vendors report parts of a count in an object beside it.
-_NESTED: Final = (
-    ("input_tokens_details", "prompt_tokens_details"),
-    ("output_tokens_details", "completion_tokens_details"),
+#: The objects in which some vendors report parts of a count.
+DETAIL_KEYS: Final = (
+    *("prompt_tokens_details", "completion_tokens_details"),
+    *("input_tokens_details", "output_tokens_details"),
+    *("input_token_details", "output_token_details"),
 )
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 
@@ -229,7 +229,7 @@ def usage_fields(value: Any, place: Place) -> dict[str, Any]:
         raise place.wrong_type(expected, cast("object", value))
     given = cast("Mapping[Any, Any]", value)
     flat = dict(given)
-    for name in (name for names in _NESTED for name in names):
+    for name in DETAIL_KEYS:
         if isinstance(inner := given.get(name), Mapping):
             for key, item in cast("Mapping[Any, Any]", inner).items():
                 flat.setdefault(key, item)

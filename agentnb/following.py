@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentnb._http import Pause, Terms
 from agentnb._secrets import MASK, mask
-from agentnb.endings import cut_off, cut_short, end_of, one_line
+from agentnb.endings import cut_off, cut_short, end_of, is_last_passage, one_line
 from agentnb.errors import DeadlineError
 from agentnb.event import Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Forgets, Resumes
@@ -20,10 +20,10 @@ from agentnb.platforms.masking import StreamMask, masked_event
 from agentnb.reconnecting import Reconnecting, broke_off, may_pass
 from agentnb.recording import Recording, Waiting
 from agentnb.retries import Retries
-from agentnb.transcript import Transcript
+from agentnb.transcript import FINAL_STATUSES, Transcript
 
 if TYPE_CHECKING:
-    from agentnb.platforms.base import Platform, RunRequest
+    from agentnb.platforms.base import Platform, RemoteRun, RunRequest
 
 __all__ = ["Follower", "Resume", "Source", "resume_of"]
 
@@ -36,8 +36,9 @@ _DRAIN: Final = 0.25
 # many events it may bring before anybody looks.
 _BREATH: Final = 0.01
 _GULP: Final = 512
-# How long asking how a run ended may take, in seconds.
+# How long asking how a run ended may take, in seconds; and where its stream may go on instead.
 _STATUS_CALL: Final = 10.0
+_QUICK_STATUS_CALL: Final = 2.0
 
 Source = Callable[[], AsyncGenerator[list[Event], None]]
 # Given all events that were yielded so far, in order, it yields those that follow.
@@ -146,14 +147,18 @@ class Follower:
         # What the stream broke off by after its latest event, and what the latest attempt did.
         first = last = await self._take(self._source)
         resumable = self._resume is not None
+        # Whether the platform says that the run has ended.
+        is_over = False
         while not self._is_settled:
-            if not resumable or (pause := tries.pause(last)) is None:
+            if not resumable or (pause := tries.pause(last, is_over=is_over)) is None:
                 return await self._ask_for_end(tries, first, last, resumable=resumable)
             await self._wait(pause, tries, one_line(last))
             had = len(self._delivered)
             last, resumable = await self._take_up(tries)
             if len(self._delivered) > had:
                 first = last
+            elif last is None and not (is_over or self._is_settled):
+                is_over = await self._is_over()
         return None
 
     async def _take_up(self, tries: Reconnecting) -> tuple[Exception | None, bool]:
@@ -250,6 +255,27 @@ class Follower:
 
     # -- without the stream ----------------------------------------------------------------------
 
+    async def _is_over(self) -> bool:
+        """Return whether the platform says that the run has ended; asked once, and shortly."""
+        run_id = self._transcript.run_id
+        if not self._platform.capabilities.run_status or run_id is None:
+            return False
+        once = replace(self._terms, retries=replace(self._retries, requests=0))
+        try:
+            async with asyncio.timeout(_QUICK_STATUS_CALL):
+                with once.applied(began=self._since):
+                    remote = await self._remote(run_id)
+        except Exception as error:
+            _log.info("The status of a run whose stream ended is unknown: %s", error)
+            return False
+        return remote is not None and remote.status in FINAL_STATUSES
+
+    async def _remote(self, run_id: str) -> RemoteRun | None:
+        found = await self._platform.status(
+            [run_id], agent=self._request.agent, session_id=self._transcript.session_id
+        )
+        return found.get(run_id)
+
     async def _ask_for_end(
         self,
         tries: Reconnecting,
@@ -267,15 +293,12 @@ class Follower:
             pause = None
             try:
                 async with asyncio.timeout(_STATUS_CALL):
-                    found = await self._platform.status(
-                        [run_id], agent=self._request.agent, session_id=self._transcript.session_id
-                    )
+                    remote = await self._remote(run_id)
             except Exception as error:
                 _log.info("The status of a run whose stream is gone is unknown: %s", error)
                 if may_pass(error):
                     pause = tries.pause(error)
             else:
-                remote = found.get(run_id)
                 if remote is not None and (end := end_of(remote)) is not None:
                     if resumable and self._retries.reconnects and self._lacks(end):
                         # A platform may tell the whole of a run once that has ended.
@@ -301,6 +324,8 @@ class Follower:
         output = shown.output if isinstance(shown, RunFinished) else None
         self._kept_back += self._mask.flush()
         if self._rest_of(output) is not None:
+            return end
+        if first is None and is_last_passage(output, of=self._transcript.text):
             return end
         self.error = first
         return cut_short(first, output)

@@ -54,12 +54,13 @@ class Reconnecting:
         """How many attempts in a row there are."""
         return self._retries.reconnects
 
-    def pause(self, error: Exception | None) -> float | None:
+    def pause(self, error: Exception | None, *, is_over: bool = False) -> float | None:
         """Return how many seconds to wait before the next attempt; None: there is none.
 
         ``error`` is what the last one failed by, None where the stream ended without saying how the
         run did: many servers close a connection after some time, so the first time that happens
-        nothing is waited for.  After an attempt that brought something the pause is short.
+        nothing is waited for.  The pause is short after an attempt that brought something, and
+        where the run ``is_over``: what the stream lacks is there already.
         """
         if self.attempts >= self._retries.reconnects or self.made >= _MOST:
             return None
@@ -67,7 +68,7 @@ class Reconnecting:
         if wish > LONGEST_WISH:
             return None
         seconds = 0.0
-        if self._brought:
+        if self._brought or (is_over and error is None):
             seconds = max(_AFTER_NEWS * self._jitter(), wish)
         elif error is not None or self.made:
             # A server that would be asked again at once may know no better.

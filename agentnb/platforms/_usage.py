@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.event import Usage
-from agentnb.event_fields import COST_KEYS, TOKEN_KEYS
+from agentnb.event_fields import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
 __all__ = ["read_count", "read_usage"]
 
@@ -23,6 +23,15 @@ def read_usage(data: Any) -> Usage | None:
     if not isinstance(data, Mapping):
         return None
     given = cast("Mapping[str, Any]", data)
+    details = {
+        name: value
+        for key in DETAIL_KEYS
+        if isinstance(part := given.get(key), Mapping)
+        for name, value in cast("Mapping[str, Any]", part).items()
+        if name in ("cached_tokens", "reasoning_tokens")
+    }
+    if details:
+        given = {**details, **given}
     counts = {
         field: next((n for name in names if (n := read_count(given.get(name))) is not None), None)
         for field, names in TOKEN_KEYS.items()

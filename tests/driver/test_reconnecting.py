@@ -57,6 +57,17 @@ class TestPauses:
         tries.tried(0.1, brought=False)
         assert tries.pause(None) == 1.0
 
+    def test_of_a_run_that_has_ended_it_is_short(self) -> None:
+        tries = trying()
+        tries.pause(None)
+        for _ in range(4):
+            tries.tried(0.1, brought=False)
+            assert tries.pause(None, is_over=True) == 0.1
+        assert tries.pause(None, is_over=True) is None
+        # A server that fails is spared as ever.
+        tries = trying()
+        assert [tries.pause(CUT, is_over=True) for _ in range(2)] == [0.5, 1.0]
+
     @pytest.mark.parametrize("error", [None, CUT, late("idle")])
     def test_after_something_came_it_is_short(self, error: AgentnbError | None) -> None:
         tries = trying()

@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+import pytest
+
 from agentnb import _loop
 from agentnb._http import EventStream, HttpClient
 from agentnb.agents import Agent
@@ -30,6 +32,7 @@ from agentnb.event import (
     event_to_dict,
 )
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
+from agentnb.reconnecting import Reconnecting
 from agentnb.recording import Waiting
 from agentnb.run import Run
 from tests.faults.rawserver import Connection, RawServer, Received, Script, running
@@ -259,3 +262,19 @@ async def reset(c: Connection) -> None:
     # What was sent before is to arrive: a reset throws away what was not read yet.
     await asyncio.sleep(0.05)
     c.reset()
+
+
+def pauses_made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long runs wait between attempts to take up their streams, in seconds; the list grows."""
+    made: list[float] = []
+    pause = Reconnecting.pause
+
+    def noted(
+        self: Reconnecting, error: Exception | None, *, is_over: bool = False
+    ) -> float | None:
+        seconds = pause(self, error, is_over=is_over)
+        made.append(seconds or 0.0)
+        return seconds
+
+    monkeypatch.setattr(Reconnecting, "pause", noted)
+    return made

@@ -15,6 +15,7 @@ from agentnb.event import (
     event_from_dict,
     event_to_dict,
 )
+from agentnb.platforms.generic import GenericDecoder
 from agentnb.platforms.operativus.decode import Decoder as OperativusDecoder
 from agentnb.platforms.runagent.decode import Decoder as RunAgentDecoder
 from agentnb.platforms.runtools.decode import Decoder as RunToolsDecoder
@@ -30,6 +31,7 @@ DECODERS: Final[dict[str, Callable[[], EventDecoder]]] = {
     "runagent": RunAgentDecoder,
     "operativus": OperativusDecoder,
     "runtools": RunToolsDecoder,
+    "generic": GenericDecoder,
 }
 # Small, so that damaged streams meet it.
 _CAP: Final = 20_000

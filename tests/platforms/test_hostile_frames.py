@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from agentnb import sse
 from agentnb.event import Event, RawEvent, TextDelta, event_from_dict, event_to_dict
+from agentnb.platforms.generic import GenericDecoder
 from agentnb.platforms.operativus.decode import Decoder as Operativus
 from agentnb.platforms.runagent.decode import Decoder as RunAgent
 from agentnb.platforms.runtools.decode import Decoder as RunTools
@@ -30,6 +31,7 @@ DECODERS: Final[dict[str, Callable[[], EventDecoder]]] = {
     "runagent": RunAgent,
     "operativus": Operativus,
     "runtools": RunTools,
+    "generic": GenericDecoder,
 }
 WORD: Final = "Still here."
 # A fragment of text, as the platform's page has it.
@@ -39,6 +41,7 @@ FRAGMENT: Final[dict[str, ServerSentEvent]] = {
     "operativus": ServerSentEvent(
         "message", f'{{"event":"CONTENT_DELTA","data":"{WORD}","timestamp":0}}', "", None
     ),
+    "generic": ServerSentEvent("text_delta", f'{{"content":"{WORD}"}}', "", None),
     "runtools": ServerSentEvent("text_delta", f'{{"content":"{WORD}"}}', "", None),
 }
 RECORDED: Final[dict[str, list[ServerSentEvent]]] = {

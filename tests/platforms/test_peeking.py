@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agentnb.event import Event
 from agentnb.platforms._peeking import peek
 from agentnb.platforms._wire import json_payload
+from agentnb.platforms.generic import GenericDecoder
 from agentnb.platforms.operativus.decode import Decoder as Operativus
 from agentnb.platforms.runagent.decode import Decoder as RunAgent
 from agentnb.platforms.runtools.decode import Decoder as RunTools
@@ -23,12 +24,13 @@ from agentnb.sse import ServerSentEvent
 from tests.platforms.anything import JSON, TEXT
 from tests.platforms.recorded import by_name, frames
 
-Decoder = Seekr | RunAgent | Operativus | RunTools
+Decoder = Seekr | RunAgent | Operativus | GenericDecoder
 DECODERS: Final[dict[str, type[Decoder]]] = {
     "seekr": Seekr,
     "runagent": RunAgent,
     "operativus": Operativus,
     "runtools": RunTools,
+    "generic": GenericDecoder,
 }
 RECORDED: Final = {
     name: [frame for data in by_name(name).values() for frame in frames(data)] for name in DECODERS

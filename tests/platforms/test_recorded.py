@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentnb.event import TERMINAL_EVENTS, event_from_dict, event_to_dict
+from agentnb.platforms.generic import GenericDecoder
 from agentnb.platforms.operativus.decode import Decoder as OperativusDecoder
 from agentnb.platforms.runagent.decode import Decoder as RunAgentDecoder
 from agentnb.platforms.runtools.decode import Decoder as RunToolsDecoder
@@ -22,6 +23,7 @@ def operativus(path: Path) -> OperativusDecoder:
 
 
 DECODERS: dict[str, Callable[[Path], EventDecoder]] = {
+    "generic": lambda _: GenericDecoder(),
     "operativus": operativus,
     "runagent": lambda _: RunAgentDecoder(),
     "runtools": lambda _: RunToolsDecoder(),
@@ -29,6 +31,7 @@ DECODERS: dict[str, Callable[[Path], EventDecoder]] = {
 }
 # What must be among the recorded streams: the API page's own, and the forms that servers took.
 RECORDED = {
+    "generic": {"blocks", "chat", "responses", "plain"},
     "operativus": {"api_page", "server", "team", "joined"},
     "runagent": {"stream"},
     "runtools": {"named", "typed", "enveloped", "error"},

@@ -25,6 +25,20 @@ from agentnb.platforms._usage import read_count, read_usage
         ),
         ({"outputTokens": 7.0, "inputTokens": None}, Usage(output_tokens=7)),
         ({"totalCostUsd": 1}, Usage(cost_usd=1.0)),
+        (
+            {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3},
+            Usage(input_tokens=1, output_tokens=2, total_tokens=3),
+        ),
+        ({"prompt_eval_count": 1, "eval_count": 2}, Usage(input_tokens=1, output_tokens=2)),
+        (
+            {
+                "prompt_tokens": 9,
+                "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+                "completion_tokens_details": {"reasoning_tokens": 3, "total_tokens": 5},
+                "total_tokens": 12,
+            },
+            Usage(input_tokens=9, total_tokens=12, cached_tokens=4, reasoning_tokens=3),
+        ),
         ({"inputTokens": 10**400, "totalTokens": 5}, Usage(total_tokens=5)),
         ({"inputTokens": True, "outputTokens": -1, "totalTokens": "3"}, None),
         ({"inputTokens": 1.5, "costUsd": float("inf")}, None),
@@ -34,7 +48,19 @@ from agentnb.platforms._usage import read_count, read_usage
         ([1], None),
     ],
     ids=[
-        *("camel", "openai", "snake", "float", "cost", "huge", "no-figures", "fractions"),
+        *(
+            "camel",
+            "openai",
+            "snake",
+            "float",
+            "cost",
+            "counts",
+            "evals",
+            "details",
+            "huge",
+            "no-figures",
+            "fractions",
+        ),
         *("huge-cost", "empty", "none", "list"),
     ],
 )

@@ -6,44 +6,15 @@ Everything here is total: an entry that is not as promised is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from agentnb.platforms._bodies import parse_error_body, parse_time
+from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import as_text, mend
 from agentnb.platforms.base import AgentInfo, RemoteRun
-from agentnb.transcript import FINAL_STATUSES, Status
+from agentnb.transcript import FINAL_STATUSES
 
-__all__ = ["agent_info", "read_rows", "read_status", "remote_run"]
-
-_STATUSES: Final[dict[str, Status]] = {
-    "queued": "queued",
-    "pending": "queued",
-    "created": "queued",
-    "running": "running",
-    "in_progress": "running",
-    "active": "running",
-    "paused": "paused",
-    "waiting": "paused",
-    "complete": "completed",
-    "completed": "completed",
-    "success": "completed",
-    "succeeded": "completed",
-    "error": "failed",
-    "failed": "failed",
-    "timeout": "failed",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
-    "stopped": "cancelled",
-}
-
-
-def read_status(value: Any, *, ended: bool = False) -> Status:
-    """Return agentnb's word for a run's status.
-
-    A word that is not known is ``completed`` where the run has ended, else ``running``.
-    """
-    word = value.strip().lower() if isinstance(value, str) else ""
-    return _STATUSES.get(word, "completed" if ended else "running")
+__all__ = ["agent_info", "read_rows", "remote_run"]
 
 
 def read_rows(data: Any, *names: str) -> list[dict[str, Any]]:

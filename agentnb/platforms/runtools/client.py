@@ -35,6 +35,7 @@ from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._runs import check_window, window
+from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import Number, Outbound, as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -43,7 +44,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.runtools.answers import agent_info, read_rows, read_status, remote_run
+from agentnb.platforms.runtools.answers import agent_info, read_rows, remote_run
 from agentnb.platforms.runtools.sent import Message, RunBody, RunConfig, RunParams
 
 # What reads answers is imported with the first one: nobody's question waits for it.
@@ -138,6 +139,8 @@ class RunToolsPlatform:
                 async for frames in batches:
                     if events := decoder.decode_all(frames):
                         yield events
+            if events := decoder.close():
+                yield events
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Do a run without streaming."""

@@ -97,7 +97,8 @@ class Joining:
             )
             yield reading.splice.feed([started])
             reading.delivered += 1
-        heard, over = time.monotonic(), False
+        heard, is_first = time.monotonic(), True
+        ended: RemoteRun | None = None
         while True:
             # What was read and is not yielded yet would be lost to whoever goes on from here.
             self._remember(run_id, reading)
@@ -113,13 +114,17 @@ class Joining:
             reading.delivered += len(events)
             if reading.decoder.ended:
                 return
-            if not rows:
-                if over:
-                    return
+            if ended is not None:
+                if events := self._fresh(reading, _end_of_record(reading, ended)):
+                    yield events
+                return
+            # A record may lack an event that is known to end the run.
+            if is_first or not rows:
+                is_first = False
                 run = (await self._status([run_id], agent=agent)).get(run_id)
                 if run is not None and run.status in FINAL_STATUSES:
                     # Its last events may have come since they were asked for: once more.
-                    over = True
+                    ended = run
                     continue
             self._check_silence(time.monotonic() - heard)
             self._remember(run_id, reading)
@@ -177,3 +182,11 @@ class Joining:
         self._readings[run_id] = reading
         while len(self._readings) > _REMEMBERED:
             self._readings.popitem(last=False)
+
+
+def _end_of_record(reading: _Reading, run: RemoteRun) -> list[Event]:
+    """Return the end of a run that has ended, where its record was read and holds none."""
+    events = reading.decoder.close()
+    if reading.decoder.ended or run.status != "completed" or reading.last < 0:
+        return events
+    return [*events, RunFinished(output=run.output)]

@@ -21,7 +21,6 @@ from agentnb.event import (
     event_to_dict,
 )
 from agentnb.platforms.runtools.decode import Decoder, result_events
-from agentnb.platforms.runtools.wire import FRAMES
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import Transcript, fold
 from tests.platforms.anything import JSON
@@ -76,15 +75,6 @@ def test_every_kind_means_the_same_by_line_by_type_and_in_an_envelope(kind: str)
     assert decode([named(kind.upper(), **payload)]) == expected
     assert decode([named(kind, type="unheard_of", **payload)]) == expected
     assert decode([named("agent_event", type=kind, **payload)]) == expected
-
-
-def test_every_kind_that_is_known_is_tried_or_a_spelling_of_one() -> None:
-    spellings = {
-        *("thinking_delta", "reasoning", "reasoning_delta", "message_delta", "content_delta"),
-        *("tool_call_failed", "usage", "run_failed", "cancelled", "run_cancelled", "run_canceled"),
-    }
-    assert all(FRAMES.knows(kind) for kind in spellings | set(PAYLOADS))
-    assert not FRAMES.knows("file_edit_completed")
 
 
 def test_a_file_edit_and_an_address_stand_where_they_happened_with_what_they_are() -> None:

@@ -1,0 +1,5 @@
+"""Agents that stream server-sent events in a dialect that is not known beforehand."""
+
+from agentnb.platforms.generic.decode import GenericDecoder
+
+__all__ = ["GenericDecoder"]

@@ -1,0 +1,141 @@
+"""From the frames of an agent of any kind to events: a pure state machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from agentnb.event import Event, RawEvent, TextDelta, text_deltas
+from agentnb.platforms._peeking import peek
+from agentnb.platforms._wire import MalformedError, json_payload, mend
+from agentnb.platforms.generic.frames import GOES_ON, FrameDecoder
+from agentnb.platforms.generic.names import category_of, is_marker, normalized
+from agentnb.sse import ServerSentEvent
+
+__all__ = ["GenericDecoder"]
+
+# How JSON begins that is no number and no literal.
+_JSON: Final = re.compile(r'\{\s*(?:["}]|$)|\[\s*(?:[\[{"\]\-\dtfn]|$)|"')
+_SCALAR: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+_TYPED: Final = frozenset({"content", "type"})
+_PLAIN: Final = ("", "data")
+
+
+class GenericDecoder(FrameDecoder):
+    """Turns the frames of one run into events, whatever names and shapes the server gives them.
+
+    A frame's category is that of its ``event:`` line, else of the type that its JSON names, else
+    it is found by what the JSON holds; data that is no JSON is text of the answer.  What belongs
+    to no category becomes a `RawEvent`.  The first event that ends the run decides how it ended.
+
+    Some events end a run in one dialect and one message of several in another, as
+    ``finish_reason`` does: the run has ended by them where the stream ends, see `close`.
+
+    A subclass names the ids of its platform (`run_id_keys`, `session_id_keys`) and decodes the
+    kinds of frames that it alone has (`own_kinds`, `decode_own`).
+    """
+
+    def __init__(self, *, run_id: str | None = None, session_id: str | None = None) -> None:
+        super().__init__(run_id=run_id, session_id=session_id)
+        # Whether text has come as it is, without JSON around it.
+        self._is_plain = False
+
+    def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
+        """Return the events of several frames, as `decode` returns those of each."""
+        events: list[Event] = []
+        texts: list[str] = []
+        held = self._joiner.held
+        name, source = "", ("", "")
+        for frame, value in zip(frames, peek(frames), strict=True):
+            # Nearly all frames are fragments of text, and to decode them one by one costs most of
+            # the time that a stream takes.
+            if frame.event is not name:
+                name = frame.event
+                source = ("" if name == "message" else normalized(name), "content")
+            if (
+                value is not None
+                and type(text := value.get("content")) is str
+                and (text.isascii() or mend(text) is text)
+                and not held
+                and (
+                    len(value) == 1
+                    or (value.keys() == _TYPED and value["type"] == name != "message")
+                )
+                and self._stopped is None
+                and self._answer.has_source(source)
+            ):
+                if text:
+                    texts.append(text)
+                continue
+            if texts:
+                self._answer.add(texts)
+                events += text_deltas(texts)
+                texts.clear()
+            events += self.decode(frame)
+        self._answer.add(texts)
+        events += text_deltas(texts)
+        return events
+
+    def decode(self, sse: ServerSentEvent) -> list[Event]:
+        """Return the events of one frame; never raises."""
+        text = sse.data
+        named = sse.event if sse.event != "message" else ""
+        is_object_stream = self._is_structured and not self._is_plain
+        if not named and (not text or (is_object_stream and not text.strip())):
+            return []
+        marker = is_marker(text)
+        if marker == "ping" and not named:
+            return [RawEvent(name="message", data=mend(text))]
+        if marker is not None:
+            # A name that says more than the marker counts.
+            is_vague = category_of(named) in (None, "text", "whole_text", "structure", "start")
+            return self.decode_frame(marker if is_vague and marker != "ping" else named, {})
+        try:
+            payload = self._payload(named, text)
+        except MalformedError as error:
+            return [RawEvent(name=mend(named) or "message", data=mend(text), problem=str(error))]
+        if named or not isinstance(payload, str):
+            return self.decode_frame(named, payload, raw=text)
+        if is_object_stream and _SCALAR.fullmatch(payload):
+            return [RawEvent(name="message", data=mend(text))]
+        self._is_plain = self._is_plain or payload is text
+        return self._text(payload, _PLAIN)
+
+    def close(self) -> list[Event]:
+        """Return what it means that the stream ended cleanly after all these frames.
+
+        The run has ended where the model had, though no event said so of the run; and text whose
+        place was not certain is shown where there is no other.
+        """
+        if self._ended:
+            return []
+        if self._stopped is not None and self._stopped not in GOES_ON:
+            return self._complete({})
+        if self._answer.has_text or not (spare := self._answer.spare):
+            return []
+        self._answer.add([spare])
+        return [TextDelta(spare)]
+
+    def _payload(self, named: str, text: str) -> Any:
+        """Return a frame's data as JSON, or as it is where it is text.
+
+        Raises:
+            MalformedError: it is meant to be JSON and is none.
+        """
+        stripped = text.strip()
+        if named and stripped in ("", "null"):
+            return {}
+        if not _JSON.match(stripped):
+            return text
+        is_plain = self._is_plain and not self._is_structured and not named
+        if is_plain and stripped[0] != "{":
+            return text
+        try:
+            return json_payload(stripped)
+        except MalformedError:
+            # A bracket or a quotation mark may begin a text.
+            is_text = category_of(named) == "text" if named else not self._is_structured
+            if is_plain or (is_text and stripped[0] != "{"):
+                return text
+            raise

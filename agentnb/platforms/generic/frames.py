@@ -1,0 +1,338 @@
+"""From one frame's name and JSON to events, by category."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar, Final
+
+from agentnb.event import Event, RawEvent
+from agentnb.platforms._statuses import is_status, read_status
+from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms.generic.fields import (
+    CallFields,
+    envelopes,
+    first,
+    is_told_of_part,
+    mapping,
+    only_text,
+    own_types,
+    read_call,
+    text_in,
+    unwrapped,
+)
+from agentnb.platforms.generic.messages import said_in, stop_in
+from agentnb.platforms.generic.names import Category, category_of, may_be_answer, normalized
+from agentnb.platforms.generic.stream import StreamState
+from agentnb.transcript import FINAL_STATUSES
+
+__all__ = ["GOES_ON", "FrameDecoder"]
+
+# A type inside a frame decides where the frame's name, or its outer type, is one of the vague ones.
+_VAGUE: Final = frozenset({"text", "whole_text", "end", "start", "structure", "status", "usage"})
+_TELLING: Final = frozenset(
+    {
+        *("reasoning", "call", "arguments", "arguments_done", "output", "tool_result"),
+        *("tool_error", "tool", "item", "failure", "cancelled", "ping"),
+    }
+)
+# Where a model stopped by one of these, the agent goes on.
+GOES_ON: Final = frozenset({"tool_use", "tool_calls", "function_call", "pause_turn"})
+_DONE: Final = ("done", "finished", "is_finished", "isFinished", "is_final", "isFinal", "final")
+_REASONING: Final = (
+    *("content", "thinking", "reasoning", "text", "delta", "thought", "reasoning_content"),
+    *("summary", "token", "chunk", "message", "data"),
+)
+_TEXT: Final = ("content", "text", "delta", "token", "chunk", "message", "data")
+_DEEPEST: Final = 4
+
+
+class FrameDecoder(StreamState):
+    """What a frame adds to the stream of one run, by its category; see `GenericDecoder`."""
+
+    own_kinds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of frames that `decode_own` decodes, as `normalized` spells them."""
+
+    def decode_own(self, kind: str, fields: dict[str, Any]) -> list[Event]:
+        """Return the events of a frame whose kind is one of `own_kinds`.
+
+        Raises:
+            MalformedError: its content is not what its kind promises.
+        """
+        raise MalformedError(f"nothing decodes {kind}")
+
+    def decode_frame(self, name: str, payload: Any, *, raw: str | None = None) -> list[Event]:
+        """Return the events of a frame whose JSON is read already; never raises.
+
+        ``name`` is "" where only the payload names its kind; ``raw`` is the frame as it came.
+        """
+        self._is_structured = True
+        outer = mapping(payload) if isinstance(payload, dict) else {"data": payload}
+        events: list[Event] | None = None
+        problem: str | None = None
+        try:
+            events = self._frame(name, outer)
+        except MalformedError as error:
+            problem = str(error)
+        if events is not None:
+            return events
+        word = name or next(iter(own_types(outer)), "message")
+        data = as_text(payload) if raw is None else mend(raw)
+        usage = [] if problem else self._usage(outer)
+        return [*usage, RawEvent(name=mend(word), data=data, problem=problem)]
+
+    # -- by name ---------------------------------------------------------------------------------
+
+    def _frame(self, name: str, outer: dict[str, Any], depth: int = 0) -> list[Event] | None:
+        """Return a frame's events, None where it is of no kind that is known.
+
+        Raises:
+            MalformedError: its content is not what its kind promises.
+        """
+        types = own_types(outer)
+        named = [kind for kind in (name, *types) if kind]
+        for kind in map(normalized, named):
+            if kind in self.own_kinds:
+                fields = unwrapped(outer)
+                return self._ids(fields, None) + self.decode_own(kind, fields)
+        category, word = _category(name, types)
+        if category is None or category in _VAGUE:
+            for inner in envelopes(outer):
+                found, _ = _category("", own_types(inner))
+                if depth < _DEEPEST and found is not None and (category is None or found != "text"):
+                    ids = [] if _is_of_component(word) else self._ids(unwrapped(outer), None)
+                    events = self._frame("", inner, depth + 1)
+                    return ids + events if events is not None else None
+        fields = unwrapped(outer)
+        ids = [] if _is_of_component(word) else self._ids(fields, category)
+        if category is None:
+            events = self._by_shape(fields, word)
+        else:
+            events = self._by_category(category, fields, word)
+        return None if events is None else ids + events
+
+    def _by_category(
+        self, category: Category, fields: dict[str, Any], word: str
+    ) -> list[Event] | None:
+        match category:
+            case "text":
+                return self._text_frame(fields, word)
+            case "reasoning":
+                return self._reasoning(_text_of(fields, _REASONING)) + self._usage(fields)
+            case "call" | "arguments" | "arguments_done" | "output" | "tool_result":
+                return self._call_frame(category, fields)
+            case "tool_error" | "tool" | "item":
+                return self._call_frame(category, fields)
+            case "usage":
+                return self._usage(fields, bare=True)
+            case "start":
+                return self._usage(fields)
+            case "status":
+                return self._status(fields)
+            case "whole_text":
+                self._keep_spare(text_in(fields), (word, ""))
+                return self._usage(fields)
+            case "turn_end":
+                self.calls.forget_places()
+                self._keep_spare(text_in(fields), (word, ""))
+                self._stopped = stop_in(fields) or self._stopped or "stop"
+                return self._usage(fields)
+            case "end":
+                return self._end_frame(fields, word)
+            case "failure" | "cancelled":
+                if read_call(fields).call_id is not None:
+                    return self.calls.finish(read_call(fields), failed=True)
+                return self._failed(category, fields)
+            case "structure":
+                return self._structure(fields, word)
+            case "ping":
+                return None
+
+    def _text_frame(self, fields: dict[str, Any], word: str) -> list[Event] | None:
+        if fields.get("role") in ("user", "human", "system", "developer"):
+            return None
+        is_last = any(fields.get(name) is True for name in _DONE)
+        said = list(said_in(fields, is_text=True, place=_place(fields)))
+        events = self._say(said, word, is_last=is_last)
+        rest = self._after_text(fields, is_last=is_last)
+        if said or rest or "choices" in fields or stop_in(fields):
+            return events + rest
+        for name in _TEXT:
+            if isinstance(fields.get(name), int | float):
+                raise MalformedError(f"{name}: Input should be a valid string")
+        text = only_text(fields)
+        if text is not None:
+            return self._text(text, (word, "")) + rest
+        if any(name in fields for name in _TEXT):
+            return []
+        raise MalformedError("content: Field required")
+
+    def _after_text(self, fields: dict[str, Any], *, is_last: bool) -> list[Event]:
+        """Return what a frame of text reports beside that."""
+        events = self._usage(fields)
+        reason = stop_in(fields)
+        if reason is not None:
+            self._stopped = reason
+            self.calls.forget_places()
+        if fields.get("error") and not isinstance(fields.get("error"), bool):
+            return events + self._failed("failure", fields)
+        if is_last:
+            without = {k: v for k, v in fields.items() if k not in _DONE and k not in _TEXT}
+            return events + self._complete(without)
+        return events
+
+    def _call_frame(self, category: Category, fields: dict[str, Any]) -> list[Event] | None:
+        call, place = read_call(fields), _place(fields)
+        self._stopped = None
+        match category:
+            case "call" if isinstance(items := first(fields, "tool_calls", "toolCalls"), list):
+                return self._called(self.calls.fragments(items))
+            case "call":
+                events = self._called(self.calls.start(call, place=place))
+                has_result = first(call.fields, "result", "output") is not None
+                return events + self.calls.finish(call) if has_result else events
+            case "arguments":
+                return self.calls.arguments(call, place=place)
+            case "arguments_done":
+                return self.calls.arguments_done(call, place=place)
+            case "output":
+                return self.calls.output(call)
+            case "tool":
+                is_over = call.result is not None or bool(call.fields.get("error"))
+                if is_over and call.arguments is None:
+                    return self.calls.finish(call)
+                return self._call_frame("call", fields)
+            case "item":
+                return self._item(fields)
+            case _:
+                return self.calls.finish(call, failed=category == "tool_error")
+
+    def _item(self, fields: dict[str, Any]) -> list[Event] | None:
+        """Return the events of an item of the Responses API."""
+        item = mapping(fields.get("item"))
+        kind = normalized(str(item.get("type", "")))
+        if kind.endswith("_output"):
+            return self.calls.finish(read_call(item))
+        if not kind.endswith("_call"):
+            if item.get("status") == "completed":
+                self._keep_spare(text_in(item), ("item", ""))
+            return []
+        call = CallFields({"name": kind.removesuffix("_call"), **item})
+        if not self.calls.is_known(call):
+            return self._called(self.calls.start(call, streams=True))
+        events = self.calls.arguments_done(call)
+        is_over = first(item, "output", "result", "results", "error") is not None
+        return events + self.calls.finish(call) if is_over else events
+
+    def _structure(self, fields: dict[str, Any], word: str) -> list[Event]:
+        if isinstance(fields.get("message"), dict):
+            self.calls.forget_places()
+        block = first(fields, "content_block", "contentBlock")
+        said = said_in({"content": [block]}, place=None) if isinstance(block, dict) else ()
+        placed = [each._replace(place=_place(fields)) for each in said]
+        started = self._ids(mapping(fields.get("message")), "start")
+        return started + self._say(placed, word) + self._usage(fields)
+
+    def _status(self, fields: dict[str, Any]) -> list[Event] | None:
+        status = first(fields, "status", "state")
+        word = first(mapping(status), "state", "status") if isinstance(status, dict) else status
+        if not isinstance(word, str) or is_told_of_part(fields):
+            return None
+        category = category_of(word)
+        if category in ("failure", "cancelled") or read_status(word) in ("failed", "cancelled"):
+            is_failure = category == "failure" or read_status(word) == "failed"
+            return self._failed("failure" if is_failure else "cancelled", fields)
+        if category == "end" or read_status(word) == "completed":
+            if fields.get("final") is True:
+                return self._complete({**fields, "status": "completed"})
+            # What has completed may be a step.
+            self._stopped = self._stopped or "stop"
+            return self._usage(fields)
+        return None
+
+    def _end_frame(self, fields: dict[str, Any], word: str) -> list[Event] | None:
+        call = read_call({k: v for k, v in fields.items() if k != "data"})
+        if call.says_of_call or (call.name is not None and self.calls.is_open_name(call.name)):
+            return self.calls.finish(call)
+        if any(name in fields for name in ("item_id", "content_index", "part_id", "partId")):
+            return []
+        if word == "message_stop" and self._stopped in GOES_ON:
+            return []
+        return self._complete(fields)
+
+    # -- by shape --------------------------------------------------------------------------------
+
+    def _by_shape(self, fields: dict[str, Any], word: str) -> list[Event] | None:
+        """Return the events of a frame whose name says nothing, None where its JSON does neither.
+
+        Under a name, text is taken for the answer only where no other events bring that.
+        """
+        if "choices" in fields or "candidates" in fields:
+            return self._text_frame(fields, word)
+        if word and not may_be_answer(word):
+            return None
+        status = fields.get("status")
+        has_text = any(isinstance(fields.get(name), str) for name in _TEXT[:5])
+        is_end = not word and is_status(status) and read_status(status) in FINAL_STATUSES
+        if not word and fields.get("error") and not has_text:
+            return self._failed("failure", fields)
+        call = read_call(fields)
+        if call.says_of_call and not (is_end and call.call_id is None):
+            is_over = call.result is not None or bool(call.fields.get("error"))
+            if is_over or call.arguments is not None:
+                return self._call_frame("tool", fields)
+        if is_end and not (has_text and read_status(status) == "completed"):
+            return self._complete(fields)
+        is_last = any(fields.get(name) is True for name in _DONE)
+        is_list = isinstance(fields.get("data"), list)
+        said = list(said_in(fields, is_text=is_list, place=_place(fields)))
+        sources = {(word, each.key) for each in said if each.category == "text"}
+        if word and self._answer.has_text and not any(map(self._answer.has_source, sources)):
+            said = [each for each in said if each.category not in ("text", "reasoning")]
+        events = self._say(said, word, is_last=is_last)
+        rest = self._after_text(fields, is_last=is_last)
+        if said or rest or (not word and stop_in(fields)):
+            return events + rest
+        self._keep_spare(only_text(fields), (word, ""))
+        return None
+
+
+def _category(name: str, types: list[str]) -> tuple[Category | None, str]:
+    """Return the category of a frame and the name that decided it, as `normalized` spells that."""
+    by_type: Category | None = None
+    kind = types[0] if types else ""
+    for each in types:
+        if (by_type := category_of(each)) is not None:
+            kind = each
+            break
+    by_name = category_of(name) if name else None
+    if by_name is None or (by_name in _VAGUE and by_type in _TELLING):
+        return by_type, normalized(kind if by_type is not None else name or kind)
+    return by_name, normalized(name)
+
+
+def _is_of_component(word: str) -> bool:
+    """Return whether the ids of an event are those of a part of a chain, as LangChain has them."""
+    return word.startswith("on_")
+
+
+def _place(fields: Mapping[str, Any]) -> Hashable:
+    index = fields.get("index")
+    return ("block", index) if isinstance(index, int) else None
+
+
+def _text_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Return a text under one of these names.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, dict):
+            value = first(mapping(value), "text", "content", "thinking")
+        if isinstance(value, str):
+            return value
+    text = only_text(fields)
+    if text is None:
+        raise MalformedError(f"{names[0]}: Input should be a valid string")
+    return text

@@ -1,0 +1,170 @@
+"""What a model says, in whichever of the usual shapes: fragments, messages, parts, choices."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from agentnb.platforms.generic.fields import first, mapping, read_call
+from agentnb.platforms.generic.names import Category, category_of
+
+__all__ = ["Said", "said_in", "stop_in"]
+
+_REASONING: Final = (
+    *("reasoning_content", "reasoningContent", "reasoning", "thinking", "thought", "thoughts"),
+    "reasoning_text",
+)
+_TEXT: Final = (
+    *("delta", "content", "text", "token", "chunk", "message", "answer", "response"),
+    *("completion", "generated_text", "output_text", "outputText", "parts", "refusal"),
+)
+# Under a name that means text these mean it, too.
+_MORE_TEXT: Final = ("output", "data", "value", "body", "reply", "update", "messages", "fragment")
+_STOPS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason")
+_NOT_THE_AGENT: Final = frozenset({"user", "human", "system", "developer"})
+_DEEPEST: Final = 8
+
+
+class Said(NamedTuple):
+    """One thing that was said: a text, a fragment of a call, or a call with its place.
+
+    ``value`` is the text of ``text`` and ``reasoning`` and the fields of anything else; ``key`` is
+    the name that it stood under.
+    """
+
+    category: Category
+    value: Any
+    key: str = ""
+    place: Hashable = None
+
+
+def said_in(
+    fields: Mapping[str, Any],
+    *,
+    is_text: bool = False,
+    place: Hashable = None,
+    depth: int = 0,
+) -> Iterator[Said]:
+    """Yield what an event says, in order; ``is_text``: its name says that it is text.
+
+    Where several names hold a text, the one that means a fragment counts.
+    """
+    if depth > _DEEPEST or fields.get("role") in _NOT_THE_AGENT:
+        return
+    if fields.get("role") == "tool":
+        yield Said("tool_result", fields)
+        return
+    for name in ("choices", "candidates"):
+        items = fields.get(name)
+        if isinstance(items, list) and items:
+            choice = mapping(cast("list[Any]", items)[0])
+            inner = first(choice, "delta", "message")
+            node = mapping(inner) if inner is not None else choice
+            yield from said_in(node, is_text=True, depth=depth + 1)
+            return
+    for name in _REASONING:
+        value = fields.get(name)
+        if isinstance(value, str):
+            if value:
+                yield Said("reasoning", value, name)
+            break
+        if isinstance(value, dict):
+            nested = mapping(cast("object", value))
+            text = first(nested, "text", "content", "thinking")
+            if isinstance(text, str):
+                yield Said("reasoning", text, name)
+                break
+    yield from _texts(fields, is_text=is_text, place=place, depth=depth)
+    for name in ("tool_call_chunks", "tool_calls", "toolCalls", "function_call", "functionCall"):
+        calls = fields.get(name)
+        if isinstance(calls, list | dict) and calls:
+            yield Said("call", calls, "tool_calls")
+            break
+
+
+def _texts(
+    fields: Mapping[str, Any], *, is_text: bool, place: Hashable, depth: int
+) -> Iterator[Said]:
+    empty: Said | None = None
+    for name in (*_TEXT, *_MORE_TEXT) if is_text else _TEXT:
+        value = fields.get(name)
+        if isinstance(value, str):
+            if value:
+                yield Said("text", value, name)
+                return
+            empty = Said("text", value, name)
+        elif isinstance(value, dict):
+            if name == "token" and mapping(cast("object", value)).get("special") is True:
+                # The end of a sentence, as the model writes it.
+                empty = Said("text", "", name)
+                continue
+            found = list(_part(value, name, place=place, depth=depth))
+            if found:
+                yield from found
+                return
+        elif isinstance(value, list) and value:
+            found = [
+                said
+                for number, item in enumerate(cast("list[Any]", value))
+                for said in _item(item, name, place=("part", number), depth=depth)
+            ]
+            if found:
+                yield from found
+                return
+    if empty is not None:
+        yield empty
+
+
+def _item(item: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said]:
+    if isinstance(item, str):
+        yield Said("text", item, key)
+    elif isinstance(item, dict):
+        fields = cast("dict[str, Any]", item)
+        index = fields.get("index")
+        place = ("block", index) if isinstance(index, int) else place
+        yield from _part(fields, key, place=place, depth=depth)
+
+
+def _part(value: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said]:
+    """Yield what a part of a message says, by its type."""
+    fields = cast("dict[str, Any]", value)
+    kind = fields.get("type")
+    category = category_of(kind) if isinstance(kind, str) else None
+    match category:
+        case "reasoning":
+            text = first(fields, "thinking", "text", "reasoning", "content", "summary", "delta")
+            if isinstance(text, str):
+                yield Said("reasoning", text, key)
+        case "call" | "tool":
+            yield Said("call", fields, "", place)
+        case "arguments":
+            yield Said("arguments", fields, "", place)
+        case "tool_result" | "tool_error" as result:
+            yield Said(result, fields)
+        case _:
+            if isinstance(kind, str) and kind.endswith("_tool_result"):
+                yield Said("tool_result", fields)
+            elif isinstance(fields.get("functionCall"), dict):
+                yield Said("call", read_call(fields).fields, "", place)
+            elif isinstance(text := fields.get("text"), dict):
+                # As the Assistants API has it.
+                inner = mapping(cast("object", text)).get("value")
+                if isinstance(inner, str):
+                    yield Said("text", inner, key)
+            else:
+                for said in said_in(fields, is_text=True, place=place, depth=depth + 1):
+                    yield said._replace(key=said.key if said.category == "call" else key)
+
+
+def stop_in(fields: Mapping[str, Any]) -> str | None:
+    """Return why the model stopped, where an event says that it did."""
+    for name in ("choices", "candidates"):
+        items = fields.get(name)
+        if isinstance(items, list) and items:
+            fields = mapping(cast("list[Any]", items)[0])
+            break
+    for node in (fields, mapping(fields.get("delta")), mapping(fields.get("message"))):
+        reason = first(node, *_STOPS)
+        if isinstance(reason, str) and reason:
+            return reason
+    return None
