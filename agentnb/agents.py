@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Never, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb import history as runs_so_far
 from agentnb._http import Terms
 from agentnb.asking import (
     answer_of,
@@ -24,6 +23,7 @@ from agentnb.batch.recipe import Recipe
 from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
+from agentnb.history import recent as runs_so_far
 from agentnb.leaving import leave_in_order
 from agentnb.listing import agents_of
 from agentnb.output import OutputType
@@ -183,20 +183,20 @@ class Agent(Maps):
     ) -> Run:
         """Join a run that is still going on the platform; return it live.
 
-        The terms are those of `start`; when time is up the run is left, not stopped.
+        ``session`` is by default the one that the history knows of the run.  The terms are those
+        of `start`; when time is up the run is left, not stopped.
 
         Raises:
             UnsupportedError: the platform cannot do that.
         """
-        platform = self.platform
-        if not (abilities := platform.capabilities).attach:
+        if not (abilities := (platform := self.platform).capabilities).attach:
             follow = "agentnb.monitor and agentnb.wait follow it." if abilities.run_status else None
             raise unsupported(platform.name, "requests to join a run again", hint=follow)
-        request = RunRequest(agent=self.id, prompt="", session_id=session)
+        session = session or runs_so_far.session_of(platform.name, run_id)
         run = Run(
             lambda: joined(platform, run_id, agent=self.id, session_id=session),
             platform=platform,
-            request=request,
+            request=RunRequest(agent=self.id, prompt="", session_id=session),
             title=self.title,
             via="attach",
             failed=self._failed,

@@ -20,13 +20,14 @@ class Row:
     """One row to be asked: it can be pickled, and holds no key.
 
     ``position`` is its place in the input, from 0.  ``key`` is its digest, by which a checkpoint
-    knows it.
+    knows it.  ``local_id`` is that of its run, None for a new one.
     """
 
     position: int
     prompt: str
     media: tuple[MediaLike, ...] = ()
     key: bytes = b""
+    local_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

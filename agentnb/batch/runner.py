@@ -91,6 +91,8 @@ class Here:
         except AgentnbError as error:
             # What this one row asks for cannot be sent; others may be fine.
             return unsent(row, error.message, code=type(error).__name__)
+        if row.local_id is not None:
+            run.local_id = row.local_id
         history.remember(run)
         self._running.add(run)
         try:

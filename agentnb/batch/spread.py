@@ -5,14 +5,16 @@ worker makes one run of one row and returns what came of it.  What travels is ho
 again, never its key: each worker takes that from its own environment, ``.env`` or keyring.  The
 task of a worker that is lost is given to another one by Dask's scheduler.
 
-Each worker records its runs in the store that its own environment names.  On one machine that is
-everybody's; on several it is the PostgreSQL that ``AGENTNB_HISTORY`` names on all of them, or each
-one's own, to be exported as Parquet to storage that they share.
+The caller's history has the run of each row that came back, also where its worker died before it
+wrote it.  Each worker records its runs, too, in the store that its own environment names.  On one
+machine that is everybody's, and so is the PostgreSQL that ``AGENTNB_HISTORY`` names on all of them:
+there a run has one row.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import pickle
 import uuid
 from collections.abc import Callable, Mapping
@@ -70,7 +72,7 @@ def spread(
         added = _embedded.added_agents().find(recipe.name.partition(":")[2])
     name = f"agentnb-map-{uuid.uuid4().hex}"
     kit = Kit(recipe=recipe, options=options, rebuild=rebuild, added=added)
-    return _Workers(client, name, _packed(kit))
+    return _Workers(client, name, _packed(kit), options)
 
 
 def _packed(kit: Kit) -> bytes:
@@ -98,8 +100,10 @@ def _packed(kit: Kit) -> bytes:
 class _Workers:
     """The workers of a cluster, as a `Place`."""
 
-    def __init__(self, client: Client, name: str, kit: bytes) -> None:
+    def __init__(self, client: Client, name: str, kit: bytes, options: Mapping[str, Any]) -> None:
         self._cluster = Cluster(client, name, kit, heard=self._heard)
+        self._name = name
+        self._options = options
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: asyncio.Task[None] | None = None
         self._numbers = count()
@@ -121,12 +125,13 @@ class _Workers:
             media = await asyncio.to_thread(_loaded, row.media) if row.media else ()
         except (AgentnbError, OSError) as error:
             return unsent(row, str(error), code=type(error).__name__)
-        packed = pickle.dumps(replace(row, media=media))
+        number = next(self._numbers)
+        # Where Dask runs the task again, its run takes the place of the one that was lost.
+        packed = pickle.dumps(replace(row, media=media, local_id=_run_key(self._name, number)))
         if has_secret(packed.decode("latin-1")):
             what = "prompt holds" if has_secret(row.prompt) else "row's attachments hold"
             why = f"The {what} a key that is known here, and keys do not travel to workers."
             return unsent(row, why, code="key_in_prompt")
-        number = next(self._numbers)
         self._companies[number] = company
         try:
             found = await self._cluster.ask(packed, number)
@@ -137,11 +142,32 @@ class _Workers:
             await self._end_pause(number)
         if isinstance(found, Answer):
             if found.run is not None:
-                _remember(found.run)
+                self._remember(found.run, media)
             return found.result
         if found is None or self._is_stopping:
             return _cancelled(row)
         raise refused("A Dask worker", found)
+
+    def _remember(self, told: dict[str, Any], media: tuple[Media, ...]) -> None:
+        """Add a run of a worker to this process's runs and to its history.
+
+        The worker may have written it to the same store, to another one, or died before it did:
+        the run has the same key in all of them.
+        """
+        if any(getattr(run, "local_id", None) == told["local_id"] for run in history.recent_runs()):
+            # The worker is in this process.
+            return
+        with suppress(KeyError, TypeError, ValueError):
+            run = Run.recorded(exported(told), platform=OfflinePlatform(told["platform"]))
+            run.request = replace(
+                run.request,
+                media=media,
+                output_schema=self._options.get("output_type"),
+                history=self._options.get("history") or (),
+                followups=bool(self._options.get("followups")),
+            )
+            run.durable = True
+            history.remember(run)
 
     def stop(self) -> None:
         self._is_stopping = True
@@ -210,11 +236,9 @@ def _loaded(media: tuple[MediaLike, ...]) -> tuple[Media, ...]:
     return tuple(loaded(as_media(item)) for item in media)
 
 
-def _remember(run: dict[str, Any]) -> None:
-    """Have a run that did not complete at hand here, too, where somebody may want to look at it."""
-    with suppress(KeyError, TypeError, ValueError):
-        platform = OfflinePlatform(run["platform"])
-        history.remember(Run.recorded(exported(run), platform=platform))
+def _run_key(name: str, number: int) -> str:
+    """Return the `RunFacts.local_id` of an attempt: 32 hexadecimal digits."""
+    return hashlib.blake2b(f"{name} {number}".encode(), digest_size=16).hexdigest()
 
 
 def _lost(row: Row, why: str) -> RowResult:

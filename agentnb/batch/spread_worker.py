@@ -67,7 +67,7 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a row; ``run`` is a run that did not complete, as `RunFacts.to_dict` has it."""
+    """What came of a row; ``run`` is its run, as `RunFacts.to_dict` has it."""
 
     result: RowResult
     run: dict[str, Any] | None = None
@@ -170,7 +170,7 @@ async def ask(
     if ended.cancelled():
         return None
     result = ended.result()
-    return Answer(result, _run_of(result) if result.verdict in ("failed", "may_pass") else None)
+    return Answer(result, _run_of(result))
 
 
 async def go_on(name: str, numbers: Sequence[int]) -> None:

@@ -91,7 +91,7 @@ def prepare(entry: Entry, epoch: int, store: Store, *, ending: bool) -> Prepared
         rows=rows,
         is_fresh=progress.is_fresh,
         replaced=entry.replaced,
-        may_be_known=known_as != entry.known_as,
+        may_be_known=known_as != entry.known_as and not is_joined,
         has_joined=is_over and is_joined,
         has_ended=has_ended and not is_joined,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agentnb.errors import HistoryError, HistoryWarning
 
-__all__ = ["LEFT_ALONE", "explained", "is_locked", "warn"]
+__all__ = ["LEFT_ALONE", "explained", "has_no_room", "is_locked", "warn"]
 
 _ELSEWHERE: Final = "Name another place in AGENTNB_HISTORY, or 'off'."
 #: What to do about a file that makes no sense.
@@ -53,6 +53,18 @@ def explained(error: Exception, shown: str) -> HistoryError:
         return HistoryError(f"The store of runs {shown} cannot be used: {first}.", hint=_ELSEWHERE)
     return HistoryError(
         f"The store of runs {shown} cannot be used: {type(error).__name__}.", hint=_ELSEWHERE
+    )
+
+
+def has_no_room(error: Exception) -> bool:
+    """Tell whether there was no room for what was to be written, so that less of it may fit."""
+    if not isinstance(error, DBAPIError):
+        return False
+    extended = getattr(error.orig, "sqlite_errorcode", -1)
+    # A quota, or a limit of a file's size, is a failed write to SQLite.
+    return (
+        extended in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+        or getattr(error.orig, "sqlstate", None) == "53100"
     )
 
 

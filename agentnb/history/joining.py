@@ -4,20 +4,24 @@ Where who sent it lost it (cut off, interrupted, paused, or its process is gone)
 after joining takes its place, with the question and the moment of sending of the first.  Where that
 saw the run's end itself, what was joined adds nothing and goes.  As long as it may still see it,
 both stay; `settle` makes one row of them when it has ended.
+
+An attempt to join that failed before anything arrived never changes another row of the run: its own
+row is deleted where there is another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, select, update
 
 from agentnb.history.chunks import decode, encode
 from agentnb.history.processes import process_is_gone
 from agentnb.history.schema import content, event_chunk, run, tool_call
+from agentnb.transcript import FINAL_STATUSES
 
-__all__ = ["join", "settle"]
+__all__ = ["best_first", "is_joined", "join", "settle"]
 
 # Ends that the platform told; whatever else a joined run ends by says nothing of the run itself.
 _TOLD: Final = ("completed", "cancelled", "failed")
@@ -25,30 +29,85 @@ _UNFINISHED: Final = ("queued", "running")
 _MICRO: Final = 1_000_000
 
 
-def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> None:
-    """Make one row of a joined run that has ended, ``joined``, and of what was recorded of it."""
-    if not _is_told(joined):
-        return
+def best_first() -> list[ColumnElement[Any]]:
+    """Return the order in which the best of several rows with the same run id comes first.
+
+    Of several platforms' runs the newest counts; of the rows of one, the one that has the run's
+    end, then one that goes on, then the one with the most events.
+    """
+    newest = func.max(run.c.started_at).over(partition_by=run.c.platform)
+    has_end = run.c.status.in_(_TOLD) & run.c.error_class.is_(None)
+    rank = case((has_end, 0), (run.c.status.not_in(FINAL_STATUSES), 1), else_=2)
+    events = func.coalesce(run.c.events, 0).desc()
+    return [newest.desc(), run.c.platform, rank, events, run.c.started_at.desc(), run.c.key]
+
+
+def is_joined() -> ColumnElement[bool]:
+    """Return whether a row of `content` is of a run that was joined: its question is not known."""
+    return content.c.prompt.is_(None) & content.c.request.is_not(None)
+
+
+def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> bool:
+    """Make one row of a joined run that has ended, ``joined``, and of what was recorded of it.
+
+    Returns whether the row of ``joined`` is still there.
+    """
+    if joined["run_id"] is None:
+        return True
     same = (
         (run.c.platform == joined["platform"])
         & (run.c.run_id == joined["run_id"])
         & (run.c.key != joined["key"])
-        & (run.c.source != "platform")
     )
-    found = select(run).where(same).order_by(run.c.started_at)
-    first = connection.execute(found).mappings().first()
-    if first is None:
-        return
-    if _is_told(first):
+    found = connection.execute(select(run).where(same).order_by(run.c.started_at)).mappings().all()
+    if _is_superfluous(connection, joined, found):
         connection.execute(delete(run).where(run.c.key == joined["key"]))
-    elif first["status"] not in _UNFINISHED or process_is_gone(connection, first["process"]):
+        return False
+    first = next((row for row in found if row["source"] != "platform"), None)
+    if first is not None and not _goes_on(connection, first):
         _replace(connection, first, joined)
+    return True
+
+
+def _is_superfluous(
+    connection: Connection, joined: Mapping[str, Any] | RowMapping, others: Sequence[RowMapping]
+) -> bool:
+    """Tell whether the other rows of a run say all that ``joined`` says."""
+    first = next((row for row in others if row["source"] != "platform"), None)
+    if first is not None and _is_told(first):
+        return True
+    if joined["status"] != "completed" and not _has_content(joined):
+        # An attempt that failed, or was stopped, before anything arrived.
+        return any(not _is_told(joined) or _has_content(row) for row in others)
+    if _is_told(joined):
+        return False
+    if first is None:
+        return any(row["status"] in FINAL_STATUSES for row in others)
+    if _goes_on(connection, first):
+        return False
+    return first["status"] == "paused" or (first["events"] or 0) >= (joined["events"] or 0)
+
+
+def _has_content(row: Mapping[str, Any] | RowMapping) -> bool:
+    return row["first_token"] is not None or bool(row["tool_calls"])
+
+
+def _goes_on(connection: Connection, row: RowMapping) -> bool:
+    return row["status"] in _UNFINISHED and not process_is_gone(connection, row["process"])
 
 
 def settle(connection: Connection, key: str) -> None:
     """Make one row of the run ``key``, which has ended, and of what joined it and saw its end."""
-    first = connection.execute(select(run).where(run.c.key == key)).mappings().first()
+    found = (
+        select(run, is_joined().label("is_joined"))
+        .select_from(run.outerjoin(content, content.c.run == run.c.key))
+        .where(run.c.key == key)
+    )
+    first = connection.execute(found).mappings().first()
     if first is None or first["run_id"] is None:
+        return
+    if first["is_joined"]:
+        join(connection, first)
         return
     # Who joins a run does not know the question.
     later = (

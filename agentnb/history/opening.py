@@ -6,12 +6,13 @@ import errno
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from agentnb._install import install_hint, upgrade_hint
@@ -110,6 +111,9 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
+    # As part of a commit it would hold up other writers, and a commit that succeeded would fail
+    # where the disk is full: `Store` does it.
+    connection.execute("PRAGMA wal_autocheckpoint=0")
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     # With WAL, a power cut can cost the last commits, but never the file; without, the file is only
     # safe if every commit is waited for.
@@ -189,7 +193,15 @@ def _postgresql(place: Place) -> Engine:
         except Exception as error:
             raise error.with_traceback(None) from None
 
+    def close_cursor(context: ExceptionContext) -> None:
+        # SQLAlchemy leaves the cursor of a lost connection open, and psycopg warns of it.
+        cursor: Any = getattr(context.execution_context, "cursor", None)
+        if context.is_disconnect and cursor is not None:
+            with suppress(Exception):
+                cursor.close()
+
     event.listen(engine, "do_connect", connect)
+    event.listen(engine, "handle_error", close_cursor)
     return engine
 
 

@@ -9,8 +9,9 @@ from typing import cast
 
 from sqlalchemy import func, or_, select
 
+from agentnb.history.joining import best_first, is_joined
 from agentnb.history.moments import from_micros
-from agentnb.history.schema import run
+from agentnb.history.schema import content, run
 from agentnb.history.statements import open_store, reading
 from agentnb.history.store import store
 from agentnb.transcript import Status
@@ -39,7 +40,7 @@ class PlacedRun:
 def known_run(run_id: str) -> PlacedRun | None:
     """Return the run that has this id, the platform's or agentnb's own; None where none has.
 
-    Of several with the same platform's id, the newest counts.
+    Of several with the same platform's id, the one that `load` returns counts.
 
     Raises:
         HistoryError: the store fails.
@@ -60,7 +61,7 @@ def known_run(run_id: str) -> PlacedRun | None:
             run.c.error,
         )
         .where(or_(run.c.key == run_id, run.c.run_id == run_id))
-        .order_by((run.c.key == run_id).desc(), run.c.started_at.desc())
+        .order_by((run.c.key == run_id).desc(), *best_first())
         .limit(1)
     )
     with reading(opened) as connection:
@@ -82,10 +83,20 @@ def sessions_of(platform: str, run_ids: Sequence[str]) -> dict[str, str]:
     opened = store()
     if opened is None or not run_ids:
         return {}
-    found = select(run.c.run_id, run.c.session_id).where(
-        run.c.platform == platform,
-        run.c.run_id.in_(run_ids),
-        run.c.session_id.is_not(None),
+    found = (
+        select(run.c.run_id, run.c.session_id)
+        .select_from(run.outerjoin(content, content.c.run == run.c.key))
+        .where(
+            run.c.platform == platform,
+            run.c.run_id.in_(run_ids),
+            run.c.session_id.is_not(None),
+            # An attempt to join it that failed may have been given another session.
+            or_(run.c.error_class.is_(None), run.c.first_token.is_not(None), ~is_joined()),
+        )
+        .order_by(*best_first())
     )
+    sessions: dict[str, str] = {}
     with opened.connect() as connection:
-        return {row.run_id: row.session_id for row in connection.execute(found)}
+        for row in connection.execute(found):
+            sessions.setdefault(row.run_id, row.session_id)
+    return sessions

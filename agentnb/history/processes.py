@@ -246,17 +246,15 @@ def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> 
     from sqlalchemy import select, update
 
     from agentnb.history.chunks import decode
-    from agentnb.history.joining import settle
     from agentnb.history.rows import plain
-    from agentnb.history.schema import content, event_chunk, process, run
+    from agentnb.history.schema import content, event_chunk, process
     from agentnb.transcript import fold
 
     # It may have said since that it lives, or somebody else was faster.
     same = (process.c.id == id_) & (process.c.seen_at == seen_at) & process.c.ended_at.is_(None)
     if connection.execute(select(process.c.id).where(same).with_for_update()).first() is None:
         return 0
-    unfinished = select(run.c.key).where(run.c.process == id_, run.c.status.in_(_UNFINISHED))
-    keys = list(connection.execute(unfinished).scalars())
+    keys = _unfinished(connection, id_)
     for key in keys if store.store_content else ():
         # The texts are written from time to time only; the events are all there.
         chunks = (
@@ -273,17 +271,25 @@ def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> 
                 .values(text=plain(transcript.text), reasoning=plain(transcript.reasoning))
             )
     _end(connection, id_)
-    # Somebody may have joined one of them, and seen its end.
-    for key in keys:
-        settle(connection, key)
     return len(keys)
+
+
+def _unfinished(connection: Connection, id_: str) -> list[str]:
+    from sqlalchemy import select
+
+    from agentnb.history.schema import run
+
+    found = select(run.c.key).where(run.c.process == id_, run.c.status.in_(_UNFINISHED))
+    return list(connection.execute(found.order_by(run.c.key)).scalars())
 
 
 def _end(connection: Connection, id_: str) -> None:
     from sqlalchemy import select, update
 
+    from agentnb.history.joining import settle
     from agentnb.history.schema import process, run, tool_call
 
+    keys = _unfinished(connection, id_)
     unfinished = (run.c.process == id_) & run.c.status.in_(_UNFINISHED)
     connection.execute(
         update(tool_call)
@@ -297,6 +303,9 @@ def _end(connection: Connection, id_: str) -> None:
     connection.execute(
         update(process).where(process.c.id == id_).values(ended_at=_clock(connection))
     )
+    # Other rows of the same runs may have seen their end.
+    for key in keys:
+        settle(connection, key)
 
 
 def _after_fork() -> None:

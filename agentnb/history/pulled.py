@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb._secrets import mask_value
 from agentnb.event import Usage
+from agentnb.history.joining import is_joined
 from agentnb.history.keys import platform_key
 from agentnb.history.locking import in_transaction, lock_runs
 from agentnb.history.moments import now, to_micros
@@ -190,8 +191,11 @@ def _filling(store: Store) -> Insert:
 
 
 def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows there are of these runs, by the run's id, each with its ``remote``."""
-    found = (
+    """Return the rows there are of these runs, by the run's id.
+
+    Each has its ``remote``, too, and ``is_joined``.
+    """
+    asked = (
         select(run)
         .where(
             run.c.platform == entries[0].row["platform"],
@@ -201,15 +205,17 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[d
         # What another process writes of them meanwhile is not to be undone.
         .with_for_update()
     )
-    locked = connection.execute(found).mappings().all()
+    locked = connection.execute(asked).mappings().all()
     # By itself: what was joined to a row that had to be waited for would be from before that.
-    told = select(content.c.run, content.c.remote).where(
+    told = select(content.c.run, content.c.remote, is_joined().label("is_joined")).where(
         content.c.run.in_([row["key"] for row in locked])
     )
-    remotes = {row.run: row.remote for row in connection.execute(told)}
+    known = {row["run"]: row for row in connection.execute(told).mappings()}
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in locked:
-        rows.setdefault(row["run_id"], []).append({**row, "remote": remotes.get(row["key"])})
+        texts = known.get(row["key"]) or {"remote": None, "is_joined": False}
+        merged = {**row, "remote": texts["remote"], "is_joined": texts["is_joined"]}
+        rows.setdefault(row["run_id"], []).append(merged)
     return rows
 
 
@@ -222,7 +228,8 @@ def _merged(row: Mapping[str, Any], entry: Entry) -> dict[str, Any] | None:
         merged["status"] = told["status"]
     else:
         merged["source"] = "both"
-        is_over = row["status"] in _ENDED
+        # An attempt to join it that failed says nothing of how the run itself ended.
+        is_over = row["status"] in _ENDED and not (row["is_joined"] and row["error_class"])
         filled = [name for name in _COLUMNS if row[name] is None and told[name] is not None]
         if is_over:
             # An end that was seen is not explained by somebody else's words.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from datetime import datetime
 from typing import Final, Protocol
@@ -11,7 +12,9 @@ from agentnb.facts import RunFacts
 from agentnb.history import recorder
 from agentnb.transcript import Transcript
 
-__all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace"]
+__all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace", "session_of"]
+
+_log = logging.getLogger(__name__)
 
 # A kernel that lives for weeks must not keep every answer it ever got.
 _KEPT: Final = 1_000
@@ -69,6 +72,27 @@ def replace(old: RecordedRun, new: RecordedRun) -> None:
 def recent_runs() -> list[RecordedRun]:
     """Return the runs of this process, oldest first."""
     return list(_runs)
+
+
+def session_of(platform: str, run_id: str) -> str | None:
+    """Return the session of a run as this process or the store knows it; None where neither does.
+
+    A store that fails knows nothing.
+    """
+    for run in reversed(recent_runs()):
+        # An attempt to join it that failed may have been given another session.
+        is_known = run.text or getattr(run, "via", None) != "attach"
+        session = run.transcript.session_id if is_known else None
+        if session is not None and (run.platform, run.id) == (platform, run_id):
+            return session
+    try:
+        from agentnb.history.places import sessions_of
+
+        return sessions_of(platform, [run_id]).get(run_id)
+    except Exception as error:
+        # The platform may do without, and says so where it does not.
+        _log.info("The store does not tell the session of a run", exc_info=error)
+        return None
 
 
 def last_run() -> RecordedRun | None:

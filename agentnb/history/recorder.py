@@ -12,24 +12,23 @@ import contextvars
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 from agentnb._fork import after_fork_in_child, keep_forever
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
-from agentnb.history.entries import Entry, is_of_one_run, prepare
-from agentnb.history.processes import HEARTBEAT, end_process, process_id, write_process
+from agentnb.history.entries import Entry
+from agentnb.history.processes import HEARTBEAT, process_id
+from agentnb.history.writer import Writer
 
 if TYPE_CHECKING:
     from agentnb.history.store import Store
 
-__all__ = ["flush", "leaving", "process_id", "record"]
+__all__ = ["flush", "forget", "leaving", "process_id", "record"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +42,8 @@ _BEFORE_OPENING: Final = 1.0
 # How long to wait after a failure, and at most after many, in seconds.
 _RETRY: Final = 1.0
 _RETRY_AT_MOST: Final = 60.0
-# Runs in one transaction.
-_AT_ONCE: Final = 500
+# How often a store is opened again in one turn, whose files were removed.
+_REOPENED: Final = 3
 # Runs that have ended and are kept for a store that fails.
 _KEPT: Final = 1000
 # How long the end of the process is held up at most, in seconds.
@@ -60,11 +59,11 @@ class _Heard(Protocol):
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
 
 
-class _Recorder:
-    """The writer of one process: its thread, and what is due."""
+class _Recorder(Writer):
+    """The writer of one process, with its thread."""
 
     def __init__(self) -> None:
-        self._queue: deque[Entry] = deque()
+        super().__init__()
         # Kept by their runs' listeners.
         self._entries: WeakValueDictionary[str, Entry] = WeakValueDictionary()
         self._starting = threading.Lock()
@@ -82,11 +81,6 @@ class _Recorder:
         self._leaving: Store | None = None
         self._left: Store | None = None
         # From here on the thread's own.
-        self._due: dict[Entry, None] = {}
-        self._live: set[Entry] = set()
-        self._store: Store | None = None
-        self._epoch = 0
-        self._seen_at: float | None = None
         self._failures = 0
         self._lost = 0
         self._warned_at: float | None = None
@@ -192,24 +186,17 @@ class _Recorder:
             event.clear()
 
     def _turn(self) -> bool:
-        """Write all that is due; return whether that went well."""
+        """Write all that is due; return whether that went well, and others can see it."""
         self._gather()
-        if (store := self._opened()) is None:
-            return False
-        ending = self._ending or store is self._leaving
-        if ending:
-            self._due |= dict.fromkeys(self._live)
-        while True:
-            entries = list(islice(self._due, _AT_ONCE))
-            try:
-                is_whole = self._write(store, entries, ending=ending)
-            except Exception as error:
-                if not is_of_one_run(error):
-                    raise
-                is_whole = self._write_each(store, entries, ending=ending)
-            self._gather()
-            if is_whole and (len(entries) < _AT_ONCE or not self._due):
+        for _ in range(_REOPENED):
+            if (store := self._opened()) is None:
+                return False
+            ending = self._ending or store is self._leaving
+            self.write_due(store, ending=ending)
+            if not store.is_lost:
                 break
+        else:
+            raise OSError("the files of the store are removed again and again")
         self._failures = 0
         if ending:
             self._left = None if self._ending else store
@@ -217,28 +204,23 @@ class _Recorder:
             store.close()
         return True
 
-    def _gather(self) -> None:
-        while self._queue:
-            entry = self._queue.popleft()
-            # Before it is looked at: what comes from now on puts it there again.
-            entry.queued = False
-            self._due[entry] = None
-            if not entry.run.done:
-                self._live.add(entry)
-        for entry in [entry for entry in self._due if entry.closed]:
-            self._forget(entry)
-
     def _opened(self) -> Store | None:
         from agentnb.history.store import is_off, reopen, store
 
         opened = store()
         if opened is not None and opened is self._left:
             return None  # another one is about to take its place
-        if opened is not None and opened.is_lost:
-            opened = reopen(opened)
+        lost = opened if opened is not None and opened.is_lost else None
+        is_moved = lost is not None and lost.is_moved
+        if lost is not None:
+            opened = reopen(lost)
         if opened is not self._store:
             self._store = opened
             self._begin_anew()
+            if lost is not None and opened is not None:
+                self._restore(opened, is_moved=is_moved)
+            else:
+                self._written.clear()
         if opened is None:
             self._failures = 0 if is_off() else self._failures + 1
             if is_off():
@@ -247,60 +229,6 @@ class _Recorder:
             self._drop()
         return opened
 
-    def _begin_anew(self) -> None:
-        """Take it that nothing is known of what the store holds."""
-        self._epoch += 1
-        self._seen_at = None
-        self._due |= dict.fromkeys(self._live)
-
-    def _write(self, store: Store, entries: list[Entry], *, ending: bool) -> bool:
-        """Write what is new of ``entries``; return False where all that goes on is due again."""
-        from agentnb.history.writing import write
-
-        moment, was_ended = time.monotonic(), False
-        prepared = [prepare(entry, self._epoch, store, ending=ending) for entry in entries]
-        is_due = self._seen_at is None or moment - self._seen_at >= HEARTBEAT
-        if not (entries or ending or (is_due and self._live)):
-            return True
-        with store.begin() as connection:
-            if is_due:
-                was_ended = write_process(connection, store)
-            write(connection, store, [one.written for one in prepared])
-            if ending:
-                end_process(connection)
-        if is_due:
-            self._seen_at = moment
-        for one in prepared:
-            one.keep(self._epoch)
-            del self._due[one.entry]
-            if one.entry.run.done:
-                self._live.discard(one.entry)
-            if one.is_over:
-                one.entry.close()
-        if was_ended:
-            # Somebody took this process for gone, and its runs for interrupted.
-            self._begin_anew()
-            self._seen_at = moment
-        return not was_ended
-
-    def _write_each(self, store: Store, entries: list[Entry], *, ending: bool) -> bool:
-        """Write every run by itself: one that cannot be written must not cost the others."""
-        self._begin_anew()
-        for entry in entries:
-            try:
-                self._write(store, [entry], ending=ending)
-            except Exception as error:
-                if not is_of_one_run(error):
-                    raise
-                _log.info("A run could not be written", exc_info=error)
-                self._begin_anew()
-                self._forget(entry)
-                entry.close()
-                self._warn(
-                    f"The run {entry.run.id} is not recorded: {type(error).__name__} was raised."
-                )
-        return True
-
     def _failed(self, error: Exception) -> None:
         """Keep what is due for later, and say so once."""
         _log.info("Runs could not be written", exc_info=error)
@@ -308,11 +236,7 @@ class _Recorder:
         # What was being written may be there or not.
         self._begin_anew()
         self._drop()
-        moment = time.monotonic()
-        if self._warned_at is not None and moment - self._warned_at < _QUIET:
-            return
-        self._warned_at = moment
-        if isinstance(error, HistoryWarning):
+        if isinstance(error, HistoryWarning) or not self._may_warn():
             return  # that was it, where warnings are errors
         problem = f"Runs cannot be recorded: {type(error).__name__}."
         if self._store is not None:
@@ -320,6 +244,30 @@ class _Recorder:
 
             problem = str(explained(error, self._store.url))
         self._warn(f"{problem} Runs go on, and are written when the store can be used again.")
+
+    def _may_warn(self) -> bool:
+        """Return whether the last warning of the store is long ago; if so, another one is given."""
+        moment = time.monotonic()
+        if self._warned_at is not None and moment - self._warned_at < _QUIET:
+            return False
+        self._warned_at = moment
+        return True
+
+    def _restore(self, store: Store, *, is_moved: bool) -> None:
+        """Have the runs written again that were in a log that was removed.
+
+        A database that was moved, or deleted, is the user's: what was in it is left to them.
+        """
+        known = len(self._written)
+        if is_moved:
+            self._written.clear()
+            said = "was moved or replaced while it was in use. Runs are recorded in the one there."
+        elif self.write_again(store):
+            said = f"lost its log, and the last {known} runs of this process are written again."
+        else:
+            return
+        if known and self._may_warn():
+            self._warn(f"The store of runs {store.url} {said}")
 
     def _drop(self) -> None:
         """Let go of the oldest runs that ended, where too many wait for a store that fails."""
@@ -332,17 +280,6 @@ class _Recorder:
         if not self._lost:
             self._warn(f"More than {_KEPT} runs wait for the store; the oldest are not recorded.")
         self._lost += len(ended) - _KEPT
-
-    def _forget(self, entry: Entry) -> None:
-        self._due.pop(entry, None)
-        self._live.discard(entry)
-
-    def _warn(self, message: str) -> None:
-        # Shown below the cell that runs, or ran last, since a thread has none of its own.
-        from agentnb.history.failures import warn
-
-        with suppress(HistoryWarning):
-            warn(message)
 
 
 _recorder = _Recorder()
@@ -362,6 +299,11 @@ def flush(timeout: float = 5.0) -> bool:
     Returns whether it is: False when it was not in time, the store fails, or history is off.
     """
     return _recorder.flush(timeout)
+
+
+def forget(keys: Iterable[str]) -> None:
+    """Never write runs again that were deleted from the store, by their `RunFacts.local_id`."""
+    _recorder.forget(keys)
 
 
 @contextmanager

@@ -183,6 +183,7 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
     """Take runs out that are still not live; return the keys of those that were."""
     from sqlalchemy import delete, select
 
+    from agentnb.history.recorder import forget
     from agentnb.history.schema import content, event_chunk, tool_call
 
     run = _run()
@@ -193,6 +194,7 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
         for table in (content, event_chunk, tool_call):
             connection.execute(delete(table).where(table.c.run.in_(gone)))
         connection.execute(delete(run).where(run.c.key.in_(gone)))
+    forget(gone)
     return gone
 
 

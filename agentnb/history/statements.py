@@ -36,7 +36,7 @@ from agentnb.history.filters import Filters, Order
 from agentnb.history.prices import Price, cost_columns
 from agentnb.history.recent import recent_runs
 from agentnb.history.schema import content, run, tool_call
-from agentnb.history.store import Store, store
+from agentnb.history.store import Store, reopen, store
 from agentnb.platforms import registry
 
 __all__ = [
@@ -79,6 +79,12 @@ def open_store(*, required: bool = False) -> Store | None:
     if found is None:
         return None
     recorder.flush(timeout=_FLUSH)
+    if found.is_lost:
+        # A process that records has opened it again by now.
+        again = store(required=True) if required else store()
+        found = reopen(again) if again is not None and again.is_lost else again
+        if found is None:
+            return None
     processes.mark_interrupted(found)
     return found
 

@@ -15,12 +15,13 @@ import atexit
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, overload
 
 from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentnb._fork import after_fork_in_child, around_fork, keep_forever
@@ -37,6 +38,11 @@ __all__ = ["Store", "current_place", "is_off", "reopen", "store", "use"]
 _RETRY_SECONDS: Final = 30.0
 # How long a fork waits for a store that is being opened, in seconds.
 _FORK_SECONDS: Final = 5.0
+# The log of SQLite is written back after so many seconds, or when it grew by so many bytes.
+_WRITE_BACK: Final = 5.0
+_LOG_GROWTH: Final = 4_000_000
+# No file.
+_NONE: Final = (0, 0)
 
 
 class Store:
@@ -54,7 +60,13 @@ class Store:
         self._bare = opening.bare(engine)
         self._quiescence = Quiescence()
         self._is_closed = False
-        self._file = _identity(self.path)
+        # What tells its files from others; SQLite keeps the log and its index as long as a
+        # connection is open, and the pool keeps one.
+        self._log = next((path for path in self._paths() if path.name.endswith("-wal")), None)
+        self._log_size = 0
+        self._written_back_at = time.monotonic()
+        self._files = self._existing(self._paths())
+        self._has_new_log = False
         # The pool that it comes from may not be there any more to close it.
         event.listen(engine, "checkin", self._given_back)
 
@@ -73,8 +85,16 @@ class Store:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the file that is open is not at its place any more, or another one is."""
-        return self._file is not None and _identity(self.path) not in (self._file, None)
+        """Whether a file that is open is not at its place any more, or another one is.
+
+        What is written to it, or to its log (``-wal``), nobody else sees.
+        """
+        return not self._is_closed and bool(self._lost_files())
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the database itself is not at its place any more, or another one is."""
+        return self.path in self._lost_files()
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
@@ -85,6 +105,11 @@ class Store:
         """
         with self._quiescence.use(), self._writing.begin() as connection:
             yield connection
+        if self._has_new_log:
+            self._has_new_log = False
+            self._files |= self._existing(self._paths()[1:])
+        if self._log is not None:
+            self._write_back_in_time(self._log)
 
     @contextmanager
     def connect(self) -> Generator[Connection]:
@@ -102,6 +127,31 @@ class Store:
         """Return the database's own INSERT, which has ``on_conflict_do_update``."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
 
+    def write_back(self) -> None:
+        """Write SQLite's log back into the file, as far as readers allow; they are not held up.
+
+        A log that was removed is written back only where nobody can have begun another one since.
+        """
+        self._written_back_at = time.monotonic()
+        if self.is_moved or any(_identity(path) != _NONE for path in self._lost_files()):
+            return
+        if self.dialect == "sqlite":
+            # It stays in the log where there is no room in the file.
+            with suppress(SQLAlchemyError), self.autocommit() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _write_back_in_time(self, log: Path) -> None:
+        try:
+            size = log.stat().st_size
+        except OSError:
+            return
+        if (
+            size - self._log_size >= _LOG_GROWTH
+            or time.monotonic() - self._written_back_at >= _WRITE_BACK
+        ):
+            self._log_size = size
+            self.write_back()
+
     def close(self) -> None:
         """Close the idle connections; those in use close when they are given back."""
         self._is_closed = True
@@ -111,10 +161,25 @@ class Store:
         """Wait for transactions of other threads, and close the connections to a file."""
         if self.dialect == "sqlite" and self._quiescence.begin_fork():
             self.engine.dispose()
+            # SQLite removes its log with the last connection; the next transaction makes another.
+            self._files = self._existing(self._paths()[:1])
+            self._has_new_log = True
 
     def end_fork(self) -> None:
         """Let transactions begin again, in the process that was forked."""
         self._quiescence.end_fork()
+
+    def _paths(self) -> list[Path]:
+        if self.path is None:
+            return []
+        return [self.path, *(self.path.with_name(self.path.name + end) for end in ("-wal", "-shm"))]
+
+    @staticmethod
+    def _existing(paths: list[Path]) -> dict[Path, tuple[int, int] | None]:
+        return {path: known for path in paths if (known := _identity(path)) != _NONE}
+
+    def _lost_files(self) -> list[Path]:
+        return [path for path, known in self._files.items() if _identity(path) not in (known, None)]
 
     def _given_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
         if self._is_closed:
@@ -124,14 +189,12 @@ class Store:
         return f"<Store {self.url}>"
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Return what tells the file at ``path`` from others; (0, 0) where there is none."""
-    if path is None:
-        return None
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at ``path`` from others; `_NONE` where there is none."""
     try:
         found = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
+    except (FileNotFoundError, NotADirectoryError):
+        return _NONE
     except OSError:
         # Of a disk that does not answer, nobody knows.
         return None
@@ -243,6 +306,7 @@ def reopen(lost: Store) -> Store | None:
         if state.store is lost:
             state.store = None
             state.failure, state.retry_at = None, 0.0
+    lost.write_back()
     lost.close()
     return store()
 

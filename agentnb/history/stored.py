@@ -103,8 +103,8 @@ class StoredRun(RunFacts):
 def load(run: str) -> StoredRun:
     """Return the run of this id from the history.
 
-    ``run`` is the platform's id or agentnb's own (`Run.id`, `Run.local_id`); of several runs with
-    the same platform's id, the newest counts.
+    ``run`` is the platform's id or agentnb's own (`Run.id`, `Run.local_id`).  Of several platforms'
+    runs with the same id the newest counts; where a run was also joined, the row that has its end.
 
     Raises:
         HistoryError: there is no such run, or the history cannot be read.
@@ -190,12 +190,13 @@ def _write_what_is_here(run: str) -> None:
 def _find(connection: Connection, run: str) -> RowMapping | None:
     from sqlalchemy import select
 
+    from agentnb.history.joining import best_first
     from agentnb.history.schema import run as runs
 
     by_key = connection.execute(select(runs).where(runs.c.key == run)).mappings().first()
     if by_key is not None:
         return by_key
-    by_id = select(runs).where(runs.c.run_id == run).order_by(runs.c.started_at.desc()).limit(1)
+    by_id = select(runs).where(runs.c.run_id == run).order_by(*best_first()).limit(1)
     return connection.execute(by_id).mappings().first()
 
 

@@ -67,14 +67,17 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     _upsert(connection, store, run, [item.rows.run for item in runs])
     texts = [item.rows.content for item in runs if item.rows.content is not None]
     _upsert(connection, store, content, texts)
-    _merge(connection, store, [item.rows.run for item in runs if item.may_be_known])
+    new = [item.rows.run for item in runs if item.may_be_known and not item.has_joined]
+    _merge(connection, store, new)
     chunks = [chunk for item in runs for chunk in item.rows.chunks]
     _upsert(connection, store, event_chunk, chunks)
     calls = [call for item in runs for call in item.rows.tool_calls]
     _upsert(connection, store, tool_call, calls)
     for item in runs:
         if item.has_joined:
-            join(connection, item.rows.run)
+            # A pulled row is only merged into one that says more than it.
+            if join(connection, item.rows.run):
+                _merge(connection, store, [item.rows.run])
         elif item.has_ended:
             settle(connection, item.rows.run["key"])
 

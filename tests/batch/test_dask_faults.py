@@ -200,3 +200,22 @@ def test_a_refusal_on_one_worker_holds_up_all(around: Surroundings) -> None:
 def workers(around: Surroundings) -> Place:
     recipe, rebuild = parrot().again()
     return spread(around.client, recipe, {}, rebuild)
+
+
+def test_the_history_has_each_row_once_where_workers_are_killed(around: Surroundings) -> None:
+    async def works(prompt: str) -> str:
+        await asyncio.sleep(0.05)
+        return f"answer to {prompt}"
+
+    agent = agentnb.agent(works)
+    done = aside(lambda: around.map(agent, numbered(120), concurrency=4))
+    name = f"local:{agent.id}"
+    for count in (20, 60):
+        until(lambda count=count: len(agentnb.runs(agent=name, status="completed")) >= count)
+        os.kill(next(iter(around.pids().values())), signal.SIGKILL)
+    table = done.result(3 * LONG)
+    assert list(table["answer"]) == [f"answer to {n}" for n in range(120)]
+    kept = agentnb.runs(agent=name)
+    assert sorted(kept["run_id"]) == sorted(table["run_id"])
+    assert set(kept["status"]) == {"completed"}
+    assert sorted(kept["prompt"], key=int) == numbered(120)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import stat
 import threading
+import warnings
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError
 
 from agentnb._secrets import mask
 from agentnb.errors import HistoryError
+from agentnb.history import statements
 from agentnb.history import use as public_use
 from agentnb.history.schema import content, metadata, process, run
 from agentnb.history.store import Store, is_off, store, use
@@ -275,3 +279,29 @@ def test_a_password_that_is_a_word_stays_in_what_is_kept(history_url: str) -> No
         assert mask("Compare databases.") == "Compare databases."
     finally:
         use(None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("history_url", ["postgresql"], indirect=True)
+def test_a_server_that_is_lost_while_rows_are_read_leaves_nothing_open(
+    history_store: Store, history_url: str
+) -> None:
+    add(history_store, process, *(a_process(str(n)) for n in range(5_000)))
+    address = history_url.replace("postgresql+psycopg", "postgresql")
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+
+    def read() -> None:
+        with statements.reading(history_store) as connection:
+            for _ in statements.pages(connection, process.select(), size=10):
+                with psycopg.connect(address, autocommit=True) as server:
+                    server.execute(ended)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(HistoryError):
+            read()
+        gc.collect()
+    assert [str(each.message) for each in caught] == []

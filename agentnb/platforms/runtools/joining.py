@@ -139,7 +139,7 @@ class Joining:
         if known is None or known.session_id is None:
             raise NotFoundError(
                 f"{self._name} does not tell in which thread the run {run_id} is.",
-                hint="Give its thread as the session.",
+                hint="Give session=..., the id of the run's thread.",
             )
         return known.session_id
 

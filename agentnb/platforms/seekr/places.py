@@ -56,7 +56,7 @@ class Places:
         if not session_id:
             raise RequestError(
                 f"{self._api.name}: a run is found by its thread; session_id is needed.",
-                hint="It is the run's session_id.",
+                hint="Give session=..., the id of the run's thread.",
             )
         return Place(session_id, None, self._api)
 
