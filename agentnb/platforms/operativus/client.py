@@ -8,8 +8,9 @@ Options: ``user_id`` and ``org_id`` stand in every run that does not name its ow
 ``max_media_bytes`` bounds a request's attachments (20 MiB); ``max_event_bytes`` one event (16 MiB).
 
 Parameters of a run: ``session_id``, ``user_id``, ``org_id``, ``generate_followups``, ``media``
-(``[{"type", "data"}]``), and ``model``, ``temperature``, ``max_tokens``, at the top or in
-``options``; in snake_case or as the API spells them.
+(``[{"type", "data"}]``, the data in base64 or an address), and ``model``, ``temperature``,
+``max_tokens``, ``system_prompt``, at the top or in ``options``; in snake_case or as the API spells
+them.
 """
 
 from __future__ import annotations
