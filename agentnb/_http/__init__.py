@@ -9,7 +9,7 @@ never followed, and cookies are neither kept nor sent.
 
 from __future__ import annotations
 
-from agentnb._http.answers import ErrorDetails, ErrorParser
+from agentnb._http.answers import ErrorDetails, ErrorParser, parse_date
 from agentnb._http.client import HttpClient
 from agentnb._http.outgoing import quote_segment
 from agentnb._http.received import EventStream, JsonAnswer
@@ -37,6 +37,7 @@ __all__ = [
     "current_terms",
     "is_passing",
     "own_pause",
+    "parse_date",
     "quote_segment",
     "without_terms",
 ]

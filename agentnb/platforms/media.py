@@ -110,7 +110,7 @@ def _from_mapping(item: Mapping[str, Any]) -> Media:
                 hint="For a file, give its path.",
             )
     elif sources == ["data"] and isinstance(source, bytes | bytearray | memoryview):
-        source = bytes(source)
+        source = bytes(cast("bytes", source))
     else:
         raise RequestError(f"An attachment's {sources[0]} is no {type(source).__name__}.")
     found = as_media(source)

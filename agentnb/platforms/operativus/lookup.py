@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from agentnb._http import HttpClient, aside, quote_segment
+from agentnb._http import HttpClient, aside, parse_date, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
+from agentnb.platforms.operativus.answers import STATUSES, Page, read_page, remote_run
+from agentnb.platforms.operativus.times import ServerTimes, Window
 from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["RunLookup"]
@@ -27,9 +28,19 @@ _MOST_IDS: Final = 100
 _AT_ONCE: Final = 4
 _PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _REMEMBERED: Final = 256
+# So many runs of a session may begin within the seconds in which they cannot be told by time.
+_REMEMBERED_RUNS: Final = 32
 # How long the end of a stream waits for a run id that is still being looked for, in seconds.
 _LAST: Final = 2.0
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+# How long after its request was answered a run may have begun, where its time is to tell a zone.
+_LOOKED: Final = timedelta(seconds=60)
+# How far a run's start there may be from where this machine has it.
+_EARLY: Final = timedelta(seconds=5)
+_LATE: Final = timedelta(minutes=2)
+# The fields of a run that hold times.
+_TIMES: Final = ("createdAt", "startedAt", "updatedAt", "completedAt")
 
 T = TypeVar("T")
 
@@ -37,10 +48,14 @@ T = TypeVar("T")
 class RunLookup:
     """Asks one server for its runs."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: HttpClient, times: ServerTimes) -> None:
         self._http = http
-        # The last run of each session, which a look-up of the next one must not take for it.
-        self._latest: OrderedDict[str, str] = OrderedDict()
+        #: Reads the server's times, and learns from what it answers.
+        self.times = times
+        # When runs began: by the server's clock as its Date header has it, or (True) by ours.
+        self._began: OrderedDict[str, tuple[Window, bool]] = OrderedDict()
+        # The last runs of each session, which a look-up of the next one must not take for it.
+        self._latest: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._asked = AskedRuns()
 
     async def pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
@@ -49,7 +64,7 @@ class RunLookup:
         number = 0
         while True:
             query = {**params, "page": str(number), "size": str(_PAGE_SIZE)}
-            page = read_page((await self._http.request("GET", path, params=query)).data)
+            page = await self._page(path, query)
             fresh = 0
             for item in page.items:
                 key = str(item.get("id") or item.get("runId") or item)
@@ -61,6 +76,38 @@ class RunLookup:
             # A server that knows no pages answers the same list for ever: nothing new ends it.
             if page.last or not fresh or (page.last is None and len(page.items) < _PAGE_SIZE):
                 return
+
+    async def _page(self, path: str, query: Mapping[str, str] | None = None) -> Page:
+        """Ask for one answer, a page of rows or one row, and learn from the times in it."""
+        answer = await self._http.request("GET", path, params=query)
+        data = answer.data
+        is_row = isinstance(data, dict) and ("id" in data or "runId" in data)
+        page = read_page([data] if is_row else data)
+        now = parse_date(answer.headers.get("date", ""))
+        if now is None:
+            return page
+        self.times.bound((row.get(name) for row in page.items for name in _TIMES), now)
+        ahead = now - datetime.now(UTC)
+        for row in page.items:
+            known = self._began.get(str(row.get("id") or row.get("runId")))
+            if known is not None:
+                window, is_ours = known
+                if is_ours:
+                    window = (window[0] + ahead, window[1] + ahead)
+                self.times.learn(row.get("createdAt"), window, by_its_date=not is_ours)
+        return page
+
+    def began(self, starts: Mapping[str, datetime]) -> None:
+        """Take note of when runs began, by this machine's clock; a run's id -> an aware time."""
+        for run_id, start in starts.items():
+            if run_id not in self._began:
+                self._note(run_id, (start - _EARLY, start + _LATE), is_ours=True)
+
+    def _note(self, run_id: str, window: Window, *, is_ours: bool = False) -> None:
+        self._began[run_id] = (window, is_ours)
+        self._began.move_to_end(run_id)
+        while len(self._began) > _REMEMBERED:
+            self._began.popitem(last=False)
 
     async def listed(
         self, *, agent: str | None, session_id: str | None, status: str | None
@@ -81,7 +128,7 @@ class RunLookup:
         else:
             query = {}
         async for row in self._rows(query, session_id):
-            run = remote_run(row)
+            run = remote_run(row, self.times)
             if run is None:
                 continue
             word = str(row.get("status") or "").upper()
@@ -133,12 +180,12 @@ class RunLookup:
         query = {"page": "0", "size": str(_PAGE_SIZE)}
         found: dict[str, RemoteRun] = {}
         try:
-            answer = await self._http.request("GET", "/api/v1/runs", params=query)
+            page = await self._page("/api/v1/runs", query)
         except PlatformError as error:
             if error.status not in (400, 403, 404, 405):
                 raise
         else:
-            listed = (remote_run(row) for row in read_page(answer.data).items)
+            listed = (remote_run(row, self.times) for row in page.items)
             found = {run.id: run for run in listed if run is not None and run.id in ids}
         others = await _together(self.state(i, None) for i in ids if i not in found)
         return found | {run.id: run for run in others if run is not None}
@@ -151,22 +198,21 @@ class RunLookup:
             paths.insert(0, f"/api/agents/{quote_segment(agent)}/runs/{segment}/status")
         for path in paths:
             try:
-                answer = await self._http.request("GET", path)
+                page = await self._page(path)
             except PlatformError as error:
                 if error.status in (404, 405):
                     continue
                 raise
-            run = remote_run(answer.data)
-            if run is not None:
-                return run
+            for row in page.items:
+                if (run := remote_run(row, self.times)) is not None:
+                    return run
         return None
 
     async def batch(self, run_ids: Sequence[str], agent: str) -> list[RemoteRun]:
         """Return the states of at most 100 runs in one request."""
         path = f"/api/agents/{quote_segment(agent)}/runs/status"
-        answer = await self._http.request("GET", path, params={"runIds": ",".join(run_ids)})
-        rows = read_page(answer.data).items
-        return [run for row in rows if (run := remote_run(row)) is not None]
+        page = await self._page(path, {"runIds": ",".join(run_ids)})
+        return [run for row in page.items if (run := remote_run(row, self.times)) is not None]
 
     async def settled(self, run_id: str, agent: str | None, *, lenient: bool) -> RemoteRun | None:
         """Return a run that has ended, with its output; None where it cannot be had.
@@ -195,17 +241,19 @@ class RunLookup:
 
     # --- by session ----------------------------------------------------------------------------
 
-    def remember(self, session_id: str, run_id: str) -> None:
-        """Note that a session has had this run."""
-        self._latest[session_id] = run_id
+    def remember(self, session_id: str, run_id: str, asked: Asked | None = None) -> None:
+        """Note that a session has had this run, which began as ``asked`` tells."""
+        if asked is not None and (window := asked.began(within=_LOOKED)) is not None:
+            self._note(run_id, window)
+        known = self._latest.get(session_id, ())
+        self._latest[session_id] = (*(i for i in known if i != run_id), run_id)[-_REMEMBERED_RUNS:]
         self._latest.move_to_end(session_id)
         if len(self._latest) > _REMEMBERED:
             self._latest.popitem(last=False)
 
     def ask(self, session_id: str, *, fresh: bool) -> Asked:
         """Note that a run is asked for now; ``fresh``: in a session that was made for it."""
-        latest = self._latest.get(session_id)
-        known = () if latest is None else (latest,)
+        known = self._latest.get(session_id, ())
         return self._asked.note(session_id, Asked(fresh=fresh, known=known))
 
     def asked(self, session_id: str, *, fresh: bool = False) -> Asked:
@@ -247,23 +295,49 @@ class RunLookup:
     async def find(
         self, session_id: str, agent: str | None, asked: Asked, *, going: bool = False
     ) -> str | None:
-        """Return the id of the run that was asked for; with ``going``, of one that still goes."""
-        best: RemoteRun | None = None
+        """Return the id of the run that was asked for; with ``going``, of one that still goes.
+
+        In a session of its own it is the first run.  In another it is the first that began since
+        it was asked for; where no offset of the server's times is known that any run fits, the
+        newest one tells it, if its time is off by whole quarters of an hour.
+        """
         if not asked.can_tell:
             return None
-        async for run in self.listed(agent=None, session_id=session_id, status=None):
+        runs = [run async for run in self.listed(agent=None, session_id=session_id, status=None)]
+        found = [
+            run
+            for run in runs
+            # Runs that a team's run started on its members stand in the same session.
+            if not run.raw.get("parentRunId")
+            and (agent is None or run.agent in (None, agent))
+            and not (going and run.status in FINAL_STATUSES)
+            and (asked.is_fresh or not asked.is_known(run.id))
+        ]
+        window, narrow = asked.began(), asked.began(within=_LOOKED)
+        if not asked.is_fresh and window is not None and narrow is not None:
+            fitting = self._fitting(found, window)
+            newest = max(runs, key=_created, default=None)
             if (
-                not asked.may_be(run.id, run.created_at)
-                # Runs that a team's run started on its members stand in the same session.
-                or run.raw.get("parentRunId")
-                or (agent is not None and run.agent not in (None, agent))
-                or (going and run.status in FINAL_STATUSES)
+                not fitting
+                and newest is not None
+                and newest in found
+                and self.times.explain(newest.raw.get("createdAt"), narrow)
             ):
-                continue
-            # Of several that began since, it is the first.
-            if best is None or (run.created_at or _LATEST) < (best.created_at or _LATEST):
-                best = run
-        return None if best is None else best.id
+                fitting = self._fitting(found, window)
+            found = fitting
+        best = min(found, key=lambda run: run.created_at or _LATEST, default=None)
+        if best is None:
+            return None
+        if narrow is not None:
+            self.times.learn(best.raw.get("createdAt"), narrow)
+        return best.id
+
+    def _fitting(self, runs: Sequence[RemoteRun], window: Window) -> list[RemoteRun]:
+        return [run for run in runs if self.times.fits(run.raw.get("createdAt"), window)]
+
+
+def _created(run: RemoteRun) -> datetime:
+    return run.created_at or _EARLIEST
 
 
 def _wire_statuses(status: str | None) -> list[str]:
