@@ -22,6 +22,7 @@ __all__ = [
     "Capabilities",
     "Forgets",
     "KeepsEvents",
+    "LearnsTimes",
     "Media",
     "MediaSupport",
     "Message",
@@ -136,7 +137,8 @@ class AgentInfo:
 class RemoteRun:
     """A run as a platform lists it: the common fields, and the whole entry in ``raw``.
 
-    Times are timezone-aware; a platform's time without a zone is read as UTC.
+    Times are timezone-aware; a platform's time without a zone is read as UTC where the platform
+    does not know better, see `LearnsTimes`.
     """
 
     id: str
@@ -258,6 +260,15 @@ class KeepsEvents(Protocol):
         Raises:
             NotFoundError: the platform does not know the session.
         """
+        ...
+
+
+@runtime_checkable
+class LearnsTimes(Protocol):
+    """A platform whose times may lack a zone, which it learns from runs whose start is known."""
+
+    def learn_starts(self, starts: Mapping[str, datetime]) -> None:
+        """Take note of when runs began, by this machine's clock: aware times by the run's id."""
         ...
 
 

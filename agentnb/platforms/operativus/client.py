@@ -124,8 +124,8 @@ class OperativusPlatform:
         """Start a run and yield its events.
 
         A server that does not tell the run's id is asked for it by the session, beside the stream;
-        a second `RunStarted` brings it as soon as it is known.  Where the stream ends or breaks off
-        before it named the run, one brings the session, by which the run can be found.
+        a second `RunStarted` brings it.  Where the stream ends or breaks off before it named the
+        run, one brings the session, by which the run can be found.
         """
         body = await self._body(request)
         session_id: str = body["sessionId"]
@@ -153,17 +153,22 @@ class OperativusPlatform:
                             search = asyncio.create_task(
                                 self._lookup.search(session_id, request.agent, asked)
                             )
-                    if decoder.run_id is None and search is not None and search.done():
-                        events += _found(decoder, search.result())
+                    if decoder.run_id is None and search is not None:
+                        if decoder.is_paused:
+                            # Told after the pause, the id would look as if the run went on.
+                            late = self._lookup.last(search, session_id, request.agent, asked)
+                            events = _found(decoder, await late) + events
+                        elif search.done():
+                            events += _found(decoder, search.result())
                     if events:
                         named = named or _began(events)
                         yield events
             if not named:
                 yield [RunStarted(session_id=session_id)]
-            if decoder.run_id is None and search is not None:
-                run_id = await self._lookup.last(search, session_id, request.agent, asked)
-                if late := _found(decoder, run_id):
-                    yield late
+            if decoder.run_id is None and search is not None and not decoder.is_paused:
+                late = self._lookup.last(search, session_id, request.agent, asked)
+                if found := _found(decoder, await late):
+                    yield found
         except TransportError:
             if decoder is not None and not named:
                 yield [RunStarted(session_id=session_id)]
@@ -173,6 +178,8 @@ class OperativusPlatform:
                 search.cancel()
             if decoder is not None and decoder.run_id is not None:
                 self._lookup.remember(session_id, decoder.run_id, asked)
+                if decoder.has_ended:
+                    self._lookup.ended(decoder.run_id)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Do a run without streaming.
@@ -224,8 +231,7 @@ class OperativusPlatform:
     ) -> AsyncGenerator[list[Event], None]:
         """Join a run; what was recorded after the event ``since_id`` comes first.
 
-        The platform records what happened and not what was said, so that the answer comes whole,
-        when the run has ended.
+        The record tells what happened; the answer comes whole when the run has ended.
         """
         check_count(since_id, name="since_id", platform=self._name)
         batches = self._joining.join(run_id, agent=agent, session_id=session_id, since=since_id)
@@ -307,10 +313,9 @@ class OperativusPlatform:
         order: str = "desc",
         offset: int = 0,
     ) -> AsyncGenerator[RemoteRun, None]:
-        """Iterate over runs, newest first.
+        """Iterate over runs, newest first; with ``order="asc"`` all are fetched first.
 
-        ``status`` is a word of agentnb's or of the platform's.  The server knows one order only:
-        with ``order="asc"`` all runs are fetched before the first is yielded.
+        ``status`` is a word of agentnb's or of the platform's.
         """
         end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
         if end == offset:
@@ -326,9 +331,9 @@ class OperativusPlatform:
         """Return the state of each run by id; more than 100 are asked for in several requests."""
         return await self._lookup.states(run_ids, agent)
 
-    def began(self, starts: Mapping[str, datetime]) -> None:
+    def learn_starts(self, starts: Mapping[str, datetime]) -> None:
         """Learn the zone of the server's times from when runs began, by their ids."""
-        self._lookup.began(starts)
+        self._lookup.learn_starts(starts)
 
     # --- approvals ------------------------------------------------------------------------------
 
@@ -355,11 +360,7 @@ class OperativusPlatform:
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Answer what a run waits for; where no approval is named, the only one of it is meant.
-
-        Raises:
-            RequestError: the run waits for no such decision, or for several, and none is named.
-        """
+        """Answer what a run waits for; where no approval is named, the only one of it is meant."""
         await self._approvals.decide(run_id, approval_id, approved=approved)
 
     async def aclose(self) -> None:

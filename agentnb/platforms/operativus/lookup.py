@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from agentnb._http import HttpClient, aside, parse_date, quote_segment
+from agentnb._http import HttpClient, aside, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.operativus.answers import STATUSES, Page, read_page, remote_run
+from agentnb.platforms.operativus.answers import STATUSES, remote_run
+from agentnb.platforms.operativus.rows import PAGE_SIZE, Rows
 from agentnb.platforms.operativus.times import ServerTimes, Window
 from agentnb.transcript import FINAL_STATUSES
 
@@ -22,7 +23,6 @@ __all__ = ["RunLookup"]
 
 _log = logging.getLogger(__name__)
 
-_PAGE_SIZE: Final = 100
 # How many run ids one batch status request may name.
 _MOST_IDS: Final = 100
 _AT_ONCE: Final = 4
@@ -36,78 +36,23 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 # How long after its request was answered a run may have begun, where its time is to tell a zone.
 _LOOKED: Final = timedelta(seconds=60)
-# How far a run's start there may be from where this machine has it.
-_EARLY: Final = timedelta(seconds=5)
-_LATE: Final = timedelta(minutes=2)
-# The fields of a run that hold times.
-_TIMES: Final = ("createdAt", "startedAt", "updatedAt", "completedAt")
+# How long a row may still have a run going whose stream has ended, in seconds.
+_LAG: Final = 3.0
+
 
 T = TypeVar("T")
 
 
-class RunLookup:
+class RunLookup(Rows):
     """Asks one server for its runs."""
 
     def __init__(self, http: HttpClient, times: ServerTimes) -> None:
-        self._http = http
-        #: Reads the server's times, and learns from what it answers.
-        self.times = times
-        # When runs began: by the server's clock as its Date header has it, or (True) by ours.
-        self._began: OrderedDict[str, tuple[Window, bool]] = OrderedDict()
+        super().__init__(http, times)
         # The last runs of each session, which a look-up of the next one must not take for it.
         self._latest: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._asked = AskedRuns()
-
-    async def pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
-        """Yield every entry of a paged list, each once, however the server forms its pages."""
-        seen: set[str] = set()
-        number = 0
-        while True:
-            query = {**params, "page": str(number), "size": str(_PAGE_SIZE)}
-            page = await self._page(path, query)
-            fresh = 0
-            for item in page.items:
-                key = str(item.get("id") or item.get("runId") or item)
-                if key not in seen:
-                    seen.add(key)
-                    fresh += 1
-                    yield item
-            number += 1
-            # A server that knows no pages answers the same list for ever: nothing new ends it.
-            if page.last or not fresh or (page.last is None and len(page.items) < _PAGE_SIZE):
-                return
-
-    async def _page(self, path: str, query: Mapping[str, str] | None = None) -> Page:
-        """Ask for one answer, a page of rows or one row, and learn from the times in it."""
-        answer = await self._http.request("GET", path, params=query)
-        data = answer.data
-        is_row = isinstance(data, dict) and ("id" in data or "runId" in data)
-        page = read_page([data] if is_row else data)
-        now = parse_date(answer.headers.get("date", ""))
-        if now is None:
-            return page
-        self.times.bound((row.get(name) for row in page.items for name in _TIMES), now)
-        ahead = now - datetime.now(UTC)
-        for row in page.items:
-            known = self._began.get(str(row.get("id") or row.get("runId")))
-            if known is not None:
-                window, is_ours = known
-                if is_ours:
-                    window = (window[0] + ahead, window[1] + ahead)
-                self.times.learn(row.get("createdAt"), window, by_its_date=not is_ours)
-        return page
-
-    def began(self, starts: Mapping[str, datetime]) -> None:
-        """Take note of when runs began, by this machine's clock; a run's id -> an aware time."""
-        for run_id, start in starts.items():
-            if run_id not in self._began:
-                self._note(run_id, (start - _EARLY, start + _LATE), is_ours=True)
-
-    def _note(self, run_id: str, window: Window, *, is_ours: bool = False) -> None:
-        self._began[run_id] = (window, is_ours)
-        self._began.move_to_end(run_id)
-        while len(self._began) > _REMEMBERED:
-            self._began.popitem(last=False)
+        # Until when the rows of runs whose end was seen may lag behind, by the loop's clock.
+        self._ended: OrderedDict[str, float] = OrderedDict()
 
     async def listed(
         self, *, agent: str | None, session_id: str | None, status: str | None
@@ -131,7 +76,8 @@ class RunLookup:
             run = remote_run(row, self.times)
             if run is None:
                 continue
-            word = str(row.get("status") or "").upper()
+            run = await self._caught_up(run)
+            word = str(run.raw.get("status") or "").upper()
             if (
                 (not wanted or word in wanted)
                 and agent in (None, run.agent)
@@ -157,6 +103,26 @@ class RunLookup:
 
     # --- by id ---------------------------------------------------------------------------------
 
+    def ended(self, run_id: str) -> None:
+        """Note that the end of a run was seen: a row that has it still going lags behind."""
+        self._ended[run_id] = asyncio.get_running_loop().time() + _LAG
+        self._ended.move_to_end(run_id)
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    async def _caught_up(self, run: RemoteRun) -> RemoteRun:
+        """Return a run as its row is once it tells the end that was seen, or as it is."""
+        until = self._ended.get(run.id, 0.0)
+        loop = asyncio.get_running_loop()
+        while run.status not in FINAL_STATUSES and loop.time() < until:
+            await asyncio.sleep(_PAUSES[1])
+            try:
+                run = await self._state(run.id, None) or run
+            except AgentnbError as error:
+                _log.info("A run's row cannot be asked for again: %s", error)
+                break
+        return run
+
     async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]:
         """Return the state of each run by id; ids that the server does not know are absent."""
         ids = list(dict.fromkeys(run_ids))
@@ -169,7 +135,8 @@ class RunLookup:
             return await self._states_of_any(ids)
         chunks = [ids[n : n + _MOST_IDS] for n in range(0, len(ids), _MOST_IDS)]
         lists = await _together(self.batch(chunk, agent) for chunk in chunks)
-        return {run.id: run for runs in lists for run in runs}
+        found = [await self._caught_up(run) for runs in lists for run in runs]
+        return {run.id: run for run in found}
 
     async def _states_of_any(self, ids: Sequence[str]) -> dict[str, RemoteRun]:
         """Return states without knowing whose runs they are.
@@ -177,28 +144,33 @@ class RunLookup:
         The call for several wants the agent.  Runs that somebody asks for are mostly new, so that
         the first page of all runs shows most of them.
         """
-        query = {"page": "0", "size": str(_PAGE_SIZE)}
+        query = {"page": "0", "size": str(PAGE_SIZE)}
         found: dict[str, RemoteRun] = {}
         try:
-            page = await self._page("/api/v1/runs", query)
+            page = await self.page("/api/v1/runs", query)
         except PlatformError as error:
             if error.status not in (400, 403, 404, 405):
                 raise
         else:
             listed = (remote_run(row, self.times) for row in page.items)
-            found = {run.id: run for run in listed if run is not None and run.id in ids}
+            known = [run for run in listed if run is not None and run.id in ids]
+            found = {run.id: await self._caught_up(run) for run in known}
         others = await _together(self.state(i, None) for i in ids if i not in found)
         return found | {run.id: run for run in others if run is not None}
 
     async def state(self, run_id: str, agent: str | None) -> RemoteRun | None:
         """Return one run's state, None where the server does not know it."""
+        run = await self._state(run_id, agent)
+        return None if run is None else await self._caught_up(run)
+
+    async def _state(self, run_id: str, agent: str | None) -> RemoteRun | None:
         segment = quote_segment(run_id)
         paths = [f"/api/v1/runs/{segment}"]
         if agent is not None:
             paths.insert(0, f"/api/agents/{quote_segment(agent)}/runs/{segment}/status")
         for path in paths:
             try:
-                page = await self._page(path)
+                page = await self.page(path)
             except PlatformError as error:
                 if error.status in (404, 405):
                     continue
@@ -211,7 +183,7 @@ class RunLookup:
     async def batch(self, run_ids: Sequence[str], agent: str) -> list[RemoteRun]:
         """Return the states of at most 100 runs in one request."""
         path = f"/api/agents/{quote_segment(agent)}/runs/status"
-        page = await self._page(path, {"runIds": ",".join(run_ids)})
+        page = await self.page(path, {"runIds": ",".join(run_ids)})
         return [run for row in page.items if (run := remote_run(row, self.times)) is not None]
 
     async def settled(self, run_id: str, agent: str | None, *, lenient: bool) -> RemoteRun | None:
@@ -244,7 +216,7 @@ class RunLookup:
     def remember(self, session_id: str, run_id: str, asked: Asked | None = None) -> None:
         """Note that a session has had this run, which began as ``asked`` tells."""
         if asked is not None and (window := asked.began(within=_LOOKED)) is not None:
-            self._note(run_id, window)
+            self.note_start(run_id, window)
         known = self._latest.get(session_id, ())
         self._latest[session_id] = (*(i for i in known if i != run_id), run_id)[-_REMEMBERED_RUNS:]
         self._latest.move_to_end(session_id)
@@ -303,7 +275,9 @@ class RunLookup:
         """
         if not asked.can_tell:
             return None
-        runs = [run async for run in self.listed(agent=None, session_id=session_id, status=None)]
+        rows = self._rows({"sessionId": session_id}, session_id)
+        listed = [remote_run(row, self.times) async for row in rows]
+        runs = [run for run in listed if run is not None and run.session_id == session_id]
         found = [
             run
             for run in runs

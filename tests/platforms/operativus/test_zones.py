@@ -160,7 +160,7 @@ async def test_a_change_to_daylight_saving_time_is_followed(
     zoned = Zoned(server, 1)
     before = zoned.now - timedelta(days=90)
     zoned.add("winter", "s", age=timedelta(days=90))
-    client.began({"winter": before})
+    client.learn_starts({"winter": before})
     await only(client)
     zoned.offset += timedelta(hours=change)
     assert (await ask(client, "s"))[0] == ["run_2"]
