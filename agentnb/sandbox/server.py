@@ -18,7 +18,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from agentnb.errors import ConfigError
-from agentnb.platforms.operativus.times import parse_zone
+from agentnb.platforms._zones import parse_zone
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
 from agentnb.sandbox.engine import Engine

@@ -8,8 +8,9 @@ from annotated_types import Ge
 from pydantic import field_validator
 
 from agentnb.platforms._wire import Number, Outbound
+from agentnb.platforms._zones import parse_zone
 from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
-from agentnb.platforms.operativus.times import ServerTimes, parse_zone
+from agentnb.platforms.operativus.times import ServerTimes
 
 __all__ = ["Options"]
 

@@ -10,20 +10,18 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, cast
-from zoneinfo import ZoneInfo
 
 from agentnb.platforms._bodies import parse_time
+from agentnb.platforms._zones import LEAST_OFFSET, MOST_OFFSET
 
-__all__ = ["ServerTimes", "Window", "parse_zone", "wire_time"]
+__all__ = ["ServerTimes", "Window", "wire_time"]
 
 Window = tuple[datetime, datetime]
 """The earliest and the latest moment, both aware, at which something happened."""
 
 _QUARTER: Final = timedelta(minutes=15)
-_LEAST: Final = timedelta(hours=-12)
-_MOST: Final = timedelta(hours=14)
 # A change to or from daylight saving time moves clocks by two hours at the most.
 _LARGEST_CHANGE: Final = timedelta(hours=2)
 # How far clocks of one platform may differ before a time in the future shows its zone.
@@ -31,7 +29,6 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 # How many changes of the offset are kept; each is a change of the server's clock.
 _MOST_OFFSETS: Final = 64
 _ZONE_NAME: Final = re.compile(r"\[[^\]]*\]\s*\Z")
-_OFFSET: Final = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 
 
 def wire_time(value: Any) -> datetime | None:
@@ -54,28 +51,6 @@ def wire_time(value: Any) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return parse_time(value)
-
-
-def parse_zone(text: str) -> tzinfo:
-    """Return the zone of an IANA name (``Europe/Berlin``) or an offset (``+05:30``).
-
-    Raises:
-        ValueError: it is neither.
-    """
-    name = text.strip()
-    if name.upper() in ("UTC", "GMT", "Z"):
-        return UTC
-    if (match := _OFFSET.fullmatch(name)) is not None:
-        size = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
-        offset = -size if match[1] == "-" else size
-        if int(match[3] or 0) < 60 and _LEAST <= offset <= _MOST:
-            return timezone(offset)
-    else:
-        try:
-            return ZoneInfo(name)
-        except (LookupError, OSError, ValueError):
-            pass
-    raise ValueError("must be a time zone such as 'Europe/Berlin' or '+05:30'")
 
 
 class ServerTimes:
@@ -144,7 +119,7 @@ class ServerTimes:
             return False
         local = found.replace(tzinfo=UTC)
         offset = _QUARTER * math.ceil((local - last) / _QUARTER)
-        if offset > local - first or not _LEAST <= offset <= _MOST:
+        if offset > local - first or not LEAST_OFFSET <= offset <= MOST_OFFSET:
             return False
         if self._learned and abs(offset - self._offset(found)) > _LARGEST_CHANGE:
             return False
@@ -159,7 +134,7 @@ class ServerTimes:
             return
         least = max(local).replace(tzinfo=UTC) - now - _CLOCKS_DIFFER
         offset = _QUARTER * math.ceil(least / _QUARTER)
-        if self._least < offset <= _MOST:
+        if self._least < offset <= MOST_OFFSET:
             self._least = offset
 
     def _offset(self, local: datetime) -> timedelta:
@@ -181,7 +156,7 @@ class ServerTimes:
             return None
         count = low if low == high else round((first + last) / 2 / _QUARTER)
         offset = _QUARTER * count
-        return offset if _LEAST <= offset <= _MOST else None
+        return offset if LEAST_OFFSET <= offset <= MOST_OFFSET else None
 
     def _note(self, local: datetime, offset: timedelta) -> None:
         place = bisect_left(self._learned, local, key=lambda known: known[0])
