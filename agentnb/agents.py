@@ -103,12 +103,12 @@ class Agent(Maps):
 
         ``session`` is the id of a session to go on in, or a run of it.  ``output_type``, a
         pydantic model or a JSON schema, asks for structured output, see `Run.parsed`.  ``media``
-        are attachments, one or several: paths, addresses, bytes or `Media`; with them ``prompt``
-        may be empty where the platform takes that, see `MediaSupport`.  ``history`` are the
-        messages that a new session begins with, oldest first, each
-        ``{"role": "user" | "assistant" | "system", "content": "..."}``.  ``followups`` asks
-        for questions to ask next, where the platform suggests them.  ``stream=False`` asks for the
-        answer in one piece.  ``params`` are the platform's own and win over the agent's defaults.
+        are attachments, one or several: paths, addresses, bytes, `Media` or ``{"type", "data"}``;
+        with them ``prompt`` may be empty where the platform takes that, see `MediaSupport`.
+        ``history`` are the messages that a new session begins with, oldest first, each ``{"role":
+        "user" | "assistant" | "system", "content": "..."}``.  ``followups`` asks for questions to
+        ask next, where the platform suggests them.  ``stream=False`` asks for the answer in one
+        piece.  ``params`` are the platform's own and win over the agent's defaults.
 
         ``timeout`` is how many seconds the run may take, with all its requests and pauses; then it
         fails, what arrived is kept, and the platform is told to stop it.  ``deadlines`` and

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from agentnb._http import Terms
@@ -15,8 +14,8 @@ from agentnb.errors import AuthenticationError, RequestError, UnsupportedError
 from agentnb.event import Event
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms._asked import as_messages, check_history
-from agentnb.platforms.base import Media, Message, Platform, RemoteRun, RunRequest
-from agentnb.platforms.media import MediaLike, as_media, check_words, media_refusal
+from agentnb.platforms.base import Message, Platform, RemoteRun, RunRequest
+from agentnb.platforms.media import MediaLike, as_media, check_words, media_items, media_refusal
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.retries import Retries
 
@@ -70,8 +69,7 @@ def asked_for(
         RequestError: the platform cannot take it.
         UnsupportedError: the platform cannot do it.
     """
-    if isinstance(media, Media | str | Path | bytes):
-        media = (media,)
+    media = media_items(media)
     check_words(prompt, media, platform)
     if session is not None and not isinstance(session, str):
         session = session.session_id

@@ -62,16 +62,20 @@ class Usage(Checked):
     def merged(self, later: Usage) -> Usage:
         """Return this usage with every field that ``later`` reports replaced by it.
 
-        Platforms report running totals, so the later figure replaces the earlier one.
+        Platforms report running totals, so the later figure replaces the earlier one.  A total
+        that was the sum of input and output stays their sum where only one of them is news.
         """
-        return Usage(
-            **{
-                f.name: new
-                if (new := getattr(later, f.name)) is not None
-                else getattr(self, f.name)
-                for f in fields(self)
-            }
-        )
+        merged: dict[str, Any] = {
+            f.name: new if (new := getattr(later, f.name)) is not None else getattr(self, f.name)
+            for f in fields(self)
+        }
+        if (
+            later.total_tokens is None
+            and None not in (self.input_tokens, self.output_tokens)
+            and self.total_tokens == (self.input_tokens or 0) + (self.output_tokens or 0)
+        ):
+            merged["total_tokens"] = merged["input_tokens"] + merged["output_tokens"]
+        return Usage(**merged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

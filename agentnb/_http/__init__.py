@@ -10,7 +10,7 @@ at the end of its path.
 
 from __future__ import annotations
 
-from agentnb._http.answers import ErrorDetails, ErrorParser
+from agentnb._http.answers import ErrorDetails, ErrorParser, parse_date
 from agentnb._http.client import HttpClient
 from agentnb._http.frames import without_frames
 from agentnb._http.outgoing import quote_segment
@@ -39,6 +39,7 @@ __all__ = [
     "current_terms",
     "is_passing",
     "own_pause",
+    "parse_date",
     "quote_segment",
     "without_frames",
     "without_terms",

@@ -35,6 +35,7 @@ __all__ = [
     "know_nothing",
     "media_type",
     "one_line",
+    "parse_date",
     "parse_retry_after",
     "read_json",
 ]
@@ -86,13 +87,14 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
         return float(value)
-    if (date := _parse_date(value)) is None:
+    if (date := parse_date(value)) is None:
         return None
-    since = _parse_date(headers.get("date", "")) or datetime.now(UTC)
+    since = parse_date(headers.get("date", "")) or datetime.now(UTC)
     return max(0.0, (date - since).total_seconds())
 
 
-def _parse_date(value: str) -> datetime | None:
+def parse_date(value: str) -> datetime | None:
+    """Return the moment that a header such as ``Date`` names, None where it names none."""
     try:
         date = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):

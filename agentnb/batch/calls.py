@@ -23,13 +23,14 @@ from agentnb.batch.keys import settings_digest
 from agentnb.batch.leftover import keep_for_later
 from agentnb.batch.outcome import Outcome
 from agentnb.batch.progress import Display
-from agentnb.batch.prompts import PromptLike, as_media_tuple, prompts
+from agentnb.batch.prompts import PromptLike, prompts
 from agentnb.batch.recipe import Recipe
 from agentnb.batch.runner import Here, Prepares
 from agentnb.batch.shown import display
 from agentnb.batch.structured import Structured
 from agentnb.errors import BatchError, RequestError
 from agentnb.history.prices import prices
+from agentnb.platforms.media import media_items
 from agentnb.retries import Retries
 from agentnb.run import Run
 
@@ -178,7 +179,7 @@ class _Map:
         items = as_items(call.data)
         check_names(items, structured, call.prefix)
         asked = prompts(items, call.prompt, media)
-        common = () if callable(media) else as_media_tuple(media)
+        common = () if callable(media) else media_items(media)
         self._agent.prepare("-", media=common, **options)
         if call.client is None:
             place = Here(self._agent, options)

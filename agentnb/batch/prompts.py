@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from agentnb.batch.items import Items, is_missing
 from agentnb.errors import AgentnbError, RequestError
-from agentnb.platforms.base import Media
-from agentnb.platforms.media import MediaLike
+from agentnb.platforms.media import MediaLike, media_items
 
-__all__ = ["Asked", "PromptLike", "Unasked", "as_media_tuple", "prompts"]
+__all__ = ["Asked", "PromptLike", "Unasked", "prompts"]
 
 PromptLike = str | Callable[[Any], str] | None
 """A template, a callable that is given the row, or None: the items are the prompts."""
@@ -61,7 +59,7 @@ def prompts(
     """
     template = _template(items, prompt)
     make_media = media if callable(media) else None
-    given = () if callable(media) else as_media_tuple(media)
+    given = () if callable(media) else media_items(media)
     whole = callable(prompt) or make_media is not None
     rows = items.rows(template.names if template else (), whole=whole)
 
@@ -86,7 +84,7 @@ def prompts(
                 yield Asked(made, given)
                 continue
             brought = _called(make_media, row, what="media")
-            yield brought if isinstance(brought, Unasked) else Asked(made, as_media_tuple(brought))
+            yield brought if isinstance(brought, Unasked) else Asked(made, media_items(brought))
 
     return asked()
 
@@ -169,12 +167,3 @@ def _called(function: Any, row: Any, *, what: str) -> Any:
             code=what,
             cause=error,
         )
-
-
-def as_media_tuple(media: Any) -> tuple[MediaLike, ...]:
-    """Return attachments as they may be given, one or several or None, as a tuple."""
-    if media is None:
-        return ()
-    if isinstance(media, Media | str | Path | bytes) or not isinstance(media, Iterable):
-        return (cast("MediaLike", media),)
-    return tuple(cast("Iterable[MediaLike]", media))

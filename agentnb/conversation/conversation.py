@@ -18,7 +18,6 @@ from agentnb.conversation.turns import (
     Attachment,
     Turn,
     attachment_of,
-    media_items,
     messages_of,
     path_to,
     total_usage,
@@ -26,7 +25,7 @@ from agentnb.conversation.turns import (
 from agentnb.errors import RequestError
 from agentnb.event import Usage
 from agentnb.platforms.base import Media
-from agentnb.platforms.media import MediaLike
+from agentnb.platforms.media import MediaLike, as_media, media_items
 from agentnb.run import Run
 
 __all__ = ["Conversation"]
@@ -150,7 +149,7 @@ class Conversation:
         Raises:
             RequestError: an answer is under way, or the platform cannot take what was given.
         """
-        items = media_items(media)
+        items = tuple(as_media(item) for item in media_items(media))
         shown = tuple(map(attachment_of, items)) if attachments is None else tuple(attachments)
         taken: list[Turn] = []
         try:

@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 from agentnb.errors import NotFoundError
 from agentnb.event import Usage
 from agentnb.platforms.base import Media, Message
-from agentnb.platforms.media import MediaLike, as_media
 from agentnb.run import Run
 from agentnb.transcript import FINAL_STATUSES
 
@@ -25,7 +24,6 @@ __all__ = [
     "attachment_of",
     "chained",
     "last_after",
-    "media_items",
     "messages_of",
     "path_to",
     "told_before",
@@ -216,17 +214,6 @@ def chained(runs: Iterable[Run], strand: Strand, before: Turn | None = None) -> 
         turns.append(turn)
         last = turn
     return turns
-
-
-def media_items(media: MediaLike | Sequence[MediaLike]) -> tuple[Media, ...]:
-    """Return the attachments that were given, one or several.
-
-    Raises:
-        RequestError: one is none.
-    """
-    if isinstance(media, Media | str | bytes) or not isinstance(media, Sequence):
-        media = (media,)
-    return tuple(as_media(item) for item in media)
 
 
 def attachment_of(media: Media) -> Attachment:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, delete, func, literal, select
@@ -21,7 +22,7 @@ from agentnb.history.pulled_events import Lacking, lacking_events, write_events,
 from agentnb.history.recent import recent_runs
 from agentnb.history.schema import cursor, run
 from agentnb.history.sync import Synced
-from agentnb.platforms.base import KeepsEvents, KeepsMessages, Platform, RemoteRun
+from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
 from agentnb.platforms.batching import batches, common
 from agentnb.transcript import FINAL_STATUSES
 
@@ -39,6 +40,8 @@ _SETTLED: Final = 10
 _AT_ONCE: Final = 4
 # How many runs that had not ended are asked for again, the newest ones.
 _MOST_OPEN: Final = 200
+# Of how many recorded runs a platform is told when they began, the newest ones.
+_MOST_STARTS: Final = 200
 _DAY: Final = 24 * 3600 * 1_000_000
 # A session that was walked to its end and not used for so long is taken to be over.
 _RECENT: Final = 30 * _DAY
@@ -86,6 +89,8 @@ class Pull:
         try:
             terms = replace(current_terms(), sending=self._sends, pausing=self._waits)
             with terms.applied():
+                if isinstance(self._client, LearnsTimes):
+                    self._client.learn_starts(await asyncio.to_thread(self._starts))
                 sessions = self._sessions
                 if sessions is None and self._client.capabilities.lists_sessions:
                     sessions = await asyncio.to_thread(self._known_sessions)
@@ -283,6 +288,22 @@ class Pull:
         connection.execute(
             insert.on_conflict_do_update(index_elements=["platform", "scope"], set_=kept), rows
         )
+
+    def _starts(self) -> dict[str, datetime]:
+        """Return when the newest runs began that were recorded here, by their ids there."""
+        found = (
+            select(run.c.run_id, run.c.started_at)
+            .where(
+                run.c.platform == self._client.name,
+                run.c.source != "platform",
+                run.c.run_id.is_not(None),
+            )
+            .order_by(run.c.started_at.desc())
+            .limit(_MOST_STARTS)
+        )
+        with self._store.connect() as connection:
+            rows = connection.execute(found).all()
+        return {run_id: from_micros(started_at) for run_id, started_at in rows}
 
     def _known_sessions(self) -> list[str]:
         """Return the sessions to be walked of those that the store and this process know.

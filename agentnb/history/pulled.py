@@ -55,13 +55,15 @@ _NOTHING: Final = (None, 0)
 class Entry:
     """A platform's entry of a run: ``row`` by the columns of `run`, ``remote`` as JSON.
 
-    ``prompt`` and ``text`` are None where they are not told or not to be kept.
+    ``prompt`` and ``text`` are None where they are not told or not to be kept; ``has_start`` says
+    that the platform told when the run began.
     """
 
     row: Mapping[str, Any]
     remote: str
     prompt: str | None
     text: str | None
+    has_start: bool
 
 
 def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
@@ -102,6 +104,7 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
         remote=plain(json.dumps(mask_value(kept, names=True), sort_keys=True, default=str)),
         prompt=None if prompt is None else plain(prompt),
         text=None if text is None else plain(text),
+        has_start=began is not None,
     )
 
 
@@ -155,7 +158,7 @@ def _write(
         # Another process may pull the same at this moment.
         connection.execute(store.insert(run).on_conflict_do_nothing(), rows)
     if changed:
-        names = (*_COLUMNS, "source", "status", "error_code", "error_class")
+        names = (*_COLUMNS, "source", "status", "started_at", "error_code", "error_class")
         change = update(run).where(run.c.key == bindparam("b_key"))
         values: dict[str, Any] = {n: bindparam(f"b_{n}") for n in (*names, "pulled_at")}
         rows = [
@@ -226,6 +229,9 @@ def _merged(row: Mapping[str, Any], entry: Entry) -> dict[str, Any] | None:
     if row["source"] == "platform":
         merged |= {name: told[name] for name in _COLUMNS if told[name] is not None}
         merged["status"] = told["status"]
+        if entry.has_start:
+            # It may have been read in another zone before.
+            merged["started_at"] = told["started_at"]
     else:
         merged["source"] = "both"
         # An attempt to join it that failed says nothing of how the run itself ended.

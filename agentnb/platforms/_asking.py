@@ -6,10 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from agentnb._http import parse_date
 from agentnb.errors import ConnectionFailedError, StreamCutError
 
 __all__ = ["Asked", "AskedRuns", "not_begun"]
@@ -44,22 +44,34 @@ class Asked:
     def answered(self, headers: Mapping[str, str]) -> None:
         """Take note of the platform's clock; ``headers`` are those of the request's answer."""
         self._answered = time.monotonic()
-        try:
-            date = parsedate_to_datetime(headers.get("date", ""))
-        except (ValueError, OverflowError):
-            return
-        self._date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        self._date = parse_date(headers.get("date", "")) or self._date
+
+    def began(self, *, within: timedelta | None = None) -> tuple[datetime, datetime] | None:
+        """Return between which moments of the platform's clock the run began; None if unknown.
+
+        ``within`` bounds how long after the answer it may have begun.
+        """
+        if self._date is None:
+            return None
+        took = timedelta(seconds=self._answered - self._sent)
+        since = timedelta(seconds=time.monotonic() - self._answered)
+        if within is not None:
+            since = min(since, within)
+        return self._date - took - _BEFORE, self._date + since + _AFTER
+
+    def is_known(self, run_id: str) -> bool:
+        """Tell whether a run is known to be another one, of an earlier request."""
+        return run_id in self._known
 
     def may_be(self, run_id: str, created_at: datetime | None) -> bool:
         """Tell whether a run that the platform lists is the one that was asked for."""
         if self.is_fresh:
             return True
-        if self._date is None or created_at is None or run_id in self._known:
+        window = self.began()
+        if window is None or created_at is None or self.is_known(run_id):
             return False
-        took = timedelta(seconds=self._answered - self._sent)
-        since = timedelta(seconds=time.monotonic() - self._answered)
         # A later one is of a platform that writes times of another zone without saying so.
-        return self._date - took - _BEFORE <= created_at <= self._date + since + _AFTER
+        return window[0] <= created_at <= window[1]
 
 
 class AskedRuns:

@@ -18,6 +18,8 @@ _MOST: Final = 2**53
 def read_usage(data: Any) -> Usage | None:
     """Return what ``data`` reports as usage, None where it reports nothing.
 
+    A total that is not reported beside the tokens of input and output is their sum.
+
     Total: a figure that is no number, negative or beyond reason counts as not reported.
     """
     if not isinstance(data, Mapping):
@@ -36,6 +38,9 @@ def read_usage(data: Any) -> Usage | None:
         field: next((n for name in names if (n := read_count(given.get(name))) is not None), None)
         for field, names in TOKEN_KEYS.items()
     }
+    known = (counts["input_tokens"], counts["output_tokens"])
+    if counts["total_tokens"] is None and None not in known:
+        counts["total_tokens"] = sum(n for n in known if n is not None)
     cost = next((c for name in COST_KEYS if (c := _amount(given.get(name))) is not None), None)
     if cost is None and all(n is None for n in counts.values()):
         return None

@@ -24,6 +24,7 @@ __all__ = [
     "Forgets",
     "KeepsEvents",
     "KeepsMessages",
+    "LearnsTimes",
     "Media",
     "MediaSupport",
     "Message",
@@ -138,7 +139,8 @@ class AgentInfo:
 class RemoteRun:
     """A run as a platform lists it: the common fields, and the whole entry in ``raw``.
 
-    Times are timezone-aware; a platform's time without a zone is read as UTC.
+    Times are timezone-aware; a platform's time without a zone is read as UTC where the platform
+    does not know better, see `LearnsTimes`.
     """
 
     id: str
@@ -289,6 +291,15 @@ class KeepsMessages(Protocol):
         Raises:
             NotFoundError: the platform does not know the session.
         """
+        ...
+
+
+@runtime_checkable
+class LearnsTimes(Protocol):
+    """A platform whose times may lack a zone, which it learns from runs whose start is known."""
+
+    def learn_starts(self, starts: Mapping[str, datetime]) -> None:
+        """Take note of when runs began, by this machine's clock: aware times by the run's id."""
         ...
 
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final, cast
 
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media, Platform
 
-__all__ = ["MediaLike", "as_media", "check_words", "media_refusal"]
+__all__ = ["MediaLike", "as_media", "check_words", "media_items", "media_refusal"]
 
-MediaLike = Media | str | Path | bytes
+MediaLike = Media | str | Path | bytes | Mapping[str, Any]
+"""One attachment as users give it: a path, an address, bytes, `Media`, or a mapping such as
+``{"type": "image/png", "data": "<base64 or an address>"}``."""
+
+_ADDRESSES: Final = ("http://", "https://", "data:")
+_TYPE_KEYS: Final = ("type", "mime_type", "mimeType", "media_type", "mediaType")
+_SOURCE_KEYS: Final = ("data", "url", "path")
+
+
+def media_items(
+    media: MediaLike | Iterable[MediaLike] | None,
+) -> tuple[MediaLike, ...]:
+    """Return attachments, given as one, several or None, as a tuple of the items as given."""
+    if media is None:
+        return ()
+    if isinstance(media, Media | str | Path | bytes | Mapping):
+        return (cast("MediaLike", media),)
+    if not isinstance(media, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return (media,)
+    return tuple(media)
 
 
 def as_media(item: MediaLike) -> Media:
-    """Return the attachment that ``item`` is: a path, an address, bytes, or `Media` itself.
+    """Return the attachment that ``item`` is, whichever form of `MediaLike` it has.
 
     Raises:
         RequestError: it is none of these, or a path with no file, or its content is not here.
@@ -30,9 +51,11 @@ def as_media(item: MediaLike) -> Media:
             return item
         case bytes():
             return Media(data=item)
+        case Mapping():
+            return _from_mapping(item)
         case Path():
             return Media(path=item)
-        case str() if item.lower().startswith(("http://", "https://", "data:")):
+        case str() if item.lower().startswith(_ADDRESSES):
             return Media(url=item)
         case str():
             with suppress(OSError, ValueError):  # too long for a path, or with a NUL inside
@@ -47,6 +70,76 @@ def as_media(item: MediaLike) -> Media:
             raise RequestError(f"A {type(other).__name__} is no attachment.")
 
 
+def _from_mapping(item: Mapping[str, Any]) -> Media:
+    """Return the attachment that a mapping describes.
+
+    ``data`` is bytes, base64 or an address; ``url`` or ``path`` may stand in its place.  The MIME
+    type is ``type`` (also ``mime_type`` or ``mimeType``) and may be missing where it can be told
+    from the content or the name.
+
+    Raises:
+        RequestError: a key is unknown or given twice, there is not exactly one source, or a value
+            is of the wrong type.
+    """
+    unknown = [str(key) for key in item if key not in (*_TYPE_KEYS, *_SOURCE_KEYS, "name")]
+    if unknown:
+        raise RequestError(
+            f"An attachment has no {', '.join(sorted(unknown))!r}.",
+            hint="Its keys are type, data (or url, or path) and name.",
+        )
+    sources = [key for key in _SOURCE_KEYS if item.get(key) is not None]
+    types = [key for key in _TYPE_KEYS if item.get(key) is not None]
+    if len(sources) != 1 or len(types) > 1:
+        raise RequestError(
+            "An attachment has exactly one of data, url and path, and one type at most."
+        )
+    words = {key: item[key] for key in (*types, "name") if item.get(key) is not None}
+    for key, word in words.items():
+        if not isinstance(word, str) or not word.strip():
+            raise RequestError(f"An attachment's {key} is text, such as 'image/png'.")
+    source = item[sources[0]]
+    if sources == ["data"] and isinstance(source, str):
+        if not source.lower().startswith(_ADDRESSES):
+            source = _decoded(source)
+    elif sources == ["path"] and isinstance(source, str | Path):
+        source = Path(source)
+    elif sources == ["url"] and isinstance(source, str):
+        if not source.lower().startswith(_ADDRESSES):
+            raise RequestError(
+                "An attachment's url begins with https://, http:// or data:.",
+                hint="For a file, give its path.",
+            )
+    elif sources == ["data"] and isinstance(source, bytes | bytearray | memoryview):
+        source = bytes(cast("bytes", source))
+    else:
+        raise RequestError(f"An attachment's {sources[0]} is no {type(source).__name__}.")
+    found = as_media(source)
+    mime_type = words[types[0]].strip() if types else None
+    return Media(
+        mime_type=mime_type,
+        data=found.data,
+        path=found.path,
+        url=found.url,
+        name=words.get("name"),
+    )
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes that base64 text stands for, in either alphabet, wrapped or not.
+
+    Raises:
+        RequestError: it is no base64.
+    """
+    packed = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except ValueError as error:
+        raise RequestError(
+            f"An attachment's data is neither base64 nor an address: {error}.",
+            hint="Give bytes, base64 text, or an address; a file goes under 'path'.",
+        ) from None
+
+
 def media_refusal(platform: Platform) -> str | None:
     """Return why ``platform`` takes no attachments, in one line; None where it takes some."""
     if platform.capabilities.media is not None:
@@ -54,7 +147,7 @@ def media_refusal(platform: Platform) -> str | None:
     return f"{platform.name} does not take attachments."
 
 
-def check_words(prompt: str, media: Sequence[MediaLike], platform: Platform) -> None:
+def check_words(prompt: str, media: Iterable[MediaLike], platform: Platform) -> None:
     """Refuse a question without words, but for attachments that may come alone.
 
     Raises:

@@ -13,6 +13,15 @@ loop and must not block it.  ``finance_agent`` and ``echo`` are built in.
 runs one on its own.  It listens on 127.0.0.1 only and wants its key.  Importing this module is
 cheap: the server is imported when it starts.
 
+OperativusAI's real server
+--------------------------
+OperativusAI's published server differs from its API page.  ``Sandbox(operativus="real")``,
+``start(operativus="real")`` and ``python -m agentnb.sandbox --operativus real`` speak as it does:
+START names no run, tools are told by a sentence and have no end, CONTENT_DONE and STOP follow an
+ERROR, too, suggested questions come as FOLLOWUP_SUGGESTION, lists are flat pages, a row may still
+read RUNNING just after STOP, and times are local ones that name no zone.  That zone is
+``time_zone``, or ``--time-zone``: "+05:30" by default.
+
 When a platform misbehaves
 --------------------------
 The sandbox misbehaves as a script says, on a real connection, so that a notebook can be tried
@@ -79,7 +88,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb.platforms.local import FunctionContext
-    from agentnb.sandbox.server import Misbehaving, Sandbox
+    from agentnb.sandbox.server import Misbehaving, OperativusMode, Sandbox
 
 __all__ = ["FunctionContext", "Sandbox", "agent", "agent_names", "faults", "start"]
 
@@ -98,17 +107,25 @@ _lock = threading.Lock()
 _default: Sandbox | None = None
 
 
-def start(port: int = 0, *, api_key: SecretStr | None = None, pace: float = 1.0) -> Sandbox:
+def start(
+    port: int = 0,
+    *,
+    api_key: SecretStr | None = None,
+    pace: float = 1.0,
+    operativus: OperativusMode | None = None,
+    time_zone: str | None = None,
+) -> Sandbox:
     """Return this process's sandbox, started when it is not running yet; any thread may call.
 
-    ``port`` 0 takes a free one.  One that is running already keeps its key and pace.
+    ``port`` 0 takes a free one.  One that is running already keeps its key, pace and zone.
+    ``operativus`` and ``time_zone`` are as `Sandbox` takes them.
 
     Raises:
-        ConfigError: the port is taken, or the sandbox runs on another one already.
+        ConfigError: the port is taken, or the sandbox runs on another one or in another mode.
     """
     global _default
     from agentnb.errors import ConfigError
-    from agentnb.sandbox.server import Sandbox
+    from agentnb.sandbox.server import DEFAULT_ZONE, Sandbox
 
     with _lock:
         if _default is not None and _default.is_running:
@@ -117,8 +134,19 @@ def start(port: int = 0, *, api_key: SecretStr | None = None, pace: float = 1.0)
                     f"The sandbox runs on port {_default.port} already.",
                     hint="Its stop() ends it; Sandbox(port=...) is a second one.",
                 )
+            if operativus not in (None, _default.operativus):
+                raise ConfigError(
+                    f"The sandbox runs with operativus={_default.operativus!r} already.",
+                    hint=f"Its stop() ends it; Sandbox(operativus={operativus!r}) is a second one.",
+                )
             return _default
-        _default = Sandbox(port=port, api_key=api_key, pace=pace).start()
+        _default = Sandbox(
+            port=port,
+            api_key=api_key,
+            pace=pace,
+            operativus=operativus or "page",
+            time_zone=time_zone or DEFAULT_ZONE,
+        ).start()
         return _default
 
 

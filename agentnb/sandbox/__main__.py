@@ -13,7 +13,7 @@ from types import FrameType
 from pydantic import SecretStr
 
 from agentnb.errors import ConfigError
-from agentnb.sandbox.server import Sandbox
+from agentnb.sandbox.server import DEFAULT_ZONE, Sandbox
 
 _KEY_VARIABLE = "AGENTNB_SANDBOX_KEY"
 
@@ -22,12 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
     key = options.key or os.environ.get(_KEY_VARIABLE, "").strip()
-    sandbox = Sandbox(
-        port=options.port,
-        api_key=SecretStr(key) if key else None,
-        pace=options.pace,
-        keep=options.keep,
-    )
+    try:
+        sandbox = Sandbox(
+            port=options.port,
+            api_key=SecretStr(key) if key else None,
+            pace=options.pace,
+            keep=options.keep,
+            operativus=options.operativus,
+            time_zone=options.time_zone,
+        )
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -79,6 +85,18 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         help="how long a run goes on after its client left (default: it ends)",
+    )
+    parser.add_argument(
+        "--operativus",
+        choices=("page", "real"),
+        default="page",
+        help="speak OperativusAI's API as its page has it, or as its real server does",
+    )
+    parser.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        default=DEFAULT_ZONE,
+        help=f"the zone of that real server's times, as Europe/Berlin (default: {DEFAULT_ZONE})",
     )
     return parser
 

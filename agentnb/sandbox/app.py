@@ -6,6 +6,7 @@ own validation and its second dependency would only be in the way.
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Final
 
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentnb.sandbox.dialects.base import Dialect, json_answer
 from agentnb.sandbox.dialects.operativus import OperativusDialect
+from agentnb.sandbox.dialects.operativus_server import OperativusServerDialect
 from agentnb.sandbox.dialects.runagent import RunAgentDialect
 from agentnb.sandbox.dialects.runtools import RunToolsDialect
 from agentnb.sandbox.dialects.seekr import SeekrDialect
@@ -29,9 +31,15 @@ DIALECTS: Final[dict[str, type[Dialect]]] = {
 _NAMES: Final = ("127.0.0.1", "localhost")
 
 
-def build_app(engine: Engine, *, port: int) -> ASGIApp:
-    """Return the application: each dialect under its name, ``/`` telling which there are."""
-    apps = {name: dialect(engine).app() for name, dialect in DIALECTS.items()}
+def build_app(engine: Engine, *, port: int, operativus_zone: tzinfo | None = None) -> ASGIApp:
+    """Return the application: each dialect under its name, ``/`` telling which there are.
+
+    With ``operativus_zone`` that platform is spoken as its own server does, which is in that zone.
+    """
+    dialects = {name: dialect(engine) for name, dialect in DIALECTS.items()}
+    if operativus_zone is not None:
+        dialects["operativus"] = OperativusServerDialect(engine, zone=operativus_zone)
+    apps = {name: dialect.app() for name, dialect in dialects.items()}
     hosts = {f"{name}:{port}".encode() for name in _NAMES}
     if port == 80:
         hosts |= {name.encode() for name in _NAMES}

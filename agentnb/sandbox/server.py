@@ -11,13 +11,14 @@ import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import uvicorn
 from pydantic import SecretStr
 
 from agentnb._fork import keep_forever, renew_after_fork
 from agentnb.errors import ConfigError
+from agentnb.platforms._zones import parse_zone
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
 from agentnb.sandbox.engine import Engine
@@ -26,7 +27,10 @@ from agentnb.sandbox.faulty.script import Script, ScriptError, parse
 from agentnb.sandbox.faulty.wire import with_wire
 from agentnb.sandbox.registry import AgentRegistry, shared
 
-__all__ = ["Misbehaving", "Sandbox"]
+__all__ = ["DEFAULT_ZONE", "Misbehaving", "OperativusMode", "Sandbox"]
+
+OperativusMode = Literal["page", "real"]
+DEFAULT_ZONE: Final = "+05:30"
 
 _HOST: Final = "127.0.0.1"
 # Longer than clients keep idle connections, so that none is closed under a request being sent.
@@ -41,6 +45,12 @@ class Sandbox:
     it.  ``api_key`` is random where none is given.  ``pace`` multiplies the pauses of the built-in
     agents: 1 is a language model's pace, 0 sends as fast as it can.  ``keep`` is how many seconds a
     run goes on after its last client left; one whose stream a fault has broken goes on for 30.
+
+    ``operativus`` "real" speaks OperativusAI's API as its published server does instead of as its
+    API page has it, with local times of ``time_zone``, an IANA name or an offset.
+
+    Raises:
+        ConfigError: the mode or the zone is none.
     """
 
     def __init__(
@@ -51,9 +61,22 @@ class Sandbox:
         pace: float = 1.0,
         keep: float = 0.0,
         agents: AgentRegistry | None = None,
+        operativus: OperativusMode = "page",
+        time_zone: str = DEFAULT_ZONE,
     ) -> None:
         self.api_key = api_key or SecretStr(f"sandbox-{secrets.token_urlsafe(24)}")
         self._wanted_port = port
+        if operativus not in ("page", "real"):
+            raise ConfigError(
+                f"The sandbox has no mode {operativus!r} of OperativusAI.",
+                hint='It has "page" and "real".',
+            )
+        #: How OperativusAI's API is spoken: as its "page" has it, or as its "real" server does.
+        self.operativus: OperativusMode = operativus
+        try:
+            self._zone = parse_zone(time_zone)
+        except ValueError as error:
+            raise ConfigError(f"time_zone {error}, not {time_zone!r}.") from None
         if agents is None:
             agents = shared
             add_builtin(agents)
@@ -249,7 +272,11 @@ class Sandbox:
     def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         assert self._port is not None
         config = uvicorn.Config(
-            build_app(self._engine, port=self._port),
+            build_app(
+                self._engine,
+                port=self._port,
+                operativus_zone=self._zone if self.operativus == "real" else None,
+            ),
             # Its log is nobody's in a notebook; what goes wrong in an agent is in its run.
             log_config=None,
             access_log=False,

@@ -20,13 +20,18 @@ _PATIENCE: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
-def sse_frame(data: str, *, event: str | None = None, id: int | None = None) -> bytes:
-    """Return one event as bytes; ``data`` is one line, as JSON without indentation is."""
-    head = "" if id is None else f"id: {id}\n"
+def sse_frame(
+    data: str, *, event: str | None = None, id: int | None = None, space: str = " "
+) -> bytes:
+    """Return one event as bytes; ``data`` is one line, as JSON without indentation is.
+
+    ``space`` is what stands after the colons.
+    """
+    head = "" if id is None else f"id:{space}{id}\n"
     if event is not None:
-        head += f"event: {event}\n"
+        head += f"event:{space}{event}\n"
     # Lone surrogates cannot be encoded; JSON has them escaped, and nothing else is sent.
-    return f"{head}data: {data}\n\n".encode()
+    return f"{head}data:{space}{data}\n\n".encode()
 
 
 async def read_run(run: RunRecord, *, late: bool = False) -> AsyncGenerator[list[Event], None]:

@@ -145,6 +145,69 @@ class TestMedia:
             sent([item])
         assert len(str(caught.value)) < 300
 
+    @pytest.mark.parametrize(
+        ("item", "expected"),
+        [
+            ({"type": "image/png", "data": "eHk="}, Media(data=b"xy", mime_type="image/png")),
+            ({"type": "image/png", "data": "e\nHk"}, Media(data=b"xy", mime_type="image/png")),
+            ({"type": "a/b", "data": "-_-_"}, Media(data=b"\xfb\xff\xbf", mime_type="a/b")),
+            (
+                {"type": "a/b", "data": b"xy", "name": "n"},
+                Media(data=b"xy", mime_type="a/b", name="n"),
+            ),
+            ({"mime_type": "a/b", "data": bytearray(b"xy")}, Media(data=b"xy", mime_type="a/b")),
+            (
+                {"type": "image/jpeg", "data": "https://example.org/cat"},
+                Media(url="https://example.org/cat", mime_type="image/jpeg"),
+            ),
+            (
+                {"type": "a/b", "data": "data:a/b;base64,eHk="},
+                Media(url="data:a/b;base64,eHk=", mime_type="a/b"),
+            ),
+            (
+                {"mimeType": "a/b", "url": "https://example.org/x"},
+                Media(url="https://example.org/x", mime_type="a/b"),
+            ),
+            ({"data": "eHk="}, Media(data=b"xy")),
+        ],
+        ids=[
+            "base64",
+            "wrapped",
+            "url-safe",
+            "bytes",
+            "snake",
+            "address",
+            "data-url",
+            "url",
+            "bare",
+        ],
+    )
+    def test_a_mapping_as_platforms_document_it(
+        self, sent: Any, item: dict[str, Any], expected: Media
+    ) -> None:
+        assert sent([item]) == (expected,)
+        assert sent(item) == (expected,)
+
+    @pytest.mark.parametrize(
+        ("item", "words"),
+        [
+            ({"type": "a/b"}, "exactly one"),
+            ({"type": "a/b", "data": "eHk=", "url": "https://x.example"}, "exactly one"),
+            ({"type": "a/b", "mimeType": "a/b", "data": "eHk="}, "one type"),
+            ({"type": "a/b", "data": "%%%"}, "neither base64 nor an address"),
+            ({"type": "a/b", "data": 5}, "data is no int"),
+            ({"type": "a/b", "url": "cat.png"}, "begins with https"),
+            ({"type": "a/b", "path": 5}, "path is no int"),
+            ({"type": 5, "data": "eHk="}, "type is text"),
+            ({"kind": "a/b", "data": "eHk="}, "no 'kind'"),
+        ],
+    )
+    def test_a_mapping_that_is_no_attachment(
+        self, sent: Any, item: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(RequestError, match=words):
+            sent([item])
+
     def test_something_else(self, sent: Any) -> None:
         with pytest.raises(RequestError, match="A int is no attachment"):
             sent([5])

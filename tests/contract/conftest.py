@@ -1,4 +1,4 @@
-"""One sandbox, and an agent of it on each platform."""
+"""One sandbox, and an agent of it on each platform, and on OperativusAI's real server."""
 
 from __future__ import annotations
 
@@ -10,19 +10,37 @@ import agentnb
 from agentnb.sandbox import Sandbox
 
 PLATFORMS = ("seekr", "runagent", "operativus", "runtools")
+TARGETS = (*PLATFORMS, "operativus-real")
 AgentOf = Callable[..., agentnb.Agent]
 
 
 @pytest.fixture(scope="package")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(pace=0) as running:
-        yield running
+def sandboxes() -> Iterator[dict[str, Sandbox]]:
+    """A sandbox as the API pages have it, and one with OperativusAI's real server."""
+    with Sandbox(pace=0) as page, Sandbox(pace=0, operativus="real", time_zone="-09:30") as real:
+        yield {"page": page, "real": real}
 
 
-@pytest.fixture(params=PLATFORMS)
-def platform(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def platform(target: str) -> str:
+    return target.partition("-")[0]
+
+
+@pytest.fixture
+def is_real(target: str) -> bool:
+    """Whether the platform is spoken as its real server does."""
+    return target.endswith("-real")
+
+
+@pytest.fixture
+def sandbox(sandboxes: dict[str, Sandbox], is_real: bool) -> Sandbox:
+    return sandboxes["real" if is_real else "page"]
 
 
 @pytest.fixture

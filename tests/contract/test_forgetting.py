@@ -15,6 +15,7 @@ from agentnb.platforms.runagent.positions import Position
 from agentnb.platforms.seekr.heard import Heard
 from agentnb.retries import Retries
 from agentnb.sandbox import Sandbox
+from tests.contract.conftest import PLATFORMS
 from tests.contract.test_resuming import quick
 from tests.faults.cutting import Cut, CuttingRelay, cutting
 from tests.played import LONG, until
@@ -23,6 +24,13 @@ __all__ = ["quick"]
 
 TEXT = "Grüße, 你好 😀 and so on. " * 40
 MANY = 5
+
+
+@pytest.fixture(params=PLATFORMS)
+def target(request: pytest.FixtureRequest) -> str:
+    """All but OperativusAI's real server, whose record tells no text of a run that goes on."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -24,12 +24,27 @@ from agentnb.platforms._usage import read_count, read_usage
             Usage(input_tokens=9, cached_tokens=4, reasoning_tokens=0),
         ),
         ({"outputTokens": 7.0, "inputTokens": None}, Usage(output_tokens=7)),
+        (
+            {"inputTokens": 4, "outputTokens": 7, "reasoningTokens": 2},
+            Usage(input_tokens=4, output_tokens=7, total_tokens=11, reasoning_tokens=2),
+        ),
+        (
+            {"inputTokens": 0, "outputTokens": 0},
+            Usage(input_tokens=0, output_tokens=0, total_tokens=0),
+        ),
+        (
+            {"prompt_tokens": 4, "completion_tokens": 7, "totalTokens": None},
+            Usage(input_tokens=4, output_tokens=7, total_tokens=11),
+        ),
         ({"totalCostUsd": 1}, Usage(cost_usd=1.0)),
         (
             {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3},
             Usage(input_tokens=1, output_tokens=2, total_tokens=3),
         ),
-        ({"prompt_eval_count": 1, "eval_count": 2}, Usage(input_tokens=1, output_tokens=2)),
+        (
+            {"prompt_eval_count": 1, "eval_count": 2},
+            Usage(input_tokens=1, output_tokens=2, total_tokens=3),
+        ),
         (
             {
                 "prompt_tokens": 9,
@@ -53,6 +68,9 @@ from agentnb.platforms._usage import read_count, read_usage
             "openai",
             "snake",
             "float",
+            "sum",
+            "zeros",
+            "null",
             "cost",
             "counts",
             "evals",
@@ -72,3 +90,14 @@ def test_a_count_is_a_whole_number_that_a_page_can_hold() -> None:
     assert [read_count(v) for v in (0, 3, 4.0, 2**53 - 1)] == [0, 3, 4, 2**53 - 1]
     for value in (2**53, -1, 1.5, True, "3", None, float("nan"), float("inf")):
         assert read_count(value) is None
+
+
+def test_a_summed_total_stays_the_sum_when_one_part_is_news() -> None:
+    first = read_usage({"inputTokens": 4, "outputTokens": 0})
+    assert first is not None
+    assert first.merged(Usage(output_tokens=7)) == Usage(
+        input_tokens=4, output_tokens=7, total_tokens=11
+    )
+    assert first.merged(Usage(output_tokens=7, total_tokens=20)).total_tokens == 20
+    reported = Usage(input_tokens=4, output_tokens=7, total_tokens=20)
+    assert reported.merged(Usage(output_tokens=8)).total_tokens == 20

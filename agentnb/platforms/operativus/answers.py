@@ -14,9 +14,10 @@ from typing import Any, Final, cast
 
 from agentnb._http import ErrorDetails
 from agentnb.errors import FieldProblem
-from agentnb.platforms._bodies import parse_error_body, parse_time
+from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun
+from agentnb.platforms.operativus.times import ServerTimes
 from agentnb.transcript import FINAL_STATUSES, Status
 
 __all__ = [
@@ -112,17 +113,21 @@ def read_status(value: Any, *, ended: bool = False) -> Status:
     return STATUSES.get(word, "completed" if ended else "running")
 
 
-def remote_run(data: Any) -> RemoteRun | None:
-    """Return one entry of a list of runs, or one run's state; None where it names no run."""
+def remote_run(data: Any, times: ServerTimes | None = None) -> RemoteRun | None:
+    """Return one entry of a list of runs, or one run's state; None where it names no run.
+
+    ``times`` tells what times without a zone mean; without it they are read as UTC.
+    """
+    read_time = (times or ServerTimes()).read
     row = as_object(data)
     run_id = first_text(row, "id", "runId")
     if run_id is None:
         return None
-    completed = parse_time(row.get("completedAt"))
+    completed = read_time(row.get("completedAt"))
     status = read_status(row.get("status"), ended=completed is not None)
     if completed is None and status in FINAL_STATUSES:
         # The list of runs has no end time; a finished run was last touched when it finished.
-        completed = parse_time(row.get("updatedAt"))
+        completed = read_time(row.get("updatedAt"))
     output = first_text(row, "output", "content")
     error = first_text(row, "errorMessage", "error", "errorType")
     if status == "failed" and error is None and output is not None:
@@ -132,8 +137,8 @@ def remote_run(data: Any) -> RemoteRun | None:
         status=status,
         agent=first_text(row, "agentId"),
         session_id=first_text(row, "sessionId"),
-        created_at=parse_time(row.get("createdAt")),
-        started_at=parse_time(row.get("startedAt")),
+        created_at=read_time(row.get("createdAt")),
+        started_at=read_time(row.get("startedAt")),
         finished_at=completed,
         model=first_text(row, "model", "modelId"),
         output=output,
@@ -157,8 +162,11 @@ def agent_info(data: Any) -> AgentInfo | None:
     )
 
 
-def pending_approval(data: Any) -> PendingApproval | None:
-    """Return one entry of the list of pending approvals; None where it has no id."""
+def pending_approval(data: Any, times: ServerTimes | None = None) -> PendingApproval | None:
+    """Return one entry of the list of pending approvals; None where it has no id.
+
+    ``times`` is as `remote_run` takes it.
+    """
     row = as_object(data)
     approval_id = first_text(row, "id", "approvalId")
     if approval_id is None:
@@ -170,7 +178,7 @@ def pending_approval(data: Any) -> PendingApproval | None:
         tool=first_text(row, "toolName", "tool"),
         arguments=as_text(row.get("toolArguments", row.get("arguments"))),
         message=first_text(row, "contextualMessage", "message") or "",
-        created_at=parse_time(row.get("createdAt")),
+        created_at=(times or ServerTimes()).read(row.get("createdAt")),
         raw=row,
     )
 

@@ -24,7 +24,8 @@ class Approvals:
     async def pending(self) -> list[PendingApproval]:
         """Return the decisions that runs wait for."""
         rows = self._lookup.pages("/api/v1/approvals/pending", {})
-        return [item async for row in rows if (item := pending_approval(row)) is not None]
+        found = [pending_approval(row, self._lookup.times) async for row in rows]
+        return [item for item in found if item is not None]
 
     async def resolve(self, approval_id: str, decision: Literal["APPROVED", "REJECTED"]) -> None:
         """Decide one of them.

@@ -5,22 +5,25 @@ The address is ``http://localhost:8080`` unless ``base_url`` or the environment 
 ``Authorization: Bearer``.
 
 Options: ``user_id`` and ``org_id`` stand in every run that does not name its own;
-``max_media_bytes`` bounds a request's attachments (20 MiB); ``max_event_bytes`` one event (16 MiB).
+``max_media_bytes`` bounds a request's attachments (20 MiB); ``max_event_bytes`` one event (16 MiB);
+``time_zone`` (``Europe/Berlin``, ``+05:30``) is the zone of times that the server writes without
+one.  Where it is not set, its offset from UTC is learned from runs that were started here; until
+one was, such times are read as UTC.
 
 Parameters of a run: ``session_id``, ``user_id``, ``org_id``, ``generate_followups``, ``media``
-(``[{"type", "data"}]``), and ``model``, ``temperature``, ``max_tokens``, at the top or in
-``options``; in snake_case or as the API spells them.
+(``[{"type", "data"}]``, the data in base64 or an address), and ``model``, ``temperature``,
+``max_tokens``, ``system_prompt``, at the top or in ``options``; in snake_case or as the API spells
+them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-
-from annotated_types import Ge
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb._http import JsonAnswer, aside, quote_segment
 from agentnb.errors import (
@@ -34,7 +37,7 @@ from agentnb.event import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
-from agentnb.platforms._wire import Number, Outbound, as_text, one_line
+from agentnb.platforms._wire import as_text, one_line
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -54,7 +57,7 @@ from agentnb.platforms.operativus.answers import (
 )
 from agentnb.platforms.operativus.approvals import Approvals
 from agentnb.platforms.operativus.lookup import RunLookup
-from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
+from agentnb.platforms.operativus.options import Options
 from agentnb.platforms.operativus.request import build_body, is_fresh
 
 # What reads answers is imported with the first one: nobody's question waits for it.
@@ -67,13 +70,6 @@ __all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
 
 
-class _Options(Outbound):
-    user_id: str | None = None
-    org_id: str | None = None
-    max_media_bytes: Annotated[int, Number, Ge(0)] = MAX_MEDIA_BYTES
-    max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
-
-
 class OperativusPlatform:
     """One Operativus server.
 
@@ -83,7 +79,7 @@ class OperativusPlatform:
 
     def __init__(self, settings: PlatformSettings) -> None:
         self._name = settings.platform
-        self._options = check_options(_Options, settings.options, platform=self._name)
+        self._options = check_options(Options, settings.options, platform=self._name)
         self._http = http_client(
             settings,
             base_url=DEFAULT_BASE_URL,
@@ -91,7 +87,7 @@ class OperativusPlatform:
             parse_error=parse_error,
             max_event_bytes=self._options.max_event_bytes,
         )
-        self._lookup = RunLookup(self._http)
+        self._lookup = RunLookup(self._http, self._options.times)
         self._approvals = Approvals(self._http, self._lookup, name=self._name)
 
     @cached_property
@@ -128,8 +124,8 @@ class OperativusPlatform:
         """Start a run and yield its events.
 
         A server that does not tell the run's id is asked for it by the session, beside the stream;
-        a second `RunStarted` brings it as soon as it is known.  Where the stream ends or breaks off
-        before it named the run, one brings the session, by which the run can be found.
+        a second `RunStarted` brings it.  Where the stream ends or breaks off before it named the
+        run, one brings the session, by which the run can be found.
         """
         body = await self._body(request)
         session_id: str = body["sessionId"]
@@ -157,17 +153,22 @@ class OperativusPlatform:
                             search = asyncio.create_task(
                                 self._lookup.search(session_id, request.agent, asked)
                             )
-                    if decoder.run_id is None and search is not None and search.done():
-                        events += _found(decoder, search.result())
+                    if decoder.run_id is None and search is not None:
+                        if decoder.is_paused:
+                            # Told after the pause, the id would look as if the run went on.
+                            late = self._lookup.last(search, session_id, request.agent, asked)
+                            events = _found(decoder, await late) + events
+                        elif search.done():
+                            events += _found(decoder, search.result())
                     if events:
                         named = named or _began(events)
                         yield events
             if not named:
                 yield [RunStarted(session_id=session_id)]
-            if decoder.run_id is None and search is not None:
-                run_id = await self._lookup.last(search, session_id, request.agent, asked)
-                if late := _found(decoder, run_id):
-                    yield late
+            if decoder.run_id is None and search is not None and not decoder.is_paused:
+                late = self._lookup.last(search, session_id, request.agent, asked)
+                if found := _found(decoder, await late):
+                    yield found
         except TransportError:
             if decoder is not None and not named:
                 yield [RunStarted(session_id=session_id)]
@@ -176,7 +177,9 @@ class OperativusPlatform:
             if search is not None:
                 search.cancel()
             if decoder is not None and decoder.run_id is not None:
-                self._lookup.remember(session_id, decoder.run_id)
+                self._lookup.remember(session_id, decoder.run_id, asked)
+                if decoder.has_ended:
+                    self._lookup.ended(decoder.run_id)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Do a run without streaming.
@@ -184,24 +187,32 @@ class OperativusPlatform:
         A run that pauses for a decision ends with `ApprovalRequested` and no terminal event.
         """
         body = await self._body(request)
+        session_id: str = body["sessionId"]
+        asked = self._lookup.ask(session_id, fresh=is_fresh(request))
         answer = await self._http.request("POST", _agent_path(request.agent, "runs"), json=body)
+        asked.answered(answer.headers)
         from agentnb.platforms.operativus.response import answer_events
 
-        events = answer_events(answer.data, session_id=body["sessionId"])
+        events = answer_events(answer.data, session_id=session_id)
         if events is None:
             raise self._not_understood("something that is no run", answer)
+        run_id = first_text(as_object(answer.data), "runId", "id")
+        if run_id is not None:
+            self._lookup.remember(session_id, run_id, asked)
         return events
 
     async def start_background(self, request: RunRequest) -> RemoteRun:
         """Start a run that nobody streams; ask `status` for it, or `attach` to it."""
         body = await self._body(request)
+        asked = self._lookup.ask(body["sessionId"], fresh=is_fresh(request))
         path = _agent_path(request.agent, "runs/background")
         answer = await self._http.request("POST", path, json=body)
+        asked.answered(answer.headers)
         data = as_object(answer.data)
         run_id = first_text(data, "runId", "id")
         if run_id is None:
             raise self._not_understood("a run without an id", answer)
-        self._lookup.remember(body["sessionId"], run_id)
+        self._lookup.remember(body["sessionId"], run_id, asked)
         return RemoteRun(
             id=run_id,
             status=read_status(data.get("status", "QUEUED")),
@@ -220,8 +231,7 @@ class OperativusPlatform:
     ) -> AsyncGenerator[list[Event], None]:
         """Join a run; what was recorded after the event ``since_id`` comes first.
 
-        The platform records what happened and not what was said, so that the answer comes whole,
-        when the run has ended.
+        The record tells what happened; the answer comes whole when the run has ended.
         """
         check_count(since_id, name="since_id", platform=self._name)
         batches = self._joining.join(run_id, agent=agent, session_id=session_id, since=since_id)
@@ -303,10 +313,9 @@ class OperativusPlatform:
         order: str = "desc",
         offset: int = 0,
     ) -> AsyncGenerator[RemoteRun, None]:
-        """Iterate over runs, newest first.
+        """Iterate over runs, newest first; with ``order="asc"`` all are fetched first.
 
-        ``status`` is a word of agentnb's or of the platform's.  The server knows one order only:
-        with ``order="asc"`` all runs are fetched before the first is yielded.
+        ``status`` is a word of agentnb's or of the platform's.
         """
         end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
         if end == offset:
@@ -321,6 +330,10 @@ class OperativusPlatform:
     ) -> dict[str, RemoteRun]:
         """Return the state of each run by id; more than 100 are asked for in several requests."""
         return await self._lookup.states(run_ids, agent)
+
+    def learn_starts(self, starts: Mapping[str, datetime]) -> None:
+        """Learn the zone of the server's times from when runs began, by their ids."""
+        self._lookup.learn_starts(starts)
 
     # --- approvals ------------------------------------------------------------------------------
 
@@ -347,11 +360,7 @@ class OperativusPlatform:
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Answer what a run waits for; where no approval is named, the only one of it is meant.
-
-        Raises:
-            RequestError: the run waits for no such decision, or for several, and none is named.
-        """
+        """Answer what a run waits for; where no approval is named, the only one of it is meant."""
         await self._approvals.decide(run_id, approval_id, approved=approved)
 
     async def aclose(self) -> None:

@@ -82,6 +82,16 @@ class Decoder:
         self._ended = False
         self._paused = False
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run's end was decoded."""
+        return self._ended
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a decision, as far as was decoded."""
+        return self._paused
+
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from agentnb._http import HttpClient, aside, quote_segment
@@ -14,53 +14,45 @@ from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.platforms._asking import Asked, AskedRuns
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
+from agentnb.platforms.operativus.answers import STATUSES, remote_run
+from agentnb.platforms.operativus.rows import PAGE_SIZE, Rows
+from agentnb.platforms.operativus.times import ServerTimes, Window
 from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["RunLookup"]
 
 _log = logging.getLogger(__name__)
 
-_PAGE_SIZE: Final = 100
 # How many run ids one batch status request may name.
 _MOST_IDS: Final = 100
 _AT_ONCE: Final = 4
 _PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _REMEMBERED: Final = 256
+# So many runs of a session may begin within the seconds in which they cannot be told by time.
+_REMEMBERED_RUNS: Final = 32
 # How long the end of a stream waits for a run id that is still being looked for, in seconds.
 _LAST: Final = 2.0
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+# How long after its request was answered a run may have begun, where its time is to tell a zone.
+_LOOKED: Final = timedelta(seconds=60)
+# How long a row may still have a run going whose stream has ended, in seconds.
+_LAG: Final = 3.0
+
 
 T = TypeVar("T")
 
 
-class RunLookup:
+class RunLookup(Rows):
     """Asks one server for its runs."""
 
-    def __init__(self, http: HttpClient) -> None:
-        self._http = http
-        # The last run of each session, which a look-up of the next one must not take for it.
-        self._latest: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, http: HttpClient, times: ServerTimes) -> None:
+        super().__init__(http, times)
+        # The last runs of each session, which a look-up of the next one must not take for it.
+        self._latest: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._asked = AskedRuns()
-
-    async def pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
-        """Yield every entry of a paged list, each once, however the server forms its pages."""
-        seen: set[str] = set()
-        number = 0
-        while True:
-            query = {**params, "page": str(number), "size": str(_PAGE_SIZE)}
-            page = read_page((await self._http.request("GET", path, params=query)).data)
-            fresh = 0
-            for item in page.items:
-                key = str(item.get("id") or item.get("runId") or item)
-                if key not in seen:
-                    seen.add(key)
-                    fresh += 1
-                    yield item
-            number += 1
-            # A server that knows no pages answers the same list for ever: nothing new ends it.
-            if page.last or not fresh or (page.last is None and len(page.items) < _PAGE_SIZE):
-                return
+        # Until when the rows of runs whose end was seen may lag behind, by the loop's clock.
+        self._ended: OrderedDict[str, float] = OrderedDict()
 
     async def listed(
         self, *, agent: str | None, session_id: str | None, status: str | None
@@ -81,10 +73,11 @@ class RunLookup:
         else:
             query = {}
         async for row in self._rows(query, session_id):
-            run = remote_run(row)
+            run = remote_run(row, self.times)
             if run is None:
                 continue
-            word = str(row.get("status") or "").upper()
+            run = await self._caught_up(run)
+            word = str(run.raw.get("status") or "").upper()
             if (
                 (not wanted or word in wanted)
                 and agent in (None, run.agent)
@@ -110,6 +103,26 @@ class RunLookup:
 
     # --- by id ---------------------------------------------------------------------------------
 
+    def ended(self, run_id: str) -> None:
+        """Note that the end of a run was seen: a row that has it still going lags behind."""
+        self._ended[run_id] = asyncio.get_running_loop().time() + _LAG
+        self._ended.move_to_end(run_id)
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    async def _caught_up(self, run: RemoteRun) -> RemoteRun:
+        """Return a run as its row is once it tells the end that was seen, or as it is."""
+        until = self._ended.get(run.id, 0.0)
+        loop = asyncio.get_running_loop()
+        while run.status not in FINAL_STATUSES and loop.time() < until:
+            await asyncio.sleep(_PAUSES[1])
+            try:
+                run = await self._state(run.id, None) or run
+            except AgentnbError as error:
+                _log.info("A run's row cannot be asked for again: %s", error)
+                break
+        return run
+
     async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]:
         """Return the state of each run by id; ids that the server does not know are absent."""
         ids = list(dict.fromkeys(run_ids))
@@ -122,7 +135,8 @@ class RunLookup:
             return await self._states_of_any(ids)
         chunks = [ids[n : n + _MOST_IDS] for n in range(0, len(ids), _MOST_IDS)]
         lists = await _together(self.batch(chunk, agent) for chunk in chunks)
-        return {run.id: run for runs in lists for run in runs}
+        found = [await self._caught_up(run) for runs in lists for run in runs]
+        return {run.id: run for run in found}
 
     async def _states_of_any(self, ids: Sequence[str]) -> dict[str, RemoteRun]:
         """Return states without knowing whose runs they are.
@@ -130,43 +144,47 @@ class RunLookup:
         The call for several wants the agent.  Runs that somebody asks for are mostly new, so that
         the first page of all runs shows most of them.
         """
-        query = {"page": "0", "size": str(_PAGE_SIZE)}
+        query = {"page": "0", "size": str(PAGE_SIZE)}
         found: dict[str, RemoteRun] = {}
         try:
-            answer = await self._http.request("GET", "/api/v1/runs", params=query)
+            page = await self.page("/api/v1/runs", query)
         except PlatformError as error:
             if error.status not in (400, 403, 404, 405):
                 raise
         else:
-            listed = (remote_run(row) for row in read_page(answer.data).items)
-            found = {run.id: run for run in listed if run is not None and run.id in ids}
+            listed = (remote_run(row, self.times) for row in page.items)
+            known = [run for run in listed if run is not None and run.id in ids]
+            found = {run.id: await self._caught_up(run) for run in known}
         others = await _together(self.state(i, None) for i in ids if i not in found)
         return found | {run.id: run for run in others if run is not None}
 
     async def state(self, run_id: str, agent: str | None) -> RemoteRun | None:
         """Return one run's state, None where the server does not know it."""
+        run = await self._state(run_id, agent)
+        return None if run is None else await self._caught_up(run)
+
+    async def _state(self, run_id: str, agent: str | None) -> RemoteRun | None:
         segment = quote_segment(run_id)
         paths = [f"/api/v1/runs/{segment}"]
         if agent is not None:
             paths.insert(0, f"/api/agents/{quote_segment(agent)}/runs/{segment}/status")
         for path in paths:
             try:
-                answer = await self._http.request("GET", path)
+                page = await self.page(path)
             except PlatformError as error:
                 if error.status in (404, 405):
                     continue
                 raise
-            run = remote_run(answer.data)
-            if run is not None:
-                return run
+            for row in page.items:
+                if (run := remote_run(row, self.times)) is not None:
+                    return run
         return None
 
     async def batch(self, run_ids: Sequence[str], agent: str) -> list[RemoteRun]:
         """Return the states of at most 100 runs in one request."""
         path = f"/api/agents/{quote_segment(agent)}/runs/status"
-        answer = await self._http.request("GET", path, params={"runIds": ",".join(run_ids)})
-        rows = read_page(answer.data).items
-        return [run for row in rows if (run := remote_run(row)) is not None]
+        page = await self.page(path, {"runIds": ",".join(run_ids)})
+        return [run for row in page.items if (run := remote_run(row, self.times)) is not None]
 
     async def settled(self, run_id: str, agent: str | None, *, lenient: bool) -> RemoteRun | None:
         """Return a run that has ended, with its output; None where it cannot be had.
@@ -195,17 +213,19 @@ class RunLookup:
 
     # --- by session ----------------------------------------------------------------------------
 
-    def remember(self, session_id: str, run_id: str) -> None:
-        """Note that a session has had this run."""
-        self._latest[session_id] = run_id
+    def remember(self, session_id: str, run_id: str, asked: Asked | None = None) -> None:
+        """Note that a session has had this run, which began as ``asked`` tells."""
+        if asked is not None and (window := asked.began(within=_LOOKED)) is not None:
+            self.note_start(run_id, window)
+        known = self._latest.get(session_id, ())
+        self._latest[session_id] = (*(i for i in known if i != run_id), run_id)[-_REMEMBERED_RUNS:]
         self._latest.move_to_end(session_id)
         if len(self._latest) > _REMEMBERED:
             self._latest.popitem(last=False)
 
     def ask(self, session_id: str, *, fresh: bool) -> Asked:
         """Note that a run is asked for now; ``fresh``: in a session that was made for it."""
-        latest = self._latest.get(session_id)
-        known = () if latest is None else (latest,)
+        known = self._latest.get(session_id, ())
         return self._asked.note(session_id, Asked(fresh=fresh, known=known))
 
     def asked(self, session_id: str, *, fresh: bool = False) -> Asked:
@@ -247,23 +267,51 @@ class RunLookup:
     async def find(
         self, session_id: str, agent: str | None, asked: Asked, *, going: bool = False
     ) -> str | None:
-        """Return the id of the run that was asked for; with ``going``, of one that still goes."""
-        best: RemoteRun | None = None
+        """Return the id of the run that was asked for; with ``going``, of one that still goes.
+
+        In a session of its own it is the first run.  In another it is the first that began since
+        it was asked for; where no offset of the server's times is known that any run fits, the
+        newest one tells it, if its time is off by whole quarters of an hour.
+        """
         if not asked.can_tell:
             return None
-        async for run in self.listed(agent=None, session_id=session_id, status=None):
+        rows = self._rows({"sessionId": session_id}, session_id)
+        listed = [remote_run(row, self.times) async for row in rows]
+        runs = [run for run in listed if run is not None and run.session_id == session_id]
+        found = [
+            run
+            for run in runs
+            # Runs that a team's run started on its members stand in the same session.
+            if not run.raw.get("parentRunId")
+            and (agent is None or run.agent in (None, agent))
+            and not (going and run.status in FINAL_STATUSES)
+            and (asked.is_fresh or not asked.is_known(run.id))
+        ]
+        window, narrow = asked.began(), asked.began(within=_LOOKED)
+        if not asked.is_fresh and window is not None and narrow is not None:
+            fitting = self._fitting(found, window)
+            newest = max(runs, key=_created, default=None)
             if (
-                not asked.may_be(run.id, run.created_at)
-                # Runs that a team's run started on its members stand in the same session.
-                or run.raw.get("parentRunId")
-                or (agent is not None and run.agent not in (None, agent))
-                or (going and run.status in FINAL_STATUSES)
+                not fitting
+                and newest is not None
+                and newest in found
+                and self.times.explain(newest.raw.get("createdAt"), narrow)
             ):
-                continue
-            # Of several that began since, it is the first.
-            if best is None or (run.created_at or _LATEST) < (best.created_at or _LATEST):
-                best = run
-        return None if best is None else best.id
+                fitting = self._fitting(found, window)
+            found = fitting
+        best = min(found, key=lambda run: run.created_at or _LATEST, default=None)
+        if best is None:
+            return None
+        if narrow is not None:
+            self.times.learn(best.raw.get("createdAt"), narrow)
+        return best.id
+
+    def _fitting(self, runs: Sequence[RemoteRun], window: Window) -> list[RemoteRun]:
+        return [run for run in runs if self.times.fits(run.raw.get("createdAt"), window)]
+
+
+def _created(run: RemoteRun) -> datetime:
+    return run.created_at or _EARLIEST
 
 
 def _wire_statuses(status: str | None) -> list[str]:

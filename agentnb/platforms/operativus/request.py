@@ -15,7 +15,7 @@ from agentnb.platforms.operativus.sent import RunOptions, RunParams, RunRequestB
 
 __all__ = ["build_body", "is_fresh"]
 
-_FLAT = ("model", "temperature", "max_tokens")
+_FLAT = ("model", "temperature", "max_tokens", "system_prompt")
 
 
 async def build_body(

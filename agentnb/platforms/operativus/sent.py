@@ -28,13 +28,14 @@ class RunOptions(Outbound):
     model: str | None = None
     temperature: Annotated[float, Number] | None = None
     max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
+    system_prompt: str | None = Field(default=None, alias="systemPrompt")
 
 
 class RunParams(Outbound):
     """What a caller may pass as parameters.
 
-    ``model``, ``temperature`` and ``max_tokens`` may stand at the top or in ``options``; they are
-    sent in ``options``.
+    ``model``, ``temperature``, ``max_tokens`` and ``system_prompt`` may stand at the top or in
+    ``options``; they are sent in ``options``.
     """
 
     session_id: str | None = Field(default=None, alias="sessionId")
@@ -46,6 +47,7 @@ class RunParams(Outbound):
     model: str | None = None
     temperature: Annotated[float, Number] | None = None
     max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
+    system_prompt: str | None = Field(default=None, alias="systemPrompt")
 
 
 class RunRequestBody(Outbound):

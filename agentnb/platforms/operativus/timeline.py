@@ -19,10 +19,10 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.platforms._bodies import parse_time
 from agentnb.platforms._calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend, one_line
 from agentnb.platforms.operativus.answers import first_text, plain
+from agentnb.platforms.operativus.times import ServerTimes
 from agentnb.platforms.operativus.wire import BOOKKEEPING, RUN_EVENTS, RunEvent
 
 __all__ = ["Timeline"]
@@ -56,7 +56,7 @@ class Timeline:
         details = event.payload or {}
         match event.event_type:
             case "RUN_START":
-                self._began = parse_time(event.event_ts)
+                self._began = ServerTimes().read(event.event_ts)
                 return [
                     RunStarted(
                         run_id=mend(event.run_id or "") or self._run_id,
@@ -109,7 +109,7 @@ class Timeline:
         )
 
     def _duration(self, event: RunEvent) -> float | None:
-        ended = parse_time(event.event_ts)
+        ended = ServerTimes().read(event.event_ts)
         if ended is None or self._began is None or ended < self._began:
             return None
         return (ended - self._began).total_seconds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
+    Encoder,
     encoded,
     json_answer,
     json_or_text,
@@ -36,7 +38,7 @@ from agentnb.sandbox.state import RunRecord, new_id
 from agentnb.sandbox.streams import EventStream
 from agentnb.transcript import Passage, Status
 
-__all__ = ["OperativusDialect"]
+__all__ = ["OperativusDialect", "status_of"]
 
 _MOST_IDS: Final = 100
 _STATUSES: Final[dict[Status, str]] = {
@@ -56,6 +58,8 @@ class OperativusDialect(Dialect):
     """
 
     invalid = 400
+    accepted = 202
+    """The status that answers a run in the background."""
     run_calls = frozenset({"run_stream", "run_sync", "run_background", "events"})
 
     def routes(self) -> list[BaseRoute]:
@@ -100,7 +104,7 @@ class OperativusDialect(Dialect):
 
     async def run_stream(self, request: Request) -> EventStream:
         run = await self._start(request)
-        encoder = StreamEventEncoder(run)
+        encoder = self.stream_encoder(run)
         return EventStream(run, encoded(run, encoder), failure=encoder.encode)
 
     async def run_sync(self, request: Request) -> Response:
@@ -127,17 +131,17 @@ class OperativusDialect(Dialect):
                 for p in run.transcript.parts
                 if isinstance(p, Passage) and p.kind == "reasoning"
             ],
-            "status": _status(run),
-            "metrics": metrics(run),
+            "status": status_of(run),
+            "metrics": self.metrics(run),
         }
         return json_answer(answer)
 
     async def run_background(self, request: Request) -> Response:
         run = await self._start(request, with_client=False)
-        return json_answer({"runId": run.id, "status": "QUEUED"}, status=202)
+        return json_answer({"runId": run.id, "status": "QUEUED"}, status=self.accepted)
 
     async def run_status(self, request: Request) -> Response:
-        return json_answer(_entity(self._run(request)))
+        return json_answer(self.state(self._run(request)))
 
     async def batch_status(self, request: Request) -> Response:
         agent = self.agent(request.path_params["agent_id"])
@@ -147,8 +151,7 @@ class OperativusDialect(Dialect):
         if len(ids) > _MOST_IDS:
             raise ApiError(400, "invalid_request", f"At most {_MOST_IDS} run ids, not {len(ids)}.")
         found = [self.store.run(i) for i in dict.fromkeys(ids)]
-        rows = [_row(r) for r in found if r is not None and r.agent.name == agent.name]
-        return json_answer(rows)
+        return json_answer(self.batch([r for r in found if r is not None], agent.name))
 
     async def cancel(self, request: Request) -> Response:
         self._run(request).cancel("Cancelled by a request.")
@@ -162,11 +165,7 @@ class OperativusDialect(Dialect):
             since = int(last) if last.isascii() and last.isdigit() else 0
         exchange = await self.begin(request, "join", run=run)
         self.check_kept(run, since=since)
-        encoder = (
-            RecordEncoder(run, since=since)
-            if exchange.is_record
-            else StreamEventEncoder(run, numbered=True, since=since)
-        )
+        encoder = self.events_encoder(run, since=since, as_record=exchange.is_record)
         return EventStream(run, encoded(run, encoder), failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
@@ -174,25 +173,55 @@ class OperativusDialect(Dialect):
         runs = [
             r
             for r in self.store.runs(session_id=query.sessionId, agent=query.agentId)
-            if query.status is None or _status(r) == query.status.upper()
+            if query.status is None or status_of(r) == query.status.upper()
         ]
         begin = query.page * query.size
-        answer = {
-            "content": [_entity(r) for r in runs[begin : begin + query.size]],
-            "page": {
-                "size": query.size,
-                "number": query.page,
-                "totalElements": len(runs),
-                "totalPages": -(-len(runs) // query.size),
-            },
+        content = [self.listed(r) for r in runs[begin : begin + query.size]]
+        where = {
+            "size": query.size,
+            "number": query.page,
+            "totalElements": len(runs),
+            "totalPages": -(-len(runs) // query.size),
         }
-        return json_answer(answer)
+        return json_answer(self.page(content, where))
 
     async def session_runs(self, request: Request) -> Response:
         session_id = request.path_params["session_id"]
         if self.store.session(session_id) is None:
             raise ApiError(404, "session_not_found", f"There is no session {session_id!r}.")
-        return json_answer([_entity(r) for r in self.store.runs(session_id=session_id)])
+        return json_answer([self.listed(r) for r in self.store.runs(session_id=session_id)])
+
+    # --- forms in which the two modes differ ---
+
+    def stream_encoder(self, run: RunRecord) -> Encoder:
+        """Return what encodes the stream that begins a run."""
+        return StreamEventEncoder(run)
+
+    def events_encoder(self, run: RunRecord, *, since: int, as_record: bool) -> Encoder:
+        """Return what encodes a run's numbered events."""
+        if as_record:
+            return RecordEncoder(run, since=since)
+        return StreamEventEncoder(run, numbered=True, since=since)
+
+    def metrics(self, run: RunRecord) -> dict[str, Any]:
+        """Return the usage in the answer of a run that is not streamed."""
+        return metrics(run)
+
+    def state(self, run: RunRecord) -> dict[str, Any]:
+        """Return what a single run is told as."""
+        return _entity(run)
+
+    def listed(self, run: RunRecord) -> dict[str, Any]:
+        """Return a row of a list of runs."""
+        return _entity(run)
+
+    def batch(self, runs: Sequence[RunRecord], agent: str) -> list[dict[str, Any]]:
+        """Return the rows of those ``runs`` that were asked for together."""
+        return [_row(run) for run in runs if run.agent.name == agent]
+
+    def page(self, content: list[dict[str, Any]], where: dict[str, Any]) -> dict[str, Any]:
+        """Return a page of rows; ``where`` says which one it is."""
+        return {"content": content, "page": where}
 
     # --- agents and approvals ---
 
@@ -270,7 +299,8 @@ class OperativusDialect(Dialect):
         return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))
 
 
-def _status(run: RunRecord) -> str:
+def status_of(run: RunRecord) -> str:
+    """Return the platform's word for how a run is."""
     return _STATUSES.get(run.status, "FAILED")
 
 
@@ -279,7 +309,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "id": run.id,
         "agentId": run.agent.name,
         "sessionId": run.session.id,
-        "status": _status(run),
+        "status": status_of(run),
         "createdAt": utc(run.created_at),
         "completedAt": utc(run.finished_at),
     }

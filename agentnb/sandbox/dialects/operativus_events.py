@@ -1,4 +1,4 @@
-"""OperativusAI's stream: `AgentStreamEvent` objects as the API page has them."""
+"""OperativusAI's stream: `AgentStreamEvent` objects as the API page or its real server has them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agentnb.sandbox.dialects.base import Encoder, compact, json_or_text
 from agentnb.sandbox.state import RunRecord
 from agentnb.sandbox.streams import sse_frame
 
-__all__ = ["StreamEventEncoder", "metrics", "tool_arguments"]
+__all__ = ["ServerEventEncoder", "StreamEventEncoder", "metrics", "tool_arguments"]
 
 
 class StreamEventEncoder(Encoder):
@@ -32,6 +32,8 @@ class StreamEventEncoder(Encoder):
 
     Ids count a run's frames from 1; ``since`` leaves out those up to and including it.
     """
+
+    space = " "
 
     def __init__(self, run: RunRecord, *, numbered: bool = False, since: int = 0) -> None:
         self._run = run
@@ -119,8 +121,49 @@ class StreamEventEncoder(Encoder):
             return []
         payload = compact({"event": event, "data": data, "timestamp": int(time.time() * 1000)})
         if self._numbered:
-            return [sse_frame(payload, event=event, id=self._count)]
-        return [sse_frame(payload)]
+            return [sse_frame(payload, event=event, id=self._count, space=self.space)]
+        return [sse_frame(payload, space=self.space)]
+
+
+class ServerEventEncoder(StreamEventEncoder):
+    """One frame or several for each event, as the platform's own server sends them.
+
+    It names no ids, tells of a tool only that it is called, and sends all that follows the answer
+    when the run has ended.
+    """
+
+    space = ""
+
+    def encode(self, event: Event) -> list[bytes]:
+        match event:
+            case RunStarted():
+                if self._started:
+                    return []
+                self._started = True
+                return self._frame("START", "")
+            case ToolCallStarted():
+                return self._frame("TOOL_START", f"Executing Tool: {event.name}")
+            case ToolCallFinished() | UsageReported():
+                return []
+            case RunFinished():
+                return self._frame("CONTENT_DONE", "") + self._closing()
+            case RunFailed():
+                frames = self._frame("ERROR", event.message)
+                return frames + self._frame("CONTENT_DONE", "") + self._frame("STOP", "")
+            case _:
+                return super().encode(event)
+
+    def pause(self) -> list[bytes]:
+        return self._frame("CONTENT_DONE", "") + self._frame("STOP", "")
+
+    def _closing(self) -> list[bytes]:
+        frames: list[bytes] = []
+        transcript = self._run.transcript
+        if transcript.followups and self._run.details.get("generate_followups"):
+            frames += self._frame("FOLLOWUP_SUGGESTION", compact(list(transcript.followups)))
+        if transcript.usage is not None:
+            frames += self._frame("METRICS", compact(metrics(self._run)))
+        return frames + self._frame("STOP", "")
 
 
 def tool_arguments(text: str) -> Any:

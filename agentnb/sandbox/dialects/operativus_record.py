@@ -25,8 +25,9 @@ __all__ = ["RecordEncoder"]
 class RecordEncoder(Encoder):
     """One numbered frame for each thing that happened; ``since`` leaves out those up to it."""
 
-    def __init__(self, run: RunRecord, *, since: int = 0) -> None:
+    def __init__(self, run: RunRecord, *, since: int = 0, space: str = " ") -> None:
         self._run = run
+        self._space = space
         self._since = since
         self._count = 0
 
@@ -75,4 +76,4 @@ class RecordEncoder(Encoder):
             "payload": payload,
             "eventTs": utc(datetime.now(UTC), milliseconds=True),
         }
-        return [sse_frame(compact(record), event=kind, id=self._count)]
+        return [sse_frame(compact(record), event=kind, id=self._count, space=self._space)]

@@ -66,7 +66,10 @@ def _damaged(frame: bytes) -> bytes:
 
 
 def _halved(line: bytes) -> bytes:
-    if not line.startswith(b"data: "):
+    name, colon, value = line.partition(b":")
+    if name != b"data" or not colon:
         return line
+    value = value.removeprefix(b" ")
+    head = len(line) - len(value)
     # In the middle of a character, too: such bytes are no text at all.
-    return line[: 6 + (len(line) - 6) // 2]
+    return line[: head + len(value) // 2]

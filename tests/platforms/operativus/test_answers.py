@@ -82,7 +82,7 @@ async def test_a_run_without_streaming_brings_the_same_events(
         ("get_stock_price", '{"ticker":"NVDA"}', "875.40")
     ]
     assert transcript.usage is not None
-    assert (transcript.usage.input_tokens, transcript.usage.total_tokens) == (10, None)
+    assert (transcript.usage.input_tokens, transcript.usage.total_tokens) == (10, 15)
     assert transcript.model == "gpt-4o"
     assert transcript.followups == ("And AMD?",)
 

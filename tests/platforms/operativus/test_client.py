@@ -65,14 +65,24 @@ async def test_a_run_is_sent_as_the_api_page_has_it(
             "org_id": "o1",
             "generate_followups": True,
             "media": [{"type": "image/png", "data": "aGk="}],
-            "options": {"model": "gpt-4o", "temperature": 0.2, "max_tokens": 500},
+            "options": {
+                "model": "gpt-4o",
+                "temperature": 0.2,
+                "max_tokens": 500,
+                "system_prompt": "Be brief.",
+            },
         },
         {
             "userId": "u1",
             "orgId": "o1",
             "generateFollowups": True,
             "media": [{"type": "image/png", "data": "aGk="}],
-            "options": {"model": "gpt-4o", "temperature": 0.2, "maxTokens": 500},
+            "options": {
+                "model": "gpt-4o",
+                "temperature": 0.2,
+                "maxTokens": 500,
+                "systemPrompt": "Be brief.",
+            },
         },
         {
             "userId": "u1",
@@ -82,9 +92,19 @@ async def test_a_run_is_sent_as_the_api_page_has_it(
             "model": "gpt-4o",
             "temperature": 0.2,
             "max_tokens": 500,
+            "system_prompt": "Be brief.",
+        },
+        {
+            "userId": "u1",
+            "orgId": "o1",
+            "generateFollowups": True,
+            "media": [{"type": "image/png", "data": "aGk="}],
+            "options": {"model": "gpt-4o", "temperature": 0.2},
+            "maxTokens": 500,
+            "systemPrompt": "Be brief.",
         },
     ],
-    ids=["snake_case", "camelCase", "flat"],
+    ids=["snake_case", "camelCase", "flat", "flat-camelCase"],
 )
 async def test_every_field_of_the_request_is_sent(
     server: ScriptedServer, client: OperativusPlatform, params: dict[str, Any]
@@ -99,7 +119,12 @@ async def test_every_field_of_the_request_is_sent(
         "orgId": "o1",
         "generateFollowups": True,
         "media": [{"type": "image/png", "data": "aGk="}],
-        "options": {"model": "gpt-4o", "temperature": 0.2, "maxTokens": 500},
+        "options": {
+            "model": "gpt-4o",
+            "temperature": 0.2,
+            "maxTokens": 500,
+            "systemPrompt": "Be brief.",
+        },
     }
 
 
