@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
+from agentnb.errors import in_sentences, try_again_in
+
 __all__ = [
     "TERMINAL_EVENTS",
     "ApprovalRequested",
@@ -237,8 +239,9 @@ class RunFailed:
 
     ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
     stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
-    ``hint`` says in one line what to do next, where that is known.  ``error_type`` is the name of
-    the exception class it came from, where there was one.
+    ``hint`` says in one line what to do next, where that is known.  ``retry_after`` is how many
+    seconds the platform asks to wait before another attempt.  ``error_type`` is the name of the
+    exception class it came from, where there was one.
     """
 
     type: ClassVar[Literal["run_failed"]] = "run_failed"
@@ -251,9 +254,17 @@ class RunFailed:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
+    def next_step(self) -> str | None:
+        """What to do next, and when to try again; None where neither is known."""
+        wait = try_again_in(self.retry_after)
+        if self.hint is None or wait is None or wait in self.hint:
+            return self.hint or wait
+        return in_sentences(self.hint, wait)
+
+    @property
     def line(self) -> str:
         """What went wrong, and what to do next, as a reader is told."""
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        return in_sentences(self.message, self.next_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -301,6 +301,11 @@ class Transcript:
         return tuple(self.approvals[self._decided :]) if self.status == "paused" else ()
 
     @property
+    def platform_duration(self) -> float | None:
+        """Seconds that the run took by the platform's own figure, None where it gave none."""
+        return None if self.finished is None else self.finished.duration
+
+    @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
 

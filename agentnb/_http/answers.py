@@ -24,6 +24,7 @@ from agentnb.errors import (
     PlatformError,
     RateLimitError,
     ServerError,
+    try_again_in,
 )
 
 __all__ = [
@@ -227,6 +228,4 @@ def _hint(
         return f"Check its key: it is looked for in {variable}, then in the keyring."
     if status == 404:
         return "`%agent list` shows the agents there are."
-    if wait is not None and (status == 429 or wait):
-        return f"Try again in {math.ceil(wait)} s."
-    return None
+    return try_again_in(wait)
