@@ -31,7 +31,10 @@ _EMBEDDED_TYPE: Final = "operativus"
 # Where a platform's own tools read its address, beside NAME_BASE_URL.
 _URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 # Options that a platform's own tools read from the environment.
-_OPTION_VARIABLES: Final = {"seekr": {"team_id": "SEEKR_TEAM_ID"}}
+_OPTION_VARIABLES: Final = {
+    "runagent": {"protocol": "RUNAGENT_PROTOCOL"},
+    "seekr": {"team_id": "SEEKR_TEAM_ID"},
+}
 
 
 # There is nothing to validate, and building what validates takes longer than all the rest.
