@@ -83,6 +83,7 @@ def test_metadata(metadata: Message, wheel: dict[str, bytes]) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     extras = [
         *("charts", "dask", "duckdb", "evaluate", "fast", "keyring", "parquet", "postgresql"),
+        "websocket",
     ]
     assert sorted(metadata.get_all("Provides-Extra") or []) == extras
     assert metadata["Description-Content-Type"] == "text/markdown"
