@@ -27,10 +27,9 @@ from agentnb.errors import ConfigError
 from agentnb.leaving import leave_in_order
 from agentnb.listing import agents_of
 from agentnb.output import OutputType
-from agentnb.platforms import registry
 from agentnb.platforms._asked import joined, remote_filters
 from agentnb.platforms.base import AgentInfo, Message, Platform, RemoteRun, RunRequest
-from agentnb.platforms.clients import address_of, connect
+from agentnb.platforms.clients import address_of, connect, resolve_agent
 from agentnb.platforms.media import MediaLike
 from agentnb.platforms.tape import stand_in
 from agentnb.retries import Retries
@@ -332,7 +331,7 @@ def agent(
             f"{target!r} names no agent.",
             hint="Give 'platform:agent', or a function that takes it.",
         )
-    name = config().resolve(target, registry.NAMES)
+    name = resolve_agent(target)
     deadlines = deadlines or config().deadlines(name.platform)
     retries = retries or config().retries(name.platform)
     client = connect(

@@ -219,7 +219,12 @@ class BudgetExceededError(PlatformError):
 
 
 class NotFoundError(PlatformError):
-    """404: no such agent, run, thread or session."""
+    """404: no such agent, run, thread or session.
+
+    ``missing`` is which of these, as far as the platform says or its path shows, else None.
+    """
+
+    missing: str | None = None
 
 
 class InvalidRequestError(PlatformError):

@@ -296,6 +296,8 @@ class HttpClient:
                 body=await read_start(answer),
                 parse_error=self._parse_error,
                 base_url=self.base_url,
+                method=method,
+                path=path,
             )
         finally:
             await answer.aclose()

@@ -119,6 +119,8 @@ async def open_websocket(
             body=bytes(response.body or b""),
             parse_error=parse_error,
             base_url=base_url,
+            method="GET",
+            path=path,
         ) from None
     except (WebSocketException, OSError, EOFError, ImportError) as error:
         raise _failure(error, name=name, base_url=base_url, connect=deadlines.connect) from None

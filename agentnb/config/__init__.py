@@ -20,12 +20,20 @@ from agentnb.config.keyrings import forget_stored, store_key
 from agentnb.config.keys import ask_for_key, find_key, given_key, where_keys_go
 from agentnb.config.misplaced import refuse_key_as_name
 from agentnb.config.names import AgentName, suggestion
-from agentnb.config.session import EMBEDDED, Config, config, url_from_environment
+from agentnb.config.session import (
+    EMBEDDED,
+    BarePlatformError,
+    Config,
+    config,
+    ignored_address,
+    url_from_environment,
+)
 from agentnb.config.settings import PlatformSettings
 
 __all__ = [
     "EMBEDDED",
     "AgentName",
+    "BarePlatformError",
     "Config",
     "ConfigFile",
     "HistorySection",
@@ -36,6 +44,7 @@ __all__ = [
     "find_key",
     "forget_stored",
     "given_key",
+    "ignored_address",
     "load_config",
     "refuse_key_as_name",
     "store_key",

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from agentnb._embedded import connect as embedded_server
 from agentnb._secrets import remember_secret
-from agentnb.config.files import ConfigFile, PlatformSection, load_config
+from agentnb.config.env_file import env_file, variables_in
+from agentnb.config.files import ConfigFile, PlatformSection, load_config, user_config_path
 from agentnb.config.keyrings import stored_key
 from agentnb.config.keys import find_key, given_key, key_variable
 from agentnb.config.misplaced import check_address, refuse_key_options
@@ -24,7 +25,7 @@ from agentnb.errors import ConfigError
 from agentnb.retries import Retries
 from agentnb.transports import chosen_transport
 
-__all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
+__all__ = ["EMBEDDED", "Config", "config", "ignored_address", "url_from_environment"]
 
 _EMBEDDED_TYPE: Final = "operativus"
 
@@ -41,6 +42,17 @@ _OPTION_VARIABLES: Final = {
 _NO_SECTION: Final = PlatformSection.model_construct()
 
 _Keys = dict[str, tuple[SecretStr, str]]
+
+
+class BarePlatformError(ConfigError):
+    """A platform was named without an agent; ``platform`` is its name."""
+
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            f"'{platform}' is a platform, and which of its agents is meant is not said.",
+            hint=f"Write '{platform}:<agent>', as in '{platform}:finance_agent'.",
+        )
+        self.platform = platform
 
 
 @dataclass(slots=True)
@@ -140,6 +152,8 @@ class Config:
             wanted = aliases[wanted]
         platform, colon, agent = wanted.partition(":")
         if not colon:
+            if wanted == EMBEDDED or wanted in self.file.platforms or wanted in builtin:
+                raise BarePlatformError(wanted)
             return AgentName(self.bare_platform(builtin), wanted)
         self._known(platform, builtin)
         if not agent:
@@ -334,11 +348,32 @@ class Config:
 
 def url_from_environment(name: str) -> str | None:
     """Return the address of the platform ``name`` that the environment gives, None where none."""
-    stem = key_variable(name).removesuffix("_API_KEY")
-    for variable in (f"{stem}_BASE_URL", _URL_VARIABLES.get(name)):
-        if variable and (value := os.environ.get(variable, "").strip()):
+    for variable in _url_variables(name):
+        if value := os.environ.get(variable, "").strip():
             return value
     return None
+
+
+def ignored_address(name: str) -> str | None:
+    """Return a sentence about an address of the platform in ``.env``, where none is taken from.
+
+    None where there is no such address, or the environment gives one.
+    """
+    if url_from_environment(name) or (path := env_file()) is None:
+        return None
+    present = variables_in(path)
+    variable = next((known for known in _url_variables(name) if known in present), None)
+    if variable is None:
+        return None
+    return (
+        f"{variable} in {path} is not used: .env gives keys only. Set it in the environment, or "
+        f"base_url in {user_config_path()}."
+    )
+
+
+def _url_variables(name: str) -> list[str]:
+    own = key_variable(name).removesuffix("_API_KEY") + "_BASE_URL"
+    return [own, _URL_VARIABLES[name]] if name in _URL_VARIABLES else [own]
 
 
 _current: Config | None = None

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
-from agentnb import sandbox
 from agentnb.agents import Agent, agent
-from agentnb.config import EMBEDDED, AgentName, suggestion
-from agentnb.errors import AgentnbError, BatchError, NotFoundError, RequestError
-from agentnb.listing import listed_agents
+from agentnb.config import AgentName
+from agentnb.errors import AgentnbError, BatchError, RequestError
 from agentnb.notebook.loading import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
@@ -211,8 +209,6 @@ class CellRunner:
             self._sessions.end(cell.agent, run)
             self._keep(run, cell.options)
             cell.view.close()
-        if isinstance(run.exception, NotFoundError):
-            run.exception.hint = self._meant(run) or run.exception.hint
         run.raise_for_status()
 
     @contextmanager
@@ -258,10 +254,6 @@ class CellRunner:
         # Here blocking is right: the cell is being torn down and cannot await any more.
         while not run.done and time.monotonic() < end:
             time.sleep(_TICK / 5)
-
-    def _meant(self, run: Run) -> str:
-        known = listed_agents(run.platform)
-        return suggestion(run.agent, sandbox.agent_names() if run.platform == EMBEDDED else known)
 
     # -- pieces ----------------------------------------------------------------------------------
 

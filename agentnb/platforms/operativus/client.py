@@ -270,7 +270,9 @@ class OperativusPlatform:
         """
         if run_id is None:
             if session_id is None:
-                raise RequestError("operativus: to cancel a run, its id or its session is needed.")
+                raise RequestError(
+                    f"{self._name}: to cancel a run, its id or its session is needed."
+                )
             asked = self._lookup.asked(session_id)
             run_id = await self._lookup.find(session_id, agent, asked, going=True)
             if run_id is None:
@@ -363,6 +365,7 @@ class OperativusPlatform:
     async def _body(self, request: RunRequest) -> dict[str, Any]:
         return await build_body(
             request,
+            platform=self._name,
             user_id=self._options.user_id,
             org_id=self._options.org_id,
             max_media_bytes=self._options.max_media_bytes,
