@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 import agentnb
+from agentnb.config import config
 from agentnb.deadlines import Deadlines
+from agentnb.doctor import examine
 from agentnb.errors import NotFoundError, RequestError, UnsupportedError
 from agentnb.event import RawEvent
 from tests.patience import looks
@@ -191,3 +193,16 @@ async def _until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it did not happen")
+
+
+def test_the_doctor_asks_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNAGENT_BASE_URL", served.url)
+    monkeypatch.setenv("RUNAGENT_API_KEY", KEY)
+    monkeypatch.setattr(config(), "default_agent", f"runagent:{AGENT}")
+    report = examine([f"runagent:{AGENT}"], stream=True)
+    found = {finding.check: finding for finding in report.findings}
+    assert found["runagent: connection"].level == "ok"
+    # The answer of the agent comes in a few pieces within milliseconds.
+    assert found["runagent: stream"].level in ("ok", "note")
+    assert "pieces" in found["runagent: stream"].says
+    assert KEY not in str(report)
