@@ -11,14 +11,22 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from agentnb._fork import after_fork_in_child, keep_forever
 
-__all__ = ["background_loop", "in_background", "is_running", "stop", "submit", "wait"]
+__all__ = [
+    "all_or_none",
+    "background_loop",
+    "in_background",
+    "is_running",
+    "stop",
+    "submit",
+    "wait",
+]
 
 T = TypeVar("T")
 
@@ -153,3 +161,15 @@ def _after_fork() -> None:
 
 
 after_fork_in_child(_after_fork)
+
+
+async def all_or_none(work: Iterable[Awaitable[None]]) -> None:
+    """Await all; the first error cancels the others and is raised when they have ended."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        for task in tasks:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,10 +10,8 @@ from pydantic import SecretStr
 
 from agentnb._http import Terms
 from agentnb.asking import (
-    answer_of,
     asked_for,
     at_once,
-    collected,
     forget_refused_key,
     terms_for,
     unsupported,
@@ -25,12 +23,11 @@ from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
 from agentnb.history import recent as runs_so_far
 from agentnb.leaving import leave_in_order
-from agentnb.listing import agents_of
+from agentnb.listing import Listings
 from agentnb.output import OutputType
-from agentnb.platforms import registry
-from agentnb.platforms._asked import joined, remote_filters
-from agentnb.platforms.base import AgentInfo, Message, Platform, RemoteRun, RunRequest
-from agentnb.platforms.clients import address_of, connect
+from agentnb.platforms._asked import joined
+from agentnb.platforms.base import Message, Platform, RunRequest
+from agentnb.platforms.clients import address_of, connect, resolve_agent
 from agentnb.platforms.media import MediaLike
 from agentnb.platforms.tape import stand_in
 from agentnb.retries import Retries
@@ -38,12 +35,12 @@ from agentnb.run import Run
 from agentnb.streaming import RunStream
 
 if TYPE_CHECKING:
-    from agentnb.history.lists import RunList
+    pass
 
 __all__ = ["Agent", "agent", "attach"]
 
 
-class Agent(Maps):
+class Agent(Maps, Listings):
     """An agent on a platform, with defaults for its runs.
 
     Made by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It holds no
@@ -207,27 +204,6 @@ class Agent(Maps):
         runs_so_far.remember(run)
         return run.start()
 
-    def agents(self) -> list[AgentInfo]:
-        """Return the agents that the platform lists (blocks)."""
-        return agents_of(self.platform)
-
-    def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
-        """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
-
-        ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
-        """
-        from agentnb.history.lists import RunList
-
-        runs = self.platform.runs(agent=self.id, **remote_filters(filters))
-        return RunList(answer_of(self.platform, collected(runs)), platform=self.platform.name)
-
-    def remote_status(
-        self, run_ids: Sequence[str], *, session: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
-        work = self.platform.status(run_ids, agent=self.id, session_id=session)
-        return answer_of(self.platform, work)
-
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"
 
@@ -336,7 +312,7 @@ def agent(
             f"{target!r} names no agent.",
             hint="Give 'platform:agent', or a function that takes it.",
         )
-    name = config().resolve(target, registry.NAMES)
+    name = resolve_agent(target)
     deadlines = deadlines or config().deadlines(name.platform)
     retries = retries or config().retries(name.platform)
     client = connect(

@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeVar
 
 from agentnb._http import Terms
 from agentnb._loop import wait
+from agentnb.advice import advise_on_address
 from agentnb.config import config
 from agentnb.deadlines import Deadlines, is_seconds
-from agentnb.errors import AuthenticationError, RequestError, UnsupportedError
+from agentnb.errors import AgentnbError, AuthenticationError, RequestError, UnsupportedError
 from agentnb.event import Event
 from agentnb.output import OutputType, output_schema
 from agentnb.platforms._asked import as_messages, check_history
@@ -83,8 +84,7 @@ def asked_for(
         raise unsupported(
             platform.name,
             "structured output",
-            hint="SeekrFlow does, and the sandbox in its place: "
-            f"agentnb.agent('seekr:{agent}', base_url='sandbox').",
+            hint="Ask for JSON in the question, and read run.text.",
         )
     if media and (reason := media_refusal(platform)) is not None:
         raise UnsupportedError(reason)
@@ -132,8 +132,9 @@ def answer_of(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
     """Return what ``work``, which asks ``platform``, comes to (blocks)."""
     try:
         return wait(work)
-    except AuthenticationError as error:
+    except AgentnbError as error:
         forget_refused_key(platform, error)
+        advise_on_address(platform.name, error)
         raise
 
 

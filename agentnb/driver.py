@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agentnb._fork import after_fork_in_child
 from agentnb._http import Terms, context_without_terms, without_frames
 from agentnb._loop import background_loop, in_background
+from agentnb.advice import advise
 from agentnb.deadlines import to_wait_longer
 from agentnb.endings import failed_by
 from agentnb.errors import AgentnbError, DeadlineError, UnsupportedError
@@ -172,11 +173,22 @@ class Driver:
         # BaseException, because nobody awaits this task: what leaves it would leave the run without
         # an end, and SystemExit would leave the loop, too.
         except BaseException as error:
+            await self._advise(error)
             end = self._end_of(error)
         finally:
             if expiry is not None:
                 expiry.cancel()
             self._close(end)
+
+    async def _advise(self, error: BaseException) -> None:
+        """Say in the error's hint what to do next, unless the run is being stopped."""
+        if self._cancelling or self._expired:
+            return
+        # The run ends by its own error, whatever goes wrong here or interrupts it.
+        try:
+            await advise(self._platform, self._request.agent, error)
+        except (Exception, asyncio.CancelledError) as problem:
+            _log.info("There is no advice on an error", exc_info=problem)
 
     def _expire_later(self) -> asyncio.TimerHandle | None:
         if (total := self._total) is None:

@@ -40,8 +40,9 @@ Every message is one line that can stand alone in a notebook cell; what to do ne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentnb._tracebacks import in_short
 
@@ -82,7 +83,26 @@ __all__ = [
     "TransportError",
     "UnencryptedWarning",
     "UnsupportedError",
+    "in_sentences",
+    "try_again_in",
 ]
+
+# A longer wait, in seconds, is no advice.
+_LONGEST_ADVICE: Final = 1e9
+
+
+def in_sentences(message: str, hint: str | None) -> str:
+    """Return the message and, after a space, the hint."""
+    if not hint:
+        return message
+    return f"{message} {hint}" if message.endswith((".", "!", "?", "…")) else f"{message}. {hint}"
+
+
+def try_again_in(seconds: float | None) -> str | None:
+    """Return the hint for a platform that asks to wait ``seconds``; None where it asks for none."""
+    if seconds is None or not 0 < seconds < _LONGEST_ADVICE:
+        return None
+    return f"Try again in {math.ceil(seconds)} s."
 
 
 class AgentnbError(Exception):
@@ -98,7 +118,7 @@ class AgentnbError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        shown = f"{self.message} {self.hint}" if self.hint else self.message
+        shown = in_sentences(self.message, self.hint)
         # A traceback goes to a terminal, and a server's words may hold sequences that act there.
         return shown if shown.isprintable() else "".join(map(_printed, shown))
 
@@ -199,7 +219,12 @@ class BudgetExceededError(PlatformError):
 
 
 class NotFoundError(PlatformError):
-    """404: no such agent, run, thread or session."""
+    """404: no such agent, run, thread or session.
+
+    ``missing`` is which of these, as far as the platform says or its path shows, else None.
+    """
+
+    missing: str | None = None
 
 
 class InvalidRequestError(PlatformError):

@@ -18,6 +18,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
+from agentnb.errors import in_sentences, try_again_in
 from agentnb.event_fields import Checked, Place, identifier, plain_text, usage_fields
 
 __all__ = [
@@ -263,8 +264,9 @@ class RunFailed(Checked):
 
     ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
     stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
-    ``hint`` says in one line what to do next, where that is known.  ``error_type`` is the name of
-    the exception class it came from, where there was one.
+    ``hint`` says in one line what to do next, where that is known.  ``retry_after`` is how many
+    seconds the platform asks to wait before another attempt.  ``error_type`` is the name of the
+    exception class it came from, where there was one.
     """
 
     type: ClassVar[Literal["run_failed"]] = "run_failed"
@@ -282,9 +284,17 @@ class RunFailed(Checked):
         Checked.__post_init__(self)
 
     @property
+    def next_step(self) -> str | None:
+        """What to do next, and when to try again; None where neither is known."""
+        wait = try_again_in(self.retry_after)
+        if self.hint is None or wait is None or wait in self.hint:
+            return self.hint or wait
+        return in_sentences(self.hint, wait)
+
+    @property
     def line(self) -> str:
         """What went wrong, and what to do next, as a reader is told."""
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        return in_sentences(self.message, self.next_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

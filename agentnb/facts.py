@@ -169,6 +169,11 @@ class RunFacts:
         return self._recording.duration
 
     @property
+    def platform_duration(self) -> float | None:
+        """Seconds that the run took by the platform's own figure, None where it gave none."""
+        return self.transcript.platform_duration
+
+    @property
     def elapsed(self) -> float:
         """Seconds since sending, 0 before it; stands still once the run has ended."""
         return self._recording.elapsed
@@ -241,6 +246,7 @@ class RunFacts:
                 "params": dict(self.request.params),
                 "created_at": self.created_at.isoformat(),
                 "duration": self.duration,
+                "platform_duration": self.platform_duration,
                 "time_to_first_token": self.time_to_first_token,
                 "reconnects": self.reconnects,
                 "text": self.transcript.text,

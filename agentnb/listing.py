@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
-from agentnb.asking import answer_of
+from agentnb.asking import answer_of, collected
 from agentnb.config import AgentName, config
 from agentnb.errors import ConfigError
 from agentnb.history import recent_runs
 from agentnb.platforms import registry
-from agentnb.platforms.base import AgentInfo, Platform
+from agentnb.platforms._asked import remote_filters
+from agentnb.platforms.base import AgentInfo, Platform, RemoteRun
 from agentnb.platforms.clients import connect
 from agentnb.platforms.tape import note_agents
 
-__all__ = ["agents_of", "known_agents", "list_agents", "listed_agents"]
+if TYPE_CHECKING:
+    from agentnb.history.lists import RunList
+
+__all__ = ["Listings", "agents_of", "known_agents", "list_agents", "listed_agents"]
 
 # What `%agent list` and completion learned: platform -> agent ids.
 _listed: dict[str, list[str]] = {}
@@ -54,3 +60,33 @@ def agents_of(platform: Platform) -> list[AgentInfo]:
     found = answer_of(platform, platform.agents())
     note_agents(platform, found)
     return found
+
+
+class Listings(Protocol):
+    """What the platform of an agent lists, and knows of the agent's runs; part of `Agent`."""
+
+    id: str
+
+    @property
+    def platform(self) -> Platform: ...
+
+    def agents(self) -> list[AgentInfo]:
+        """Return the agents that the platform lists (blocks)."""
+        return agents_of(self.platform)
+
+    def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
+        """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
+
+        ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
+        """
+        from agentnb.history.lists import RunList
+
+        runs = self.platform.runs(agent=self.id, **remote_filters(filters))
+        return RunList(answer_of(self.platform, collected(runs)), platform=self.platform.name)
+
+    def remote_status(
+        self, run_ids: Sequence[str], *, session: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
+        work = self.platform.status(run_ids, agent=self.id, session_id=session)
+        return answer_of(self.platform, work)

@@ -263,7 +263,7 @@ class Run(RunFacts):
         failure, raised = self.transcript.failure, self.exception
         # What is raised says what to do by itself, so it is not in the message, too.
         said = None if failure is None else failure.message
-        hint = raised.hint if isinstance(raised, AgentnbError) else failure and failure.hint
+        hint = raised.hint if isinstance(raised, AgentnbError) else failure and failure.next_step
         match self.status:
             case "queued" | "running" | "paused" | "completed":
                 return self

@@ -310,6 +310,11 @@ class Transcript:
         return None if self.output_error is None else "output"
 
     @property
+    def platform_duration(self) -> float | None:
+        """Seconds that the run took by the platform's own figure, None where it gave none."""
+        return None if self.finished is None else self.finished.duration
+
+    @property
     def is_final(self) -> bool:
         return self.status in FINAL_STATUSES
 

@@ -371,7 +371,10 @@ class TestStatus:
 
     def test_a_failure_is_told(self) -> None:
         transcript = fold([RunFailed(message="no", code="x", retry_after=2)])
-        assert transcript.to_dict()["error"] == {"message": "no", "code": "x"}
+        assert transcript.to_dict()["error"] == {
+            "message": "no. Try again in 2 s.",
+            "code": "x",
+        }
 
 
 class TestRepeatedAnswer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -24,6 +25,7 @@ from agentnb.errors import (
     PlatformError,
     RateLimitError,
     ServerError,
+    try_again_in,
 )
 
 __all__ = [
@@ -50,8 +52,21 @@ _CLASSES: Final[dict[int, type[PlatformError]]] = {
     401: AuthenticationError,
     402: BudgetExceededError,
     403: AuthenticationError,
-    404: NotFoundError,
     429: RateLimitError,
+}
+# What a 404 may be about, in the words of messages, codes and paths.
+_THING: Final = re.compile(
+    r"(?<![a-z])(agent|thread|session|conversation|run|approval)s?(?![a-z])", re.IGNORECASE
+)
+# Segments that follow the name of a collection, and are no id.
+_ACTIONS: Final = frozenset({"background", "invoke", "run", "runs", "status", "stream"})
+_MISSING_HINTS: Final = {
+    "agent": "Check the agent's id.",
+    "approval": "Check the approval's id; it may have been decided already.",
+    "run": "Check the run's id, and its session where one is needed.",
+    "session": "Check the session's id, or leave session out to begin a new one.",
+    "thread": "Check the thread's id, or leave session out to begin a new one.",
+    None: "Check base_url and the ids that were given.",
 }
 _INVALID: Final = frozenset({400, 409, 413, 415, 422})
 _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
@@ -141,8 +156,10 @@ def error_from_answer(
     body: bytes,
     parse_error: ErrorParser,
     base_url: str,
+    method: str,
+    path: str,
 ) -> PlatformError:
-    """Return the exception for an answer that is not a success."""
+    """Return the exception for an answer that is not a success, to ``method`` and ``path``."""
     data = None
     with contextlib.suppress(ValueError):
         data = read_json(body)
@@ -175,10 +192,31 @@ def error_from_answer(
         "excerpt": shown,
     }
     message = f"{name} answered {status}{_phrase(status, said)}"
+    if status == 404:
+        missing = _missing(path, f"{details.code} {said}")
+        common["hint"] = _MISSING_HINTS[missing]
+        request = f"{method} {one_line(mask(base_url + path))}"
+        message = f"{name} answered 404 to {request}{_phrase(status, said)}"
+        not_found = NotFoundError(message, **common)
+        not_found.missing = missing
+        return not_found
     if status in _INVALID:
         return InvalidRequestError(message, fields=fields, **common)
     cls = _CLASSES.get(status, ServerError if status >= 500 else PlatformError)
     return cls(message, **common)
+
+
+def _missing(path: str, words: str) -> str | None:
+    """Return what a 404 is about: the first thing that the platform names, else the path's last."""
+    if (named := _THING.search(words)) is not None:
+        found = named[1].lower()
+        return "session" if found == "conversation" else found
+    segments = path.partition("?")[0].split("/")
+    for collection, item in reversed(list(pairwise(segments))):
+        thing = _THING.fullmatch(collection)
+        if thing is not None and item and item not in _ACTIONS:
+            return thing[1].lower()
+    return None
 
 
 def _phrase(status: int, said: str) -> str:
@@ -227,8 +265,4 @@ def _hint(
     if status in (401, 403):
         variable = re.sub(r"\W", "_", name).upper() + "_API_KEY"
         return f"Check its key: it is looked for in {variable}, then in the keyring."
-    if status == 404:
-        return "`%agent list` shows the agents there are."
-    if wait is not None and (status == 429 or wait):
-        return f"Try again in {math.ceil(wait)} s."
-    return None
+    return try_again_in(wait)

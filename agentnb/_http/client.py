@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb import __version__
 from agentnb._fork import keep_forever, renew_after_fork
@@ -31,9 +31,10 @@ from agentnb._http.received import (
 from agentnb._http.retrying import idempotency_header, pause_before
 from agentnb._http.terms import Pause, current_terms, time_left
 from agentnb._http.unpacking import accepted_encodings
+from agentnb._install import install_hint
 from agentnb._secrets import remember_secret
 from agentnb.deadlines import Deadlines
-from agentnb.errors import AgentnbError
+from agentnb.errors import AgentnbError, ConfigError
 from agentnb.retries import Retries
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 from agentnb.transports import TransportName, chosen_transport
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb._http.transport import Answer, Transport
+    from agentnb._http.websocket import WebSocketAnswer
 
 __all__ = ["HttpClient"]
+
+T = TypeVar("T")
 
 
 class HttpClient:
@@ -148,6 +152,48 @@ class HttpClient:
             ),
         )
 
+    @asynccontextmanager
+    async def websocket(self, path: str, *, json: Any) -> AsyncGenerator[WebSocketAnswer, None]:
+        """Open a WebSocket on which ``json`` is the only message sent; the context is the answer.
+
+        The address is ``ws`` where ``base_url`` is ``http``, else ``wss``.  The handshake is
+        repeated as a request is; the message is sent once.  Leaving the context closes the
+        connection.
+
+        Raises:
+            ConfigError: the package websockets is not installed.
+        """
+        question = encode_json(json).decode()
+        load_httpx()
+        try:
+            from agentnb._http.websocket import open_websocket
+        except ImportError as error:
+            raise ConfigError(
+                f"{self.name} is reached over a WebSocket here, and the package websockets is not "
+                "installed, or too old.",
+                hint=install_hint("websocket"),
+            ) from error
+
+        def connect(deadlines: Deadlines, left: float | None) -> Awaitable[WebSocketAnswer]:
+            return open_websocket(
+                self.base_url,
+                path,
+                name=self.name,
+                headers=partial(encode_headers, {}, self._headers),
+                question=question,
+                deadlines=deadlines,
+                left=left,
+                trust_env=self._trust_env,
+                max_bytes=self._max_event_bytes,
+                parse_error=self._parse_error,
+            )
+
+        answer = await self._sent(connect)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice; a later request opens anew."""
         transport, self._transport = self._transport, None
@@ -191,7 +237,7 @@ class HttpClient:
         )
         return await self._sent(send)
 
-    async def _sent(self, send: Callable[..., Awaitable[Answer]]) -> Answer:
+    async def _sent(self, send: Callable[..., Awaitable[T]]) -> T:
         """Send a request as often as the terms have it; return its answer, a success."""
         terms = current_terms()
         deadlines = terms.deadlines or self.deadlines
@@ -259,6 +305,8 @@ class HttpClient:
                 body=await read_start(answer),
                 parse_error=self._parse_error,
                 base_url=self.base_url,
+                method=method,
+                path=path,
             )
         finally:
             await answer.aclose()

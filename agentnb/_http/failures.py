@@ -14,7 +14,7 @@ from agentnb._http.answers import one_line
 __all__ = ["cause_of", "is_lasting", "reason_of"]
 
 
-def is_lasting(error: httpx.HTTPError) -> bool:
+def is_lasting(error: Exception) -> bool:
     """Tell whether another attempt would fail, too."""
     if isinstance(error, httpx.RemoteProtocolError):
         return not _hung_up(error)

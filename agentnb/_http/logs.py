@@ -32,5 +32,5 @@ def mask_logs() -> None:
     the loggers below it, so each gets it; a second call changes nothing.
     """
     for name in ("httpx", *logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp"):
+        if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp", "websockets"):
             logging.getLogger(name).addFilter(_filter)

@@ -48,7 +48,7 @@ from agentnb.transports import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportNam
 if TYPE_CHECKING:
     from agentnb._http.fast import FastTransport
 
-__all__ = ["Answer", "Transport"]
+__all__ = ["Answer", "Transport", "ssl_context"]
 
 # So many pieces come out of the unpacking of one read before others get their turn on the loop.
 _PIECES: Final = 16
@@ -64,7 +64,7 @@ class Transport:
         self._base_url = base_url
         self._name = name
         make = _fast_transport() if library == "aiohttp" else Connections
-        tls = _ssl_context(base_url, trust_env=trust_env)
+        tls = ssl_context(base_url, trust_env=trust_env)
         try:
             self._client = Client(
                 partial(make, tls=tls),
@@ -317,7 +317,8 @@ def _fast_transport() -> type[FastTransport]:
     return FastTransport
 
 
-def _ssl_context(base_url: str, *, trust_env: bool) -> ssl.SSLContext:
+def ssl_context(base_url: str, *, trust_env: bool) -> ssl.SSLContext:
+    """Return the TLS settings for an address, which always verify certificates."""
     if not base_url.startswith("https:") and not (trust_env and getproxies()):
         # Nothing will use TLS, so nothing need be loaded.  Were it used, it would trust nobody.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

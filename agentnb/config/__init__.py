@@ -1,14 +1,15 @@
 """Agents, platforms and keys: from arguments, the environment, files and the keyring.
 
 Precedence, highest first: an argument, what was set in this session (``%agent use``), the
-environment, ``agentnb.toml`` in the working folder or one above it, the user's own
-``config.toml`` (see `user_config_path`), the platform's default.
+environment, the user's own ``config.toml`` (see `user_config_path`), ``agentnb.toml`` in the
+working folder or one above it, the platform's default.
 
 Keys: an argument, what ``%agent login`` was told in this session, the environment, the project's
 ``.env``, the keyring, a prompt; never a configuration file.  None goes to an address that only the
 file of a folder gives, see `Stranger`.
 """
 
+from agentnb.config.addresses import ignored_address, url_from_environment
 from agentnb.config.files import (
     ConfigFile,
     HistorySection,
@@ -20,12 +21,13 @@ from agentnb.config.keyrings import forget_stored, store_key
 from agentnb.config.keys import ask_for_key, find_key, given_key, where_keys_go
 from agentnb.config.misplaced import refuse_key_as_name
 from agentnb.config.names import AgentName, suggestion
-from agentnb.config.session import EMBEDDED, Config, config, url_from_environment
+from agentnb.config.session import EMBEDDED, BarePlatformError, Config, config
 from agentnb.config.settings import PlatformSettings
 
 __all__ = [
     "EMBEDDED",
     "AgentName",
+    "BarePlatformError",
     "Config",
     "ConfigFile",
     "HistorySection",
@@ -36,6 +38,7 @@ __all__ = [
     "find_key",
     "forget_stored",
     "given_key",
+    "ignored_address",
     "load_config",
     "refuse_key_as_name",
     "store_key",

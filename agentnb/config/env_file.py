@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from agentnb.config.project import project_folders
 
-__all__ = ["env_file", "is_one_word", "key_in", "keys_of"]
+__all__ = ["env_file", "is_one_word", "key_in", "keys_of", "variables_in"]
 
 _NAME: Final = ".env"
 _KEY: Final = "_API_KEY"
@@ -76,6 +76,19 @@ def keys_of(path: Path) -> Mapping[str, SecretStr]:
     found = _keys_in(text)
     _read = stamp, found
     return found
+
+
+def variables_in(path: Path) -> frozenset[str]:
+    """Return the names of all variables with a value in the file; none where it cannot be read."""
+    from dotenv import dotenv_values
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return frozenset(name for name, value in values.items() if value and value.strip())
 
 
 def _keys_in(text: str) -> dict[str, SecretStr]:

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from agentnb._embedded import connect as embedded_server
 from agentnb._secrets import remember_secret
+from agentnb.config.addresses import url_from_environment
 from agentnb.config.files import ConfigFile, PlatformSection, load_config
 from agentnb.config.keyrings import stored_key
-from agentnb.config.keys import find_key, given_key, key_variable
+from agentnb.config.keys import find_key, given_key
 from agentnb.config.misplaced import check_address, refuse_key_options
 from agentnb.config.names import EMBEDDED, AgentName, quoted, suggestion
 from agentnb.config.settings import PlatformSettings
@@ -24,20 +25,32 @@ from agentnb.errors import ConfigError
 from agentnb.retries import Retries
 from agentnb.transports import chosen_transport
 
-__all__ = ["EMBEDDED", "Config", "config", "url_from_environment"]
+__all__ = ["EMBEDDED", "BarePlatformError", "Config", "config"]
 
 _EMBEDDED_TYPE: Final = "operativus"
 
-# Where a platform's own tools read its address, beside NAME_BASE_URL.
-_URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 # Options that a platform's own tools read from the environment.
-_OPTION_VARIABLES: Final = {"seekr": {"team_id": "SEEKR_TEAM_ID"}}
+_OPTION_VARIABLES: Final = {
+    "runagent": {"protocol": "RUNAGENT_PROTOCOL"},
+    "seekr": {"team_id": "SEEKR_TEAM_ID"},
+}
 
 
 # There is nothing to validate, and building what validates takes longer than all the rest.
 _NO_SECTION: Final = PlatformSection.model_construct()
 
 _Keys = dict[str, tuple[SecretStr, str]]
+
+
+class BarePlatformError(ConfigError):
+    """A platform was named without an agent; ``platform`` is its name."""
+
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            f"'{platform}' is a platform, and which of its agents is meant is not said.",
+            hint=f"Write '{platform}:<agent>', as in '{platform}:finance_agent'.",
+        )
+        self.platform = platform
 
 
 @dataclass(slots=True)
@@ -150,6 +163,8 @@ class Config:
             wanted = aliases[wanted].strip()
         platform, colon, agent = wanted.partition(":")
         if not colon:
+            if wanted == EMBEDDED or wanted in self.file.platforms or wanted in builtin:
+                raise BarePlatformError(wanted)
             platform, agent = self.bare_platform(builtin), wanted
         self._known(platform, builtin)
         if not agent:
@@ -345,15 +360,6 @@ class Config:
                 self._keys[name] = find_key(name, ask=ask)
             found = self._keys[name]
         return found[0]
-
-
-def url_from_environment(name: str) -> str | None:
-    """Return the address of the platform ``name`` that the environment gives, None where none."""
-    stem = key_variable(name).removesuffix("_API_KEY")
-    for variable in (f"{stem}_BASE_URL", _URL_VARIABLES.get(name)):
-        if variable and (value := os.environ.get(variable, "").strip()):
-            return value
-    return None
 
 
 _current: Config | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentnb._http import Pause, current_terms
+from agentnb._loop import all_or_none
 from agentnb.errors import NotFoundError
 from agentnb.history.failures import explained
 from agentnb.history.locking import in_transaction
@@ -97,7 +98,7 @@ class Pull:
                 if sessions is None:
                     await self._list(None)
                 else:
-                    await _all(self._in_turn(self._list, session) for session in sessions)
+                    await all_or_none(self._in_turn(self._list, session) for session in sessions)
                 await self._ask_open()
                 if isinstance(self._client, KeepsEvents):
                     await self._fetch_events(self._client)
@@ -190,7 +191,7 @@ class Pull:
         if self._client.capabilities.status_batch == "session":
             found = [each for each in found if each.session_id is not None]
         asks = batches(found, self._client.capabilities)
-        await _all(self._in_turn(self._ask, ask) for ask in asks)
+        await all_or_none(self._in_turn(self._ask, ask) for ask in asks)
 
     async def _ask(self, ask: Sequence[_Open]) -> None:
         states = await self._client.status(
@@ -228,7 +229,7 @@ class Pull:
                 await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
 
         sessions = await self._lacking()
-        await _all(self._in_turn(fetch, runs) for runs in sessions)
+        await all_or_none(self._in_turn(fetch, runs) for runs in sessions)
 
     async def _fetch_messages(self, client: KeepsMessages) -> None:
         """Fetch what was asked and answered in runs of which the store does not know it."""
@@ -243,7 +244,7 @@ class Pull:
                 await asyncio.shield(asyncio.to_thread(write_exchanges, self._store, runs, found))
 
         sessions = await self._lacking()
-        await _all(self._in_turn(fetch, runs) for runs in sessions)
+        await all_or_none(self._in_turn(fetch, runs) for runs in sessions)
 
     async def _lacking(self) -> list[list[Lacking]]:
         """Return the pulled runs of which nothing was fetched yet, by session."""
@@ -387,18 +388,6 @@ async def _aclose(runs: AsyncIterator[RemoteRun]) -> None:
     # A platform of somebody else's may iterate by other means than a generator.
     if (close := getattr(runs, "aclose", None)) is not None:
         await close()
-
-
-async def _all(work: Iterable[Awaitable[None]]) -> None:
-    """Await all; the first error ends the others and is raised when they have ended."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        for task in tasks:
-            await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _bar(name: str, *, shown: bool) -> Any:

@@ -121,7 +121,7 @@ class Commands:
             if not equals or not target:
                 raise RequestError(
                     "An alias needs a name and an agent.",
-                    hint="Write '%agent alias fin operativus:finance_agent'.",
+                    hint="Write '%agent alias NAME PLATFORM:AGENT'.",
                 )
         if name is not None and target is not None:
             if not name.replace("-", "_").isidentifier():

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
-from agentnb import sandbox
 from agentnb.agents import Agent, agent
-from agentnb.config import EMBEDDED, AgentName, suggestion
+from agentnb.config import AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
-from agentnb.listing import known_agents, listed_agents
+from agentnb.listing import known_agents
 from agentnb.notebook.loading import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
@@ -245,8 +244,7 @@ class CellRunner:
             self._sessions.end(cell.agent, run)
             self._keep(run, cell.options)
             cell.view.close()
-        if isinstance(run.exception, NotFoundError):
-            run.exception.hint = self._meant(run) or run.exception.hint
+        self._advise(run)
         run.raise_for_status()
 
     @contextmanager
@@ -293,15 +291,18 @@ class CellRunner:
         while not run.done and time.monotonic() < end:
             time.sleep(_TICK / 5)
 
-    def _meant(self, run: Run) -> str:
+    def _advise(self, run: Run) -> None:
+        """Say which name of the notebook was meant, where the platform has no such agent."""
+        error = run.exception
+        if not isinstance(error, NotFoundError) or error.missing != "agent":
+            return
         if run.agent in self._namespace and callable(self._namespace[run.agent]):
-            return (
+            error.hint = (
                 f"The variable '{run.agent}' of this notebook is no agent: only a function that "
                 "can be called with one question is."
             )
-        listed = listed_agents(run.platform)
-        known = sandbox.agent_names() if run.platform == EMBEDDED else listed
-        return suggestion(run.agent, [*agent_names(self._shell), *known, *known_agents()])
+        elif near := suggestion(run.agent, [*agent_names(self._shell), *known_agents()]):
+            error.hint = near
 
     # -- pieces ----------------------------------------------------------------------------------
 

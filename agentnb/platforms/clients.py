@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._embedded import is_embedded as is_embedded_address
 from agentnb._fork import after_fork_in_child
-from agentnb.config import EMBEDDED, PlatformSettings, config
+from agentnb.config import EMBEDDED, AgentName, BarePlatformError, PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.platforms.tape import now_playing
@@ -16,7 +16,7 @@ from agentnb.platforms.tape import now_playing
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["address_of", "close_clients", "connect", "is_embedded"]
+__all__ = ["address_of", "close_clients", "connect", "is_embedded", "resolve_agent"]
 
 _clients: dict[tuple[Any, ...], Platform] = {}
 _lock = threading.Lock()
@@ -55,6 +55,26 @@ def connect(name: str, **arguments: Any) -> Platform:
         if identity not in _clients:
             _clients[identity] = make(settings)
         return _clients[identity]
+
+
+def resolve_agent(target: str | None) -> AgentName:
+    """Return the full name of what a user typed, as `Config.resolve` does."""
+    try:
+        return config().resolve(target, registry.NAMES)
+    except BarePlatformError as error:
+        if _lists_agents(error.platform):
+            error.hint = f"{error.hint} '%agent list {error.platform}' shows them."
+        raise
+
+
+def _lists_agents(name: str) -> bool:
+    # The platform says it once it is made, for which it needs neither its address nor its key.
+    try:
+        make = registry.load(config().platform_type(name))
+        made = make(PlatformSettings(platform=name, base_url="http://localhost"))
+        return made.capabilities.list_agents
+    except Exception:  # whatever a third party's platform raises, it is only about a hint
+        return False
 
 
 def is_embedded(client: Platform) -> bool:

@@ -109,6 +109,7 @@ def _header(view: RunView) -> str:
             "run_id": transcript.run_id and one_line(transcript.run_id),
             "session_id": transcript.session_id and one_line(transcript.session_id),
             "duration": None if view.duration is None else round(view.duration, 3),
+            "platform_duration": transcript.platform_duration,
         }
     )
 

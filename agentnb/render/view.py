@@ -129,8 +129,14 @@ def total_tokens(view: RunView) -> int | None:
 
 
 def summary(view: RunView) -> str:
-    """Return the run in one line: ``finance_agent · completed · 1.2 s · 123 tokens``."""
-    words = [one_line(view.title), view.transcript.status, seconds(view.took)]
+    """Return the run in one line: ``finance_agent · completed · 1.2 s · 123 tokens``.
+
+    Where the platform reported a duration of its own, it stands beside the one measured here.
+    """
+    took = seconds(view.took)
+    if (own := view.transcript.platform_duration) is not None:
+        took += f" ({brief_seconds(own)} on the platform)"
+    words = [one_line(view.title), view.transcript.status, took]
     if (total := total_tokens(view)) is not None:
         words.append(f"{total:,} tokens")
     return " · ".join(words)
@@ -156,6 +162,8 @@ def facts(view: RunView) -> list[tuple[str, str]]:
             found.append(("Cost", dollars(usage.cost_usd)))
     if view.time_to_first_token is not None:
         found.append(("First token", seconds(view.time_to_first_token)))
+    if (own := view.transcript.platform_duration) is not None:
+        found.append(("Platform time", brief_seconds(own)))
     if view.transcript.model:
         found.append(("Model", one_line(view.transcript.model)))
     if unknown := len(view.transcript.raw_events):

@@ -97,6 +97,8 @@ export interface RunState {
   elapsed: number;
   time_to_first_token: number | null;
   duration: number | null;
+  /** The platform's own figure; absent from what earlier versions saved. */
+  platform_duration?: number | null;
   notice: string | null;
   /** Whether this view may answer what the run waits for; false in a cell. */
   can_decide: boolean;
@@ -201,6 +203,9 @@ export const orNull =
   (v): v is T | null =>
     v === null || guard(v);
 
+/** A guard for a field that may be missing. */
+const optional = <T>(guard: Guard<T>): Guard<T> => ((v) => v === undefined || guard(v)) as Guard<T>;
+
 export const listOf =
   <T>(guard: Guard<T>): Guard<T[]> =>
   (v): v is T[] =>
@@ -294,6 +299,7 @@ const runFields: Fields<RunState> = {
   elapsed: isNumber,
   time_to_first_token: orNull(isNumber),
   duration: orNull(isNumber),
+  platform_duration: optional(orNull(isNumber)),
   notice: orNull(isString),
   can_decide: isBoolean,
 };

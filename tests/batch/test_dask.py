@@ -274,10 +274,11 @@ def test_a_key_in_an_attachment_fails_its_row(
     path.write_text("nothing" if KEY in name else f"It is {KEY}.")
     # The key of a cluster is known once it was used.
     around.map(parrot(), ["zero"])
-    attached = {"two": path}
-    table = around.map(
-        parrot(), ["one", "two"], media=lambda item: [attached[item]] if item in attached else []
-    )
+
+    def attached(item: str) -> list[Path]:
+        return [path] if item == "two" else []
+
+    table = around.map(parrot(), ["one", "two"], media=attached)
     assert list(table["status"]) == ["completed", "failed"]
     assert "attachments hold a key" in table["error"][1]
     assert KEY not in table.to_string()

@@ -77,7 +77,8 @@ async def test_each_status_has_its_class(
             await ask
         error = caught.value
         assert type(error) is cls
-        assert error.message == f"tested answered {status}: Not like this."
+        to = f" to GET {server.url}/" if status == 404 else ""
+        assert error.message == f"tested answered {status}{to}: Not like this."
         assert (error.status, error.code, error.request_id) == (status, "no", "r-1")
         assert error.excerpt == body.decode()
     assert server.connections == 1, "the connection of an error that was read is used again"
@@ -88,7 +89,7 @@ async def test_each_status_has_its_class(
     [
         (401, "TESTED_API_KEY"),
         (403, "TESTED_API_KEY"),
-        (404, "%agent list"),
+        (404, "Check base_url and the ids that were given."),
         (429, "Try again in 8 s."),
         (307, "redirect to https://elsewhere.example, and redirects are not followed"),
     ],

@@ -57,7 +57,7 @@ def test_the_functions_that_led_there_are_named(kernel: Kernel, tmp_path: Path) 
         "    await ask(agentnb.agent('sandbox:nope').arun)",
         "    return await asking(what)",
     ]
-    assert told[-1].startswith("RunFailedError: sandbox answered 404: There is no agent 'nope'.")
+    assert told[-1].startswith("RunFailedError: sandbox answered 404 to POST http://127.0.0.1:")
     told = shown(kernel, "asking(agentnb.agent('sandbox:nope').run)")
     assert f'File "{file}", line 2, in asking' in told
     assert not any("agentnb/" in line for line in told)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from agentnb._http import ErrorDetails
-from agentnb.errors import FieldProblem
+from agentnb._http import ErrorDetails, JsonAnswer
+from agentnb.errors import ContentTypeError, FieldProblem
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun
@@ -27,6 +27,7 @@ __all__ = [
     "agent_info",
     "as_object",
     "first_text",
+    "not_understood",
     "parse_error",
     "pending_approval",
     "plain",
@@ -276,3 +277,12 @@ def _invalid(value: Any) -> list[FieldProblem]:
         elif isinstance(item, str):
             problems.append(FieldProblem("body", one_line(item)))
     return problems
+
+
+def not_understood(platform: str, what: str, answer: JsonAnswer) -> ContentTypeError:
+    """Return the error of an answer that is ``what``, and not what was requested."""
+    return ContentTypeError(
+        f"{platform} answered {what}.",
+        content_type=answer.headers.get("content-type", ""),
+        excerpt=one_line(as_text(answer.data)),
+    )

@@ -25,9 +25,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._http import JsonAnswer, aside, quote_segment
+from agentnb._http import aside, quote_segment
 from agentnb.errors import (
-    ContentTypeError,
     NotFoundError,
     PlatformError,
     RequestError,
@@ -37,7 +36,6 @@ from agentnb.event import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
 from agentnb.platforms._runs import check_window, window
-from agentnb.platforms._wire import as_text, one_line
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -51,6 +49,7 @@ from agentnb.platforms.operativus.answers import (
     agent_info,
     as_object,
     first_text,
+    not_understood,
     parse_error,
     read_page,
     read_status,
@@ -195,7 +194,7 @@ class OperativusPlatform:
 
         events = answer_events(answer.data, session_id=session_id)
         if events is None:
-            raise self._not_understood("something that is no run", answer)
+            raise not_understood(self._name, "something that is no run", answer)
         run_id = first_text(as_object(answer.data), "runId", "id")
         if run_id is not None:
             self._lookup.remember(session_id, run_id, asked)
@@ -211,7 +210,7 @@ class OperativusPlatform:
         data = as_object(answer.data)
         run_id = first_text(data, "runId", "id")
         if run_id is None:
-            raise self._not_understood("a run without an id", answer)
+            raise not_understood(self._name, "a run without an id", answer)
         self._lookup.remember(body["sessionId"], run_id, asked)
         return RemoteRun(
             id=run_id,
@@ -280,7 +279,9 @@ class OperativusPlatform:
         """
         if run_id is None:
             if session_id is None:
-                raise RequestError("operativus: to cancel a run, its id or its session is needed.")
+                raise RequestError(
+                    f"{self._name}: to cancel a run, its id or its session is needed."
+                )
             asked = self._lookup.asked(session_id)
             run_id = await self._lookup.find(session_id, agent, asked, going=True)
             if run_id is None:
@@ -372,16 +373,10 @@ class OperativusPlatform:
     async def _body(self, request: RunRequest) -> dict[str, Any]:
         return await build_body(
             request,
+            platform=self._name,
             user_id=self._options.user_id,
             org_id=self._options.org_id,
             max_media_bytes=self._options.max_media_bytes,
-        )
-
-    def _not_understood(self, what: str, answer: JsonAnswer) -> ContentTypeError:
-        return ContentTypeError(
-            f"{self._name} answered {what}.",
-            content_type=answer.headers.get("content-type", ""),
-            excerpt=one_line(as_text(answer.data)),
         )
 
 

@@ -62,7 +62,7 @@ class RunLookup(Rows):
         Raises:
             RequestError: the status is no word of the platform's or of agentnb's.
         """
-        wanted = _wire_statuses(status)
+        wanted = _wire_statuses(status, platform=self._http.name)
         # The server takes one filter and ignores the others without a word.
         if session_id is not None:
             query = {"sessionId": session_id}
@@ -314,7 +314,7 @@ def _created(run: RemoteRun) -> datetime:
     return run.created_at or _EARLIEST
 
 
-def _wire_statuses(status: str | None) -> list[str]:
+def _wire_statuses(status: str | None, *, platform: str) -> list[str]:
     if status is None:
         return []
     if status.upper() == status and status in STATUSES:
@@ -324,7 +324,7 @@ def _wire_statuses(status: str | None) -> list[str]:
         words = [status.upper()]
     if not words:
         raise RequestError(
-            f"operativus has no run status {status!r}.",
+            f"{platform} has no run status {status!r}.",
             hint=did_you_mean(status.lower(), set(STATUSES.values())),
         )
     return words

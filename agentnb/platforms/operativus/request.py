@@ -21,6 +21,7 @@ _FLAT = ("model", "temperature", "max_tokens", "system_prompt")
 async def build_body(
     request: RunRequest,
     *,
+    platform: str,
     user_id: str | None = None,
     org_id: str | None = None,
     max_media_bytes: int,
@@ -35,14 +36,14 @@ async def build_body(
         UnsupportedError: a JSON schema is asked for, or a session is to begin with earlier
             messages.
     """
-    check_history(request, platform="operativus", supported=False)
+    check_history(request, platform=platform, supported=False)
     if request.output_schema is not None:
-        raise UnsupportedError("operativus takes no JSON schema for the answer.")
-    params = check_params(RunParams, request.params, platform="operativus")
+        raise UnsupportedError(f"{platform} takes no JSON schema for the answer.")
+    params = check_params(RunParams, request.params, platform=platform)
     if None not in (request.session_id, params.session_id) and (
         request.session_id != params.session_id
     ):
-        raise RequestError("operativus: the session is given twice, and differently.")
+        raise RequestError(f"{platform}: the session is given twice, and differently.")
     media = await media_inputs(request.media, max_bytes=max_media_bytes)
     body = RunRequestBody(
         message=request.prompt,
@@ -51,7 +52,7 @@ async def build_body(
         orgId=params.org_id or org_id,
         generateFollowups=_either(params.generate_followups, request.followups),
         media=(*media, *params.media) or None,
-        options=_options(params),
+        options=_options(params, platform),
     )
     return to_wire(body)
 
@@ -66,11 +67,11 @@ def _either(given: bool | None, asked: bool) -> bool | None:
     return (asked or None) if given is None else given
 
 
-def _options(params: RunParams) -> RunOptions | None:
+def _options(params: RunParams, platform: str) -> RunOptions | None:
     flat = {name: value for name in _FLAT if (value := getattr(params, name)) is not None}
     nested = params.options or RunOptions()
     twice = [name for name in flat if getattr(nested, name) is not None]
     if twice:
-        raise RequestError(f"operativus: {twice[0]} is given twice, beside and in options.")
+        raise RequestError(f"{platform}: {twice[0]} is given twice, beside and in options.")
     merged = nested.model_copy(update=flat)
     return merged if merged.model_fields_set else None

@@ -1,9 +1,19 @@
 """run-agent.ai: agents that answer a query, in one piece or as a stream.
 
-The base address is `DEFAULT_BASE_URL`.  Environment: ``RUNAGENT_API_KEY``, ``RUNAGENT_BASE_URL``.
-There are no options.  Parameters of a run (see `Params` in ``wire.py``): ``stream_delay_ms`` and
-``chunk_size`` pace the stream, ``resume_from_index`` takes up an earlier one, and ``parameters``
-holds them too, together with whatever the agent itself takes.
+The base address is `DEFAULT_BASE_URL`.  Environment: ``RUNAGENT_API_KEY``, ``RUNAGENT_BASE_URL``,
+``RUNAGENT_PROTOCOL``.
+
+An address speaks one of two APIs, and the option ``protocol`` says which: ``sse``, the platform's
+streaming API, or ``websocket``, that of the vendor's own server, ``runagent serve``, for which the
+extra ``websocket`` is installed.  Without the option, the first request finds out: where the first
+API is not found and the second is, that one is used from then on.
+
+Parameters of a run (see `Params` in ``wire.py``).  ``sse``: ``stream_delay_ms`` and ``chunk_size``
+pace the stream, ``resume_from_index`` takes up an earlier one, and ``parameters`` holds them too,
+together with whatever the agent itself takes.  ``websocket``: ``entrypoint_tag`` names the function
+to ask (by default the first one that streams), ``prompt_argument`` the argument that the question
+is given as (by default the first positional one), and ``input_args`` and ``input_kwargs`` are
+further arguments.
 """
 
 from __future__ import annotations
@@ -13,7 +23,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from agentnb._http import EventStream, aside, current_terms, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
@@ -31,8 +41,9 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.runagent.decode import first_chunk, invoked_events
+from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
 from agentnb.platforms.runagent.positions import Position, Positions
-from agentnb.platforms.runagent.wire import Body, Parameters, Params
+from agentnb.platforms.runagent.wire import Body, EntrypointParams, Parameters, Params
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
@@ -45,8 +56,16 @@ _log = logging.getLogger(__name__)
 _AGAIN: Final = 5.0
 
 
+Protocol = Literal["sse", "websocket"]
+
+# What answers a request for a path that a server does not have.
+_NO_SUCH_PATH: Final = frozenset({404, 405})
+
+
 class Options(Outbound):
-    """The platform has no settings of its own."""
+    """The platform's own settings: the API that the address speaks, None to find out."""
+
+    protocol: Protocol | None = None
 
 
 class RunAgentPlatform:
@@ -58,9 +77,11 @@ class RunAgentPlatform:
 
     def __init__(self, settings: PlatformSettings) -> None:
         self._name = settings.platform
-        check_options(Options, settings.options, platform=self._name)
+        options = check_options(Options, settings.options, platform=self._name)
+        self._protocol = options.protocol
         self._http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._positions = Positions()
+        self._entrypoints = EntrypointApi(self._http)
 
     @property
     def name(self) -> str:
@@ -74,10 +95,27 @@ class RunAgentPlatform:
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start a run and stream it; with ``resume_from_index``, take up an earlier one."""
+        if not await self._has_entrypoints(request):
+            try:
+                async with aclosing(self._stream_sse(request)) as batches:
+                    async for batch in batches:
+                        yield batch
+                return
+            except PlatformError as error:
+                if not await self._is_other_protocol(request, error):
+                    raise
+        params = entrypoint_params(request, platform=self._name)
+        async with aclosing(self._entrypoints.stream(request, params)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _stream_sse(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         body = self._body(request)
         path = f"/v1/agents/{quote_segment(request.agent)}/stream"
         async with self._http.stream("POST", path, json=body) as answer:
-            if not answer.is_event_stream and answer.status != 204 and _is_json(answer):
+            self._protocol = "sse"
+            is_json = "json" in answer.headers.get("content-type", "").lower()
+            if is_json and not answer.is_event_stream and answer.status != 204:
                 yield invoked_events(await answer.json(), session_id=request.session_id)
                 return
             first = body.get("parameters", {}).get("resume_from_index", 0)
@@ -136,9 +174,18 @@ class RunAgentPlatform:
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run and return the whole answer at once."""
-        path = f"/v1/agents/{quote_segment(request.agent)}/invoke"
-        answer = await self._http.request("POST", path, json=self._body(request))
-        return invoked_events(answer.data, session_id=request.session_id)
+        if not await self._has_entrypoints(request):
+            path = f"/v1/agents/{quote_segment(request.agent)}/invoke"
+            try:
+                answer = await self._http.request("POST", path, json=self._body(request))
+            except PlatformError as error:
+                if not await self._is_other_protocol(request, error):
+                    raise
+            else:
+                self._protocol = "sse"
+                return invoked_events(answer.data, session_id=request.session_id)
+        params = entrypoint_params(request, platform=self._name)
+        return await self._entrypoints.invoke(request, params)
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
@@ -295,6 +342,26 @@ class RunAgentPlatform:
         """Refuse: the platform does not tell the state of a run."""
         raise self._unsupported("no way to ask for the state of a run")
 
+    async def _has_entrypoints(self, request: RunRequest) -> bool:
+        """Tell whether the address is known to have entrypoints; find out where it must be."""
+        if self._protocol is not None:
+            return self._protocol == "websocket"
+        params = check_params(Params, request.params, platform=self._name)
+        if params.model_fields_set & EntrypointParams.model_fields.keys():
+            return await self._found_entrypoints(request.agent)
+        return False
+
+    async def _is_other_protocol(self, request: RunRequest, error: PlatformError) -> bool:
+        """Tell whether a request failed because the address has entrypoints instead."""
+        if self._protocol is not None or error.status not in _NO_SUCH_PATH:
+            return False
+        return await self._found_entrypoints(request.agent)
+
+    async def _found_entrypoints(self, agent: str) -> bool:
+        if await self._entrypoints.is_served(agent):
+            self._protocol = "websocket"
+        return self._protocol == "websocket"
+
     # --- how ----------------------------------------------------------------------------------
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
@@ -304,6 +371,12 @@ class RunAgentPlatform:
         if request.output_schema is not None:
             raise self._unsupported("no structured output")
         params = check_params(Params, request.params, platform=self._name)
+        if wrong := params.model_fields_set & EntrypointParams.model_fields.keys():
+            raise RequestError(
+                f"{self._name}: {', '.join(sorted(wrong))} cannot be given at this address, which "
+                "has no entrypoints.",
+                hint="Give the agent's own parameters as parameters={...}.",
+            )
         flat = params.model_dump(exclude={"parameters"}, exclude_none=True)
         # A free-form null is the agent's own and stays; a null of the platform's says nothing.
         nested = params.parameters or Parameters()
@@ -322,7 +395,3 @@ class RunAgentPlatform:
 
     def _unsupported(self, what: str) -> UnsupportedError:
         return UnsupportedError(f"{self._name} has {what}.")
-
-
-def _is_json(answer: EventStream) -> bool:
-    return "json" in answer.headers.get("content-type", "").lower()

@@ -8,7 +8,19 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound, mend
 
-__all__ = ["EVENTS", "Body", "Chunk", "Done", "Failure", "Invoked", "Parameters", "Params", "Start"]
+__all__ = [
+    "EVENTS",
+    "Body",
+    "Chunk",
+    "Done",
+    "EntrypointParams",
+    "Failure",
+    "Invoked",
+    "Parameters",
+    "Params",
+    "RunBody",
+    "Start",
+]
 
 Text = Annotated[Annotated[str, AfterValidator(mend)] | None, Lenient]
 
@@ -30,10 +42,28 @@ class Parameters(Control):
     model_config = ConfigDict(extra="allow")
 
 
-class Params(Control):
+class EntrypointParams(Outbound):
+    """The parameters of servers with entrypoints.
+
+    The question is the first positional argument of the entrypoint, before ``input_args``, or the
+    argument that ``prompt_argument`` names; where that is "", it is not sent.
+    ``timeout_seconds`` is for the server, 600 by default.
+    """
+
+    entrypoint_tag: Annotated[str | None, Field(min_length=1)] = None
+    prompt_argument: str | None = None
+    input_args: list[Any] | None = None
+    input_kwargs: dict[str, Any] | None = None
+    timeout_seconds: Annotated[int | None, Number, Field(ge=1)] = None
+    user_id: str | None = None
+    persistent_memory: bool | None = None
+
+
+class Params(Control, EntrypointParams):
     """What `RunRequest.params` may hold.
 
-    The platform's own parameters, by themselves or in ``parameters``, where the agent's own go too.
+    The platform's own parameters, by themselves or in ``parameters``, where the agent's own go too;
+    and those of entrypoints, for a server that has them.
     """
 
     parameters: Parameters | None = None
@@ -45,6 +75,18 @@ class Body(Outbound):
     query: str
     parameters: dict[str, Any] | None = None
     session_id: str | None = None
+
+
+class RunBody(Outbound):
+    """The body of ``run`` and the message of ``run-stream``.  What is None is left out."""
+
+    entrypoint_tag: str
+    input_args: list[Any]
+    input_kwargs: dict[str, Any]
+    timeout_seconds: int
+    async_execution: bool = False
+    user_id: str | None = None
+    persistent_memory: bool | None = None
 
 
 # --- understood -------------------------------------------------------------------------------

@@ -24,12 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from annotated_types import Ge, Gt
 
 from agentnb._http import quote_segment
-from agentnb.errors import (
-    ContentTypeError,
-    InvalidRequestError,
-    RequestError,
-    UnsupportedError,
-)
+from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError, UnsupportedError
 from agentnb.event import Event, RunStarted
 from agentnb.platforms._asked import check_history, no_approvals
 from agentnb.platforms._client import http_client, key_header

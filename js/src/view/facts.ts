@@ -2,7 +2,7 @@
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState, Usage } from "../protocol.js";
-import { count, dollars, duration } from "./format.js";
+import { briefDuration, count, dollars, duration } from "./format.js";
 import { html, setText, show } from "./html.js";
 
 /** The figures of a run in the order in which they are shown, each with what it is. */
@@ -12,6 +12,8 @@ export function facts(run: RunState, final: boolean): { label: string; value: st
   if (run.usage) addUsage(run.usage, add);
   if (run.time_to_first_token !== null) add("First token", duration(run.time_to_first_token));
   if (final && run.duration !== null) add("Duration", duration(run.duration));
+  if (final && typeof run.platform_duration === "number")
+    add("Platform time", briefDuration(run.platform_duration));
   if (run.model) add("Model", visibleText(run.model));
   if (run.raw_events > 0) add("Unknown events", count(run.raw_events));
   return found;

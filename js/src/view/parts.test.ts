@@ -217,6 +217,7 @@ describe("the end", () => {
     open({
       status: "completed",
       duration: 4.21,
+      platform_duration: 3.5,
       time_to_first_token: 1.52,
       model: "demo-1",
       raw_events: 2,
@@ -240,6 +241,7 @@ describe("the end", () => {
       ["Cost", "$0.0021"],
       ["First token", "1.5 s"],
       ["Duration", "4.2 s"],
+      ["Platform time", "3.5 s"],
       ["Model", "demo-1"],
       ["Unknown events", "2"],
     ]);
@@ -248,6 +250,7 @@ describe("the end", () => {
       model: null,
       raw_events: 0,
       time_to_first_token: null,
+      platform_duration: null,
     });
     expect(find(".agentnb-facts").textContent).toBe("Output0Duration4.2 s");
   });

@@ -1,0 +1,249 @@
+"""WebSockets: a request sent as one message, and its answer as a stream of messages.
+
+The only module that imports websockets; it is itself imported with the first WebSocket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from logging import getLogger
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+    WebSocketException,
+)
+
+from agentnb import __version__
+from agentnb._http.answers import ErrorParser, error_from_answer, one_line
+from agentnb._http.failures import is_lasting, reason_of
+from agentnb._http.logs import mask_logs
+from agentnb._http.transport import ssl_context
+from agentnb._http.watchdog import Watchdog
+from agentnb._secrets import mask
+from agentnb.deadlines import Deadlines
+from agentnb.errors import (
+    AgentnbError,
+    AuthenticationError,
+    ConfigError,
+    ConnectionFailedError,
+    DeadlineError,
+    EventTooLargeError,
+    RequestError,
+    StreamCutError,
+)
+
+__all__ = ["WebSocketAnswer", "open_websocket"]
+
+_LOGGER: Final = "websockets.client"
+# Keeps proxies from closing a connection on which nothing is sent, in seconds.
+_PING_INTERVAL: Final = 20.0
+# How long the server may take to confirm that the connection is closed, in seconds.
+_CLOSE_TIMEOUT: Final = 0.5
+
+# Close codes, RFC 6455, section 7.4.1, and the usual private ones for HTTP's 401 and 403.
+_CLEAN: Final = frozenset({1000, 1001})
+_TOO_BIG: Final = 1009
+_UNAUTHORIZED: Final = frozenset({1008, 3000, 3003, 4001, 4003, 4401, 4403})
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Follow no redirect: the key goes to the configured address only."""
+        return exc
+
+
+async def open_websocket(
+    base_url: str,
+    path: str,
+    *,
+    name: str,
+    headers: Callable[[], list[tuple[bytes, bytes]]],
+    question: str,
+    deadlines: Deadlines,
+    left: float | None,
+    trust_env: bool,
+    max_bytes: int,
+    parse_error: ErrorParser,
+) -> WebSocketAnswer:
+    """Connect and return the answer to ``question``, which is sent when its messages are read.
+
+    ``headers`` is called for the headers of the handshake, so that no frame of a traceback holds
+    them.  ``left`` is what is left of the deadline ``total``, in seconds; ``max_bytes`` bounds one
+    message.
+
+    Raises:
+        PlatformError: the server refused the handshake.
+        TransportError: no connection, or a deadline passed.
+        ConfigError: the environment names a proxy that cannot be used.
+    """
+    if not path.startswith("/"):
+        raise RequestError("The path of the request does not begin with a slash.")
+    options: dict[str, Any] = {}
+    if base_url.startswith("https:"):
+        options["ssl"] = ssl_context(base_url, trust_env=trust_env)
+    logger = getLogger(_LOGGER)
+    mask_logs()
+    watchdog = Watchdog(deadlines, name=name, left=left)
+    try:
+        with watchdog.head():
+            connection = await _Connect(
+                "ws" + base_url.removeprefix("http") + path,
+                additional_headers=[(k.decode(), v.decode()) for k, v in headers()],
+                user_agent_header=f"agentnb/{__version__}",
+                compression=None,
+                proxy=_proxy(base_url) if trust_env else None,
+                open_timeout=deadlines.connect,
+                ping_interval=_PING_INTERVAL,
+                # A server that is busy with the answer may not get to answering pings.
+                ping_timeout=None,
+                close_timeout=_CLOSE_TIMEOUT,
+                max_size=max_bytes,
+                logger=logger,
+                **options,
+            )
+    except InvalidStatus as error:
+        response = error.response
+        raise error_from_answer(
+            name=name,
+            status=response.status_code,
+            headers={key.lower(): value for key, value in response.headers.raw_items()},
+            body=bytes(response.body or b""),
+            parse_error=parse_error,
+            base_url=base_url,
+            method="GET",
+            path=path,
+        ) from None
+    except (WebSocketException, OSError, EOFError, ImportError) as error:
+        raise _failure(error, name=name, base_url=base_url, connect=deadlines.connect) from None
+    finally:
+        watchdog.stop()
+    return WebSocketAnswer(connection, watchdog, name=name, question=question, max_bytes=max_bytes)
+
+
+class WebSocketAnswer:
+    """An open WebSocket.  `messages` can be iterated once; `aclose` closes the connection."""
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        watchdog: Watchdog,
+        *,
+        name: str,
+        question: str,
+        max_bytes: int,
+    ) -> None:
+        self._connection = connection
+        self._watchdog = watchdog
+        self._name = name
+        self._question = question
+        self._max_bytes = max_bytes
+
+    async def messages(self) -> AsyncGenerator[str, None]:
+        """Send the question, and yield each message of the answer as text.
+
+        Ends when the server closes the connection normally.
+
+        Raises:
+            AuthenticationError: the server closed it because it does not accept the key.
+            DeadlineError: ``first_event``, ``idle``, ``progress`` or ``total`` passed.
+            EventTooLargeError: a message is larger than the limit.
+            StreamCutError: the connection broke off.
+        """
+        watchdog, connection = self._watchdog, self._connection
+        try:
+            with watchdog.body(of_events=True):
+                await connection.send(self._question)
+                while True:
+                    message = await connection.recv()
+                    watchdog.event_came = True
+                    watchdog.pause()
+                    yield message if isinstance(message, str) else message.decode(errors="replace")
+                    # Servers do repeat keys, and some tracebacks print what a frame holds.
+                    del message
+                    watchdog.resume()
+        except ConnectionClosed as closed:
+            if (error := self._end(closed)) is not None:
+                raise error from None
+
+    def _end(self, closed: ConnectionClosed) -> AgentnbError | None:
+        """Return what the end of the connection means, None for a normal one."""
+        if closed.sent is not None and closed.sent.code == _TOO_BIG and not closed.rcvd_then_sent:
+            return EventTooLargeError(
+                f"A message of {self._name} is larger than {self._max_bytes} bytes.",
+                limit=self._max_bytes,
+            )
+        if closed.rcvd is None:
+            return StreamCutError(f"The answer of {self._name} broke off: the connection was lost.")
+        code = closed.rcvd.code
+        if code in _CLEAN:
+            return None
+        reason = one_line(mask(closed.rcvd.reason or "")) or "no reason was given"
+        if code in _UNAUTHORIZED:
+            return AuthenticationError(
+                f"{self._name} closed the connection: {reason} ({code}).",
+                hint="Check the key, and whether it may use this agent.",
+                code=str(code),
+            )
+        return StreamCutError(
+            f"The answer of {self._name} broke off: the server closed the connection with "
+            f"{code}, {reason}."
+        )
+
+    async def aclose(self) -> None:
+        """Close the connection, at once where the server does not confirm."""
+        self._watchdog.stop()
+        try:
+            await self._connection.close()
+        finally:
+            self._connection.transport.abort()
+
+
+def _proxy(base_url: str) -> str | None:
+    """Return the proxy that the environment names for HTTP to this address, None for none."""
+    parts = urlsplit(base_url)
+    proxies = getproxies()
+    address = proxies.get(parts.scheme) or proxies.get("all")
+    if not address or proxy_bypass(parts.hostname or ""):
+        return None
+    return address if "://" in address else f"http://{address}"
+
+
+def _failure(error: Exception, *, name: str, base_url: str, connect: float | None) -> AgentnbError:
+    """Return what a failure to connect means."""
+    if isinstance(error, InvalidProxy | ImportError):
+        needs = "; for SOCKS, install python-socks" if isinstance(error, ImportError) else ""
+        # The address of a proxy may hold a password, so nothing of it is repeated.
+        return ConfigError(
+            f"The environment names a proxy that cannot be used{needs}.",
+            hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
+        )
+    if isinstance(error, InvalidURI):
+        return RequestError("The address of the request is not valid.")
+    if isinstance(error, TimeoutError) and error.errno is None and connect is not None:
+        return DeadlineError(
+            f"No connection to {name} at {base_url} within {connect:g} s.",
+            deadline="connect",
+            seconds=connect,
+            hint="Check base_url and the network.",
+        )
+    if isinstance(error, ProxyError):
+        reason = "the proxy refused it"
+    elif isinstance(error, InvalidHandshake) and not isinstance(error, OSError):
+        reason = "what answers does not speak WebSocket"
+    else:
+        reason = reason_of(error)
+    return ConnectionFailedError(
+        f"No connection to {name} at {base_url}: {reason}.",
+        hint="Check base_url and the network.",
+        lasting=is_lasting(error)
+        or (isinstance(error, InvalidHandshake) and not isinstance(error, ProxyError)),
+    )

@@ -1,0 +1,77 @@
+"""What to do next about an error, by what its platform can do and what is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from agentnb._http import aside
+from agentnb.config import config, ignored_address
+from agentnb.config.names import suggestion
+from agentnb.errors import (
+    AgentnbError,
+    ConnectionFailedError,
+    DeadlineError,
+    NotFoundError,
+    in_sentences,
+)
+from agentnb.platforms import registry
+
+if TYPE_CHECKING:
+    from agentnb.platforms.base import Platform
+
+__all__ = ["advise", "advise_on_address"]
+
+# How long the platform may take to list its agents for a suggestion, in seconds.
+_LISTING: Final = 3.0
+# For how long a list serves further errors, in seconds: all rows of a map may name a wrong agent.
+_FRESH: Final = 30.0
+
+_listings: WeakKeyDictionary[Platform, tuple[float, list[str]]] = WeakKeyDictionary()
+
+
+async def advise(platform: Platform, agent: str, error: BaseException) -> None:
+    """Set the hint of an error that a run of ``agent`` failed by; other errors stay as they are.
+
+    A platform that lists its agents is asked for them where there is no such agent.
+    """
+    if isinstance(error, NotFoundError) and error.missing == "agent":
+        error.hint = await _agent_hint(platform, agent)
+    advise_on_address(platform.name, error)
+
+
+def advise_on_address(name: str, error: BaseException) -> None:
+    """Name an address of the platform in ``.env``, which is not used, where a connection failed."""
+    is_connection = isinstance(error, ConnectionFailedError) or (
+        isinstance(error, DeadlineError) and error.deadline == "connect"
+    )
+    if not is_connection or not isinstance(error, AgentnbError):
+        return
+    if (ignored := ignored_address(name)) is not None and ignored not in (error.hint or ""):
+        error.hint = in_sentences(error.hint, ignored) if error.hint else ignored
+
+
+async def _agent_hint(platform: Platform, agent: str) -> str:
+    lists = platform.capabilities.list_agents
+    names = await _agent_ids(platform) if lists else []
+    if close := suggestion(agent, names):
+        return close
+    if near := suggestion(agent, config().platform_names(registry.NAMES)):
+        return f"{near} Its agents are named as in 'platform:agent'."
+    return f"'%agent list {platform.name}' shows its agents." if lists else "Check the agent's id."
+
+
+async def _agent_ids(platform: Platform) -> list[str]:
+    """Return the ids of the agents that the platform lists, or listed a moment ago."""
+    now = time.monotonic()
+    if (known := _listings.get(platform)) is not None and now - known[0] < _FRESH:
+        return known[1]
+    names: list[str] = []
+    with suppress(AgentnbError, TimeoutError), aside():
+        async with asyncio.timeout(_LISTING):
+            names = [found.id for found in await platform.agents()]
+    _listings[platform] = now, names
+    return names
