@@ -1,0 +1,123 @@
+"""A bound on the work of a Markdown parser, for a text as a whole.
+
+The parser's time grows with the square of some input, such as brackets that match nothing, and even
+where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are counted
+while blocks are parsed, and estimated for each passage before it is parsed.  The counts are the same
+on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
+
+    type _BlockRule = Callable[[StateBlock, int, int, bool], bool]
+
+__all__ = ["Effort", "TooMuchWorkError", "bounded"]
+
+# In units of about a microsecond.
+_BUDGET: Final = 150_000
+_CHECK: Final = 6
+_TOKEN: Final = 3.3
+_CELL: Final = 10
+_DELIMITER: Final = 5
+_SCANNED: Final = 0.25
+
+# At every other character the parser goes on without looking for what begins there.
+_DELIMITERS: Final = re.compile(r"[\n!&*<\[\\\]_`~]")
+_DEEPEST: Final = 30
+
+
+class TooMuchWorkError(Exception):
+    """A text that takes more work than is done for one."""
+
+
+class Effort:
+    """Adds up the work on one text, over all times that it is parsed.
+
+    Raises:
+        TooMuchWorkError: the budget is spent.
+    """
+
+    def __init__(self, budget: float = _BUDGET) -> None:
+        self._left = budget
+        self._tokens = 0
+
+    def spend(self, units: float) -> None:
+        """Take this much from the budget."""
+        self._left -= units
+        if self._left < 0:
+            raise TooMuchWorkError
+
+    def spend_block(self, tokens: int) -> None:
+        """Take one look at a line, and what has come to the parser's ``tokens`` since the last."""
+        self.spend(_CHECK + _TOKEN * max(0, tokens - self._tokens))
+        self._tokens = tokens
+
+    def spend_passage(self, passage: str) -> None:
+        """Take what it costs to parse one passage: a paragraph, a heading, a cell of a table."""
+        opened: list[int] = []
+        count = 0
+        scanned = 0
+        deepest = 0
+        for count, match in enumerate(_DELIMITERS.finditer(passage), 1):
+            match match[0]:
+                case "[":
+                    opened.append(count)
+                    deepest = max(deepest, len(opened))
+                case "]" if opened:
+                    # What is in brackets is parsed once more, as the text of a link.
+                    inner = count - opened.pop()
+                    self.spend(_DELIMITER * inner)
+                case _:
+                    pass
+        # From a bracket that nothing closes the parser looks on to the end.
+        scanned = sum(count - at for at in opened)
+        self.spend(_DELIMITER * count + _SCANNED * scanned)
+        if deepest > _DEEPEST + len(opened):
+            raise TooMuchWorkError
+
+
+def bounded(parser: MarkdownIt) -> MarkdownIt:
+    """Return the parser, which now spends from the `Effort` in the environment that it is given."""
+    from markdown_it.rules_block import fence, table
+
+    # Every line that may begin or end a block is tried for a fence.
+    names = {"paragraph", "reference", "blockquote", "list"}
+    parser.block.ruler.at("fence", partial(_counted, fence), {"alt": [*names]})
+    parser.block.ruler.at("table", partial(_counted_table, table), {"alt": ["paragraph", "reference"]})
+    parser.core.ruler.before("inline", "agentnb_effort", _count_passages)
+    return parser
+
+
+def _counted(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    _effort(state.env).spend_block(len(state.tokens))
+    return rule(state, start, end, silent)
+
+
+def _counted_table(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    # One row may have thousands of cells.
+    columns = state.src.count("|", state.bMarks[start], state.eMarks[start])
+    _effort(state.env).spend(_CELL * columns)
+    return rule(state, start, end, silent)
+
+
+def _count_passages(state: StateCore) -> None:
+    effort = _effort(state.env)
+    effort.spend_block(len(state.tokens))
+    for token in state.tokens:
+        if token.type == "inline":
+            effort.spend_passage(token.content)
+
+
+def _effort(env: Any) -> Effort:
+    effort: Effort = env["effort"]
+    return effort
