@@ -1,9 +1,9 @@
 """A bound on the work of a Markdown parser, for a text as a whole.
 
-The parser's time grows with the square of some input, such as brackets that match nothing, and even
-where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are counted
-while blocks are parsed, and estimated for each passage before it is parsed.  The counts are the same
-on every machine.
+The parser's time grows with the square of some input, such as brackets that match nothing, and
+even where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are
+counted while blocks are parsed, and estimated for each passage before it is parsed.  The counts
+are the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
-    from markdown_it.rules_core import StateCore
 
-    type _BlockRule = Callable[[StateBlock, int, int, bool], bool]
+    _BlockRule = Callable[[StateBlock, int, int, bool], bool]
 
-__all__ = ["Effort", "TooMuchWorkError", "bounded"]
+__all__ = ["Effort", "TooMuchWorkError", "bounded", "is_plain", "is_readable"]
 
 # In units of about a microsecond.
 _BUDGET: Final = 150_000
@@ -29,10 +28,13 @@ _CHECK: Final = 6
 _TOKEN: Final = 3.3
 _CELL: Final = 10
 _DELIMITER: Final = 5
+_PASSAGE: Final = 2
 _SCANNED: Final = 0.25
 
-# At every other character the parser goes on without looking for what begins there.
+# Where inline syntax may begin; the parser passes over all else.
 _DELIMITERS: Final = re.compile(r"[\n!&*<\[\\\]_`~]")
+_BRACKETS: Final = re.compile(r"[\[\]]")
+_MOST_BRACKETS: Final = 500
 _DEEPEST: Final = 30
 
 
@@ -65,25 +67,31 @@ class Effort:
     def spend_passage(self, passage: str) -> None:
         """Take what it costs to parse one passage: a paragraph, a heading, a cell of a table."""
         opened: list[int] = []
+        units: float = 0
         count = 0
-        scanned = 0
-        deepest = 0
         for count, match in enumerate(_DELIMITERS.finditer(passage), 1):
-            match match[0]:
-                case "[":
-                    opened.append(count)
-                    deepest = max(deepest, len(opened))
-                case "]" if opened:
-                    # What is in brackets is parsed once more, as the text of a link.
-                    inner = count - opened.pop()
-                    self.spend(_DELIMITER * inner)
-                case _:
-                    pass
+            if match[0] == "[":
+                opened.append(count)
+            elif match[0] == "]" and opened:
+                # What is in brackets is parsed once more, as the text of a link.
+                units += _DELIMITER * (count - opened.pop())
         # From a bracket that nothing closes the parser looks on to the end.
-        scanned = sum(count - at for at in opened)
-        self.spend(_DELIMITER * count + _SCANNED * scanned)
-        if deepest > _DEEPEST + len(opened):
-            raise TooMuchWorkError
+        units += _SCANNED * sum(count - at for at in opened)
+        self.spend(_PASSAGE + _DELIMITER * count + units)
+
+
+def is_plain(passage: str) -> bool:
+    """Tell whether a passage is one line of text without inline syntax."""
+    return _DELIMITERS.search(passage) is None
+
+
+def is_readable(passage: str) -> bool:
+    """Tell whether links are looked for in a passage; not among too many or too deep brackets."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(passage):
+        depth = max(0, depth + (1 if match[0] == "[" else -1))
+        deepest = max(deepest, depth)
+    return deepest < _DEEPEST and passage.count("[") <= _MOST_BRACKETS
 
 
 def bounded(parser: MarkdownIt) -> MarkdownIt:
@@ -91,10 +99,10 @@ def bounded(parser: MarkdownIt) -> MarkdownIt:
     from markdown_it.rules_block import fence, table
 
     # Every line that may begin or end a block is tried for a fence.
-    names = {"paragraph", "reference", "blockquote", "list"}
-    parser.block.ruler.at("fence", partial(_counted, fence), {"alt": [*names]})
-    parser.block.ruler.at("table", partial(_counted_table, table), {"alt": ["paragraph", "reference"]})
-    parser.core.ruler.before("inline", "agentnb_effort", _count_passages)
+    chains = ["paragraph", "reference"]
+    parser.block.ruler.at("table", partial(_counted_table, table), {"alt": chains})
+    chains = [*chains, "blockquote", "list"]
+    parser.block.ruler.at("fence", partial(_counted, fence), {"alt": chains})
     return parser
 
 
@@ -104,18 +112,11 @@ def _counted(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: 
 
 
 def _counted_table(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    # One row may have thousands of cells.
-    columns = state.src.count("|", state.bMarks[start], state.eMarks[start])
-    _effort(state.env).spend(_CELL * columns)
+    if not silent:
+        # One row may have thousands of cells.
+        columns = state.src.count("|", state.bMarks[start], state.eMarks[start])
+        _effort(state.env).spend(_CELL * columns)
     return rule(state, start, end, silent)
-
-
-def _count_passages(state: StateCore) -> None:
-    effort = _effort(state.env)
-    effort.spend_block(len(state.tokens))
-    for token in state.tokens:
-        if token.type == "inline":
-            effort.spend_passage(token.content)
 
 
 def _effort(env: Any) -> Effort:

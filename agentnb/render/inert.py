@@ -15,6 +15,7 @@ from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, is_readable
 from agentnb.render.markup import link_address
 from agentnb.render.verbatim import (
     Block,
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["escape", "inert_markdown"]
 
-# Longer text is not parsed, and no link is looked for in a passage of more brackets, or deeper
-# ones: the parser's time grows with the square of some of its input.
-_LONGEST: Final = 200_000
-_BRACKETS: Final = 500
+_LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
 
@@ -52,7 +50,7 @@ _SPECIAL: Final = re.compile(
 # backslash opens a tag all the same; the macros are those by which a formula loads or links.
 _ACTING: Final = re.compile(
     r"(?P<tag>\\?<)(?=[A-Za-z/!?])"
-    r"|(?P<image>!+\[)"
+    r"|(?P<image>(?<!!)!++\[)"
     r"|(?P<entity>&#?\w{1,32};)"
     r"|(?<!\\)(?:\\\\)*(?P<macro>\\)"
     r"(?=(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style)"
@@ -81,16 +79,21 @@ def inert_markdown(text: str) -> str:
     closed.  What cannot be judged in good time becomes one block of code.
     """
     text = visible(text).strip("\n")
-    if len(text) <= _LONGEST:
+    if len(text) > _LONGEST:
+        return fence(text)
+    reader = _Reader()
+    try:
         for _ in range(_ROUNDS):
-            try:
-                changed = _closed(_escaped(text))
-            except RecursionError:
-                break
+            document = reader.read(text)
+            changed = document.escaped()
             if changed == text:
-                return _settled(text)
+                changed = reader.closed(document)
+            if changed == text:
+                return document.settled()
             # What is text now may have been around something: a link is in no other link.
             text = changed
+    except (RecursionError, TooMuchWorkError):
+        pass
     return fence(text)
 
 
@@ -204,128 +207,143 @@ def _is_escaped(text: str, at: int) -> bool:
     return (at - first) % 2 == 1
 
 
-def _escaped(text: str) -> str:
-    """Return ``text`` with what acts in it escaped, as far as it can be seen."""
-    lines = text.split("\n")
-    known, _ = _known(text, lines)
-    return "\n".join(known[number].escaped(line) for number, line in enumerate(lines))
+class _Document:
+    """A text, and what is known of its lines and of its blocks of code."""
+
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.lines = text.split("\n")
+        self.known: defaultdict[int, _Line] = defaultdict(_Line)
+        self.blocks: list[Block] = []
+
+    def escaped(self) -> str:
+        """Return the text with what acts in it escaped, as far as it can be seen."""
+        return "\n".join(self.known[at].escaped(line) for at, line in enumerate(self.lines))
+
+    def settled(self) -> str:
+        """Return inert text in which no renderer can take code for anything else."""
+        made: list[str] = []
+        last = 0
+        for block in self.blocks:
+            made += self._between(last, block.first)
+            code = self.lines[block.first : block.end]
+            last = block.end
+            if not block.is_found(code):
+                made += block_code(block.content, block.prefixes(code))
+            elif block.is_quiet:
+                made += code
+            else:
+                # Whatever was begun before ends with a blank line.
+                made += ["", *code] if made and made[-1].strip() else code
+                made += [""] if last < len(self.lines) and self.lines[last].strip() else []
+        return "\n".join([*made, *self._between(last, len(self.lines))])
+
+    def _between(self, first: int, end: int) -> list[str]:
+        if first == end:
+            return []
+        numbers = range(first, end)
+        return settled("\n".join(self.known[at].settled(self.lines[at]) for at in numbers)).split(
+            "\n"
+        )
 
 
-def _known(text: str, lines: Sequence[str]) -> tuple[defaultdict[int, _Line], list[Block]]:
-    """Return what is known of each line, and the blocks of code."""
-    known: defaultdict[int, _Line] = defaultdict(_Line)
-    blocks: list[Block] = []
-    for token in _parser().parse(text):
-        if token.map is None:
-            continue
-        first, end = token.map
-        if token.type in ("fence", "code_block"):
-            for number in range(first, end):
-                known[number].is_code = True
-            if _INFO.search(token.info):
-                known[first].cut = lines[first].index(token.markup) + len(token.markup)
-            while end > first + 1 and not lines[end - 1].strip():
-                end -= 1
-            blocks.append(Block(token, first, end))
-        elif token.type == "definition":
-            for number in range(first, end):
-                known[number].read.append((0, len(lines[number])))
-            if link_address(str(token.meta["url"])) is None:
-                known[first].refused.add(lines[first].index("["))
-        elif token.type == "inline" and _is_readable(token.content):
-            _read_passage(token.content, lines, first, known)
-    return known, blocks
+class _Reader:
+    """Parses one text several times, within one budget; no passage is parsed twice."""
 
+    def __init__(self) -> None:
+        self._effort = Effort()
+        self._passages: dict[str, list[_Place]] = {}
 
-def _settled(text: str) -> str:
-    """Return inert text in which no renderer can take code for anything else."""
-    lines = text.split("\n")
-    known, blocks = _known(text, lines)
-    made: list[str] = []
-    last = 0
-    for block in blocks:
-        made += _between(lines, known, last, block.first)
-        code = lines[block.first : block.end]
-        last = block.end
-        if not block.is_found(code):
-            made += block_code(block.content, block.prefixes(code))
-        elif block.is_quiet:
-            made += code
-        else:
-            # Whatever was begun before ends with a blank line.
-            made += ["", *code] if made and made[-1].strip() else code
-            made += [""] if last < len(lines) and lines[last].strip() else []
-    return "\n".join([*made, *_between(lines, known, last, len(lines))])
+    def read(self, text: str) -> _Document:
+        """Parse a text."""
+        document = _Document(text, self._parsed(text))
+        lines, known = document.lines, document.known
+        for token in document.tokens:
+            if token.map is None:
+                continue
+            first, end = token.map
+            if token.type in ("fence", "code_block"):
+                for number in range(first, end):
+                    known[number].is_code = True
+                if _INFO.search(token.info):
+                    known[first].cut = lines[first].index(token.markup) + len(token.markup)
+                while end > first + 1 and not lines[end - 1].strip():
+                    end -= 1
+                document.blocks.append(Block(token, first, end))
+            elif token.type == "definition":
+                for number in range(first, end):
+                    known[number].read.append((0, len(lines[number])))
+                if link_address(str(token.meta["url"])) is None:
+                    known[first].refused.add(lines[first].index("["))
+            elif token.type == "inline" and is_readable(token.content):
+                self._read_passage(token.content, document, first)
+        return document
 
+    def closed(self, document: _Document) -> str:
+        """Return the text with a fence at its end, where one was left open."""
+        text, tokens = document.text, document.tokens
+        if not tokens or tokens[-1].type != "fence" or tokens[-1].level:
+            return text
+        marks = tokens[-1].markup
+        after = self._parsed(f"{text}\n{marks}")
+        return f"{text}\n{marks}" if len(after) == len(tokens) else text
 
-def _between(
-    lines: Sequence[str], known: defaultdict[int, _Line], first: int, end: int
-) -> list[str]:
-    if first == end:
-        return []
-    text = "\n".join(known[number].settled(lines[number]) for number in range(first, end))
-    return settled(text).split("\n")
+    def _parsed(self, text: str) -> list[Token]:
+        tokens = _parser().parse(text, {"effort": self._effort})
+        self._effort.spend_block(len(tokens))
+        return tokens
 
+    def _places(self, passage: str) -> list[_Place]:
+        """Return what there is in a passage, in order."""
+        if is_plain(passage):
+            return []
+        found = self._passages.get(passage)
+        if found is None:
+            self._effort.spend_passage(passage)
+            found = self._passages[passage] = []
+            parser = _parser()
+            parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
+            found.sort(key=lambda place: place.start)
+        return found
 
-def _is_readable(passage: str) -> bool:
-    depth = deepest = 0
-    for char in passage:
-        if char in "[]":
-            depth = max(0, depth + (1 if char == "[" else -1))
-            deepest = max(deepest, depth)
-    return deepest < _DEEPEST // 2 and passage.count("[") <= _BRACKETS
-
-
-def _read_passage(
-    passage: str, lines: Sequence[str], first: int, known: defaultdict[int, _Line]
-) -> None:
-    """Note what there is in a passage that begins in line ``first``, line by line."""
-    found: list[_Place] = []
-    parser = _parser()
-    parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
-    places = deque(sorted(found, key=lambda place: place.start))
-    spans = deque(place for place in places if place.kind == "code")
-    start = 0
-    for number, piece in enumerate(passage.split("\n"), first):
-        shift = _column(lines[number], piece)
-        end = start + len(piece)
-        line = known[number]
-        if shift is not None:
-            line.read.append((shift, shift + len(piece)))
-        while places and places[0].start < end:
-            place = places.popleft()
+    def _read_passage(self, passage: str, document: _Document, first: int) -> None:
+        """Note what there is in a passage that begins in line ``first``, line by line."""
+        found = self._places(passage)
+        places = deque(found)
+        spans = deque(place for place in found if place.kind == "code")
+        start = 0
+        for number, piece in enumerate(passage.split("\n"), first):
+            shift = self._column(document.lines[number], piece)
+            end = start + len(piece)
+            line = document.known[number]
             if shift is not None:
-                line.note(place, place.start - start + shift, is_whole=place.end <= end)
-        while spans and spans[0].start < end:
-            span = spans[0]
-            if shift is not None:
-                line.note_code(span, start - shift, start, end)
-            if span.end > end:
-                break
-            spans.popleft()
-        start = end + 1
+                line.read.append((shift, shift + len(piece)))
+            while places and places[0].start < end:
+                place = places.popleft()
+                if shift is not None:
+                    line.note(place, place.start - start + shift, is_whole=place.end <= end)
+            while spans and spans[0].start < end:
+                span = spans[0]
+                if shift is not None:
+                    line.note_code(span, start - shift, start, end)
+                if span.end > end:
+                    break
+                spans.popleft()
+            start = end + 1
 
-
-def _column(line: str, piece: str) -> int | None:
-    """Return where a piece of a passage stands in its line; None where that is not certain."""
-    indent = len(piece) - len(piece.lstrip())
-    bare = piece.strip()
-    # A cell of a table stands in its line otherwise than in the passage, if it holds this.
-    if not bare or "|" in bare:
-        return None
-    if line.rstrip().endswith(bare):
-        return len(line.rstrip()) - len(bare) - indent
-    return line.index(bare) - indent if line.count(bare) == 1 else None
-
-
-def _closed(text: str) -> str:
-    """Return ``text`` with a fence at its end, where one was left open."""
-    tokens = _parser().parse(text)
-    if not tokens or tokens[-1].type != "fence" or tokens[-1].level:
-        return text
-    marks = tokens[-1].markup
-    after = _parser().parse(f"{text}\n{marks}")
-    return f"{text}\n{marks}" if len(after) == len(tokens) else text
+    def _column(self, line: str, piece: str) -> int | None:
+        """Return where a piece of a passage stands in its line; None where that is not certain."""
+        indent = len(piece) - len(piece.lstrip())
+        bare = piece.strip()
+        # A cell of a table stands in its line otherwise than in the passage, if it holds this.
+        if not bare or "|" in bare:
+            return None
+        if line.rstrip().endswith(bare):
+            return len(line.rstrip()) - len(bare) - indent
+        # A row of many cells is searched for each of them.
+        self._effort.spend(len(line) / 500)
+        return line.index(bare) - indent if line.count(bare) == 1 else None
 
 
 @cache
@@ -335,8 +353,8 @@ def _parser() -> MarkdownIt:
 
     # It knows no HTML: where every tag is text, those that do know it read the rest the same.
     options: dict[str, Any] = {"html": False, "maxNesting": _DEEPEST, "inline_definitions": True}
-    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
-    # Blocks are enough; of the passages each is read alone, see `_read_passage`.
+    parser = bounded(MarkdownIt("commonmark", options).enable(["table", "strikethrough"]))
+    # Blocks are enough; of the passages each is read alone, see `_Reader`.
     parser.disable(["inline", "text_join"])
     # Which addresses are good is for `link_address` to say.
     parser.validateLink = _any_address
