@@ -96,10 +96,14 @@ def _has_markup_key(value: Any, *, is_data: bool) -> bool:
         return False
     return any(
         (is_data and _is_markup_key(name))
-        or (name == "as" and any(map(_is_markup_key, item if isinstance(item, list) else [item])))
+        or (name == "as" and any(map(_is_markup_key, _listed(item))))
         or _has_markup_key(item, is_data=is_data or _is_data(name))
         for name, item in cast("dict[str, Any]", value).items()
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
 
 
 def _is_data(name: str) -> bool:

@@ -23,16 +23,25 @@ if TYPE_CHECKING:
 __all__ = ["Effort", "TooMuchWorkError", "bounded", "is_plain", "is_readable"]
 
 # In units of about a microsecond.
-_BUDGET: Final = 150_000
+_BUDGET: Final = 160_000
+_PER_CHARACTER: Final = 1.5
 _CHECK: Final = 6
 _TOKEN: Final = 3.3
 _CELL: Final = 10
-_DELIMITER: Final = 5
+_LINE: Final = 1.5
+_DEFINITION: Final = 15
+_LINK: Final = 10
+_AUTOLINK: Final = 20
+_QUOTED: Final = 8
+_DELIMITER: Final = 2.5
+_EMPHASIS: Final = 3
+_INNER: Final = 5
 _PASSAGE: Final = 2
 _SCANNED: Final = 0.25
 
 # Where inline syntax may begin; the parser passes over all else.
 _DELIMITERS: Final = re.compile(r"[\n!&*<\[\\\]_`~]")
+_AUTOLINKS: Final = re.compile(r"<[\w.+-]{1,100}[:@]")
 _BRACKETS: Final = re.compile(r"[\[\]]")
 _MOST_BRACKETS: Final = 500
 _DEEPEST: Final = 30
@@ -52,6 +61,18 @@ class Effort:
     def __init__(self, budget: float = _BUDGET) -> None:
         self._left = budget
         self._tokens = 0
+
+    @classmethod
+    def of(cls, characters: int) -> Effort:
+        """Return the budget for a document of so many characters in several texts."""
+        return cls(max(_BUDGET, _PER_CHARACTER * characters))
+
+    def start(self, text: str) -> None:
+        """Take what it costs to go over the lines of a text, before it is parsed."""
+        self._tokens = 0
+        self.spend(
+            _LINE * text.count("\n") + _QUOTED * text.count("\n>") + _DEFINITION * text.count("]:")
+        )
 
     def spend(self, units: float) -> None:
         """Take this much from the budget."""
@@ -74,9 +95,12 @@ class Effort:
                 opened.append(count)
             elif match[0] == "]" and opened:
                 # What is in brackets is parsed once more, as the text of a link.
-                units += _DELIMITER * (count - opened.pop())
+                units += _INNER * (count - opened.pop())
         # From a bracket that nothing closes the parser looks on to the end.
         units += _SCANNED * sum(count - at for at in opened)
+        units += _EMPHASIS * sum(map(passage.count, "*_~"))
+        units += _LINK * (passage.count("](") + passage.count("]["))
+        units += _AUTOLINK * len(_AUTOLINKS.findall(passage))
         self.spend(_PASSAGE + _DELIMITER * count + units)
 
 

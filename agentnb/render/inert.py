@@ -7,23 +7,19 @@ agree with CommonMark on what is code.
 
 from __future__ import annotations
 
-import html
 import re
-from bisect import bisect_right
 from collections import defaultdict, deque
 from functools import cache
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, is_readable
+from agentnb.render.lines import Line, Place
 from agentnb.render.markup import link_address
 from agentnb.render.verbatim import (
     Block,
     block_code,
     entities,
     fence,
-    inline_code,
-    is_told_apart,
     settled,
 )
 from agentnb.render.visible import visible
@@ -40,29 +36,23 @@ __all__ = ["escape", "inert_markdown"]
 _LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
+_LOOK: Final = 3  # of an `Effort`
 
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
 _SPECIAL: Final = re.compile(
     r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
 )
-# What may act wherever it is no code.  To those that know no such escape, a bracket after a
-# backslash opens a tag all the same; the macros are those by which a formula loads or links.
-_ACTING: Final = re.compile(
-    r"(?P<tag>\\?<)(?=[A-Za-z/!?])"
-    r"|(?P<image>(?<!!)!++\[)"
-    r"|(?P<entity>&#?\w{1,32};)"
-    r"|(?<!\\)(?:\\\\)*(?P<macro>\\)"
-    r"(?=(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style)"
-    r"(?![A-Za-z]))"
-    r"|(?P<bracket>\[)"
+# GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`, however
+# they are escaped.
+_MAILBOX: Final = re.compile(
+    r"(?<=xmpp:)(?=[\w.+-]+@)|(?<=[\w.+-])(?=mailto:[\w.+-]+@)"
+    r"|(?<=mailto:)(?=[\w.+-]+@[\w.+-]+@)",
+    re.IGNORECASE,
 )
 
 
 _ENTITY: Final = re.compile(r"&#?\w{1,32};")
-# To some a definition is one even amid a paragraph; a footnote is none.
-_DEFINES: Final = re.compile(r"\[[^\]\n^][^\]\n]*\]:(?!\s*<?(?:https?:|mailto:))")
-
 # What follows a fence is written by some into an attribute just as it is; of some languages they
 # make drawings, which may load what is named in them, and what is in braces they run.
 _INFO: Final = re.compile(
@@ -71,17 +61,18 @@ _INFO: Final = re.compile(
 )
 
 
-def inert_markdown(text: str) -> str:
+def inert_markdown(text: str, effort: Effort | None = None) -> str:
     """Return Markdown that shows the same, but by which nothing is loaded or run.
 
     HTML in it shows as text, and an image is a link to it.  A link that goes by anything but http,
     https or mailto shows as text, too.  Code shows as it is; a block of code that was left open is
-    closed.  What cannot be judged in good time becomes one block of code.
+    closed.  What takes more than the ``effort`` that is left becomes one block of code; a text
+    without one has a budget of its own.
     """
-    text = visible(text).strip("\n")
+    text = _MAILBOX.sub(" ", visible(text).strip("\n"))
     if len(text) > _LONGEST:
         return fence(text)
-    reader = _Reader()
+    reader = _Reader(effort or Effort())
     try:
         for _ in range(_ROUNDS):
             document = reader.read(text)
@@ -99,112 +90,11 @@ def inert_markdown(text: str) -> str:
 
 def escape(text: str) -> str:
     """Return one line of text so that Markdown shows it as it is."""
-    return _SPECIAL.sub(_escape, text)
+    return _SPECIAL.sub(_escape, _MAILBOX.sub(" ", text))
 
 
 def _escape(match: re.Match[str]) -> str:
     return entities(match[0]) if match["entity"] else f"\\{match[0]}"
-
-
-class _Place(NamedTuple):
-    """Where something begins and ends in a passage, and whether it may stay what it is."""
-
-    kind: str
-    start: int
-    end: int
-    good: bool
-
-
-class _Line:
-    """What is known of one line of the text: columns, first and the one after the last."""
-
-    def __init__(self) -> None:
-        self.is_code = False
-        self.cut: int | None = None
-        self.read: list[tuple[int, int]] = []
-        self.kept: list[tuple[int, int]] = []
-        self.code: list[tuple[int, int]] = []
-        self.torn: set[int] = set()
-        self.images: set[int] = set()
-        self.refused: set[int] = set()
-
-    def note(self, place: _Place, at: int, *, is_whole: bool) -> None:
-        """Note what was found in this column, and whether all of it is in this line."""
-        match place.kind:
-            case "link" if not place.good:
-                self.refused.add(at)
-            case "image" if place.good:
-                self.images.add(at)
-            case "autolink" if place.good and is_whole:
-                self.kept.append((at, at + place.end - place.start))
-            case _:
-                pass
-
-    def note_code(self, span: _Place, shift: int, first: int, end: int) -> None:
-        """Note a code span, or what of it is between these places of the passage."""
-        begun, ended = max(span.start, first) - shift, min(span.end, end) - shift
-        if begun < ended:
-            self.kept.append((begun, ended))
-            self.code.append((begun, ended))
-        if span.start < first or span.end > end:
-            self.torn.add(begun)
-
-    def settled(self, text: str) -> str:
-        """Return the line with every code span as HTML that might not be taken for code."""
-        made: list[str] = []
-        last = 0
-        for start, end in sorted(self.code):
-            code = text[start:end]
-            inner = code.strip("`")
-            if inner.strip() and inner[0] == inner[-1] == " ":
-                inner = inner[1:-1]
-            is_quiet = is_told_apart(inner, is_inline=True) and not code.startswith("```")
-            made += [
-                text[last:start],
-                code if is_quiet and start not in self.torn else inline_code(inner),
-            ]
-            last = end
-        return "".join([*made, text[last:]])
-
-    def escaped(self, text: str) -> str:
-        """Return the line with a backslash or an entity for what acts in it."""
-        if self.is_code:
-            return text[: self.cut]
-        kept, read = sorted(self.kept), sorted(self.read)
-
-        def mended(match: re.Match[str]) -> str:
-            kind = str(match.lastgroup)
-            found, at = match[0], match.start(kind)
-            if _within(at, kept):
-                return found
-            match kind:
-                case "tag":
-                    return "&lt;"
-                case "image":
-                    return "[image: " if match.end() - 2 in self.images else r"\[image: "
-                case "entity":
-                    shown = html.unescape(found)
-                    return found if visible(shown) == shown else f"&amp;{found[1:]}"
-                case "macro":
-                    return found + "\\"
-                case _:
-                    free = _within(at, read) and at not in self.refused
-                    free = free and not _DEFINES.match(text, at)
-                    return found if free or _is_escaped(text, at) else r"\["
-
-        return _ACTING.sub(mended, text)
-
-
-def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:
-    number = bisect_right(spans, at, key=itemgetter(0))
-    return number > 0 and at < spans[number - 1][1]
-
-
-def _is_escaped(text: str, at: int) -> bool:
-    first = at
-    while first and text[first - 1] == "\\":
-        first -= 1
-    return (at - first) % 2 == 1
 
 
 class _Document:
@@ -214,7 +104,7 @@ class _Document:
         self.text = text
         self.tokens = tokens
         self.lines = text.split("\n")
-        self.known: defaultdict[int, _Line] = defaultdict(_Line)
+        self.known: defaultdict[int, Line] = defaultdict(Line)
         self.blocks: list[Block] = []
 
     def escaped(self) -> str:
@@ -251,9 +141,9 @@ class _Document:
 class _Reader:
     """Parses one text several times, within one budget; no passage is parsed twice."""
 
-    def __init__(self) -> None:
-        self._effort = Effort()
-        self._passages: dict[str, list[_Place]] = {}
+    def __init__(self, effort: Effort) -> None:
+        self._effort = effort
+        self._passages: dict[str, list[Place]] = {}
 
     def read(self, text: str) -> _Document:
         """Parse a text."""
@@ -290,11 +180,14 @@ class _Reader:
         return f"{text}\n{marks}" if len(after) == len(tokens) else text
 
     def _parsed(self, text: str) -> list[Token]:
+        self._effort.start(text)
+        # Whatever may act is looked at, and written anew.
+        self._effort.spend(_LOOK * sum(map(text.count, "<[&!\\")))
         tokens = _parser().parse(text, {"effort": self._effort})
         self._effort.spend_block(len(tokens))
         return tokens
 
-    def _places(self, passage: str) -> list[_Place]:
+    def _places(self, passage: str) -> list[Place]:
         """Return what there is in a passage, in order."""
         if is_plain(passage):
             return []
@@ -384,9 +277,9 @@ def _noting(
                 good = made is not None and link_address(_address(made)) is not None
                 # In an address to be followed as it stands, some read an entity all the same.
                 good &= kind != "autolink" or not _ENTITY.search(state.src, start, state.pos)
-                state.env["places"].append(_Place(kind, start, state.pos, good))
+                state.env["places"].append(Place(kind, start, state.pos, good))
             elif any(token.type == "code_inline" for token in state.tokens[count:]):
-                state.env["places"].append(_Place(kind, start, state.pos, good=True))
+                state.env["places"].append(Place(kind, start, state.pos, good=True))
         return found
 
     return noting

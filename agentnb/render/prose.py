@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
-__all__ = ["plain_html", "prose_html"]
+__all__ = ["ParsedProse", "plain_html", "prose_html"]
 
 _LONGEST: Final = 100_000  # characters; a longer text is shown as it is
 _DEEPEST: Final = 60
@@ -39,20 +39,40 @@ def plain_html(text: str) -> Html:
     return element("pre", visible(text), style=WRAPPED)
 
 
-def prose_html(markdown: str, *, lean: bool = False) -> Html:
+def prose_html(markdown: str, *, lean: bool = False, parsed: ParsedProse | None = None) -> Html:
     """Return Markdown as HTML: CommonMark with tables, strikethrough and task lists.
 
     HTML in it is shown as text, an image is a note of where it would come from, headings begin at
     the third level, and a text that takes more than a bounded `Effort` to parse stays plain.
-    ``lean`` leaves out what costs bytes without carrying sense.
+    ``lean`` leaves out what costs bytes without carrying sense; ``parsed`` has the budget of a
+    document with several texts.
     """
-    if len(markdown) > _LONGEST:
-        return plain_html(markdown)
-    try:
-        tokens = _parser().parse(visible(markdown), {"effort": Effort()})
-    except (RecursionError, TooMuchWorkError):
-        return plain_html(markdown)
-    return _Writer(lean=lean).blocks(tokens)
+    tokens = (parsed or ParsedProse()).tokens(markdown)
+    return plain_html(markdown) if tokens is None else _Writer(lean=lean).blocks(tokens)
+
+
+class ParsedProse:
+    """The texts of one document, each parsed once, within one budget for ``characters`` in all."""
+
+    def __init__(self, characters: int = 0) -> None:
+        self._effort = Effort.of(characters)
+        self._parsed: dict[str, list[Token] | None] = {}
+
+    def tokens(self, markdown: str) -> list[Token] | None:
+        """Return a text's tokens; None where it takes more work than is left."""
+        if markdown not in self._parsed:
+            self._parsed[markdown] = self._parse(markdown)
+        return self._parsed[markdown]
+
+    def _parse(self, markdown: str) -> list[Token] | None:
+        if len(markdown) > _LONGEST:
+            return None
+        text = visible(markdown)
+        try:
+            self._effort.start(text)
+            return _parser().parse(text, {"effort": self._effort})
+        except (RecursionError, TooMuchWorkError):
+            return None
 
 
 @cache
