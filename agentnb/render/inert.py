@@ -43,8 +43,8 @@ _LOOK: Final = 3  # of an `Effort`
 _SPECIAL: Final = re.compile(
     r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
 )
-# GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`, however
-# they are escaped.
+# GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`,
+# however they are escaped.
 _MAILBOX: Final = re.compile(
     r"(?<=xmpp:)(?=[\w.+-]+@)|(?<=[\w.+-])(?=mailto:[\w.+-]+@)"
     r"|(?<=mailto:)(?=[\w.+-]+@[\w.+-]+@)",

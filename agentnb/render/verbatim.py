@@ -182,9 +182,9 @@ def _mended(match: re.Match[str]) -> str:
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
         case "link":
-            return found.replace("$", "&#36;")
+            return found[0] + settled(found[1:].replace("$", "&#36;"))
         case "url":
-            return found.replace("$", "%24")
+            return found[0] + settled(found[1:].replace("$", "%24"))
         case "slashes":
             return "&#92;" * (len(found) // 2) + "\\" * (len(found) % 2)
         case "comment":
