@@ -47,6 +47,7 @@ def test_no_link_leads_elsewhere() -> None:
         ("xmpp:a@b.cd/x", "xmpp: a@b.cd/x"),
         ("x-mailto:a@b.cd", "x- mailto:a@b.cd"),
         ("mailto:a@b.cd@e.fg", "mailto: a@b.cd@e.fg"),
+        ("--mailto:mailto:a@b.cd", "-- mailto:mailto:a@b.cd"),
         ("see mailto:a@b.cd", "see mailto:a@b.cd"),
         ("[^1]: see there", "[^1]: see there"),
         ("https://a.b/$c", "https://a.b/%24c"),
