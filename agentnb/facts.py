@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.event import Event, Usage, event_to_dict
 from agentnb.recording import Recording, Waiting
+from agentnb.render.visible import visible
 from agentnb.transcript import Status, ToolCall, Transcript
 
 if TYPE_CHECKING:
@@ -131,12 +132,13 @@ class RunFacts:
     def error(self) -> str | None:
         """What went wrong and what to do next, in one line; None where nothing did.
 
-        Of a completed run it is `parse_error`.
+        Of a completed run it is `parse_error`.  Safe to print: control characters are left out, and
+        the unseen is spelled out.  The event in `events` has the text as it came.
         """
         if (failure := self.transcript.failure) is not None:
-            return failure.line
+            return visible(failure.line)
         if self.transcript.output_error is not None:
-            return self.transcript.output_error
+            return visible(self.transcript.output_error)
         return "The run was cancelled." if self.transcript.cancelled is not None else None
 
     @property

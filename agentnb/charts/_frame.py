@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from agentnb.charts._tooltips import safe_title
 from agentnb.errors import RequestError
 from agentnb.render.visible import one_line
 
@@ -84,7 +85,8 @@ def by_column(frame: pd.DataFrame, caller: str, by: str, *, of: str) -> tuple[st
     """
     column, title = BY.get(by, (by, by))
     need(frame, caller, column, of=of)
-    return column, title
+    # A chart that is made part of another has no specification of its own.
+    return column, safe_title(title)
 
 
 def grouped_names(column: pd.Series[Any]) -> pd.Series[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import altair as alt
 
 from agentnb.charts._image import drawable, image
+from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.render.visible import one_line
 
 __all__ = [
@@ -89,9 +90,12 @@ class _Shown:
         return bundle, metadata
 
     def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the specification as Altair makes it, of texts that can be drawn."""
+        """Return the specification as Altair makes it, of texts that can be drawn.
+
+        No key of a tooltip in it is one that a viewer shows as markup.
+        """
         altairs: Any = super()
-        return drawable(altairs.to_dict(*args, **kwargs))
+        return with_safe_tooltips(drawable(altairs.to_dict(*args, **kwargs)))
 
     def __add__(self, other: Any) -> LayerChart:
         return _adopted(alt.layer(cast("Any", self), other))

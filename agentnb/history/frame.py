@@ -21,6 +21,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _LARGEST: Final = 2**63 - 1
 # What NumPy takes for "no moment" in whole numbers.
 _NOTHING: Final = -(2**63)
+# Embeddings, overrides and isolates, which change the order of what a terminal shows.
+_BIDI: Final = {
+    code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def frame(columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -28,7 +32,7 @@ def frame(columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]) -> pd
 
     Moments are given as microseconds since 1970-01-01 UTC, spans as microseconds; what is absent
     is None.  A number that no column can hold counts as absent.  A control in a text is a sign, as
-    `control_signs` has it.
+    `control_signs` has it, and one that changes the direction of text is spelled out.
     """
     import pandas as pd
 
@@ -164,11 +168,13 @@ def _real(value: Any) -> float | None:
 
 def _texts(values: Sequence[Any]) -> list[str | None]:
     """Return texts that Arrow takes, and by which whoever prints them commands no terminal."""
+    return [v if v is None or (v.isascii() and v.isprintable()) else _printable(v) for v in values]
+
+
+def _printable(text: str) -> str:
     from agentnb.render.visible import control_signs
 
-    return [
-        v if v is None or (v.isascii() and v.isprintable()) else control_signs(v) for v in values
-    ]
+    return control_signs(text).translate(_BIDI)
 
 
 def _categories(values: Sequence[Any]) -> Any:
@@ -176,10 +182,8 @@ def _categories(values: Sequence[Any]) -> Any:
     import numpy as np
     import pandas as pd
 
-    from agentnb.render.visible import control_signs
-
     # Each name is looked at once, however many rows have it.
-    names = {v: control_signs(v) for v in set(values) if v is not None}
+    names = {v: _printable(v) for v in set(values) if v is not None}
     known = sorted(set(names.values()))
     places = {name: number for number, name in enumerate(known)}
     code: dict[Any, int] = {v: places[name] for v, name in names.items()}

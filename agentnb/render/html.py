@@ -8,7 +8,7 @@ notebook, in an HTML export, on GitHub.  So the elements carry the sense (``deta
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agentnb.render.bars import timeline_html
@@ -27,7 +27,7 @@ from agentnb.render.markup import (
     joined,
     sanitized,
 )
-from agentnb.render.prose import plain_html, prose_html
+from agentnb.render.prose import ParsedProse, plain_html, prose_html
 from agentnb.render.text import to_text
 from agentnb.render.view import (
     STATUS_MARKS,
@@ -75,6 +75,8 @@ class _Form:
     lean: bool = False
     # Without Markdown.
     plain: bool = False
+    # The Markdown of the run; each form of it has the same.
+    prose: ParsedProse = field(default_factory=ParsedProse)
     # With what the run did when, of which a notebook keeps as much as there is room for.
     timeline: bool = False
 
@@ -97,7 +99,7 @@ def _saved_form(view: RunView) -> Html:
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
-    form = _Form(tool=_SAVED_TOOL, passage=total)
+    form = _Form(tool=_SAVED_TOOL, passage=total, prose=_prose_of(view))
     blocks = _blocks(view, form)
     made = _wrapped(blocks)
     if _saved(made) <= min(both - _saved(text), _SAVED_TOTAL):
@@ -222,7 +224,7 @@ def _data(label: str, text: str, form: _Form) -> list[str]:
 
 def _prose(text: str, form: _Form) -> Html:
     shown = text[: form.passage]
-    made = plain_html(shown) if form.plain else prose_html(shown, lean=form.lean)
+    made = plain_html(shown) if form.plain else prose_html(shown, lean=form.lean, parsed=form.prose)
     return joined([made, *_more(len(text) - form.passage)])
 
 
@@ -295,7 +297,14 @@ def _on_lines(blocks: list[str]) -> list[str]:
 
 def whole_html(view: RunView) -> Html:
     """Return the run as the fragment that a file of its own holds, bounded at 20 MB."""
-    return _within(view, _FILE_TOTAL, _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL, timeline=True))
+    form = _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL, prose=_prose_of(view), timeline=True)
+    return _within(view, _FILE_TOTAL, form)
+
+
+def _prose_of(view: RunView) -> ParsedProse:
+    return ParsedProse(
+        sum(len(part.text) for part in view.transcript.parts if isinstance(part, Passage))
+    )
 
 
 def question_html(prompt: str) -> Html:

@@ -7,22 +7,19 @@ agree with CommonMark on what is code.
 
 from __future__ import annotations
 
-import html
 import re
-from bisect import bisect_right
 from collections import defaultdict, deque
 from functools import cache
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, is_readable
+from agentnb.render.lines import Line, Place
 from agentnb.render.markup import link_address
 from agentnb.render.verbatim import (
     Block,
     block_code,
     entities,
     fence,
-    inline_code,
-    is_told_apart,
     settled,
 )
 from agentnb.render.visible import visible
@@ -36,35 +33,27 @@ if TYPE_CHECKING:
 
 __all__ = ["escape", "inert_markdown"]
 
-# Longer text is not parsed, and no link is looked for in a passage of more brackets, or deeper
-# ones: the parser's time grows with the square of some of its input.
-_LONGEST: Final = 200_000
-_BRACKETS: Final = 500
+_LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
+_LOOK: Final = 3  # of an `Effort`
 
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
 _SPECIAL: Final = re.compile(
     r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
 )
-# What may act wherever it is no code.  To those that know no such escape, a bracket after a
-# backslash opens a tag all the same; the macros are those by which a formula loads or links.
-_ACTING: Final = re.compile(
-    r"(?P<tag>\\?<)(?=[A-Za-z/!?])"
-    r"|(?P<image>!+\[)"
-    r"|(?P<entity>&#?\w{1,32};)"
-    r"|(?<!\\)(?:\\\\)*(?P<macro>\\)"
-    r"(?=(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style)"
-    r"(?![A-Za-z]))"
-    r"|(?P<bracket>\[)"
+# GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`,
+# however they are escaped.
+_MAILBOX: Final = re.compile(
+    r"(?<=xmpp:)(?=(?:(?:mailto|xmpp):)*[\w.+-]+@)"
+    r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]+@)"
+    r"|(?<=mailto:)(?=[\w.+-]+@[\w.+-]+@)",
+    re.IGNORECASE,
 )
 
 
 _ENTITY: Final = re.compile(r"&#?\w{1,32};")
-# To some a definition is one even amid a paragraph; a footnote is none.
-_DEFINES: Final = re.compile(r"\[[^\]\n^][^\]\n]*\]:(?!\s*<?(?:https?:|mailto:))")
-
 # What follows a fence is written by some into an attribute just as it is; of some languages they
 # make drawings, which may load what is named in them, and what is in braces they run.
 _INFO: Final = re.compile(
@@ -73,259 +62,182 @@ _INFO: Final = re.compile(
 )
 
 
-def inert_markdown(text: str) -> str:
+def inert_markdown(text: str, effort: Effort | None = None) -> str:
     """Return Markdown that shows the same, but by which nothing is loaded or run.
 
     HTML in it shows as text, and an image is a link to it.  A link that goes by anything but http,
     https or mailto shows as text, too.  Code shows as it is; a block of code that was left open is
-    closed.  What cannot be judged in good time becomes one block of code.
+    closed.  What takes more than the ``effort`` that is left becomes one block of code; a text
+    without one has a budget of its own.
     """
-    text = visible(text).strip("\n")
-    if len(text) <= _LONGEST:
+    text = _MAILBOX.sub(" ", visible(text).strip("\n"))
+    if len(text) > _LONGEST:
+        return fence(text)
+    reader = _Reader(effort or Effort())
+    try:
         for _ in range(_ROUNDS):
-            try:
-                changed = _closed(_escaped(text))
-            except RecursionError:
-                break
+            document = reader.read(text)
+            changed = document.escaped()
             if changed == text:
-                return _settled(text)
+                changed = reader.closed(document)
+            if changed == text:
+                return document.settled()
             # What is text now may have been around something: a link is in no other link.
             text = changed
+    except (RecursionError, TooMuchWorkError):
+        pass
     return fence(text)
 
 
 def escape(text: str) -> str:
     """Return one line of text so that Markdown shows it as it is."""
-    return _SPECIAL.sub(_escape, text)
+    return _SPECIAL.sub(_escape, _MAILBOX.sub(" ", text))
 
 
 def _escape(match: re.Match[str]) -> str:
     return entities(match[0]) if match["entity"] else f"\\{match[0]}"
 
 
-class _Place(NamedTuple):
-    """Where something begins and ends in a passage, and whether it may stay what it is."""
+class _Document:
+    """A text, and what is known of its lines and of its blocks of code."""
 
-    kind: str
-    start: int
-    end: int
-    good: bool
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.lines = text.split("\n")
+        self.known: defaultdict[int, Line] = defaultdict(Line)
+        self.blocks: list[Block] = []
 
+    def escaped(self) -> str:
+        """Return the text with what acts in it escaped, as far as it can be seen."""
+        return "\n".join(self.known[at].escaped(line) for at, line in enumerate(self.lines))
 
-class _Line:
-    """What is known of one line of the text: columns, first and the one after the last."""
-
-    def __init__(self) -> None:
-        self.is_code = False
-        self.cut: int | None = None
-        self.read: list[tuple[int, int]] = []
-        self.kept: list[tuple[int, int]] = []
-        self.code: list[tuple[int, int]] = []
-        self.torn: set[int] = set()
-        self.images: set[int] = set()
-        self.refused: set[int] = set()
-
-    def note(self, place: _Place, at: int, *, is_whole: bool) -> None:
-        """Note what was found in this column, and whether all of it is in this line."""
-        match place.kind:
-            case "link" if not place.good:
-                self.refused.add(at)
-            case "image" if place.good:
-                self.images.add(at)
-            case "autolink" if place.good and is_whole:
-                self.kept.append((at, at + place.end - place.start))
-            case _:
-                pass
-
-    def note_code(self, span: _Place, shift: int, first: int, end: int) -> None:
-        """Note a code span, or what of it is between these places of the passage."""
-        begun, ended = max(span.start, first) - shift, min(span.end, end) - shift
-        if begun < ended:
-            self.kept.append((begun, ended))
-            self.code.append((begun, ended))
-        if span.start < first or span.end > end:
-            self.torn.add(begun)
-
-    def settled(self, text: str) -> str:
-        """Return the line with every code span as HTML that might not be taken for code."""
+    def settled(self) -> str:
+        """Return inert text in which no renderer can take code for anything else."""
         made: list[str] = []
         last = 0
-        for start, end in sorted(self.code):
-            code = text[start:end]
-            inner = code.strip("`")
-            if inner.strip() and inner[0] == inner[-1] == " ":
-                inner = inner[1:-1]
-            is_quiet = is_told_apart(inner, is_inline=True) and not code.startswith("```")
-            made += [
-                text[last:start],
-                code if is_quiet and start not in self.torn else inline_code(inner),
-            ]
-            last = end
-        return "".join([*made, text[last:]])
+        for block in self.blocks:
+            made += self._between(last, block.first)
+            code = self.lines[block.first : block.end]
+            last = block.end
+            if not block.is_found(code):
+                made += block_code(block.content, block.prefixes(code))
+            elif block.is_quiet:
+                made += code
+            else:
+                # Whatever was begun before ends with a blank line.
+                made += ["", *code] if made and made[-1].strip() else code
+                made += [""] if last < len(self.lines) and self.lines[last].strip() else []
+        return "\n".join([*made, *self._between(last, len(self.lines))])
 
-    def escaped(self, text: str) -> str:
-        """Return the line with a backslash or an entity for what acts in it."""
-        if self.is_code:
-            return text[: self.cut]
-        kept, read = sorted(self.kept), sorted(self.read)
-
-        def mended(match: re.Match[str]) -> str:
-            kind = str(match.lastgroup)
-            found, at = match[0], match.start(kind)
-            if _within(at, kept):
-                return found
-            match kind:
-                case "tag":
-                    return "&lt;"
-                case "image":
-                    return "[image: " if match.end() - 2 in self.images else r"\[image: "
-                case "entity":
-                    shown = html.unescape(found)
-                    return found if visible(shown) == shown else f"&amp;{found[1:]}"
-                case "macro":
-                    return found + "\\"
-                case _:
-                    free = _within(at, read) and at not in self.refused
-                    free = free and not _DEFINES.match(text, at)
-                    return found if free or _is_escaped(text, at) else r"\["
-
-        return _ACTING.sub(mended, text)
+    def _between(self, first: int, end: int) -> list[str]:
+        if first == end:
+            return []
+        numbers = range(first, end)
+        return settled("\n".join(self.known[at].settled(self.lines[at]) for at in numbers)).split(
+            "\n"
+        )
 
 
-def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:
-    number = bisect_right(spans, at, key=itemgetter(0))
-    return number > 0 and at < spans[number - 1][1]
+class _Reader:
+    """Parses one text several times, within one budget; no passage is parsed twice."""
 
+    def __init__(self, effort: Effort) -> None:
+        self._effort = effort
+        self._passages: dict[str, list[Place]] = {}
 
-def _is_escaped(text: str, at: int) -> bool:
-    first = at
-    while first and text[first - 1] == "\\":
-        first -= 1
-    return (at - first) % 2 == 1
+    def read(self, text: str) -> _Document:
+        """Parse a text."""
+        document = _Document(text, self._parsed(text))
+        lines, known = document.lines, document.known
+        for token in document.tokens:
+            if token.map is None:
+                continue
+            first, end = token.map
+            if token.type in ("fence", "code_block"):
+                for number in range(first, end):
+                    known[number].is_code = True
+                if _INFO.search(token.info):
+                    known[first].cut = lines[first].index(token.markup) + len(token.markup)
+                while end > first + 1 and not lines[end - 1].strip():
+                    end -= 1
+                document.blocks.append(Block(token, first, end))
+            elif token.type == "definition":
+                for number in range(first, end):
+                    known[number].read.append((0, len(lines[number])))
+                if link_address(str(token.meta["url"])) is None:
+                    known[first].refused.add(lines[first].index("["))
+            elif token.type == "inline" and is_readable(token.content):
+                self._read_passage(token.content, document, first)
+        return document
 
+    def closed(self, document: _Document) -> str:
+        """Return the text with a fence at its end, where one was left open."""
+        text, tokens = document.text, document.tokens
+        if not tokens or tokens[-1].type != "fence" or tokens[-1].level:
+            return text
+        marks = tokens[-1].markup
+        after = self._parsed(f"{text}\n{marks}")
+        return f"{text}\n{marks}" if len(after) == len(tokens) else text
 
-def _escaped(text: str) -> str:
-    """Return ``text`` with what acts in it escaped, as far as it can be seen."""
-    lines = text.split("\n")
-    known, _ = _known(text, lines)
-    return "\n".join(known[number].escaped(line) for number, line in enumerate(lines))
+    def _parsed(self, text: str) -> list[Token]:
+        self._effort.start(text)
+        # Whatever may act is looked at, and written anew.
+        self._effort.spend(_LOOK * sum(map(text.count, "<[&!\\")))
+        tokens = _parser().parse(text, {"effort": self._effort})
+        self._effort.spend_block(len(tokens))
+        return tokens
 
+    def _places(self, passage: str) -> list[Place]:
+        """Return what there is in a passage, in order."""
+        if is_plain(passage):
+            return []
+        found = self._passages.get(passage)
+        if found is None:
+            self._effort.spend_passage(passage)
+            found = self._passages[passage] = []
+            parser = _parser()
+            parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
+            found.sort(key=lambda place: place.start)
+        return found
 
-def _known(text: str, lines: Sequence[str]) -> tuple[defaultdict[int, _Line], list[Block]]:
-    """Return what is known of each line, and the blocks of code."""
-    known: defaultdict[int, _Line] = defaultdict(_Line)
-    blocks: list[Block] = []
-    for token in _parser().parse(text):
-        if token.map is None:
-            continue
-        first, end = token.map
-        if token.type in ("fence", "code_block"):
-            for number in range(first, end):
-                known[number].is_code = True
-            if _INFO.search(token.info):
-                known[first].cut = lines[first].index(token.markup) + len(token.markup)
-            while end > first + 1 and not lines[end - 1].strip():
-                end -= 1
-            blocks.append(Block(token, first, end))
-        elif token.type == "definition":
-            for number in range(first, end):
-                known[number].read.append((0, len(lines[number])))
-            if link_address(str(token.meta["url"])) is None:
-                known[first].refused.add(lines[first].index("["))
-        elif token.type == "inline" and _is_readable(token.content):
-            _read_passage(token.content, lines, first, known)
-    return known, blocks
-
-
-def _settled(text: str) -> str:
-    """Return inert text in which no renderer can take code for anything else."""
-    lines = text.split("\n")
-    known, blocks = _known(text, lines)
-    made: list[str] = []
-    last = 0
-    for block in blocks:
-        made += _between(lines, known, last, block.first)
-        code = lines[block.first : block.end]
-        last = block.end
-        if not block.is_found(code):
-            made += block_code(block.content, block.prefixes(code))
-        elif block.is_quiet:
-            made += code
-        else:
-            # Whatever was begun before ends with a blank line.
-            made += ["", *code] if made and made[-1].strip() else code
-            made += [""] if last < len(lines) and lines[last].strip() else []
-    return "\n".join([*made, *_between(lines, known, last, len(lines))])
-
-
-def _between(
-    lines: Sequence[str], known: defaultdict[int, _Line], first: int, end: int
-) -> list[str]:
-    if first == end:
-        return []
-    text = "\n".join(known[number].settled(lines[number]) for number in range(first, end))
-    return settled(text).split("\n")
-
-
-def _is_readable(passage: str) -> bool:
-    depth = deepest = 0
-    for char in passage:
-        if char in "[]":
-            depth = max(0, depth + (1 if char == "[" else -1))
-            deepest = max(deepest, depth)
-    return deepest < _DEEPEST // 2 and passage.count("[") <= _BRACKETS
-
-
-def _read_passage(
-    passage: str, lines: Sequence[str], first: int, known: defaultdict[int, _Line]
-) -> None:
-    """Note what there is in a passage that begins in line ``first``, line by line."""
-    found: list[_Place] = []
-    parser = _parser()
-    parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
-    places = deque(sorted(found, key=lambda place: place.start))
-    spans = deque(place for place in places if place.kind == "code")
-    start = 0
-    for number, piece in enumerate(passage.split("\n"), first):
-        shift = _column(lines[number], piece)
-        end = start + len(piece)
-        line = known[number]
-        if shift is not None:
-            line.read.append((shift, shift + len(piece)))
-        while places and places[0].start < end:
-            place = places.popleft()
+    def _read_passage(self, passage: str, document: _Document, first: int) -> None:
+        """Note what there is in a passage that begins in line ``first``, line by line."""
+        found = self._places(passage)
+        places = deque(found)
+        spans = deque(place for place in found if place.kind == "code")
+        start = 0
+        for number, piece in enumerate(passage.split("\n"), first):
+            shift = self._column(document.lines[number], piece)
+            end = start + len(piece)
+            line = document.known[number]
             if shift is not None:
-                line.note(place, place.start - start + shift, is_whole=place.end <= end)
-        while spans and spans[0].start < end:
-            span = spans[0]
-            if shift is not None:
-                line.note_code(span, start - shift, start, end)
-            if span.end > end:
-                break
-            spans.popleft()
-        start = end + 1
+                line.read.append((shift, shift + len(piece)))
+            while places and places[0].start < end:
+                place = places.popleft()
+                if shift is not None:
+                    line.note(place, place.start - start + shift, is_whole=place.end <= end)
+            while spans and spans[0].start < end:
+                span = spans[0]
+                if shift is not None:
+                    line.note_code(span, start - shift, start, end)
+                if span.end > end:
+                    break
+                spans.popleft()
+            start = end + 1
 
-
-def _column(line: str, piece: str) -> int | None:
-    """Return where a piece of a passage stands in its line; None where that is not certain."""
-    indent = len(piece) - len(piece.lstrip())
-    bare = piece.strip()
-    # A cell of a table stands in its line otherwise than in the passage, if it holds this.
-    if not bare or "|" in bare:
-        return None
-    if line.rstrip().endswith(bare):
-        return len(line.rstrip()) - len(bare) - indent
-    return line.index(bare) - indent if line.count(bare) == 1 else None
-
-
-def _closed(text: str) -> str:
-    """Return ``text`` with a fence at its end, where one was left open."""
-    tokens = _parser().parse(text)
-    if not tokens or tokens[-1].type != "fence" or tokens[-1].level:
-        return text
-    marks = tokens[-1].markup
-    after = _parser().parse(f"{text}\n{marks}")
-    return f"{text}\n{marks}" if len(after) == len(tokens) else text
+    def _column(self, line: str, piece: str) -> int | None:
+        """Return where a piece of a passage stands in its line; None where that is not certain."""
+        indent = len(piece) - len(piece.lstrip())
+        bare = piece.strip()
+        # A cell of a table stands in its line otherwise than in the passage, if it holds this.
+        if not bare or "|" in bare:
+            return None
+        if line.rstrip().endswith(bare):
+            return len(line.rstrip()) - len(bare) - indent
+        # A row of many cells is searched for each of them.
+        self._effort.spend(len(line) / 500)
+        return line.index(bare) - indent if line.count(bare) == 1 else None
 
 
 @cache
@@ -335,8 +247,8 @@ def _parser() -> MarkdownIt:
 
     # It knows no HTML: where every tag is text, those that do know it read the rest the same.
     options: dict[str, Any] = {"html": False, "maxNesting": _DEEPEST, "inline_definitions": True}
-    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
-    # Blocks are enough; of the passages each is read alone, see `_read_passage`.
+    parser = bounded(MarkdownIt("commonmark", options).enable(["table", "strikethrough"]))
+    # Blocks are enough; of the passages each is read alone, see `_Reader`.
     parser.disable(["inline", "text_join"])
     # Which addresses are good is for `link_address` to say.
     parser.validateLink = _any_address
@@ -366,9 +278,9 @@ def _noting(
                 good = made is not None and link_address(_address(made)) is not None
                 # In an address to be followed as it stands, some read an entity all the same.
                 good &= kind != "autolink" or not _ENTITY.search(state.src, start, state.pos)
-                state.env["places"].append(_Place(kind, start, state.pos, good))
+                state.env["places"].append(Place(kind, start, state.pos, good))
             elif any(token.type == "code_inline" for token in state.tokens[count:]):
-                state.env["places"].append(_Place(kind, start, state.pos, good=True))
+                state.env["places"].append(Place(kind, start, state.pos, good=True))
         return found
 
     return noting

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agentnb.render.effort import Effort
 from agentnb.render.inert import escape, inert_markdown
 from agentnb.render.verbatim import fence, inline_code
 from agentnb.render.view import (
@@ -24,7 +25,9 @@ from agentnb.transcript import Passage, ToolCall
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ACTING: Final = re.compile(r"[&<\[\]`$~%{]|:::|(?<=[Ff][Tt][Pp]):(?=//)|\\\\")
+_ACTING: Final = re.compile(
+    r"[&<\[\]`$~%{]|:::|(?<=[Ff][Tt][Pp]):(?=//)|(?<=[Xx][Mm][Pp][Pp]):|\\\\"
+)
 
 
 def to_markdown(view: RunView) -> str:
@@ -43,14 +46,15 @@ def answer_markdown(view: RunView) -> list[str]:
     """Return what the run brought, as blocks to be put apart by blank lines."""
     blocks: list[str] = []
     passages: list[str] = []
+    effort = Effort.of(sum(len(p.text) for p in view.transcript.parts if isinstance(p, Passage)))
     for part in view.transcript.parts:
         if isinstance(part, Passage) and part.kind == "text":
             passages.append(str(part.text))
             continue
-        blocks += _answer(passages)
+        blocks += _answer(passages, effort)
         passages.clear()
-        blocks.append(_tool(part) if isinstance(part, ToolCall) else _reasoning(part))
-    blocks += _answer(passages)
+        blocks.append(_tool(part) if isinstance(part, ToolCall) else _reasoning(part, effort))
+    blocks += _answer(passages, effort)
     for approval in view.transcript.pending_approvals:
         what = approval.message or approval.tool or "a decision is needed"
         blocks.append(_quote(f"**Waiting for approval:** {escape_markdown(what)}"))
@@ -114,14 +118,14 @@ def _header(view: RunView) -> str:
     )
 
 
-def _answer(passages: list[str]) -> list[str]:
+def _answer(passages: list[str], effort: Effort) -> list[str]:
     # As one text: what is code in one of its own may be part of a list that another one began.
-    text = inert_markdown("\n\n".join(passages))
+    text = inert_markdown("\n\n".join(passages), effort)
     return [text] if text else []
 
 
-def _reasoning(part: Passage) -> str:
-    return _fold("Reasoning", quote_markdown(str(part.text)))
+def _reasoning(part: Passage, effort: Effort) -> str:
+    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort)))
 
 
 def _tool(call: ToolCall) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, is_readable
 from agentnb.render.markup import (
     ALIGNMENTS,
     BOX,
@@ -27,13 +28,9 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
-__all__ = ["plain_html", "prose_html"]
+__all__ = ["ParsedProse", "plain_html", "prose_html"]
 
-# Longer than this, or with more brackets in one paragraph than that, text is shown as it is: the
-# parser's time grows with the square of some of its input.
-_LONGEST: Final = 100_000
-_BRACKETS: Final = 500
-_CELLS: Final = 20_000
+_LONGEST: Final = 100_000  # characters; a longer text is shown as it is
 _DEEPEST: Final = 60
 
 
@@ -42,22 +39,40 @@ def plain_html(text: str) -> Html:
     return element("pre", visible(text), style=WRAPPED)
 
 
-def prose_html(markdown: str, *, lean: bool = False) -> Html:
+def prose_html(markdown: str, *, lean: bool = False, parsed: ParsedProse | None = None) -> Html:
     """Return Markdown as HTML: CommonMark with tables, strikethrough and task lists.
 
     HTML in it is shown as text, an image is a note of where it would come from, headings begin at
-    the third level, and text beyond what can be parsed in good time stays plain.  ``lean`` leaves
-    out what costs bytes without carrying sense.
+    the third level, and a text that takes more than a bounded `Effort` to parse stays plain.
+    ``lean`` leaves out what costs bytes without carrying sense; ``parsed`` has the budget of a
+    document with several texts.
     """
-    if len(markdown) > _LONGEST:
-        return plain_html(markdown)
-    try:
-        tokens = _parser().parse(visible(markdown))
-    except RecursionError:
-        return plain_html(markdown)
-    if sum(token.type in ("td_open", "th_open") for token in tokens) > _CELLS:
-        return plain_html(markdown)
-    return _Writer(lean=lean).blocks(tokens)
+    tokens = (parsed or ParsedProse()).tokens(markdown)
+    return plain_html(markdown) if tokens is None else _Writer(lean=lean).blocks(tokens)
+
+
+class ParsedProse:
+    """The texts of one document, each parsed once, within one budget for ``characters`` in all."""
+
+    def __init__(self, characters: int = 0) -> None:
+        self._effort = Effort.of(characters)
+        self._parsed: dict[str, list[Token] | None] = {}
+
+    def tokens(self, markdown: str) -> list[Token] | None:
+        """Return a text's tokens; None where it takes more work than is left."""
+        if markdown not in self._parsed:
+            self._parsed[markdown] = self._parse(markdown)
+        return self._parsed[markdown]
+
+    def _parse(self, markdown: str) -> list[Token] | None:
+        if len(markdown) > _LONGEST:
+            return None
+        text = visible(markdown)
+        try:
+            self._effort.start(text)
+            return _parser().parse(text, {"effort": self._effort})
+        except (RecursionError, TooMuchWorkError):
+            return None
 
 
 @cache
@@ -65,15 +80,28 @@ def _parser() -> MarkdownIt:
     # 50 ms that a session in which nothing is rendered should not pay.
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST})
+    parser = bounded(MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}))
     parser.enable(["table", "strikethrough"])
-    parser.core.ruler.before("inline", "agentnb_brackets", _leave_bracketed_plain)
+    parser.core.ruler.at("inline", _parse_passages)
     return parser
 
 
-def _leave_bracketed_plain(state: StateCore) -> None:
+def _parse_passages(state: StateCore) -> None:
+    """Parse what is in each block, within the budget for the whole text."""
+    from markdown_it.token import Token
+
+    effort: Effort = state.env["effort"]
+    effort.spend_block(len(state.tokens))
     for token in state.tokens:
-        if token.type == "inline" and token.content.count("[") > _BRACKETS:
+        if token.type != "inline":
+            continue
+        if is_plain(token.content):
+            token.children = [Token("text", "", 0, content=token.content)]
+        elif is_readable(token.content):
+            effort.spend_passage(token.content)
+            token.children = []
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+        else:
             token.type = "text"
 
 

@@ -34,7 +34,7 @@ _STRUCTURE: Final = re.compile(
 # What would act in code, if a renderer took it for text: tags, images, addresses that a link in
 # text may not have, macros that load, and what opens or closes a formula or a fence.
 _WOULD_ACT: Final = re.compile(
-    r"<[A-Za-z/!?]|!\\?\[|\](?:\(|:)(?!\s*<?(?:https?:|mailto:))|&#?\w+;"
+    r"<[A-Za-z/!?]|!\\?\[|\](?:\(|:)(?![ \t]*<?(?i:https?://|mailto:))|&#?\w+;"
     r"|\\(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style"
     r"|begin|end|input|include|unicode)(?![A-Za-z])"
     r"|\$\$|%%|\\\\[\[\]()]|`{3}|~{3}|[Ff][Tt][Pp]://"
@@ -51,7 +51,11 @@ _FENCE: Final = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*")
 # What is in a formula whose end is found by all: neither code nor a blank line.
 _INNER: Final = r"[^$`~%\\\n]|~(?!~~)|%(?!%)|\n(?![ \t>]*(?:\n|\Z))"
 _LOOSE: Final = re.compile(
-    rf"(?P<formula>(?<![\\$])\$\$(?!\$)(?:{_INNER}|\\(?![$`]))+(?<!\\)\$\$(?!\$))"
+    # JupyterLab puts a formula back into an attribute as it is, with its quotes.
+    r"(?P<link>\](?:\(|:)[ \t]*<?(?i:https?://|mailto:)[^\s<>]*>?"
+    r"(?:\s+(?:\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|\((?:\\.|[^)\\])*\)?))?)"
+    r"|(?P<url>(?i:https?://|www\.|mailto:)[^\s<>]*)"
+    rf"|(?P<formula>(?<![\\$])\$\$(?!\$)(?:{_INNER}|\\(?![$`]))+(?<!\\)\$\$(?!\$))"
     r"|(?P<environment>(?<!\\)\\begin\{(?P<name>[A-Za-z]+\*?)\}"
     rf"(?:{_INNER}|\\(?!begin\b|end\b))*\\end\{{(?P=name)\}})"
     r"|(?P<dollars>\${2,})"
@@ -62,9 +66,6 @@ _LOOSE: Final = re.compile(
     # Attributes of what stands before them, as Pandoc and Quarto read them, and roles.
     r"|(?P<brace>(?<![^\s\])>:`])\{(?=[^{}]*=)|\{(?=[\w:+-]+\}`)|(?<=`)\{|\{(?=\{[<%]))"
     r"|(?P<colons>(?:(?<=\n)|\A)[ \t>]*:::)"
-    # Some find a link where others find none.
-    r"|(?P<target>\](?=\((?!\s*<?(?:https?:|mailto:))))"
-    r"|(?P<scheme>(?<=[Ff][Tt][Pp]):(?=//))"
     # Where no blank line follows it, it is the head of a document, and its words are options.
     r"|(?P<head>(?<![^\n])---(?=[ \t]*\n[ \t]*\S))"
 )
@@ -180,6 +181,10 @@ def _mended(match: re.Match[str]) -> str:
     match match.lastgroup:
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
+        case "link":
+            return found[0] + settled(found[1:].replace("$", "&#36;"))
+        case "url":
+            return found[0] + settled(found[1:].replace("$", "%24"))
         case "slashes":
             return "&#92;" * (len(found) // 2) + "\\" * (len(found) % 2)
         case "comment":

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--seconds N] [--seed N]`: damaged streams until the time is over."""
+"""`python -m tests.fuzz [--seconds N] [--seed N]`: damaged streams, then hostile Markdown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import secrets
 import sys
 import time
 
+from agentnb.render.inert import inert_markdown
+from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.fuzz.checks import DECODERS, check
+from tests.fuzz.links import Documents
 from tests.fuzz.mutations import Mutator
 from tests.platforms.recorded import by_name
+
+_BATCH = 500
 
 
 def main(argv: list[str]) -> int:
@@ -20,7 +25,7 @@ def main(argv: list[str]) -> int:
     print(f"seed {asked.seed}", flush=True)
     for platform in DECODERS:
         mutator = Mutator(list(by_name(platform).values()), seed=asked.seed)
-        end = time.monotonic() + asked.seconds / len(DECODERS)
+        end = time.monotonic() + asked.seconds / (len(DECODERS) + 1)
         streams = size = events = 0
         while time.monotonic() < end:
             data = mutator.stream()
@@ -33,7 +38,31 @@ def main(argv: list[str]) -> int:
             streams += 1
             size += len(data)
         print(f"{platform}: {streams:,} streams, {size:,} bytes, {events:,} events", flush=True)
+    documents = Documents(seed=asked.seed)
+    end = time.monotonic() + asked.seconds / (len(DECODERS) + 1)
+    count = 0
+    while time.monotonic() < end:
+        check_documents([documents.make() for _ in range(_BATCH)])
+        count += _BATCH
+    print(f"Markdown: {count:,} documents", flush=True)
     return 0
+
+
+def check_documents(texts: list[str]) -> None:
+    """Hold exported Markdown to what must hold of it in all renderers."""
+    made = [inert_markdown(text) for text in texts]
+    rendered = [
+        (text, render(one))
+        for render in READERS.values()
+        for text, one in zip(texts, made, strict=True)
+    ]
+    rendered += zip(texts, in_jupyterlab(made), strict=True)
+    for text, html in rendered:
+        try:
+            check_document(html)
+        except AssertionError:
+            print(f"Markdown: failed on {text!r}", flush=True)
+            raise
 
 
 if __name__ == "__main__":
