@@ -364,7 +364,8 @@ class RunFailedError(RunError):
 
     def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
         super().__init__(message, run=run, hint=hint)
-        failure = run.transcript.failure
+        # What is only watched has no transcript.
+        failure = getattr(getattr(run, "transcript", None), "failure", None)
         shown = failure.details.get("traceback") if failure and run.platform == "local" else None
         if isinstance(shown, str):
             self.__cause__ = FunctionTraceback(shown)

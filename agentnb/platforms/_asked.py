@@ -101,7 +101,11 @@ async def joined(
             async for batch in joined:
                 yield batch
     except NotFoundError as error:
-        if error.hint is None or "agent list" in error.hint:
+        if error.missing != "agent":
             lists = platform.capabilities.list_runs
-            error.hint = "agent.remote_runs() lists the runs there are." if lists else None
+            error.hint = (
+                "agent.remote_runs() lists the runs there are."
+                if lists
+                else "Check the run's id, and session=."
+            )
         raise
