@@ -309,7 +309,6 @@ def waiting_state(waiting: Waiting | None, *, now: float) -> dict[str, Any] | No
 
 def run_fields(view: RunView) -> dict[str, Any]:
     """Return every top-level field of the state but the parts and those that time moves."""
-    own = view.transcript.platform_duration
     return {
         **bounded_head(view.transcript.head_to_dict()),
         "title": shortened(view.title, NAME_TEXT),
@@ -317,7 +316,7 @@ def run_fields(view: RunView) -> dict[str, Any]:
         "prompt": shortened(view.prompt, QUESTION_TEXT),
         "time_to_first_token": view.time_to_first_token,
         "duration": view.duration,
-        **({} if own is None else {"platform_duration": own}),
+        "platform_duration": view.transcript.platform_duration,
         "notice": view.notice,
         "can_decide": view.can_decide,
     }

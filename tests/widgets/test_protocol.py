@@ -122,6 +122,7 @@ def test_state_holds_the_transcript_and_what_surrounds_it() -> None:
         "elapsed": 1.5,
         "time_to_first_token": None,
         "duration": 1.5,
+        "platform_duration": None,
         "notice": "look",
         "can_decide": False,
     }
