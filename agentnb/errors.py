@@ -88,7 +88,7 @@ __all__ = [
 ]
 
 # A longer wait, in seconds, is no advice.
-_LONGEST_ADVICE: Final = 1e9
+_LONGEST_ADVICE: Final = 1e15
 
 
 def in_sentences(message: str, hint: str | None) -> str:

@@ -101,7 +101,7 @@ async def joined(
             async for batch in joined:
                 yield batch
     except NotFoundError as error:
-        if error.missing != "agent":
+        if error.missing not in (None, "agent"):
             lists = platform.capabilities.list_runs
             error.hint = (
                 "agent.remote_runs() lists the runs there are."

@@ -272,12 +272,12 @@ class TestAttaching:
 
     def test_cancelled_at_once_the_platform_is_told_all_the_same(self) -> None:
         platform = PlayedPlatform(repeat)
-        run = player(platform).attach("run_9")
+        run = player(platform).attach("run_cancelled_at_once")
         run.cancel()
         run.wait(LONG, check=False)
         if run.status == "cancelled":
             assert platform.was_told.wait(LONG)
-            assert platform.told == [("run_9", None)]
+            assert platform.told == [("run_cancelled_at_once", None)]
 
 
 def test_a_function_takes_no_settings() -> None:
