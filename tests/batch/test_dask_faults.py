@@ -203,11 +203,11 @@ def workers(around: Surroundings) -> Place:
 
 
 def test_the_history_has_each_row_once_where_workers_are_killed(around: Surroundings) -> None:
-    async def works(prompt: str) -> str:
+    async def works_on_each_row(prompt: str) -> str:
         await asyncio.sleep(0.05)
         return f"answer to {prompt}"
 
-    agent = agentnb.agent(works)
+    agent = agentnb.agent(works_on_each_row)
     done = aside(lambda: around.map(agent, numbered(120), concurrency=4))
     name = f"local:{agent.id}"
     for count in (20, 60):
