@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,8 +102,9 @@ class Kernel:
         return Cell(reply["content"], messages)
 
 
-@pytest.fixture(scope="package")
-def kernel() -> Iterator[Kernel]:
+@contextmanager
+def running_kernel() -> Generator[Kernel]:
+    """Start a kernel with the extension loaded, and end it after the block."""
     manager, client = start_new_kernel(kernel_name="python3")
     try:
         running = Kernel(client, manager.interrupt_kernel)
@@ -111,3 +113,9 @@ def kernel() -> Iterator[Kernel]:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="package")
+def kernel() -> Iterator[Kernel]:
+    with running_kernel() as running:
+        yield running

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.notebook.conftest import Kernel
+from tests.notebook.conftest import Kernel, running_kernel
 
 # An agent of the sandbox that waits; its run is begun past this package's own list of runs.
 SETUP = """
@@ -35,9 +37,10 @@ def open_soon():
 
 
 @pytest.fixture(scope="module")
-def notebook(kernel: Kernel) -> Kernel:
-    assert kernel.run(SETUP).ok
-    return kernel
+def notebook() -> Iterator[Kernel]:
+    with running_kernel() as kernel:
+        assert kernel.run(SETUP).ok
+        yield kernel
 
 
 def test_a_run_on_a_platform_is_shown_live(notebook: Kernel) -> None:
