@@ -57,10 +57,10 @@ def advise_on_address(name: str, error: BaseException) -> None:
 async def _agent_hint(platform: Platform, agent: str) -> str:
     lists = platform.capabilities.list_agents
     names = await _agent_ids(platform) if lists else []
-    if close := suggestion(agent, names):
-        return close
-    if near := suggestion(agent, config().platform_names(registry.NAMES)):
-        return f"{near} Its agents are named as in 'platform:agent'."
+    platforms = config().platform_names(registry.NAMES)
+    if near := suggestion(agent, [*names, *platforms]):
+        is_agent = any(near == suggestion(name, [name]) for name in names)
+        return near if is_agent else f"{near} Its agents are named as in 'platform:agent'."
     return f"'%agent list {platform.name}' shows its agents." if lists else "Check the agent's id."
 
 

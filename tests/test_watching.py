@@ -188,7 +188,7 @@ class TestTargets:
         assert (row.key, watch.problem) == (run.local_id, None)
 
     @pytest.mark.parametrize(
-        "wrong", ["run_of_nobody", 7, [None], RemoteRun(id="run_of_nobody", status="queued")]
+        "wrong", ["run_unwatched", 7, [None], RemoteRun(id="run_unwatched", status="queued")]
     )
     def test_what_names_no_run(self, wrong: Any) -> None:
         with pytest.raises(RequestError, match=r"names no run|is not known"):

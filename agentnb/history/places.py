@@ -90,8 +90,8 @@ def sessions_of(platform: str, run_ids: Sequence[str]) -> dict[str, str]:
             run.c.platform == platform,
             run.c.run_id.in_(run_ids),
             run.c.session_id.is_not(None),
-            # An attempt to join it that failed may have been given another session.
-            or_(run.c.error_class.is_(None), run.c.first_token.is_not(None), ~is_joined()),
+            # An attempt to join it that fails may have been given another session.
+            or_(run.c.status == "completed", run.c.first_token.is_not(None), ~is_joined()),
         )
         .order_by(*best_first())
     )

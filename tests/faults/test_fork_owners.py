@@ -106,7 +106,7 @@ def test_a_recording_takes_in_the_runs_of_children_and_each_run_once(tmp_path: P
     python(
         SANDBOX
         + """
-import json, time
+import json, pathlib, time
 
 @sandbox.agent
 def slow(prompt):
@@ -120,7 +120,16 @@ going = agentnb.agent("operativus:slow", base_url=os.environ["WHERE"], api_key=o
 run = going.start("slow")
 while not run.text:
     time.sleep(0.002)
-children = [forked(lambda: ask(f"child {os.getpid()}", 10)), os.fork()]
+def taped(prompt):
+    # A child that is forked ends at once, and a run is written a moment after it has ended.
+    while prompt not in pathlib.Path(os.environ["TAPE"]).read_text():
+        time.sleep(0.01)
+
+def child():
+    ask(f"child {os.getpid()}", 10)
+    taped(f"child {os.getpid()} 9")
+
+children = [forked(child), os.fork()]
 if not children[1]:
     ask(f"child {os.getpid()}", 10)
     sys.exit(0)
