@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager, start_new_kernel
 
+# Where the threads of a kernel are is written to a file when it gets this signal.
+STACKS = """
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR1, file=open({path!r}, "w"), all_threads=True)
+"""
 SETUP = """
 %load_ext agentnb
 import agentnb, asyncio
@@ -60,9 +69,13 @@ class Cell:
 
 
 class Kernel:
-    def __init__(self, client: BlockingKernelClient, interrupt: Callable[[], None]) -> None:
+    """A kernel that runs; ``stacks`` is the file that it writes its stacks to."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient, stacks: Path) -> None:
         self.client = client
-        self.interrupt = interrupt
+        self.interrupt: Callable[[], None] = manager.interrupt_kernel
+        self._signal: Callable[[int], None] = manager.signal_kernel
+        self._stacks = stacks
 
     def run(
         self,
@@ -80,7 +93,8 @@ class Kernel:
             try:
                 message = self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
-                assert time.monotonic() < end, f"the cell hangs: {code}\n{messages[-5:]}"
+                if time.monotonic() > end:
+                    pytest.fail(f"the cell hangs: {code}\n{messages[-5:]}\n{self._where()}")
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
             messages.append((kind, content))
@@ -101,18 +115,27 @@ class Kernel:
             return self.run(code, attended=attended, interrupt_at=interrupt_at, timeout=timeout)
         return Cell(reply["content"], messages)
 
+    def _where(self) -> str:
+        """Return what each thread of the kernel does."""
+        self._signal(signal.SIGUSR1)
+        time.sleep(1)
+        return self._stacks.read_text("utf-8")
+
 
 @contextmanager
 def running_kernel() -> Generator[Kernel]:
     """Start a kernel with the extension loaded, and end it after the block."""
     manager, client = start_new_kernel(kernel_name="python3")
+    handle, stacks = tempfile.mkstemp(prefix="stacks-")
+    os.close(handle)
     try:
-        running = Kernel(client, manager.interrupt_kernel)
-        assert running.run(SETUP).ok
+        running = Kernel(manager, client, Path(stacks))
+        assert running.run(STACKS.format(path=stacks) + SETUP).ok
         yield running
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+        Path(stacks).unlink()
 
 
 @pytest.fixture(scope="package")
