@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager, start_new_kernel
+from jupyter_client.manager import start_new_kernel
 
 # Where the threads of a kernel are is written to a file when it gets this signal.
 STACKS = """
@@ -69,12 +69,16 @@ class Cell:
 
 
 class Kernel:
-    """A kernel that runs; ``stacks`` is the file that it writes its stacks to."""
+    """A kernel that runs; ``stacks`` returns what each of its threads does."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient, stacks: Path) -> None:
+    def __init__(
+        self,
+        client: BlockingKernelClient,
+        interrupt: Callable[[], None],
+        stacks: Callable[[], str] = str,
+    ) -> None:
         self.client = client
-        self.interrupt: Callable[[], None] = manager.interrupt_kernel
-        self._signal: Callable[[int], None] = manager.signal_kernel
+        self.interrupt = interrupt
         self._stacks = stacks
 
     def run(
@@ -94,7 +98,7 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 if time.monotonic() > end:
-                    pytest.fail(f"the cell hangs: {code}\n{messages[-5:]}\n{self._where()}")
+                    pytest.fail(f"the cell hangs: {code}\n{messages[-5:]}\n{self._stacks()}")
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
             messages.append((kind, content))
@@ -115,27 +119,27 @@ class Kernel:
             return self.run(code, attended=attended, interrupt_at=interrupt_at, timeout=timeout)
         return Cell(reply["content"], messages)
 
-    def _where(self) -> str:
-        """Return what each thread of the kernel does."""
-        self._signal(signal.SIGUSR1)
-        time.sleep(1)
-        return self._stacks.read_text("utf-8")
-
 
 @contextmanager
 def running_kernel() -> Generator[Kernel]:
     """Start a kernel with the extension loaded, and end it after the block."""
     manager, client = start_new_kernel(kernel_name="python3")
-    handle, stacks = tempfile.mkstemp(prefix="stacks-")
+    handle, path = tempfile.mkstemp(prefix="stacks-")
     os.close(handle)
+
+    def stacks() -> str:
+        manager.signal_kernel(signal.SIGUSR1)
+        time.sleep(1)
+        return Path(path).read_text("utf-8")
+
     try:
-        running = Kernel(manager, client, Path(stacks))
-        assert running.run(STACKS.format(path=stacks) + SETUP).ok
+        running = Kernel(client, manager.interrupt_kernel, stacks)
+        assert running.run(STACKS.format(path=path) + SETUP).ok
         yield running
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-        Path(stacks).unlink()
+        Path(path).unlink()
 
 
 @pytest.fixture(scope="package")
