@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.children import python
@@ -34,16 +36,17 @@ FILLING = """
 """
 
 
-def run(code: str) -> tuple[list[str], list[str]]:
-    """Run ``code``; return what it printed, and what it was warned of."""
-    done = python(FILLING + code, "-W", "always")
+def run(code: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Run ``code`` with a store of its own; return what it printed, and what it was warned of."""
+    store = {"AGENTNB_HISTORY": str(folder / "history.sqlite")}
+    done = python(FILLING + code, "-W", "always", environment=store)
     told = [line for line in done.stderr.splitlines() if "HistoryWarning" in line]
     assert "Traceback" not in done.stderr
     return done.stdout.splitlines(), told
 
 
 @pytest.mark.slow
-def test_what_fits_is_written_and_the_rest_once_there_is_room() -> None:
+def test_what_fits_is_written_and_the_rest_once_there_is_room(tmp_path: Path) -> None:
     printed, told = run(
         """
     lock = sqlite3.connect(store(required=True).path, isolation_level=None)
@@ -63,7 +66,8 @@ def test_what_fits_is_written_and_the_rest_once_there_is_room() -> None:
     lost = {run.local_id for run in runs} - there()
     print(len(lost))
     assert len(there()) == 1201 - len(lost), (len(there()), first.local_id in there())
-    """
+    """,
+        tmp_path,
     )
     written, lost = map(int, printed)
     # About four kilobytes a run, in a file and its log of two megabytes each; a thousand may wait.
@@ -73,7 +77,7 @@ def test_what_fits_is_written_and_the_rest_once_there_is_room() -> None:
     assert len(told) == 1
 
 
-def test_one_that_is_too_large_does_not_hold_up_the_others() -> None:
+def test_one_that_is_too_large_does_not_hold_up_the_others(tmp_path: Path) -> None:
     printed, told = run(
         """
     limit(1_000_000)
@@ -88,7 +92,8 @@ def test_one_that_is_too_large_does_not_hold_up_the_others() -> None:
     assert flush(LONG)
     assert large.local_id in there()
     print("whole")
-    """
+    """,
+        tmp_path,
     )
     assert printed == ["whole"]
     assert len(told) == 1

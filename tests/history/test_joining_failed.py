@@ -263,7 +263,7 @@ def test_the_error_names_the_parameter(name: str) -> None:
         agent = agentnb.agent(
             f"{name}:echo", base_url=sandbox.base_url(name), api_key=sandbox.api_key
         )
-        failed = agent.attach("run_of_nobody").wait(LONG, check=False)
+        failed = agent.attach("run_not_there").wait(LONG, check=False)
     with pytest.raises(agentnb.RunError, match="session="):
         failed.raise_for_status()
 
