@@ -65,9 +65,9 @@ FAST = Stage(
         *("-m", "not slow and not ui", *(f"tests/{name}" for name in CORE)),
     ),
 )
-# The tests wait for servers, kernels and a browser more than they compute; more processes than
-# this would only make them wait for each other.
-PROCESSES = ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile")
+# The tests wait for servers, kernels and a browser more than they compute: two workers keep two
+# processors busy for a quarter of the time.
+PROCESSES = ("--numprocesses=4", "--dist=loadfile")
 # One run over tests and notebooks, so that one line counts them all.
 WHOLE = Stage("pytest", (*PYTEST, "--quiet", *PROCESSES, *NBVAL, "tests", "notebooks"))
 

@@ -33,10 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the process, and the kernels it starts, surroundings of their own."""
     home = tempfile.TemporaryDirectory(prefix="agentnb-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
+    # Called before: at the exit of the process the store would be missed, and said to be moved.
+    config.add_cleanup(leave_the_store)
     private = surroundings.clean(os.environ, home=Path(home.name))
     os.environ.clear()
     os.environ.update(private)
     sys.addaudithook(refuse_the_network)
+
+
+def leave_the_store() -> None:
+    """Write what is due to the store of runs, and close it, where a test opened it."""
+    if (history := sys.modules.get("agentnb.history")) is not None:
+        history.use("off")
 
 
 class OneBrowser(LoadFileScheduling):
