@@ -13,7 +13,7 @@ from itertools import takewhile
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
-__all__ = ["in_short"]
+__all__ = ["hide_frames", "in_short"]
 
 _OWN: Final = __name__.partition(".")[0]
 _NOTEBOOK: Final = ("IPython", "ipykernel")
@@ -35,7 +35,7 @@ def in_short(error: BaseException, *, fault: BaseException | None = None) -> lis
     traceback: Any = getattr(shell, "InteractiveTB", None)
     if getattr(traceback, "mode", None) in _WHOLE:
         return traceback.structured_traceback(type(error), error, error.__traceback__)
-    last = f"{type(error).__name__}: {error}"
+    last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if getattr(traceback, "mode", None) == "Minimal":
         return [last]
     lines: list[str] = []
@@ -48,6 +48,30 @@ def in_short(error: BaseException, *, fault: BaseException | None = None) -> lis
         for place in calls:
             lines += _told(place, shell)
     return [*lines, last]
+
+
+def hide_frames(error: BaseException) -> None:
+    """Have IPython and Python's own traceback leave out this package's frames of ``error``."""
+    notes = getattr(error, "__notes__", ())
+    rendered: Any = error
+    rendered._render_traceback_ = lambda: [*in_short(error), *notes]
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], raised: BaseException, tb: TracebackType | None) -> None:
+        if raised is error:
+            tb = _without_own(tb)
+            raised.__traceback__ = tb
+        before(kind, raised, tb)
+
+    sys.excepthook = hook
+
+
+def _without_own(tb: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that leads into this package."""
+    if tb is None or _package((tb.tb_frame, tb.tb_lineno)) == _OWN:
+        return None
+    tb.tb_next = _without_own(tb.tb_next)
+    return tb
 
 
 def _calls(tb: TracebackType | None) -> list[_Place]:

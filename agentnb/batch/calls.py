@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
 from agentnb._loop import in_background
-from agentnb.batch.checkpoint import Checkpoint
+from agentnb._tracebacks import hide_frames
+from agentnb.batch.checkpoint import Checkpoint, keep
 from agentnb.batch.items import as_items
 from agentnb.batch.job import Job, StoppedError
 from agentnb.batch.joined import check_names
 from agentnb.batch.keys import settings_digest
-from agentnb.batch.leftover import keep_for_later
 from agentnb.batch.outcome import Outcome
 from agentnb.batch.progress import Display
 from agentnb.batch.prompts import PromptLike, prompts
@@ -200,24 +200,27 @@ class _Map:
             raises=call.on_error == "raise",
             checkpoint=checkpoint,
         )
-        return _Begun(job, outcome, settings, None if checkpoint is None else checkpoint.path)
+        return _Begun(job, outcome, settings, None if checkpoint is None else checkpoint.place)
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A map that is under way; ``kept`` is the file of its checkpoint."""
+    """A map that is under way; ``kept`` is the place of its checkpoint."""
 
     job: Job
     outcome: Outcome
     settings: bytes
-    kept: Path | None
+    kept: str | Path | None
 
     def way_on(self) -> str:
         """Return in one line how to go on with what is not done; kept, where it was not yet."""
-        kept = self.kept or keep_for_later(self.settings, self.outcome.completed())
-        if kept is None:
+        if self.kept is not None:
+            return f"To go on, map the same with checkpoint={_short(self.kept)!r}."
+        if not (results := self.outcome.completed()):
             return "A checkpoint=... would let the next map go on from there."
-        return f"To go on, map the same with checkpoint={_short(kept)!r}."
+        name, is_stored = keep(self.settings, results)
+        where = "" if is_stored else " in this process"
+        return f"To go on{where}, map the same with checkpoint={name!r}."
 
     def count(self) -> str:
         """Return how many rows are done, of how many, and where they are."""
@@ -230,8 +233,10 @@ class _Begun:
         return f"{counted} {rows} {verb} done, see agentnb.last_map()"
 
 
-def _short(path: Path) -> str:
+def _short(path: str | Path) -> str:
     """Return a path as a map takes it, without the name of whose home it is in."""
+    if isinstance(path, str):
+        return path
     try:
         return f"~/{path.relative_to(Path.home()).as_posix()}"
     except (RuntimeError, ValueError):
@@ -249,6 +254,8 @@ def map_rows(
         table = made.run(made.show)
     except BaseException as error:
         made.end(error)
+        if isinstance(error, KeyboardInterrupt):
+            hide_frames(error)
         raise
     made.end(None)
     return table

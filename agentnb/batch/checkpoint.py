@@ -1,8 +1,8 @@
-"""What a map has done, in a file: SQLite, written on a thread of its own.
+"""What a map has done, in a file of SQLite or in the history, written on a thread of its own.
 
 A row is known by two digests: of all that is the same for every row (the agent and its settings),
 and of its prompt and attachments together with which one of several equal rows it is.  Neither
-prompts nor keys are in the file; answers are.
+prompts nor keys are kept; answers are.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from agentnb.batch.rows import RowResult
-from agentnb.errors import ConfigError
+from agentnb.errors import ConfigError, HistoryError
+from agentnb.history.kept_rows import KeptRow, add_rows, is_name, new_name, read_rows
 
-__all__ = ["Checkpoint", "save"]
+__all__ = ["Checkpoint", "keep"]
 
 # "agnm", as a number: by it our files are known.
 _KIND: Final = 0x61676E6D
@@ -46,17 +47,22 @@ _KEPT: Final = tuple(
 )
 
 
-class Checkpoint:
-    """The rows of one map that are done, in the file ``path``, which only the user can read.
+_Write = Callable[[Sequence[KeptRow]], object]
 
-    ``settings`` is the digest of what its rows have in common; rows of other maps in the same file
-    are left alone.  `put` and `close` are called from any thread.
+
+class Checkpoint:
+    """The rows of one map that are done, in the file ``place``, which only the user can read.
+
+    ``place`` may also be a name that `keep` returned.  ``settings`` is the digest of what the rows
+    have in common; rows of other maps in the same place are left alone.  `put` and `close` are
+    called from any thread.
 
     Raises:
-        ConfigError: the file is none of this kind, or cannot be made or opened.
+        ConfigError: the file is none of this kind, or cannot be made or opened; or nothing is kept
+            under the name.
     """
 
-    def __init__(self, path: str | Path, settings: bytes) -> None:
+    def __init__(self, place: str | Path, settings: bytes) -> None:
         #: What the writing failed by; None while it goes well.
         self.error: Exception | None = None
         self._settings = settings
@@ -64,18 +70,18 @@ class Checkpoint:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         try:
-            self.path = Path(path).expanduser().absolute()
-            _make(self.path)
-            with closing(_open(self.path)) as connection:
-                self._known: dict[bytes, str] = dict(
-                    connection.execute(
-                        "SELECT key, result FROM row WHERE settings = ?", (settings,)
-                    )
-                )
+            if isinstance(place, str) and is_name(place):
+                self.place: str | Path = place
+                self._known = read_rows(place, settings)
+            else:
+                self.place = Path(place).expanduser().absolute()
+                self._known = _read_file(self.place, settings)
+        except HistoryError as error:
+            raise ConfigError(error.message, hint=error.hint) from error
         except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"The checkpoint '{path}' cannot be used: {reason}.",
+                f"The checkpoint '{place}' cannot be used: {reason}.",
                 hint="It is the name of a file that map() makes, or made before.",
             ) from error
 
@@ -108,37 +114,61 @@ class Checkpoint:
 
     def _serve(self) -> None:
         try:
-            with closing(_open(self.path)) as connection:
-                while self._write(connection):
+            with self._writing() as write:
+                while self._write(write):
                     pass
         except Exception as error:
             # Rows go on: what they brought is in the table, and who waits is told.
             self.error = error
 
-    def _write(self, connection: sqlite3.Connection) -> bool:
+    @contextmanager
+    def _writing(self) -> Generator[_Write]:
+        """Yield what writes rows."""
+        if isinstance(self.place, str):
+            name = self.place
+            yield lambda rows: add_rows(name, rows)
+            return
+        with closing(_open(self.place)) as connection:
+
+            def write(rows: Sequence[KeptRow]) -> None:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(
+                    "INSERT OR REPLACE INTO row (settings, key, result) VALUES (?, ?, ?)",
+                    [row[:3] for row in rows],
+                )
+                connection.execute("COMMIT")
+
+            yield write
+
+    def _write(self, write: _Write) -> bool:
         """Write what is there, and what comes within a moment; return whether more may come."""
         found = [self._queue.get()]
         until = time.monotonic() + _GATHER
         with suppress(queue.Empty):
             while found[-1] is not None and len(found) < _AT_ONCE:
                 found.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            "INSERT OR REPLACE INTO row (settings, key, result) VALUES (?, ?, ?)",
-            ((self._settings, each.key, _text(each)) for each in found if each is not None),
-        )
-        connection.execute("COMMIT")
+        write([_row(self._settings, each) for each in found if each is not None])
         return found[-1] is not None
 
 
-def save(path: Path, settings: bytes, results: Iterable[RowResult]) -> None:
-    """Write ``results`` into a checkpoint of their own, at once."""
-    made = Checkpoint(path, settings)
-    for result in results:
-        made.put(result)
-    made.close()
-    if made.error is not None:
-        raise made.error
+def keep(settings: bytes, results: Sequence[RowResult]) -> tuple[str, bool]:
+    """Keep what a map without a checkpoint did; return its name, and whether others can read it.
+
+    It is in the history, or where that keeps no answers, in the memory of this process.
+    """
+    name = new_name()
+    return name, add_rows(name, [_row(settings, each) for each in results])
+
+
+def _row(settings: bytes, result: RowResult) -> KeptRow:
+    return KeptRow(settings, result.key, _text(result), result.local_id)
+
+
+def _read_file(path: Path, settings: bytes) -> dict[bytes, str]:
+    _make(path)
+    with closing(_open(path)) as connection:
+        found = connection.execute("SELECT key, result FROM row WHERE settings = ?", (settings,))
+        return dict(found)
 
 
 def _text(result: RowResult) -> str:

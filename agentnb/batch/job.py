@@ -212,7 +212,7 @@ class Job:
             return
         self._warned = True
         warnings.warn(
-            f"The checkpoint {checkpoint.path} cannot be written: {checkpoint.error}. "
+            f"The checkpoint {checkpoint.place} cannot be written: {checkpoint.error}. "
             "What is done from here on is in the table only.",
             RuntimeWarning,
             stacklevel=2,

@@ -71,8 +71,8 @@ class Maps(Protocol):
         answer; with "raise" the first one ends the map.  ``checkpoint`` is a file that remembers
         the rows that completed: the same call, also in another process after this one was killed,
         asks only for the others.  Answers are in it, prompts and keys are not.  Ctrl-C cancels
-        what runs; `agentnb.last_map` has what is done, and where there was no checkpoint, one is
-        made to go on with.
+        what runs; `agentnb.last_map` has what is done, and where there was no checkpoint, the
+        history keeps it under a name that ``checkpoint`` takes.
 
         ``client`` is a ``distributed.Client``: the rows then run on the workers of its cluster,
         each of which finds the platform's key in its own environment.  ``progress`` shows a bar.

@@ -53,6 +53,8 @@ def prune(
 ) -> Pruned:
     """Take old runs out of the store, with all that belongs to them; return how many.
 
+    That includes what was kept of interrupted maps, and their files of earlier versions.
+
     ``older_than`` takes out those that began longer ago, such as ``"90d"``; ``keep`` all but the
     newest so many; ``max_bytes`` the oldest until the rest has at most about so many bytes.  Of
     several, a run goes that any of them takes out.  Runs that go on are never taken out.
@@ -116,6 +118,8 @@ def vacuum() -> int:
 def _prune(
     store: Store, before: int | None, keep: int | None, max_bytes: int | None, *, dry_run: bool
 ) -> Pruned:
+    from agentnb.history.kept_rows import delete_files, delete_rows
+
     with store.connect() as connection:
         sizes = _sizes(store)
         if before is not None and keep is None and max_bytes is None:
@@ -123,20 +127,25 @@ def _prune(
             sizes = sizes.where(_run().c.started_at < before)
         found = list(_chosen(connection.execute(sizes), before, keep, max_bytes))
     if dry_run:
-        return Pruned(len(found), sum(size for _, size in found), dry_run=True)
+        return Pruned(len(found), sum(size for _, size, _ in found), dry_run=True)
     runs = taken = 0
     for start in range(0, len(found), _BATCH):
-        batch = dict(found[start : start + _BATCH])
+        batch = {key: size for key, size, _ in found[start : start + _BATCH]}
         for key in _delete(store, list(batch)):
             runs += 1
             taken += batch[key]
+    # What was kept of interrupted maps before the newest run that is gone, or before the limit.
+    until = max(before or 0, *(started_at for _, _, started_at in found), 0)
+    with store.begin() as connection:
+        delete_rows(connection, (), until)
+    delete_files(until)
     return Pruned(runs, taken)
 
 
 def _chosen(
     sizes: Iterable[Sequence[Any]], before: int | None, keep: int | None, max_bytes: int | None
-) -> Iterator[tuple[str, int]]:
-    """Yield the keys and sizes of the runs to be taken out, newest first."""
+) -> Iterator[tuple[str, int, int]]:
+    """Yield key, size and beginning of the runs to be taken out, newest first."""
     kept = held = 0
     for key, status, started_at, size in sizes:
         goes = status not in _LIVE and (
@@ -145,7 +154,7 @@ def _chosen(
             or (max_bytes is not None and held + size > max_bytes)
         )
         if goes:
-            yield key, size
+            yield key, size, started_at
         else:
             kept += 1
         if not goes or max_bytes is not None:
@@ -183,6 +192,7 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
     """Take runs out that are still not live; return the keys of those that were."""
     from sqlalchemy import delete, select
 
+    from agentnb.history.kept_rows import delete_rows
     from agentnb.history.recorder import forget
     from agentnb.history.schema import content, event_chunk, tool_call
 
@@ -194,6 +204,7 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
         for table in (content, event_chunk, tool_call):
             connection.execute(delete(table).where(table.c.run.in_(gone)))
         connection.execute(delete(run).where(run.c.key.in_(gone)))
+        delete_rows(connection, gone)
     forget(gone)
     return gone
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -28,6 +29,7 @@ __all__ = [
     "content",
     "cursor",
     "event_chunk",
+    "kept_row",
     "metadata",
     "process",
     "run",
@@ -180,4 +182,18 @@ cursor: Final = Table(
     Column("scope", Text, primary_key=True),
     Column("newest", BigInteger, nullable=False),
     Column("pulled_at", BigInteger, nullable=False),
+)
+
+#: A row of a map that was interrupted without a checkpoint; see `kept_rows`.
+kept_row: Final = Table(
+    "kept_row",
+    metadata,
+    Column("map", String(12), primary_key=True),
+    # Digests, as in a checkpoint: of what all rows of the map share, and of the row.
+    Column("settings", LargeBinary, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("result", Text, nullable=False),
+    # The local id of the run, which may not be recorded (yet).
+    Column("run", String(32), index=True),
+    Column("kept_at", BigInteger, nullable=False, index=True),
 )

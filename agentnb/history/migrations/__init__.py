@@ -12,7 +12,7 @@ __all__ = ["HEAD", "REVISIONS", "is_revision", "upgrade"]
 
 #: The steps in `versions`, oldest first.  Named here so that a store that has them all is opened
 #: without Alembic, whose import takes longer than everything else.
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 HEAD: Final = REVISIONS[-1]
 
 
