@@ -18,6 +18,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
+from agentnb._printing import identifier_or_none, printable_or_none
 from agentnb.errors import in_sentences, try_again_in
 from agentnb.event_fields import Checked, Place, identifier, plain_text, usage_fields
 
@@ -81,13 +82,24 @@ class Usage(Checked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Checked):
-    """The platform accepted the run.  It may come again with what was still unknown."""
+    """The platform accepted the run.  It may come again with what was still unknown.
+
+    An id that holds control characters is none, since people print ids; in the names they are
+    written as signs.
+    """
 
     type: ClassVar[Literal["run_started"]] = "run_started"
     run_id: str | None = None
     session_id: str | None = None
     agent: str | None = None
     model: str | None = None
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        object.__setattr__(self, "run_id", identifier_or_none(self.run_id))
+        object.__setattr__(self, "session_id", identifier_or_none(self.session_id))
+        object.__setattr__(self, "agent", printable_or_none(self.agent))
+        object.__setattr__(self, "model", printable_or_none(self.model))
 
 
 # Nearly all events are fragments.  The `__init__` that a frozen class is given sets each field by
@@ -208,6 +220,7 @@ class UsageReported(Checked):
             given = usage_fields(usage, Place(type(self).__name__, "usage"))
             object.__setattr__(self, "usage", Usage(**given))
         Checked.__post_init__(self)
+        object.__setattr__(self, "model", printable_or_none(self.model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

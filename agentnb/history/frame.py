@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._printing import printable, printable_or_none
 from agentnb.history.columns import MOMENT, SPAN
 from agentnb.history.moments import span, to_micros
 from agentnb.history.shown import mark
@@ -21,10 +22,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _LARGEST: Final = 2**63 - 1
 # What NumPy takes for "no moment" in whole numbers.
 _NOTHING: Final = -(2**63)
-# Embeddings, overrides and isolates, which change the order of what a terminal shows.
-_BIDI: Final = {
-    code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
 
 
 def frame(columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -168,13 +165,7 @@ def _real(value: Any) -> float | None:
 
 def _texts(values: Sequence[Any]) -> list[str | None]:
     """Return texts that Arrow takes, and by which whoever prints them commands no terminal."""
-    return [v if v is None or (v.isascii() and v.isprintable()) else _printable(v) for v in values]
-
-
-def _printable(text: str) -> str:
-    from agentnb.render.visible import control_signs
-
-    return control_signs(text).translate(_BIDI)
+    return [printable_or_none(v) for v in values]
 
 
 def _categories(values: Sequence[Any]) -> Any:
@@ -183,7 +174,7 @@ def _categories(values: Sequence[Any]) -> Any:
     import pandas as pd
 
     # Each name is looked at once, however many rows have it.
-    names = {v: _printable(v) for v in set(values) if v is not None}
+    names = {v: printable(v) for v in set(values) if v is not None}
     known = sorted(set(names.values()))
     places = {name: number for number, name in enumerate(known)}
     code: dict[Any, int] = {v: places[name] for v, name in names.items()}

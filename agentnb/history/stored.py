@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agentnb._printing import identifier_or_none, printable
 from agentnb.errors import HistoryError
 from agentnb.event import (
     Event,
@@ -69,8 +70,14 @@ class StoredRun(RunFacts):
         reconnects: int | None = None,
         error: str | None = None,
     ) -> None:
-        super().__init__(_Platform(platform), request, title=title)
-        self.local_id = local_id
+        # A file may have been written by anyone.
+        request = replace(
+            request,
+            agent=printable(request.agent),
+            session_id=identifier_or_none(request.session_id),
+        )
+        super().__init__(_Platform(printable(platform)), request, title=printable(title))
+        self.local_id = printable(local_id)
         recording = self._recording
         clock = recording.clock
         clock.sent_at = sent_at

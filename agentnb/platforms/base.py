@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
+from agentnb._printing import printable
 from agentnb.config import PlatformSettings
 from agentnb.event import Event
 from agentnb.transcript import Status
@@ -126,7 +127,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo:
-    """An agent that a platform lists.  ``raw`` is its whole entry."""
+    """An agent that a platform lists.  ``raw`` is its whole entry, as it came.
+
+    In the other fields control characters are written as signs; they are safe to print.
+    """
 
     id: str
     name: str | None = None
@@ -134,13 +138,17 @@ class AgentInfo:
     model: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        _make_printable(self, ("id", "name", "description", "model"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteRun:
     """A run as a platform lists it: the common fields, and the whole entry in ``raw``.
 
     Times are timezone-aware; a platform's time without a zone is read as UTC where the platform
-    does not know better, see `LearnsTimes`.
+    does not know better, see `LearnsTimes`.  In all texts but ``output`` and ``raw`` control
+    characters are written as signs; they are safe to print.
     """
 
     id: str
@@ -154,6 +162,16 @@ class RemoteRun:
     output: str | None = None
     error: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        _make_printable(self, ("id", "agent", "session_id", "model", "error"))
+
+
+def _make_printable(listed: object, names: Sequence[str]) -> None:
+    for name in names:
+        # A platform of someone else may give an id that is no text.
+        if isinstance(text := getattr(listed, name), str):
+            object.__setattr__(listed, name, printable(text))
 
 
 class Platform(Protocol):

@@ -30,11 +30,13 @@ _TOKEN: Final = 3.3
 _CELL: Final = 10
 _LINE: Final = 1.5
 _DEFINITION: Final = 15
-_LINK: Final = 10
+_LINK: Final = 40
 _AUTOLINK: Final = 20
 _QUOTED: Final = 8
 _DELIMITER: Final = 2.5
-_EMPHASIS: Final = 3
+_CODE: Final = 1.5
+_TAG: Final = 7
+_EMPHASIS: Final = 4
 _INNER: Final = 5
 _PASSAGE: Final = 2
 _SCANNED: Final = 0.25
@@ -98,6 +100,7 @@ class Effort:
                 units += _INNER * (count - opened.pop())
         # From a bracket that nothing closes the parser looks on to the end.
         units += _SCANNED * sum(count - at for at in opened)
+        units += _CODE * passage.count("`") + _TAG * passage.count("<")
         units += _EMPHASIS * sum(map(passage.count, "*_~"))
         units += _LINK * (passage.count("](") + passage.count("]["))
         units += _AUTOLINK * len(_AUTOLINKS.findall(passage))

@@ -36,7 +36,7 @@ __all__ = ["escape", "inert_markdown"]
 _LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
-_LOOK: Final = 3  # of an `Effort`
+_LOOK: Final = 6  # of an `Effort`
 
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.

@@ -11,6 +11,8 @@ import re
 from itertools import groupby
 from typing import Final
 
+from agentnb._printing import control_signs, well_formed
+
 __all__ = [
     "StreamCleaner",
     "control_signs",
@@ -32,15 +34,6 @@ _LINE_ENDS: Final = re.compile(r"\r\n?|[\x85\u2028\u2029]")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ACTING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
-# Of each control what Unicode has to write it with; of a C1 control the two characters that mean
-# the same to a terminal.  Tabs and line ends are no signs: they are what text is made of.
-_SIGNS: Final = {
-    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n\r"},
-    0x7F: "\u2421",
-    **{code: f"\u241b{chr(code - 0x40)}" for code in range(0x80, 0xA0)},
-}
-_SIGNED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-
 _INVISIBLE: Final = re.compile(
     "["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -59,20 +52,6 @@ _MARKER_KINDS: Final = 4
 _MARKER_WORDS: Final = 200
 
 
-def well_formed(text: str) -> str:
-    """Return ``text`` as it can be encoded: split surrogate pairs joined, lone ones replaced.
-
-    A JSON escape can put lone surrogates into a str.  The length in UTF-16 units stays.
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def strip_controls(text: str) -> str:
     """Return ``text`` without terminal sequences and control characters.
 
@@ -82,16 +61,6 @@ def strip_controls(text: str) -> str:
     if not _ACTING.search(text):
         return text
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCE.sub("", text)))
-
-
-def control_signs(text: str) -> str:
-    """Return ``text`` with a sign for each control in it: ``␛[31m``, ``␀``; nothing is left out.
-
-    Tabs and line ends stay what they are.  For data that is computed with and printed as it is,
-    where a terminal must take nothing for a command.
-    """
-    text = well_formed(text)
-    return text.translate(_SIGNS) if _SIGNED.search(text) else text
 
 
 def visible(text: str) -> str:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from agentnb._printing import identifier_or_none
 from agentnb.clock import current_clock
 from agentnb.errors import AgentnbError, PlaybackError
 from agentnb.event import ApprovalRequested, Event, RunFailed, RunStarted
@@ -130,7 +131,7 @@ class PlaybackPlatform(OfflinePlatform):
 
     async def _play(self, run: TapedRun) -> AsyncGenerator[list[Event], None]:
         if (clock := current_clock()) is not None:
-            clock.sent_at, clock.played_id = run.sent_at, run.id
+            clock.sent_at, clock.played_id = run.sent_at, identifier_or_none(run.id)
         events, times = _to_play(run)
         failure = run.exception()
         left = deque(run.decisions if run.via != "decision" else ())

@@ -1,0 +1,66 @@
+"""Short texts from outside, such as ids and names, so that printing one commands no terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["control_signs", "identifier_or_none", "printable", "printable_or_none", "well_formed"]
+
+# Of each control what Unicode has to write it with; of a C1 control the two characters that mean
+# the same to a terminal.  Tabs and line ends are no signs: they are what text is made of.
+_SIGNS: Final = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n\r"},
+    0x7F: "\u2421",
+    **{code: f"\u241b{chr(code - 0x40)}" for code in range(0x80, 0xA0)},
+}
+_SIGNED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Marks, embeddings, overrides and isolates, which change the order of what a terminal shows.
+_BIDI: Final = {
+    code: f"⟨U+{code:04X}⟩"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+_NOT_IN_IDS: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def well_formed(text: str) -> str:
+    """Return ``text`` as it can be encoded: split surrogate pairs joined, lone ones replaced.
+
+    A JSON escape can put lone surrogates into a str.  The length in UTF-16 units stays.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def control_signs(text: str) -> str:
+    """Return ``text`` with a sign for each control in it: ``␛[31m``, ``␀``; nothing is left out.
+
+    Tabs and line ends stay what they are.  For data that is computed with and printed as it is,
+    where a terminal must take nothing for a command.
+    """
+    text = well_formed(text)
+    return text.translate(_SIGNS) if _SIGNED.search(text) else text
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with `control_signs`, and each bidirectional control as ``⟨U+202E⟩``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return control_signs(text).translate(_BIDI)
+
+
+def printable_or_none(text: str | None) -> str | None:
+    """Return `printable` text, and None for None."""
+    return None if text is None else printable(text)
+
+
+def identifier_or_none(text: str | None) -> str | None:
+    """Return an id unchanged, and None for one with control characters: nothing can go by it."""
+    return None if text is None or _NOT_IN_IDS.search(text) else text
