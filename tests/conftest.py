@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import surroundings
@@ -24,6 +25,8 @@ settings.register_profile(
 settings.load_profile("agentnb")
 
 UI = "tests/ui/"
+# As many browsers at most are driven at a time, each with a server of its own.
+LANES = 3
 LOOPBACK = ("127.", "::1", "localhost")
 # What jupyter_client says where another process took a port of the kernel meanwhile.
 NO_KERNEL = "Kernel died before replying to kernel_info"
@@ -47,17 +50,18 @@ def leave_the_store() -> None:
         history.use("off")
 
 
-class OneBrowser(LoadFileScheduling):
-    """Keeps the tests of a module in one process, and those of the browser in one that has it."""
+class FewBrowsers(LoadFileScheduling):
+    """Keeps the tests of a module in one process, and those of browsers in a few that have one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return UI if nodeid.startswith(UI) else super()._split_scope(nodeid)
+        module = super()._split_scope(nodeid)
+        return f"{UI}{crc32(module.encode()) % LANES}" if module.startswith(UI) else module
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FewBrowsers:
     """Say how tests are shared out where there are several processes."""
-    return OneBrowser(config, log)
+    return FewBrowsers(config, log)
 
 
 @pytest.hookimpl(trylast=True)

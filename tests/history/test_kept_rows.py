@@ -45,9 +45,7 @@ class Halting:
 async def interrupted(halting: Halting) -> str:
     """Interrupt a map of three rows in its third; return the line that says how to go on."""
     agent = agentnb.agent(halting.answer)
-    task = asyncio.create_task(
-        agent.amap(["a", "b", "slow"], concurrency=1, progress=False, checkpoint=None)
-    )
+    task = asyncio.create_task(agent.amap(["a", "b", "slow"], concurrency=1, progress=False))
     await asyncio.wait_for(halting.waits.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as raised:
@@ -117,7 +115,8 @@ async def test_files_of_earlier_versions_go_by_age(
     old, new = folder / "2026-01-01_120000_000000.sqlite", folder / "new.sqlite"
     for file in (old, new):
         file.write_bytes(b"")
-    os.utime(old, (time.time() - 7_200,) * 2)
+    two_hours_ago = time.time() - 7_200
+    os.utime(old, (two_hours_ago, two_hours_ago))
     prune(older_than="1h", dry_run=True)
     assert old.exists()
     prune(older_than="1h")
@@ -172,9 +171,10 @@ async def test_a_store_that_fails_leaves_them_in_memory(history_store: Store) ->
 
 async def test_another_process_goes_on(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/history.sqlite"
+    name = new_name()
     use(url)
     try:
-        assert add_rows(name := new_name(), [KeptRow(b"s", b"k", '"kept"', None)])
+        assert add_rows(name, [KeptRow(b"s", b"k", '"kept"', None)])
     finally:
         use(None)
     code = f"""
