@@ -9,10 +9,8 @@ from agentnb.errors import InvalidRequestError
 
 __all__ = ["PageSizes", "walk_pages"]
 
-# How many entries the platform sends where nobody says how many.
-_DEFAULT: Final = 20
-# Sizes to ask for in turn where a server refuses a larger one.
-_SMALLER: Final = (100, _DEFAULT)
+# Sizes to request in turn where a server refuses a larger one; the last is the platform's default.
+_SMALLER: Final = (100, 20)
 
 
 class Listed(Protocol):
@@ -29,7 +27,8 @@ class PageSizes:
     """What a client has learnt of the pages of a server."""
 
     def __init__(self) -> None:
-        self._longest = 0
+        # The largest page that was asked for and came whole.
+        self._whole = 0
         self._most: int | None = None
 
     def allowed(self, size: int) -> int:
@@ -43,15 +42,16 @@ class PageSizes:
         return self._most is not None
 
     def is_last(self, count: int, limit: int) -> bool:
-        """Return whether a page of ``count`` entries, asked for with ``limit``, ends a list.
+        """Return whether a page of ``count`` entries, requested with ``limit``, ends a list.
 
-        A server may send fewer entries than were asked for without saying so, and not always as
-        many.  So the last page is known by having half as many as the server is known to send, or
-        fewer than it sends by default, unless their number looks like a bound.
+        A server may send fewer entries than requested without saying so, and not always as many.
+        A shorter page is therefore the last one only where the server has sent ``limit`` entries
+        before; otherwise only an empty page ends a list.
         """
-        is_last = 2 * count <= min(limit, self._longest)
-        self._longest = max(self._longest, count)
-        return is_last or (count < _DEFAULT and count % 5 != 0)
+        if count >= limit:
+            self._whole = max(self._whole, limit)
+            return False
+        return count == 0 or limit <= self._whole
 
 
 async def walk_pages(

@@ -99,7 +99,9 @@ async def test_a_server_that_ignores_the_offset_is_not_asked_for_ever(
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("sizes", [[5], [10], [20], [25], [50], [30, 20]], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [[1], [5], [7], [12], [19], [20], [25], [50], [30, 20], [30, 7], [7, 3, 1]], ids=str
+)
 @pytest.mark.parametrize("limit", [None, 60])
 async def test_a_server_that_caps_its_pages(
     server: ScriptedServer, platform: SeekrPlatform, sizes: list[int], limit: int | None
@@ -132,13 +134,41 @@ async def test_a_server_that_refuses_large_pages(
     assert len(server.requests) == requests
 
 
-@pytest.mark.parametrize("count", [0, 3, 19])
-async def test_a_short_list_takes_one_request(
-    server: ScriptedServer, platform: SeekrPlatform, count: int
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (3, 2), (19, 2)])
+async def test_a_short_list_ends_with_an_empty_page(
+    server: ScriptedServer, platform: SeekrPlatform, count: int, requests: int
 ) -> None:
     server.routes[RUNS] = pages(count)
     assert len([r async for r in platform.runs(session_id="thread_1")]) == count
+    assert len(server.requests) == requests
+
+
+async def test_a_short_list_takes_one_request_where_the_server_sends_whole_pages(
+    server: ScriptedServer, platform: SeekrPlatform
+) -> None:
+    server.routes[RUNS] = pages(201)
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == 201
+    server.requests.clear()
+    server.routes[RUNS] = pages(3)
+    assert len([r async for r in platform.runs(session_id="thread_1")]) == 3
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("cap", [7, 12, 19])
+async def test_no_state_is_missing_where_the_server_caps_its_pages(
+    server: ScriptedServer, platform: SeekrPlatform, cap: int
+) -> None:
+    everything = pages(40)
+
+    def capped(seen: Seen) -> Reply:
+        return Reply(everything(seen).body[:cap])
+
+    server.routes[RUNS] = capped
+    wanted = [f"run_{n}" for n in (39, 20, 1)]
+    for n in (39, 20, 1):
+        server.routes[f"{RUNS}/run_{n}"] = Reply(run(n))
+    found = await platform.status(wanted, session_id="thread_1")
+    assert set(found) == set(wanted)
 
 
 async def test_a_listing_that_is_refused_altogether(
