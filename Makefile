@@ -50,6 +50,7 @@ fuzz: setup
 
 soak: setup
 	@PYTHONPATH=.ci $(RUN) -m tests.soak --seconds $(or $(SECONDS),600)
+	@PYTHONPATH=.ci $(RUN) -m tests.soak.kernels
 
 build: setup
 	@$(RUN) -m build --no-isolation --outdir build/dist
