@@ -26,7 +26,7 @@ settings.load_profile("agentnb")
 
 UI = "tests/ui/"
 # As many browsers at most are driven at a time, each with a server of its own.
-LANES = 3
+LANES = 2
 LOOPBACK = ("127.", "::1", "localhost")
 # What jupyter_client says where another process took a port of the kernel meanwhile.
 NO_KERNEL = "Kernel died before replying to kernel_info"
