@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import takewhile
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
@@ -53,12 +54,19 @@ def in_short(error: BaseException, *, fault: BaseException | None = None) -> lis
 def hide_frames(error: BaseException) -> None:
     """Have IPython and Python's own traceback leave out this package's frames of ``error``."""
     notes = getattr(error, "__notes__", ())
-    rendered: Any = error
-    rendered._render_traceback_ = lambda: [*in_short(error), *notes]
+    marked: Any = error
+    marked._render_traceback_ = lambda: [*in_short(error), *notes]
+    marked.hides_agentnb_frames = True
+    _install_hook()
+
+
+@cache
+def _install_hook() -> None:
+    """Put a hook before Python's own, once: it holds no error that was caught."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], raised: BaseException, tb: TracebackType | None) -> None:
-        if raised is error:
+        if getattr(raised, "hides_agentnb_frames", False):
             tb = _without_own(tb)
             raised.__traceback__ = tb
         before(kind, raised, tb)
