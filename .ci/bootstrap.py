@@ -445,8 +445,12 @@ def path_without_venv() -> str:
 
 
 def environment() -> dict[str, str]:
-    """What every program is started with: .venv's programs first, and no other Python's."""
-    foreign = ("PYTHONHOME", "PYTHONPATH")
+    """What every program is started with: .venv's programs first, and no other Python's.
+
+    The compiled modules are kept, or each of the many processes of the tests would compile all
+    that it imports.
+    """
+    foreign = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH")
     kept = {key: value for key, value in os.environ.items() if key not in foreign}
     return {**kept, "PATH": path_with_venv(), "VIRTUAL_ENV": str(VENV)}
 

@@ -45,7 +45,10 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
 
 
 def build(source: Path, target: Path, kind: str, *, path: str | None = None) -> None:
-    env = {**os.environ, "PATH": path} if path else {**os.environ}
+    # The build compiles its hook, which would then be among the files that the sdist holds.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    if path:
+        env["PATH"] = path
     command = [sys.executable, "-m", "build", "--no-isolation", kind, "--outdir", str(target)]
     done = subprocess.run(
         [*command, str(source)], capture_output=True, text=True, env=env, check=False
