@@ -12,6 +12,7 @@ class _Call:
     call_id: str
     name: str
     from_wire: bool
+    is_supposed_ended: bool = False
 
 
 class OpenCalls:
@@ -51,15 +52,29 @@ class OpenCalls:
         call = self._match(name, wire_id)
         return None if call is None else call.call_id
 
+    def suppose_ended(self, call_id: str) -> bool:
+        """Take an open call to have ended, until its end is told; tell whether there was one."""
+        for call in self._open:
+            if call.call_id == call_id and not call.is_supposed_ended:
+                call.is_supposed_ended = True
+                return True
+        return False
+
     def finish(
-        self, name: str | None = None, wire_id: str | None = None, *, again: bool = False
+        self,
+        name: str | None = None,
+        wire_id: str | None = None,
+        *,
+        again: bool = False,
+        open_first: bool = False,
     ) -> str:
         """Close the call that is meant and return its id; a call never seen gets a new one.
 
         ``again`` is for wires that may say the same end twice: where no open call fits, the call
-        that ended last is meant, if nothing speaks against it.
+        that ended last is meant, if nothing speaks against it.  With ``open_first``, a call that
+        is supposed to have ended is meant only where no other fits.
         """
-        call = self._match(name, wire_id)
+        call = self._match(name, wire_id, open_first=open_first)
         if call is not None:
             self._open.remove(call)
         elif again and wire_id is None and self._last and name in (None, "", self._last.name):
@@ -72,7 +87,9 @@ class OpenCalls:
         self._last = call
         return call.call_id
 
-    def _match(self, name: str | None, wire_id: str | None) -> _Call | None:
+    def _match(
+        self, name: str | None, wire_id: str | None, *, open_first: bool = False
+    ) -> _Call | None:
         if wire_id is not None:
             for call in self._open:
                 if call.call_id == wire_id:
@@ -81,6 +98,8 @@ class OpenCalls:
             candidates = [call for call in self._open if not call.from_wire]
         else:
             candidates = self._open
+        if open_first:
+            candidates = sorted(candidates, key=lambda call: call.is_supposed_ended)
         for call in candidates:
             if not name or call.name == name:
                 return call

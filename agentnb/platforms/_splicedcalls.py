@@ -70,6 +70,7 @@ class _Call:
     ends: int = 0
     streamed: bool = False
     claimed: bool = False
+    is_bare: bool = False  # its end that was delivered has neither result nor error
     begins_told: int = 0
     ends_told: int = 0
     arguments: _Text = field(default_factory=_Text)
@@ -132,7 +133,7 @@ class SplicedCalls:
             case ToolCallFinished():
                 call.ends_told += 1
                 if call.ends_told <= call.ends:
-                    return []
+                    return _outcome(call, event)
                 call.ends = call.ends_told
                 return [replace(event, call_id=call.call_id)]
 
@@ -189,6 +190,21 @@ class SplicedCalls:
         return call.arguments.take(piece)
 
 
+def _outcome(call: _Call, event: ToolCallFinished) -> list[Event]:
+    """Return what an end that was delivered says now and did not say then.
+
+    The result comes as output, so that the call has not taken until now.
+    """
+    if not call.is_bare or call.output.whole:
+        return []
+    if event.error is not None:
+        call.is_bare = False
+        return [replace(event, call_id=call.call_id)]
+    new = call.output.take(event.result or "")
+    call.is_bare = not new
+    return [ToolCallDelta(call_id=call.call_id, output=new)] if new else []
+
+
 def _deliver(call: _Call, event: Call) -> None:
     match event:
         case ToolCallStarted():
@@ -204,4 +220,5 @@ def _deliver(call: _Call, event: Call) -> None:
             call.output.add(event.output)
         case ToolCallFinished():
             call.ends += 1
+            call.is_bare = event.result is None and event.error is None
             call.name = event.name or call.name

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from agentnb.event import (
     TERMINAL_EVENTS,
@@ -18,8 +17,6 @@ from agentnb.event import (
     RunFinished,
     RunStarted,
     TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     UsageReported,
     text_deltas,
 )
@@ -37,23 +34,13 @@ from agentnb.platforms._wire import (
 )
 from agentnb.platforms.operativus import wire
 from agentnb.platforms.operativus.answers import plain, read_followups
-from agentnb.platforms.operativus.frames import given, inner_value, milliseconds, payload_of
+from agentnb.platforms.operativus.frames import inner_value, milliseconds, payload_of
 from agentnb.platforms.operativus.response import approval, response_events
 from agentnb.platforms.operativus.timeline import Timeline
+from agentnb.platforms.operativus.toolcalls import ToolCalls
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
-
-_NAMED: Final = re.compile(
-    r"(?:Executing|Calling|Running|Completed|Finished|Failed) tool:\s*(?P<before>\S+)"
-    r"|Tool (?:finished|completed|failed):\s*(?P<after>\S+)",
-    re.IGNORECASE,
-)
-_RESULT_KEYS: Final = frozenset({"result", "output", "toolOutput", "error"})
-_TOOL_KEYS: Final = _RESULT_KEYS | {
-    *("name", "toolName", "id", "toolCallId", "arguments", "args", "input", "toolInput"),
-    *("message", "status", "isError", "durationMs"),
-}
 
 
 class Decoder:
@@ -73,7 +60,7 @@ class Decoder:
         self._calls = OpenCalls()
         self._text = SurrogateJoiner()
         self._timeline = Timeline(self._calls, run_id)
-        self._unreported: list[str] = []
+        self._tools = ToolCalls(self._calls)
         self._began: float | None = None
         self._whole: str | None = None
         self._followups: tuple[str, ...] = ()
@@ -117,10 +104,10 @@ class Decoder:
             events += self._said(texts)
         return events
 
-    def _said(self, texts: list[str]) -> list[TextDelta]:
+    def _said(self, texts: list[str]) -> list[Event]:
         self._seen.add(TextDelta)
         self._paused = False
-        return text_deltas(texts)
+        return [*self._tools.end_announced(), *text_deltas(texts)]
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
@@ -173,6 +160,8 @@ class Decoder:
             return []
         self._seen.add(kind)
         self._paused = False
+        if self._tools.may_have_ended:
+            return [*self._tools.end_announced(), kind(shown)]
         return [kind(shown)]
 
     def _note(self, events: list[Event]) -> list[Event]:
@@ -198,11 +187,11 @@ class Decoder:
                 self._began = milliseconds(event.timestamp)
                 return [self._start(event.data)]
             case wire.ToolStart():
-                return self._tool_start(event)
+                return self._tools.start(event)
             case wire.ToolEnd():
-                return [self._tool_end(event.data, failed=False)]
+                return [self._tools.end(event.data, failed=False)]
             case wire.ToolError():
-                return [self._tool_end(event.data, failed=True)]
+                return [self._tools.end(event.data, failed=True)]
             case wire.ContentDone():
                 self._whole = as_text(event.data) or self._whole
                 return self._flush()
@@ -230,69 +219,6 @@ class Decoder:
             run_id=mend(known.run_id) if known.run_id else self.run_id,
             session_id=mend(known.session_id) if known.session_id else self.session_id,
         )
-
-    def _tool_start(self, event: wire.ToolStart) -> list[Event]:
-        inner = inner_value(event.data)
-        if isinstance(inner, dict):
-            tool = validated(wire.ToolData, inner)
-            name = tool.name or tool.tool_name
-            if not name:
-                raise MalformedError("a tool call without a name")
-            wire_id = as_text(tool.call_id) or as_text(tool.id) or None
-            call_id = self._calls.start(mend(name), wire_id)
-            arguments = given(tool, "arguments", "args", "input", "toolInput", "parameters")
-            return [ToolCallStarted(call_id=call_id, name=mend(name), arguments=as_text(arguments))]
-        text = as_text(inner).strip()
-        named = _NAMED.fullmatch(text)
-        name = (named["before"] or named["after"]) if named else text
-        if not name:
-            raise MalformedError("a tool call without a name")
-        if " " in name:
-            # A sentence about the run ("Initiating ... Orchestration") is no call of a tool.
-            return []
-        call_id = self._calls.start(name)
-        self._unreported.append(call_id)
-        return [ToolCallStarted(call_id=call_id, name=name)]
-
-    def _tool_end(self, data: Any, *, failed: bool) -> ToolCallFinished:
-        inner = inner_value(data)
-        if isinstance(inner, dict) and self._is_tool_data(cast("dict[str, Any]", inner)):
-            tool = validated(wire.ToolData, inner)
-            name = mend(tool.name or tool.tool_name or "") or None
-            # A bare "id" may be the event's own; it counts where a call began with it.
-            own_id = as_text(tool.id)
-            wire_id = as_text(tool.call_id) or (own_id if self._calls.is_open(own_id) else None)
-            result = given(tool, "result", "output", "toolOutput")
-            error = as_text(tool.error) if tool.error else None
-            if failed or given(tool, "isError") is True:
-                error = error or as_text(tool.message) or as_text(result) or "The tool failed."
-            return ToolCallFinished(
-                call_id=self._calls.finish(name, wire_id),
-                name=name,
-                result=None if result is None else as_text(result),
-                error=error,
-            )
-        text = as_text(data)
-        named = _NAMED.match(text.strip())
-        name = (named["before"] or named["after"]).rstrip(".:,") if named else None
-        if name is None or not self._calls.is_open_name(name):
-            # Bare text: the result itself, of the call that has waited longest.
-            return ToolCallFinished(
-                call_id=self._calls.finish(),
-                result=None if failed else text,
-                error=(text or "The tool failed.") if failed else None,
-            )
-        return ToolCallFinished(
-            call_id=self._calls.finish(name), name=name, error=text if failed else None
-        )
-
-    def _is_tool_data(self, data: dict[str, Any]) -> bool:
-        """Tell an event's own fields from a result that happens to be an object."""
-        keys = data.keys()
-        name = data.get("name", data.get("toolName"))
-        if isinstance(name, str) and self._calls.is_open_name(mend(name)):
-            return True
-        return bool(keys & _RESULT_KEYS or name) and keys <= _TOOL_KEYS
 
     def _followup(self, data: Any) -> list[Event]:
         found = read_followups(data)
@@ -360,21 +286,13 @@ class Decoder:
             return events
         if end is None or isinstance(end, RunFinished):
             if not self._ended:
-                events += self._close_calls()
+                events += self._tools.end_announced(always=True)
             end = RunFinished(
                 output=output,
                 duration=self._duration(event.timestamp),
                 details=dict(self._details),
             )
         return events + self._end(end)
-
-    def _close_calls(self) -> list[Event]:
-        """End the calls that began as a sentence: a server that tells so little tells no end."""
-        return [
-            ToolCallFinished(call_id=self._calls.finish(wire_id=call_id))
-            for call_id in self._unreported
-            if self._calls.is_open(call_id)
-        ]
 
     def _end(self, event: Event) -> list[Event]:
         # The first end counts: a STOP that follows an ERROR is no success.

@@ -1,0 +1,183 @@
+"""Calls that a server announces as a sentence, with or without a word of their end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentnb.event import Event, ToolCallFinished, ToolCallStarted
+from agentnb.platforms._splice import Splice
+from agentnb.platforms.operativus.decode import Decoder
+from agentnb.sse import ServerSentEvent
+from agentnb.transcript import ToolCall, Transcript, fold
+
+SENTENCES = ["Executing Tool: {}", "Calling tool: {}", "Running tool: {}", "{}"]
+
+
+def frame(kind: str, data: object) -> ServerSentEvent:
+    text = json.dumps({"event": kind, "data": data, "timestamp": 1746518400000})
+    return ServerSentEvent("message", text, "", None)
+
+
+def start(name: str, sentence: str = SENTENCES[0]) -> ServerSentEvent:
+    return frame("TOOL_START", sentence.format(name))
+
+
+def end(name: str, result: str) -> ServerSentEvent:
+    return frame("TOOL_END", json.dumps({"name": name, "result": result}))
+
+
+def text(words: str) -> ServerSentEvent:
+    return frame("CONTENT_DELTA", words)
+
+
+STOP = frame("STOP", "")
+
+
+def timed(frames: Iterable[ServerSentEvent], *, batch: bool = False) -> Transcript:
+    """Return the transcript of frames that come a second apart."""
+    decoder, transcript = Decoder(session_id="s"), Transcript()
+    for at, each in enumerate(frames):
+        events = decoder.decode_all([each]) if batch else decoder.decode(each)
+        for event in events:
+            transcript.apply(event, float(at))
+    return transcript
+
+
+def spans(calls: Sequence[ToolCall]) -> list[tuple[str, str, float | None, float | None]]:
+    return [(call.name, call.status, call.started, call.finished) for call in calls]
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_call_ends_where_the_next_begins_and_where_the_agent_goes_on(
+    sentence: str, batch: bool
+) -> None:
+    told = timed(
+        [
+            start("look", sentence),
+            start("search", sentence),
+            text("So"),
+            text(" it is."),
+            frame("TOOL_START", json.dumps({"name": "sum", "id": "c1", "arguments": {}})),
+            STOP,
+        ],
+        batch=batch,
+    )
+    look, search, total = told.tool_calls
+    assert spans([look, search]) == [
+        ("look", "completed", 0.0, 1.0),
+        ("search", "completed", 1.0, 2.0),
+    ]
+    assert total.status == "abandoned"
+    assert told.text == "So it is."
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_what_the_agent_thinks_after_a_call_ends_it_and_an_empty_fragment_does_not(
+    batch: bool,
+) -> None:
+    frames = [start("look"), text(""), frame("REASONING_DELTA", "Now"), text("it"), STOP]
+    assert spans(timed(frames, batch=batch).tool_calls) == [("look", "completed", 0.0, 2.0)]
+
+
+def test_a_sentence_about_the_run_ends_no_call() -> None:
+    frames = [start("look"), start("", "Initiating the Orchestration"), text("it"), STOP]
+    assert spans(timed(frames).tool_calls) == [("look", "completed", 0.0, 2.0)]
+
+
+@pytest.mark.parametrize("late", [end("look", "7"), frame("TOOL_END", "7")])
+@pytest.mark.parametrize("before", [[], [text("a")], [text("a"), text("b")], [text("a"), STOP]])
+def test_an_end_that_comes_late_is_that_of_the_same_call(
+    before: list[ServerSentEvent], late: ServerSentEvent
+) -> None:
+    told = timed([start("look"), *before, late, STOP])
+    assert [(c.name, c.result, c.status) for c in told.tool_calls] == [("look", "7", "completed")]
+    assert told.tool_calls[0].finished == len(before) + 1
+
+
+def test_an_error_that_comes_late_fails_the_same_call() -> None:
+    told = timed([start("look"), text("a"), frame("TOOL_ERROR", "no"), STOP])
+    assert [(c.status, c.error) for c in told.tool_calls] == [("failed", "no")]
+
+
+def test_where_only_failures_are_told_one_is_of_the_call_that_is_open() -> None:
+    told = timed([start("look"), text("a"), start("look"), frame("TOOL_ERROR", "no"), STOP])
+    assert [(c.status, c.error) for c in told.tool_calls] == [("completed", None), ("failed", "no")]
+
+
+def test_a_server_that_tells_ends_is_waited_for() -> None:
+    told = timed([start("a"), end("a", "1"), start("b"), text("x"), text("y"), end("b", "2"), STOP])
+    assert spans(told.tool_calls) == [("a", "completed", 0.0, 1.0), ("b", "completed", 2.0, 5.0)]
+
+
+def test_calls_side_by_side_get_their_own_results() -> None:
+    frames = [start("look"), start("look"), end("look", "1"), end("look", "2"), text("x"), STOP]
+    told = timed(frames)
+    assert [call.result for call in told.tool_calls] == ["1", "2"]
+    assert spans(told.tool_calls) == [
+        ("look", "completed", 0.0, 2.0),
+        ("look", "completed", 1.0, 3.0),
+    ]
+
+
+def test_a_call_under_way_when_the_run_fails_is_abandoned() -> None:
+    told = timed([start("look"), start("search"), frame("ERROR", "no"), STOP])
+    assert [call.status for call in told.tool_calls] == ["completed", "abandoned"]
+
+
+def test_a_result_that_a_record_tells_later_is_that_of_the_same_call() -> None:
+    delivered: list[Event] = []
+    decoder = Decoder(session_id="s", run_id="r")
+    for each in [start("look"), text("So ")]:
+        delivered += decoder.decode(each)
+    transcript = Transcript()
+    for at, event in enumerate(delivered):
+        transcript.apply(event, float(at))
+    record: list[dict[str, Any]] = [
+        {"eventType": "TOOL_INVOKED", "payload": {"toolName": "look", "input": {"q": 1}}},
+        {"eventType": "TOOL_COMPLETED", "payload": {"toolName": "look", "output": "7"}},
+    ]
+    splice, again = Splice(delivered), Decoder(session_id="s", run_id="r")
+    for each in record:
+        sse = ServerSentEvent("message", json.dumps({**each, "runId": "r"}), "", None)
+        for event in splice.feed(again.decode(sse)):
+            transcript.apply(event, 100.0)
+    (call,) = transcript.tool_calls
+    assert (call.result, call.status, call.finished) == ("7", "completed", 1.0)
+    assert json.loads(call.arguments) == {"q": 1}
+
+
+STEPS = st.sampled_from(
+    [
+        *(start(name, sentence) for name in ("look", "sum") for sentence in SENTENCES),
+        *(text(words) for words in ("a", "", " ", "é😀")),
+        frame("REASONING_DELTA", "hm"),
+    ]
+)
+
+
+@given(frames=st.lists(STEPS, max_size=12), data=st.data())
+def test_every_call_is_told_once_and_ends_once_however_frames_are_batched(
+    frames: list[ServerSentEvent], data: st.DataObject
+) -> None:
+    whole = [*frames, STOP]
+    decoder = Decoder(session_id="s")
+    alone = [event for each in whole for event in decoder.decode(each)]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole)))))
+    batched: list[Event] = []
+    decoder = Decoder(session_id="s")
+    for first, last in pairwise([0, *cuts, len(whole)]):
+        batched += decoder.decode_all(whole[first:last])
+    for events in (alone, batched):
+        began = [event.call_id for event in events if isinstance(event, ToolCallStarted)]
+        ended = [event.call_id for event in events if isinstance(event, ToolCallFinished)]
+        assert sorted(began) == sorted(ended)
+        assert len(set(began)) == len(began)
+    assert fold(alone).to_dict() == fold(batched).to_dict()
