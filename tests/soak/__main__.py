@@ -124,9 +124,9 @@ async def settled(before: Census, seconds: float = 20.0) -> Census:
     """Return what is held once it is no more than ``before``, or when the time is over."""
     end = time.monotonic() + seconds
     while True:
-        now = await asyncio.to_thread(take_census)
+        now = await take_census()
         quiet = now.sockets <= before.sockets and now.tasks <= before.tasks
-        if (quiet and now.threads <= before.threads) or time.monotonic() > end:
+        if (quiet and len(now.threads) <= len(before.threads)) or time.monotonic() > end:
             return now
         await asyncio.sleep(0.25)
 
@@ -137,14 +137,14 @@ async def soak(at: Served, *, seconds: float, seed: int, at_once: int, patience:
     for agent in soak.agents.values():
         await agent.start("hello")
     await close(soak.agents.values())
-    before = await asyncio.to_thread(take_census)
+    before = await take_census()
     print(f"seed {seed}\n  at first  {before}", flush=True)
     start = time.monotonic()
     workers = [asyncio.create_task(soak.work(start + seconds)) for _ in range(at_once)]
     seen: list[Census] = []
     while any(not worker.done() for worker in workers):
         await asyncio.wait(workers, timeout=max(1.0, seconds / 20))
-        seen.append(await asyncio.to_thread(take_census))
+        seen.append(await take_census())
         print(f"{time.monotonic() - start:8.0f} s  {seen[-1]}, {soak.runs} runs", flush=True)
     for worker in workers:
         worker.result()
@@ -157,9 +157,11 @@ async def soak(at: Served, *, seconds: float, seed: int, at_once: int, patience:
     print(f"\n{soak.runs} runs; memory in the second half: {growth:+.1f} MiB")
     left = {
         name: (getattr(before, name), getattr(after, name))
-        for name in ("sockets", "tasks", "threads")
+        for name in ("sockets", "tasks")
         if getattr(after, name) > getattr(before, name)
     }
+    if len(after.threads) > len(before.threads):
+        left["threads"] = (before.threads, after.threads)
     print(f"left behind: {left or 'nothing'}; wrong answers: {len(soak.wrong)}")
     for line in soak.wrong[:20]:
         print("  " + line)
@@ -191,7 +193,7 @@ def main(argv: list[str]) -> int:
         os.environ.clear()
         os.environ.update(clean)
         with served() as at:
-            return asyncio.run(
+            code = asyncio.run(
                 soak(
                     at,
                     seconds=asked.seconds,
@@ -200,6 +202,9 @@ def main(argv: list[str]) -> int:
                     patience=asked.patience,
                 )
             )
+        # Before the folder of the store is removed.
+        agentnb.history.use("off")
+        return code
 
 
 if __name__ == "__main__":
