@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._importing import imported
 from agentnb._printing import printable, printable_or_none
 from agentnb.history.columns import MOMENT, SPAN
 from agentnb.history.moments import span, to_micros
@@ -31,11 +32,14 @@ def frame(columns: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]) -> pd
     is None.  A number that no column can hold counts as absent.  A control in a text is a sign, as
     `control_signs` has it, and one that changes the direction of text is spelled out.
     """
+    imported("pandas")
     import pandas as pd
 
-    # One block for each column: putting those of one dtype together would copy all of them.
+    # One block for each column: putting those of one dtype together would copy all of them. Arrays,
+    # not series, each of which would be aligned to the others.
     made = {name: _column(columns[name], dtype) for name, dtype in dtypes.items()}
-    return mark(pd.DataFrame(made, copy=False))
+    count = len(next(iter(made.values()))) if made else 0
+    return mark(pd.DataFrame(made, index=pd.RangeIndex(count), copy=False))
 
 
 def guessed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -103,42 +107,41 @@ def _micros(moment: datetime) -> int:
 
 
 def _column(values: Sequence[Any], dtype: str) -> Any:
+    """Return ``values`` as an array of ``dtype``."""
     import numpy as np
     import pandas as pd
 
     # What kinds of values there are is told quickly; most columns need no look at each.
     kinds = set(map(type, values))
-    if kinds <= {_NONE} and dtype != "category":
-        return pd.Series(None, index=pd.RangeIndex(len(values)), dtype=dtype)
     if dtype.startswith(("datetime64", "timedelta64")):
         kind, _, zone = dtype.partition(", ")
         whole = np.array(_filled(values, kinds, _NOTHING), dtype="int64")
         if not zone:
-            return pd.Series(whole.view(kind))
+            return whole.view(kind)
         moments: Any = pd.DatetimeIndex(whole.view("datetime64[us]"))
-        return pd.Series(moments.tz_localize("UTC").tz_convert(zone.rstrip("]")))
+        return moments.tz_localize("UTC").tz_convert(zone.rstrip("]")).array
     match dtype:
         case "Int64":
             numbers = np.array(_filled(values, kinds, _NOTHING), dtype="int64")
-            return pd.Series(pd.arrays.IntegerArray(numbers, numbers == _NOTHING), copy=False)
+            return pd.arrays.IntegerArray(numbers, numbers == _NOTHING)
         case "Float64":
             if not kinds <= {float, _NONE}:
                 values = [_real(v) for v in values]
             reals = np.array(values, dtype="float64")
-            return pd.Series(pd.arrays.FloatingArray(reals, np.isnan(reals)), copy=False)
+            return pd.arrays.FloatingArray(reals, np.isnan(reals))
         case "boolean":
             known = [v if isinstance(v, bool) else None for v in values]
-            return pd.Series(pd.array(known, dtype="boolean"), copy=False)
+            return pd.array(known, dtype="boolean")
         case "category":
-            return pd.Series(_categories(values), copy=False)
+            return _categories(values)
         case _:
             # Arrow, which pandas keeps text in where it is installed, takes well-formed text only.
-            return pd.Series(pd.array(_texts(values), dtype="string"), copy=False)
+            return pd.array(_texts(values), dtype="string")
 
 
 def _filled(values: Sequence[Any], kinds: set[type], missing: int) -> list[int]:
     """Return whole numbers, with ``missing`` for what is none, or not kept in 64 bits."""
-    if kinds <= {int} and max(values) <= _LARGEST and min(values) >= -_LARGEST:
+    if kinds == {int} and max(values) <= _LARGEST and min(values) >= -_LARGEST:
         return list(values)
     return [missing if (whole := _whole(v)) is None else whole for v in values]
 

@@ -125,6 +125,9 @@ def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
     Raises:
         RequestError: nothing has such a name.
     """
+    if not filters.platform and not (empty and filters.agent):
+        # Looking up what is installed takes longer than a table of some runs.
+        return
     current, builtin = config(), registry.names()
     platforms = {*current.platform_names(builtin), "local"}
     odd = [name for name in filters.platform or () if name not in platforms]
