@@ -15,10 +15,10 @@ Importing this package is cheap; what is heavy is imported when it is first used
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentnb._embedded import set_added_agents, set_connector
+from agentnb._importing import imported
 from agentnb.batch.shown import set_display
 
 if TYPE_CHECKING:
@@ -165,11 +165,11 @@ _MODULES = ("charts", "errors", "evaluation", "history", "sandbox", "sse")
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        value = getattr(import_module(_WHERE[name]), name)
+        value = getattr(imported(_WHERE[name]), name)
         globals()[name] = value
         return value
     if name in _MODULES:
-        return import_module(f"agentnb.{name}")
+        return imported(f"agentnb.{name}")
     raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
 
 

@@ -10,7 +10,6 @@ from itertools import repeat
 from typing import Final, Literal
 
 from agentnb._fork import renew_lock_after_fork
-from agentnb._http import without_terms
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
@@ -156,6 +155,9 @@ class Recording:
         with self.lock:
             listeners = tuple(self._listeners.values())
         # What a listener asks or starts is no request of this run.
+        # A reader of stored runs makes no requests, and has no need of what they take.
+        from agentnb._http import without_terms
+
         with without_terms():
             for callback in listeners:
                 try:

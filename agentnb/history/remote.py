@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 
 from agentnb.history.columns import REMOTE_COLUMNS
 from agentnb.history.moments import to_micros
-from agentnb.platforms._bodies import parse_time
 
 __all__ = ["remote_columns", "remote_fields"]
 
@@ -53,6 +52,8 @@ _SPELLINGS: Final = {name: _spellings(name) for name in REMOTE_COLUMNS}
 
 def _read(value: Any, dtype: str) -> Any:
     if dtype.startswith("datetime"):
+        from agentnb.platforms._bodies import parse_time
+
         moment = parse_time(value)
         return None if moment is None else to_micros(moment)
     if dtype == "string":

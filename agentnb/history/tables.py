@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._importing import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.event import Event
@@ -304,6 +305,7 @@ def _run_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
 
 
 def _store() -> Store | None:
+    imported("agentnb.history.statements")
     from agentnb.history.statements import open_store
 
     return open_store()
