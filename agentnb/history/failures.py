@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agentnb.errors import HistoryError, HistoryWarning
 
-__all__ = ["LEFT_ALONE", "explained", "has_no_room", "is_locked", "warn"]
+__all__ = ["LEFT_ALONE", "explained", "has_no_room", "is_busy", "is_locked", "warn"]
 
 _ELSEWHERE: Final = "Name another place in AGENTNB_HISTORY, or 'off'."
 #: What to do about a file that makes no sense.
@@ -70,7 +70,13 @@ def has_no_room(error: Exception) -> bool:
 
 def is_locked(error: Exception) -> bool:
     """Tell whether a file is only locked, so that waiting may help."""
-    return _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, DBAPIError) and is_busy(error.orig)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Tell whether the driver's own ``error`` says that a file is locked."""
+    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def warn(message: str) -> None:

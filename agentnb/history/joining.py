@@ -14,7 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from agentnb.history.chunks import decode, encode
 from agentnb.history.processes import process_is_gone
@@ -27,6 +38,8 @@ __all__ = ["best_first", "is_joined", "join", "settle"]
 _TOLD: Final = ("completed", "cancelled", "failed")
 _UNFINISHED: Final = ("queued", "running")
 _MICRO: Final = 1_000_000
+# Runs that one statement looks for others of.
+_AT_ONCE: Final = 500
 
 
 def best_first() -> list[ColumnElement[Any]]:
@@ -45,6 +58,27 @@ def best_first() -> list[ColumnElement[Any]]:
 def is_joined() -> ColumnElement[bool]:
     """Return whether a row of `content` is of a run that was joined: its question is not known."""
     return content.c.prompt.is_(None) & content.c.request.is_not(None)
+
+
+_other: Final = run.alias()
+# Those of some runs that another row is of, too.
+_TO_SETTLE: Final = (
+    select(run.c.key)
+    .where(
+        run.c.key.in_(bindparam("keys", expanding=True)),
+        exists().where(
+            _other.c.platform == run.c.platform,
+            _other.c.run_id == run.c.run_id,
+            _other.c.key != run.c.key,
+        ),
+    )
+    .order_by(run.c.key)
+)
+_FIRST: Final = (
+    select(run, is_joined().label("is_joined"))
+    .select_from(run.outerjoin(content, content.c.run == run.c.key))
+    .where(run.c.key == bindparam("key_"))
+)
 
 
 def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> bool:
@@ -96,15 +130,21 @@ def _goes_on(connection: Connection, row: RowMapping) -> bool:
     return row["status"] in _UNFINISHED and not process_is_gone(connection, row["process"])
 
 
-def settle(connection: Connection, key: str) -> None:
-    """Make one row of the run ``key``, which has ended, and of what joined it and saw its end."""
-    found = (
-        select(run, is_joined().label("is_joined"))
-        .select_from(run.outerjoin(content, content.c.run == run.c.key))
-        .where(run.c.key == key)
-    )
-    first = connection.execute(found).mappings().first()
-    if first is None or first["run_id"] is None:
+def settle(connection: Connection, keys: Sequence[str]) -> None:
+    """Make one row of each run that has ended, and of what joined it and saw its end.
+
+    Nearly always there is nothing to do, which one statement finds for all.
+    """
+    for start in range(0, len(keys), _AT_ONCE):
+        some = {"keys": keys[start : start + _AT_ONCE]}
+        for key in connection.execute(_TO_SETTLE, some).scalars().all():
+            _settle(connection, key)
+
+
+def _settle(connection: Connection, key: str) -> None:
+    first = connection.execute(_FIRST, {"key_": key}).mappings().first()
+    if first is None:
+        # It was one of the rows of another run, which was settled before.
         return
     if first["is_joined"]:
         join(connection, first)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from agentnb._install import install_hint, upgrade_hint
 from agentnb.errors import HistoryError
 from agentnb.history import migrations
-from agentnb.history.failures import LEFT_ALONE, explained, is_locked
+from agentnb.history.failures import LEFT_ALONE, explained, is_busy, is_locked
 from agentnb.history.netfs import is_network
 from agentnb.history.where import Place, refused
 
@@ -26,6 +27,9 @@ __all__ = ["bare", "masked", "open_engine", "reading", "writing"]
 
 # Seconds that a statement waits for other processes' locks.
 _BUSY: Final = 30.0
+# Pauses between two looks at the lock of writers, in seconds: they grow with the time waited.
+_SHORTEST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.025
 # A kernel should not hang on a store that somebody keeps locked; a write waits longer.
 _BUSY_AT_OPENING: Final = 5.0
 # What the log shrinks to once it has been written back.
@@ -142,7 +146,37 @@ def _on_begin(connection: Connection) -> None:
         _set_query_only(connection, False)
         return
     _set_query_only(connection, mode == "read")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == "write" else "BEGIN")
+    if mode == "read":
+        connection.exec_driver_sql("BEGIN")
+    else:
+        _begin_to_write(connection)
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Take the lock of writers as soon as it is free, waiting as long as the connection waits.
+
+    SQLite looks again after up to 100 ms, where a transaction takes some 2: with several kernels
+    that write, most of the time would pass with the lock free.
+    """
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    patience = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    begun = time.monotonic()
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while (waited := time.monotonic() - begun) < patience / 1000:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    break
+            else:
+                return
+            pause = min(max(waited / 8, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            time.sleep(pause * random.uniform(0.5, 1.5))
+        # By SQLAlchemy, which raises what it makes of the error.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={patience}")
 
 
 def _set_query_only(connection: Connection, value: bool) -> None:

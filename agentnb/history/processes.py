@@ -304,8 +304,7 @@ def _end(connection: Connection, id_: str) -> None:
         update(process).where(process.c.id == id_).values(ended_at=_clock(connection))
     )
     # Other rows of the same runs may have seen their end.
-    for key in keys:
-        settle(connection, key)
+    settle(connection, keys)
 
 
 def _after_fork() -> None:

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 # For how long what arrives is gathered before it is written, in seconds.
 _GATHER: Final = 0.25
+# The same where a run begins: one that ends at once is written in one transaction.
+_GATHER_BEGUN: Final = 0.02
 # Of the time of a process, writing takes at most one part in so many.
 _SHARE: Final = 5
 # Loading what a database needs takes as long as all that the first run needs to be sent and seen,
@@ -68,9 +70,11 @@ class _Recorder(Writer):
         self._entries: WeakValueDictionary[str, Entry] = WeakValueDictionary()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        # There is something to write; it is to be written at once; somebody waits for it.
+        # There is something to write; it is to be written at once, and without waiting for a run
+        # that only began to end; somebody waits for it.
         self._wake = threading.Event()
         self._urgent = threading.Event()
+        self._ended = threading.Event()
         self._awaited = threading.Event()
         # Of flushes: the number asked for, the number done, and how the last one went.
         self._told = threading.Condition()
@@ -106,6 +110,7 @@ class _Recorder(Writer):
                 self._queue.append(entry)
                 self._wake.set()
             if run.done:
+                self._ended.set()
                 self._urgent.set()
 
         entry.unsubscribe = run.subscribe(heard)
@@ -122,7 +127,7 @@ class _Recorder(Writer):
             self._ending = self._ending or ending
             self._asked += 1
             number = self._asked
-            for event in (self._awaited, self._urgent, self._wake):
+            for event in (self._awaited, self._ended, self._urgent, self._wake):
                 event.set()
             in_time = self._told.wait_for(lambda: self._done[0] >= number, timeout)
             return in_time and self._done[1]
@@ -169,6 +174,10 @@ class _Recorder(Writer):
             with self._told:
                 self._done = (number, done)
                 self._told.notify_all()
+            if done and self._store is not None:
+                # Nobody waits for it any more.
+                with suppress(Exception):
+                    self._store.write_back_in_time()
             rest = (time.thread_time() - begun) * (_SHARE - 1)
 
     def _wait(self, rest: float) -> None:
@@ -181,8 +190,9 @@ class _Recorder(Writer):
         if not self._awaited.wait(rest):
             if not self._due:
                 self._wake.wait(HEARTBEAT if self._live else None)
-            self._urgent.wait(_GATHER)
-        for event in (self._awaited, self._urgent, self._wake):
+            if self._urgent.wait(_GATHER):
+                self._ended.wait(_GATHER_BEGUN)
+        for event in (self._awaited, self._ended, self._urgent, self._wake):
             event.clear()
 
     def _turn(self) -> bool:

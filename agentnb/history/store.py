@@ -38,8 +38,10 @@ __all__ = ["Store", "current_place", "is_off", "reopen", "store", "use"]
 _RETRY_SECONDS: Final = 30.0
 # How long a fork waits for a store that is being opened, in seconds.
 _FORK_SECONDS: Final = 5.0
-# The log of SQLite is written back after so many seconds, or when it grew by so many bytes.
+# The log of SQLite is written back after so many seconds, or when it grew by so many bytes.  Where
+# nobody does it between transactions (`Store.write_back_in_time`), one waits for it later.
 _WRITE_BACK: Final = 5.0
+_WRITE_BACK_AT_LAST: Final = 10.0
 _LOG_GROWTH: Final = 4_000_000
 # No file.
 _NONE: Final = (0, 0)
@@ -65,6 +67,7 @@ class Store:
         self._log = next((path for path in self._paths() if path.name.endswith("-wal")), None)
         self._log_size = 0
         self._written_back_at = time.monotonic()
+        self._changed_at = self._changed()
         self._files = self._existing(self._paths())
         self._has_new_log = False
         # The pool that it comes from may not be there any more to close it.
@@ -108,8 +111,7 @@ class Store:
         if self._has_new_log:
             self._has_new_log = False
             self._files |= self._existing(self._paths()[1:])
-        if self._log is not None:
-            self._write_back_in_time(self._log)
+        self.write_back_in_time(_WRITE_BACK_AT_LAST)
 
     @contextmanager
     def connect(self) -> Generator[Connection]:
@@ -140,17 +142,30 @@ class Store:
             with suppress(SQLAlchemyError), self.autocommit() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def _write_back_in_time(self, log: Path) -> None:
+    def write_back_in_time(self, every: float = _WRITE_BACK) -> None:
+        """Do so once in ``every`` seconds, or when much was written; of several processes, one."""
+        if self._log is None or self._is_closed:
+            return
         try:
-            size = log.stat().st_size
+            size = self._log.stat().st_size
+            if (
+                size - self._log_size < _LOG_GROWTH
+                and time.monotonic() - self._written_back_at < every
+            ):
+                return
         except OSError:
             return
-        if (
-            size - self._log_size >= _LOG_GROWTH
-            or time.monotonic() - self._written_back_at >= _WRITE_BACK
-        ):
-            self._log_size = size
+        self._log_size = size
+        if self._changed() == self._changed_at:
             self.write_back()
+        self._changed_at, self._written_back_at = self._changed(), time.monotonic()
+
+    def _changed(self) -> int:
+        """Return when the file itself was changed, as happens only when a log is written back."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Close the idle connections; those in use close when they are given back."""

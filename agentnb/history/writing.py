@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from agentnb.history.joining import join, settle
 from agentnb.history.keys import platform_key
@@ -34,6 +36,16 @@ _FILLED: Final = frozenset(
 )
 # What only pulling changes.
 _PULLED: Final = frozenset({"source", "pulled_at", "remote"})
+# Statements are built once: building them takes longer than the database takes to execute them, and
+# others wait meanwhile.
+_DELETE_RUN: Final = delete(run).where(run.c.key == bindparam("key_"))
+_DELETE_CHUNKS: Final = delete(event_chunk).where(event_chunk.c.run == bindparam("run_"))
+_PULLED_ROWS: Final = (
+    select(run, content.c.prompt, content.c.remote)
+    .select_from(run.outerjoin(content, content.c.run == run.c.key))
+    .where(run.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(run.c.key)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +72,9 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     runs = sorted(runs, key=lambda item: item.rows.run["key"])
     lock_runs(connection, store, [(r.rows.run["platform"], r.rows.run["run_id"]) for r in runs])
     if replaced := [{"key_": key} for item in runs for key in item.replaced]:
-        connection.execute(delete(run).where(run.c.key == bindparam("key_")), replaced)
+        connection.execute(_DELETE_RUN, replaced)
     if fresh := [{"run_": item.rows.run["key"]} for item in runs if item.is_fresh]:
-        old = delete(event_chunk).where(event_chunk.c.run == bindparam("run_"))
-        connection.execute(old, fresh)
+        connection.execute(_DELETE_CHUNKS, fresh)
     _upsert(connection, store, run, [item.rows.run for item in runs])
     texts = [item.rows.content for item in runs if item.rows.content is not None]
     _upsert(connection, store, content, texts)
@@ -74,12 +85,10 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     calls = [call for item in runs for call in item.rows.tool_calls]
     _upsert(connection, store, tool_call, calls)
     for item in runs:
-        if item.has_joined:
-            # A pulled row is only merged into one that says more than it.
-            if join(connection, item.rows.run):
-                _merge(connection, store, [item.rows.run])
-        elif item.has_ended:
-            settle(connection, item.rows.run["key"])
+        # A pulled row is only merged into one that says more than it.
+        if item.has_joined and join(connection, item.rows.run):
+            _merge(connection, store, [item.rows.run])
+    settle(connection, [item.rows.run["key"] for item in runs if item.has_ended])
 
 
 def _upsert(
@@ -87,16 +96,21 @@ def _upsert(
 ) -> None:
     if not rows:
         return
-    insert = store.insert(table)
+    connection.execute(_upsert_statement(store.dialect, table, tuple(rows[0])), rows)
+
+
+@cache
+def _upsert_statement(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     keys = [column.name for column in table.primary_key]
     values = {
         name: func.coalesce(insert.excluded[name], table.c[name])
         if name in _FILLED and table in (run, content)
         else insert.excluded[name]
-        for name in rows[0]
+        for name in names
         if name not in keys and name not in _PULLED
     }
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=values), rows)
+    return insert.on_conflict_do_update(index_elements=keys, set_=values)
 
 
 def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -106,13 +120,8 @@ def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any
     }
     if not ours:
         return
-    found = (
-        select(run, content.c.prompt, content.c.remote)
-        .select_from(run.outerjoin(content, content.c.run == run.c.key))
-        .where(run.c.key.in_(ours))
-        .order_by(run.c.key)
-    )
-    for pulled in connection.execute(found).mappings().all():
+    found = connection.execute(_PULLED_ROWS, {"keys": list(ours)})
+    for pulled in found.mappings().all():
         key = ours[pulled["key"]]
         filled = {
             name: func.coalesce(run.c[name], pulled[name])
