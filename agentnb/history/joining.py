@@ -32,7 +32,7 @@ from agentnb.history.processes import process_is_gone
 from agentnb.history.schema import content, event_chunk, run, tool_call
 from agentnb.transcript import FINAL_STATUSES
 
-__all__ = ["best_first", "is_joined", "join", "settle"]
+__all__ = ["best_first", "goes_on", "is_joined", "join", "settle"]
 
 # Ends that the platform told; whatever else a joined run ends by says nothing of the run itself.
 _TOLD: Final = ("completed", "cancelled", "failed")
@@ -98,7 +98,7 @@ def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> bool
         connection.execute(delete(run).where(run.c.key == joined["key"]))
         return False
     first = next((row for row in found if row["source"] != "platform"), None)
-    if first is not None and not _goes_on(connection, first):
+    if first is not None and not goes_on(connection, first):
         _replace(connection, first, joined)
     return True
 
@@ -117,7 +117,7 @@ def _is_superfluous(
         return False
     if first is None:
         return any(row["status"] in FINAL_STATUSES for row in others)
-    if _goes_on(connection, first):
+    if goes_on(connection, first):
         return False
     return first["status"] == "paused" or (first["events"] or 0) >= (joined["events"] or 0)
 
@@ -126,7 +126,8 @@ def _has_content(row: Mapping[str, Any] | RowMapping) -> bool:
     return row["first_token"] is not None or bool(row["tool_calls"])
 
 
-def _goes_on(connection: Connection, row: RowMapping) -> bool:
+def goes_on(connection: Connection, row: Mapping[str, Any] | RowMapping) -> bool:
+    """Tell whether the process that recorded a run still follows it."""
     return row["status"] in _UNFINISHED and not process_is_gone(connection, row["process"])
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb._secrets import mask_value
 from agentnb.event import Usage
-from agentnb.history.joining import is_joined
+from agentnb.history.joining import goes_on, is_joined
 from agentnb.history.keys import platform_key
 from agentnb.history.locking import in_transaction, lock_runs
+from agentnb.history.matching import WINDOW, matches, shift
 from agentnb.history.moments import now, to_micros
 from agentnb.history.rows import plain
 from agentnb.history.schema import content, run
@@ -26,7 +27,7 @@ from agentnb.platforms._usage import read_usage
 from agentnb.transcript import FINAL_STATUSES
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Insert
+    from sqlalchemy import Connection, Insert, Select
 
     from agentnb.history.store import Store
     from agentnb.platforms.base import RemoteRun
@@ -56,7 +57,7 @@ class Entry:
     """A platform's entry of a run: ``row`` by the columns of `run`, ``remote`` as JSON.
 
     ``prompt`` and ``text`` are None where they are not told or not to be kept; ``has_start`` says
-    that the platform told when the run began.
+    that the platform told when the run began, ``is_part`` that another run started it.
     """
 
     row: Mapping[str, Any]
@@ -64,6 +65,7 @@ class Entry:
     prompt: str | None
     text: str | None
     has_start: bool
+    is_part: bool = False
 
 
 def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
@@ -105,6 +107,7 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
         prompt=None if prompt is None else plain(prompt),
         text=None if text is None else plain(text),
         has_start=began is not None,
+        is_part=_text(raw, "parentRunId", "parent_run_id") is not None,
     )
 
 
@@ -123,8 +126,9 @@ def _write_all(connection: Connection, store: Store, entries: Sequence[Entry]) -
     gone: list[str] = []
     lock_runs(connection, store, [(e.row["platform"], e.row["run_id"]) for e in entries])
     known = _known(connection, entries)
+    found = _found(connection, entries, known)
     for entry in entries:
-        rows = known.get(entry.row["run_id"], [])
+        rows = [*known.get(entry.row["run_id"], []), *found.get(entry.row["run_id"], [])]
         own = [row for row in rows if row["source"] != "platform"]
         if own and len(own) < len(rows):
             # It was pulled before it was known to be one of ours.
@@ -158,7 +162,7 @@ def _write(
         # Another process may pull the same at this moment.
         connection.execute(store.insert(run).on_conflict_do_nothing(), rows)
     if changed:
-        names = (*_COLUMNS, "source", "status", "started_at", "error_code", "error_class")
+        names = (*_COLUMNS, "run_id", "source", "status", "started_at", "error_code", "error_class")
         change = update(run).where(run.c.key == bindparam("b_key"))
         values: dict[str, Any] = {n: bindparam(f"b_{n}") for n in (*names, "pulled_at")}
         rows = [
@@ -194,32 +198,77 @@ def _filling(store: Store) -> Insert:
 
 
 def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows there are of these runs, by the run's id.
-
-    Each has its ``remote``, too, and ``is_joined``.
-    """
-    asked = (
-        select(run)
-        .where(
-            run.c.platform == entries[0].row["platform"],
-            run.c.run_id.in_([entry.row["run_id"] for entry in entries]),
-        )
-        .order_by(run.c.key)
-        # What another process writes of them meanwhile is not to be undone.
-        .with_for_update()
+    """Return the rows there are of these runs, by the run's id, as `_with_texts` does."""
+    asked = select(run).where(
+        run.c.platform == entries[0].row["platform"],
+        run.c.run_id.in_([entry.row["run_id"] for entry in entries]),
     )
-    locked = connection.execute(asked).mappings().all()
-    # By itself: what was joined to a row that had to be waited for would be from before that.
-    told = select(content.c.run, content.c.remote, is_joined().label("is_joined")).where(
-        content.c.run.in_([row["key"] for row in locked])
-    )
-    known = {row["run"]: row for row in connection.execute(told).mappings()}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in locked:
-        texts = known.get(row["key"]) or {"remote": None, "is_joined": False}
-        merged = {**row, "remote": texts["remote"], "is_joined": texts["is_joined"]}
-        rows.setdefault(row["run_id"], []).append(merged)
+    for row in _with_texts(connection, asked):
+        rows.setdefault(row["run_id"], []).append(row)
     return rows
+
+
+def _with_texts(connection: Connection, asked: Select[Any]) -> list[dict[str, Any]]:
+    """Lock and return rows of `run`, each with ``prompt``, ``remote`` and ``is_joined``."""
+    locked = connection.execute(asked.order_by(run.c.key).with_for_update()).mappings().all()
+    if not locked:
+        return []
+    # By itself: what was joined to a row that had to be waited for would be from before that.
+    told = select(
+        content.c.run, content.c.prompt, content.c.remote, is_joined().label("is_joined")
+    ).where(content.c.run.in_([row["key"] for row in locked]))
+    known = {row["run"]: row for row in connection.execute(told).mappings()}
+    untold = {"prompt": None, "remote": None, "is_joined": False}
+    return [
+        {**row, **{name: (known.get(row["key"]) or untold)[name] for name in untold}}
+        for row in locked
+    ]
+
+
+def _found(
+    connection: Connection,
+    entries: Sequence[Entry],
+    known: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of runs that were recorded without their id there, by that id."""
+    pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
+    listed: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for entry in entries:
+        session, run_id = entry.row["session_id"], entry.row["run_id"]
+        if session is None or entry.is_part or not entry.has_start:
+            continue
+        own = [row for row in known.get(run_id, []) if row["source"] != "platform"]
+        pairs += [(row, entry.row) for row in own if not row["is_joined"]]
+        if not own:
+            listed.setdefault(session, {})[run_id] = {**entry.row, "prompt": entry.prompt}
+    if not listed:
+        return {}
+    later = shift(pairs)
+    starts = [row["started_at"] - later for rows in listed.values() for row in rows.values()]
+    near = (
+        (run.c.platform == entries[0].row["platform"])
+        & run.c.session_id.in_(listed)
+        & (run.c.source != "platform")
+        & run.c.started_at.between(min(starts) - WINDOW, max(starts) + WINDOW)
+    )
+    recorded: dict[str, list[dict[str, Any]]] = {}
+    for row in _with_texts(connection, select(run).where(near, run.c.run_id.is_(None))):
+        if not goes_on(connection, row):
+            recorded.setdefault(row["session_id"], []).append(row)
+    if not recorded:
+        return {}
+    sent: dict[str, list[int]] = {}
+    others = select(run.c.session_id, run.c.started_at).where(near, run.c.run_id.is_not(None))
+    for session, moment in connection.execute(others):
+        sent.setdefault(session, []).append(moment)
+    return {
+        told["run_id"]: [{**row, "run_id": told["run_id"]}]
+        for session, rows in recorded.items()
+        for row, told in matches(
+            rows, list(listed[session].values()), known=sent.get(session, []), shift=later
+        )
+    }
 
 
 def _merged(row: Mapping[str, Any], entry: Entry) -> dict[str, Any] | None:

@@ -30,8 +30,10 @@ _PAUSES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _REMEMBERED: Final = 256
 # So many runs of a session may begin within the seconds in which they cannot be told by time.
 _REMEMBERED_RUNS: Final = 32
-# How long the end of a stream waits for a run id that is still being looked for, in seconds.
-_LAST: Final = 2.0
+# How long the end of a stream waits for a run id that is still being looked for: so many times so
+# many seconds.  A process that stands still for longer than all of them has waited once.
+_LAST_WAITS: Final = 4
+_LAST_WAIT: Final = 0.5
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 # How long after its request was answered a run may have begun, where its time is to tell a zone.
@@ -255,14 +257,19 @@ class RunLookup(Rows):
         self, search: asyncio.Task[str | None], session_id: str, agent: str, asked: Asked
     ) -> str | None:
         """Return the id that a search finds now that the stream is over, None where it does not."""
+        if search.done() and search.result() is not None:
+            return search.result()
+        with aside():
+            finding = asyncio.create_task(self.find(session_id, agent, asked))
         try:
-            async with asyncio.timeout(_LAST):
-                if search.done() and search.result() is not None:
-                    return search.result()
-                with aside():
-                    return await self.find(session_id, agent, asked)
-        except (AgentnbError, TimeoutError):
-            return None
+            for _ in range(_LAST_WAITS):
+                if (await asyncio.wait({finding}, timeout=_LAST_WAIT))[0]:
+                    return finding.result()
+        except AgentnbError:
+            pass
+        finally:
+            finding.cancel()
+        return None
 
     async def find(
         self, session_id: str, agent: str | None, asked: Asked, *, going: bool = False

@@ -9,7 +9,7 @@ from agentnb.event import Event, ToolCallFinished, ToolCallStarted
 from agentnb.platforms._calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend, validated
 from agentnb.platforms.operativus import wire
-from agentnb.platforms.operativus.frames import given, inner_value
+from agentnb.platforms.operativus.frames import given, inner_value, milliseconds
 
 __all__ = ["ToolCalls"]
 
@@ -24,18 +24,24 @@ _TOOL_KEYS: Final = _RESULT_KEYS | {
     *("message", "status", "isError", "durationMs"),
 }
 
+# Calls that are announced within so many milliseconds are made together: between two that follow
+# each other, the model is asked.
+_TOGETHER: Final = 100
+
 
 class ToolCalls:
     """Decodes the beginnings and ends of calls; ``calls`` is shared with who else decodes them.
 
     A server that announces a call as a sentence may tell no end of it.  Such a call is taken to
-    have ended where the next one begins or the agent goes on, until the server is seen to tell
-    ends.  An end that comes later nevertheless is that of the same call.
+    have ended where the agent goes on, or where a later call begins that was not made together with
+    it, until the server is seen to tell ends.  An end that comes later nevertheless is that of the
+    same call.
     """
 
     def __init__(self, calls: OpenCalls) -> None:
         self._calls = calls
         self._announced: list[str] = []
+        self._announced_at: float | None = None
         self._tells_ends = False
 
     @property
@@ -71,10 +77,19 @@ class ToolCalls:
         if " " in name:
             # A sentence about the run ("Initiating ... Orchestration") is no call of a tool.
             return []
-        ended = self.end_announced()
+        at = milliseconds(event.timestamp)
+        ended = self._end_earlier(at)
         call_id = self._calls.start(name)
         self._announced.append(call_id)
+        self._announced_at = at
         return [*ended, ToolCallStarted(call_id=call_id, name=name)]
+
+    def _end_earlier(self, at: float | None) -> list[Event]:
+        """End the calls that were announced well before another one, which begins ``at``."""
+        known = self._announced_at
+        if at is None or known is None or at - known < _TOGETHER:
+            return []
+        return self.end_announced()
 
     def end_announced(self, *, always: bool = False) -> list[Event]:
         """End the open calls that were announced as a sentence.

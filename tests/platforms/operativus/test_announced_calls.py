@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from agentnb.transcript import ToolCall, Transcript, fold
 SENTENCES = ["Executing Tool: {}", "Calling tool: {}", "Running tool: {}", "{}"]
 
 
-def frame(kind: str, data: object) -> ServerSentEvent:
-    text = json.dumps({"event": kind, "data": data, "timestamp": 1746518400000})
+def frame(kind: str, data: object, ms: object = 0) -> ServerSentEvent:
+    text = json.dumps({"event": kind, "data": data, "timestamp": ms})
     return ServerSentEvent("message", text, "", None)
 
 
@@ -40,10 +40,14 @@ def text(words: str) -> ServerSentEvent:
 STOP = frame("STOP", "")
 
 
-def timed(frames: Iterable[ServerSentEvent], *, batch: bool = False) -> Transcript:
-    """Return the transcript of frames that come a second apart."""
+def timed(
+    frames: Iterable[ServerSentEvent], *, batch: bool = False, ms: float = 1000
+) -> Transcript:
+    """Return the transcript of frames that come a second apart and were sent ``ms`` apart."""
     decoder, transcript = Decoder(session_id="s"), Transcript()
-    for at, each in enumerate(frames):
+    for at, sent in enumerate(frames):
+        stamped = json.dumps({**json.loads(sent.data), "timestamp": at * ms})
+        each = ServerSentEvent(sent.event, stamped, "", None)
         events = decoder.decode_all([each]) if batch else decoder.decode(each)
         for event in events:
             transcript.apply(event, float(at))
@@ -77,6 +81,59 @@ def test_a_call_ends_where_the_next_begins_and_where_the_agent_goes_on(
     ]
     assert total.status == "abandoned"
     assert told.text == "So it is."
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("ms", [0, 99])
+def test_calls_that_are_announced_together_end_where_the_agent_goes_on(
+    batch: bool, ms: float
+) -> None:
+    several = (["look", "search"], ["look", "search", "sum"], ["look", "look"])
+    for names, sentence in product(several, SENTENCES):
+        calls = [start(name, sentence) for name in names]
+        told = timed([*calls, text(""), text("So"), STOP], batch=batch, ms=ms)
+        assert spans(told.tool_calls) == [
+            (name, "completed", float(at), len(names) + 1.0) for at, name in enumerate(names)
+        ]
+
+
+TOGETHER = [start("look"), start("search"), start("look")]
+DONE = ("completed", None)
+
+
+@pytest.mark.parametrize(
+    ("frames", "ends", "finished"),
+    [
+        ([text("So")], [DONE, DONE, DONE], [3, 3, 3]),
+        ([end("search", "7"), text("So")], [DONE, ("completed", "7"), DONE], [5, 3, 5]),
+        ([text("So"), end("search", "7")], [DONE, ("completed", "7"), DONE], [3, 4, 3]),
+        ([text("So"), frame("TOOL_END", "7")], [("completed", "7"), DONE, DONE], [4, 3, 3]),
+        ([frame("TOOL_ERROR", "no"), text("So")], [("failed", "no"), DONE, DONE], [3, 4, 4]),
+        (
+            [frame("TOOL_ERROR", json.dumps({"name": "search", "error": "no"})), text("So")],
+            [DONE, ("failed", "no"), DONE],
+            [4, 3, 4],
+        ),
+        ([frame("CANCELLED", "")], [("abandoned", None)] * 3, None),
+        ([frame("ERROR", "no")], [("abandoned", None)] * 3, None),
+        ([], [DONE, DONE, DONE], [3, 3, 3]),
+    ],
+)
+def test_how_calls_that_are_announced_together_may_end(
+    frames: list[ServerSentEvent],
+    ends: list[tuple[str, str | None]],
+    finished: list[float] | None,
+) -> None:
+    told = timed([*TOGETHER, *frames, STOP], ms=0)
+    assert [(c.status, c.error or c.result or None) for c in told.tool_calls] == ends
+    if finished is not None:
+        assert [call.finished for call in told.tool_calls] == finished
+
+
+@pytest.mark.parametrize("timestamp", [None, "soon", True, {}])
+def test_without_times_calls_are_taken_to_be_made_together(timestamp: object) -> None:
+    first, second = frame("TOOL_START", "look", timestamp), frame("TOOL_START", "sum", timestamp)
+    assert len(Decoder(session_id="s").decode_all([first, second])) == 2
 
 
 @pytest.mark.parametrize("batch", [True, False])

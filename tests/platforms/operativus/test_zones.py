@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -115,6 +116,23 @@ async def test_each_run_of_a_session_gets_its_own_id(
     run = await only(client)
     assert is_now(run.created_at)
     assert is_now(run.finished_at)
+
+
+async def test_a_process_that_stood_still_waits_for_the_id_nevertheless(
+    server: ScriptedServer, client: OperativusPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoned, loop = Zoned(server, 0), asyncio.get_running_loop()
+    stood_still, running = 0.0, loop.time
+
+    def listed(seen: Seen) -> Reply:
+        nonlocal stood_still
+        stood_still += 4
+        return zoned.listed(seen)
+
+    monkeypatch.setattr(loop, "time", lambda: running() + stood_still)
+    server.routes["GET /api/v1/runs"] = listed
+    first, session = await ask(client)
+    assert (first, (await ask(client, session))[0]) == (["run_1"], ["run_2"])
 
 
 @pytest.mark.parametrize("hours", OFFSETS)
