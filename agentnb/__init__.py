@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb._embedded import set_added_agents, set_connector
 from agentnb._importing import imported
+from agentnb._interrupted import keep_interrupted_status
 from agentnb.batch.shown import set_display
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def _show_map(name: str) -> Display | None:
     return progress_display(name)
 
 
+keep_interrupted_status()
 set_connector(_reach_sandbox)
 set_added_agents(_sandbox_agents)
 set_display(_show_map)

@@ -67,11 +67,20 @@ def _install_hook() -> None:
 
     def hook(kind: type[BaseException], raised: BaseException, tb: TracebackType | None) -> None:
         if getattr(raised, "hides_agentnb_frames", False):
-            tb = _without_own(tb)
-            raised.__traceback__ = tb
+            _cut_frames(raised)
+            tb = raised.__traceback__
         before(kind, raised, tb)
 
     sys.excepthook = hook
+
+
+def _cut_frames(error: BaseException) -> None:
+    """Take this package's frames out of ``error`` and of the interrupts that came before it."""
+    error.__traceback__ = _without_own(error.__traceback__)
+    while isinstance(error.__context__, KeyboardInterrupt):
+        # A second Ctrl-C while the first one was served.
+        error = error.__context__
+        error.__traceback__ = _without_own(error.__traceback__)
 
 
 def _without_own(tb: TracebackType | None) -> TracebackType | None:

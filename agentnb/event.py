@@ -141,8 +141,8 @@ class TextDelta:
 
 def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
     """Return the fields of a fragment, of which one is not exactly of its type."""
-    part = None if part_id is None else identifier(part_id, Place(event, "part_id"))
-    return plain_text(text, Place(event, "text")), part
+    part = None if part_id is None else Place(event, "part_id").checked(identifier, part_id)
+    return Place(event, "text").checked(plain_text, text), part
 
 
 def _setter(cls: type, name: str) -> Callable[[object, object], None]:
@@ -217,7 +217,7 @@ class UsageReported(Checked):
 
     def __post_init__(self) -> None:
         if not isinstance(usage := cast("Any", self.usage), Usage):
-            given = usage_fields(usage, Place(type(self).__name__, "usage"))
+            given = Place(type(self).__name__, "usage").checked(usage_fields, usage)
             object.__setattr__(self, "usage", Usage(**given))
         Checked.__post_init__(self)
         object.__setattr__(self, "model", printable_or_none(self.model))

@@ -58,7 +58,7 @@ DETAIL_KEYS: Final = (
     *("input_tokens_details", "output_tokens_details"),
     *("input_token_details", "output_token_details"),
 )
-_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_SCALARS: Final = frozenset({str, bool, type(None)})
 
 
 class Place(NamedTuple):
@@ -73,6 +73,17 @@ class Place(NamedTuple):
 
     def wrong_value(self, expected: str, given: str) -> ValueError:
         return ValueError(f"{self.event}.{self.field} must be {expected}, not {given}.")
+
+    def checked(self, check: Check, value: Any) -> Any:
+        """Return what ``check`` makes of ``value``; all of its errors name this field."""
+        try:
+            return check(value, self)
+        except Exception as error:
+            if str(error).startswith(f"{self.event}.{self.field} must be "):
+                raise
+            # The value's own code failed: its `__str__`, its iterator, a lookup of an attribute.
+            given = f"{type(value).__name__}, which raised {type(error).__name__}"
+            raise self.wrong_value("a value that can be read", given) from error
 
 
 Check = Callable[[Any, Place], Any]
@@ -91,9 +102,12 @@ def identifier(value: Any, place: Place) -> str:
         return str.__str__(value)
     if isinstance(value, UUID):
         return str(value)
-    if (whole := _whole(value)) is not None:
+    if (whole := _whole(value)) is None:
+        raise place.wrong_type("an id (str or int)", value)
+    try:
         return str(whole)
-    raise place.wrong_type("an id (str or int)", value)
+    except ValueError:  # more digits than Python writes
+        raise place.wrong_value("an id (str or int)", "a number too large to keep") from None
 
 
 def error_text(value: Any, place: Place) -> str:
@@ -153,7 +167,11 @@ def details(value: Any, place: Place) -> dict[str, Any]:
     try:
         json.dumps(given, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        return cast("dict[str, Any]", _json_like(given, place))
+        given = cast("dict[str, Any]", _json_like(given, place))
+        try:
+            json.dumps(given)
+        except (ValueError, RecursionError):
+            raise place.wrong_value("a dict", "data too large or too deep") from None
     return given
 
 
@@ -273,7 +291,7 @@ class Checked:
         for name, check, passing in _checks_of(type(self)):
             value = getattr(self, name)
             if type(value) not in passing:
-                checked = check(value, Place(type(self).__name__, name))
+                checked = Place(type(self).__name__, name).checked(check, value)
                 if checked is not value:
                     object.__setattr__(self, name, checked)
 

@@ -42,7 +42,7 @@ def _at_exit() -> None:
     """Cancel what still runs, tell the platforms, and close connections, within about a second."""
     if not _loop.is_running():
         return
-    # Whatever goes wrong now, nobody is left who could act on it.
-    with suppress(Exception):
+    # Nothing that goes wrong now can be acted on; a second Ctrl-C only ends the wait.
+    with suppress(Exception, KeyboardInterrupt):
         _loop.submit(_leave()).result(timeout=_TELL + _CLOSE + 0.2)
     _loop.stop(timeout=0.5)

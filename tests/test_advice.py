@@ -101,7 +101,7 @@ def test_the_sandbox_is_called_what_the_user_called_it() -> None:
         check_no_other_platform(error, "sandbox")
     error = str(agentnb.agent("sandbox:ecoh").run("q", check=False).error)
     assert "Did you mean 'echo'?" in error
-    check_no_other_platform(error.replace("/operativus", ""), "sandbox")
+    check_no_other_platform(error, "sandbox")
 
 
 @pytest.mark.parametrize("platform", [*BUILTIN, "sandbox"])
@@ -112,6 +112,12 @@ def test_a_platform_alone_asks_which_agent(platform: str) -> None:
     assert error.startswith(f"'{platform}' is a platform, and which of its agents")
     assert f"'{platform}:finance_agent'" in error
     assert (f"'%agent list {platform}' shows them." in error) == (platform != "runagent")
+
+
+@pytest.mark.parametrize("name", ["Operativus", "SEEKR", "Sandbox"])
+def test_a_platform_alone_in_other_case(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name.lower()}' is a platform"):
+        agentnb.agent(name)
 
 
 def test_an_alias_may_be_called_like_a_platform() -> None:

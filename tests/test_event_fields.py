@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from decimal import Decimal
@@ -250,6 +250,60 @@ def test_what_has_no_meaning_is_refused_in_one_line(make: Callable[[], Any], mes
     with pytest.raises((TypeError, ValueError)) as caught:
         make()
     assert str(caught.value) == message
+
+
+class Broken:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("broken")
+
+
+class BrokenError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("broken")
+
+
+class BrokenMapping(Mapping[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("broken")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["input_tokens"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+def broken_iterator() -> Iterator[str]:
+    yield "a"
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("ToolCallFinished.error", lambda: ToolCallFinished(call_id="1", error=BrokenError())),
+        ("RunFailed.message", lambda: RunFailed(message=BrokenError())),
+        ("RunCancelled.reason", lambda: RunCancelled(reason=BrokenError())),
+        ("UsageReported.usage", lambda: UsageReported(usage=Broken())),
+        ("UsageReported.usage", lambda: UsageReported(usage=BrokenMapping())),
+        ("Usage.input_tokens", lambda: Usage(input_tokens=Broken())),
+        ("Usage.cost_usd", lambda: Usage(cost_usd=Decimal("sNaN"))),
+        ("RunFinished.duration", lambda: RunFinished(duration=Broken())),
+        ("RunFinished.details", lambda: RunFinished(details=BrokenMapping())),
+        ("RunFinished.details", lambda: RunFinished(details={"n": 10**5000})),
+        ("FollowupsSuggested.followups", lambda: FollowupsSuggested(followups=broken_iterator())),
+        ("FollowupsSuggested.followups", lambda: FollowupsSuggested(followups=np.array("a"))),
+        ("RunStarted.run_id", lambda: RunStarted(run_id=10**5000)),
+        ("TextDelta.part_id", lambda: TextDelta("a", 10**5000)),
+    ],
+    ids=range(14),
+)
+def test_what_cannot_be_read_is_refused_by_the_name_of_its_field(
+    place: str, make: Callable[[], Any]
+) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make()
+    assert str(caught.value).startswith(f"{place} must be ")
 
 
 def test_many_texts_are_checked_like_one() -> None:

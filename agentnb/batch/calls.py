@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb import history
 from agentnb._loop import in_background
-from agentnb._tracebacks import hide_frames
 from agentnb.batch.checkpoint import Checkpoint, keep
 from agentnb.batch.items import as_items
 from agentnb.batch.job import Job, StoppedError
@@ -254,8 +253,6 @@ def map_rows(
         table = made.run(made.show)
     except BaseException as error:
         made.end(error)
-        if isinstance(error, KeyboardInterrupt):
-            hide_frames(error)
         raise
     made.end(None)
     return table

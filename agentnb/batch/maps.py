@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from agentnb._tracebacks import hide_frames
 from agentnb.batch.recipe import Recipe
 from agentnb.retries import Retries
 
@@ -84,22 +85,26 @@ class Maps(Protocol):
             BatchError: a row failed, and ``on_error`` is "raise".
             ConfigError: the checkpoint cannot be used, or the agent cannot be sent to ``client``.
         """
-        from agentnb.batch.calls import Call, map_rows
+        try:
+            from agentnb.batch.calls import Call, map_rows
 
-        call = Call(
-            data=data,
-            prompt=prompt,
-            concurrency=concurrency,
-            rpm=rpm,
-            on_error=on_error,
-            retries=retries,
-            checkpoint=checkpoint,
-            client=client,
-            progress=progress,
-            prefix=prefix,
-            options=options,
-        )
-        return map_rows(self, *self.again(), call)
+            call = Call(
+                data=data,
+                prompt=prompt,
+                concurrency=concurrency,
+                rpm=rpm,
+                on_error=on_error,
+                retries=retries,
+                checkpoint=checkpoint,
+                client=client,
+                progress=progress,
+                prefix=prefix,
+                options=options,
+            )
+            return map_rows(self, *self.again(), call)
+        except KeyboardInterrupt as error:
+            hide_frames(error)
+            raise
 
     async def amap(
         self, data: Any, prompt: str | Callable[[Any], str] | None = None, **options: Any

@@ -163,8 +163,9 @@ class Config:
             wanted = aliases[wanted].strip()
         platform, colon, agent = wanted.partition(":")
         if not colon:
-            if wanted == EMBEDDED or wanted in self.file.platforms or wanted in builtin:
-                raise BarePlatformError(wanted)
+            named = {name.lower(): name for name in (*self.file.platforms, *builtin, EMBEDDED)}
+            if wanted.lower() in named:
+                raise BarePlatformError(named[wanted.lower()])
             platform, agent = self.bare_platform(builtin), wanted
         self._known(platform, builtin)
         if not agent:
@@ -242,7 +243,7 @@ class Config:
         trust_env = True if section.trust_env is None else section.trust_env
         stranger = None if base_url else self.stranger(name)
         if address == EMBEDDED or (address is None and name == EMBEDDED):
-            address, own_key = embedded_server(kind)
+            address, own_key = embedded_server(EMBEDDED if name == EMBEDDED else kind)
             api_key = api_key or own_key
             # No proxy reaches it, nor is one to see its key.
             trust_env = False

@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    or_,
     select,
     update,
 )
@@ -45,10 +46,17 @@ _AT_ONCE: Final = 500
 def best_first() -> list[ColumnElement[Any]]:
     """Return the order in which the best of several rows with the same run id comes first.
 
-    Of several platforms' runs the newest counts; of the rows of one, the one that has the run's
-    end, then one that goes on, then the one with the most events.
+    Of several platforms' runs the newest counts, but for one that failed before anything arrived,
+    as an attempt to join a run of another platform does; of the rows of one platform, the one that
+    has the run's end, then one that goes on, then the one with the most events.
     """
-    newest = func.max(run.c.started_at).over(partition_by=run.c.platform)
+    is_empty = (
+        (run.c.status != "completed")
+        & run.c.error_class.is_not(None)
+        & run.c.first_token.is_(None)
+        & (func.coalesce(run.c.tool_calls, 0) == 0)
+    )
+    newest = func.max(case((is_empty, 0), else_=run.c.started_at)).over(partition_by=run.c.platform)
     has_end = run.c.status.in_(_TOLD) & run.c.error_class.is_(None)
     rank = case((has_end, 0), (run.c.status.not_in(FINAL_STATUSES), 1), else_=2)
     events = func.coalesce(run.c.events, 0).desc()
@@ -90,10 +98,14 @@ def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> bool
         return True
     same = (
         (run.c.platform == joined["platform"])
-        & (run.c.run_id == joined["run_id"])
+        # Where the platform gave no id, a run goes by agentnb's own.
+        & or_(run.c.run_id == joined["run_id"], run.c.key == joined["run_id"])
         & (run.c.key != joined["key"])
     )
     found = connection.execute(select(run).where(same).order_by(run.c.started_at)).mappings().all()
+    if (session := joined["session_id"]) is not None and _has_content(joined):
+        # Some platforms number runs within their session.
+        found = [row for row in found if row["session_id"] in (None, session)]
     if _is_superfluous(connection, joined, found):
         connection.execute(delete(run).where(run.c.key == joined["key"]))
         return False

@@ -332,8 +332,8 @@ def leaving(get: Callable[[], Store | None], timeout: float = 5.0) -> Generator[
 
 
 def _at_exit() -> None:
-    # Whatever goes wrong now, nobody is left who could act on it.
-    with suppress(Exception):
+    # Nothing that goes wrong now can be acted on; a second Ctrl-C only ends the wait.
+    with suppress(Exception, KeyboardInterrupt):
         _recorder.flush(_AT_EXIT, ending=True)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agentnb.config import EMBEDDED
 from agentnb.sandbox.dialects.base import Dialect, json_answer
 from agentnb.sandbox.dialects.operativus import OperativusDialect
 from agentnb.sandbox.dialects.operativus_server import OperativusServerDialect
@@ -62,6 +63,9 @@ def build_app(engine: Engine, *, port: int, operativus_zone: tzinfo | None = Non
             return
         path: str = scope["path"]
         name, _, rest = path.removeprefix("/").partition("/")
+        if name == EMBEDDED:
+            # The sandbox under its own name, so that no error of it names a platform.
+            name = "operativus"
         if name in apps:
             inner = {**scope, "path": f"/{rest}", "raw_path": b""}
             inner["root_path"] = ""

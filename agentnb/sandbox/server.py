@@ -17,6 +17,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from agentnb._fork import keep_forever, renew_after_fork
+from agentnb.config import EMBEDDED
 from agentnb.errors import ConfigError
 from agentnb.platforms._zones import parse_zone
 from agentnb.sandbox.agents import add_builtin
@@ -132,12 +133,12 @@ class Sandbox:
         return f"http://{_HOST}:{self.port}"
 
     def base_url(self, platform: str) -> str:
-        """Return the address under which it speaks ``platform``.
+        """Return the address under which it speaks ``platform``, or answers as ``sandbox``.
 
         Raises:
             ConfigError: it does not speak that platform, or is not running.
         """
-        if platform not in DIALECTS:
+        if platform not in (EMBEDDED, *DIALECTS):
             raise ConfigError(
                 f"The sandbox does not speak {platform!r}.",
                 hint=f"It speaks {', '.join(DIALECTS)}.",

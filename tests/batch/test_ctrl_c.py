@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_in_a_script(tmp_path: Path) -> None:
     )
     check(done.stderr)
     assert "KeyboardInterrupt" in done.stderr
-    assert done.returncode
+    assert done.returncode == -signal.SIGINT
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ class TestTheSandbox:
     def test_as_a_platform_of_its_own(self) -> None:
         settings = Config().settings("sandbox")
         assert settings.platform == "sandbox"
-        assert settings.base_url == agentnb.sandbox.start().base_url("operativus")
+        assert settings.base_url == agentnb.sandbox.start().base_url("sandbox")
         assert Config().platform_type("sandbox") == "operativus"
 
     def test_by_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

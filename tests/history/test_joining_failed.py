@@ -150,6 +150,42 @@ def test_the_session_of_another_platform_s_run_of_that_id(
     assert keys(history_store) == {"first", failed.local_id}
 
 
+def test_the_run_of_another_platform_is_still_the_one_that_is_loaded(
+    history_store: Store, platform: Platform, agent: agentnb.Agent
+) -> None:
+    first = add(history_store, platform="another", status="completed")
+    agent.attach("r").wait(LONG, check=False)
+    assert flush(LONG)
+    assert history.load("r").local_id == first
+    found = known_run("r")
+    assert found is not None
+    assert found.platform == "another"
+
+
+def test_one_that_goes_by_the_id_that_agentnb_gave_it(
+    history_store: Store, platform: Platform
+) -> None:
+    async def nameless(request: RunRequest) -> Batches:
+        yield [RunStarted(session_id="s"), TextDelta("Hello"), RunFinished()]
+
+    sent = player(Platform(nameless)).run("whole")
+    before = recorded(history_store, sent)
+    player(platform).attach(sent.id).wait(LONG, check=False)
+    assert flush(LONG)
+    assert keys(history_store) == {sent.local_id}
+    assert recorded(history_store, sent) == before
+
+
+def test_a_run_of_the_same_id_in_another_session_is_another_run(
+    history_store: Store, platform: Platform, agent: agentnb.Agent
+) -> None:
+    first = add(history_store, session_id="s 1", status="completed")
+    platform.joining = [RunStarted(run_id="r", session_id="s 2"), TextDelta("Hello"), RunFinished()]
+    joined = agent.attach("r", session="s 2").wait(LONG)
+    assert flush(LONG)
+    assert keys(history_store) == {first, joined.local_id}
+
+
 def test_one_that_another_kernel_records(
     history_store: Store, platform: Platform, agent: agentnb.Agent
 ) -> None:
