@@ -137,14 +137,17 @@ def read_json(body: bytes) -> Any:
 
 def excerpt(body: bytes) -> str:
     """Return at most 2,000 characters of the body, without control characters and secrets."""
-    # Secrets first: half of one would not be found.
-    text = mask(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))
-    return _UNPRINTABLE.sub("", text)[:_EXCERPT_CHARS]
+    return _cleaned(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+
+
+def _cleaned(text: str) -> str:
+    # Secrets twice: half of one would not be found, and one may come together only here.
+    return mask(_UNPRINTABLE.sub("", mask(text)))
 
 
 def one_line(text: str, limit: int = _MESSAGE_CHARS) -> str:
-    """Return the text on one line, without control characters, cut at ``limit``."""
-    text = _UNPRINTABLE.sub("", " ".join(text[: 4 * limit].split()))
+    """Return the text on one line, without control characters and secrets, cut at ``limit``."""
+    text = mask(" ".join(_cleaned(text)[: 4 * limit].split()))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -166,10 +169,10 @@ def error_from_answer(
     details = parse_error(status, data)
     shown = excerpt(body)
     fields = tuple(
-        FieldProblem(one_line(mask(f.location)), one_line(mask(f.message)), one_line(mask(f.kind)))
+        FieldProblem(one_line(f.location), one_line(f.message), one_line(f.kind))
         for f in details.fields
     )
-    said = one_line(mask(details.message or ""))
+    said = one_line(details.message or "")
     if not said and fields:
         said = "; ".join(str(f) for f in fields[:3])
         if len(fields) > 3:
@@ -186,8 +189,8 @@ def error_from_answer(
     common: dict[str, Any] = {
         "hint": mask(_hint(name, status, headers, wait, base_url) or "") or None,
         "status": status,
-        "code": one_line(mask(details.code)) if details.code else None,
-        "request_id": one_line(mask(request_id)) or None,
+        "code": one_line(details.code) if details.code else None,
+        "request_id": one_line(request_id) or None,
         "retry_after": wait,
         "excerpt": shown,
     }
@@ -195,7 +198,7 @@ def error_from_answer(
     if status == 404:
         missing = _missing(path, f"{details.code} {said}")
         common["hint"] = _MISSING_HINTS[missing]
-        request = f"{method} {one_line(mask(base_url + path))}"
+        request = f"{method} {one_line(base_url + path)}"
         message = f"{name} answered 404 to {request}{_phrase(status, said)}"
         not_found = NotFoundError(message, **common)
         not_found.missing = missing

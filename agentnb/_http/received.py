@@ -122,7 +122,7 @@ class EventStream:
                 del events
         except AgentnbError as error:
             if isinstance(error, StreamCutError):
-                error.last_event_id = self.last_event_id
+                error.last_event_id = mask(self.last_event_id)
                 error.reconnect_after = self.reconnect_after
             # What a frame holds is printed, too.
             chunk = events = None  # noqa: F841

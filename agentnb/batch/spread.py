@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import pickle
 import uuid
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretBytes, SecretStr
 
 from agentnb import _embedded, history
 from agentnb._secrets import has_secret, remember_environment
@@ -76,10 +79,10 @@ def spread(
 
 
 def _packed(kit: Kit) -> bytes:
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
-
     try:
-        packed: bytes = cloudpickle.dumps(kit)  # pyright: ignore[reportUnknownMemberType]
+        packed = _pickled(kit)
+    except _SecretFoundError:
+        raise _holds_key(kit) from None
     # Whatever an object raises that is not made for this.
     except Exception as error:
         raise ConfigError(
@@ -89,12 +92,34 @@ def _packed(kit: Kit) -> bytes:
         ) from error
     remember_environment()
     if has_secret(packed.decode("latin-1")):
-        raise ConfigError(
-            f"{kit.recipe.name} holds a key, in its options or its function, and keys do not "
-            "travel to Dask workers.",
-            hint="Read it where it is used, from the worker's own environment.",
-        )
+        raise _holds_key(kit)
     return packed
+
+
+class _SecretFoundError(Exception):
+    """What is to be pickled holds a secret, which is there in clear once it is pickled."""
+
+
+def _pickled(kit: Kit) -> bytes:
+    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+
+    class Pickler(cloudpickle.Pickler):
+        def persistent_id(self, obj: Any) -> None:
+            # Whether its value is known here or not.
+            if isinstance(obj, SecretStr | SecretBytes):
+                raise _SecretFoundError
+
+    file = io.BytesIO()
+    Pickler(file).dump(kit)  # pyright: ignore[reportUnknownMemberType]
+    return file.getvalue()
+
+
+def _holds_key(kit: Kit) -> ConfigError:
+    return ConfigError(
+        f"{kit.recipe.name} holds a key, in its options or its function, and keys do not "
+        "travel to Dask workers.",
+        hint="Read it where it is used, from the worker's own environment.",
+    )
 
 
 class _Workers:

@@ -21,7 +21,9 @@ __all__ = ["env_file", "is_one_word", "key_in", "keys_of", "variables_in"]
 
 _NAME: Final = ".env"
 _KEY: Final = "_API_KEY"
-_MAX_BYTES: Final = 2**20
+# Limits of a file, far above what anybody has: reading a longer one takes seconds.
+_MAX_BYTES: Final = 128 * 1024
+_MAX_LINES: Final = 2_000
 
 # The file read last, as it was then: path, time of change and size.
 _read: tuple[tuple[Path, int, int], Mapping[str, SecretStr]] | None = None
@@ -67,9 +69,8 @@ def keys_of(path: Path) -> Mapping[str, SecretStr]:
         stamp = (path, about.st_mtime_ns, about.st_size)
         if _read is not None and _read[0] == stamp:
             return _read[1]
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = _text_of(path)
+    except (OSError, ValueError) as error:
         # The words of a UnicodeDecodeError hold no more than one byte of it.
         warnings.warn(f"{path} could not be read: {error}", stacklevel=2)
         return {}
@@ -83,12 +84,25 @@ def variables_in(path: Path) -> frozenset[str]:
     from dotenv import dotenv_values
 
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES).decode()
-    except (OSError, UnicodeDecodeError):
+        text = _text_of(path)
+    except (OSError, ValueError):
         return frozenset()
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return frozenset(name for name, value in values.items() if value and value.strip())
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of the file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too long, or no UTF-8.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES or content.count(b"\n") + content.count(b"\r") > _MAX_LINES:
+        raise ValueError(f"it has more than {_MAX_BYTES:,} bytes or {_MAX_LINES:,} lines")
+    return content.decode("utf-8-sig")
 
 
 def _keys_in(text: str) -> dict[str, SecretStr]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -150,12 +151,10 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
         ConfigError: a file cannot be read, is not TOML, or has an unknown or wrong entry.
     """
     if named := os.environ.get("AGENTNB_CONFIG"):
-        candidates = [Path(named).expanduser()]
-        if not candidates[0].is_file():
-            raise ConfigError(f"AGENTNB_CONFIG names {named}, which is not a file.")
+        candidates = [_named_file(named)]
     else:
         candidates = [
-            p for p in (user_config_path(), _project_file(start)) if p is not None and p.is_file()
+            p for p in (user_config_path(), _project_file(start)) if p is not None and _is_there(p)
         ]
     if not candidates:
         # Building what validates takes longer than all the rest, and there is nothing to validate.
@@ -194,7 +193,29 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
 
 def _project_file(start: Path | None) -> Path | None:
     above = (up / PROJECT_FILE for up in project_folders(start))
-    return next((p for p in above if p.is_file()), None)
+    return next((p for p in above if _is_there(p)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is a file to read.
+
+    Raises:
+        ConfigError: there is something of that name which is no file, such as a folder or a pipe.
+    """
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        raise ConfigError(f"{path} cannot be read: it is no file.")
+    return False
+
+
+def _named_file(name: str) -> Path:
+    with suppress(OSError, RuntimeError, ValueError):  # no such user, or too long for a path
+        if (path := Path(name).expanduser()).is_file():
+            return path
+    raise ConfigError(
+        f"AGENTNB_CONFIG names {quoted(name, longest=200)[1:-1]}, which is not a file."
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

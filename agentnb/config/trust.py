@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Stranger", "destination"]
 
+# Characters of an address or a type, which are shown before they are agreed to.
+_LONGEST: Final = 300
+
 # Nothing in it looks like another letter, or hides what follows it.
 _PLAIN: Final = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:/[!-~]*)?")
 
@@ -58,12 +61,14 @@ class Stranger:
         return self.place.startswith(("http://", "https://"))
 
     def check(self) -> None:
-        """Check that the address shows what it is.
+        """Check that what is said of the place shows what it is.
 
         Raises:
-            ConfigError: its host could be taken for another.
+            ConfigError: its host could be taken for another, or it is too long to be read.
         """
-        if self._is_address and not _PLAIN.fullmatch(self.place):
+        if len(self.place) > _LONGEST:
+            raise ConfigError(f"{self.file}: the address or type of '{self.name}' is too long.")
+        if not (_PLAIN.fullmatch if self._is_address else str.isprintable)(self.place):
             raise ConfigError(
                 f"{self.file}: the address of '{self.name}' has characters that can mislead.",
                 hint="Write it in plain letters; a host with others begins with xn--.",

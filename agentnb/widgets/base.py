@@ -8,6 +8,7 @@ from typing import Any, cast
 import anywidget
 import traitlets
 
+from agentnb.widgets.allowance import Allowance
 from agentnb.widgets.code import (
     bundle,
     code_message,
@@ -23,8 +24,9 @@ class AgentWidget(anywidget.AnyWidget):
     """A widget whose page gets its code once per kernel, and a way for messages both ways.
 
     ``kind`` tells the page which view to show, ``snapshot`` holds the state of it that outlives
-    messages.  The page writes no trait.  Widgets derive from this and take in `_receive` what the
-    page says, on whatever thread the host calls.
+    messages.  The page writes no trait: what it sends as a trait would be saved with the notebook,
+    the code of the view too.  Widgets derive from this and take in `_receive` what the page says,
+    on whatever thread the host calls; what comes too fast is dropped, see `Allowance`.
     """
 
     _esm = bundle("loader.js")
@@ -37,6 +39,7 @@ class AgentWidget(anywidget.AnyWidget):
         if host_shares_code():
             # The code can take the loader's place: it is called the same way.
             self._esm = bundle(code_of(kind)).read_text("utf-8")
+        self._allowance = Allowance()
         super().__init__(kind=kind, snapshot=dict(snapshot))
         cast("Any", self).on_msg(self._hear)
 
@@ -47,6 +50,9 @@ class AgentWidget(anywidget.AnyWidget):
             super().open()
             _answer_where_asked(self)
 
+    def set_state(self, sync_data: Any) -> None:
+        """Ignore what a page wants to write: no trait is the page's."""
+
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         """Take a message of the page; ``buffers`` are its binary parts.  Here: nothing."""
 
@@ -56,6 +62,9 @@ class AgentWidget(anywidget.AnyWidget):
 
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
         asked = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        # Pieces of files come fast, and are bounded by themselves.
+        if asked.get("type") != "upload" and not self._allowance.take():
+            return
         if asked.get("type") == "code":
             if (answer := code_message(self._code.get("hash", ""))) is not None:
                 self._send_message(cast("Mapping[str, Any]", answer))

@@ -14,6 +14,7 @@ __all__ = [
     "APPROVALS",
     "ERROR_TEXT",
     "FOLLOWUPS",
+    "KEY_TEXT",
     "LATER_TOOL_TEXT",
     "NAME_TEXT",
     "PASSAGE_TEXT",
@@ -38,6 +39,8 @@ ERROR_TEXT: Final = 4_000
 SHORT_TEXT: Final = 4_000
 # What stands in a line: an agent, a platform, a model, an id.
 NAME_TEXT: Final = 300
+# What things go by, in messages both ways.
+KEY_TEXT: Final = 1_000
 # What was asked, where it is only shown.
 QUESTION_TEXT: Final = 20_000
 FOLLOWUPS: Final = 20
@@ -102,9 +105,11 @@ def shortened(text: str, limit: int) -> str:
 
 
 def _bounded_approval(approval: dict[str, Any]) -> dict[str, Any]:
-    tool = approval["tool"]
+    tool, key = approval["tool"], approval["approval_id"]
     return {
         **approval,
+        # Not shortened, which would make it another's.  The only one needs no id to be decided.
+        "approval_id": None if key is None or len(key) > KEY_TEXT else key,
         "message": shortened(approval["message"], SHORT_TEXT),
         "tool": None if tool is None else shortened(tool, SHORT_TEXT),
         # Who decides has to be able to read what on.

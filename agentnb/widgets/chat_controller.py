@@ -38,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 # How long a question waits for files that it names and that have not arrived, in seconds.
 LATE: Final = 10.0
+# Decisions that may be under way at once; there is a thread for each.
+_DECISIONS: Final = 20
+_OVERTAKEN: Final = "Another question was sent before all files of this one had arrived."
 _UNREADABLE: Final = "The kernel could not take this: it is too long, or not well-formed."
 
 
@@ -64,8 +67,11 @@ class ChatPublisher:
         self._generations: Counter[str] = Counter()
         # Made before `start`, and told by a snapshot: they begin with it.
         self._waiting: list[RunPublisher] = []
-        # A question whose files have not all arrived.
+        # A question whose files have not all arrived, and when it is asked without them.
         self._held: Send | None = None
+        self._late: threading.Timer | None = None
+        # Decisions that platforms are being told, each by its turn and approval.
+        self._deciding: set[tuple[str, str | None]] = set()
         self._closed = False
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -122,6 +128,7 @@ class ChatPublisher:
                 self._unsubscribe()
                 self._unsubscribe = None
             self._forget()
+            self._put_down()
         self._uploads.clear()
 
     # -- to the page -----------------------------------------------------------------------------
@@ -248,16 +255,29 @@ class ChatPublisher:
     def _hold(self, command: Send) -> None:
         """Wait for files that are on their way: a host may let the question overtake them."""
         with self._lock:
+            if self._closed:
+                return
+            before = self._put_down()
             self._held = command
-        timer = threading.Timer(LATE, self._release, (command,))
-        timer.daemon = True
-        timer.start()
+            self._late = threading.Timer(LATE, self._release, (command,))
+            self._late.daemon = True
+            self._late.start()
+        if before is not None and before["id"] != command["id"]:
+            self._deliver({"type": "refused", "id": before["id"], "message": _OVERTAKEN})
+
+    def _put_down(self) -> Send | None:
+        """Hold no question any longer; return the one that was held."""
+        held, self._held = self._held, None
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        return held
 
     def _release(self, command: Send) -> None:
         with self._lock:
             if self._held is not command or self._closed:
                 return
-            self._held = None
+            self._put_down()
         self._perform(command)
 
     def _perform(self, command: Command) -> None:
@@ -321,18 +341,27 @@ class ChatPublisher:
         # Asking the platform blocks, and the page's next message must not wait for it.
         def work() -> None:
             chat = self._conversation
-            with self._lock:
-                told = self._told.get(turn)
-            if told is None:
-                return
-            asked = told[0]
             try:
                 (chat.approve if approved else chat.deny)(approval_id, turn_id=turn)
             except Exception as error:
                 # Somebody else decided first, in another view or by code: nothing is left to say.
                 if asked.status == "paused" and asked.successor is None:
                     chat.warn(_told_briefly(error))
+            finally:
+                with self._lock:
+                    self._deciding.discard((turn, approval_id))
 
+        with self._lock:
+            told = self._told.get(turn)
+            if (
+                told is None
+                or (asked := told[0]).status != "paused"
+                or (turn, approval_id) in self._deciding
+                or len(self._deciding) >= _DECISIONS
+            ):
+                _log.debug("A page decided what waits for no decision, or is being decided")
+                return
+            self._deciding.add((turn, approval_id))
         threading.Thread(target=work, name="agentnb-decision", daemon=True).start()
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
-from agentnb.widgets.bounds import NAME_TEXT, shortened
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
 __all__ = [
@@ -55,7 +55,6 @@ _MAX_PREVIEW: Final = 16_384
 _MAX_TEXT: Final = 1_000_000
 _MAX_NAME: Final = 200
 _MAX_ATTACHMENTS: Final = 100
-_MAX_KEY: Final = 1_000
 
 
 class ChatOp(TypedDict, total=False):
@@ -249,7 +248,7 @@ def parse_chat_message(content: object) -> ChatPageMessage | None:
         case {"type": "new" | "sessions" as kind, "id": key} if _is_id(key):
             return {"type": kind, "id": key}
         case {"type": "open", "id": key, "key": str(session)} if (
-            _is_id(key) and len(session) <= _MAX_KEY
+            _is_id(key) and len(session) <= KEY_TEXT
         ):
             return {"type": "open", "id": key, "key": session}
         case _:

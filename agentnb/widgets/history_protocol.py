@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 from agentnb.errors import RequestError
 from agentnb.history.pages import Page, PageQuery, PageRow
 from agentnb.render.visible import well_formed
-from agentnb.widgets.bounds import NAME_TEXT, shortened
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
 __all__ = [
@@ -146,9 +146,9 @@ def parse_history_message(content: object, *, like: PageQuery) -> HistoryMessage
             return None if asked is None else {"type": "page", "id": id, "query": asked}
         case {"type": "agents"}:
             return {"type": "agents"}
-        case {"type": "open" | "close" as kind, "run": str(key)}:
+        case {"type": "open" | "close" as kind, "run": str(key)} if len(key) <= KEY_TEXT:
             return {"type": kind, "run": key}
-        case {"type": "run", "turn": str(key), "message": message}:
+        case {"type": "run", "turn": str(key), "message": message} if len(key) <= KEY_TEXT:
             return {"type": "run", "turn": key, "message": message}
         case _:
             return None

@@ -18,6 +18,7 @@ from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.timeline import timeline
 from agentnb.widgets.bounds import (
+    KEY_TEXT,
     NAME_TEXT,
     QUESTION_TEXT,
     bounded_head,
@@ -274,7 +275,7 @@ def parse_page_message(content: object) -> PageMessage | None:
             "type": "decide",
             "approval_id": str() | None as approval_id,
             "approved": bool(approved),
-        }:
+        } if len(approval_id or "") <= KEY_TEXT:
             return {"type": "decide", "approval_id": approval_id, "approved": approved}
         case _:
             return None

@@ -4,6 +4,9 @@
 export const ACK_MS = 1000;
 const IDLE_MS = 4000;
 const IDLE_MAX_MS = 60_000;
+/** Gaps that may be asked about at once, and how long until there may be one more. */
+const GAPS = 10;
+const GAP_MS = 1000;
 /** Unanswered questions before the kernel is said to be silent. */
 const SILENT_AFTER = 2;
 
@@ -12,6 +15,8 @@ export class Patience {
   readonly #ask: () => void;
   #unanswered = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #gaps = GAPS;
+  #gapAt = performance.now();
 
   constructor(ask: () => void) {
     this.#ask = ask;
@@ -34,6 +39,19 @@ export class Patience {
 
   heard(): void {
     this.#unanswered = 0;
+  }
+
+  /**
+   * Tells whether to ask at once about something that was missed or not understood. Where that
+   * happens again and again, after every answer, only the timer asks.
+   */
+  takeGap(): boolean {
+    const at = performance.now();
+    this.#gaps = Math.min(GAPS, this.#gaps + (at - this.#gapAt) / GAP_MS);
+    this.#gapAt = at;
+    if (this.#gaps < 1) return false;
+    this.#gaps -= 1;
+    return true;
   }
 
   /** Waits anew, for long where nothing is due. */

@@ -203,8 +203,8 @@ export class RunSession {
   #hear(value: unknown): void {
     if (!isKernelMessage(value)) {
       // Not of this version, or mangled: what it would have changed is unknown.
+      this.#gap(this.#transcript.broken);
       this.#transcript.gap();
-      this.#resync();
       return;
     }
     this.#heard = true;
@@ -225,9 +225,7 @@ export class RunSession {
     const wasBroken = this.#transcript.broken;
     const outcome = this.#transcript.apply(value);
     if (outcome === "gap") {
-      // Ask once per gap; should the answer be lost too, the idle timer asks again.
-      if (wasBroken) this.#quiet();
-      else this.#resync();
+      this.#gap(wasBroken);
       return;
     }
     const { run } = this.#transcript;
@@ -294,6 +292,12 @@ export class RunSession {
     const { seq } = this.#transcript;
     this.#send({ type: "resync", seq });
     this.#quiet();
+  }
+
+  /** Asks once per gap; should the answer be lost too, the idle timer asks again. */
+  #gap(again: boolean): void {
+    if (!again && this.#patience.takeGap()) this.#resync();
+    else this.#quiet();
   }
 
   /** Starts the wait for the next word anew. */

@@ -75,7 +75,7 @@ async function isGone(model: Model): Promise<boolean | null> {
 
 function sessionOf(model: Model, kinds: Kinds): Session {
   const kind = String(model.get("kind"));
-  const make = kinds[kind];
+  const make = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
   if (!make) throw new Error(`agentnb: there is no view of the kind ${kind}`);
   return make(model);
 }

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from distributed import Client
 from pandas.testing import assert_frame_equal
+from pydantic import SecretStr
 
 import agentnb
 from agentnb.errors import ConfigError
@@ -180,6 +181,14 @@ class TestWhatIsRefused:
 
         def agent(prompt: str) -> str:
             return used[:3]
+
+        self.refused(around, agentnb.agent(agent), "holds a key.*function")
+
+    def test_a_secret_that_is_not_known_here(self, around: Surroundings) -> None:
+        secret = SecretStr("of-another-service-0123456789")
+
+        def agent(prompt: str) -> str:
+            return secret.get_secret_value()[:3]
 
         self.refused(around, agentnb.agent(agent), "holds a key.*function")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agentnb.config import Config
+from agentnb.config.env_file import keys_of, variables_in
 from agentnb.config.files import load_config
 from agentnb.errors import ConfigError
 from agentnb.platforms.registry import BUILTIN, load
@@ -51,6 +54,8 @@ HOSTILE = {
     "blanks and letters": "a " * 100_000,
     "dots and blanks in a table": "x = { " + "a . " * 50_000,
     "no text": "\x00\x01",
+    "a long type": f"[platforms.x]\ntype = '{'s' * 100_000}'",
+    "control characters in a type": '[platforms.x]\ntype = "\\u001b[2J\\u202e"',
 }
 
 
@@ -116,3 +121,57 @@ def test_what_is_long_but_harmless_is_read(user_file: Write) -> None:
     file, _ = load_config()
     assert len(file.aliases) == 500
     assert file.platforms["seekr"].options["limit"] == 9_000_000_000_000
+
+
+MAKERS: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a circle": lambda path: path.symlink_to(path),
+    "a way to nothing": lambda path: path.symlink_to(path.parent / "nothing"),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_what_is_no_file_is_refused(project: Path, make: Callable[[Path], object]) -> None:
+    make(project / "agentnb.toml")
+    with pytest.raises(ConfigError, match="is no file"):
+        load_config()
+
+
+@pytest.mark.parametrize("named", ["~nobody-of-this-name/x", "x" * 5_000, "\x1b[2J", "/dev/null"])
+def test_a_named_file_that_is_none(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("AGENTNB_CONFIG", named)
+    with pytest.raises(ConfigError, match="is not a file") as caught:
+        load_config()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
+
+
+ENV: dict[str, bytes] = {
+    "many lines": b"A=1\n" * 30_000,
+    "many lines of old": b"A=1\r" * 30_000,
+    "many keys": b"\n".join(b"A%d_API_KEY=canary" % number for number in range(10_000)),
+    "a large file": b"SEEKR_API_KEY=" + b"x" * 3_000_000,
+    "a quote without end": b"SEEKR_API_KEY='" + b"\\'" * 60_000,
+    "no text": b"SEEKR_API_KEY=\xff",
+}
+
+
+@pytest.mark.parametrize("content", ENV.values(), ids=ENV)
+def test_a_hostile_env_file_is_refused_at_once(project: Path, content: bytes) -> None:
+    path = project / ".env"
+    path.write_bytes(content)
+    began = time.process_time()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert keys_of(path) == {}
+        assert variables_in(path) == frozenset()
+    assert time.process_time() - began < BOUND
+    for warning in caught:
+        assert str(warning.message).isprintable()
+
+
+def test_an_env_file_may_begin_with_a_mark(project: Path) -> None:
+    (project / ".env").write_bytes(b"\xef\xbb\xbfSEEKR_API_KEY=canary")
+    assert keys_of(project / ".env").keys() == {"SEEKR_API_KEY"}

@@ -95,6 +95,12 @@ ANSWERS: Final[dict[str, bytes]] = {
     "not HTTP": KEY + b" is not HTTP\r\n\r\n",
     "half a head": OK + b"X-Key: " + KEY,
     "error with junk gzip": b"HTTP/1.1 500 X\r\n" + encoded(b"gzip", KEY * 3)[len(OK) :],
+    "error in UTF-16": b"HTTP/1.1 400 X\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    + CANARY.encode("utf-16-le"),
+    "error with controls in it": b"HTTP/1.1 400 X\r\n"
+    + JSON
+    + b'Connection: close\r\n\r\n{"error": "%b"}' % "\\u0000".join(CANARY).encode(),
+    "id of an event": OK + EVENTS + CHUNKED + chunk(b"id: " + KEY + b"\ndata: {\n\n"),
     "error of an unknown packing": b"HTTP/1.1 500 X\r\n" + encoded(KEY, KEY)[len(OK) :],
 }
 

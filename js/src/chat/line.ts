@@ -121,6 +121,12 @@ export class Line {
     this.quiet();
   }
 
+  /** Asks about something that was missed or not understood, unless that happens all the time. */
+  gap(): void {
+    if (this.#patience.takeGap()) this.question();
+    else this.quiet();
+  }
+
   heard(): void {
     this.#patience.heard();
   }

@@ -243,7 +243,7 @@ export class ChatSession {
       if (!this.#runs.hear(value.turn, value.message)) this.#fold.gap();
     } else this.#take(value);
     // Asked once per gap; should the answer be lost too, the timer asks again.
-    if (this.#fold.broken && !wasBroken) this.#line.question();
+    if (this.#fold.broken && !wasBroken) this.#line.gap();
     else this.#line.quiet();
   }
 

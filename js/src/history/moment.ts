@@ -5,14 +5,22 @@ const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 /** "22 Nov, 14:05"; of another year "22 Nov 2025". It stays true in a notebook read later. */
 export function moment(seconds: number, now = new Date()): string {
   const at = new Date(seconds * 1000);
+  if (Number.isNaN(at.getTime())) return "";
   const day = `${at.getDate()} ${MONTHS[at.getMonth()]}`;
   if (at.getFullYear() !== now.getFullYear()) return `${day} ${at.getFullYear()}`;
   return `${day}, ${pad(at.getHours())}:${pad(at.getMinutes())}`;
 }
 
+/** "2026-11-22T14:05:09.000Z"; nothing for what is no moment of any calendar. */
+export function isoMoment(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  return Number.isNaN(at.getTime()) ? "" : at.toISOString();
+}
+
 /** "2026-11-22 14:05:09" */
 export function exactMoment(seconds: number): string {
   const at = new Date(seconds * 1000);
+  if (Number.isNaN(at.getTime())) return "";
   const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(pad).join("-");
   return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(pad).join(":")}`;
 }

@@ -4,7 +4,7 @@ import { visibleText } from "../markdown/visible.js";
 import { putStatus } from "../table/status.js";
 import { briefDuration, count, dollars } from "../view/format.js";
 import { html } from "../view/html.js";
-import { exactMoment, moment } from "./moment.js";
+import { exactMoment, isoMoment, moment } from "./moment.js";
 import type { Row } from "./protocol.js";
 
 const NONE = "–";
@@ -67,7 +67,7 @@ export function rowView(row: Row, panel: string): RowView {
       html(
         "time",
         {
-          datetime: new Date(row.started * 1000).toISOString(),
+          datetime: isoMoment(row.started),
           title: exactMoment(row.started),
         },
         when,

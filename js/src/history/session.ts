@@ -222,7 +222,8 @@ export class HistorySession {
 
   #take({ query, rows, total, more, at }: Listing): void {
     this.listing = { query, rows, total, more, at };
-    if (!rows.length && query.offset > 0 && query.offset >= total) {
+    const { offset } = this.query;
+    if (!rows.length && offset > 0 && query.offset === offset && offset >= total) {
       // Somebody took runs away meanwhile.
       this.query = { ...this.query, offset: 0 };
       return;

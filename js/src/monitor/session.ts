@@ -169,8 +169,8 @@ export class MonitorSession {
 
   #gap(): void {
     // Ask once per gap; should the answer be lost too, the idle timer asks again.
-    if (this.#broken) this.#patience.wait();
-    else this.#resync();
+    if (!this.#broken && this.#patience.takeGap()) this.#resync();
+    else this.#patience.wait();
     this.#broken = true;
   }
 

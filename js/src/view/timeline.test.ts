@@ -143,6 +143,14 @@ describe("the timeline", () => {
     expect(visible(find(".agentnb-timeline-chart"))).toBe(false);
   });
 
+  test.each([Number.MAX_VALUE, 1e300, -1, 0, 1e-300])("has few ticks up to %d", async (end) => {
+    open({ status: "completed" });
+    button().click();
+    source.timelines[0]?.answer(page(end, segment({ start: -end, end })));
+    await settled();
+    expect(all(".agentnb-timeline-axis span").length).toBeLessThan(25);
+  });
+
   test("is text, and says where it is cut", async () => {
     open({ status: "completed" });
     button().click();

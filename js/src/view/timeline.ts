@@ -6,6 +6,8 @@ import { briefDuration, count } from "./format.js";
 import { html, setText, show } from "./html.js";
 import { icon } from "./icons.js";
 
+/** More than a scale ever has: a figure that is next to infinite has no end. */
+const TICKS = 20;
 const SILENT =
   "The kernel does not answer: it is busy, or it was restarted and no longer has the run.";
 const WORDS: Readonly<Record<Segment["kind"], string>> = {
@@ -126,7 +128,7 @@ export class TimelineView {
     this.#rows.setAttribute("aria-label", `Timeline of ${briefDuration(end)}`);
     this.#rows.replaceChildren(...segments.map((segment) => row(segment, whole)));
     const ticks: HTMLElement[] = [];
-    for (let at = 0; at <= whole * 1.0001; at += step) {
+    for (let at = 0; at <= whole * 1.0001 && ticks.length < TICKS; at += step) {
       const tick = html("span", {}, `${(at / unit).toFixed(digits)} ${name}`);
       tick.style.left = `${(100 * at) / whole}%`;
       tick.style.setProperty("--agentnb-at", tick.style.left);
