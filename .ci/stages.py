@@ -1,8 +1,8 @@
-"""Runs the project's checks, one after the other, and stops at the first that fails.
+"""Runs the project's checks and stops after the first that fails.
 
 `stages.py test` runs all of them; `stages.py check` those that take less than a minute together;
-single stages run by name.  pytest comes last, so that the last line is its own count of what
-passed.
+single stages run by name.  Linters and type checkers run two at a time, each printed as a whole.
+pytest comes last and alone, so that the last line is its own count of what passed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,11 @@ THOROUGH = (
     Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
 )
 LINT = (*QUICK, *THOROUGH)
+# As many of these run at a time.
+BESIDE = 2
 # What an answer goes through, from its bytes to the run that a user holds.  To collect all tests
-# alone takes half a minute, so that the others are not even looked at.  These wait for deadlines
-# and pauses longer than they compute, so that two processors are busy only with more processes.
+# alone takes half a minute, so that the others are not even looked at; and generated tests try
+# fewer examples than with all the others.
 CORE = (
     *("config", "driver", "platforms"),
     *("test_event.py", "test_feed.py", "test_sse.py", "test_transcript.py"),
@@ -61,13 +64,14 @@ CORE = (
 FAST = Stage(
     "pytest",
     (
-        *(*PYTEST, "--quiet", "--numprocesses=6", "--dist=loadfile"),
+        *(*PYTEST, "--quiet", "--numprocesses=4", "--dist=loadfile"),
+        "--hypothesis-profile=quick",
         *("-m", "not slow and not ui", *(f"tests/{name}" for name in CORE)),
     ),
 )
-# The tests wait for servers, kernels and a browser more than they compute: two workers keep two
-# processors busy for a quarter of the time.
-PROCESSES = ("--numprocesses=4", "--dist=loadfile")
+# The tests wait for servers, kernels and a browser more than they compute: one process for each
+# processor would leave both idle most of the time.  tests/scheduling.py shares them out.
+PROCESSES = ("--numprocesses=6", "--dist=loadfile")
 # One run over tests and notebooks, so that one line counts them all.
 WHOLE = Stage("pytest", (*PYTEST, "--quiet", *PROCESSES, *NBVAL, "tests", "notebooks"))
 
@@ -89,16 +93,53 @@ def main(argv: Sequence[str]) -> int:
         # Found or installed by the set-up; the tests start these.
         environment["AGENTNB_CHROMIUM"] = bootstrap.ensure_chromium()
         environment["AGENTNB_POSTGRESQL"] = bootstrap.ensure_postgresql()
-    for stage in stages:
+    tests = [stage for stage in stages if stage in (FAST, WHOLE)]
+    with ThreadPoolExecutor(BESIDE) as pool:
+        checks = [stage for stage in stages if stage not in tests]
+        for finished in pool.map(lambda stage: run_quietly(stage, environment), checks):
+            print(finished.output, end="", flush=True)
+            if finished.status:
+                pool.shutdown(cancel_futures=True)
+                return failed(finished.stage, finished.status)
+            print(f"=== {finished.stage.name}: {finished.seconds:.1f} s", flush=True)
+    for stage in tests:
         print(f"\n=== {stage.name}", flush=True)
-        started = time.monotonic()
         done = subprocess.run(stage.command, cwd=stage.cwd, env=environment, check=False)
         if done.returncode:
-            print(f"\n=== {stage.name} failed (exit status {done.returncode})", file=sys.stderr)
-            return 1
-        if stage is not stages[-1]:
-            print(f"=== {stage.name}: {time.monotonic() - started:.1f} s", flush=True)
+            return failed(stage, done.returncode)
     return 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage that ran, with all that it printed."""
+
+    stage: Stage
+    status: int
+    output: str
+    seconds: float
+
+
+def run_quietly(stage: Stage, environment: Mapping[str, str]) -> Finished:
+    """Run a stage and keep its output, which would mix with that of another."""
+    started = time.monotonic()
+    done = subprocess.run(
+        stage.command,
+        cwd=stage.cwd,
+        env=environment,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    output = f"\n=== {stage.name}\n{done.stdout}"
+    return Finished(stage, done.returncode, output, time.monotonic() - started)
+
+
+def failed(stage: Stage, status: int) -> int:
+    print(f"\n=== {stage.name} failed (exit status {status})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pytest
 import surroundings
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
+
+from tests.scheduling import FewBrowsers
 
 # Machines that run tests are busy; how long an example takes says nothing about the code. The same
 # examples each time: what fails was changed. `make fuzz` is for finding more.
@@ -22,11 +22,10 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# What `make check` takes: a first look.
+settings.register_profile("quick", settings.get_profile("agentnb"), max_examples=20)
 settings.load_profile("agentnb")
 
-UI = "tests/ui/"
-# As many browsers at most are driven at a time, each with a server of its own.
-LANES = 2
 LOOPBACK = ("127.", "::1", "localhost")
 # What jupyter_client says where another process took a port of the kernel meanwhile.
 NO_KERNEL = "Kernel died before replying to kernel_info"
@@ -48,14 +47,6 @@ def leave_the_store() -> None:
     """Write what is due to the store of runs, and close it, where a test opened it."""
     if (history := sys.modules.get("agentnb.history")) is not None:
         history.use("off")
-
-
-class FewBrowsers(LoadFileScheduling):
-    """Keeps the tests of a module in one process, and those of browsers in a few that have one."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        module = super()._split_scope(nodeid)
-        return f"{UI}{crc32(module.encode()) % LANES}" if module.startswith(UI) else module
 
 
 @pytest.hookimpl(optionalhook=True)

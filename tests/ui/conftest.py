@@ -24,6 +24,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-gpu",
     "--disable-sync",
+    # A page that reaches for a host elsewhere finds none.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--no-first-run",
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.ui.server import JupyterServer
 
@@ -54,7 +54,7 @@ class NotebookPage:
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
-        page.route("**/*", self._let_through)
+        page.on("request", self._note_foreign)
 
     @property
     def path(self) -> Path:
@@ -253,13 +253,14 @@ class NotebookPage:
 
     # -- what must not happen --------------------------------------------------------------------
 
-    def _let_through(self, route: Route) -> None:
-        url = route.request.url
-        if urlsplit(url).netloc == urlsplit(self._server.url).netloc:
-            route.continue_()
-            return
-        self.foreign.append(url)
-        route.abort()
+    def _note_foreign(self, request: Request) -> None:
+        """Remember what goes elsewhere; the browser finds no other host.
+
+        Nothing is intercepted: that would switch the browser's cache off.
+        """
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https") and parts.netloc != urlsplit(self._server.url).netloc:
+            self.foreign.append(request.url)
 
     def _note(self, kind: str, text: str) -> None:
         if kind == "error":

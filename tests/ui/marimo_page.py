@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Locator, Page, Route
+from playwright.sync_api import BrowserContext, Locator, Page, Request
 
 from tests.ui.files import write_marimo
 from tests.ui.marimo_server import MarimoServer, Mode
@@ -35,7 +35,7 @@ class MarimoPage:
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
-        page.route("**/*", self._let_through)
+        page.on("request", self._note_foreign)
 
     @property
     def path(self) -> Path:
@@ -66,13 +66,14 @@ class MarimoPage:
         """The static output of a run."""
         return self.cell(index).locator("div.agentnb-run")
 
-    def _let_through(self, route: Route) -> None:
-        url = route.request.url
-        if urlsplit(url).netloc == urlsplit(self._server.url).netloc:
-            route.continue_()
-            return
-        self.foreign.append(url)
-        route.abort()
+    def _note_foreign(self, request: Request) -> None:
+        """Remember what goes elsewhere; the browser finds no other host.
+
+        Nothing is intercepted: that would switch the browser's cache off.
+        """
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https") and parts.netloc != urlsplit(self._server.url).netloc:
+            self.foreign.append(request.url)
 
     def _note(self, kind: str, text: str) -> None:
         if kind == "error":
