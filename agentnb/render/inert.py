@@ -16,6 +16,7 @@ from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, i
 from agentnb.render.lines import Line, Place
 from agentnb.render.markup import link_address
 from agentnb.render.verbatim import (
+    RELATIVE,
     Block,
     block_code,
     entities,
@@ -41,14 +42,14 @@ _LOOK: Final = 6  # of an `Effort`
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
 _SPECIAL: Final = re.compile(
-    r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
+    rf"(?P<entity>[&<\\`{{$]|~{{2,}}|%{{2,}}|:::|(?<=[Ff][Tt][Pp]):(?=//)|{RELATIVE})|[*_\[\]>|#]"
 )
 # GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`,
 # however they are escaped.
 _MAILBOX: Final = re.compile(
-    r"(?<=xmpp:)(?=(?:(?:mailto|xmpp):)*[\w.+-]+@)"
-    r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]+@)"
-    r"|(?<=mailto:)(?=[\w.+-]+@[\w.+-]+@)",
+    r"(?<=xmpp:)(?=(?:(?:mailto|xmpp):)*[\w.+-]*@)"
+    r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]*@)"
+    r"|(?<=mailto:)(?=[\w.+-]*@[\w.+-]*@)",
     re.IGNORECASE,
 )
 

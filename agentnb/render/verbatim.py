@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 __all__ = [
+    "RELATIVE",
     "Block",
     "block_code",
     "entities",
@@ -28,8 +29,10 @@ __all__ = [
 
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BACKTICKS: Final = re.compile(r"`+")
+# An address without a scheme goes by that of the page, which may be a file.
+RELATIVE: Final = r"(?<![^\W_])(?<![:/\\])/(?=/[^\s/])"
 _STRUCTURE: Final = re.compile(
-    r"[&<>`*\[\]!\\$~{}%@|]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=[Ww][Ww][Ww])\."
+    rf"[&<>`*\[\]!\\$~{{}}%@|]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=[Ww][Ww][Ww])\.|{RELATIVE}"
 )
 # What would act in code, if a renderer took it for text: tags, images, addresses that a link in
 # text may not have, macros that load, and what opens or closes a formula or a fence.
