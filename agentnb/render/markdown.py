@@ -82,7 +82,7 @@ def front_matter(facts: Mapping[str, Any]) -> str:
 
 def quote_markdown(text: str) -> str:
     """Return ``text`` as a quote, as it was written but for what a renderer would load or run."""
-    return _quote(inert_markdown(text))
+    return _quote(inert_markdown(text, is_quoted=True))
 
 
 def escape_markdown(text: str) -> str:
@@ -124,7 +124,7 @@ def _answer(passages: list[str], effort: Effort) -> list[str]:
 
 
 def _reasoning(part: Passage, effort: Effort) -> str:
-    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort)))
+    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort, is_quoted=True)))
 
 
 def _tool(call: ToolCall) -> str:

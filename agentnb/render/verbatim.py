@@ -73,6 +73,8 @@ _LOOSE: Final = re.compile(
     r"|(?P<head>(?<![^\n])---(?=[ \t]*\n[ \t]*\S))"
 )
 _LOOSE_INSIDE: Final = re.compile(r"\$\$|\\(?=(?:begin|end)\{)|\\\\(?=[\[\]()])")
+_DEFINITION: Final = re.compile(r"[ \t]*[:~][ \t]")
+_ENDS_FIRST_IN_LINE: Final = re.compile(r"\n[ \t>]*\$\$\Z")
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
 
 
@@ -149,12 +151,19 @@ class Block:
         self.is_quiet = is_told_apart(token.content)
         self._token = token
 
-    def is_found(self, lines: list[str]) -> bool:
+    @property
+    def is_outer(self) -> bool:
+        """Whether it is a fence that no list and no quote is around."""
+        return self._token.type == "fence" and self._token.level == 0
+
+    def is_found(self, lines: list[str], *, is_quoted: bool = False) -> bool:
         """Tell whether these lines may stay, since all find them or nothing in them would act."""
         if self._token.type == "code_block":
             return self.is_quiet
-        is_outer = self._token.level == 0 and not lines[0].startswith(" ")
-        return _is_tidy(lines) and (is_outer or self.is_quiet) and not _runs(self._token.content)
+        is_plain = self.is_outer and not is_quoted and not lines[0].startswith(" ")
+        # To some, the first mark of a fence is a term, and this its definition.
+        is_plain = is_plain and not any(map(_DEFINITION.match, lines[1:3]))
+        return _is_tidy(lines) and (is_plain or self.is_quiet) and not _runs(self._token.content)
 
     def prefixes(self, lines: Sequence[str]) -> list[str]:
         """Return what stands before each line of the code, lists and quotes around it."""
@@ -182,6 +191,8 @@ def settled(text: str) -> str:
 def _mended(match: re.Match[str]) -> str:
     found = match[0]
     match match.lastgroup:
+        case "formula" if not _begins_where_it_ends(match):
+            return entities(found[:2]) + found[2:-2] + entities(found[-2:])
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
         case "link":
@@ -205,6 +216,14 @@ def _mended(match: re.Match[str]) -> str:
 def _is_after_blank(match: re.Match[str]) -> bool:
     end = match.start() - 1
     return end < 0 or not match.string[match.string.rfind("\n", 0, end) + 1 : end].strip()
+
+
+def _begins_where_it_ends(match: re.Match[str]) -> bool:
+    """Tell whether no end of a formula is taken for the beginning of one, first in its line."""
+    if not _ENDS_FIRST_IN_LINE.search(match[0]):
+        return True
+    line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
+    return not line.strip(" \t>")
 
 
 def _is_balanced(formula: str) -> bool:
