@@ -41,6 +41,7 @@ _WOULD_ACT: Final = re.compile(
     r"|\\(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style"
     r"|begin|end|input|include|unicode)(?![A-Za-z])"
     r"|\$\$|%%|\\\\[\[\]()]|`{3}|~{3}|[Ff][Tt][Pp]://"
+    rf"|{RELATIVE}"
 )
 # What is run by knitr, Quarto or Hugo even within code: calls in backticks, blocks with their
 # language in braces, shortcodes.
@@ -74,7 +75,6 @@ _LOOSE: Final = re.compile(
 )
 _LOOSE_INSIDE: Final = re.compile(r"\$\$|\\(?=(?:begin|end)\{)|\\\\(?=[\[\]()])")
 _DEFINITION: Final = re.compile(r"[ \t]*[:~][ \t]")
-_ENDS_FIRST_IN_LINE: Final = re.compile(r"\n[ \t>]*\$\$\Z")
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
 
 
@@ -191,7 +191,7 @@ def settled(text: str) -> str:
 def _mended(match: re.Match[str]) -> str:
     found = match[0]
     match match.lastgroup:
-        case "formula" if not _begins_where_it_ends(match):
+        case "formula" if not _begins_line(match):
             return entities(found[:2]) + found[2:-2] + entities(found[-2:])
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
@@ -218,9 +218,9 @@ def _is_after_blank(match: re.Match[str]) -> bool:
     return end < 0 or not match.string[match.string.rfind("\n", 0, end) + 1 : end].strip()
 
 
-def _begins_where_it_ends(match: re.Match[str]) -> bool:
-    """Tell whether no end of a formula is taken for the beginning of one, first in its line."""
-    if not _ENDS_FIRST_IN_LINE.search(match[0]):
+def _begins_line(match: re.Match[str]) -> bool:
+    """Tell whether a formula is in one line, or begins one: some know no other of several."""
+    if "\n" not in match[0]:
         return True
     line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
     return not line.strip(" \t>")
