@@ -47,7 +47,7 @@ _SPECIAL: Final = re.compile(
 # GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`,
 # however they are escaped.
 _MAILBOX: Final = re.compile(
-    r"(?:(?<=xmpp:)|(?<=xmpp\\:))(?=(?:(?:mailto|xmpp):)*[\w.+-]*@)"
+    r"(?:(?<=xmpp:)|(?<=xmpp\\:))(?=(?:mailto|xmpp):|[\w.+-]*@)"
     r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]*@)"
     r"|(?<=mailto:)(?=[\w.+-]*@[\w.+-]*@)",
     re.IGNORECASE,
