@@ -16,6 +16,7 @@ from agentnb.render.effort import Effort, TooMuchWorkError, bounded, is_plain, i
 from agentnb.render.lines import Line, Place
 from agentnb.render.markup import link_address
 from agentnb.render.verbatim import (
+    RELATIVE,
     Block,
     block_code,
     entities,
@@ -41,18 +42,19 @@ _LOOK: Final = 6  # of an `Effort`
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
 _SPECIAL: Final = re.compile(
-    r"(?P<entity>[&<\\`{]|\${2,}|~{2,}|%{2,}|:::|(?<=[Ff][Tt][Pp]):(?=//))|[*_\[\]>|#]"
+    rf"(?P<entity>[&<\\`{{$]|~{{2,}}|%{{2,}}|:::|(?<=[Ff][Tt][Pp]):(?=//)|{RELATIVE})|[*_\[\]>|#]"
 )
 # GitHub makes links to `xmpp:a@b.c`, `x-mailto:a@b.c` and, after another mailbox, `b.c@d.e`,
 # however they are escaped.
 _MAILBOX: Final = re.compile(
-    r"(?<=xmpp:)(?=(?:(?:mailto|xmpp):)*[\w.+-]+@)"
-    r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]+@)"
-    r"|(?<=mailto:)(?=[\w.+-]+@[\w.+-]+@)",
+    r"(?:(?<=xmpp:)|(?<=xmpp\\:))(?=(?:mailto|xmpp):|[\w.+-]*@)"
+    r"|(?<=[\w.+-])(?=(?:mailto:)+[\w.+-]*@)"
+    r"|(?<=mailto:)(?=[\w.+-]*@[\w.+-]*@)",
     re.IGNORECASE,
 )
 
 
+_INDENT: Final = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 _ENTITY: Final = re.compile(r"&#?\w{1,32};")
 # What follows a fence is written by some into an attribute just as it is; of some languages they
 # make drawings, which may load what is named in them, and what is in braces they run.
@@ -62,15 +64,17 @@ _INFO: Final = re.compile(
 )
 
 
-def inert_markdown(text: str, effort: Effort | None = None) -> str:
+def inert_markdown(text: str, effort: Effort | None = None, *, is_quoted: bool = False) -> str:
     """Return Markdown that shows the same, but by which nothing is loaded or run.
 
     HTML in it shows as text, and an image is a link to it.  A link that goes by anything but http,
     https or mailto shows as text, too.  Code shows as it is; a block of code that was left open is
     closed.  What takes more than the ``effort`` that is left becomes one block of code; a text
-    without one has a budget of its own.
+    without one has a budget of its own.  What is to be quoted stands otherwise in its lines.
     """
     text = _MAILBOX.sub(" ", visible(text).strip("\n"))
+    if is_quoted:
+        text = _INDENT.sub(lambda indent: indent[0].expandtabs(4), text)
     if len(text) > _LONGEST:
         return fence(text)
     reader = _Reader(effort or Effort())
@@ -81,7 +85,7 @@ def inert_markdown(text: str, effort: Effort | None = None) -> str:
             if changed == text:
                 changed = reader.closed(document)
             if changed == text:
-                return document.settled()
+                return document.settled(is_quoted=is_quoted)
             # What is text now may have been around something: a link is in no other link.
             text = changed
     except (RecursionError, TooMuchWorkError):
@@ -112,7 +116,7 @@ class _Document:
         """Return the text with what acts in it escaped, as far as it can be seen."""
         return "\n".join(self.known[at].escaped(line) for at, line in enumerate(self.lines))
 
-    def settled(self) -> str:
+    def settled(self, *, is_quoted: bool) -> str:
         """Return inert text in which no renderer can take code for anything else."""
         made: list[str] = []
         last = 0
@@ -120,9 +124,9 @@ class _Document:
             made += self._between(last, block.first)
             code = self.lines[block.first : block.end]
             last = block.end
-            if not block.is_found(code):
+            if not block.is_found(code, is_quoted=is_quoted):
                 made += block_code(block.content, block.prefixes(code))
-            elif block.is_quiet:
+            elif not block.is_outer:
                 made += code
             else:
                 # Whatever was begun before ends with a blank line.

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentnb.render.verbatim import entities, inline_code, is_told_apart
+from agentnb.render.verbatim import RELATIVE, entities, inline_code, is_told_apart
 from agentnb.render.visible import visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ _ACTING: Final = re.compile(
     rf"|(?P<target>\](?=\((?!{_GOOD})))"
     rf"|(?P<definition>\](?=:)(?!:{_GOOD})(?!:[ \t]*(?![<`\s])\S+[ \t]+[^\s\"'(]))"
     r"|(?P<scheme>(?<=[Ff][Tt][Pp]):(?=//))"
+    rf"|(?P<relative>{RELATIVE})"
 )
+_ADDRESS: Final = re.compile(r"(?i:https?://|www\.)[^\s<>]*\Z")
+_LOOK_BACK: Final = 300
 # To some a label goes on over lines, blank ones and fences among them, up to a bracket and colon.
 _LEAD: Final = re.compile(r"[ \t>*+-]*(?:\d+[.)][ \t>*+-]*)*")
 _LABEL: Final = re.compile(r"\[(?:[^\\\[\]]|\\.)*[\[\]]")
@@ -127,6 +130,9 @@ class Line:
                     if _LEAD.fullmatch(text, 0, at) and not _LABEL.match(text, at):
                         free = False
                     return found if free or _is_escaped(text, at) else r"\["
+                case "relative":
+                    before = text[max(0, at - _LOOK_BACK) : at]
+                    return "%2F" if _ADDRESS.search(before) else entities(found)
                 case _:
                     return entities(found)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agentnb.render.effort import Effort
 from agentnb.render.inert import escape, inert_markdown
-from agentnb.render.verbatim import fence, inline_code
+from agentnb.render.verbatim import RELATIVE, fence, inline_code
 from agentnb.render.view import (
     TOOL_WORDS,
     RunView,
@@ -25,9 +25,8 @@ from agentnb.transcript import Passage, ToolCall
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ACTING: Final = re.compile(
-    r"[&<\[\]`$~%{]|:::|(?<=[Ff][Tt][Pp]):(?=//)|(?<=[Xx][Mm][Pp][Pp]):|\\\\"
-)
+# Without an at sign there is no mailbox, which some make links to by any scheme before it.
+_ACTING: Final = re.compile(rf"[&<\[\]`$~%{{@]|:::|(?<=[Ff][Tt][Pp]):(?=//)|{RELATIVE}|\\\\")
 
 
 def to_markdown(view: RunView) -> str:
@@ -83,7 +82,7 @@ def front_matter(facts: Mapping[str, Any]) -> str:
 
 def quote_markdown(text: str) -> str:
     """Return ``text`` as a quote, as it was written but for what a renderer would load or run."""
-    return _quote(inert_markdown(text))
+    return _quote(inert_markdown(text, is_quoted=True))
 
 
 def escape_markdown(text: str) -> str:
@@ -125,7 +124,7 @@ def _answer(passages: list[str], effort: Effort) -> list[str]:
 
 
 def _reasoning(part: Passage, effort: Effort) -> str:
-    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort)))
+    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort, is_quoted=True)))
 
 
 def _tool(call: ToolCall) -> str:

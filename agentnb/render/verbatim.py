@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 __all__ = [
+    "RELATIVE",
     "Block",
     "block_code",
     "entities",
@@ -28,8 +29,10 @@ __all__ = [
 
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BACKTICKS: Final = re.compile(r"`+")
+# An address without a scheme goes by that of the page, which may be a file.
+RELATIVE: Final = r"(?<![^\W_])(?<![:/\\])/(?=/[^\s/])"
 _STRUCTURE: Final = re.compile(
-    r"[&<>`*\[\]!\\$~{}%@|]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=[Ww][Ww][Ww])\."
+    rf"[&<>`*\[\]!\\$~{{}}%@|]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=[Ww][Ww][Ww])\.|{RELATIVE}"
 )
 # What would act in code, if a renderer took it for text: tags, images, addresses that a link in
 # text may not have, macros that load, and what opens or closes a formula or a fence.
@@ -38,6 +41,7 @@ _WOULD_ACT: Final = re.compile(
     r"|\\(?:href|url|includegraphics|html(?:Class|Id|Style|Data)|require|cssId|class|style"
     r"|begin|end|input|include|unicode)(?![A-Za-z])"
     r"|\$\$|%%|\\\\[\[\]()]|`{3}|~{3}|[Ff][Tt][Pp]://"
+    rf"|{RELATIVE}"
 )
 # What is run by knitr, Quarto or Hugo even within code: calls in backticks, blocks with their
 # language in braces, shortcodes.
@@ -70,6 +74,7 @@ _LOOSE: Final = re.compile(
     r"|(?P<head>(?<![^\n])---(?=[ \t]*\n[ \t]*\S))"
 )
 _LOOSE_INSIDE: Final = re.compile(r"\$\$|\\(?=(?:begin|end)\{)|\\\\(?=[\[\]()])")
+_DEFINITION: Final = re.compile(r"[ \t]*[:~][ \t]")
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
 
 
@@ -146,12 +151,19 @@ class Block:
         self.is_quiet = is_told_apart(token.content)
         self._token = token
 
-    def is_found(self, lines: list[str]) -> bool:
+    @property
+    def is_outer(self) -> bool:
+        """Whether it is a fence that no list and no quote is around."""
+        return self._token.type == "fence" and self._token.level == 0
+
+    def is_found(self, lines: list[str], *, is_quoted: bool = False) -> bool:
         """Tell whether these lines may stay, since all find them or nothing in them would act."""
         if self._token.type == "code_block":
             return self.is_quiet
-        is_outer = self._token.level == 0 and not lines[0].startswith(" ")
-        return _is_tidy(lines) and (is_outer or self.is_quiet) and not _runs(self._token.content)
+        is_plain = self.is_outer and not is_quoted and not lines[0].startswith(" ")
+        # To some, the first mark of a fence is a term, and this its definition.
+        is_plain = is_plain and not any(map(_DEFINITION.match, lines[1:3]))
+        return _is_tidy(lines) and (is_plain or self.is_quiet) and not _runs(self._token.content)
 
     def prefixes(self, lines: Sequence[str]) -> list[str]:
         """Return what stands before each line of the code, lists and quotes around it."""
@@ -179,6 +191,8 @@ def settled(text: str) -> str:
 def _mended(match: re.Match[str]) -> str:
     found = match[0]
     match match.lastgroup:
+        case "formula" if not _begins_line(match):
+            return entities(found[:2]) + found[2:-2] + entities(found[-2:])
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
         case "link":
@@ -202,6 +216,14 @@ def _mended(match: re.Match[str]) -> str:
 def _is_after_blank(match: re.Match[str]) -> bool:
     end = match.start() - 1
     return end < 0 or not match.string[match.string.rfind("\n", 0, end) + 1 : end].strip()
+
+
+def _begins_line(match: re.Match[str]) -> bool:
+    """Tell whether a formula is in one line, or begins one: some know no other of several."""
+    if "\n" not in match[0]:
+        return True
+    line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
+    return not line.strip(" \t>")
 
 
 def _is_balanced(formula: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentnb.render.inert import inert_markdown
+from agentnb.render.markdown import quote_markdown
 from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.fuzz.links import Documents
 
@@ -26,6 +27,8 @@ FOUND = [
     '[a](https://a.b "t$" onclick=x "$")',
     "https://a.b\\\\[x\n```\n\\\\] <ftp://a>\n```",
     "[^a]: ***https://a)b[x](>))",
+    "[$$|\n[$$\n```\n[[]()<img src=x>$$",
+    "`<b>` xmpp\\:@b.cd",
 ]
 GENERATED = 1_500
 
@@ -48,10 +51,22 @@ def test_no_link_leads_elsewhere() -> None:
         ("x-mailto:a@b.cd", "x- mailto:a@b.cd"),
         ("mailto:a@b.cd@e.fg", "mailto: a@b.cd@e.fg"),
         ("--mailto:mailto:a@b.cd", "-- mailto:mailto:a@b.cd"),
+        ("xmpp:@b.cd", "xmpp: @b.cd"),
+        ("xmpp:mailto:mailto:a@b.cd", "xmpp: mailto:mailto:a@b.cd"),
+        ("see //a.b", "see &#47;/a.b"),
+        ("https://a.b/?u=//c.d", "https://a.b/?u=%2F/c.d"),
+        ("a // b", "a // b"),
+        ("m\n: a\n\n    //a.b", "m\n: a\n\n<pre><code>&#47;/a.b</code></pre>"),
         ("see mailto:a@b.cd", "see mailto:a@b.cd"),
         ("[^1]: see there", "[^1]: see there"),
         ("https://a.b/$c", "https://a.b/%24c"),
     ],
 )
-def test_what_only_github_makes_links_of(text: str, made: str) -> None:
+def test_what_only_some_make_links_of(text: str, made: str) -> None:
     assert inert_markdown(text) == made
+
+
+def test_code_that_is_quoted_is_told_apart_without_its_fence() -> None:
+    made = quote_markdown("https://a.b/x $[#\n\n```\n*: x$<a href=x:y>\n```")
+    assert "```" not in made
+    check_document(in_jupyterlab([made])[0])

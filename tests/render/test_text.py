@@ -118,7 +118,7 @@ class TestMarkdown:
             "Ask next:\n\n"
             "- And AMD?\n\n"
             "<sub>Input: 1,204 (100 cached) · Output: 310 (64 reasoning) · Total: 1,514 tokens · "
-            "Cost: $0.0042 · First token: 0.3 s · Model: sample-1 · Unknown events: 1</sub>\n"
+            "Cost: &#36;0.0042 · First token: 0.3 s · Model: sample-1 · Unknown events: 1</sub>\n"
         )
 
     def test_header_holds_anything(self) -> None:
