@@ -11,7 +11,14 @@ from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._statuses import is_status, read_status
 from agentnb.platforms._usage import read_count
 from agentnb.platforms._wire import as_text
-from agentnb.platforms.generic.fields import OUTPUT, first, mapping, only_text, whole_text
+from agentnb.platforms.generic.fields import (
+    OUTPUT,
+    first,
+    mapping,
+    only_text,
+    text_in,
+    whole_text,
+)
 from agentnb.platforms.generic.names import category_of, is_marker, normalized
 
 __all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "output_of", "terminal"]
@@ -78,7 +85,8 @@ def terminal(
 def failed(fields: Mapping[str, Any]) -> RunFailed:
     """Return the end that an event of an error means."""
     response = mapping(fields.get("response"))
-    body = first(fields, "message", "error", "errorText", "detail", "data", "reason", "text")
+    names = ("message", "error", "errorText", "last_error", "lastError", "detail", "data", "reason")
+    body = first(fields, *names, "text")
     code = fields.get("code")
     if isinstance(response.get("error"), dict):
         body = response["error"]
@@ -86,6 +94,9 @@ def failed(fields: Mapping[str, Any]) -> RunFailed:
         body, code = f"The answer is incomplete: {incomplete}.", code or incomplete
     elif body is None:
         body = first(fields, "content", "output", "title", "delta", "description")
+    if body is None and isinstance(status := fields.get("status"), dict):
+        # As the A2A protocol has it: a message of parts.
+        body = text_in(mapping(cast("object", status)).get("message"))
     nested = mapping(body)
     if isinstance(nested.get("error"), dict):
         nested = mapping(nested["error"])
