@@ -11,7 +11,7 @@ from agentnb.platforms._peeking import peek
 from agentnb.platforms._wire import MalformedError, json_payload, mend
 from agentnb.platforms.generic.fields import mapping, own_types
 from agentnb.platforms.generic.frames import GOES_ON, FrameDecoder
-from agentnb.platforms.generic.names import category_of, is_marker, normalized
+from agentnb.platforms.generic.names import Category, category_of, is_marker, normalized
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["GenericDecoder"]
@@ -22,6 +22,13 @@ _SCALAR: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _TYPED: Final = frozenset({"content", "type"})
 _PLAIN: Final = ("", "data")
 _BARE_NAMES: Final = frozenset({"data", "output", "values"})
+
+
+def _marker_in(payload: Any) -> Category | None:
+    """Return the category of a marker that is all the JSON of a frame, None where it is none."""
+    fields = mapping(payload)
+    found = fields.get("data") if len(fields) == 1 else payload
+    return is_marker(found) if isinstance(found, str) and found.startswith("[") else None
 
 
 def _is_batch(payload: Any) -> bool:
@@ -115,10 +122,15 @@ class GenericDecoder(FrameDecoder):
             return self._text(payload, (normalized(named), "data"))
         if not named and _is_batch(payload):
             return [event for item in payload for event in self.decode_frame("", item)]
+        ending = _marker_in(payload)
+        if ending is not None and not named:
+            return self.decode_frame(ending, {})
         if named or not isinstance(payload, str):
             return self.decode_frame(named, payload, raw=text)
         if is_object_stream and _SCALAR.fullmatch(payload):
             return [RawEvent(name="message", data=mend(text))]
+        if is_object_stream and payload.startswith("{"):
+            return [RawEvent(name="message", data=mend(text), problem="not JSON")]
         self._is_plain = self._is_plain or payload is text
         return self._text(payload, _PLAIN)
 

@@ -75,8 +75,13 @@ OUTPUT: Final = (
 
 _USAGE: Final = (
     *("usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "metrics"),
-    *("totalUsage", "total_usage"),
+    *("totalUsage", "total_usage", "stats", "tokens"),
 )
+_COUNTS: Final = {
+    **dict.fromkeys(("input", "prompt", "tokens_in", "tokensIn"), "input_tokens"),
+    **dict.fromkeys(("output", "completion", "tokens_out", "tokensOut"), "output_tokens"),
+    "total": "total_tokens",
+}
 # What may stand beside the text of a message without being a part of what it says.
 _MESSAGE: Final = frozenset(
     {
@@ -93,6 +98,8 @@ _PARTS: Final = (
     *("item_id", "tool_call_id", "toolCallId", "stepId", "nodeId", "component"),
 )
 _DEEPEST: Final = 6
+# Where nothing else stands beside it, a name is that of the event, and not a tool's.
+_NAMED: Final = frozenset({"name", "action", "data", "payload", "id", "timestamp"})
 # What an event may hold, though these are also names of kinds.
 _HELD: Final = frozenset(
     {
@@ -114,7 +121,10 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def own_types(fields: Fields) -> list[str]:
     """Return the names that an event's JSON gives itself, the most telling one first."""
-    return [name for key in TYPE_KEYS if isinstance(name := fields.get(key), str) and name]
+    found = [name for key in TYPE_KEYS if isinstance(name := fields.get(key), str) and name]
+    if not found and fields.keys() <= _NAMED:
+        found = [name for key in ("name", "action") if isinstance(name := fields.get(key), str)]
+    return found
 
 
 def unwrapped(outer: dict[str, Any]) -> dict[str, Any]:
@@ -247,16 +257,22 @@ def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
     """Return the usage that an event reports; ``bare``: also where it stands beside the rest."""
     found: Usage | None = None
     sources: list[Any] = [fields] if bare else []
-    for key in ("message", "response", "delta", "metadata", "x_groq"):
+    for key in ("message", "response", "delta", "metadata", "x_groq", "run", "output"):
         sources += [mapping(fields.get(key)).get(name) for name in _USAGE]
     sources += [fields.get(name) for name in _USAGE]
     for source in sources:
-        usage = read_usage(source) or read_usage(mapping(source).get("tokens"))
+        usage = _counts(source) or _counts(mapping(source).get("tokens"))
         if usage is not None:
             found = usage if found is None else found.merged(usage)
     if found is None or all(getattr(found, f.name) is None for f in fields_of(found)):
         return None
     return found
+
+
+def _counts(source: Any) -> Usage | None:
+    """Return the usage that an object of counts holds, also under names that are short there."""
+    counts = mapping(source)
+    return read_usage({**{_COUNTS[key]: counts[key] for key in counts if key in _COUNTS}, **counts})
 
 
 # --- tool calls -------------------------------------------------------------------------------

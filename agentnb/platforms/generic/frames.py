@@ -328,6 +328,8 @@ class FrameDecoder(StreamState):
             is_over = call.result is not None or bool(call.fields.get("error"))
             if is_over or call.arguments is not None:
                 return self._call_frame("tool", fields)
+        if is_end and is_told_of_part({**fields, "name": None}):
+            return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)

@@ -87,6 +87,7 @@ _EXACT: Final[dict[str, Category]] = {
     "artifact_update": "text",
     "chat_completion": "text",
     "usage_statistics": "usage",
+    "run": "status",
     # What wraps events of another source, which come in the server's own dialect as well.
     "raw": "ping",
 }
@@ -116,7 +117,7 @@ _RUN: Final = frozenset(
     }
 )
 # What may be one of several in a run.
-_TURN: Final = frozenset({"message", "turn", "task", "answer", "reply", "iteration"})
+_TURN: Final = frozenset({"message", "turn", "task", "answer", "reply"})
 _FINAL_OF: Final = frozenset(
     {"answer", "output", "response", "result", "message", "text", "content", "report", "state"}
 )
@@ -161,8 +162,8 @@ _NO_ANSWER: Final = frozenset(
         *("signature", "annotation", "stderr", "stdout", "file", "files", "url", "image", "audio"),
         *("suggestion", "suggestions", "followup", "followups", "session", "config", "debugger"),
         *("approval", "permission", "hook", "command", "terminal", "diff", "edit", "artifact"),
-        *("span", "event", "connected", "ready", "renamed", "rename", "custom", "snapshot", "call"),
-        "activity",
+        *("span", "event", "connected", "ready", "renamed", "rename", "custom", "activity"),
+        "call",
     }
 )
 
