@@ -20,8 +20,9 @@ from agentnb.platforms.generic.fields import (
     whole_text,
 )
 from agentnb.platforms.generic.names import category_of, is_marker, normalized
+from agentnb.transcript import FINAL_STATUSES
 
-__all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "output_of", "terminal"]
+__all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "is_final", "output_of", "terminal"]
 
 NORMAL_STOPS: Final = frozenset({"stop", "end_turn", "complete", "completed", "finish", "done"})
 """Reasons for which a model stops that need not be mentioned."""
@@ -88,6 +89,15 @@ def terminal(
             return RunFinished(output=as_text(output) or None, duration=duration, details=details)
         case _:
             return None
+
+
+def is_final(status: Any) -> bool:
+    """Return whether a word for a status, or for an end, says that a run is over."""
+    if not isinstance(status, str):
+        return False
+    if is_status(status):
+        return read_status(status) in FINAL_STATUSES
+    return category_of(status) == "end" and " " not in status
 
 
 def failed(fields: Mapping[str, Any]) -> RunFailed:

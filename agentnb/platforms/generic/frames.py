@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from agentnb.event import Event, RawEvent
-from agentnb.platforms._statuses import is_status, read_status
+from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms.generic.ends import is_final
 from agentnb.platforms.generic.fields import (
     CallFields,
     envelopes,
@@ -21,10 +22,16 @@ from agentnb.platforms.generic.fields import (
     text_in,
     unwrapped,
 )
-from agentnb.platforms.generic.messages import RESULTS, is_of_user, said_in, stop_in
+from agentnb.platforms.generic.messages import (
+    RESULTS,
+    is_of_user,
+    last_answer,
+    listed_calls,
+    said_in,
+    stop_in,
+)
 from agentnb.platforms.generic.names import Category, category_of, may_be_answer, normalized
 from agentnb.platforms.generic.stream import StreamState
-from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["GOES_ON", "FrameDecoder"]
 
@@ -204,7 +211,7 @@ class FrameDecoder(StreamState):
         call, place = read_call(fields), _place(fields)
         self._stopped = None
         match category:
-            case "call" | "arguments" if (items := _listed_calls(fields)) is not None:
+            case "call" | "arguments" if (items := listed_calls(fields)) is not None:
                 return self._called(self.calls.fragments(items))
             case "call":
                 events = self._called(self.calls.start(call, place=place))
@@ -312,13 +319,13 @@ class FrameDecoder(StreamState):
             return self._of_user(fields)
         if word and not may_be_answer(word):
             return None
-        if text := next(filter(None, map(_last_answer, (fields, *fields.values()))), None):
+        if text := next(filter(None, map(last_answer, (fields, *fields.values()))), None):
             # The state of a graph, which comes again with each step of it.
             self._answer.keep_spare(mend(text), (word, "messages"), is_whole=True)
             return None
         status = first(fields, "status", "state")
         has_text = any(isinstance(fields.get(name), str) for name in _TEXT[:5])
-        is_end = not word and _is_final(status)
+        is_end = not word and is_final(status)
         if status is None and (run := mapping(fields.get("run"))) and not has_text:
             return self._status(run)
         if not word and fields.get("error") and not has_text:
@@ -361,35 +368,6 @@ def _category(name: str, types: list[str]) -> tuple[Category | None, str]:
     if by_name is None or (by_name in _VAGUE and by_type in _TELLING):
         return by_type, normalized(kind if by_type is not None else name or kind)
     return by_name, normalized(name)
-
-
-def _is_final(status: Any) -> bool:
-    """Return whether a word for a status, or for an end, says that a run is over."""
-    if not isinstance(status, str):
-        return False
-    if is_status(status):
-        return read_status(status) in FINAL_STATUSES
-    return category_of(status) == "end" and " " not in status
-
-
-def _last_answer(state: Any) -> str | None:
-    """Return the text of the last message of a graph's state, None where it is no answer."""
-    messages = mapping(state).get("messages")
-    last = mapping(messages[-1]) if isinstance(messages, list) and messages else {}
-    is_answer = last.get("type") in ("ai", "AIMessage", "assistant", None) and not is_of_user(last)
-    return text_in(last.get("content")) if is_answer and last.get("role") != "tool" else None
-
-
-def _listed_calls(fields: Mapping[str, Any]) -> list[Any] | None:
-    """Return calls, or fragments of some, as Chat Completions lists them; None where none are."""
-    delta = mapping(fields.get("delta"))
-    for node in (fields, delta, mapping(delta.get("message")), mapping(fields.get("message"))):
-        items = first(node, "tool_calls", "toolCalls")
-        if isinstance(items, list):
-            return cast("list[Any]", items)
-        if isinstance(items, dict):
-            return [{"index": fields.get("index"), **cast("dict[str, Any]", items)}]
-    return None
 
 
 def _is_of_component(word: str) -> bool:

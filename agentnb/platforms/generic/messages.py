@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from agentnb.platforms.generic.fields import first, mapping, read_call
+from agentnb.platforms.generic.fields import first, mapping, read_call, text_in
 from agentnb.platforms.generic.names import Category, category_of
 
-__all__ = ["RESULTS", "Said", "is_of_user", "said_in", "stop_in"]
+__all__ = [
+    "RESULTS",
+    "Said",
+    "is_of_user",
+    "last_answer",
+    "listed_calls",
+    "said_in",
+    "stop_in",
+]
 
 _REASONING: Final = (
     *("reasoning_content", "reasoningContent", "reasoning", "thinking", "thought", "thoughts"),
@@ -196,6 +204,26 @@ def is_of_user(fields: Mapping[str, Any]) -> bool:
     """Return whether a message is one to the agent, of its user or its developer."""
     role = first(fields, "role", "sender", "author")
     return isinstance(role, str) and role.lower() in _NOT_THE_AGENT
+
+
+def listed_calls(fields: Mapping[str, Any]) -> list[Any] | None:
+    """Return calls, or fragments of some, as Chat Completions lists them; None where none are."""
+    delta = mapping(fields.get("delta"))
+    for node in (fields, delta, mapping(delta.get("message")), mapping(fields.get("message"))):
+        items = first(node, "tool_calls", "toolCalls")
+        if isinstance(items, list):
+            return cast("list[Any]", items)
+        if isinstance(items, dict):
+            return [{"index": fields.get("index"), **cast("dict[str, Any]", items)}]
+    return None
+
+
+def last_answer(state: Any) -> str | None:
+    """Return the text of the last message of a graph's state, None where it is no answer."""
+    messages = mapping(state).get("messages")
+    last = mapping(messages[-1]) if isinstance(messages, list) and messages else {}
+    is_answer = last.get("type") in ("ai", "AIMessage", "assistant", None) and not is_of_user(last)
+    return text_in(last.get("content")) if is_answer and last.get("role") != "tool" else None
 
 
 def _choice(fields: Mapping[str, Any]) -> dict[str, Any] | None:
