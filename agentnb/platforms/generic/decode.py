@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from agentnb.event import Event, RawEvent, TextDelta, text_deltas
+from agentnb.event import Event, RawEvent, text_deltas
 from agentnb.platforms._peeking import peek
 from agentnb.platforms._wire import MalformedError, json_payload, mend
+from agentnb.platforms.generic.fields import mapping, own_types
 from agentnb.platforms.generic.frames import GOES_ON, FrameDecoder
-from agentnb.platforms.generic.names import category_of, is_marker, normalized
+from agentnb.platforms.generic.names import Category, category_of, is_marker, normalized
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["GenericDecoder"]
@@ -20,6 +21,24 @@ _JSON: Final = re.compile(r'\{\s*(?:["}]|$)|\[\s*(?:[\[{"\]\-\dtfn]|$)|"')
 _SCALAR: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _TYPED: Final = frozenset({"content", "type"})
 _PLAIN: Final = ("", "data")
+_BARE_NAMES: Final = frozenset({"data", "output", "values"})
+
+
+def _marker_in(payload: Any) -> Category | None:
+    """Return the category of a marker that is all the JSON of a frame, None where it is none."""
+    fields = mapping(payload)
+    found = fields.get("data") if len(fields) == 1 else payload
+    return is_marker(found) if isinstance(found, str) and found.startswith("[") else None
+
+
+def _is_batch(payload: Any) -> bool:
+    """Return whether a frame is a list of what others send in a frame each."""
+    if not isinstance(payload, list) or not payload:
+        return False
+    items = [mapping(item) for item in cast("list[Any]", payload)]
+    return all("candidates" in item or "choices" in item for item in items) or all(
+        any(map(category_of, own_types(item))) for item in items
+    )
 
 
 class GenericDecoder(FrameDecoder):
@@ -45,7 +64,7 @@ class GenericDecoder(FrameDecoder):
         """Return the events of several frames, as `decode` returns those of each."""
         events: list[Event] = []
         texts: list[str] = []
-        held = self._joiner.held
+        held, size = self._joiner.held, self._answer.size
         name, source = "", ("", "")
         for frame, value in zip(frames, peek(frames), strict=True):
             # Nearly all frames are fragments of text, and to decode them one by one costs most of
@@ -63,16 +82,19 @@ class GenericDecoder(FrameDecoder):
                     or (value.keys() == _TYPED and value["type"] == name != "message")
                 )
                 and self._stopped is None
-                and self._answer.has_source(source)
+                and self._answer.is_fragments(source)
+                and 2 * len(text) < size
             ):
                 if text:
                     texts.append(text)
+                    size += len(text)
                 continue
             if texts:
                 self._answer.add(texts)
                 events += text_deltas(texts)
                 texts.clear()
             events += self.decode(frame)
+            size = self._answer.size
         self._answer.add(texts)
         events += text_deltas(texts)
         return events
@@ -95,10 +117,20 @@ class GenericDecoder(FrameDecoder):
             payload = self._payload(named, text)
         except MalformedError as error:
             return [RawEvent(name=mend(named) or "message", data=mend(text), problem=str(error))]
+        if isinstance(payload, str) and normalized(named) in _BARE_NAMES:
+            # A whole frame that is a text, as LangServe sends the pieces of one.
+            return self._text(payload, (normalized(named), "data"))
+        if not named and _is_batch(payload):
+            return [event for item in payload for event in self.decode_frame("", item)]
+        ending = _marker_in(payload)
+        if ending is not None and not named:
+            return self.decode_frame(ending, {})
         if named or not isinstance(payload, str):
             return self.decode_frame(named, payload, raw=text)
         if is_object_stream and _SCALAR.fullmatch(payload):
             return [RawEvent(name="message", data=mend(text))]
+        if is_object_stream and payload.startswith("{"):
+            return [RawEvent(name="message", data=mend(text), problem="not JSON")]
         self._is_plain = self._is_plain or payload is text
         return self._text(payload, _PLAIN)
 
@@ -112,10 +144,7 @@ class GenericDecoder(FrameDecoder):
             return []
         if self._stopped is not None and self._stopped not in GOES_ON:
             return self._complete({})
-        if self._answer.has_text or not (spare := self._answer.spare):
-            return []
-        self._answer.add([spare])
-        return [TextDelta(spare)]
+        return self._spared()
 
     def _payload(self, named: str, text: str) -> Any:
         """Return a frame's data as JSON, or as it is where it is text.

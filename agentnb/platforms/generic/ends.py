@@ -11,17 +11,31 @@ from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._statuses import is_status, read_status
 from agentnb.platforms._usage import read_count
 from agentnb.platforms._wire import as_text
-from agentnb.platforms.generic.fields import OUTPUT, first, mapping, only_text, whole_text
+from agentnb.platforms.generic.fields import (
+    OUTPUT,
+    first,
+    mapping,
+    only_text,
+    text_in,
+    whole_text,
+)
 from agentnb.platforms.generic.names import category_of, is_marker, normalized
+from agentnb.transcript import FINAL_STATUSES
 
-__all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "output_of", "terminal"]
+__all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "is_final", "output_of", "terminal"]
 
 NORMAL_STOPS: Final = frozenset({"stop", "end_turn", "complete", "completed", "finish", "done"})
 """Reasons for which a model stops that need not be mentioned."""
 
+_SILENT: Final = "The agent reported an error."
 _REASONS: Final = (
     *("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "reason"),
     "subtype",
+)
+# Where an error may hold what went wrong.
+_MESSAGES: Final = (
+    *("message", "error", "errorText", "error_message", "errorMessage", "last_error", "lastError"),
+    *("detail", "details", "errors", "exception", "cause", "msg", "data", "reason", "text"),
 )
 # Where nothing but the answer stands.
 _ANSWERS: Final = frozenset({"output", "content", "text", "answer", "final_output", "final_answer"})
@@ -40,9 +54,11 @@ def end_of(fields: Mapping[str, Any]) -> Event:
     word = normalized(reason) if isinstance(reason, str) else ""
     output = output_of(fields)
     if not error and (fields.get("is_error") is True or fields.get("success") is False):
-        error = output or as_text(reason) or "The agent reported an error."
+        error = first(fields, "message") or output or as_text(reason) or _SILENT
     elif not error and (word.split("_")[0] in ("error", "failed") or word == "failure"):
         error = output or word.replace("_", " ")
+    elif not error and isinstance(status, str) and read_status(status) == "failed":
+        error = first(fields, *_MESSAGES)
     elif word in ("cancelled", "canceled", "aborted", "abort"):
         status = "cancelled"
     iterations = first(fields, "iterations", "num_turns", "numTurns")
@@ -75,10 +91,19 @@ def terminal(
             return None
 
 
+def is_final(status: Any) -> bool:
+    """Return whether a word for a status, or for an end, says that a run is over."""
+    if not isinstance(status, str):
+        return False
+    if is_status(status):
+        return read_status(status) in FINAL_STATUSES
+    return category_of(status) == "end" and " " not in status
+
+
 def failed(fields: Mapping[str, Any]) -> RunFailed:
     """Return the end that an event of an error means."""
     response = mapping(fields.get("response"))
-    body = first(fields, "message", "error", "errorText", "detail", "data", "reason", "text")
+    body = first(fields, *_MESSAGES)
     code = fields.get("code")
     if isinstance(response.get("error"), dict):
         body = response["error"]
@@ -86,6 +111,9 @@ def failed(fields: Mapping[str, Any]) -> RunFailed:
         body, code = f"The answer is incomplete: {incomplete}.", code or incomplete
     elif body is None:
         body = first(fields, "content", "output", "title", "delta", "description")
+    if body is None and isinstance(status := fields.get("status"), dict):
+        # As the A2A protocol has it: a message of parts.
+        body = text_in(mapping(cast("object", status)).get("message"))
     nested = mapping(body)
     if isinstance(nested.get("error"), dict):
         nested = mapping(nested["error"])
@@ -93,12 +121,18 @@ def failed(fields: Mapping[str, Any]) -> RunFailed:
         code = code if code is not None else mapping(fields.get("error")).get("code")
         retry_after = first(fields, "retryAfter", "retry_after")
         nested = {"message": body, "code": code, "retryAfter": retry_after}
+        if isinstance(body, list):
+            nested["detail"] = body
     found = parse_error_body(0, nested)
     return RunFailed(
-        message=found.message or "The agent reported an error.",
+        message=found.message or _without_message(code),
         code=found.code or (as_text(code) or None),
         retry_after=found.retry_after,
     )
+
+
+def _without_message(code: Any) -> str:
+    return f"The agent reported the error {as_text(code)}." if code else _SILENT
 
 
 def cancelled(fields: Mapping[str, Any]) -> RunCancelled:

@@ -24,6 +24,7 @@ __all__ = [
     "first",
     "is_told_of_part",
     "mapping",
+    "named_by_key",
     "only_text",
     "own_types",
     "read_call",
@@ -35,14 +36,17 @@ __all__ = [
 
 Fields = Mapping[str, Any]
 
-TYPE_KEYS: Final = ("type", "event", "event_type", "eventType", "kind", "object")
+TYPE_KEYS: Final = (
+    *("type", "event", "event_type", "eventType", "kind", "object", "event_name", "eventName"),
+    *("message_type", "messageType", "msg_type"),
+)
 """Where an event's JSON names its kind, in this order."""
 
 _ENVELOPES: Final = ("payload", "data", "event", "params", "body")
 
 CALL_IDS: Final = (
-    *("toolCallId", "tool_call_id", "toolUseId", "tool_use_id", "callId", "call_id"),
-    *("toolId", "tool_id"),
+    *("toolCallId", "tool_call_id", "toolUseId", "tool_use_id", "callId", "call_id", "callID"),
+    *("toolId", "tool_id", "toolCallID"),
 )
 _NAMES: Final = (
     *("tool", "toolName", "tool_name", "toolCallName", "tool_call_name", "function_name"),
@@ -50,7 +54,7 @@ _NAMES: Final = (
 )
 _NESTED_CALLS: Final = (
     *("tool", "tool_call", "toolCall", "tool_use", "toolUse", "function", "function_call"),
-    *("functionCall", "item", "content_block", "call", "data"),
+    *("functionCall", "item", "content_block", "call", "start", "part", "state", "data"),
 )
 ARGUMENTS: Final = (
     *("input", "arguments", "args", "params", "parameters", "tool_input", "toolInput"),
@@ -58,7 +62,8 @@ ARGUMENTS: Final = (
 )
 _RESULTS: Final = (
     *("output", "result", "tool_output", "toolOutput", "tool_result", "toolResult", "content"),
-    *("response", "data", "text", "value", "observation", "message"),
+    *("tool_return", "toolReturn", "aggregated_output", "response", "data", "text", "value"),
+    *("observation", "message"),
 )
 OUTPUT: Final = (
     *("output", "result", "content", "text", "answer", "response", "final_output", "finalOutput"),
@@ -70,8 +75,13 @@ OUTPUT: Final = (
 
 _USAGE: Final = (
     *("usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "metrics"),
-    *("totalUsage", "total_usage"),
+    *("totalUsage", "total_usage", "stats", "tokens"),
 )
+_COUNTS: Final = {
+    **dict.fromkeys(("input", "prompt", "tokens_in", "tokensIn"), "input_tokens"),
+    **dict.fromkeys(("output", "completion", "tokens_out", "tokensOut"), "output_tokens"),
+    "total": "total_tokens",
+}
 # What may stand beside the text of a message without being a part of what it says.
 _MESSAGE: Final = frozenset(
     {
@@ -88,6 +98,15 @@ _PARTS: Final = (
     *("item_id", "tool_call_id", "toolCallId", "stepId", "nodeId", "component"),
 )
 _DEEPEST: Final = 6
+# Where nothing else stands beside it, a name is that of the event, and not a tool's.
+_NAMED: Final = frozenset({"name", "action", "data", "payload", "id", "timestamp"})
+# What an event may hold, though these are also names of kinds.
+_HELD: Final = frozenset(
+    {
+        *("tool_calls", "toolCalls", "content_block", "contentBlock", "function_call"),
+        *("functionCall", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage"),
+    }
+)
 
 
 def first(fields: Fields, *names: str) -> Any:
@@ -102,7 +121,10 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def own_types(fields: Fields) -> list[str]:
     """Return the names that an event's JSON gives itself, the most telling one first."""
-    return [name for key in TYPE_KEYS if isinstance(name := fields.get(key), str) and name]
+    found = [name for key in TYPE_KEYS if isinstance(name := fields.get(key), str) and name]
+    if not found and fields.keys() <= _NAMED:
+        found = [name for key in ("name", "action") if isinstance(name := fields.get(key), str)]
+    return found
 
 
 def unwrapped(outer: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +141,23 @@ def unwrapped(outer: dict[str, Any]) -> dict[str, Any]:
     if "payload" in fields and "data" not in fields:
         fields["data"] = fields.pop("payload")
     return fields
+
+
+def named_by_key(outer: Fields) -> Fields:
+    """Return an event whose only field is named after its kind with that kind as its type.
+
+    Bedrock's are of that form: ``{"contentBlockDelta": {...}}``.
+    """
+    nested = [key for key, value in outer.items() if isinstance(value, dict | list)]
+    if len(nested) != 1 or len(outer) > 2 or own_types(outer):
+        return outer
+    for key, inner in outer.items():
+        # A bare word, as "message", is what an event holds rather than what it is.
+        is_name = "_" in normalized(key) and key not in _HELD
+        if isinstance(inner, dict) and is_name and category_of(key) not in (None, "whole_text"):
+            rest = {name: value for name, value in outer.items() if name != key}
+            return {**rest, **cast("dict[str, Any]", inner), "type": key}
+    return outer
 
 
 def envelopes(outer: Fields) -> list[dict[str, Any]]:
@@ -218,16 +257,22 @@ def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
     """Return the usage that an event reports; ``bare``: also where it stands beside the rest."""
     found: Usage | None = None
     sources: list[Any] = [fields] if bare else []
-    for key in ("message", "response", "delta", "metadata", "x_groq"):
+    for key in ("message", "response", "delta", "metadata", "x_groq", "run", "output"):
         sources += [mapping(fields.get(key)).get(name) for name in _USAGE]
     sources += [fields.get(name) for name in _USAGE]
     for source in sources:
-        usage = read_usage(source) or read_usage(mapping(source).get("tokens"))
+        usage = _counts(source) or _counts(mapping(source).get("tokens"))
         if usage is not None:
             found = usage if found is None else found.merged(usage)
     if found is None or all(getattr(found, f.name) is None for f in fields_of(found)):
         return None
     return found
+
+
+def _counts(source: Any) -> Usage | None:
+    """Return the usage that an object of counts holds, also under names that are short there."""
+    counts = mapping(source)
+    return read_usage({**{_COUNTS[key]: counts[key] for key in counts if key in _COUNTS}, **counts})
 
 
 # --- tool calls -------------------------------------------------------------------------------
@@ -291,9 +336,13 @@ def result_text(value: Any) -> str:
     if isinstance(value, list) and value:
         items = cast("list[Any]", value)
         parts = [mapping(item) for item in items]
-        if all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts):
+        if all(_is_text_part(part) for part in parts):
             return as_text("".join(part["text"] for part in parts))
     return as_text(value)
+
+
+def _is_text_part(part: Mapping[str, Any]) -> bool:
+    return part.get("type", "text") == "text" and isinstance(part.get("text"), str)
 
 
 def read_call(fields: Fields) -> CallFields:

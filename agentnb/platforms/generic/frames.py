@@ -6,24 +6,32 @@ from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Final
 
 from agentnb.event import Event, RawEvent
-from agentnb.platforms._statuses import is_status, read_status
+from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms.generic.ends import is_final
 from agentnb.platforms.generic.fields import (
     CallFields,
     envelopes,
     first,
     is_told_of_part,
     mapping,
+    named_by_key,
     only_text,
     own_types,
     read_call,
     text_in,
     unwrapped,
 )
-from agentnb.platforms.generic.messages import said_in, stop_in
+from agentnb.platforms.generic.messages import (
+    RESULTS,
+    is_of_user,
+    last_answer,
+    listed_calls,
+    said_in,
+    stop_in,
+)
 from agentnb.platforms.generic.names import Category, category_of, may_be_answer, normalized
 from agentnb.platforms.generic.stream import StreamState
-from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["GOES_ON", "FrameDecoder"]
 
@@ -36,8 +44,17 @@ _TELLING: Final = frozenset(
     }
 )
 # Where a model stopped by one of these, the agent goes on.
-GOES_ON: Final = frozenset({"tool_use", "tool_calls", "function_call", "pause_turn"})
-_DONE: Final = ("done", "finished", "is_finished", "isFinished", "is_final", "isFinal", "final")
+GOES_ON: Final = frozenset(
+    {"tool_use", "tool_call", "tool_calls", "function_call", "function_calls", "pause_turn"}
+)
+# Ends of a message of the model, which is the last one unless the model stopped to call a tool.
+_MESSAGE_ENDS: Final = frozenset(
+    {"message_stop", "message_end", "response_completed", "response_done", "thread_run_completed"}
+)
+_DONE: Final = (
+    *("done", "finished", "is_finished", "isFinished", "is_final", "isFinal", "final", "stop"),
+    *("complete", "completed", "is_complete", "isComplete", "end", "is_end", "isEnd", "eos"),
+)
 _REASONING: Final = (
     *("content", "thinking", "reasoning", "text", "delta", "thought", "reasoning_content"),
     *("summary", "token", "chunk", "message", "data"),
@@ -88,6 +105,7 @@ class FrameDecoder(StreamState):
         Raises:
             MalformedError: its content is not what its kind promises.
         """
+        outer = outer if name else dict(named_by_key(outer))
         types = own_types(outer)
         named = [kind for kind in (name, *types) if kind]
         for kind in map(normalized, named):
@@ -96,11 +114,11 @@ class FrameDecoder(StreamState):
                 return self._ids(fields, None) + self.decode_own(kind, fields)
         category, word = _category(name, types)
         if category is None or category in _VAGUE:
-            for inner in envelopes(outer):
+            for inner in map(named_by_key, envelopes(outer)):
                 found, _ = _category("", own_types(inner))
                 if depth < _DEEPEST and found is not None and (category is None or found != "text"):
                     ids = [] if _is_of_component(word) else self._ids(unwrapped(outer), None)
-                    events = self._frame("", inner, depth + 1)
+                    events = self._frame("", dict(inner), depth + 1)
                     return ids + events if events is not None else None
         fields = unwrapped(outer)
         ids = [] if _is_of_component(word) else self._ids(fields, category)
@@ -117,11 +135,12 @@ class FrameDecoder(StreamState):
             case "text":
                 return self._text_frame(fields, word)
             case "reasoning":
-                return self._reasoning(_text_of(fields, _REASONING)) + self._usage(fields)
+                text = self._reasoning(_text_of(fields, _REASONING), (word, ""))
+                return text + self._usage(fields)
             case "call" | "arguments" | "arguments_done" | "output" | "tool_result":
                 return self._call_frame(category, fields)
             case "tool_error" | "tool" | "item":
-                return self._call_frame(category, fields)
+                return self._call_frame(category, fields, word)
             case "usage":
                 return self._usage(fields, bare=True)
             case "start":
@@ -134,7 +153,7 @@ class FrameDecoder(StreamState):
             case "turn_end":
                 self.calls.forget_places()
                 self._keep_spare(text_in(fields), (word, ""))
-                self._stopped = stop_in(fields) or self._stopped or "stop"
+                self._stopped = normalized(stop_in(fields) or "") or self._stopped or "stop"
                 return self._usage(fields)
             case "end":
                 return self._end_frame(fields, word)
@@ -148,8 +167,8 @@ class FrameDecoder(StreamState):
                 return None
 
     def _text_frame(self, fields: dict[str, Any], word: str) -> list[Event] | None:
-        if fields.get("role") in ("user", "human", "system", "developer"):
-            return None
+        if is_of_user(fields):
+            return self._of_user(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
         said = list(said_in(fields, is_text=True, place=_place(fields)))
         events = self._say(said, word, is_last=is_last)
@@ -166,12 +185,18 @@ class FrameDecoder(StreamState):
             return []
         raise MalformedError("content: Field required")
 
+    def _of_user(self, fields: dict[str, Any]) -> list[Event] | None:
+        """Return the results of tools that a message to the agent brings; None where none are."""
+        said = [*said_in(fields), *said_in(mapping(fields.get("message")))]
+        results = [each for each in said if each.category in RESULTS]
+        return self._say(results, "") if results else None
+
     def _after_text(self, fields: dict[str, Any], *, is_last: bool) -> list[Event]:
         """Return what a frame of text reports beside that."""
         events = self._usage(fields)
         reason = stop_in(fields)
         if reason is not None:
-            self._stopped = reason
+            self._stopped = normalized(reason)
             self.calls.forget_places()
         if fields.get("error") and not isinstance(fields.get("error"), bool):
             return events + self._failed("failure", fields)
@@ -180,11 +205,13 @@ class FrameDecoder(StreamState):
             return events + self._complete(without)
         return events
 
-    def _call_frame(self, category: Category, fields: dict[str, Any]) -> list[Event] | None:
+    def _call_frame(
+        self, category: Category, fields: dict[str, Any], word: str = ""
+    ) -> list[Event] | None:
         call, place = read_call(fields), _place(fields)
         self._stopped = None
         match category:
-            case "call" if isinstance(items := first(fields, "tool_calls", "toolCalls"), list):
+            case "call" | "arguments" if (items := listed_calls(fields)) is not None:
                 return self._called(self.calls.fragments(items))
             case "call":
                 events = self._called(self.calls.start(call, place=place))
@@ -202,38 +229,49 @@ class FrameDecoder(StreamState):
                     return self.calls.finish(call)
                 return self._call_frame("call", fields)
             case "item":
-                return self._item(fields)
+                return self._item(fields, is_over=word.endswith(("done", "completed")))
             case _:
                 return self.calls.finish(call, failed=category == "tool_error")
 
-    def _item(self, fields: dict[str, Any]) -> list[Event] | None:
-        """Return the events of an item of the Responses API."""
+    def _item(self, fields: dict[str, Any], *, is_over: bool) -> list[Event] | None:
+        """Return the events of an item, as the Responses API has them, or Codex."""
         item = mapping(fields.get("item"))
         kind = normalized(str(item.get("type", "")))
         if kind.endswith("_output"):
             return self.calls.finish(read_call(item))
+        if kind.endswith("_execution"):
+            # A call with its result, under names of its own.
+            call = CallFields({"name": kind, "arguments": item.get("command"), **item})
+            has_ended = call.result is not None and item.get("status") != "in_progress"
+            begun = [] if self.calls.is_known(call) else self._called(self.calls.start(call))
+            return begun + self.calls.finish(call) if has_ended else begun
         if not kind.endswith("_call"):
+            text = as_text(first(item, "text")) or text_in(item)
+            if kind == "agent_message" and text and is_over:
+                return self._text(text, ("agent_message", as_text(item.get("id"))))
+            if kind == "reasoning" and text and is_over:
+                return self._reasoning(text, ("item", as_text(item.get("id"))))
             if item.get("status") == "completed":
-                self._keep_spare(text_in(item), ("item", ""))
+                self._keep_spare(text, ("item", ""))
             return []
         call = CallFields({"name": kind.removesuffix("_call"), **item})
         if not self.calls.is_known(call):
             return self._called(self.calls.start(call, streams=True))
         events = self.calls.arguments_done(call)
-        is_over = first(item, "output", "result", "results", "error") is not None
-        return events + self.calls.finish(call) if is_over else events
+        has_result = first(item, "output", "result", "results", "error") is not None
+        return events + self.calls.finish(call) if has_result else events
 
     def _structure(self, fields: dict[str, Any], word: str) -> list[Event]:
         if isinstance(fields.get("message"), dict):
             self.calls.forget_places()
-        block = first(fields, "content_block", "contentBlock")
+        block = first(fields, "content_block", "contentBlock", "start")
         said = said_in({"content": [block]}, place=None) if isinstance(block, dict) else ()
         placed = [each._replace(place=_place(fields)) for each in said]
         started = self._ids(mapping(fields.get("message")), "start")
         return started + self._say(placed, word) + self._usage(fields)
 
     def _status(self, fields: dict[str, Any]) -> list[Event] | None:
-        status = first(fields, "status", "state")
+        status = first(fields, "status", "state", "data")
         word = first(mapping(status), "state", "status") if isinstance(status, dict) else status
         if not isinstance(word, str) or is_told_of_part(fields):
             return None
@@ -255,9 +293,18 @@ class FrameDecoder(StreamState):
             return self.calls.finish(call)
         if any(name in fields for name in ("item_id", "content_index", "part_id", "partId")):
             return []
-        if word == "message_stop" and self._stopped in GOES_ON:
-            return []
+        reason = normalized(stop_in(fields) or "") or self._stopped
+        if word in _MESSAGE_ENDS and (reason in GOES_ON or self._has_open_call(fields)):
+            self._stopped = reason if reason in GOES_ON else "tool_calls"
+            self.calls.forget_places()
+            return self._usage(fields)
         return self._complete(fields)
+
+    def _has_open_call(self, fields: dict[str, Any]) -> bool:
+        """Return whether the last thing that a whole response holds is a call without a result."""
+        output = mapping(fields.get("response")).get("output")
+        last = mapping(output[-1]) if isinstance(output, list) and output else {}
+        return last.get("type") == "function_call" and last.get("status") != "incomplete"
 
     # -- by shape --------------------------------------------------------------------------------
 
@@ -268,11 +315,19 @@ class FrameDecoder(StreamState):
         """
         if "choices" in fields or "candidates" in fields:
             return self._text_frame(fields, word)
+        if is_of_user(fields) or is_of_user(mapping(fields.get("message"))):
+            return self._of_user(fields)
         if word and not may_be_answer(word):
             return None
-        status = fields.get("status")
+        if text := next(filter(None, map(last_answer, (fields, *fields.values()))), None):
+            # The state of a graph, which comes again with each step of it.
+            self._answer.keep_spare(mend(text), (word, "messages"), is_whole=True)
+            return None
+        status = first(fields, "status", "state")
         has_text = any(isinstance(fields.get(name), str) for name in _TEXT[:5])
-        is_end = not word and is_status(status) and read_status(status) in FINAL_STATUSES
+        is_end = not word and is_final(status)
+        if status is None and (run := mapping(fields.get("run"))) and not has_text:
+            return self._status(run)
         if not word and fields.get("error") and not has_text:
             return self._failed("failure", fields)
         call = read_call(fields)
@@ -280,6 +335,8 @@ class FrameDecoder(StreamState):
             is_over = call.result is not None or bool(call.fields.get("error"))
             if is_over or call.arguments is not None:
                 return self._call_frame("tool", fields)
+        if is_end and is_told_of_part({**fields, "name": None}):
+            return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
@@ -292,7 +349,10 @@ class FrameDecoder(StreamState):
         rest = self._after_text(fields, is_last=is_last)
         if said or rest or (not word and stop_in(fields)):
             return events + rest
-        self._keep_spare(only_text(fields), (word, ""))
+        text = only_text(fields)
+        if text is not None and self._answer.repeats(text, (word, "")):
+            self._stopped = self._stopped or "stop"
+        self._keep_spare(text, (word, ""))
         return None
 
 
@@ -316,7 +376,7 @@ def _is_of_component(word: str) -> bool:
 
 
 def _place(fields: Mapping[str, Any]) -> Hashable:
-    index = fields.get("index")
+    index = first(fields, "index", "contentBlockIndex")
     return ("block", index) if isinstance(index, int) else None
 
 

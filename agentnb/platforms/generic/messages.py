@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from agentnb.platforms.generic.fields import first, mapping, read_call
+from agentnb.platforms.generic.fields import first, mapping, read_call, text_in
 from agentnb.platforms.generic.names import Category, category_of
 
-__all__ = ["Said", "said_in", "stop_in"]
+__all__ = [
+    "RESULTS",
+    "Said",
+    "is_of_user",
+    "last_answer",
+    "listed_calls",
+    "said_in",
+    "stop_in",
+]
 
 _REASONING: Final = (
     *("reasoning_content", "reasoningContent", "reasoning", "thinking", "thought", "thoughts"),
@@ -19,9 +27,19 @@ _TEXT: Final = (
     *("completion", "generated_text", "output_text", "outputText", "parts", "refusal"),
 )
 # Under a name that means text these mean it, too.
-_MORE_TEXT: Final = ("output", "data", "value", "body", "reply", "update", "messages", "fragment")
-_STOPS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason")
+_MORE_TEXT: Final = (
+    *("output", "data", "value", "body", "reply", "update", "messages", "fragment", "artifact"),
+)
+_STOPS: Final = (
+    *("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"),
+    *("completionReason", "completion_reason"),
+)
+# What stands there as long as the model has not stopped.
+_NO_STOPS: Final = frozenset({"", "null", "none", "not_finished", "unfinished"})
 _NOT_THE_AGENT: Final = frozenset({"user", "human", "system", "developer"})
+_CHOICES: Final = ("choices", "candidates", "results")
+RESULTS: Final[frozenset[Category]] = frozenset({"tool_result", "tool_error"})
+"""What a message to the agent may bring, beside the user's own words."""
 _DEEPEST: Final = 8
 
 
@@ -49,19 +67,21 @@ def said_in(
 
     Where several names hold a text, the one that means a fragment counts.
     """
-    if depth > _DEEPEST or fields.get("role") in _NOT_THE_AGENT:
+    if depth > _DEEPEST:
         return
-    if fields.get("role") == "tool":
+    if is_of_user(fields):
+        said = _texts(fields, is_text=True, place=place, depth=depth)
+        yield from (each for each in said if each.category in RESULTS)
+        return
+    if fields.get("role") in ("tool", "function"):
         yield Said("tool_result", fields)
         return
-    for name in ("choices", "candidates"):
-        items = fields.get(name)
-        if isinstance(items, list) and items:
-            choice = mapping(cast("list[Any]", items)[0])
-            inner = first(choice, "delta", "message")
-            node = mapping(inner) if inner is not None else choice
-            yield from said_in(node, is_text=True, depth=depth + 1)
-            return
+    choice = _choice(fields)
+    if choice is not None:
+        inner = first(choice, "delta", "message")
+        node = mapping(inner) if inner is not None else choice
+        yield from said_in(node, is_text=True, depth=depth + 1)
+        return
     for name in _REASONING:
         value = fields.get(name)
         if isinstance(value, str):
@@ -142,10 +162,18 @@ def _part(value: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said
         case "tool_result" | "tool_error" as result:
             yield Said(result, fields)
         case _:
+            result = first(fields, "functionResponse", "function_response", "toolResult")
+            used = first(fields, "toolUse", "functionCall")
             if isinstance(kind, str) and kind.endswith("_tool_result"):
                 yield Said("tool_result", fields)
-            elif isinstance(fields.get("functionCall"), dict):
-                yield Said("call", read_call(fields).fields, "", place)
+            elif isinstance(result, dict):
+                yield Said("tool_result", result)
+            elif isinstance(used, dict):
+                is_begun = "name" in used
+                call = read_call(cast("dict[str, Any]", used)).fields
+                yield Said("call" if is_begun else "arguments", call, "", place)
+            elif fields.get("thought") is True and isinstance(fields.get("text"), str):
+                yield Said("reasoning", fields["text"], key)
             elif isinstance(text := fields.get("text"), dict):
                 # As the Assistants API has it.
                 inner = mapping(cast("object", text)).get("value")
@@ -158,13 +186,54 @@ def _part(value: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said
 
 def stop_in(fields: Mapping[str, Any]) -> str | None:
     """Return why the model stopped, where an event says that it did."""
-    for name in ("choices", "candidates"):
-        items = fields.get(name)
-        if isinstance(items, list) and items:
-            fields = mapping(cast("list[Any]", items)[0])
-            break
-    for node in (fields, mapping(fields.get("delta")), mapping(fields.get("message"))):
+    choice = _choice(fields)
+    if choice is not None:
+        fields = choice
+    if True in (fields.get("turnComplete"), fields.get("turn_complete")):
+        return "stop"
+    part = mapping(fields.get("part"))
+    nodes = (fields, *(mapping(fields.get(name)) for name in ("delta", "message", "details")))
+    for node in (*nodes, {"stop_reason": part.get("reason")}):
         reason = first(node, *_STOPS)
-        if isinstance(reason, str) and reason:
+        if isinstance(reason, str) and reason.lower() not in _NO_STOPS:
             return reason
+    return None
+
+
+def is_of_user(fields: Mapping[str, Any]) -> bool:
+    """Return whether a message is one to the agent, of its user or its developer."""
+    role = first(fields, "role", "sender", "author")
+    return isinstance(role, str) and role.lower() in _NOT_THE_AGENT
+
+
+def listed_calls(fields: Mapping[str, Any]) -> list[Any] | None:
+    """Return calls, or fragments of some, as Chat Completions lists them; None where none are."""
+    delta = mapping(fields.get("delta"))
+    for node in (fields, delta, mapping(delta.get("message")), mapping(fields.get("message"))):
+        items = first(node, "tool_calls", "toolCalls")
+        if isinstance(items, list):
+            return cast("list[Any]", items)
+        if isinstance(items, dict):
+            return [{"index": fields.get("index"), **cast("dict[str, Any]", items)}]
+    return None
+
+
+def last_answer(state: Any) -> str | None:
+    """Return the text of the last message of a graph's state, None where it is no answer."""
+    messages = mapping(state).get("messages")
+    last = mapping(messages[-1]) if isinstance(messages, list) and messages else {}
+    is_answer = last.get("type") in ("ai", "AIMessage", "assistant", None) and not is_of_user(last)
+    return text_in(last.get("content")) if is_answer and last.get("role") != "tool" else None
+
+
+def _choice(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the first of several answers, None where an event holds no such list."""
+    for name in _CHOICES:
+        items = fields.get(name)
+        if not isinstance(items, list) or not items:
+            continue
+        choice = mapping(cast("list[Any]", items)[0])
+        # Results may be those of a search.
+        if name != "results" or not {"generated_text", "outputText"}.isdisjoint(choice):
+            return choice
     return None

@@ -41,6 +41,7 @@ others; ``structure`` frames other events and says nothing itself.
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATOR: Final = re.compile(r"[^a-z0-9]+")
 _MARKER: Final = re.compile(r"[\[<(|]+\s*(\w[\w -]*?)\s*[\])>|]+")
+_VERSION: Final = re.compile(r"v\d+")
 _LONGEST_NAME: Final = 100
 
 _PING: Final = frozenset({"ping", "pong", "heartbeat", "hb", "keepalive", "keep_alive", "noop"})
@@ -77,6 +78,18 @@ _EXACT: Final[dict[str, Category]] = {
     "signature_delta": "structure",
     "citations_delta": "structure",
     "partial_thinking": "reasoning",
+    "tool_plan_delta": "reasoning",
+    "response_code_interpreter_call_code_delta": "arguments",
+    "response_code_interpreter_call_code_done": "arguments_done",
+    "item_started": "item",
+    "item_updated": "item",
+    "item_completed": "item",
+    "artifact_update": "text",
+    "chat_completion": "text",
+    "usage_statistics": "usage",
+    "run": "status",
+    # What wraps events of another source, which come in the server's own dialect as well.
+    "raw": "ping",
 }
 
 _END: Final = frozenset(
@@ -100,11 +113,11 @@ _RUN: Final = frozenset(
     {
         *("run", "agent", "response", "stream", "streaming", "chat", "conversation", "session"),
         *("workflow", "execution", "generation", "completion", "graph", "crew", "thread", "job"),
-        *("request", "invocation", "query", "assistant", "of", "all", "is", "server"),
+        *("request", "invocation", "query", "assistant", "of", "all", "is", "server", "kickoff"),
     }
 )
 # What may be one of several in a run.
-_TURN: Final = frozenset({"message", "turn", "task", "answer", "reply", "iteration"})
+_TURN: Final = frozenset({"message", "turn", "task", "answer", "reply"})
 _FINAL_OF: Final = frozenset(
     {"answer", "output", "response", "result", "message", "text", "content", "report", "state"}
 )
@@ -149,7 +162,8 @@ _NO_ANSWER: Final = frozenset(
         *("signature", "annotation", "stderr", "stdout", "file", "files", "url", "image", "audio"),
         *("suggestion", "suggestions", "followup", "followups", "session", "config", "debugger"),
         *("approval", "permission", "hook", "command", "terminal", "diff", "edit", "artifact"),
-        *("span", "event", "connected", "ready", "renamed", "rename"),
+        *("span", "event", "connected", "ready", "renamed", "rename", "custom", "activity"),
+        "call",
     }
 )
 
@@ -180,8 +194,12 @@ def category_of(name: str) -> Category | None:
     words = [word for word in name.split("_") if word]
     if len(words) > 1 and words[0] == "on":
         del words[0]
+    if len(words) > 1 and _VERSION.fullmatch(words[-1]):
+        del words[-1]
     if len(words) > 1 and words[-1] in ("event", "frame"):
         del words[-1]
+    elif len(words) > 1 and words[0] == "event":
+        del words[0]
     bare = "_".join(words)
     if bare in _EXACT:
         return _EXACT[bare]
@@ -196,6 +214,8 @@ def category_of(name: str) -> Category | None:
 
 
 def _tool_category(words: list[str]) -> Category | None:
+    if words[-1] == "message":
+        del words[-1]
     given, last = set(words), words[-1]
     if given & _FAILURE:
         return "tool_error"
@@ -205,6 +225,8 @@ def _tool_category(words: list[str]) -> Category | None:
         if last in ("start", "started", "begin", "available"):
             return "call"
         return "arguments_done" if last in _END else "arguments"
+    if given & {"return", "returned"}:
+        return "tool_result"
     if last in _FRAGMENT:
         return "output" if given & {"output", "outputs", "result", "results"} else "arguments"
     if last in _TOOL_RESULT or (last == "available" and "output" in given):
@@ -217,6 +239,8 @@ def _tool_category(words: list[str]) -> Category | None:
 def _run_category(words: list[str]) -> Category | None:
     """Return the category of a name that says how a run, or a message of it, begins or ends."""
     given, last, first = set(words), words[-1], words[0]
+    if len(words) > 1 and last == "exception":
+        return "failure"
     if given <= {"usage", "metrics", "token", "tokens", "metadata", "llm", "run"} and given & {
         "usage",
         "metrics",
@@ -268,6 +292,9 @@ def may_be_answer(name: str) -> bool:
     words = normalized(name).split("_")
     if len(words) > 1 and words[-1] == "event":
         del words[-1]
+    if len(words) > 1 and words[0] == "data":
+        # A part of data, as the AI SDK has it.
+        return False
     return not _NO_ANSWER.intersection(words) and not _PING.intersection(words)
 
 

@@ -38,8 +38,10 @@ class StreamState:
     def __init__(self, *, run_id: str | None = None, session_id: str | None = None) -> None:
         self.run_id = run_id
         self.session_id = session_id
+        self._given = (run_id is not None, session_id is not None)
         self.calls = ToolCalls()
         self._answer = Answer()
+        self._thoughts = Answer()
         self._joiner = SurrogateJoiner()
         self._ended = False
         # Why the model stopped, where the run may have ended by that.
@@ -71,7 +73,7 @@ class StreamState:
                     case "text":
                         events += self._text(each.value, (word, each.key), is_last=is_last)
                     case "reasoning":
-                        events += self._reasoning(each.value)
+                        events += self._reasoning(each.value, (word, each.key))
                     case "call" if each.key == "tool_calls":
                         events += self._called(self.calls.fragments(each.value))
                     case "call":
@@ -92,21 +94,27 @@ class StreamState:
 
     def _called(self, events: list[Event]) -> list[Event]:
         self._answer.begin_passage()
+        self._thoughts.begin_passage()
         self._stopped = None
         return events
 
     def _text(self, text: str, source: Source, *, is_last: bool = False) -> list[Event]:
         if self._answer.repeats(text, source, is_last=is_last):
+            self._stopped = self._stopped or "stop"
             return []
+        text = self._answer.added(text, source)
         shown = self._joiner.feed(text, "text")
         if text:
             self._stopped = None
         self._answer.add([shown] if shown else [], source)
         return [TextDelta(shown)] if shown else []
 
-    def _reasoning(self, text: str) -> list[Event]:
-        text = self._joiner.feed(text, "reasoning")
-        return [ReasoningDelta(text)] if text else []
+    def _reasoning(self, text: str, source: Source) -> list[Event]:
+        if self._thoughts.repeats(text, source):
+            return []
+        shown = self._joiner.feed(self._thoughts.added(text, source), "reasoning")
+        self._thoughts.add([shown] if shown else [], source)
+        return [ReasoningDelta(shown)] if shown else []
 
     def _keep_spare(self, text: str | None, source: Source) -> None:
         if text:
@@ -121,8 +129,12 @@ class StreamState:
 
     def _ids(self, fields: Mapping[str, Any], category: Category | None) -> list[Event]:
         """Return a `RunStarted` where a frame brings an id, or a start more, that was unknown."""
-        run_id = _id(fields, self.run_id_keys) or self.run_id
-        session_id = _id(fields, self.session_id_keys) or self.session_id
+        # Frames may hold the ids of what runs inside of the run.
+        is_run_given, is_session_given = self._given
+        session_keys = self.session_id_keys[:1] if is_session_given else self.session_id_keys
+        run_id = None if is_run_given else _id(fields, self.run_id_keys)
+        run_id = run_id or self.run_id
+        session_id = _id(fields, session_keys) or self.session_id
         agent = model = None
         if category == "start":
             agent, model = _id(fields, ("agent",)), _id(fields, ("model",))
@@ -153,7 +165,14 @@ class StreamState:
 
     def _failed(self, category: Category, fields: dict[str, Any]) -> list[Event]:
         end = ends.cancelled(fields) if category == "cancelled" else ends.failed(fields)
-        return [*self.finish(), *self._usage(fields), *self._end(end)]
+        return [*self._spared(), *self.finish(), *self._usage(fields), *self._end(end)]
+
+    def _spared(self) -> list[Event]:
+        """Return the text whose place was not certain, where the run ends without any other."""
+        if self._ended or self._answer.has_text or not (spare := self._answer.spare):
+            return []
+        self._answer.add([spare])
+        return [TextDelta(spare)]
 
     def _end(self, event: Event) -> list[Event]:
         # The first end counts: a completion that follows an error is no success.
