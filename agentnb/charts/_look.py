@@ -8,8 +8,10 @@ from typing import Any, Final, cast
 
 import altair as alt
 
+from agentnb._install import install_hint
 from agentnb.charts._image import drawable, image
 from agentnb.charts._tooltips import with_safe_tooltips
+from agentnb.errors import ConfigError
 from agentnb.render.visible import one_line
 
 __all__ = [
@@ -96,6 +98,24 @@ class _Shown:
         """
         altairs: Any = super()
         return with_safe_tooltips(drawable(altairs.to_dict(*args, **kwargs)))
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the chart to a file as Altair does.
+
+        Raises:
+            ConfigError: vl-convert, which makes pictures and PDF, is not installed.
+        """
+        altairs: Any = super()
+        try:
+            altairs.save(*args, **kwargs)
+        except ValueError as error:
+            # Altair's own words for it, which name no extra.
+            if "vl-convert" not in str(error):
+                raise
+            raise ConfigError(
+                "Charts are saved as pictures or PDF by vl-convert, which is not installed.",
+                hint=f"Install it: {install_hint('charts')}",
+            ) from error
 
     def __add__(self, other: Any) -> LayerChart:
         return _adopted(alt.layer(cast("Any", self), other))

@@ -278,6 +278,8 @@ def _migrate(engine: Engine) -> None:
     with reading(engine).begin() as connection:
         if _version(connection, _shown(engine)) == migrations.HEAD:
             return
+    # Not while the lock is held: other processes wait for it.
+    migrations.load()
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))

@@ -48,8 +48,9 @@ _RETRY_AT_MOST: Final = 60.0
 _REOPENED: Final = 3
 # Runs that have ended and are kept for a store that fails.
 _KEPT: Final = 1000
-# How long the end of the process is held up at most, in seconds.
-_AT_EXIT: Final = 5.0
+# How long the end of the process is held up at most, in seconds: on a busy machine it takes several
+# to open a store.  A store that fails holds up nothing.
+_AT_EXIT: Final = 20.0
 # One who was warned is not warned of the same again so soon, in seconds.
 _QUIET: Final = 600.0
 

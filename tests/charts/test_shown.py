@@ -7,6 +7,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -14,6 +15,7 @@ import pytest
 
 from agentnb import charts
 from agentnb.charts._image import packed
+from agentnb.errors import ConfigError
 from tests.charts import tables
 
 MIME = "application/vnd.vegalite.v5+json"
@@ -119,6 +121,15 @@ def test_without_altair_it_is_said_what_to_install() -> None:
             print(error)
         """
     assert python(code).endswith("Install it: pip install 'jupyter-agentnb[charts]'")
+
+
+@pytest.mark.parametrize("name", ["chart.png", "chart.svg", "chart.pdf"])
+def test_without_vl_convert_saving_a_picture_names_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(ConfigError, match=r"pip install 'jupyter-agentnb\[charts\]'"):
+        charts.usage(tables.runs(2)).save(str(tmp_path / name))
 
 
 def test_without_vl_convert_there_is_no_picture() -> None:

@@ -144,3 +144,57 @@ assert not problems
         environment=environment,
     )
     assert python(COUNT, environment=environment).stdout.split()[0] == "21"
+
+
+def test_a_new_store_is_not_locked_while_alembic_is_imported(tmp_path: Path) -> None:
+    """Workers that end at once would wait for it, and leave without their runs."""
+    done = python(
+        """
+import os, sqlite3, sys
+from importlib.abc import MetaPathFinder
+from agentnb.history import store
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "alembic":
+            other = sqlite3.connect(PATH, timeout=0, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            other.close()
+            print("free")
+        return None
+
+PATH = os.environ["AGENTNB_HISTORY"]
+sys.meta_path.insert(0, Finder())
+assert store.store(required=True).url
+""",
+        environment={"AGENTNB_HISTORY": str(tmp_path / "new.sqlite")},
+    )
+    assert set(done.stdout.split()) == {"free"}
+
+
+@pytest.mark.slow
+def test_a_worker_that_ends_waits_for_a_store_that_is_busy(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    done = python(
+        START
+        + """
+import multiprocessing, sqlite3, time
+
+def ask(number):
+    return agent.run(f"child {number}").local_id
+
+other = sqlite3.connect(os.environ["AGENTNB_HISTORY"], isolation_level=None)
+pool = multiprocessing.get_context("fork").Pool(2)
+work("parent", 1)
+other.execute("BEGIN IMMEDIATE")
+keys = pool.map(ask, range(4))
+pool.close()
+time.sleep(6)
+other.execute("ROLLBACK")
+pool.join()
+assert set(keys) <= set(agentnb.runs().local_id), keys
+""",
+        *QUIET,
+        environment={"AGENTNB_HISTORY": str(path)},
+    )
+    assert done.returncode == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["HEAD", "REVISIONS", "is_revision", "upgrade"]
+__all__ = ["HEAD", "REVISIONS", "is_revision", "load", "upgrade"]
 
 #: The steps in `versions`, oldest first.  Named here so that a store that has them all is opened
 #: without Alembic, whose import takes longer than everything else.
@@ -19,6 +20,12 @@ HEAD: Final = REVISIONS[-1]
 def is_revision(text: str) -> bool:
     """Tell whether ``text`` can be the name of a step, be it of a version to come."""
     return len(text) == len(HEAD) and text.isascii() and text.isdecimal()
+
+
+def load() -> None:
+    """Import Alembic, which `upgrade` needs: on a busy machine that takes seconds."""
+    for name in ("alembic.command", "alembic.config"):
+        import_module(name)
 
 
 def upgrade(connection: Connection, revision: str = HEAD) -> None:
