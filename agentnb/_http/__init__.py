@@ -10,7 +10,7 @@ at the end of its path.
 
 from __future__ import annotations
 
-from agentnb._http.answers import ErrorDetails, ErrorParser, parse_date
+from agentnb._http.answers import ErrorDetails, ErrorParser, parse_date, parse_retry_after
 from agentnb._http.client import HttpClient
 from agentnb._http.frames import without_frames
 from agentnb._http.outgoing import quote_segment
@@ -40,6 +40,7 @@ __all__ = [
     "is_passing",
     "own_pause",
     "parse_date",
+    "parse_retry_after",
     "quote_segment",
     "without_frames",
     "without_terms",

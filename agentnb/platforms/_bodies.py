@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from agentnb._http import ErrorDetails
+from agentnb._http import ErrorDetails, parse_retry_after
 from agentnb.errors import FieldProblem
 from agentnb.platforms._wire import mend, one_line
 
@@ -44,6 +44,7 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
     Understood are ``{"error": {"code", "message", "requestId", "retry_after", "details"}}``,
     ``{"error": "...", "message": "..."}``, problem details (``title``, ``detail``), and a
     validator's ``{"detail": [{"loc", "msg", "type"}]}``, also as ``details`` or in its ``fields``.
+    ``retry_after`` may stand in ``details`` and ``metadata``, too, in seconds or as a date.
     ``status`` is not needed.
     """
     if not isinstance(body, dict):
@@ -74,9 +75,28 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
         message=message,
         code=code,
         request_id=_line(_first(inner, "requestId", "request_id", "traceId", "trace_id")),
-        retry_after=parse_seconds(_first(inner, "retry_after", "retryAfter")),
+        retry_after=_retry_after(inner, outer),
         fields=fields,
     )
+
+
+def _retry_after(*places: dict[str, Any]) -> float | None:
+    """Return the first wait that one of ``places`` or its details give, in seconds."""
+    nested = [place.get(name) for place in places for name in ("details", "detail", "metadata")]
+    found = [
+        cast("dict[str, Any]", place) for place in (*places, *nested) if isinstance(place, dict)
+    ]
+    waits = (_wait(place.get(name)) for place in found for name in ("retry_after", "retryAfter"))
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _wait(value: Any) -> float | None:
+    seconds = parse_seconds(value)
+    if seconds is not None or not isinstance(value, str):
+        return seconds
+    if (moment := parse_time(value)) is not None:
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return parse_retry_after({"retry-after": value})
 
 
 def _first(data: Mapping[str, Any], *names: str) -> Any:

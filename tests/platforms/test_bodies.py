@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -96,6 +97,34 @@ def test_fields_ids_and_waiting() -> None:
     body = {"error": {"message": "m", "requestId": "r", "retry_after": "2"}}
     waiting = parse_error_body(429, body)
     assert (waiting.request_id, waiting.retry_after) == ("r", 2.0)
+
+
+def test_when_to_try_again_is_found_wherever_it_stands() -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    wrong: list[Any] = [-1, "-1", "nan", "inf", 10**400, True, "soon", "", [], {}]
+    values: list[tuple[Any, float | None]] = [
+        *((30, 30), ("2.5", 2.5), (0, 0), (1e300, 1e300)),
+        (tomorrow.isoformat(), 86_400),
+        (format_datetime(tomorrow, usegmt=True), 86_400),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        *((value, None) for value in wrong),
+    ]
+    for value, seconds in values:
+        wait = {"retry_after": value}
+        bodies: list[dict[str, Any]] = [
+            {"error": "m", **wait},
+            {"error": "m", "retryAfter": value},
+            {"error": {"message": "m", **wait}},
+            {"error": {"message": "m"}, **wait},
+            {"error": {"message": "m", "details": wait}},
+            {"error": "m", "details": wait},
+            {"error": {"message": "m", "details": {}}, "details": wait},
+            {"error": {"message": "m", "retry_after": "later", "details": wait}},
+            {"error": "m", "metadata": wait},
+        ]
+        for body in bodies:
+            found = parse_error_body(429, body).retry_after
+            assert found == (None if seconds is None else pytest.approx(seconds, abs=60)), body
 
 
 JSON = st.recursive(

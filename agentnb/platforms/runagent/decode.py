@@ -306,7 +306,8 @@ class Decoder:
         events = _usage(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
             events.append(RunStarted(session_id=mend(session)))
-        end = _finished(payload, ("usage", "execution_time", "session_id"))
+        known = ("usage", "execution_time", "session_id")
+        end = _finished(payload, known, _duration(payload))
         return [*events, *self._end(_incomplete(end) if self._damaged else end)]
 
     def _end(self, event: Event) -> list[Event]:
@@ -347,7 +348,8 @@ def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event
     metadata = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     named = metadata.get("session_id") or answer.get("session_id")
     text = as_text(answer.get("result"))
-    finished = _finished({**answer, **metadata}, ("usage", "execution_time", "result", "metadata"))
+    known = ("usage", "execution_time", "result", "metadata")
+    finished = _finished({**answer, **metadata}, known, _duration(answer))
     return [
         RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
         *([TextDelta(text)] if text else []),
@@ -366,9 +368,19 @@ def _failure(payload: dict[str, Any]) -> RunFailed:
     )
 
 
-def _finished(payload: dict[str, Any], known: tuple[str, ...]) -> RunFinished:
+def _finished(
+    payload: dict[str, Any], known: tuple[str, ...], duration: float | None
+) -> RunFinished:
     details = mend_deep({k: v for k, v in payload.items() if k not in known})
-    return RunFinished(duration=parse_seconds(payload.get("execution_time")), details=details)
+    return RunFinished(duration=duration, details=details)
+
+
+def _duration(payload: dict[str, Any]) -> float | None:
+    """Return the execution time that a payload, or its metadata, has in seconds."""
+    places = (payload, payload.get("metadata"))
+    found = [cast("dict[str, Any]", place) for place in places if isinstance(place, dict)]
+    seconds = (parse_seconds(place.get("execution_time")) for place in found)
+    return next((each for each in seconds if each is not None), None)
 
 
 def _incomplete(end: RunFinished) -> RunFailed:

@@ -163,6 +163,26 @@ def test_garbled_done_is_reported_and_still_the_end() -> None:
     assert [event.type for event in events] == ["raw_event", "run_finished"]
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(2.5, 2.5), ("3.5", 3.5), (0, 0.0), (-1, None), ("NaN", None), (1e999, None), ("long", None)],
+)
+def test_the_execution_time_is_found_wherever_it_stands(value: Any, seconds: float | None) -> None:
+    places: list[dict[str, Any]] = [
+        {"execution_time": value},
+        {"metadata": {"execution_time": value}},
+        {"execution_time": "unknown", "metadata": {"execution_time": value}},
+        {"execution_time": value, "metadata": {"execution_time": "unknown"}},
+    ]
+    for place in places:
+        (finished,) = Decoder().decode(frame("done", place))
+        assert isinstance(finished, RunFinished)
+        assert finished.duration == seconds, place
+        finished = invoked_events({"result": "42", **place})[-1]
+        assert isinstance(finished, RunFinished)
+        assert finished.duration == seconds, place
+
+
 def test_the_kind_may_stand_in_the_data() -> None:
     decoder = Decoder()
     events = [
