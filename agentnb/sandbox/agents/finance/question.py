@@ -217,7 +217,7 @@ def _companies(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 _NUMBERS: Final = {
     word: number
     for number, words in enumerate(
-        ["a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1
+        ["a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1
     )
     for word in words.split()
 }
@@ -389,8 +389,7 @@ def _complete(question: Question, before: Question | None) -> Question:
     # "And over the last year?" repeats what was computed before.
     is_bare = kind == "change" and not question.tickers and _MORE.search(question.text)
     if before is not None and is_bare and before.kind in ("rank", "volatility"):
-        kind, continues = before.kind, True
-        tickers = before.tickers
+        kind, tickers, continues = before.kind, before.tickers, True
     tickers = tuple(dict.fromkeys(tickers))
     if tickers and question.kind == "unknown" and kind not in _NEEDS_COMPANY:
         kind = "price"
