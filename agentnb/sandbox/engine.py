@@ -11,11 +11,19 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from agentnb.event import ApprovalRequested, RunFailed, RunStarted
+from agentnb.event import (
+    ApprovalRequested,
+    Event,
+    ReasoningDelta,
+    RunFailed,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext, Message, iterate_function
 from agentnb.sandbox.faulty.plan import Book, Faults
-from agentnb.sandbox.pacing import pause_before
 from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Session, Store, new_id
 
@@ -23,8 +31,16 @@ __all__ = ["Engine"]
 
 # An agent that never waits must not keep the server from reading its sockets.
 _BREATH: Final = 32
-# An agent that talks for ever is stopped here, in characters.
+# Longest text of a run, in characters.
 _MAX_TEXT: Final = 64 * 2**20
+# Seconds before an event at pace 1: about 60 tokens a second, and slower tools.
+_PAUSES: Final[dict[type[Event], float]] = {
+    TextDelta: 0.016,
+    ReasoningDelta: 0.012,
+    ToolCallStarted: 0.12,
+    ToolCallFinished: 0.28,
+}
+_FIRST_PAUSE: Final = 0.25
 
 
 class Engine:
@@ -48,7 +64,7 @@ class Engine:
         return len(self._running)
 
     def accepts(self, key: str) -> bool:
-        """Tell whether ``key`` is the sandbox's, in a time that tells nothing of it."""
+        """Return whether ``key`` is the sandbox's, in a time that tells nothing of it."""
         own = self._key.get_secret_value().encode()
         return secrets.compare_digest(key.encode("utf-8", "surrogateescape"), own)
 
@@ -132,7 +148,7 @@ class Engine:
         try:
             await self._follow(run, pace)
         finally:
-            # Whatever happened to this task, nobody shall wait for its run for ever.
+            # No reader may wait for ever, however this task ended.
             if not run.is_final:
                 run.add(RunFailed(message="The run broke off.", code="INTERRUPTED"))
 
@@ -143,7 +159,7 @@ class Engine:
         function = iterate_function(run.agent.function, run.prompt, run.context)
         async with aclosing(function) as events:
             async for event in events:
-                pause = pause_before(event, first=count == 0, pace=pace)
+                pause = pace * (_PAUSES.get(type(event), 0.0) if count else _FIRST_PAUSE)
                 if pause > 0:
                     await asyncio.sleep(pause)
                 count += 1

@@ -38,7 +38,7 @@ class EventLog:
         self._wake()
 
     def close(self) -> None:
-        """Say that nothing follows."""
+        """Close the log: no event follows."""
         self.closed = True
         self._wake()
         self._room.set()

@@ -278,7 +278,7 @@ class Sandbox:
                 port=self._port,
                 operativus_zone=self._zone if self.operativus == "real" else None,
             ),
-            # Its log is nobody's in a notebook; what goes wrong in an agent is in its run.
+            # A notebook has no place for its log; an agent's error is in its run.
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import agentnb.sandbox.data
-from agentnb.sandbox.agents.finance.followups import suggest
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
-from agentnb.sandbox.agents.finance.question import understand
+from agentnb.sandbox.agents.finance.question import parse_question
+from agentnb.sandbox.agents.finance.remarks import suggest
 from agentnb.sandbox.data.generate import make_prices
 from agentnb.transcript import Transcript
 from tests.sandbox.finance_talk import talk
@@ -215,15 +215,16 @@ async def test_usage_is_counted_by_the_stated_estimate() -> None:
             ("Compare NVDA and TSLA", "which of them is more volatile?"),
             [
                 (
-                    "compare",
-                    {"tickers": ["NVDA", "TSLA"], "start": "2025-06-30", "end": "2026-06-30"},
+                    "get_volatility",
+                    {"ticker": ticker, "start": "2025-06-30", "end": "2026-06-30"},
                 )
+                for ticker in ("NVDA", "TSLA")
             ],
             id="which of them",
         ),
     ],
 )
-async def test_what_is_left_unsaid_comes_from_before(
+async def test_earlier_questions_complete_a_question(
     prompts: tuple[str, ...], expected: list[tuple[str, Any]]
 ) -> None:
     run = await talk(*prompts)
@@ -231,15 +232,19 @@ async def test_what_is_left_unsaid_comes_from_before(
     assert "from the conversation" in run.reasoning
 
 
-async def test_why_alone_asks_about_what_was_asked_before() -> None:
+async def test_why_alone_repeats_the_question_before() -> None:
     run = await talk("How has Tesla changed over the past month?", "why?")
     assert "**Tesla (TSLA)**" in run.text
     assert "- **The days:** the largest moves were" in run.text
 
 
-async def test_a_ranking_can_be_asked_again_for_another_period() -> None:
+async def test_another_period_repeats_the_kind_of_question() -> None:
     run = await talk("Which is the most volatile?", "And over the past month?")
-    assert "swung most over the past month" in run.text
+    assert "**Tesla (TSLA)** swings most over the past month" in run.text
+    run = await talk("Which share was best this year?", "And over the past month?")
+    assert "Best of the 10 over the past month" in run.text
+    run = await talk("How did NVDA do in April?", "and in May?")
+    assert "**up 2.0% (+$2.99)** in May 2026" in run.text
 
 
 @pytest.mark.parametrize(
@@ -253,12 +258,12 @@ async def test_a_ranking_can_be_asked_again_for_another_period() -> None:
         ("What is the bitcoin price?", "no index, currency, commodity or cryptocurrency"),
     ],
 )
-async def test_it_says_plainly_what_it_cannot_do(prompt: str, refusal: str) -> None:
+async def test_limits_are_stated(prompt: str, refusal: str) -> None:
     assert refusal in (await talk(prompt)).text
 
 
 @pytest.mark.parametrize(
-    ("prompt", "said"),
+    ("prompt", "sentence"),
     [
         ("IBM price?", "I have no prices for IBM."),
         ("NVDA and Netflix", "I have no prices for Netflix."),
@@ -273,8 +278,8 @@ async def test_it_says_plainly_what_it_cannot_do(prompt: str, refusal: str) -> N
         ("", "I did not understand that."),
     ],
 )
-async def test_it_says_where_the_data_end(prompt: str, said: str) -> None:
-    assert said in (await talk(prompt)).text
+async def test_missing_data_are_stated(prompt: str, sentence: str) -> None:
+    assert sentence in (await talk(prompt)).text
 
 
 async def test_every_answer_ends_with_the_mark() -> None:
@@ -295,19 +300,19 @@ async def test_every_answer_ends_with_the_mark() -> None:
         ("Tesla over the past month",),
     ],
 )
-async def test_what_it_suggests_it_understands(conversation: tuple[str, ...]) -> None:
+async def test_followups_can_be_answered(conversation: tuple[str, ...]) -> None:
     run = await talk(*conversation)
     assert len(run.followups) == 3
     for followup in run.followups:
         assert followup not in conversation
-        question = understand(followup, conversation, TODAY)
-        assert question.intent not in ("unknown", "help", "thanks")
+        question = parse_question(followup, conversation, TODAY)
+        assert question.kind not in ("unknown", "help", "thanks")
         answer = await talk(*conversation, followup)
         assert answer.tool_calls
         assert answer.text != run.text
 
 
-def test_there_are_suggestions_whatever_was_asked() -> None:
+def test_every_question_has_three_followups() -> None:
     every = [f"Compare {', '.join(NAMES)}", *(f"{t} price" for t in NAMES), ""]
     for text in every:
-        assert len(suggest(understand(text, [], TODAY))) == 3
+        assert len(suggest(parse_question(text, [], TODAY))) == 3

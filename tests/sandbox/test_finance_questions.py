@@ -6,9 +6,7 @@ from datetime import date
 
 import pytest
 
-from agentnb.sandbox.agents.finance.periods import find_day, find_period
-from agentnb.sandbox.agents.finance.question import understand
-from agentnb.sandbox.agents.finance.vocabulary import find_companies
+from agentnb.sandbox.agents.finance.question import find_time, parse_question
 
 TODAY = date(2026, 6, 30)
 
@@ -28,28 +26,21 @@ TODAY = date(2026, 6, 30)
     ],
 )
 def test_companies_are_found_by_ticker_and_by_name(text: str, tickers: list[str]) -> None:
-    assert find_companies(text).tickers == tickers
-
-
-def test_a_misspelt_company_is_guessed_and_the_guess_is_told() -> None:
-    mentions = find_companies("price of Nvidea and Microsft")
-    assert mentions.guessed == {"Nvidea": "NVDA", "Microsft": "MSFT"}
-    assert mentions.tickers == ["NVDA", "MSFT"]
+    assert parse_question(text, [], TODAY).tickers == tuple(tickers)
 
 
 @pytest.mark.parametrize(
     ("text", "unknown"),
     [
         ("IBM price", ["IBM"]),
-        ("$xyz", ["XYZ"]),
         ("What about Netflix?", ["Netflix"]),
         ("THE CEO OF THE USA AND AI", []),
         ("what is the YTD of AAPL in USD", []),
         ("WHAT DOES TESLA COST TODAY", []),
     ],
 )
-def test_companies_that_are_not_there_are_noticed(text: str, unknown: list[str]) -> None:
-    assert find_companies(text).unknown == unknown
+def test_companies_without_prices(text: str, unknown: list[str]) -> None:
+    assert parse_question(text, [], TODAY).unknown == tuple(unknown)
 
 
 @pytest.mark.parametrize(
@@ -65,28 +56,20 @@ def test_companies_that_are_not_there_are_noticed(text: str, unknown: list[str])
         ("this week", "2026-06-28", "2026-06-30"),
         ("the last 30 days", "2026-05-31", "2026-06-30"),
         ("three months", "2026-03-30", "2026-06-30"),
-        ("a couple of weeks", "2026-06-16", "2026-06-30"),
-        ("the last 5 trading days", "2026-06-23", "2026-06-30"),
         ("52-week high", "2025-07-01", "2026-06-30"),
-        ("half a year", "2025-12-30", "2026-06-30"),
-        ("6m", "2025-12-30", "2026-06-30"),
-        ("1y", "2025-06-30", "2026-06-30"),
         ("since 2025-03-01", "2025-03-01", "2026-06-30"),
         ("since March 2025", "2025-03-01", "2026-06-30"),
         ("since last December", "2025-12-01", "2026-06-30"),
         ("since May", "2026-05-01", "2026-06-30"),
         ("since August", "2025-08-01", "2026-06-30"),
-        ("since the beginning of the year", "2026-01-01", "2026-06-30"),
         ("from 5 January 2026 to 1 March 2026", "2026-01-05", "2026-03-01"),
         ("between Jan 5, 2026 and 2026-03-01", "2026-01-05", "2026-03-01"),
         ("in 2025", "2024-12-31", "2025-12-31"),
         ("in March 2026", "2026-02-28", "2026-03-31"),
-        ("Q1 2026", "2025-12-31", "2026-03-31"),
-        ("the third quarter of 2025", "2025-06-30", "2025-09-30"),
     ],
 )
 def test_periods_are_read(text: str, start: str, end: str) -> None:
-    period = find_period(f"how did it do {text}?", TODAY)
+    _, period = find_time(f"how did it do {text}?", TODAY)
     assert period is not None
     assert (period.start.isoformat(), period.end.isoformat()) == (start, end)
 
@@ -104,8 +87,8 @@ def test_periods_are_read(text: str, start: str, end: str) -> None:
         "on 3 March 2026",
     ],
 )
-def test_what_is_no_period_is_none(text: str) -> None:
-    assert find_period(text, TODAY) is None
+def test_text_without_a_period(text: str) -> None:
+    assert find_time(text, TODAY)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +97,6 @@ def test_what_is_no_period_is_none(text: str) -> None:
         ("on 3 March 2026", "2026-03-03"),
         ("on March 3rd, 2026", "2026-03-03"),
         ("at 2026-03-03", "2026-03-03"),
-        ("on 3/14/2026", "2026-03-14"),
         ("two weeks ago", "2026-06-16"),
         ("a year ago", "2025-06-30"),
         ("yesterday", "2026-06-29"),
@@ -122,13 +104,13 @@ def test_what_is_no_period_is_none(text: str) -> None:
     ],
 )
 def test_days_are_read(text: str, day: str) -> None:
-    found = find_day(f"what was the price {text}", TODAY)
+    found, _ = find_time(f"what was the price {text}", TODAY)
     assert found is not None
     assert found.isoformat() == day
 
 
 @pytest.mark.parametrize(
-    ("text", "intent"),
+    ("text", "kind"),
     [
         ("What does Tesla cost?", "price"),
         ("Tesla", "price"),
@@ -148,5 +130,5 @@ def test_days_are_read(text: str, day: str) -> None:
         ("sing a song", "unknown"),
     ],
 )
-def test_kinds_of_question_are_told_apart(text: str, intent: str) -> None:
-    assert understand(text, [], TODAY).intent == intent
+def test_kinds_of_question(text: str, kind: str) -> None:
+    assert parse_question(text, [], TODAY).kind == kind

@@ -59,6 +59,14 @@ class ApiError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def invalid_fields(self) -> list[dict[str, str]]:
+        """The problems as dotted field names with messages."""
+        return [
+            {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
+            for p in self.problems
+        ]
+
 
 class Encoder(ABC):
     """Turns events into the frames of one wire; has whatever state that takes.
@@ -122,7 +130,7 @@ class Dialect(ABC):
             return self.problem(ApiError(e.status_code, code, str(e.detail), headers=headers))
 
         def gone(request: Request, error: Exception) -> Response:
-            # Nobody reads it; without an answer the server would tell of a crash.
+            # No client reads it; without a response the server would log a crash.
             return Response(status_code=400)
 
         def crashed(request: Request, error: Exception) -> Response:

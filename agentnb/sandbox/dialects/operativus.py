@@ -89,10 +89,7 @@ class OperativusDialect(Dialect):
             "detail": error.message,
         }
         if error.problems:
-            body["errors"] = [
-                {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
-                for p in error.problems
-            ]
+            body["errors"] = error.invalid_fields
         return json_answer(
             body,
             status=error.status,
@@ -208,7 +205,7 @@ class OperativusDialect(Dialect):
         return metrics(run)
 
     def state(self, run: RunRecord) -> dict[str, Any]:
-        """Return what a single run is told as."""
+        """Return the JSON object of a single run."""
         return _entity(run)
 
     def listed(self, run: RunRecord) -> dict[str, Any]:
@@ -300,7 +297,7 @@ class OperativusDialect(Dialect):
 
 
 def status_of(run: RunRecord) -> str:
-    """Return the platform's word for how a run is."""
+    """Return the platform's name of a run's status."""
     return _STATUSES.get(run.status, "FAILED")
 
 

@@ -1,4 +1,4 @@
-"""What OperativusAI's API is asked, checked."""
+"""Request models of OperativusAI's API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Options(BaseModel, extra="allow"):
 
 
 class RunRequest(BaseModel):
-    """What starts a run."""
+    """Body of a request that starts a run."""
 
     message: str
     sessionId: str | None = None
@@ -55,7 +55,7 @@ class RunRequest(BaseModel):
 
 
 class RunsQuery(BaseModel):
-    """What a list of runs is asked for."""
+    """Query of a list of runs."""
 
     sessionId: str | None = None
     agentId: str | None = None
@@ -71,7 +71,7 @@ class EventsQuery(BaseModel):
 
 
 class Resolution(BaseModel):
-    """What was decided."""
+    """Decision on an approval."""
 
     decision: Literal["APPROVED", "REJECTED"]
 

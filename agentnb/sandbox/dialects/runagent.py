@@ -125,10 +125,7 @@ class RunAgentDialect(Dialect):
     def problem(self, error: ApiError) -> Response:
         details: dict[str, Any] = {}
         if error.problems:
-            details["fields"] = [
-                {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
-                for p in error.problems
-            ]
+            details["fields"] = error.invalid_fields
         body: dict[str, Any] = {
             "code": "VALIDATION_ERROR" if error.problems else error.code.upper(),
             "message": error.message,

@@ -16,7 +16,7 @@ def frames_of(body: bytes) -> list[bytes]:
 
 
 def is_comment(frame: bytes) -> bool:
-    """Tell whether a frame is a comment, which is no event."""
+    """Return whether a frame is a comment, which is no event."""
     return frame.startswith(b":")
 
 

@@ -132,14 +132,14 @@ class Exchange:
         return run.plan
 
     def carry(self, run: RunRecord) -> None:
-        """Take note of the run that the request began: from now on the plan is its own."""
+        """Assign the plan to the run that the request started."""
         run.plan = self._plan
         self._book.forget(self._key)
 
     def stream(
         self, run: RunRecord, encode: Callable[[RunFailed], Sequence[bytes]] | None = None
     ) -> None:
-        """Take note of the run whose stream the answer is, and of how its failure would be sent."""
+        """Set the run that the response streams, and the encoder of its failure."""
         self._run = run
         self._encode = encode
 

@@ -68,7 +68,7 @@ class Book:
         return plan
 
     def forget(self, key: str) -> None:
-        """Take note that a request became a run, which has its plan itself."""
+        """Forget the plan of a request that became a run."""
         self._plans.pop(key, None)
 
 

@@ -88,7 +88,7 @@ class Fault(BaseModel):
     on: Literal["runs", "start", "join", "other", "any"] = "runs"
 
     def concerns(self, kind: Kind) -> bool:
-        """Tell whether it happens to requests of this kind."""
+        """Return whether it happens to requests of this kind."""
         return self.on in (kind, "any") or (self.on == "runs" and kind != "other")
 
     @property

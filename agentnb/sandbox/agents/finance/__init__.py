@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
 from agentnb.sandbox.agents.finance.answers import Answer, answer
-from agentnb.sandbox.agents.finance.followups import suggest
-from agentnb.sandbox.agents.finance.limits import closing_line
 from agentnb.sandbox.agents.finance.prices import load_prices
-from agentnb.sandbox.agents.finance.question import understand
+from agentnb.sandbox.agents.finance.question import parse_question
+from agentnb.sandbox.agents.finance.remarks import closing_line, suggest
 from agentnb.sandbox.agents.finance.schema import fill_schema
 from agentnb.sandbox.agents.finance.tools import Desk
 from agentnb.sandbox.agents.tokens import count_tokens, pieces
@@ -32,7 +31,7 @@ async def finance_agent(prompt: str, context: FunctionContext) -> AsyncGenerator
     """Prices, changes, comparisons and volatility of ten well-known shares, on sample data."""
     prices = load_prices()
     earlier = [m["content"] for m in context.history if m["role"] == "user"]
-    question = understand(prompt, earlier, prices.last_day)
+    question = parse_question(prompt, earlier, prices.last_day)
     desk = Desk(prices)
     working = answer(question, desk)
     while True:

@@ -1,150 +1,400 @@
-"""Understanding a question, in the light of the conversation before it."""
+"""Parsing of questions: kind, companies, period, limits, and what earlier questions add."""
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final, Literal
 
-from agentnb.sandbox.agents.finance.limits import is_beyond
-from agentnb.sandbox.agents.finance.patterns import (
-    BACK,
-    EVERYTHING,
-    FACTS,
-    FOREIGN,
-    INTENTS,
-    LIMITS,
-    MORE,
-    SWINGS,
-    VOCABULARY,
-    WHY,
-    Intent,
-)
-from agentnb.sandbox.agents.finance.periods import Period, find_day, find_period
-from agentnb.sandbox.agents.finance.prices import NAMES
-from agentnb.sandbox.agents.finance.vocabulary import find_companies
+from agentnb.sandbox.agents.finance.prices import MONTHS, NAMES, format_day
 
-__all__ = ["Intent", "Question", "understand"]
+__all__ = ["LIMITS", "Period", "Question", "find_time", "parse_question", "trailing"]
+
+Kind = Literal[
+    "price", "change", "compare", "volatility", "rank", "history", "help", "thanks", "unknown"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From the close at ``start`` to the close at ``end``; ``label`` fits into a sentence.
+
+    Either end may lie outside the days with prices.
+    """
+
+    start: date
+    end: date
+    label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked, as far as it was understood.
+    """A parsed question.
 
-    ``limits`` names the kinds of thing asked for that prices cannot tell; ``by`` is what a ranking
-    goes by; ``continues`` tells that the conversation before it was needed to understand it.
+    ``unknown`` are companies without prices, ``limits`` keys of `LIMITS`. ``continues`` is true if
+    an earlier question of the conversation completed it.
     """
 
     text: str
-    intent: Intent
+    kind: Kind
     tickers: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    guessed: dict[str, str] = field(default_factory=dict[str, str])
     period: Period | None = None
     day: date | None = None
     why: bool = False
-    by: Literal["change", "volatility"] = "change"
     limits: tuple[str, ...] = ()
     continues: bool = False
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether prices would answer another question than this one, so that none are given."""
+        return any(LIMITS[name][1] for name in self.limits)
 
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    joined = "|".join(patterns).replace(" ", r"\s+")
+    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE)
+
+
+# In order of precedence.
+_KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
+    (
+        "rank",
+        _words(
+            r"best|worst|top|rank(?:ing|ed)?|gainers?|losers?|winners?|strongest|weakest",
+            r"which (?:stock|share|company|one)s? (?:rose|fell|gained|lost)",
+        ),
+    ),
+    (
+        "help",
+        _words(
+            r"what (?:else )?(?:can|do) you (?:do|know|offer|answer)|help|who are you|what are you",
+            r"(?:what|which) (?:stocks|shares|companies|tickers|data) (?:do|can|are)",
+        ),
+    ),
+    ("volatility", _words(r"volatil\w*|risk\w*|swing\w*|fluctuat\w*|drawdown|stable|calm\w*")),
+    ("compare", _words(r"compar\w*|versus|vs\.?|against|differences? between|better than")),
+    ("history", _words(r"histor\w+|closes|daily prices|closing prices|day by day")),
+    (
+        "change",
+        _words(
+            r"chang\w*|mov(?:e|ed|es)|perform\w*|returns?|gain\w*|los(?:t|e|s|ses)|ris(?:e|en)|rose",
+            r"fall\w*|fell|drop\w*|grow\w*|grew|trend\w*|doing|gone|up|down|highs?|lows?",
+            r"increas\w*|decreas\w*|how (?:did|has|have|is|was)",
+        ),
+    ),
+    ("price", _words(r"prices?|quotes?|worth|costs?|trad(?:es|ing)|close[ds]?|how much|stocks?")),
+    ("thanks", re.compile(r"^\W*(?:thanks?|thank you|great|ok(?:ay)?|bye|goodbye)\b", re.I)),
+    ("help", re.compile(r"^\W*(?:hi|hello|hey|good (?:morning|evening|day))\b", re.I)),
+)
+
+LIMITS: Final[dict[str, tuple[str, bool, re.Pattern[str]]]] = {
+    "forecasts": (
+        "I cannot tell what a price will do.",
+        False,
+        _words(r"will|predict\w*|forecast\w*|tomorrow|next \w+|going to|future|outlook|expect\w*"),
+    ),
+    "advice": (
+        "I cannot say what to buy or to sell.",
+        False,
+        _words(r"should (?:i|we)|recommend\w*|advi[cs]e|(?:good|bad) (?:investment|time)|buy|sell"),
+    ),
+    "news": ("I have no news.", False, _words(r"news|headlines?|announce\w*|rumou?rs?|events?")),
+    "fundamentals": (
+        "I have no earnings, dividends or other figures of the companies.",
+        False,
+        _words(r"p/?e|earnings?|revenues?|dividends?|market cap\w*|profits?|margins?|cash flow"),
+    ),
+    "other markets": (
+        "I have ten shares: no index, currency, commodity or cryptocurrency.",
+        False,
+        _words(
+            r"bitcoin|btc|ethereum|crypto\w*|gold|silver|oil|euros?|bonds?|inflation|s&p(?: ?500)?",
+            r"nasdaq|dow(?: jones)?|dax|index|indices|etfs?",
+        ),
+    ),
+    "live data": (
+        "I have one close a day: nothing live, nothing within a day, no volumes.",
+        False,
+        _words(r"real[ -]?time|live|intraday|hourly|pre-?market|volumes?|opening price|options?"),
+    ),
+    "statistics": (
+        "I cannot do that: I compute no correlations, averages or indicators.",
+        True,
+        _words(r"correlat\w*|covarian\w*|regress\w*|averag\w*|median|beta|sharpe|rsi|macd"),
+    ),
+    "amounts": (
+        "I cannot do that: I do not reckon with sums of money or with what might have been.",
+        True,
+        _words(
+            r"[$€£] ?\d[\d,.]*[km]?|\d[\d,.]*k? ?(?:dollars|usd|euros)|what would|invested",
+            r"if (?:i|we|you) (?:had|have|put|bought|sold)",
+        ),
+    ),
+    "times": (
+        "I cannot do that: I read days, months, years, and spans such as the past 3 months only.",
+        True,
+        _words(
+            r"q[1-4]|(?:first|second|third|fourth) quarter|half(?: a)?[ -]year|\d+[dwmqy]|\d{4}s",
+            r"trading days?|\d+/\d+/\d+|decades?|all[ -]time|ever|(?:weekly|monthly|annual)",
+        ),
+    ),
+    "writing": (
+        "I cannot do that: I write no poems, stories or other texts.",
+        True,
+        _words(r"haikus?|poe(?:ms?|try)|jokes?|stor(?:y|ies)|essays?|translat\w*"),
+    ),
+    "facts": (
+        "I cannot do that: I know prices, and nothing else about the companies.",
+        True,
+        _words(r"found(?:ed|er|ers)|ceo|employees?|headquarters?|who (?:is|owns|runs)"),
+    ),
+}
+"""By name: the sentence, whether no prices are given then, and the words that are recognised."""
+
+_WHY: Final = _words(r"why|reasons?|caused?s?|explain\w*|behind|drove|driv(?:es|ing)")
+_BACK: Final = _words(
+    r"it|its|it['’]s|that|them|they|their|these|those|both|each|the (?:two|other)"
+)
+_ALL: Final = _words(
+    r"everything|all (?:the )?(?:ten|10|shares|stocks|companies|others?)",
+    r"(?:every|each) (?:share|stock|company)|the (?:others|rest)",
+    r"(?:most|least) (?:volatile|risky|stable)|calmest|riskiest",
+)
+_MORE: Final = re.compile(r"^\W*(?:and|also|plus|add|what about|how about)\b", re.I)
 _NEEDS_COMPANY: Final = frozenset({"price", "change", "compare", "volatility", "history"})
 
+_ALIASES: Final = {
+    **{name.lower(): ticker for ticker, name in NAMES.items()},
+    **{ticker.lower(): ticker for ticker in NAMES},
+    "advanced micro devices": "AMD",
+    "google": "GOOGL",
+    "goog": "GOOGL",
+    "facebook": "META",
+    "jp morgan": "JPM",
+    "jpmorgan": "JPM",
+}
+_KNOWN: Final = re.compile(
+    r"(?<![\w.])\$?("
+    + "|".join(re.escape(a) for a in sorted(_ALIASES, key=len, reverse=True))
+    + r")(?:['’]s|s)?(?!\w)",
+    re.IGNORECASE,
+)
+# Capitals in the middle of a sentence: a ticker or a name, except for the words below.
+_NAME: Final = re.compile(r"(?<![\w'’/.])([A-Z][\w&]*(?:\.[A-Z])?)(?![\w/])")
+_COMPARED: Final = re.compile(r"\b(?:vs\.?|versus|against|with)\s+([a-z]\w*)", re.IGNORECASE)
+_ORDINARY: Final = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a ai all an and any api are best but buy ceo compare csv dax did do does english etf eur
+        explain for from gdp has how i in is it its json last market me my nasdaq no not now of on
+        or other others over past please qtd s&p sell share show since stock tell than that the
+        their them these this those to u.s uk up us usa usd versus vs was what when which who why
+        will with worst yes ytd monday tuesday wednesday thursday friday
+        """,
+    )
+) | {name[:length].lower() for name in MONTHS for length in (3, 9)}
 
-def understand(prompt: str, earlier: Sequence[str], today: date) -> Question:
-    """Return what ``prompt`` asks; ``earlier`` are the user's messages before it, oldest first."""
-    state: Question | None = None
+
+def _companies(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return tickers in the order of mention, and names that look like companies without prices."""
+    tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
+    rest = _KNOWN.sub("_", text)
+    names = [] if text.isupper() else list(_NAME.finditer(rest))
+    unknown: list[str] = []
+    for match in sorted((*names, *_COMPARED.finditer(rest)), key=lambda m: m.start(1)):
+        begins_sentence = re.search(r"(?:^|[.?!:])\W*$", rest[: match.start(1)])
+        if match[1].lower() in _ORDINARY or (begins_sentence and not match[1].isupper()):
+            continue
+        unknown.append(match[1] if len(match[1]) > 1 else match[1].upper())
+    return tickers, tuple(dict.fromkeys(unknown))
+
+
+_NUMBERS: Final = {
+    word: number
+    for number, words in enumerate(
+        ["a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1
+    )
+    for word in words.split()
+}
+_NUMBER: Final = r"(\d{1,4}|" + "|".join(_NUMBERS) + r")"
+_UNIT: Final = r"(day|week|month|quarter|year)s?\b"
+_MONTH_NUMBERS: Final = {
+    name[:length].lower(): number
+    for number, name in enumerate(MONTHS, start=1)
+    for length in (3, 9)
+}
+_MONTH: Final = r"(?:" + "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True)) + r")\b"
+_YEAR: Final = r"(?:19|20)\d\d\b"
+_DAY: Final = (
+    rf"\d{{4}}-\d\d-\d\d|\d{{1,2}} {_MONTH}(?: {_YEAR})?|{_MONTH} \d{{1,2}}\b(?:,? {_YEAR})?"
+)
+_DATE: Final = rf"({_DAY}|(?:last )?{_MONTH}(?: {_YEAR})?|{_YEAR})"
+
+
+def trailing(count: int, unit: str, today: date) -> Period:
+    """Return the last ``count`` days, weeks, months, quarters or years up to ``today``."""
+    size = unit if count == 1 else f"{count} {unit}s"
+    return Period(_back(today, count, unit), today, f"over the past {size}")
+
+
+def find_time(text: str, today: date) -> tuple[date | None, Period | None]:
+    """Return the single day or the period that ``text`` names, None for the other or for both."""
+    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", " ".join(text.lower().split()))
+    if found := re.search(rf"\b{_NUMBER} {_UNIT} ago\b", text):
+        return _back(today, _count(found[1]), found[2]), None
+    if "yesterday" in text:
+        return today - timedelta(days=1), None
+    if found := re.search(rf"\b(?:from|between) {_DATE} (?:to|until|and|through) {_DATE}", text):
+        first, last = _read(found[1], today), _read(found[2], today)
+        if first is None or last is None or first[0] > last[1]:
+            return None, None
+        label = f"from {format_day(first[0])} to {format_day(last[1])}"
+        return None, Period(first[0], last[1], label)
+    found = re.search(rf"\b(?:since|from|after) (?:the )?{_DATE}", text)
+    if found and (span := _read(found[1], today)):
+        return None, Period(span[0], max(span[0], today), f"since {format_day(span[0])}")
+    if found := re.search(rf"\b(?:last|past|previous|in an?|over an?) {_NUMBER}? ?{_UNIT}", text):
+        return None, trailing(_count(found[1] or "one") or 1, found[2], today)
+    if found := re.search(rf"\b(?!an? ){_NUMBER}[ -]{_UNIT}", text):
+        return None, trailing(_count(found[1]) or 1, found[2], today)
+    if found := re.search(rf"\bthis {_UNIT}|\b(ytd|year[ -]to[ -]date)\b", text):
+        return None, _this(found[1] or "year", today)
+    prefix = r"\b(?:in|on|at|as of|during|for|throughout)"
+    found = re.search(rf"{prefix} (?:the )?{_DATE}", text) or re.search(
+        rf"(?<![\w$.,/-])(\d{{4}}-\d\d-\d\d"
+        rf"|(?:\d{{1,2}} )?{_MONTH}(?: \d{{1,2}},?)? {_YEAR}|{_YEAR})",
+        text,
+    )
+    span = _read(found[1], today) if found else None
+    if span is None:
+        return None, None
+    start, end = span
+    if start == end:
+        return start, None
+    is_year = (end - start).days > 31
+    label = f"in {start.year}" if is_year else f"in {MONTHS[start.month - 1]} {start.year}"
+    # A period begins with the close before its first day.
+    return None, Period(start - timedelta(days=1), end, label)
+
+
+def _this(unit: str, today: date) -> Period:
+    begin = {
+        "year": date(today.year, 1, 1),
+        "quarter": date(today.year, 3 * ((today.month - 1) // 3) + 1, 1),
+        "month": today.replace(day=1),
+        "week": today - timedelta(days=today.weekday()),
+        "day": today,
+    }[unit]
+    return Period(begin - timedelta(days=1), today, f"this {unit}")
+
+
+def _read(text: str, today: date) -> tuple[date, date] | None:
+    """Return the first and the last day of a date, None if there is no such date."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = date.fromisoformat(text)
+            return day, day
+        year = re.search(_YEAR, text)
+        month = re.search(_MONTH, text)
+        if month is None:
+            return date(int(text), 1, 1), date(int(text), 12, 31)
+        number = re.search(r"\b\d{1,2}\b", text)
+        first = date(
+            int(year[0]) if year else today.year,
+            _MONTH_NUMBERS[month[0]],
+            int(number[0]) if number else 1,
+        )
+        if not year and first > today:
+            first = first.replace(year=today.year - 1)
+        last = calendar.monthrange(first.year, first.month)[1]
+        return first, first if number else first.replace(day=last)
+    except ValueError:
+        return None
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdigit() else _NUMBERS[text]
+
+
+def _back(today: date, count: int, unit: str) -> date:
+    try:
+        if unit in ("day", "week"):
+            return today - timedelta(days=count * (7 if unit == "week" else 1))
+        months = count * {"month": 1, "quarter": 3, "year": 12}[unit]
+        year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
+        last = calendar.monthrange(year, month + 1)[1]
+        return date(year, month + 1, min(today.day, last))
+    except (OverflowError, ValueError):
+        return date.min
+
+
+def parse_question(prompt: str, earlier: Sequence[str], today: date) -> Question:
+    """Return the parsed prompt; ``earlier`` are the user's previous messages, oldest first."""
+    before: Question | None = None
     for text in earlier:
-        state = _resolve(_parse(text, today), state)
-    return _resolve(_parse(prompt, today), state)
+        before = _complete(_parse(text, today), before)
+    return _complete(_parse(prompt, today), before)
 
 
 def _parse(text: str, today: date) -> Question:
-    mentions = find_companies(text, ignoring=VOCABULARY)
-    limits = tuple(name for name, pattern in LIMITS if pattern.search(text))
-    intents: list[Intent] = [name for name, pattern in INTENTS if pattern.search(text)]
-    intent: Intent = intents[0] if intents else "unknown"
-    if not intents and FOREIGN.search(text):
-        limits = ("other languages",)
-    elif not intents and not limits and FACTS.search(text):
-        limits = ("facts",)
-    day = find_day(text, today)
-    period = None if day is not None else find_period(text, today)
-    if intent in ("price", "unknown") and period is not None:
-        # A price over a period is how it changed.
-        intent = "change"
-    if intent in ("change", "unknown") and day is not None and "since" not in text.lower():
-        intent = "price"
-    if intent == "help" and mentions.tickers:
-        intent = "price"
-    wants_all = intent == "compare" or (intent in _NEEDS_COMPANY and not mentions.tickers)
-    if wants_all and not mentions.unknown and EVERYTHING.search(text):
-        mentions.tickers = list(NAMES)
-    if intent in ("change", "price") and len(mentions.tickers) > 1 and day is None:
-        intent = "compare" if intent == "change" else intent
+    tickers, unknown = _companies(text)
+    kinds: list[Kind] = [name for name, pattern in _KINDS if pattern.search(text)]
+    kind = kinds[0] if kinds else "unknown"
+    day, period = find_time(text, today)
+    if kind in ("price", "unknown") and period is not None:
+        kind = "change"
+    elif (kind in ("change", "unknown") and day is not None) or (kind == "help" and tickers):
+        kind = "price"
+    if kind in _NEEDS_COMPANY and not (tickers or unknown) and _ALL.search(text):
+        tickers = tuple(NAMES)
     return Question(
         text=text,
-        intent=intent,
-        tickers=tuple(mentions.tickers),
-        unknown=tuple(mentions.unknown),
-        guessed=mentions.guessed,
+        kind=kind,
+        tickers=tickers,
+        unknown=unknown,
         period=period,
         day=day,
-        why=WHY.search(text) is not None,
-        by="volatility" if SWINGS.search(text) else "change",
-        limits=limits,
+        why=_WHY.search(text) is not None,
+        limits=tuple(name for name, (_, _, words) in LIMITS.items() if words.search(text)),
     )
 
 
-def _resolve(asked: Question, before: Question | None) -> Question:
-    """Return ``asked`` with what it leaves unsaid taken from the question before it."""
-    if is_beyond(asked.limits):
-        # The companies are remembered, should the next question be about them.
-        spoken_of = asked.tickers or (before.tickers if before is not None else ())
-        return replace(asked, intent="unknown", tickers=spoken_of)
-    intent, tickers, period = asked.intent, asked.tickers, asked.period
-    by, why, continues = asked.by, asked.why, False
+def _complete(question: Question, before: Question | None) -> Question:
+    """Return the question with its gaps filled from the one before it."""
+    kind, tickers, period = question.kind, question.tickers, question.period
+    why, continues = question.why, False
+    if question.is_refused:
+        # The companies are remembered for the next question.
+        tickers = tickers or (before.tickers if before is not None else ())
+        return replace(question, kind="unknown", tickers=tickers)
     if before is not None and before.tickers:
-        back = BACK.search(asked.text) is not None
-        needed = intent in _NEEDS_COMPANY and not asked.unknown
-        meant = intent == "rank" and back and len(before.tickers) > 1
-        if not tickers and (needed or meant):
+        refers_back = _BACK.search(question.text) is not None
+        if not tickers and not question.unknown and kind in _NEEDS_COMPANY:
             tickers, continues = before.tickers, True
-        elif intent == "unknown" and not tickers and not asked.unknown and asked.why:
-            return replace(before, text=asked.text, why=True, continues=True, limits=asked.limits)
-        elif tickers and intent == "compare" and (back or len(tickers) == 1):
+        elif kind == "unknown" and not tickers and not question.unknown and why:
+            return replace(before, text=question.text, why=True, continues=True, limits=())
+        elif tickers and kind == "compare" and (refers_back or len(tickers) == 1):
             tickers, continues = (*before.tickers, *tickers), True
-        elif tickers and intent == "unknown":
-            intent, continues, why = before.intent, True, why or before.why
-            if intent == "compare" and MORE.search(asked.text):
+        elif tickers and kind == "unknown":
+            kind, continues, why = before.kind, True, why or before.why
+            if kind == "compare" and _MORE.search(question.text):
                 tickers = (*before.tickers, *tickers)
-            if intent in ("rank", "help", "thanks", "unknown"):
-                intent = "price"
-        if continues and period is None and asked.day is None and intent != "price":
+        if continues and period is None and question.day is None and kind != "price":
             period = before.period
-    if (
-        before is not None
-        and before.intent == "rank"
-        and intent == "change"
-        and period is not None
-        and not (tickers or asked.unknown)
-    ):
-        # "And over the last year?" after a ranking asks for the ranking again.
-        intent, by, continues = "rank", before.by, True
+    # "And over the last year?" repeats what was computed before.
+    is_bare = kind == "change" and not question.tickers and _MORE.search(question.text)
+    if before is not None and is_bare and before.kind in ("rank", "volatility"):
+        kind, tickers, continues = before.kind, before.tickers, True
     tickers = tuple(dict.fromkeys(tickers))
-    if intent == "unknown" and tickers:
-        intent = "change" if period is not None else "price"
-    if intent == "compare" and len(tickers) == 1:
-        intent = "change"
-    if intent == "change" and len(tickers) > 1:
-        intent = "compare"
+    if tickers and question.kind == "unknown" and kind not in _NEEDS_COMPANY:
+        kind = "price"
+    if kind in ("compare", "change") and tickers:
+        kind = "change" if len(tickers) == 1 else "compare"
     return replace(
-        asked,
-        intent=intent,
-        tickers=tickers,
-        period=period,
-        by=by,
-        why=why,
-        continues=continues,
+        question, kind=kind, tickers=tickers, period=period, why=why, continues=continues
     )

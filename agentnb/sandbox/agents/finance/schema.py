@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.sandbox.agents.finance.answers import Answer
-from agentnb.sandbox.agents.finance.limits import closing_line
-from agentnb.sandbox.agents.finance.prices import NAMES
+from agentnb.sandbox.agents.finance.prices import NAMES, up_or_down
 from agentnb.sandbox.agents.finance.question import Question
-from agentnb.sandbox.agents.finance.wording import direction
+from agentnb.sandbox.agents.finance.remarks import closing_line
 
 __all__ = ["fill_schema"]
 
@@ -197,7 +196,7 @@ def _derived(row: dict[str, Any]) -> dict[str, Any]:
     change = row.get("change_percent")
     if change is None:
         return row
-    way = direction(change)
+    way = up_or_down(change)
     return row | {"direction": way, "is_up": way == "up", "is_down": way == "down"}
 
 
