@@ -13,8 +13,12 @@ def test_it_is_live_where_somebody_looks(kernel: Kernel) -> None:
     (shown,) = cell.of("display_data")
     assert WIDGET in shown["data"]
     assert shown["data"]["text/html"].count("local:slow") == 2
-    told = kernel.run("print(watched.done, [row.status for row in watched.rows()])")
-    assert told.stdout == "False ['running', 'running']\n"
+    began = kernel.run(
+        "import time\n"
+        "while 'queued' in (states := [row.status for row in watched.rows()]): time.sleep(0.02)\n"
+        "print(watched.done, states)"
+    )
+    assert began.stdout == "False ['running', 'running']\n"
     ended = kernel.run(
         "%agent stop\nimport time\n"
         "while not watched.done: time.sleep(0.02)\n"

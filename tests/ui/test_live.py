@@ -43,13 +43,12 @@ def test_the_answer_is_seen_growing_while_the_run_goes_on(notebook: Opener) -> N
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
 def test_a_remote_agents_answer_grows_in_the_page(notebook: Opener) -> None:
-    page = notebook("%%agent finance_agent\nWhat is the current NVDA stock price?")
+    page = notebook('%%agent echo\n{"deltas": 40, "delay_ms": 50}')
     page.page.evaluate(WATCH)
     page.run(1)
     seen: list[int] = page.page.evaluate("window.seen")
     assert len(seen) >= 4
     assert seen == sorted(seen)
-    expect(page.static(1)).to_contain_text("NVIDIA")
     assert page.complaints == []
 
 
