@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from agentnb.errors import NotFoundError
 from agentnb.event import Usage
 from agentnb.platforms.base import Media, Message
+from agentnb.platforms.names import attachment_name
 from agentnb.run import Run
 from agentnb.transcript import FINAL_STATUSES
 
@@ -225,9 +226,11 @@ def attachment_of(media: Media) -> Attachment:
             size = media.path.stat().st_size
     elif media.data is not None:
         size = len(media.data)
-    elif media.url is not None and not media.url.startswith("data:"):
-        parts = urlsplit(media.url)
-        name = name or unquote(parts.path.rpartition("/")[2]) or parts.hostname
+    elif media.url is not None and not media.url.lower().startswith("data:"):
+        with suppress(ValueError):  # no address
+            parts = urlsplit(media.url)
+            name = name or unquote(parts.path.rpartition("/")[2]) or parts.hostname
+    name = name and attachment_name(name)
     guessed = mimetypes.guess_type(name)[0] if name else None
     return Attachment(name=name or "attachment", mime_type=media.mime_type or guessed, size=size)
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from agentnb._secrets import MASK, has_secret, is_secret_name, mask, mask_value
+from agentnb._secrets import has_secret, mask, mask_value
 from agentnb.event import Event
 from agentnb.facts import RunFacts
 from agentnb.history.chunks import encode
 from agentnb.history.moments import span, to_micros
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.masking import masked_event, without_secrets
+from agentnb.platforms.names import kept_address
 from agentnb.render.visible import well_formed
 from agentnb.transcript import ToolCall
 
@@ -284,21 +284,5 @@ def _attachment(item: Media) -> dict[str, Any]:
             size = item.path.stat().st_size
         except OSError:
             size = None
-    url = None if item.url is None else _address(item.url)
+    url = None if item.url is None else kept_address(item.url)
     return {"name": name, "mime_type": item.mime_type, "bytes": size, "url": url}
-
-
-def _address(url: str) -> str:
-    """Return ``url`` without a password, without what it is signed with, and without data."""
-    if url.startswith("data:"):
-        return url.partition(",")[0]
-    try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return MASK
-    signed = [(n, MASK if is_secret_name(n) or "sign" in n.lower() else v) for n, v in query]
-    if signed != query:
-        parts = parts._replace(query=urlencode(signed, safe="*"))
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host))

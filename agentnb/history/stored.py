@@ -26,6 +26,7 @@ from agentnb.event import (
 from agentnb.facts import RunFacts
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
+from agentnb.platforms.names import attachment_name
 from agentnb.transcript import FINAL_STATUSES, Status
 
 if TYPE_CHECKING:
@@ -260,7 +261,10 @@ def _request(row: RowMapping, kept: RowMapping | None) -> RunRequest:
 
 def _media(kept: Mapping[str, Any]) -> Media:
     """Return an attachment as far as it was kept: its name and kind, without its content."""
-    return Media(name=kept.get("name"), mime_type=kept.get("mime_type"), url=kept.get("url"))
+    name = kept.get("name")
+    # An import, or an earlier version, may have written any name.
+    name = attachment_name(name) if isinstance(name, str) and name else None
+    return Media(name=name, mime_type=kept.get("mime_type"), url=kept.get("url"))
 
 
 def _known_events(

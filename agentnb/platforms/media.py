@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+from agentnb._secrets import mask
+from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media, Platform
+from agentnb.platforms.names import attachment_name
 
 __all__ = ["MediaLike", "as_media", "check_words", "media_items", "media_refusal"]
 
@@ -38,12 +42,25 @@ def media_items(
 def as_media(item: MediaLike) -> Media:
     """Return the attachment that ``item`` is, whichever form of `MediaLike` it has.
 
+    Its name is an `attachment_name`, also where it is that of its path.
+
     Raises:
         RequestError: it is none of these, or a path with no file, or its content is not here.
     """
+    media = _as_media(item)
+    name = cast("object", media.name) or None
+    if not isinstance(name, str | None):
+        raise RequestError(f"An attachment's name is text, not {type(name).__name__}.")
+    given = name or (media.path.name if media.path is not None else None)
+    clean = given and attachment_name(given)
+    # A name that is that of the path is left to it.
+    return media if clean in (given, name) else replace(media, name=clean)
+
+
+def _as_media(item: MediaLike) -> Media:
     match item:
         case Media(data=None, path=None, url=None):
-            name = f"The attachment '{item.name}'" if item.name else "An attachment"
+            name = f"The attachment {quoted(str(item.name))}" if item.name else "An attachment"
             raise RequestError(
                 f"{name} has no content here.", hint="The history keeps only names; attach it anew."
             )
@@ -61,9 +78,8 @@ def as_media(item: MediaLike) -> Media:
             with suppress(OSError, ValueError):  # too long for a path, or with a NUL inside
                 if (path := Path(item).expanduser()).is_file():
                     return Media(path=path)
-            shown = item if len(item) <= 80 else f"{item[:80]}…"
             raise RequestError(
-                f"The attachment '{shown}' is neither a file nor an address.",
+                f"The attachment {quoted(mask(item))} is neither a file nor an address.",
                 hint="Content itself is given as bytes, or as Media(data=..., mime_type=...).",
             )
         case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
@@ -84,7 +100,7 @@ def _from_mapping(item: Mapping[str, Any]) -> Media:
     unknown = [str(key) for key in item if key not in (*_TYPE_KEYS, *_SOURCE_KEYS, "name")]
     if unknown:
         raise RequestError(
-            f"An attachment has no {', '.join(sorted(unknown))!r}.",
+            f"An attachment has no {quoted(mask(', '.join(sorted(unknown))))}.",
             hint="Its keys are type, data (or url, or path) and name.",
         )
     sources = [key for key in _SOURCE_KEYS if item.get(key) is not None]

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
+from agentnb.platforms.names import attachment_name
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
@@ -53,7 +54,6 @@ _PREVIEW: Final = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,[A-Za-z0-
 _MAX_PREVIEW: Final = 16_384
 # Characters; the page refuses beyond it, before it uploads anything.
 _MAX_TEXT: Final = 1_000_000
-_MAX_NAME: Final = 200
 _MAX_ATTACHMENTS: Final = 100
 
 
@@ -295,18 +295,12 @@ def _attachment(item: object) -> SentAttachment | None:
     return {
         "upload": cast("str", upload),
         "attachment": Attachment(
-            name=_file_name(name),
+            name=attachment_name(name),
             mime_type=mime if isinstance(mime, str) and _MIME.fullmatch(mime) else None,
             size=size if _is_count(size) else None,
             preview=preview if _is_preview(preview) else None,
         ),
     }
-
-
-def _file_name(name: str) -> str:
-    # A name only: it must lead nowhere, and be one line.
-    last = re.split(r"[\\/]", name)[-1]
-    return "".join(c for c in last if c.isprintable())[:_MAX_NAME].strip(". ") or "attachment"
 
 
 def _is_id(value: object) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from agentnb._secrets import mask
+from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
 from agentnb.platforms.operativus.sent import MediaInput
@@ -69,7 +71,7 @@ async def _input(item: Media, left: int, max_bytes: int) -> tuple[MediaInput, in
     mime_type = item.mime_type or declared or _guess(name) or _sniff(content)
     if mime_type is None:
         raise RequestError(
-            f"The type of the attachment {name or 'of bytes'} is unknown.",
+            f"The type of the attachment {_shown(name) if name else 'of bytes'} is unknown.",
             hint="Give its mime_type, as in 'image/png'.",
         )
     return MediaInput(type=mime_type, data=base64.b64encode(content).decode("ascii")), len(content)
@@ -81,13 +83,13 @@ def _read(path: Path, left: int) -> bytes:
         # A device or a pipe is no attachment: reading one may never end.
         if not path.is_file():
             reason = "is a folder" if path.is_dir() else "does not exist"
-            raise RequestError(f"The attachment {path} {reason}.")
+            raise RequestError(f"The attachment {_shown(path)} {reason}.")
         with path.open("rb") as file:
             # One byte more than may be sent tells a file that is too large, however large.
             return file.read(left + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RequestError(f"The attachment {path} cannot be read: {reason}.") from error
+        raise RequestError(f"The attachment {_shown(path)} cannot be read: {reason}.") from error
 
 
 def _too_large(max_bytes: int) -> RequestError:
@@ -143,3 +145,7 @@ def _sniff(content: bytes) -> str | None:
     if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
         return "audio/wav"
     return None
+
+
+def _shown(name: str | Path) -> str:
+    return quoted(mask(str(name)))[1:-1]

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agentnb._secrets import mask
+from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
@@ -105,7 +107,8 @@ def _image_address(media: Media, platform: str) -> str:
     # An address without a known ending may well be an image; the platform will say.
     if not (kind or ("image/" if media.url else "")).startswith("image/"):
         raise RequestError(
-            f"{platform} takes images only, not {source or 'data'} ({kind or 'of unknown type'}).",
+            f"{platform} takes images only, not {_shown(source) or 'data'} "
+            f"({_shown(kind or 'of unknown type')}).",
             hint="Other files go by the id that the platform gave them: file_ids=[...].",
         )
     if media.url is not None:
@@ -113,11 +116,18 @@ def _image_address(media: Media, platform: str) -> str:
     try:
         data = media.data if media.path is None else media.path.read_bytes()
     except OSError as error:
-        raise RequestError(f"{media.path} cannot be read: {error.strerror}.") from error
+        raise RequestError(
+            f"{_shown(str(media.path))} cannot be read: {error.strerror}."
+        ) from error
     if data is None:
         raise RequestError(f"{platform}: an attachment has neither data, path nor url.")
     if len(data) > MAX_IMAGE_BYTES:
         raise RequestError(
-            f"{platform}: {source or 'an image'} is larger than {MAX_IMAGE_BYTES // 2**20} MiB."
+            f"{platform}: {_shown(source) or 'an image'} is larger than "
+            f"{MAX_IMAGE_BYTES // 2**20} MiB."
         )
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _shown(text: str) -> str:
+    return quoted(mask(text))[1:-1]

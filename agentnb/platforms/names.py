@@ -1,0 +1,74 @@
+"""How attachments are named, and which addresses of theirs are kept."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from agentnb._printing import well_formed
+from agentnb._secrets import MASK, is_secret_name, mask
+
+__all__ = ["attachment_name", "kept_address"]
+
+_MAX_NAME: Final = 200
+_MAX_SUFFIX: Final = 20
+_UNNAMED: Final = "attachment"
+# Controls, line ends, and what reorders text or has no width.
+_UNSEEN: Final = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\uffff\ufffe"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+    "]+"
+)
+# Joiners and variation selectors belong to emoji, Persian, Indic and Japanese words, not elsewhere.
+_STRAY: Final = re.compile(
+    r"(?<![\u0300-\u1fff\u2010-\ufe0f\ufe20-\U000dffff\U000e0100-\U000e01ef])[\u200c\u200d]"
+    r"|[\u200c\u200d](?![\u0300-\u1fff\u2010-\ufdff\ufe20-\U000dffff])"
+    r"|(?<![\u2010-\ufdff\ufe20-\U000dffff#*0-9©®])[\ufe0e\ufe0f]"
+    r"|(?<![\u2e80-\ufdff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
+)
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+# What Windows takes for a device in every folder, with any ending.
+_DEVICE: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:[.:].*)?", re.IGNORECASE
+)
+
+
+def attachment_name(name: str) -> str:
+    """Return the file name in ``name``: one line that leads nowhere, without keys and the unseen.
+
+    A name that is harmless stays as it is, in every script.  One that is too long keeps its ending,
+    and a Windows device gets an underscore.
+    """
+    text = _UNSEEN.sub("", well_formed(name))
+    # Taking one away can leave another without its neighbour.
+    while (fewer := _STRAY.sub("", text)) != text:
+        text = fewer
+    last = re.split(r"[\\/]", mask(text))[-1].strip()
+    while _DRIVE.match(last):
+        last = last[2:].strip()
+    if _DEVICE.fullmatch(last):
+        last = f"_{last}"
+    if len(last) > _MAX_NAME:
+        stem, dot, suffix = last.rpartition(".")
+        ending = f"{dot}{suffix}" if stem and len(suffix) < _MAX_SUFFIX else ""
+        last = last[: _MAX_NAME - len(ending)] + ending
+    return last.rstrip(". ").rstrip() or _UNNAMED
+
+
+def kept_address(url: str) -> str:
+    """Return ``url`` without a password, without what it is signed with, and without data."""
+    if url.lower().startswith("data:"):
+        return url.partition(",")[0]
+    try:
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return MASK
+    signed = [(n, MASK if is_secret_name(n) or "sign" in n.lower() else v) for n, v in query]
+    if signed != query:
+        parts = parts._replace(query=urlencode(signed, safe="*"))
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host))
