@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from sqlalchemy import BigInteger, Column, Double, Integer, String
 
 from agentnb.errors import HistoryError
 from agentnb.history.chunks import decode
+from agentnb.history.filters import SOURCES
 from agentnb.history.schema import metadata
+from agentnb.transcript import CallStatus, Status
 
 __all__ = ["checked", "no_run"]
 
@@ -20,6 +22,12 @@ _LATEST: Final = 253_402_300_800_000_000
 _MOMENTS: Final = frozenset({"started_at", "finished_at", "seen_at", "ended_at", "pulled_at"})
 # Spans since a run was sent, which are added to a moment: their sum is a whole number still.
 _SINCE: Final = 2**62
+# What these columns may say.
+_WORDS: Final[dict[str, frozenset[str]]] = {
+    "run.source": frozenset(SOURCES),
+    "run.status": frozenset(get_args(Status)),
+    "tool_call.status": frozenset(get_args(CallStatus)),
+}
 _ONE: Final = ("process", "content")
 _SEVERAL: Final = ("event_chunk", "tool_call")
 
@@ -54,8 +62,9 @@ def checked(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def no_run(where: str, why: str = "") -> HistoryError:
     """Return the error that a place of a file holds no run, and ``why``."""
+    reason = f": {why.rstrip('.')}" if why else ""
     return HistoryError(
-        f"{where} is no run that export_history() wrote{why and f': {why}'}.",
+        f"{where} is no run that export_history() wrote{reason}.",
         hint="What stands before it may have been added.",
     )
 
@@ -85,7 +94,7 @@ def _check_row(name: str, row: Any) -> None:
 def _problem(table: str, column: Column[Any], value: Any) -> str | None:
     match column.type:
         case Double():
-            return None if type(value) in (int, float) else "is no number"
+            return _number_problem(value)
         case Integer():
             return _whole_problem(table, column, value)
         case String() as kind:
@@ -97,9 +106,23 @@ def _problem(table: str, column: Column[Any], value: Any) -> str | None:
                 value.encode()
             except UnicodeEncodeError:
                 return "has half a surrogate pair"
-            return None
+            words = _WORDS.get(f"{table}.{column.name}")
+            return (
+                None
+                if words is None or value in words
+                else f"is none of {', '.join(sorted(words))}"
+            )
         case _:
             return None
+
+
+def _number_problem(value: Any) -> str | None:
+    if type(value) not in (int, float):
+        return "is no number"
+    try:
+        return None if isfinite(value) else "is not finite"
+    except OverflowError:
+        return "is out of range"
 
 
 def _whole_problem(table: str, column: Column[Any], value: Any) -> str | None:

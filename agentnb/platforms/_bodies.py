@@ -11,7 +11,7 @@ from agentnb._http import ErrorDetails, parse_retry_after
 from agentnb.errors import FieldProblem
 from agentnb.platforms._wire import mend, one_line
 
-__all__ = ["parse_error_body", "parse_seconds", "parse_time"]
+__all__ = ["execution_time", "parse_error_body", "parse_seconds", "parse_time"]
 
 _MAX_TIME_SECONDS: Final = 253_402_300_799  # the last second of the year 9999
 
@@ -137,3 +137,11 @@ def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
         kind = _line(entry.get("type")) or ""
         found.append(FieldProblem(mend(".".join(p for p in path if p)), message, kind))
     return tuple(found)
+
+
+def execution_time(payload: dict[str, Any]) -> float | None:
+    """Return the ``execution_time`` of a payload, or of its ``metadata``, in seconds."""
+    places = (payload, payload.get("metadata"))
+    found = [cast("dict[str, Any]", place) for place in places if isinstance(place, dict)]
+    seconds = (parse_seconds(place.get("execution_time")) for place in found)
+    return next((each for each in seconds if each is not None), None)

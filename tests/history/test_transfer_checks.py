@@ -84,7 +84,12 @@ WRONG: dict[str, Callable[[Entry], Any]] = {
     "run.input_tokens is out of range": of_run(input_tokens=2**63),
     "run.tool_calls is out of range": of_run(tool_calls=2**31),
     "run.cost_usd is no number": of_run(cost_usd=True),
+    "run.cost_usd is not finite": of_run(cost_usd=float("nan")),
+    "run.cost_usd is out of range": of_run(cost_usd=10**400),
     "run.key is too long": of_run(key="x" * 33),
+    "run.status is none of cancelled": of_run(status="\x1b[31mdone\u202e"),
+    "run.source is none of both": of_run(source="elsewhere"),
+    "tool_call.status is none of abandoned": of("tool_call", status="bad\x1b"),
     "run.status is missing": of_run(status=None),
     "run.agent is no text": of_run(agent={"a": 1}),
     "run.title has half": of_run(title="\udc00"),
@@ -113,7 +118,8 @@ def test_a_value_that_no_store_holds_ends_it(
     path = written(tmp_path / "x.jsonl", an_entry("right"), wrong)
     with pytest.raises(HistoryError, match=rf"Line 2 of .*x.jsonl is no run .*{said}") as caught:
         import_history(path)
-    assert "\n" not in caught.value.message
+    assert caught.value.message.isprintable()
+    assert not caught.value.message.endswith("..")
     # Both would have been added at once, so neither is.
     assert runs().empty
     assert import_history(written(path, an_entry("right"))) == 1

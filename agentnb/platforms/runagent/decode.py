@@ -16,7 +16,7 @@ from agentnb.event import (
     UsageReported,
     text_deltas,
 )
-from agentnb.platforms._bodies import parse_error_body, parse_seconds
+from agentnb.platforms._bodies import execution_time, parse_error_body
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
@@ -306,8 +306,7 @@ class Decoder:
         events = _usage(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
             events.append(RunStarted(session_id=mend(session)))
-        known = ("usage", "execution_time", "session_id")
-        end = _finished(payload, known, _duration(payload))
+        end = _finished(payload, ("usage", "execution_time", "session_id"))
         return [*events, *self._end(_incomplete(end) if self._damaged else end)]
 
     def _end(self, event: Event) -> list[Event]:
@@ -348,8 +347,7 @@ def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event
     metadata = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     named = metadata.get("session_id") or answer.get("session_id")
     text = as_text(answer.get("result"))
-    known = ("usage", "execution_time", "result", "metadata")
-    finished = _finished({**answer, **metadata}, known, _duration(answer))
+    finished = _finished({**metadata, **answer}, ("usage", "execution_time", "result", "metadata"))
     return [
         RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
         *([TextDelta(text)] if text else []),
@@ -368,19 +366,9 @@ def _failure(payload: dict[str, Any]) -> RunFailed:
     )
 
 
-def _finished(
-    payload: dict[str, Any], known: tuple[str, ...], duration: float | None
-) -> RunFinished:
-    details = mend_deep({k: v for k, v in payload.items() if k not in known})
-    return RunFinished(duration=duration, details=details)
-
-
-def _duration(payload: dict[str, Any]) -> float | None:
-    """Return the execution time that a payload, or its metadata, has in seconds."""
-    places = (payload, payload.get("metadata"))
-    found = [cast("dict[str, Any]", place) for place in places if isinstance(place, dict)]
-    seconds = (parse_seconds(place.get("execution_time")) for place in found)
-    return next((each for each in seconds if each is not None), None)
+def _finished(fields: dict[str, Any], known: Sequence[str]) -> RunFinished:
+    details = mend_deep({k: v for k, v in fields.items() if k not in known})
+    return RunFinished(duration=execution_time(fields), details=details)
 
 
 def _incomplete(end: RunFinished) -> RunFailed:

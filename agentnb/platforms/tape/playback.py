@@ -185,9 +185,13 @@ def _text(value: Any) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], _Found]:
     """Return the first line of a recording and its entries."""
     lines: list[tuple[int, Any]] = []
+    shown = quoted(str(path), longest=200)[1:-1]
     try:
+        if path.exists() and not path.is_file():
+            # Reading a pipe or a device may never end.
+            raise PlaybackError(f"The recording {shown} is no regular file.")
         if path.stat().st_size > _MAX_BYTES:
-            raise PlaybackError(f"The recording {path} is larger than {_MAX_BYTES:,} bytes.")
+            raise PlaybackError(f"The recording {shown} is larger than {_MAX_BYTES:,} bytes.")
         # Only a line feed ends a line: text has other characters that Python takes for line ends.
         for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if text.strip():
@@ -197,11 +201,11 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
                     raise PlaybackError(
                         f"Line {number} of {path.name} is not JSON: {_shown(error)}."
                     ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no path, as with a NUL
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PlaybackError(
-            f"The recording {path} cannot be read: {reason}.",
-            hint=f"agentnb.record('{path.name}') makes one.",
+            f"The recording {shown} cannot be read: {quoted(str(reason))[1:-1]}.",
+            hint="agentnb.record() makes one.",
         ) from error
     first = lines[0][1] if lines else None
     header = cast("dict[str, Any]", first) if isinstance(first, dict) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -14,10 +15,11 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, overload
+from typing import Any, BinaryIO, Final, Protocol, cast, overload
 
 from agentnb._fork import keep_forever, renew_after_fork
 from agentnb.config import config
+from agentnb.config.names import quoted
 from agentnb.errors import ConfigError, HistoryWarning, RequestError
 from agentnb.event import Event
 from agentnb.platforms import registry
@@ -43,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 # What makes a call of `record` play what it would write.
 _PLAY: Final = "AGENTNB_PLAYBACK"
+# Far more than the first line of a recording takes (bytes).
+_MAX_HEADER: Final = 2**20
 
 
 class LiveRun(Protocol):
@@ -303,16 +307,29 @@ def _begin(path: Path) -> None:
         header["default_agent"] = agent
     if aliases := current.all_aliases():
         header["aliases"] = aliases
+    shown = quoted(str(path), longest=200)[1:-1]
     try:
-        if path.exists() and path.stat().st_size and not _is_recording(path):
+        if path.exists() and not _is_recording(path):
             raise RequestError(
-                f"{path.name} exists and is no recording.", hint="Give the name of another file."
+                f"{shown} exists and is no recording.", hint="Give the name of another file."
             )
         path.write_text(line(header), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror}.") from error
+    except (OSError, ValueError) as error:  # ValueError: no path, as with a NUL
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RequestError(f"{shown} cannot be written: {quoted(str(reason))[1:-1]}.") from error
 
 
 def _is_recording(path: Path) -> bool:
+    """Return whether a file may be begun anew: it is empty, or begins as a recording does."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
-        return FORMAT.partition("/")[0].encode() in file.readline(1000)
+        first = file.readline(_MAX_HEADER)
+    if not first:
+        return True
+    try:
+        header: Any = json.loads(first.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    kind = cast("dict[str, Any]", header).get("format") if isinstance(header, dict) else None
+    return isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")

@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.event import Event, TextDelta
 from agentnb.platforms.seekr.decode import Decoder
-from agentnb.platforms.seekr.plans import split_plan
+from agentnb.platforms.seekr.plans import PlanSplitter, split_plan
 from agentnb.transcript import Transcript, fold
 from tests.platforms.recorded import data_frames, decoded
 from tests.platforms.recorded import frames as frames_of
@@ -207,3 +207,36 @@ def test_a_guardrail_answers(end: dict[str, Any]) -> None:
 )
 def test_the_answer_that_the_end_repeats(output: Any, text: str) -> None:
     assert told({"type": "end_node", "final_output": output}).text == text
+
+
+FENCED = f"```json\n{PLAN}\n```\n"
+JSON_ANSWER = '```json\n{"price": 1}\n```\n'
+
+
+@pytest.mark.parametrize(
+    ("plans", "answer"),
+    [
+        (FENCED, "It is 12."),
+        (f"~~~\n{PLAN}\n~~~\n", "It is 12."),
+        (f"````json \n\n{PLAN}\n````\n", "# It is 12."),
+        (FENCED, JSON_ANSWER),
+        (FENCED + FENCED, "It is 12."),
+        (PLAN + PLAN, "It is 12."),
+        (f"\ufeff{PLAN}", "It is 12."),
+        (FENCED, ""),
+        ("", JSON_ANSWER),
+        ("", "```json\nnot an object\n```"),
+        ("", "`code` is `x`"),
+        ("", "``` inline ``` fence"),
+        ("", "~~gone~~"),
+        ("", "```"),
+    ],
+)
+def test_plans_in_fences_and_several_plans(plans: str, answer: str) -> None:
+    text = plans + answer
+    for size in (1, 2, 3, 7, 1000):
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        splitter = PlanSplitter()
+        pairs = [pair for piece in pieces for pair in splitter.feed(piece)] + splitter.finish()
+        assert "".join(t for is_plan, t in pairs if is_plan) == plans
+        assert "".join(t for is_plan, t in pairs if not is_plan) == answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import agentnb
 from agentnb import errors
 from agentnb.config import config
-from agentnb.errors import AgentnbError, PlaybackError
+from agentnb.errors import AgentnbError, PlaybackError, RequestError
 from agentnb.platforms.tape import playback as module
 
 ESCAPES = "\x1b]0;x\x07\x9b2J\u202e"
@@ -149,3 +150,36 @@ def test_what_an_error_repeats_is_printable(tape: Path, field: str) -> None:
         agentnb.playback(written(tape, HEADER | {"format": value}))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
+
+
+def test_what_is_no_file_is_neither_read_nor_written(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.jsonl", tmp_path / "link.jsonl"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    nowhere = "a\0b.jsonl"
+    odd = tmp_path / f"{ESCAPES}\n{'x' * 200}"
+    odd.mkdir()
+    for path in (pipe, link, tmp_path, nowhere, odd, "x" * 5_000):
+        for call, kind in ((agentnb.playback, PlaybackError), (agentnb.record, RequestError)):
+            with pytest.raises(kind) as caught:
+                call(path)
+            assert caught.value.message.isprintable()
+            assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Notes on agentnb.recording/1 files\n",
+        '{"title": "agentnb.recording/1"}\n',
+        '["agentnb.recording/1"]\n',
+        '{"format": "other"}\n',
+        "\n",
+    ],
+)
+def test_a_file_that_only_mentions_recordings_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(RequestError, match="is no recording"):
+        agentnb.record(path)
+    assert path.read_text() == text
