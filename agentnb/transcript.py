@@ -32,7 +32,6 @@ from agentnb.event import (
 
 __all__ = [
     "FINAL_STATUSES",
-    "CallStatus",
     "Part",
     "Passage",
     "Status",
@@ -45,7 +44,6 @@ __all__ = [
 Status = Literal[
     "queued", "running", "paused", "completed", "failed", "cancelled", "truncated", "interrupted"
 ]
-CallStatus = Literal["running", "completed", "failed", "abandoned"]
 FINAL_STATUSES: frozenset[Status] = frozenset(
     {"completed", "failed", "cancelled", "truncated", "interrupted"}
 )
@@ -122,7 +120,7 @@ class ToolCall:
     arguments_text: TextBuffer = field(default_factory=TextBuffer)
     result_text: TextBuffer = field(default_factory=TextBuffer)
     error: str | None = None
-    status: CallStatus = "running"
+    status: Literal["running", "completed", "failed", "abandoned"] = "running"
     started: float | None = None
     finished: float | None = None
 

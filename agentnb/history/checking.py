@@ -13,7 +13,7 @@ from agentnb.errors import HistoryError
 from agentnb.history.chunks import decode
 from agentnb.history.filters import SOURCES
 from agentnb.history.schema import metadata
-from agentnb.transcript import CallStatus, Status
+from agentnb.transcript import Status
 
 __all__ = ["checked", "no_run"]
 
@@ -26,7 +26,7 @@ _SINCE: Final = 2**62
 _WORDS: Final[dict[str, frozenset[str]]] = {
     "run.source": frozenset(SOURCES),
     "run.status": frozenset(get_args(Status)),
-    "tool_call.status": frozenset(get_args(CallStatus)),
+    "tool_call.status": frozenset({"running", "completed", "failed", "abandoned"}),
 }
 _ONE: Final = ("process", "content")
 _SEVERAL: Final = ("event_chunk", "tool_call")
