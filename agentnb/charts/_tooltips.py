@@ -112,4 +112,5 @@ def _is_data(name: str) -> bool:
 
 def _is_markup_key(text: Any) -> bool:
     plain = unicodedata.normalize("NFKC", str(text)).casefold()
-    return _SEPARATORS.sub("", plain) in _MARKUP_KEYS
+    # An entry `__proto__` whose value is an object would give the tooltip that object's entries.
+    return plain.strip() == "__proto__" or _SEPARATORS.sub("", plain) in _MARKUP_KEYS
