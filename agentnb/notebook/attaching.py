@@ -65,7 +65,7 @@ def _whose(
         if placed is None or placed.agent is None:
             raise RequestError(
                 f"The history has no run '{run_id[:80]}'.",
-                hint="Say whose it is, as in '%agent attach RUN operativus:finance_agent'.",
+                hint="Say whose it is: %agent attach RUN platform:agent.",
             )
         if placed.platform == "local":
             raise RequestError(
