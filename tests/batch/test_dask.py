@@ -288,6 +288,8 @@ def test_a_key_in_an_attachment_fails_its_row(
         return [path] if item == "two" else []
 
     table = around.map(parrot(), ["one", "two"], media=attached)
-    assert list(table["status"]) == ["completed", "failed"]
-    assert "attachments hold a key" in table["error"][1]
+    # A key in a name is masked before the row travels; one in the content refuses the row.
+    is_refused = KEY not in name
+    assert list(table["status"]) == ["completed", "failed" if is_refused else "completed"]
+    assert ("attachments hold a key" in str(table["error"][1])) is is_refused
     assert KEY not in table.to_string()
