@@ -157,7 +157,7 @@ async def test_no_socket_is_left_behind(serve: Serve) -> None:
             gone += 1
 
     server = await serve(script)
-    client = HttpClient(server.url, name="tested", deadlines=Deadlines(first_event=0.1, idle=0.1))
+    client = HttpClient(server.url, name="tested", deadlines=Deadlines(first_event=1, idle=0.1))
     for path in ("/error", "/stream", "/silent", "/error"):
         with pytest.raises(AgentnbError):
             await follow(client, path)

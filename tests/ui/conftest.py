@@ -34,9 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("ui")
-            # A browser beside a busy neighbour may miss a deadline that has nothing to do with what
-            # is tested.  A second try is counted and named in the summary; two failures are one.
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="package")
