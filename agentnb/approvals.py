@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import RequestError
 from agentnb.event import (
@@ -16,11 +16,21 @@ from agentnb.event import (
     RunStarted,
     TextDelta,
 )
+from agentnb.render.visible import one_line
+from agentnb.requested import is_changed
 
 if TYPE_CHECKING:
+    from agentnb.facts import RunFacts
     from agentnb.platforms.base import Platform, Resumes, RunRequest
 
-__all__ = ["Decided", "all_decided", "approval_to_decide"]
+__all__ = ["Decided", "Named", "all_decided", "approval_to_decide", "waiting_approval"]
+
+Named = ApprovalRequested | str | None
+"""How an approval is named: by the request itself, by its id, or as the only one."""
+
+# How many ids an error lists, and how much of each.
+_IDS: Final = 20
+_ID: Final = 100
 
 
 def all_decided(pending: Iterable[ApprovalRequested], decided: Iterable[ApprovalRequested]) -> bool:
@@ -30,22 +40,65 @@ def all_decided(pending: Iterable[ApprovalRequested], decided: Iterable[Approval
     return all(id(approval) in known for approval in pending)
 
 
-def approval_to_decide(
-    pending: Sequence[ApprovalRequested], approval_id: str | None
+def waiting_approval(
+    run: RunFacts,
+    named: Named,
+    *,
+    approved: bool,
+    decided: Iterable[str | None],
 ) -> ApprovalRequested:
-    """Return the approval that is meant of those ``pending``: the one of this id, or the only one.
+    """Return the approval that ``run`` waits for and ``named`` means, as `approval_to_decide` does.
+
+    ``decided`` are the ids of those that were decided.
+
+    Raises:
+        RequestError: it waits for no such approval; or it is to be approved by its id, and has
+            changed since it was first requested, so that nothing tells which request was read.
+    """
+    with run.lock:
+        transcript = run.transcript
+        if transcript.status != "paused" or transcript.run_id is None:
+            raise RequestError(f"The run is {transcript.status} and waits for no approval.")
+        found = approval_to_decide(transcript.pending_approvals, named)
+        changed = is_changed(found, transcript.approvals, decided)
+    if approved and changed and not isinstance(named, ApprovalRequested):
+        raise RequestError(
+            f"The approval {_shown_id(found)} has changed since it was first requested.",
+            hint="Read it as it is now, and pass it: "
+            "run.approve(run.transcript.pending_approvals[0]).",
+        )
+    return found
+
+
+def approval_to_decide(pending: Sequence[ApprovalRequested], named: Named) -> ApprovalRequested:
+    """Return the approval that is meant of those ``pending``: this one, or the only one.
+
+    ``named`` is an id, the request itself, or None.
 
     Raises:
         RequestError: there is none, or several and none is named.
     """
     if not pending:
         raise RequestError("The run waits for no approval.")
-    named = [a for a in pending if approval_id in (None, a.approval_id)]
-    if len(named) == 1:
-        return named[0]
-    ids = ", ".join(a.approval_id or "(without an id)" for a in pending)
-    problem = f"asked for no approval {approval_id}" if not named else "waits for several approvals"
+    if isinstance(named, ApprovalRequested):
+        # Of equal ones any will do.
+        if (found := next((a for a in pending if a == named), None)) is not None:
+            return found
+        raise RequestError(
+            f"The run does not wait for the approval {_shown_id(named)} as it was given.",
+            hint="It was decided, or has changed; see run.transcript.pending_approvals.",
+        )
+    found = [a for a in pending if named in (None, a.approval_id)]
+    if len(found) == 1:
+        return found[0]
+    ids = ", ".join(map(_shown_id, pending[:_IDS])) + (", …" if len(pending) > _IDS else "")
+    wanted = one_line(named or "", _ID)
+    problem = f"asked for no approval {wanted}" if not found else "waits for several approvals"
     raise RequestError(f"The run {problem}.", hint=f"Those it waits for: {ids}.")
+
+
+def _shown_id(approval: ApprovalRequested) -> str:
+    return one_line(approval.approval_id or "", _ID) or "(without an id)"
 
 
 class Decided:

@@ -15,7 +15,7 @@ from agentnb._fork import renew_after_fork
 from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
-from agentnb.approvals import Decided, all_decided, approval_to_decide
+from agentnb.approvals import Decided, Named, all_decided, waiting_approval
 from agentnb.driver import Driver
 from agentnb.errors import (
     AgentnbError,
@@ -285,35 +285,37 @@ class Run(RunFacts):
         """The run as which this one goes on after a decision; None where none took its place."""
         return self._successor
 
-    def approve(self, approval_id: str | None = None) -> Run:
+    def approve(self, approval_id: Named = None) -> Run:
         """Approve what the run waits for (blocks until the platform knows); return how it goes on.
 
         What is returned is live: this run, where its stream is still open, else one that takes its
         place, in `agentnb.runs()` too, and tells everything from the beginning.  ``approval_id`` is
-        needed only where several are pending, see ``run.transcript.pending_approvals``.
+        needed only where several are pending: an id, or one of
+        ``run.transcript.pending_approvals``, which is then approved as it was read or not at all.
 
         Raises:
-            RequestError: the run waits for no such approval, or was decided already.
+            RequestError: the run waits for no such approval, or was decided already; or the one of
+                this id was requested for something else before.
             UnsupportedError: the platform takes no decisions.
         """
         return wait_for(self._decide(approval_id, approved=True))
 
-    def deny(self, approval_id: str | None = None) -> Run:
+    def deny(self, approval_id: Named = None) -> Run:
         """Refuse what the run waits for; otherwise as `approve`.
 
         Whether the run then ends or goes on without is the platform's or the agent's own choice.
         """
         return wait_for(self._decide(approval_id, approved=False))
 
-    async def approve_async(self, approval_id: str | None = None) -> Run:
+    async def approve_async(self, approval_id: Named = None) -> Run:
         """Do as `approve`, for async code: the running event loop is not held up."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=True)))
 
-    async def deny_async(self, approval_id: str | None = None) -> Run:
+    async def deny_async(self, approval_id: Named = None) -> Run:
         """Do as `deny`, for async code: the running event loop is not held up."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
 
-    async def _decide(self, approval_id: str | None, *, approved: bool) -> Run:
+    async def _decide(self, named: Named, *, approved: bool) -> Run:
         platform, request = self._client, self.request
         if not platform.capabilities.approvals:
             raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")
@@ -323,13 +325,13 @@ class Run(RunFacts):
                     "The run was decided already.",
                     hint="It goes on as the run that approve() or deny() returned.",
                 )
-            run_id, session_id = self.transcript.run_id, self.session_id
-            with self.lock:
-                if self.status != "paused" or run_id is None:
-                    raise RequestError(f"The run is {self.status} and waits for no approval.")
-                asked = approval_to_decide(self.transcript.pending_approvals, approval_id)
-            # A stream that is about to end with the pause could not tell how the run goes on.
+            decided = (*self._decided, *(each.approval_id for each in self._decided_here))
+            asked = waiting_approval(self, named, approved=approved, decided=decided)
+            # A stream that is about to end with the pause could not tell how the run goes on, and
+            # one that goes on may change what was requested.
             await self._wait_briefly()
+            asked = waiting_approval(self, asked, approved=approved, decided=decided)
+            run_id, session_id = self.id, self.session_id
             await platform.decide(
                 run_id,
                 asked.approval_id,
@@ -341,7 +343,7 @@ class Run(RunFacts):
                 self.decisions.append((asked.approval_id, approved))
                 self._decided_here.append(asked)
                 return self
-            decided = (*self._decided, asked.approval_id)
+            decided = (*decided, asked.approval_id)
             again = Decided(
                 platform,
                 run_id,

@@ -29,6 +29,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
+from agentnb.requested import latest_requests
 
 __all__ = [
     "FINAL_STATUSES",
@@ -299,8 +300,8 @@ class Transcript:
 
     @property
     def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The approvals that the run waits for, in the order they were asked for."""
-        return tuple(self.approvals[self._decided :]) if self.status == "paused" else ()
+        """The approvals that the run waits for; of several with one id, the last request."""
+        return latest_requests(self.approvals[self._decided :] if self.status == "paused" else ())
 
     @property
     def error_code(self) -> str | None:
@@ -395,6 +396,5 @@ class Transcript:
 
 def fold(events: Iterable[Event]) -> Transcript:
     """Return the transcript of ``events``."""
-    transcript = Transcript()
-    transcript.apply_all(events)
+    (transcript := Transcript()).apply_all(events)
     return transcript

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from agentnb.event import (
     TextDelta,
 )
 from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.platforms.local import FunctionContext
 from agentnb.render import to_html, to_text
 from agentnb.transcript import fold
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player, until
@@ -250,3 +253,139 @@ async def test_a_record_without_texts(end: Event, text: str) -> None:
 async def test_a_record_with_texts() -> None:
     script: list[list[Event]] = [[STARTED, TextDelta("Before. "), ASKED, RunCancelled()]]
     assert fold(await joined(script, ["a1"], text="Before. ")).text == "Before. "
+
+
+# --- one approval, requested again for something else ---
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for streams that stay open."""
+    monkeypatch.setattr("agentnb.run._MAY_END", 0.01)
+
+
+class Changing:
+    """A run whose stream stays open while what it requests changes."""
+
+    def __init__(self, *requests: Event) -> None:
+        self.more = threading.Event()
+        self.requests = requests
+        self.platform = PlayedPlatform(self.play, capabilities=DECIDES)
+        self.run = player(self.platform).start("hi")
+        until(lambda: self.run.status == "paused")
+
+    async def play(self, request: RunRequest) -> Batches:
+        yield [STARTED, self.requests[0]]
+        await eventually(self.more.is_set)
+        for event in self.requests[1:]:
+            yield [event]
+        await eventually(lambda: self.platform.decisions)
+        yield [RunFinished()]
+
+    def change(self) -> None:
+        self.more.set()
+        until(lambda: len(self.run.transcript.approvals) == 2)
+
+
+HARMLESS = ApprovalRequested(approval_id="a", message="May I?", tool="ls", arguments='{"p": "."}')
+CHANGED = {
+    "arguments": replace(HARMLESS, arguments='{"p": "/"}'),
+    "tool": replace(HARMLESS, tool="rm"),
+    "message": replace(HARMLESS, message="Must I not?"),
+}
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("changed", CHANGED.values(), ids=CHANGED)
+@pytest.mark.parametrize("between", [[], [RunStarted(run_id="run_1")]], ids=["at once", "later"])
+def test_what_changed_after_it_was_read_is_not_approved(
+    changed: ApprovalRequested, between: list[Event]
+) -> None:
+    one = Changing(HARMLESS, *between, changed)
+    (read,) = one.run.transcript.pending_approvals
+    one.change()
+    assert one.run.transcript.pending_approvals == (changed,)
+    with pytest.raises(RequestError, match="does not wait for the approval a as it was given"):
+        one.run.approve(read)
+    # By its id, nothing tells which of the two was read.
+    for named in ("a", None):
+        with pytest.raises(RequestError, match="a has changed since it was first requested"):
+            one.run.approve(named)
+    assert one.platform.decisions == []
+    one.run.approve(one.run.transcript.pending_approvals[0])
+    assert one.platform.decisions == [("run_1", "a", True)]
+    one.run.wait(LONG)
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_changed_is_denied_by_its_id() -> None:
+    one = Changing(HARMLESS, CHANGED["arguments"])
+    one.change()
+    one.run.deny("a")
+    assert one.platform.decisions == [("run_1", "a", False)]
+    one.run.wait(LONG)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("approved", [True, False])
+@pytest.mark.parametrize(
+    "later",
+    [CHANGED["tool"], [RunStarted(), replace(HARMLESS, approval_id="b")], [RunFinished()]],
+    ids=["changed", "another", "none"],
+)
+def test_what_changes_while_it_is_decided_is_not_decided(
+    later: Event | list[Event], approved: bool
+) -> None:
+    """The decision waits a moment for the end of the stream, which may bring something else."""
+    one = Changing(HARMLESS, *(later if isinstance(later, list) else [later]))
+    read = one.run.transcript.pending_approvals[0]
+    wait_briefly = one.run._wait_briefly  # pyright: ignore[reportPrivateUsage]
+
+    async def changes_meanwhile() -> None:
+        one.more.set()
+        await eventually(lambda: one.run.transcript.pending_approvals != (read,))
+        await wait_briefly()
+
+    one.run._wait_briefly = changes_meanwhile  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(RequestError):
+        (one.run.approve if approved else one.run.deny)()
+    assert one.platform.decisions == []
+    one.run.cancel()
+
+
+@pytest.mark.usefixtures("soon")
+def test_the_same_request_twice_is_one() -> None:
+    one = Changing(HARMLESS, HARMLESS)
+    one.change()
+    assert one.run.transcript.pending_approvals == (HARMLESS,)
+    one.run.approve()
+    assert one.platform.decisions == [("run_1", "a", True)]
+    one.run.wait(LONG)
+
+
+def test_an_id_that_is_used_again_after_a_decision() -> None:
+    seen: list[str] = []
+
+    def ask_twice(prompt: str, context: FunctionContext) -> Iterator[Event]:
+        yield HARMLESS
+        seen.append(context.decisions["a"])
+        yield CHANGED["arguments"]
+        seen.append(context.decisions["a"])
+
+    run = agentnb.agent(ask_twice).run("hi")
+    again = run.approve("a")
+    until(lambda: again.status == "paused")
+    assert again.transcript.pending_approvals == (CHANGED["arguments"],)
+    again.approve("a").wait(LONG)
+    assert seen == ["APPROVED", "APPROVED"]
+
+
+def test_ids_that_act_on_a_terminal_or_have_no_end() -> None:
+    ids = ("\x1b[2J\u202e", "x" * 1_000_000, "\n", "\ud800")
+    pending = [ApprovalRequested(approval_id=each) for each in ids * 100]
+    for named in (None, "other\x1b[2J", *pending[:4]):
+        with pytest.raises(RequestError) as caught:
+            approval_to_decide([replace(each, tool="t") for each in pending], named)
+        shown = f"{caught.value} {caught.value.message} {caught.value.hint}"
+        assert shown.isprintable()
+        assert len(shown) < 6_000

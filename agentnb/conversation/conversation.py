@@ -10,6 +10,7 @@ from typing import Any
 
 from agentnb._fork import renew_lock_after_fork
 from agentnb.agents import Agent
+from agentnb.approvals import Named
 from agentnb.conversation.changes import Change, Listeners, follow_status, is_open, is_over
 from agentnb.conversation.earlier import SessionInfo, known_runs, session_list
 from agentnb.conversation.placing import place
@@ -198,7 +199,7 @@ class Conversation:
         if not going and shown is not None and shown.run.status == "paused":
             shown.run.cancel()
 
-    def approve(self, approval_id: str | None = None, *, turn_id: str | None = None) -> Run:
+    def approve(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
         """Approve what the agent asked for; return the run as which it goes on.
 
         Raises:
@@ -207,7 +208,7 @@ class Conversation:
         """
         return self._decide(approval_id, turn_id, approved=True)
 
-    def deny(self, approval_id: str | None = None, *, turn_id: str | None = None) -> Run:
+    def deny(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
         """Deny what the agent asked for; otherwise as `approve`."""
         return self._decide(approval_id, turn_id, approved=False)
 
@@ -354,7 +355,7 @@ class Conversation:
             self._listeners.tell(Change("added", turn))
         self._watch(*turns)
 
-    def _decide(self, approval_id: str | None, turn_id: str | None, *, approved: bool) -> Run:
+    def _decide(self, approval_id: Named, turn_id: str | None, *, approved: bool) -> Run:
         turn = self.shown if turn_id is None else self.turn(turn_id)
         if turn is None or turn.run.status != "paused":
             raise RequestError("Nothing waits for a decision here.")

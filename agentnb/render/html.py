@@ -21,6 +21,7 @@ from agentnb.render.markup import (
     FOLDED,
     INDENTED,
     MUTED,
+    PAUSE,
     WRAPPER_CLASS,
     Html,
     element,
@@ -34,7 +35,9 @@ from agentnb.render.view import (
     STATUS_WORDS,
     TOOL_WORDS,
     RunView,
+    approvals_shown,
     brief_seconds,
+    changed_note,
     decision_hint,
     end_note,
     error_line,
@@ -58,6 +61,7 @@ _SAVED_TOOL: Final = 4_000
 _FILE_TOTAL: Final = 20_000_000
 _PREVIEW: Final = 120
 _FEWEST_PARTS: Final = 50
+_FEWEST_LETTERS: Final = 50
 _DURATION: Final = re.compile(
     r"\b\d+(\.\d)?(\s|&nbsp;)(ms|s|min|h)\b((\s|&nbsp;)\d\d(\s|&nbsp;)(min|s)\b)?"
 )
@@ -171,7 +175,7 @@ def _blocks(view: RunView, form: _Form) -> list[str]:
             blocks.append(_reasoning(part, form))
         else:
             blocks.append(element("div", _prose(str(part.text), form), dir="auto"))
-    return [*blocks, *_approvals(view), *_end(view)]
+    return [*blocks, *_approvals(view, form), *_end(view)]
 
 
 def _header(view: RunView) -> Html:
@@ -232,16 +236,25 @@ def _more(count: int) -> list[str]:
     return [_note(f"… {count:,} more characters")] if count > 0 else []
 
 
-def _approvals(view: RunView) -> list[str]:
+def _approvals(view: RunView, form: _Form) -> list[str]:
     made: list[str] = []
-    for approval in view.transcript.pending_approvals:
+    shown, more = approvals_shown(view)
+    # Both shrink with the form where there is no room.
+    said, called = (min(most, max(form.tool, _FEWEST_LETTERS)) for most in (1000, 200))
+    for approval in shown:
         words: list[str] = [element("strong", "Waiting for approval")]
-        words.append(f": {one_line(approval.message, 1000)}" if approval.message else "")
+        words.append(f": {one_line(approval.message, said)}" if approval.message else "")
         if approval.tool:
-            words += [" ", element("code", one_line(approval.tool))]
-        made.append(element("blockquote", element("p", *words)))
-    hint = decision_hint(view)
-    return made if hint is None else [*made, _note(hint)]
+            words += [" ", element("code", one_line(approval.tool, called))]
+        blocks: list[str] = [element("p", *words)]
+        if approval.arguments not in ("", "{}"):
+            blocks += _data("Arguments", approval.arguments, form)
+        if (note := changed_note(view, approval)) is not None:
+            blocks.append(_note(note))
+        # In a style that no answer has, however much its words are like these.
+        made.append(element("blockquote", *blocks, style=PAUSE))
+    notes = [_note(note) for note in (more, decision_hint(view)) if note is not None]
+    return [*made, *notes]
 
 
 def _end(view: RunView) -> list[str]:

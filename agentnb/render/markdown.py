@@ -13,7 +13,9 @@ from agentnb.render.verbatim import RELATIVE, fence, inline_code
 from agentnb.render.view import (
     TOOL_WORDS,
     RunView,
+    approvals_shown,
     brief_seconds,
+    changed_note,
     decision_hint,
     end_note,
     error_line,
@@ -54,9 +56,7 @@ def answer_markdown(view: RunView) -> list[str]:
         passages.clear()
         blocks.append(_tool(part) if isinstance(part, ToolCall) else _reasoning(part, effort))
     blocks += _answer(passages, effort)
-    for approval in view.transcript.pending_approvals:
-        what = approval.message or approval.tool or "a decision is needed"
-        blocks.append(_quote(f"**Waiting for approval:** {escape_markdown(what)}"))
+    blocks += _approvals(view)
     if (hint := decision_hint(view)) is not None:
         blocks.append(f"*{hint}*")
     if (note := end_note(view)) is not None:
@@ -138,6 +138,20 @@ def _tool(call: ToolCall) -> str:
     if call.error is not None:
         blocks.append(f"Error:\n\n{fence(visible(call.error))}")
     return _fold(f"Tool {' · '.join(words)}", "\n\n".join(blocks))
+
+
+def _approvals(view: RunView) -> list[str]:
+    blocks: list[str] = []
+    shown, more = approvals_shown(view)
+    for approval in shown:
+        said = escape_markdown(approval.message) or "a decision is needed"
+        called = f" {inline_code(one_line(approval.tool))}" if approval.tool else ""
+        blocks.append(_quote(f"**Waiting for approval:** {said}{called}"))
+        if approval.arguments:
+            blocks.append(f"Arguments:\n\n{fence(visible(approval.arguments))}")
+        if (note := changed_note(view, approval)) is not None:
+            blocks.append(f"*{note}*")
+    return blocks if more is None else [*blocks, f"*{more}*"]
 
 
 def _fold(title: str, body: str) -> str:

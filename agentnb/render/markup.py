@@ -26,6 +26,7 @@ __all__ = [
     "HEADING",
     "INDENTED",
     "MUTED",
+    "PAUSE",
     "PLOT",
     "PLOT_LABELS",
     "SCROLLED",
@@ -63,6 +64,7 @@ BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:au
 CODE: Final = "background:none;white-space:pre"
 DATA: Final = "background:none;white-space:pre-wrap"
 ALERT: Final = "margin:.5em 0;border-left:3px solid #d33;padding-left:.8em"
+PAUSE: Final = "margin:.5em 0;border-left:3px solid #b70;padding-left:.8em"
 # Side by side where there is room, one below the other where there is not.
 COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
 COLUMN: Final = "flex:1 1 260px;min-width:0"
@@ -73,7 +75,7 @@ PLOT_LABELS: Final = "width:45%;text-align:left"
 STYLES: Final = frozenset(
     {
         *ALIGNMENTS.values(),
-        *(FOLDED, INDENTED, MUTED, ALERT, COLUMNS, COLUMN, SCROLLED),
+        *(FOLDED, INDENTED, MUTED, ALERT, PAUSE, COLUMNS, COLUMN, SCROLLED),
         *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA, PLOT, PLOT_LABELS),
     }
 )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentnb.render.view import RunView, decision_hint, error_line, summary
+from agentnb.render.view import (
+    RunView,
+    approvals_shown,
+    changed_note,
+    decision_hint,
+    error_line,
+    summary,
+)
 from agentnb.render.visible import one_line, visible
 from agentnb.transcript import ToolCall
 
@@ -14,6 +21,8 @@ _LONGEST: Final = 1_000_000
 # What led to the answer: how many lines of it are told, and how long each is, in characters.
 _STEPS: Final = 20
 _STEP: Final = 160
+# Characters of the arguments that are to be approved.
+_ARGUMENTS: Final = 2000
 
 
 def to_text(view: RunView) -> str:
@@ -32,15 +41,28 @@ def to_text(view: RunView) -> str:
         lines += [f"({dropped:,} more characters)", ""]
     if (error := error_line(view)) is not None:
         lines.append(f"error: {one_line(error[1], 1000)}")
-    for approval in view.transcript.pending_approvals:
-        what = approval.message or approval.tool or "a decision is needed"
-        lines.append(f"waiting for approval: {one_line(what, 1000)}")
+    lines += _approvals(view)
     if (hint := decision_hint(view)) is not None:
         lines.append(hint)
     if view.notice:
         lines.append(one_line(view.notice))
     lines.append(summary(view))
     return "\n".join(lines)
+
+
+def _approvals(view: RunView) -> list[str]:
+    lines: list[str] = []
+    shown, more = approvals_shown(view)
+    for approval in shown:
+        # The message is the agent's account of it, the call what it is.
+        said = one_line(approval.message, 1000) or "a decision is needed"
+        lines.append(f"waiting for approval: {said}")
+        if approval.tool or approval.arguments:
+            called = one_line(approval.tool or "tool", _STEP)
+            lines.append(f"  to call: {called}({one_line(approval.arguments, _ARGUMENTS)})")
+        if (note := changed_note(view, approval)) is not None:
+            lines.append(f"  {note}")
+    return lines if more is None else [*lines, more]
 
 
 def _steps(view: RunView) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from agentnb.event import ApprovalRequested
 from agentnb.render.visible import one_line
+from agentnb.requested import is_changed
 from agentnb.timeline import Segment
 from agentnb.transcript import Status, ToolCall, Transcript
 
@@ -15,7 +17,9 @@ __all__ = [
     "STATUS_WORDS",
     "TOOL_WORDS",
     "RunView",
+    "approvals_shown",
     "brief_seconds",
+    "changed_note",
     "decision_hint",
     "end_note",
     "error_line",
@@ -207,18 +211,41 @@ def error_line(view: RunView) -> tuple[str, str, str | None] | None:
 
 def decision_hint(view: RunView) -> str | None:
     """Return how to go on with a run that waits for an approval; None where it does not."""
+    pending = view.transcript.pending_approvals
     if view.transcript.status != "paused" or not view.takes_decisions:
         return None
+    if len(pending) > 1 or any(changed_note(view, approval) for approval in pending):
+        return (
+            "Approve one of run.transcript.pending_approvals with run.approve(it), "
+            "refuse with run.deny(it)."
+        )
     return "Approve with run.approve(), refuse with run.deny()."
+
+
+def approvals_shown(view: RunView) -> tuple[Sequence[ApprovalRequested], str | None]:
+    """Return the first of the approvals that a run waits for, and how many more there are."""
+    pending = view.transcript.pending_approvals
+    more = len(pending) - _APPROVALS
+    return pending[:_APPROVALS], f"… {more:,} more approvals" if more > 0 else None
+
+
+def changed_note(view: RunView, approval: ApprovalRequested) -> str | None:
+    """Return that an approval was requested for something else before; None where it was not."""
+    if is_changed(approval, view.transcript.approvals):
+        return "This has changed since it was first requested."
+    return None
 
 
 def transcript_bytes(view: RunView) -> int:
     """Return about how many bytes the run's transcript takes, as JSON in UTF-8."""
     transcript = view.transcript
+    total = 0
     texts = [*transcript.followups]
+    for approval in approvals_shown(view)[0]:
+        texts += [approval.message, approval.tool or "", approval.arguments]
+        total += _TOOL_FRAME
     if (error := error_line(view)) is not None:
         texts.append(error[1])
-    total = 0
     for part in transcript.parts:
         if isinstance(part, ToolCall):
             texts += [part.call_id, part.name, part.arguments, part.result, part.error or ""]
@@ -229,6 +256,8 @@ def transcript_bytes(view: RunView) -> int:
     return total + sum(len(text.encode(errors="replace")) for text in texts)
 
 
+# As many approvals at once are nothing that a person reads.
+_APPROVALS: Final = 20
 # What the names of a part's fields, its times and its punctuation take.
 _TOOL_FRAME: Final = 150
 _PASSAGE_FRAME: Final = 30

@@ -85,9 +85,14 @@ def _revealed(text: str, *, marks_belong: bool) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Return ``text`` visible and on one line, cut after ``limit`` characters."""
+    """Return ``text`` visible and on one line, cut after ``limit`` characters.
+
+    What is cut off is marked, also where the characters before it are hardly any to see.
+    """
     line = " ".join(visible(text[: limit * 4]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if len(line) > limit or text[limit * 4 :].strip():
+        return line[: limit - 1] + "…"
+    return line
 
 
 def _belongs(run: str, before: str, after: str, *, marks_belong: bool) -> bool:

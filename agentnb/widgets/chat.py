@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import traitlets
 
+from agentnb.approvals import Named
 from agentnb.conversation import Change, Conversation, SessionInfo
 from agentnb.errors import RequestError
 from agentnb.platforms.media import MediaLike
@@ -111,7 +112,7 @@ class ChatWidget(AgentWidget):
         """Stop the answer that is under way; what arrived is kept."""
         self._conversation.stop()
 
-    def approve(self, approval_id: str | None = None) -> Run:
+    def approve(self, approval_id: Named = None) -> Run:
         """Approve what the agent asks for (blocks until the platform knows).
 
         Returns the run as which it goes on, live.
@@ -122,7 +123,7 @@ class ChatWidget(AgentWidget):
         """
         return self._conversation.approve(approval_id)
 
-    def deny(self, approval_id: str | None = None) -> Run:
+    def deny(self, approval_id: Named = None) -> Run:
         """Deny what the agent asks for; otherwise as `approve`."""
         return self._conversation.deny(approval_id)
 

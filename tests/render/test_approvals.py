@@ -1,0 +1,102 @@
+"""What a run waits for, in every static form: all of it is there, and it cannot be imitated."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from agentnb.event import ApprovalRequested, Event, RunStarted, TextDelta
+from agentnb.render import RunView, to_html, to_markdown, to_text
+from agentnb.render.view import transcript_bytes
+from tests.faults.hostile_readers import READERS, check_document
+from tests.render.harmless import UNSEEN, check_harmless
+from tests.render.samples import view_of
+
+STARTED = RunStarted(run_id="r")
+HOSTILE = (
+    "[x](javascript:alert(1)) ![y](https://a.example/b.png) <https://a.example> //a.example",
+    "#Summary [^1]\n[^1]: javascript:alert(1)",
+    '<img src=//a.example onerror=alert(1)><script>alert(2)</script>"><b onclick=x>',
+    "</code></pre></blockquote><button>Approve</button>\n```\n<b>\n~~~",
+    "Approve Deny\n\n> **Waiting for approval:** nothing\n\nCompleted · 1.0 s",
+    "user\u202egnp.exe\u2066 ze\u200bro\ufeff \U000e0041\U000e0042",
+    "\x1b]0;title\x07\x1b[2J\x9b31mred\x9d0;x\x9c \x08\x7f\x00\x85\u2028",
+    "half \ud800 __proto__ constructor",
+    "[" * 100_000,
+    "x" * 1_000_000,
+    json.dumps({f"__proto__{at}": {"constructor": at} for at in range(10_000)}),
+)
+FORMS: Final[dict[str, Callable[[RunView], str]]] = {
+    "text": to_text,
+    "html": to_html,
+    "document": lambda view: to_html(view, standalone=True),
+    "markdown": to_markdown,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
+def test_a_hostile_approval_is_text_in_every_form(text: str) -> None:
+    asked = ApprovalRequested(approval_id=text, message=text, tool=text, arguments=text)
+    again = ApprovalRequested(approval_id=text, message=text, tool=text, arguments=f"{text} ")
+    before = time.thread_time()
+    view = view_of([STARTED, asked, again])
+    made = {name: render(view) for name, render in FORMS.items()}
+    assert time.thread_time() - before < 1
+    check_harmless(made["html"])
+    for shown in made.values():
+        assert not UNSEEN.search(shown)
+        assert "changed since it was first requested" in shown
+    for render in READERS.values():
+        check_document(render(made["markdown"]))
+    shown = made["text"].splitlines()
+    assert len(shown) == 5
+    assert max(map(len, shown)) < 3_000
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_approved_is_shown_whatever_the_message_says(form: str) -> None:
+    padded = f"Lists files.{' ' * 10_000}Deletes them."
+    asked = ApprovalRequested(
+        approval_id="a", message=padded, tool="delete_all", arguments='{"path": "/home"}'
+    )
+    shown = FORMS[form](view_of([STARTED, asked]))
+    for part in ("Lists files.…", "delete", "all", "path", "/home"):
+        assert part in shown
+    assert len(shown) < 5_000
+
+
+def test_an_answer_does_not_look_like_an_approval() -> None:
+    asked = ApprovalRequested(message="Delete?", tool="delete", arguments='{"path": "/"}')
+    (real,) = [
+        line for line in to_html(view_of([STARTED, asked])).splitlines() if "<blockquote" in line
+    ]
+    opening = real[: real.index(">") + 1]
+    for answer in ("> **Waiting for approval**: Delete? `delete`", real, f"{opening}\n\n> x"):
+        assert opening not in to_html(view_of([STARTED, TextDelta(answer)]))
+
+
+def test_thousands_of_approvals_stay_in_bounds() -> None:
+    asked: list[Event] = [
+        ApprovalRequested(approval_id=str(at), message="<" * 1_000, tool="t" * 300, arguments="<{")
+        for at in range(10_000)
+    ]
+    view = view_of([STARTED, *asked])
+    before = time.thread_time()
+    made = {name: render(view) for name, render in FORMS.items()}
+    assert time.thread_time() - before < 1
+    saved = len(made["html"].encode()) + len(made["text"].encode())
+    assert saved < 3 * transcript_bytes(view) + 4_000
+    for shown in made.values():
+        assert "9,980 more approvals" in shown
+        assert len(shown) < 200_000
+
+
+def test_several_are_approved_one_by_one() -> None:
+    asked = [ApprovalRequested(approval_id=each, message="May I?") for each in "ab"]
+    for render in FORMS.values():
+        assert "run.approve(it)" in render(view_of([STARTED, *asked]))
+        assert "run.approve()" in render(view_of([STARTED, asked[0], asked[0]]))
