@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from agentnb.event import ApprovalRequested
 
-__all__ = ["approval_key", "is_changed", "latest_requests"]
+__all__ = ["approval_key", "changed_ids", "is_changed", "latest_requests"]
 
 
 def latest_requests(approvals: Iterable[ApprovalRequested]) -> tuple[ApprovalRequested, ...]:
@@ -36,6 +36,16 @@ def is_changed(
         return False
     others = sum(other.approval_id == key and other != approval for other in approvals)
     return others > sum(each == key for each in decided)
+
+
+def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
+    """Return the ids that were requested for more than one thing."""
+    first: dict[str, ApprovalRequested] = {}
+    return {
+        key
+        for approval in approvals
+        if (key := approval.approval_id) is not None and first.setdefault(key, approval) != approval
+    }
 
 
 # The same few are named again with every change of a run, and their arguments may be megabytes.

@@ -8,7 +8,7 @@ from typing import Final
 
 from agentnb.event import ApprovalRequested
 from agentnb.render.visible import one_line
-from agentnb.requested import is_changed
+from agentnb.requested import changed_ids
 from agentnb.timeline import Segment
 from agentnb.transcript import Status, ToolCall, Transcript
 
@@ -231,7 +231,7 @@ def approvals_shown(view: RunView) -> tuple[Sequence[ApprovalRequested], str | N
 
 def changed_note(view: RunView, approval: ApprovalRequested) -> str | None:
     """Return that an approval was requested for something else before; None where it was not."""
-    if is_changed(approval, view.transcript.approvals):
+    if approval.approval_id in changed_ids(view.transcript.approvals):
         return "This has changed since it was first requested."
     return None
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from agentnb.event import ApprovalRequested
+from agentnb.requested import approval_key
 from agentnb.transcript import Passage, TextBuffer, ToolCall
 
 __all__ = [
@@ -94,7 +96,8 @@ def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
             "code": None if error["code"] is None else shortened(error["code"], SHORT_TEXT),
         }
     bounded["followups"] = [shortened(text, SHORT_TEXT) for text in head["followups"][:FOLLOWUPS]]
-    bounded["approvals"] = [_bounded_approval(each) for each in head["approvals"][:APPROVALS]]
+    asked = enumerate(head["approvals"][:APPROVALS])
+    bounded["approvals"] = [_bounded_approval(each, index) for index, each in asked]
     return bounded
 
 
@@ -104,16 +107,20 @@ def shortened(text: str, limit: int) -> str:
     return text if more <= 0 else f"{text[:limit]}… ({more:,} more characters)"
 
 
-def _bounded_approval(approval: dict[str, Any]) -> dict[str, Any]:
+def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:
     tool, key = approval["tool"], approval["approval_id"]
     return {
         **approval,
+        # What it is decided by: this very request, whatever its id is used for later.
+        "key": approval_key(ApprovalRequested(**approval)),
         # Not shortened, which would make it another's.  The only one needs no id to be decided.
         "approval_id": None if key is None or len(key) > KEY_TEXT else key,
         "message": shortened(approval["message"], SHORT_TEXT),
         "tool": None if tool is None else shortened(tool, SHORT_TEXT),
         # Who decides has to be able to read what on.
-        "arguments": shortened(approval["arguments"], TOOL_TEXT),
+        "arguments": shortened(
+            approval["arguments"], TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
+        ),
     }
 
 

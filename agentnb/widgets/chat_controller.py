@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from agentnb.approvals import Named
 from agentnb.conversation import Change, Conversation, Turn
 from agentnb.errors import AgentnbError
 from agentnb.render import one_line
@@ -71,7 +72,7 @@ class ChatPublisher:
         self._held: Send | None = None
         self._late: threading.Timer | None = None
         # Decisions that platforms are being told, each by its turn and approval.
-        self._deciding: set[tuple[str, str | None]] = set()
+        self._deciding: set[tuple[str, Named]] = set()
         self._closed = False
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -192,8 +193,8 @@ class ChatPublisher:
         def send(message: Mapping[str, Any]) -> None:
             self._deliver({"type": "run", "turn": turn.id, "message": dict(message)})
 
-        def decide(approval_id: str | None, approved: bool) -> None:
-            self._decide(turn.id, approval_id, approved)
+        def decide(approval: Named, approved: bool) -> None:
+            self._decide(turn.id, approval, approved)
 
         can_decide = self._conversation.agent.platform.capabilities.approvals
         publisher = RunPublisher(
@@ -337,31 +338,31 @@ class ChatPublisher:
         with self._lock:
             return turn in self._told
 
-    def _decide(self, turn: str, approval_id: str | None, approved: bool) -> None:
+    def _decide(self, turn: str, approval: Named, approved: bool) -> None:
         # Asking the platform blocks, and the page's next message must not wait for it.
         def work() -> None:
             chat = self._conversation
             try:
-                (chat.approve if approved else chat.deny)(approval_id, turn_id=turn)
+                (chat.approve if approved else chat.deny)(approval, turn_id=turn)
             except Exception as error:
                 # Somebody else decided first, in another view or by code: nothing is left to say.
                 if asked.status == "paused" and asked.successor is None:
                     chat.warn(_told_briefly(error))
             finally:
                 with self._lock:
-                    self._deciding.discard((turn, approval_id))
+                    self._deciding.discard((turn, approval))
 
         with self._lock:
             told = self._told.get(turn)
             if (
                 told is None
                 or (asked := told[0]).status != "paused"
-                or (turn, approval_id) in self._deciding
+                or (turn, approval) in self._deciding
                 or len(self._deciding) >= _DECISIONS
             ):
                 _log.debug("A page decided what waits for no decision, or is being decided")
                 return
-            self._deciding.add((turn, approval_id))
+            self._deciding.add((turn, approval))
         threading.Thread(target=work, name="agentnb-decision", daemon=True).start()
 
 

@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from agentnb.event import Event
+from agentnb.event import ApprovalRequested, Event
 from agentnb.recording import Waiting
 from agentnb.render import RunView
+from agentnb.requested import approval_key
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import (
     Snapshot,
@@ -83,9 +84,11 @@ class RunPublisher:
     what they raise is logged and never reaches the run.  Messages may come in, and `close` be
     called, on any thread.
 
-    ``decide``, where given, takes the user's answer to what the run waits for: the approval's id,
-    which may be None, and whether it is granted.  It must return at once; its effect shows in the
-    run.  Without it the view offers no answer, and one that comes all the same is ignored.
+    ``decide``, where given, takes the user's answer to what the run waits for: the approval that
+    was displayed (its id, which may be None, where the page names no more), and whether it is
+    granted.  It must return at once; its effect shows in the run.  It is not called for an approval
+    that has changed since it was displayed, which is displayed anew.  Without it the view offers no
+    answer, and one that comes all the same is ignored.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class RunPublisher:
         *,
         send: Callable[[Mapping[str, Any]], None],
         keep: Callable[[Snapshot], None],
-        decide: Callable[[str | None, bool], None] | None = None,
+        decide: Callable[[ApprovalRequested | str | None, bool], None] | None = None,
     ) -> None:
         self._run = run
         self._decide = decide
@@ -165,12 +168,18 @@ class RunPublisher:
                 self._tell_events(offset)
             case {"type": "timeline"}:
                 self._tell_timeline()
-            case {"type": "decide", "approval_id": approval_id, "approved": approved}:
+            case {"type": "decide", "approval_id": named, "approved": approved, **rest}:
                 if self._decide is None:
                     _log.debug("A page answered for a run that takes no answer")
                     return
                 self._deliver(self._send, ack_message("decide"))
-                self._decide(approval_id, approved)
+                if "key" not in rest:
+                    self._decide(named, approved)
+                elif (displayed := self._pending(rest["key"])) is not None:
+                    self._decide(displayed, approved)
+                else:
+                    # The page is to see what the run waits for by now, if anything.
+                    self._resync()
             case _:
                 _log.debug("A page sent something that is no message of its protocol")
 
@@ -179,6 +188,12 @@ class RunPublisher:
         with self._lock:
             self._closed = True
             self._stop_listening()
+
+    def _pending(self, key: object) -> ApprovalRequested | None:
+        """Return the approval of this key that the run waits for; None where it does not."""
+        with self._run.lock:
+            pending = self._run.view().transcript.pending_approvals
+        return next((each for each in pending if approval_key(each) == key), None)
 
     def _changed(self) -> None:
         # Runs on the loop that drives the run.

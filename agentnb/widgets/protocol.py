@@ -10,12 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from agentnb.event import Event, event_to_dict
 from agentnb.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
+from agentnb.requested import changed_ids
 from agentnb.timeline import timeline
 from agentnb.widgets.bounds import (
     KEY_TEXT,
@@ -190,10 +191,14 @@ class AskTimeline(TypedDict):
 
 
 class Decide(TypedDict):
-    """The user answered what the run waits for."""
+    """The user answered what the run waits for.
+
+    ``key`` is that of the approval as it was displayed; without it, its id alone counts.
+    """
 
     type: Literal["decide"]
     approval_id: str | None
+    key: NotRequired[str]
     approved: bool
 
 
@@ -275,8 +280,14 @@ def parse_page_message(content: object) -> PageMessage | None:
             "type": "decide",
             "approval_id": str() | None as approval_id,
             "approved": bool(approved),
+            **rest,
         } if len(approval_id or "") <= KEY_TEXT:
-            return {"type": "decide", "approval_id": approval_id, "approved": approved}
+            made: Decide = {"type": "decide", "approval_id": approval_id, "approved": approved}
+            if "key" in rest:
+                if not isinstance(key := rest["key"], str):
+                    return None
+                made["key"] = key
+            return made
         case _:
             return None
 
@@ -310,8 +321,13 @@ def waiting_state(waiting: Waiting | None, *, now: float) -> dict[str, Any] | No
 
 def run_fields(view: RunView) -> dict[str, Any]:
     """Return every top-level field of the state but the parts and those that time moves."""
+    head = bounded_head(view.transcript.head_to_dict())
+    pending = view.transcript.pending_approvals
+    changed = changed_ids(view.transcript.approvals) if pending else set[str]()
+    for approval, told in zip(pending, head["approvals"], strict=False):
+        told["changed"] = approval.approval_id in changed
     return {
-        **bounded_head(view.transcript.head_to_dict()),
+        **head,
         "title": shortened(view.title, NAME_TEXT),
         "platform": shortened(view.platform, NAME_TEXT),
         "prompt": shortened(view.prompt, QUESTION_TEXT),

@@ -57,6 +57,10 @@ export interface Approval {
   message: string;
   tool: string | null;
   arguments: string;
+  /** Names this very request; absent from what earlier versions saved. */
+  key?: string;
+  /** Whether its id was requested for something else before. */
+  changed?: boolean;
 }
 
 export interface RunError {
@@ -169,7 +173,7 @@ export type PageMessage =
   | { type: "stop" }
   | { type: "events"; offset: number }
   | { type: "timeline" }
-  | { type: "decide"; approval_id: string | null; approved: boolean };
+  | { type: "decide"; approval_id: string | null; key?: string; approved: boolean };
 
 const FINAL: ReadonlySet<Status> = new Set([
   "completed",
@@ -280,6 +284,8 @@ const runFields: Fields<RunState> = {
       message: isString,
       tool: orNull(isString),
       arguments: isString,
+      key: optional(isString),
+      changed: optional(isBoolean),
     }),
   ),
   raw_events: isCount,

@@ -160,12 +160,16 @@ export class RunSession {
     this.#frame.request();
   }
 
-  /** Answers what the run waits for; null where the platform gave the question no id. */
-  decide(approvalId: string | null, approved: boolean): void {
+  /**
+   * Answers what the run waits for; null where the platform gave the question no id. `key` is that
+   * of the approval that is displayed: the kernel decides no other.
+   */
+  decide(approvalId: string | null, approved: boolean, key?: string): void {
     if (!this.run.can_decide || this.final) return;
     if (this.#decision === "sent" || this.#decision === "seen") return;
     this.#decision = "sent";
-    this.#send({ type: "decide", approval_id: approvalId, approved });
+    const displayed = key === undefined ? {} : { key };
+    this.#send({ type: "decide", approval_id: approvalId, ...displayed, approved });
     this.#decisionIn(ACK_MS, "unanswered");
     this.#frame.request();
   }

@@ -8,62 +8,86 @@ import { html, show } from "./html.js";
 import { icon } from "./icons.js";
 import { indentJson } from "./json.js";
 
+type Decide = (approvalId: string | null, approved: boolean, key?: string) => void;
+
+/** How long a click may have been meant for what was displayed in the same place before. */
+const SETTLE_MS = 500;
+
+interface Item {
+  element: HTMLElement;
+  buttons: HTMLButtonElement[];
+}
+
 export class ApprovalsView {
   readonly element = html("ul", {
     class: "agentnb-approvals",
     "aria-label": "Waiting for approval",
   });
-  readonly #decide: (approvalId: string | null, approved: boolean) => void;
-  #shown = "";
-  #buttons: HTMLButtonElement[] = [];
+  readonly #decide: Decide;
+  #items = new Map<string, Item>();
+  #settled = 0;
   #waiting = false;
 
-  constructor(decide: (approvalId: string | null, approved: boolean) => void) {
+  constructor(decide: Decide) {
     this.#decide = decide;
   }
 
   update(run: RunState, decision: ClickState): void {
     const asked = run.status === "paused" ? run.approvals : [];
-    const key = JSON.stringify([asked, run.can_decide]);
     show(this.element, asked.length > 0);
-    if (key !== this.#shown) {
-      this.#shown = key;
-      this.#buttons = [];
-      this.element.replaceChildren(...asked.map((approval) => this.#item(approval, run)));
-    }
+    this.#draw(asked, run.can_decide);
     // Not disabled outright: that would take the focus away from who has just pressed one.
     this.#waiting = decision === "sent" || decision === "seen";
-    for (const button of this.#buttons) {
-      button.setAttribute("aria-disabled", String(this.#waiting));
+    for (const { buttons } of this.#items.values()) {
+      for (const button of buttons) button.setAttribute("aria-disabled", String(this.#waiting));
     }
   }
 
-  #item(approval: Approval, run: RunState): HTMLElement {
+  /** Draws what is new; what stays keeps its element, and what it had open. */
+  #draw(asked: Approval[], canDecide: boolean): void {
+    const items = new Map<string, Item>();
+    for (const approval of asked) {
+      let look = JSON.stringify([approval, canDecide]);
+      // Those without an id may be equal.
+      while (items.has(look)) look += " ";
+      items.set(look, this.#items.get(look) ?? this.#item(approval, canDecide));
+    }
+    const before = [...this.#items.keys()];
+    const now = [...items.keys()];
+    // One more at the end moves nothing.
+    if (before.some((look, at) => look !== now[at])) this.#settled = performance.now() + SETTLE_MS;
+    for (const [look, { element }] of this.#items) if (!items.has(look)) element.remove();
+    [...items.values()].forEach(({ element }, at) => {
+      const here = this.element.children[at] ?? null;
+      if (here !== element) this.element.insertBefore(element, here);
+    });
+    this.#items = items;
+  }
+
+  #item(approval: Approval, canDecide: boolean): Item {
     const message = html(
       "div",
       { class: "agentnb-approval-message" },
       icon("paused"),
       html("span", {}, visibleText(approval.message || "Approval needed")),
     );
-    const item = html("li", {}, message);
+    const element = html("li", {}, message);
     if (approval.tool) message.append(" ", html("code", {}, visibleText(approval.tool)));
     if (approval.arguments && approval.arguments !== "{}") {
       // Nobody should agree to what they cannot see.
       const box = new BoundedText("Arguments");
       box.update(indentJson(approval.arguments));
-      item.append(box.element);
+      element.append(box.element);
     }
-    if (run.can_decide) {
-      item.append(
-        html(
-          "div",
-          { class: "agentnb-decisions" },
-          this.#button("Approve", true, approval),
-          this.#button("Deny", false, approval),
-        ),
-      );
+    if (approval.changed) {
+      const words = "This has changed since it was first requested.";
+      element.append(html("p", { class: "agentnb-approval-changed", role: "status" }, words));
     }
-    return item;
+    const buttons = canDecide
+      ? [this.#button("Approve", true, approval), this.#button("Deny", false, approval)]
+      : [];
+    if (canDecide) element.append(html("div", { class: "agentnb-decisions" }, ...buttons));
+    return { element, buttons };
   }
 
   #button(word: string, approved: boolean, approval: Approval): HTMLButtonElement {
@@ -79,9 +103,9 @@ export class ApprovalsView {
       word,
     );
     button.addEventListener("click", () => {
-      if (!this.#waiting) this.#decide(approval.approval_id, approved);
+      if (this.#waiting || performance.now() < this.#settled) return;
+      this.#decide(approval.approval_id, approved, approval.key);
     });
-    this.#buttons.push(button);
     return button;
   }
 }

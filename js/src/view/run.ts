@@ -37,7 +37,7 @@ export interface RunSource {
   /** What it waits for beyond its agent, with the seconds that are left by now. */
   readonly waiting: Waiting | null;
   stop(): void;
-  decide(approvalId: string | null, approved: boolean): void;
+  decide(approvalId: string | null, approved: boolean, key?: string): void;
   /** Some of the run's events, from the one numbered `offset` on. */
   events(offset: number): Promise<EventsPage>;
   /** What the run did when. */
@@ -80,7 +80,7 @@ export class RunView {
     this.#body = html("div", { class: "agentnb-body", ...live });
     this.#header = new HeaderView(() => source.stop(), options.quiet);
     this.#waiting = new WaitingView(options.quiet);
-    this.#approvals = new ApprovalsView((id, approved) => source.decide(id, approved));
+    this.#approvals = new ApprovalsView((id, approved, key) => source.decide(id, approved, key));
     this.#followups = new FollowupsView(options.followup);
     this.#copy = copyButton("Copy as Markdown", () => answerOf(source.run));
     this.#timeline = new TimelineView(() => source.timeline());

@@ -98,8 +98,9 @@ function section(title: string, body: HTMLElement): HTMLElement {
 /** The arguments on one line, where they are short enough to say something there. */
 function preview(text: string): string {
   const line = text.slice(0, 400).replace(/\s+/g, " ").trim();
-  if (line === "" || line === "{}") return "";
-  return visibleText(line.length > 120 ? `${line.slice(0, 120)}…` : line);
+  if (text.trim() === "" || line === "{}") return "";
+  // What comes after much white space is cut off, too.
+  return visibleText(line.length > 120 || text.length > 400 ? `${line.slice(0, 120)}…` : line);
 }
 
 function timeOf(part: ToolCall, elapsed: number): string {
