@@ -72,7 +72,9 @@ const run: RunState = {
   session_id: "s",
   usage: { input_tokens: 1, cost_usd: 0.1 },
   followups: ["And then?"],
-  approvals: [{ approval_id: "a", message: "May I?", tool: "t", arguments: "{}" }],
+  approvals: [
+    { approval_id: "a", message: "May I?", tool: "t", arguments: "{}", key: "k", changed: true },
+  ],
   error: { message: "no", code: "x" },
   waiting: { kind: "retry", attempt: 1, of: 2, seconds: 1, reason: "busy" },
   can_decide: true,

@@ -96,6 +96,14 @@ describe("deciding", () => {
     expect(session.decideState).toBe("none");
   });
 
+  test("names the very approval that is displayed", () => {
+    begin(paused);
+    session.decide("a", true, "k");
+    expect(kernel.sent("decide")).toEqual([
+      { type: "decide", approval_id: "a", key: "k", approved: true },
+    ]);
+  });
+
   test("is nothing to Stop, nor Stop to it", () => {
     begin(paused);
     session.stop();
