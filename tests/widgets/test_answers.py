@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import RunFinished, TextDelta, ToolCallStarted
+from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta, ToolCallStarted
 from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
 from tests.widgets.page import Page, ToldRun, Wire
@@ -75,6 +75,58 @@ class TestPage:
         wire.publisher.receive({"type": "decide", "approval_id": None, "approved": False})
         assert taken == [("a", True), (None, False)]
         assert wire.messages == [{"type": "ack", "of": "decide"}] * 2
+
+    async def test_only_the_approval_that_is_displayed_is_decided(self) -> None:
+        taken: list[tuple[ApprovalRequested | str | None, bool]] = []
+
+        def take(approval: ApprovalRequested | str | None, approved: bool) -> None:
+            taken.append((approval, approved))
+
+        long = "i" * 5_000
+        asked = ApprovalRequested(approval_id="a", arguments='{"path": "."}')
+        changed = ApprovalRequested(approval_id="a", arguments='{"path": "/"}')
+        odd = [ApprovalRequested(approval_id=each) for each in ("\ud800", "\udfff", long, None)]
+        run = ToldRun([asked, *odd, changed, RunStarted(), asked])
+        wire = Wire(run, decide=take, paced=False)
+
+        def displayed() -> list[str]:
+            wire.deliver()
+            return [approval["key"] for approval in wire.page.run["approvals"]]
+
+        def decide(key: object) -> None:
+            decision = {"type": "decide", "approval_id": "a", "key": key, "approved": True}
+            wire.publisher.receive(decision)
+
+        run.advance(5)
+        wire.publisher.flush()
+        before = displayed()
+        assert len(set(before)) == 5
+        for key in before:
+            decide(key)
+        assert taken == [(each, True) for each in (asked, *odd)]
+        taken.clear()
+
+        # A decision that was on its way when the arguments changed.
+        run.advance()
+        decide(before[0])
+        assert taken == []
+        assert [each["changed"] for each in wire.page.run["approvals"]] == [False] * 5
+        after = displayed()
+        assert after[1:] == before[1:]
+        assert [each["changed"] for each in wire.page.run["approvals"]] == [True, *[False] * 4]
+        decide(after[0])
+        assert taken == [(changed, True)]
+        taken.clear()
+
+        # One for what the run does not wait for any more, or never did.
+        run.advance()
+        for key in (*after, "", "__proto__", None, 5, ["a"]):
+            decide(key)
+        assert taken == []
+        run.advance()
+        wire.publisher.flush()
+        (again,) = displayed()
+        assert again == before[0]
 
     async def test_without_anybody_to_take_it_a_decision_is_ignored(self) -> None:
         wire = Wire(ToldRun([]))

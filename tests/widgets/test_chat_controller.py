@@ -254,6 +254,32 @@ class TestCommands:
         assert chat.page.runs["t1"].run["status"] == "completed"
         chat.publisher.close()
 
+    def test_a_decision_on_what_a_run_asked_before_is_none_on_the_run_in_its_place(self) -> None:
+        async def script(request: RunRequest) -> Batches:
+            yield [RunStarted(run_id="r", session_id="s")]
+            yield [ApprovalRequested(approval_id="a", arguments='{"path": "."}')]
+            if request.prompt == "r":
+                yield [RunStarted()]
+                yield [ApprovalRequested(approval_id="a", arguments='{"path": "/"}')]
+
+        able = Capabilities(approvals=True, attach=True)
+        platform = PlayedPlatform(script, capabilities=able)
+        chat = Chat(player(platform))
+        chat.ask("t1")
+        until(lambda: chat.page.runs["t1"].run["status"] == "paused")
+        (shown,) = chat.page.runs["t1"].run["approvals"]
+        decision = {"type": "decide", "approval_id": "a", "key": shown["key"], "approved": True}
+        chat.say(type="run", turn="t1", message=decision)
+        until(lambda: len(chat.conversation.turns[0].run.transcript.approvals) == 2)
+        # It was clicked twice.
+        chat.say(type="run", turn="t1", message=decision)
+        until(lambda: chat.page.runs["t1"].run["approvals"][0]["changed"])
+        assert platform.decisions == [("r", "a", True)]
+        (asked,) = chat.page.runs["t1"].run["approvals"]
+        chat.say(type="run", turn="t1", message=decision | {"key": asked["key"]})
+        until(lambda: len(platform.decisions) == 2)
+        chat.publisher.close()
+
     def test_a_decision_that_fails_is_told(self) -> None:
         async def script(request: RunRequest) -> Batches:
             yield [RunStarted(run_id="r", session_id="s")]
