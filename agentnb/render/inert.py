@@ -102,6 +102,10 @@ def _escape(match: re.Match[str]) -> str:
     return entities(match[0]) if match["entity"] else f"\\{match[0]}"
 
 
+_UNKNOWN: Final = Line()
+_CODE: Final = Line(is_code=True)
+
+
 class _Document:
     """A text, and what is known of its lines and of its blocks of code."""
 
@@ -109,12 +113,14 @@ class _Document:
         self.text = text
         self.tokens = tokens
         self.lines = text.split("\n")
+        # Of a line that is not in it nothing is known.
         self.known: defaultdict[int, Line] = defaultdict(Line)
         self.blocks: list[Block] = []
 
     def escaped(self) -> str:
         """Return the text with what acts in it escaped, as far as it can be seen."""
-        return "\n".join(self.known[at].escaped(line) for at, line in enumerate(self.lines))
+        known = self.known.get
+        return "\n".join(known(at, _UNKNOWN).escaped(line) for at, line in enumerate(self.lines))
 
     def settled(self, *, is_quoted: bool) -> str:
         """Return inert text in which no renderer can take code for anything else."""
@@ -137,10 +143,9 @@ class _Document:
     def _between(self, first: int, end: int) -> list[str]:
         if first == end:
             return []
-        numbers = range(first, end)
-        return settled("\n".join(self.known[at].settled(self.lines[at]) for at in numbers)).split(
-            "\n"
-        )
+        known = self.known.get
+        lines = [known(at, _UNKNOWN).settled(self.lines[at]) for at in range(first, end)]
+        return settled("\n".join(lines)).split("\n")
 
 
 class _Reader:
@@ -159,10 +164,10 @@ class _Reader:
                 continue
             first, end = token.map
             if token.type in ("fence", "code_block"):
-                for number in range(first, end):
-                    known[number].is_code = True
+                known.update(dict.fromkeys(range(first, end), _CODE))
                 if _INFO.search(token.info):
-                    known[first].cut = lines[first].index(token.markup) + len(token.markup)
+                    mark = lines[first].index(token.markup)
+                    known[first] = Line(is_code=True, cut=mark + len(token.markup))
                 while end > first + 1 and not lines[end - 1].strip():
                     end -= 1
                 document.blocks.append(Block(token, first, end))

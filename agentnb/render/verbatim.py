@@ -9,6 +9,7 @@ is a fence that nothing before it can swallow.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
 
 def entities(text: str) -> str:
     """Return ``text`` with an entity for every character."""
-    return "".join(_NAMED.get(char, f"&#{ord(char)};") for char in text)
+    return "".join(map(_entity_of, text))
+
+
+@lru_cache(maxsize=256)
+def _entity_of(char: str) -> str:
+    return _NAMED.get(char) or f"&#{ord(char)};"
 
 
 def fence(text: str) -> str:
