@@ -1,9 +1,9 @@
-"""A bound on the work of a Markdown parser, for a text as a whole.
+"""A bound on the work of a Markdown parser, for all texts of a document together.
 
 The parser's time grows with the square of some input, such as brackets that match nothing, and
 even where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are
 counted while blocks are parsed, and estimated for each passage before it is parsed.  The counts
-are the same on every machine.
+are the same on every machine.  Whoever spends more than there is makes plain text of the rest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Effort", "TooMuchWorkError", "bounded", "is_plain", "is_readable"]
 
 # In units of about a microsecond.
-_BUDGET: Final = 160_000
-_PER_CHARACTER: Final = 1.5
+_BUDGET: Final = 105_000
 _CHECK: Final = 6
 _TOKEN: Final = 3.3
 _CELL: Final = 10
@@ -54,7 +53,7 @@ class TooMuchWorkError(Exception):
 
 
 class Effort:
-    """Adds up the work on one text, over all times that it is parsed.
+    """Adds up the work on one document, over all texts in it and all times that each is parsed.
 
     Raises:
         TooMuchWorkError: the budget is spent.
@@ -63,11 +62,6 @@ class Effort:
     def __init__(self, budget: float = _BUDGET) -> None:
         self._left = budget
         self._tokens = 0
-
-    @classmethod
-    def of(cls, characters: int) -> Effort:
-        """Return the budget for a document of so many characters in several texts."""
-        return cls(max(_BUDGET, _PER_CHARACTER * characters))
 
     def start(self, text: str) -> None:
         """Take what it costs to go over the lines of a text, before it is parsed."""

@@ -159,6 +159,10 @@ class _Reader:
         """Parse a text."""
         document = _Document(text, self._parsed(text))
         lines, known = document.lines, document.known
+        # For all of them before the first one is parsed.
+        for passage in {token.content for token in document.tokens if token.type == "inline"}:
+            if passage not in self._passages and not is_plain(passage) and is_readable(passage):
+                self._effort.spend_passage(passage)
         for token in document.tokens:
             if token.map is None:
                 continue
@@ -199,15 +203,13 @@ class _Reader:
 
     def _places(self, passage: str) -> list[Place]:
         """Return what there is in a passage, in order."""
-        if is_plain(passage):
-            return []
         found = self._passages.get(passage)
         if found is None:
-            self._effort.spend_passage(passage)
             found = self._passages[passage] = []
-            parser = _parser()
-            parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
-            found.sort(key=lambda place: place.start)
+            if not is_plain(passage):
+                parser = _parser()
+                parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
+                found.sort(key=lambda place: place.start)
         return found
 
     def _read_passage(self, passage: str, document: _Document, first: int) -> None:

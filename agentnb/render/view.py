@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb.render.visible import one_line
 from agentnb.timeline import Segment
-from agentnb.transcript import Status, ToolCall, Transcript
+from agentnb.transcript import Passage, Status, ToolCall, Transcript
 
 __all__ = [
     "STATUS_MARKS",
@@ -20,6 +20,7 @@ __all__ = [
     "end_note",
     "error_line",
     "facts",
+    "foremost",
     "seconds",
     "summary",
     "transcript_bytes",
@@ -210,6 +211,14 @@ def decision_hint(view: RunView) -> str | None:
     if view.transcript.status != "paused" or not view.takes_decisions:
         return None
     return "Approve with run.approve(), refuse with run.deny()."
+
+
+def foremost(passages: Iterable[Passage]) -> list[Passage]:
+    """Return passages in the order in which they matter: answers before reasoning, latest first.
+
+    In this order they are given what there is for all of them.
+    """
+    return sorted(reversed(list(passages)), key=lambda passage: passage.kind != "text")
 
 
 def transcript_bytes(view: RunView) -> int:
