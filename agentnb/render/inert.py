@@ -37,7 +37,9 @@ __all__ = ["escape", "inert_markdown"]
 _LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
-_LOOK: Final = 6  # of an `Effort`
+# Of an `Effort`.
+_LOOK: Final = 6
+_LINE: Final = 2
 
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
@@ -196,7 +198,8 @@ class _Reader:
     def _parsed(self, text: str) -> list[Token]:
         self._effort.start(text)
         # Whatever may act is looked at, and written anew.
-        self._effort.spend(_LOOK * sum(map(text.count, "<[&!\\")))
+        looks = sum(map(text.count, ("<", "[", "](", "&", "!", "\\", "//")))
+        self._effort.spend(_LOOK * looks + _LINE * text.count("\n"))
         tokens = _parser().parse(text, {"effort": self._effort})
         self._effort.spend_block(len(tokens))
         return tokens

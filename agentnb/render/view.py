@@ -218,7 +218,9 @@ def foremost(passages: Iterable[Passage]) -> list[Passage]:
 
     In this order they are given what there is for all of them.
     """
-    return sorted(reversed(list(passages)), key=lambda passage: passage.kind != "text")
+    latest_first = list(passages)
+    latest_first.reverse()
+    return sorted(latest_first, key=lambda passage: passage.kind != "text")
 
 
 def transcript_bytes(view: RunView) -> int:
