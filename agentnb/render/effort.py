@@ -1,9 +1,9 @@
-"""A bound on the work of a Markdown parser, for a text as a whole.
+"""A bound on the work of a Markdown parser, for all texts of a document together.
 
 The parser's time grows with the square of some input, such as brackets that match nothing, and
 even where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are
 counted while blocks are parsed, and estimated for each passage before it is parsed.  The counts
-are the same on every machine.
+are the same on every machine.  Whoever spends more than there is makes plain text of the rest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Effort", "TooMuchWorkError", "bounded", "is_plain", "is_readable"]
 
 # In units of about a microsecond.
-_BUDGET: Final = 160_000
-_PER_CHARACTER: Final = 1.5
+_BUDGET: Final = 110_000
 _CHECK: Final = 6
 _TOKEN: Final = 3.3
 _CELL: Final = 10
@@ -34,15 +33,18 @@ _LINK: Final = 40
 _AUTOLINK: Final = 20
 _QUOTED: Final = 8
 _DELIMITER: Final = 2.5
+_STOP: Final = 1.2
 _CODE: Final = 1.5
 _TAG: Final = 7
 _EMPHASIS: Final = 4
 _INNER: Final = 5
 _PASSAGE: Final = 2
 _SCANNED: Final = 0.25
+_SCANNED_FIRST: Final = 1.5
 
-# Where inline syntax may begin; the parser passes over all else.
+# Where inline syntax may begin, and where the parser stops all the same to look for it.
 _DELIMITERS: Final = re.compile(r"[\n!&*<\[\\\]_`~]")
+_STOPS: Final = re.compile(r"[#$%+\-:=>@^{}]")
 _AUTOLINKS: Final = re.compile(r"<[\w.+-]{1,100}[:@]")
 _BRACKETS: Final = re.compile(r"[\[\]]")
 _MOST_BRACKETS: Final = 500
@@ -54,7 +56,7 @@ class TooMuchWorkError(Exception):
 
 
 class Effort:
-    """Adds up the work on one text, over all times that it is parsed.
+    """Adds up the work on one document, over all texts in it and all times that each is parsed.
 
     Raises:
         TooMuchWorkError: the budget is spent.
@@ -63,11 +65,6 @@ class Effort:
     def __init__(self, budget: float = _BUDGET) -> None:
         self._left = budget
         self._tokens = 0
-
-    @classmethod
-    def of(cls, characters: int) -> Effort:
-        """Return the budget for a document of so many characters in several texts."""
-        return cls(max(_BUDGET, _PER_CHARACTER * characters))
 
     def start(self, text: str) -> None:
         """Take what it costs to go over the lines of a text, before it is parsed."""
@@ -89,6 +86,8 @@ class Effort:
 
     def spend_passage(self, passage: str) -> None:
         """Take what it costs to parse one passage: a paragraph, a heading, a cell of a table."""
+        stops = len(_STOPS.findall(passage))
+        self.spend(_PASSAGE + _STOP * stops + _DELIMITER * len(_DELIMITERS.findall(passage)))
         opened: list[int] = []
         units: float = 0
         count = 0
@@ -98,13 +97,15 @@ class Effort:
             elif match[0] == "]" and opened:
                 # What is in brackets is parsed once more, as the text of a link.
                 units += _INNER * (count - opened.pop())
-        # From a bracket that nothing closes the parser looks on to the end.
-        units += _SCANNED * sum(count - at for at in opened)
+        if opened:
+            # From a bracket that nothing closes the parser looks on to the end, and remembers that.
+            units += _SCANNED_FIRST * (count - opened[0] + stops)
+            units += _SCANNED * sum(count - at for at in opened)
         units += _CODE * passage.count("`") + _TAG * passage.count("<")
         units += _EMPHASIS * sum(map(passage.count, "*_~"))
         units += _LINK * (passage.count("](") + passage.count("]["))
         units += _AUTOLINK * len(_AUTOLINKS.findall(passage))
-        self.spend(_PASSAGE + _DELIMITER * count + units)
+        self.spend(units)
 
 
 def is_plain(passage: str) -> bool:

@@ -42,6 +42,7 @@ from agentnb.render.view import (
     end_note,
     error_line,
     facts,
+    foremost,
     seconds,
     transcript_bytes,
 )
@@ -105,8 +106,9 @@ def _saved_form(view: RunView) -> Html:
     total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
     form = _Form(tool=_SAVED_TOOL, passage=total, prose=_prose_of(view))
     blocks = _blocks(view, form)
-    made = _wrapped(blocks)
-    if _saved(made) <= min(both - _saved(text), _SAVED_TOTAL):
+    most = min(both - _saved(text), _SAVED_TOTAL)
+    made, size = _measured(blocks, most)
+    if size <= most and _saved(made) <= most:
         room = min(both - _saved(_steady(text)), _SAVED_TOTAL) - _saved(_steady(made))
         bars = _timeline(view, room=room)
         return made if bars is None else _wrapped([*blocks, bars])
@@ -132,13 +134,13 @@ def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
 
 def _within(view: RunView, total: int, form: _Form) -> Html:
     """Return the run in this form, or in the richest plainer one of at most ``total`` bytes."""
-    made = _fragment(view, form)
-    if len(made.encode()) <= total:
+    made, size = _measured(_timed_blocks(view, form), total)
+    if size <= total:
         return made
     # Escaping makes some text several times longer, so this may take some rounds.
     cut = replace(form, lean=True, plain=True)
-    made = _fragment(view, cut)
-    while (size := len(made.encode())) > total and cut.passage > 0:
+    made, size = _measured(_timed_blocks(view, cut), total)
+    while size > total and cut.passage > 0:
         share = 0.9 * total / size
         cut = replace(
             cut,
@@ -146,19 +148,34 @@ def _within(view: RunView, total: int, form: _Form) -> Html:
             passage=int(cut.passage * share),
             parts=max(_FEWEST_PARTS, int(min(cut.parts, len(view.transcript.parts)) * share)),
         )
-        made = _fragment(view, cut)
-    return made
+        made, size = _measured(_timed_blocks(view, cut), total)
+    return made if size <= total else sanitized(made)
 
 
-def _fragment(view: RunView, form: _Form) -> Html:
+def _timed_blocks(view: RunView, form: _Form) -> list[str]:
     blocks = _blocks(view, form)
     if form.timeline and (bars := _timeline(view)) is not None:
         blocks.append(bars)
-    return _wrapped(blocks)
+    return blocks
+
+
+def _measured(blocks: list[str], total: int) -> tuple[Html, int]:
+    """Return the fragment and its bytes; it is sanitized only where it may be within ``total``."""
+    made = _joined(blocks)
+    # Nothing but quotes is written shorter by the sanitizer.
+    size = len(made.encode()) - made.count("&quot;") * len("&quot")
+    if size > total:
+        return made, size
+    made = sanitized(made)
+    return made, len(made.encode())
 
 
 def _wrapped(blocks: list[str]) -> Html:
-    return sanitized(element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING))
+    return sanitized(_joined(blocks))
+
+
+def _joined(blocks: list[str]) -> Html:
+    return element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING)
 
 
 def _blocks(view: RunView, form: _Form) -> list[str]:
@@ -228,7 +245,8 @@ def _data(label: str, text: str, form: _Form) -> list[str]:
 
 def _prose(text: str, form: _Form) -> Html:
     shown = text[: form.passage]
-    made = plain_html(shown) if form.plain else prose_html(shown, lean=form.lean, parsed=form.prose)
+    is_plain = form.plain or len(shown) < len(text)
+    made = plain_html(shown) if is_plain else prose_html(shown, lean=form.lean, parsed=form.prose)
     return joined([made, *_more(len(text) - form.passage)])
 
 
@@ -315,9 +333,10 @@ def whole_html(view: RunView) -> Html:
 
 
 def _prose_of(view: RunView) -> ParsedProse:
-    return ParsedProse(
-        sum(len(part.text) for part in view.transcript.parts if isinstance(part, Passage))
-    )
+    prose = ParsedProse()
+    for part in foremost(p for p in view.transcript.parts if isinstance(p, Passage)):
+        prose.tokens(str(part.text))
+    return prose
 
 
 def question_html(prompt: str) -> Html:

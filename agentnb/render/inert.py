@@ -37,7 +37,9 @@ __all__ = ["escape", "inert_markdown"]
 _LONGEST: Final = 200_000  # characters; a longer text is one block of code
 _DEEPEST: Final = 60
 _ROUNDS: Final = 8
-_LOOK: Final = 6  # of an `Effort`
+# Of an `Effort`.
+_LOOK: Final = 6
+_LINE: Final = 2
 
 # Not every renderer knows a backslash before the first ones, by which tags, formulas, code,
 # comments or attributes begin; the others are known to all.
@@ -102,6 +104,10 @@ def _escape(match: re.Match[str]) -> str:
     return entities(match[0]) if match["entity"] else f"\\{match[0]}"
 
 
+_UNKNOWN: Final = Line()
+_CODE: Final = Line(is_code=True)
+
+
 class _Document:
     """A text, and what is known of its lines and of its blocks of code."""
 
@@ -109,12 +115,14 @@ class _Document:
         self.text = text
         self.tokens = tokens
         self.lines = text.split("\n")
+        # Of a line that is not in it nothing is known.
         self.known: defaultdict[int, Line] = defaultdict(Line)
         self.blocks: list[Block] = []
 
     def escaped(self) -> str:
         """Return the text with what acts in it escaped, as far as it can be seen."""
-        return "\n".join(self.known[at].escaped(line) for at, line in enumerate(self.lines))
+        known = self.known.get
+        return "\n".join(known(at, _UNKNOWN).escaped(line) for at, line in enumerate(self.lines))
 
     def settled(self, *, is_quoted: bool) -> str:
         """Return inert text in which no renderer can take code for anything else."""
@@ -137,10 +145,9 @@ class _Document:
     def _between(self, first: int, end: int) -> list[str]:
         if first == end:
             return []
-        numbers = range(first, end)
-        return settled("\n".join(self.known[at].settled(self.lines[at]) for at in numbers)).split(
-            "\n"
-        )
+        known = self.known.get
+        lines = [known(at, _UNKNOWN).settled(self.lines[at]) for at in range(first, end)]
+        return settled("\n".join(lines)).split("\n")
 
 
 class _Reader:
@@ -154,15 +161,19 @@ class _Reader:
         """Parse a text."""
         document = _Document(text, self._parsed(text))
         lines, known = document.lines, document.known
+        # For all of them before the first one is parsed.
+        for passage in {token.content for token in document.tokens if token.type == "inline"}:
+            if passage not in self._passages and not is_plain(passage) and is_readable(passage):
+                self._effort.spend_passage(passage)
         for token in document.tokens:
             if token.map is None:
                 continue
             first, end = token.map
             if token.type in ("fence", "code_block"):
-                for number in range(first, end):
-                    known[number].is_code = True
+                known.update(dict.fromkeys(range(first, end), _CODE))
                 if _INFO.search(token.info):
-                    known[first].cut = lines[first].index(token.markup) + len(token.markup)
+                    mark = lines[first].index(token.markup)
+                    known[first] = Line(is_code=True, cut=mark + len(token.markup))
                 while end > first + 1 and not lines[end - 1].strip():
                     end -= 1
                 document.blocks.append(Block(token, first, end))
@@ -187,22 +198,21 @@ class _Reader:
     def _parsed(self, text: str) -> list[Token]:
         self._effort.start(text)
         # Whatever may act is looked at, and written anew.
-        self._effort.spend(_LOOK * sum(map(text.count, "<[&!\\")))
+        looks = sum(map(text.count, ("<", "[", "](", "&", "!", "\\", "//")))
+        self._effort.spend(_LOOK * looks + _LINE * text.count("\n"))
         tokens = _parser().parse(text, {"effort": self._effort})
         self._effort.spend_block(len(tokens))
         return tokens
 
     def _places(self, passage: str) -> list[Place]:
         """Return what there is in a passage, in order."""
-        if is_plain(passage):
-            return []
         found = self._passages.get(passage)
         if found is None:
-            self._effort.spend_passage(passage)
             found = self._passages[passage] = []
-            parser = _parser()
-            parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
-            found.sort(key=lambda place: place.start)
+            if not is_plain(passage):
+                parser = _parser()
+                parser.inline.parse(passage, parser, {"places": found, "passage": passage}, [])
+                found.sort(key=lambda place: place.start)
         return found
 
     def _read_passage(self, passage: str, document: _Document, first: int) -> None:

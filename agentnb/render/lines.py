@@ -30,10 +30,11 @@ _ACTING: Final = re.compile(
     # Some find a link where others find none.  A word alone, or with a title, is where a definition
     # leads, also that of a footnote.
     rf"|(?P<target>\](?=\((?!{_GOOD})))"
-    rf"|(?P<definition>\](?=:)(?!:{_GOOD})(?!:[ \t]*(?![<`\s])\S+[ \t]+[^\s\"'(]))"
+    rf"|(?P<definition>\](?=:)(?!:{_GOOD})(?!:[ \t]*(?![<`\s])\S{1, 200}[ \t]+[^\s\"'(]))"
     r"|(?P<scheme>(?<=[Ff][Tt][Pp]):(?=//))"
     rf"|(?P<relative>{RELATIVE})"
 )
+_MAY_ACT: Final = re.compile(r"[<&\\[\]/]")  # each of them has one of these
 _ADDRESS: Final = re.compile(r"(?i:https?://|www\.)[^\s<>]*\Z")
 _LOOK_BACK: Final = 300
 # To some a label goes on over lines, blank ones and fences among them, up to a bracket and colon.
@@ -55,9 +56,11 @@ class Place(NamedTuple):
 class Line:
     """What is known of one line of the text: columns, first and the one after the last."""
 
-    def __init__(self) -> None:
-        self.is_code = False
-        self.cut: int | None = None
+    __slots__ = ("code", "cut", "images", "is_code", "kept", "read", "refused", "torn")
+
+    def __init__(self, *, is_code: bool = False, cut: int | None = None) -> None:
+        self.is_code = is_code
+        self.cut = cut
         self.read: list[tuple[int, int]] = []
         self.kept: list[tuple[int, int]] = []
         self.code: list[tuple[int, int]] = []
@@ -88,6 +91,8 @@ class Line:
 
     def settled(self, text: str) -> str:
         """Return the line with every code span as HTML that might not be taken for code."""
+        if not self.code:
+            return text
         made: list[str] = []
         last = 0
         for start, end in sorted(self.code):
@@ -107,6 +112,8 @@ class Line:
         """Return the line with a backslash or an entity for what acts in it."""
         if self.is_code:
             return text[: self.cut]
+        if not _MAY_ACT.search(text):
+            return text
         kept, read = sorted(self.kept), sorted(self.read)
 
         def mended(match: re.Match[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from agentnb.render.effort import Effort
@@ -20,9 +21,10 @@ from agentnb.render.view import (
     end_note,
     error_line,
     facts,
+    foremost,
 )
 from agentnb.render.visible import one_line, visible
-from agentnb.transcript import Passage, ToolCall
+from agentnb.transcript import Part, Passage, TextBuffer, ToolCall
 
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 
@@ -37,25 +39,20 @@ def to_markdown(view: RunView) -> str:
     Prompt and answer stand as they were written, except for what a renderer would load or run: an
     image is a link to it, and HTML shows as text.
     """
+    effort = Effort()
+    parts = answer_markdown(view, effort)
     blocks = [_header(view), f"# {escape_markdown(view.title)}"]
     if view.prompt.strip():
-        blocks.append(quote_markdown(view.prompt))
-    return "\n\n".join([*blocks, *answer_markdown(view)]) + "\n"
+        blocks.append(quote_markdown(view.prompt, effort))
+    return "\n\n".join([*blocks, *parts]) + "\n"
 
 
-def answer_markdown(view: RunView) -> list[str]:
+def answer_markdown(view: RunView, effort: Effort | None = None) -> list[str]:
     """Return what the run brought, as blocks to be put apart by blank lines."""
-    blocks: list[str] = []
-    passages: list[str] = []
-    effort = Effort.of(sum(len(p.text) for p in view.transcript.parts if isinstance(p, Passage)))
-    for part in view.transcript.parts:
-        if isinstance(part, Passage) and part.kind == "text":
-            passages.append(str(part.text))
-            continue
-        blocks += _answer(passages, effort)
-        passages.clear()
-        blocks.append(_tool(part) if isinstance(part, ToolCall) else _reasoning(part, effort))
-    blocks += _answer(passages, effort)
+    parts = _joined(view.transcript.parts)
+    shown = _shown([part for part in parts if isinstance(part, Passage)], effort or Effort())
+    blocks = [_tool(part) if isinstance(part, ToolCall) else shown[id(part)] for part in parts]
+    blocks = [block for block in blocks if block]
     blocks += _approvals(view)
     if (hint := decision_hint(view)) is not None:
         blocks.append(f"*{hint}*")
@@ -80,9 +77,9 @@ def front_matter(facts: Mapping[str, Any]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def quote_markdown(text: str) -> str:
+def quote_markdown(text: str, effort: Effort | None = None) -> str:
     """Return ``text`` as a quote, as it was written but for what a renderer would load or run."""
-    return _quote(inert_markdown(text, is_quoted=True))
+    return _quote(inert_markdown(text, effort, is_quoted=True))
 
 
 def escape_markdown(text: str) -> str:
@@ -117,14 +114,28 @@ def _header(view: RunView) -> str:
     )
 
 
-def _answer(passages: list[str], effort: Effort) -> list[str]:
+def _joined(parts: Sequence[Part]) -> list[Part]:
     # As one text: what is code in one of its own may be part of a list that another one began.
-    text = inert_markdown("\n\n".join(passages), effort)
-    return [text] if text else []
+    made: list[Part] = []
+    for is_text, group in groupby(parts, lambda part: part.kind == "text"):
+        texts = list(group)
+        if is_text:
+            text = TextBuffer("\n\n".join(str(p.text) for p in texts if isinstance(p, Passage)))
+            texts = [Passage("text", text=text)]
+        made += texts
+    return made
 
 
-def _reasoning(part: Passage, effort: Effort) -> str:
-    return _fold("Reasoning", _quote(inert_markdown(str(part.text), effort, is_quoted=True)))
+def _shown(passages: Sequence[Passage], effort: Effort) -> dict[int, str]:
+    """Return the passages as Markdown, by their ids."""
+    made: dict[int, str] = {}
+    for part in foremost(passages):
+        text = str(part.text)
+        if part.kind == "text":
+            made[id(part)] = inert_markdown(text, effort)
+        else:
+            made[id(part)] = _fold("Reasoning", quote_markdown(text, effort))
+    return made
 
 
 def _tool(call: ToolCall) -> str:

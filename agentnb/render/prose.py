@@ -52,10 +52,10 @@ def prose_html(markdown: str, *, lean: bool = False, parsed: ParsedProse | None 
 
 
 class ParsedProse:
-    """The texts of one document, each parsed once, within one budget for ``characters`` in all."""
+    """The texts of one document, each parsed once, all within one budget."""
 
-    def __init__(self, characters: int = 0) -> None:
-        self._effort = Effort.of(characters)
+    def __init__(self) -> None:
+        self._effort = Effort()
         self._parsed: dict[str, list[Token] | None] = {}
 
     def tokens(self, markdown: str) -> list[Token] | None:
@@ -92,6 +92,7 @@ def _parse_passages(state: StateCore) -> None:
 
     effort: Effort = state.env["effort"]
     effort.spend_block(len(state.tokens))
+    passages: list[Token] = []
     for token in state.tokens:
         if token.type != "inline":
             continue
@@ -99,10 +100,13 @@ def _parse_passages(state: StateCore) -> None:
             token.children = [Token("text", "", 0, content=token.content)]
         elif is_readable(token.content):
             effort.spend_passage(token.content)
-            token.children = []
-            state.md.inline.parse(token.content, state.md, state.env, token.children)
+            passages.append(token)
         else:
             token.type = "text"
+    # Only once it is known that there is enough for all of them.
+    for token in passages:
+        token.children = []
+        state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
 class _Writer:

@@ -9,6 +9,7 @@ is a fence that nothing before it can swallow.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ _FENCE: Final = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*")
 
 # What is in a formula whose end is found by all: neither code nor a blank line.
 _INNER: Final = r"[^$`~%\\\n]|~(?!~~)|%(?!%)|\n(?![ \t>]*(?:\n|\Z))"
-_LOOSE: Final = re.compile(
+_TARGETS: Final = (
     # JupyterLab puts a formula back into an attribute as it is, with its quotes.
     r"(?P<link>\](?:\(|:)[ \t]*<?(?i:https?://|mailto:)[^\s<>]*>?"
     r"(?:\s+(?:\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|\((?:\\.|[^)\\])*\)?))?)"
     r"|(?P<url>(?i:https?://|www\.|mailto:)[^\s<>]*)"
-    rf"|(?P<formula>(?<![\\$])\$\$(?!\$)(?:{_INNER}|\\(?![$`]))+(?<!\\)\$\$(?!\$))"
+)
+_LOOSE_THINGS: Final = (
+    rf"(?P<formula>(?<![\\$])\$\$(?!\$)(?:{_INNER}|\\(?![$`]))+(?<!\\)\$\$(?!\$))"
     r"|(?P<environment>(?<!\\)\\begin\{(?P<name>[A-Za-z]+\*?)\}"
     rf"(?:{_INNER}|\\(?!begin\b|end\b))*\\end\{{(?P=name)\}})"
     r"|(?P<dollars>\${2,})"
@@ -73,6 +76,8 @@ _LOOSE: Final = re.compile(
     # Where no blank line follows it, it is the head of a document, and its words are options.
     r"|(?P<head>(?<![^\n])---(?=[ \t]*\n[ \t]*\S))"
 )
+_LOOSE: Final = re.compile(f"{_TARGETS}|{_LOOSE_THINGS}")
+_LOOSE_IN_TARGETS: Final = re.compile(_LOOSE_THINGS)
 _LOOSE_INSIDE: Final = re.compile(r"\$\$|\\(?=(?:begin|end)\{)|\\\\(?=[\[\]()])")
 _DEFINITION: Final = re.compile(r"[ \t]*[:~][ \t]")
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
@@ -80,7 +85,12 @@ _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([^}]*)\}")
 
 def entities(text: str) -> str:
     """Return ``text`` with an entity for every character."""
-    return "".join(_NAMED.get(char, f"&#{ord(char)};") for char in text)
+    return "".join(map(_entity_of, text))
+
+
+@lru_cache(maxsize=256)
+def _entity_of(char: str) -> str:
+    return _NAMED.get(char) or f"&#{ord(char)};"
 
 
 def fence(text: str) -> str:
@@ -196,9 +206,9 @@ def _mended(match: re.Match[str]) -> str:
         case "formula" | "environment" | "name":
             return found if _is_balanced(found) else _LOOSE_INSIDE.sub(_entity, found)
         case "link":
-            return found[0] + settled(found[1:].replace("$", "&#36;"))
+            return found[0] + _LOOSE_IN_TARGETS.sub(_mended, found[1:].replace("$", "&#36;"))
         case "url":
-            return found[0] + settled(found[1:].replace("$", "%24"))
+            return found[0] + _LOOSE_IN_TARGETS.sub(_mended, found[1:].replace("$", "%24"))
         case "slashes":
             return "&#92;" * (len(found) // 2) + "\\" * (len(found) % 2)
         case "comment":

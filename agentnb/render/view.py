@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +10,7 @@ from agentnb.event import ApprovalRequested
 from agentnb.render.visible import one_line
 from agentnb.requested import changed_ids
 from agentnb.timeline import Segment
-from agentnb.transcript import Status, ToolCall, Transcript
+from agentnb.transcript import Passage, Status, ToolCall, Transcript
 
 __all__ = [
     "STATUS_MARKS",
@@ -24,6 +24,7 @@ __all__ = [
     "end_note",
     "error_line",
     "facts",
+    "foremost",
     "seconds",
     "summary",
     "transcript_bytes",
@@ -234,6 +235,16 @@ def changed_note(view: RunView, approval: ApprovalRequested) -> str | None:
     if approval.approval_id in changed_ids(view.transcript.approvals):
         return "This has changed since it was first requested."
     return None
+
+
+def foremost(passages: Iterable[Passage]) -> list[Passage]:
+    """Return passages in the order in which they matter: answers before reasoning, latest first.
+
+    In this order they are given what there is for all of them.
+    """
+    latest_first = list(passages)
+    latest_first.reverse()
+    return sorted(latest_first, key=lambda passage: passage.kind != "text")
 
 
 def transcript_bytes(view: RunView) -> int:

@@ -35,14 +35,14 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ACTING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 _INVISIBLE: Final = re.compile(
-    "["
+    "(["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "]+"
+    "]+)"
 )
-_LAST_UNSEEN: Final = re.compile(_INVISIBLE.pattern.replace("]+", "]++") + r"\Z")
+_LAST_UNSEEN: Final = re.compile(_INVISIBLE.pattern.replace("]+)", "]++)") + r"\Z")
 _RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 _TAG_FLAGS: Final = frozenset(
     "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
@@ -75,13 +75,17 @@ def visible(text: str) -> str:
 
 
 def _revealed(text: str, *, marks_belong: bool) -> str:
-    def reveal(match: re.Match[str]) -> str:
-        run = match[0]
-        before = text[match.start() - 1] if match.start() else ""
-        after = text[match.end()] if match.end() < len(text) else ""
-        return run if _belongs(run, before, after, marks_belong=marks_belong) else _marker(run)
-
-    return _INVISIBLE.sub(reveal, text)
+    # Text and runs of the unseen in turn.
+    pieces = _INVISIBLE.split(text)
+    markers: dict[str, str] = {}
+    for at in range(1, len(pieces), 2):
+        run = pieces[at]
+        if _belongs(run, pieces[at - 1][-1:], pieces[at + 1][:1], marks_belong=marks_belong):
+            continue
+        if run not in markers:
+            markers[run] = _marker(run)
+        pieces[at] = markers[run]
+    return "".join(pieces)
 
 
 def one_line(text: str, limit: int = 200) -> str:
