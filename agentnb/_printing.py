@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["control_signs", "identifier_or_none", "printable", "printable_or_none", "well_formed"]
+__all__ = [
+    "control_signs",
+    "escaped",
+    "identifier_or_none",
+    "name_signs",
+    "printable",
+    "printable_or_none",
+    "well_formed",
+]
 
 # Of each control what Unicode has to write it with; of a C1 control the two characters that mean
 # the same to a terminal.  Tabs and line ends are no signs: they are what text is made of.
@@ -20,6 +28,13 @@ _BIDI: Final = {
     code: f"⟨U+{code:04X}⟩"
     for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
+# A name is one line.
+_LINE_SIGNS: Final = {
+    **{ord(char): chr(0x2400 + ord(char)) for char in "\t\n\r"},
+    **{code: f"⟨U+{code:04X}⟩" for code in (0x2028, 0x2029)},
+}
+# It has what follows written over what a terminal shows on the line.
+_RETURN: Final = re.compile(r"\r(?!\n)")
 _NOT_IN_IDS: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -50,10 +65,21 @@ def control_signs(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with `control_signs`, and each bidirectional control as ``⟨U+202E⟩``."""
+    """Return ``text`` with `control_signs`, and each bidirectional control as ``⟨U+202E⟩``.
+
+    A carriage return is a sign, too, where it is not part of a line end.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return control_signs(text).translate(_BIDI)
+    text = control_signs(text).translate(_BIDI)
+    return _RETURN.sub("\u240d", text) if "\r" in text else text
+
+
+def name_signs(text: str) -> str:
+    """Return a name as `printable` text of one line: tabs and line ends are signs, too."""
+    if text.isprintable() and text.isascii():
+        return text
+    return printable(text).translate(_LINE_SIGNS)
 
 
 def printable_or_none(text: str | None) -> str | None:
@@ -64,3 +90,14 @@ def printable_or_none(text: str | None) -> str | None:
 def identifier_or_none(text: str | None) -> str | None:
     """Return an id unchanged, and None for one with control characters: nothing can go by it."""
     return None if text is None or _NOT_IN_IDS.search(text) else text
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with each character that cannot be printed as Python escapes it."""
+    return text if text.isprintable() else "".join(map(_escape, text))
+
+
+def _escape(char: str) -> str:
+    if char.isprintable() or char in "\n\t\u00a0":
+        return char
+    return char.encode("unicode_escape").decode()

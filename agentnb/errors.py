@@ -44,6 +44,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agentnb._printing import escaped
 from agentnb._tracebacks import in_short
 
 if TYPE_CHECKING:
@@ -113,26 +114,18 @@ class AgentnbError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        # A traceback goes to a terminal, and a server's words may hold sequences that act there.
+        message, hint = escaped(message), hint and escaped(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
-        shown = in_sentences(self.message, self.hint)
-        # A traceback goes to a terminal, and a server's words may hold sequences that act there.
-        return shown if shown.isprintable() else "".join(map(_printed, shown))
+        return escaped(in_sentences(self.message, self.hint))
 
     def _render_traceback_(self) -> list[str]:
         # What IPython shows of it: how this package got there says nothing to who called it.
         return in_short(self)
-
-
-def _printed(char: str) -> str:
-    return (
-        char
-        if char.isprintable() or char in "\n\t\u00a0"
-        else char.encode("unicode_escape").decode()
-    )
 
 
 class ConfigError(AgentnbError):
@@ -158,6 +151,10 @@ class FieldProblem:
     location: str
     message: str
     kind: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("location", "message", "kind"):
+            object.__setattr__(self, name, escaped(getattr(self, name)))
 
     def __str__(self) -> str:
         return f"{self.location}: {self.message}"
@@ -204,10 +201,10 @@ class PlatformError(AgentnbError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.code = code
-        self.request_id = request_id
+        self.code = code and escaped(code)
+        self.request_id = request_id and escaped(request_id)
         self.retry_after = retry_after
-        self.excerpt = excerpt
+        self.excerpt = escaped(excerpt)
 
 
 class AuthenticationError(PlatformError):
@@ -324,8 +321,8 @@ class ContentTypeError(TransportError):
         self, message: str, *, content_type: str, excerpt: str = "", hint: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
-        self.content_type = content_type
-        self.excerpt = excerpt
+        self.content_type = escaped(content_type)
+        self.excerpt = escaped(excerpt)
 
 
 class EventTooLargeError(AgentnbError):
@@ -353,7 +350,7 @@ class FunctionTraceback(Exception):
     """The traceback of an agent's function, as text, for Python to print before the error."""
 
     def __str__(self) -> str:
-        return f"\n{self.args[0].rstrip()}"
+        return escaped(f"\n{self.args[0].rstrip()}")
 
 
 class RunFailedError(RunError):

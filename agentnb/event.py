@@ -7,6 +7,8 @@ reference to a platform, so a recorded list of them can be folded, sent and comp
 The constructors check their fields, since functions of users make events, too: data given as a
 tool's arguments or result becomes JSON, an exception given as an error becomes its text, a dict
 given as usage becomes `Usage`.  Whatever has no such meaning raises `TypeError` or `ValueError`.
+In ids, names and approvals control characters are written as signs; in every text a lone surrogate,
+which cannot be encoded, is U+FFFD.
 
 `event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
 """
@@ -18,7 +20,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
-from agentnb._printing import identifier_or_none, printable_or_none
+from agentnb._printing import name_signs, printable, well_formed
 from agentnb.errors import in_sentences, try_again_in
 from agentnb.event_fields import Checked, Place, identifier, plain_text, usage_fields
 
@@ -84,8 +86,7 @@ class Usage(Checked):
 class RunStarted(Checked):
     """The platform accepted the run.  It may come again with what was still unknown.
 
-    An id that holds control characters is none, since people print ids; in the names they are
-    written as signs.
+    An id that holds control characters is none.
     """
 
     type: ClassVar[Literal["run_started"]] = "run_started"
@@ -93,13 +94,6 @@ class RunStarted(Checked):
     session_id: str | None = None
     agent: str | None = None
     model: str | None = None
-
-    def __post_init__(self) -> None:
-        Checked.__post_init__(self)
-        object.__setattr__(self, "run_id", identifier_or_none(self.run_id))
-        object.__setattr__(self, "session_id", identifier_or_none(self.session_id))
-        object.__setattr__(self, "agent", printable_or_none(self.agent))
-        object.__setattr__(self, "model", printable_or_none(self.model))
 
 
 # Nearly all events are fragments.  The `__init__` that a frozen class is given sets each field by
@@ -120,8 +114,8 @@ class ReasoningDelta:
     def __init__(self, text: str, part_id: str | None = None) -> None:
         if type(text) is not str or (part_id is not None and type(part_id) is not str):
             text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_reasoning(self, text)
-        _set_reasoning_part(self, part_id)
+        _set_reasoning(self, text if text.isascii() else well_formed(text))
+        _set_reasoning_part(self, part_id and name_signs(part_id))
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -135,8 +129,8 @@ class TextDelta:
     def __init__(self, text: str, part_id: str | None = None) -> None:
         if type(text) is not str or (part_id is not None and type(part_id) is not str):
             text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_text(self, text)
-        _set_text_part(self, part_id)
+        _set_text(self, text if text.isascii() else well_formed(text))
+        _set_text_part(self, part_id and name_signs(part_id))
 
 
 def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
@@ -157,7 +151,8 @@ _set_text_part: Final = _setter(TextDelta, "part_id")
 
 def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
     """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
-    if len(pieces) < 2 or set(map(type, pieces)) != {str}:
+    are_texts = len(pieces) > 1 and set(map(type, pieces)) == {str}
+    if not are_texts or well_formed(whole := "".join(pieces)) is not whole:
         return [TextDelta(text) for text in pieces]
     made = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
     for delta, text in zip(made, pieces, strict=True):
@@ -220,7 +215,6 @@ class UsageReported(Checked):
             given = Place(type(self).__name__, "usage").checked(usage_fields, usage)
             object.__setattr__(self, "usage", Usage(**given))
         Checked.__post_init__(self)
-        object.__setattr__(self, "model", printable_or_none(self.model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +234,11 @@ class ApprovalRequested(Checked):
     message: str = ""
     tool: str | None = None
     arguments: str = ""
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        for name in ("message", "arguments"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,7 @@
 """Checks of the fields of events: convert what has one obvious meaning, refuse the rest.
 
-Every check takes a value and a `Place` that names the field, returns the value to keep, and raises
-`TypeError` or `ValueError` with one line that names the event, the field, and the expected and the
-given type.
+Every check takes a value and the `Place` of its field, returns the value to keep, and raises
+`TypeError` or `ValueError` with one line that names event, field, expected and given type.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from functools import cache
 from operator import index
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
+
+from agentnb._printing import identifier_or_none, name_signs, printable, well_formed
 
 __all__ = [
     "COST_KEYS",
@@ -87,6 +88,7 @@ class Place(NamedTuple):
 
 
 Check = Callable[[Any, Place], Any]
+Clean = Callable[[str], str | None]
 
 
 def plain_text(value: Any, place: Place) -> str:
@@ -125,8 +127,8 @@ def error_text(value: Any, place: Place) -> str:
 def json_text(value: Any, place: Place) -> str:
     """Return data as JSON; a text stays as it is.
 
-    Pydantic models, dataclasses, dates, decimals, sets, and NumPy's scalars and arrays are taken.
-    NaN and infinities, which JSON has not, become null.  Bytes must be UTF-8.
+    Pydantic models, dataclasses, dates, decimals, sets, NumPy's scalars and arrays are taken.
+    NaN and infinities become null.  Bytes must be UTF-8.
     """
     if isinstance(value, str):
         return str.__str__(value)
@@ -179,7 +181,7 @@ def texts(value: Any, place: Place) -> tuple[str, ...]:
     """Return several texts as a tuple; a single text is a tuple of one."""
     expected = "a sequence of texts (str)"
     if isinstance(value, str):
-        return (str.__str__(value),)
+        value = (value,)
     if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes | bytearray):
         raise place.wrong_type(expected, cast("object", value))
     items = tuple(cast("Iterable[Any]", value))
@@ -187,13 +189,12 @@ def texts(value: Any, place: Place) -> tuple[str, ...]:
         if not isinstance(item, str):
             kind = "None" if item is None else type(item).__name__
             raise TypeError(f"{place.event}.{place.field} must be {expected}, not of {kind}.")
-    return tuple(map(str.__str__, items))
+    return tuple(printable(str.__str__(item)) for item in items)
 
 
 def count(value: Any, place: Place) -> int:
     """Return a number of things: a whole number of 0 or more, None not included."""
-    whole = _whole(value)
-    if whole is None and (number := _real(value)) is not None:
+    if (whole := _whole(value)) is None and (number := _real(value)) is not None:
         if not number.is_integer():
             raise place.wrong_value("a whole number of 0 or more", _shown(number))
         whole = int(number)
@@ -206,8 +207,7 @@ def count(value: Any, place: Place) -> int:
 
 def amount(value: Any, place: Place) -> float:
     """Return a finite number of 0 or more; integers stay integers."""
-    number = _whole(value)
-    if number is None:
+    if (number := _whole(value)) is None:
         number = _real(value)
     if number is None:
         raise place.wrong_type("a number of 0 or more (float)", value)
@@ -276,30 +276,38 @@ _CHECKS: Final[dict[str, Check]] = {
     "followups": texts,
     "status": status,
 }
+_CLEAN: Final[dict[str, Clean]] = {
+    **dict.fromkeys(("run_id", "session_id", "approval_id"), identifier_or_none),
+    **dict.fromkeys(("agent", "model", "name", "tool", "call_id"), name_signs),
+    **dict.fromkeys(("code", "error_type"), name_signs),
+    **dict.fromkeys(("hint", "reason", "problem"), printable),
+}
 _TEXTS: Final = (identifier, json_text, error_text, plain_text)
 
 
 class Checked:
     """A dataclass that checks its fields, by their names, when an instance is made.
 
-    A field whose default is None takes None, and one whose default is "" takes it for that.
+    A field whose default is None or "" takes None.
     """
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for name, check, passing in _checks_of(type(self)):
-            value = getattr(self, name)
+        for name, check, passing, clean in _checks_of(type(self)):
+            value = made = getattr(self, name)
             if type(value) not in passing:
-                checked = Place(type(self).__name__, name).checked(check, value)
-                if checked is not value:
-                    object.__setattr__(self, name, checked)
+                made = Place(type(self).__name__, name).checked(check, value)
+            if type(made) is str:
+                made = clean(made)
+            if made is not value:
+                object.__setattr__(self, name, made)
 
 
 @cache
-def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...]], ...]:
-    """Return for each field its name, its check, and the exact types that need none."""
-    made: list[tuple[str, Check, tuple[type, ...]]] = []
+def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clean], ...]:
+    """Return for each field its name, its check, the types that need none, and what cleans it."""
+    made: list[tuple[str, Check, tuple[type, ...], Clean]] = []
     for field in fields(cls):
         if (check := _CHECKS.get(field.name)) is None:
             continue
@@ -308,7 +316,7 @@ def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...]], ...
             passing = (*passing, type(None))
         elif field.default == "":
             check = _none_as_empty(check)
-        made.append((field.name, check, passing))
+        made.append((field.name, check, passing, _CLEAN.get(field.name, well_formed)))
     return tuple(made)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentnb._printing import identifier_or_none, printable
 from agentnb.event import Event, Usage, event_to_dict
 from agentnb.recording import Recording, Waiting
 from agentnb.render.visible import visible
@@ -45,10 +46,12 @@ class RunFacts:
     ) -> None:
         self.local_id = uuid.uuid4().hex
         self.request = request
-        self.title = title
+        self.title = printable(title)
         self._platform = platform
         self._recording = recording or Recording(
-            Transcript(session_id=request.session_id, agent=request.agent)
+            Transcript(
+                session_id=identifier_or_none(request.session_id), agent=printable(request.agent)
+            )
         )
 
     # -- what it is ------------------------------------------------------------------------------
@@ -66,12 +69,12 @@ class RunFacts:
     @property
     def agent(self) -> str:
         """The agent's id on its platform."""
-        return self.request.agent
+        return printable(self.request.agent)
 
     @property
     def platform(self) -> str:
         """The platform's name."""
-        return self._platform.name
+        return printable(self._platform.name)
 
     @property
     def created_at(self) -> datetime:
@@ -80,8 +83,11 @@ class RunFacts:
 
     @property
     def prompt(self) -> str:
-        """The question."""
-        return self.request.prompt
+        """The question; safe to print, with signs for controls.
+
+        ``request.prompt`` is as it was sent.
+        """
+        return printable(self.request.prompt)
 
     # -- what it brought -------------------------------------------------------------------------
 
@@ -102,15 +108,21 @@ class RunFacts:
 
     @property
     def text(self) -> str:
-        """The answer (Markdown), as far as it has arrived."""
+        """The answer (Markdown), as far as it has arrived, exactly as it came.
+
+        So it may hold what acts on a terminal, but always text that can be encoded.
+        """
         with self.lock:
             return self.transcript.text
 
     @property
     def reasoning(self) -> str:
-        """What the agent thought, as far as it has arrived."""
+        """What the agent thought, as far as it has arrived; safe to print, with signs for controls.
+
+        ``transcript.reasoning`` has it as it came.
+        """
         with self.lock:
-            return self.transcript.reasoning
+            return printable(self.transcript.reasoning)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -147,7 +159,7 @@ class RunFacts:
 
         None where it is, where no form was asked for, and until the run has completed.
         """
-        return self.transcript.output_error
+        return self.transcript.output_error and visible(self.transcript.output_error)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -215,7 +227,7 @@ class RunFacts:
             transcript=self.transcript,
             title=self.title,
             platform=self.platform,
-            prompt=self.prompt,
+            prompt=self.request.prompt,
             elapsed=self.elapsed,
             duration=self.duration,
             time_to_first_token=self.time_to_first_token,
@@ -244,7 +256,7 @@ class RunFacts:
                 "local_id": self.local_id,
                 "title": self.title,
                 "platform": self.platform,
-                "prompt": self.prompt,
+                "prompt": self.request.prompt,
                 "params": dict(self.request.params),
                 "created_at": self.created_at.isoformat(),
                 "duration": self.duration,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentnb._http import Pause, Terms
+from agentnb._printing import printable
 from agentnb._secrets import MASK, mask
 from agentnb.endings import cut_off, cut_short, end_of, is_last_passage, one_line
 from agentnb.errors import DeadlineError
@@ -381,7 +382,7 @@ class Follower:
                     attempt=attempt,
                     of=max(most, attempt),
                     until=until,
-                    reason=mask(reason),
+                    reason=printable(mask(reason)),
                 )
             )
 

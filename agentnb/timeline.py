@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from agentnb._printing import printable
 from agentnb.event import (
     TERMINAL_EVENTS,
     ApprovalRequested,
@@ -230,5 +231,5 @@ class _Fold:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text[: 2 * _EXCERPT].split())
+    line = " ".join(printable(text[: 2 * _EXCERPT]).split())
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"

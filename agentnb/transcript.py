@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from agentnb._printing import printable, printable_or_none
 from agentnb.event import (
     ApprovalRequested,
     Event,
@@ -113,7 +114,7 @@ class ToolCall:
     """One call of a tool.
 
     ``arguments_text`` and ``result_text`` are as the platform sent them.  ``started`` and
-    ``finished`` are seconds since the run was sent, None where the fold was given no times.
+    ``finished`` are seconds since the run was sent, None without times.
     """
 
     call_id: str
@@ -131,17 +132,17 @@ class ToolCall:
 
     @property
     def arguments(self) -> str:
-        """The arguments as text, usually JSON."""
-        return str(self.arguments_text)
+        """The arguments as text, usually JSON; safe to print, with signs for controls."""
+        return printable(str(self.arguments_text))
 
     @property
     def result(self) -> str:
-        """The result as text; "" while there is none."""
-        return str(self.result_text)
+        """The result as text, "" while there is none; safe to print, too."""
+        return printable(str(self.result_text))
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to end, None while it runs or where no times were given."""
+        """Seconds from start to end, None while it runs or without times."""
         if self.started is None or self.finished is None:
             return None
         return self.finished - self.started
@@ -151,8 +152,8 @@ class ToolCall:
             "kind": "tool",
             "call_id": self.call_id,
             "name": self.name,
-            "arguments": self.arguments,
-            "result": self.result,
+            "arguments": str(self.arguments_text),
+            "result": str(self.result_text),
             "error": self.error,
             "status": self.status,
             "started": self.started,
@@ -214,8 +215,7 @@ class Transcript:
                 self._running()
             case ToolCallStarted():
                 self._running()
-                call = self.find_tool_call(event.call_id)
-                if call is None:
+                if (call := self.find_tool_call(event.call_id)) is None:
                     call = self._new_call(event.call_id, event.name, at)
                 else:
                     call.name = event.name or call.name
@@ -234,7 +234,7 @@ class Transcript:
                     call.arguments_text = TextBuffer(event.arguments)
                 if event.result is not None:
                     call.result_text = TextBuffer(event.result)
-                call.error = event.error
+                call.error = printable_or_none(event.error)
                 call.status = "completed" if event.error is None else "failed"
                 call.finished = at
             case UsageReported():
@@ -328,7 +328,7 @@ class Transcript:
         return {**self.head_to_dict(), "parts": [p.to_dict() for p in self.parts]}
 
     def head_to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of all but the parts; its cost does not grow with the text.
+        """Return the JSON form of all but the parts; the text costs nothing.
 
         ``approvals`` are those that the run waits for; once it goes on, all that it asked for.
         """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pydantic import BaseModel
 
+from agentnb._printing import printable
 from agentnb.errors import RequestError
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ class _LazyItems:
     def frame(self) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame([_fields(item) for item in self._kept])
+        return pd.DataFrame(
+            [{key: _shown(value) for key, value in _fields(item).items()} for item in self._kept]
+        )
 
 
 def as_items(data: Any) -> Items:
@@ -217,6 +220,11 @@ def _fields(item: Any) -> Mapping[Any, Any]:
         values = cast("tuple[Any, ...]", item)
         return dict(zip(getattr(values, "_fields", range(len(values))), values, strict=True))
     return {ITEM: item}
+
+
+def _shown(value: Any) -> Any:
+    # As in all tables that are made here, by which no text commands the terminal.
+    return printable(value) if type(value) is str else value
 
 
 def _values(item: Any, names: Sequence[str]) -> Sequence[Any] | RequestError:

@@ -180,8 +180,8 @@ def _call(key: str, position: int, call: ToolCall, *, store_content: bool) -> di
         "status": call.status,
         "started": span(call.started),
         "finished": span(call.finished),
-        "arguments": call.arguments if store_content else None,
-        "result": call.result if store_content else None,
+        "arguments": str(call.arguments_text) if store_content else None,
+        "result": str(call.result_text) if store_content else None,
         "error": call.error if store_content else None,
     }
     return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}

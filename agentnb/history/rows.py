@@ -105,7 +105,7 @@ def rows_of(
     if texts is not None:
         content = {
             "run": run.local_id,
-            "prompt": None if run.prompt == "" and is_joined else plain(run.prompt),
+            "prompt": None if run.prompt == "" and is_joined else plain(run.request.prompt),
             "text": plain(texts[0]),
             "reasoning": plain(texts[1]),
             "request": _request(run.request, run.title),
@@ -206,8 +206,8 @@ def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
         "status": call.status,
         "started": span(call.started),
         "finished": span(call.finished),
-        "arguments": call.arguments,
-        "result": call.result,
+        "arguments": str(call.arguments_text),
+        "result": str(call.result_text),
         "error": call.error,
     }
 

@@ -105,10 +105,10 @@ def _told(run: Run) -> dict[str, Any]:
     """Return a run as data that a notebook can save: without events, and with long texts cut."""
     told = {k: v for k, v in run.to_dict().items() if k not in ("events", "parts")}
     calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
-    texts = {"text": run.text, "reasoning": run.reasoning}
+    texts = {"text": run.text, "reasoning": run.transcript.reasoning}
     cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
     cut |= {name: shortened(told[name], NAME_TEXT) for name in ("id", "title", "platform")}
-    cut["prompt"] = shortened(run.prompt, QUESTION_TEXT)
+    cut["prompt"] = shortened(run.request.prompt, QUESTION_TEXT)
     return jsonable({**bounded_head(told), **cut, "tool_calls": calls})
 
 

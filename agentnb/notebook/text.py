@@ -94,10 +94,10 @@ class TextDisplay:
         return text
 
     def _tool_line(self, call: ToolCall, before: str) -> str:
-        outcome = call.error if call.error is not None else call.result
+        outcome = call.error if call.error is not None else str(call.result_text)
         return (
             self._lead(before, "→ ")
-            + f"{one_line(call.name)}({one_line(call.arguments, _SHOWN)})"
+            + f"{one_line(call.name)}({one_line(str(call.arguments_text), _SHOWN)})"
             + (f" = {one_line(outcome, _SHOWN)}" if outcome else "")
             + "\n"
         )

@@ -25,6 +25,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
+# What platforms send is mended by it.
+from agentnb._printing import well_formed as mend
 from agentnb.errors import RequestError
 
 __all__ = [
@@ -271,20 +273,6 @@ def as_text(value: Any) -> str:
 
 
 # --- half characters --------------------------------------------------------------------------
-
-
-def mend(text: str) -> str:
-    """Return ``text`` with every lone surrogate replaced by U+FFFD, pairs joined.
-
-    Such text cannot be encoded, so that one half character would later break a file or a socket.
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 class SurrogateJoiner:

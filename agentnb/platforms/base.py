@@ -34,6 +34,7 @@ __all__ = [
     "RemoteRun",
     "Resumes",
     "RunRequest",
+    "make_printable",
 ]
 
 
@@ -139,7 +140,7 @@ class AgentInfo:
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        _make_printable(self, ("id", "name", "description", "model"))
+        make_printable(self, ("id", "name", "description", "model"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +165,11 @@ class RemoteRun:
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        _make_printable(self, ("id", "agent", "session_id", "model", "error"))
+        make_printable(self, ("id", "agent", "session_id", "model", "error"))
 
 
-def _make_printable(listed: object, names: Sequence[str]) -> None:
+def make_printable(listed: object, names: Sequence[str]) -> None:
+    """Write the controls in the fields ``names`` of a frozen dataclass as signs."""
     for name in names:
         # A platform of someone else may give an id that is no text.
         if isinstance(text := getattr(listed, name), str):

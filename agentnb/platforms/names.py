@@ -63,12 +63,16 @@ def kept_address(url: str) -> str:
     if url.lower().startswith("data:"):
         return url.partition(",")[0]
     try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
+        parts = urlsplit(well_formed(url))
+        query, fragment = _unsigned(parts.query), _unsigned(parts.fragment)
     except ValueError:
         return MASK
-    signed = [(n, MASK if is_secret_name(n) or "sign" in n.lower() else v) for n, v in query]
-    if signed != query:
-        parts = parts._replace(query=urlencode(signed, safe="*"))
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host))
+    return mask(urlunsplit(parts._replace(netloc=host, query=query, fragment=fragment)))
+
+
+def _unsigned(query: str) -> str:
+    """Return a query with ``***`` for each value that is secret by its name or by itself."""
+    given = parse_qsl(query, keep_blank_values=True)
+    kept = [(n, MASK if is_secret_name(n) or "sig" in n.lower() else mask(v)) for n, v in given]
+    return query if kept == given else urlencode(kept, safe="*")

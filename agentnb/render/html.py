@@ -216,11 +216,11 @@ def _tool(call: ToolCall, form: _Form) -> Html:
     if call.duration is not None:
         words.append(brief_seconds(call.duration).replace(" ", "\u00a0"))
     name = element("code", one_line(call.name or "tool"))
-    preview = "" if form.lean else one_line(call.arguments, _PREVIEW)
+    preview = "" if form.lean else one_line(str(call.arguments_text), _PREVIEW)
     said = f" {preview} · " if preview not in ("", "{}") else " "
     summary = element("summary", name, _muted(said + " · ".join(words)))
     blocks: list[str] = []
-    for label, text in (("Arguments", call.arguments), ("Result", call.result)):
+    for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
         if text:
             blocks += _data(label, text, form)
     if call.error is not None:

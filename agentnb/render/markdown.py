@@ -143,7 +143,7 @@ def _tool(call: ToolCall) -> str:
     if call.duration is not None:
         words.append(brief_seconds(call.duration))
     blocks: list[str] = []
-    for label, text in (("Arguments", call.arguments), ("Result", call.result)):
+    for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
         if text:
             blocks.append(f"{label}:\n\n{fence(visible(text))}")
     if call.error is not None:

@@ -69,8 +69,10 @@ def _steps(view: RunView) -> list[str]:
     steps: list[str] = []
     for part in view.transcript.parts:
         if isinstance(part, ToolCall):
-            outcome = part.error if part.error is not None else part.result
-            call = f"→ {one_line(part.name, _STEP)}({one_line(part.arguments, _STEP // 2)})"
+            outcome = part.error if part.error is not None else str(part.result_text)
+            call = (
+                f"→ {one_line(part.name, _STEP)}({one_line(str(part.arguments_text), _STEP // 2)})"
+            )
             steps.append(f"{call} = {one_line(outcome, _STEP // 2)}" if outcome else call)
         elif part.kind == "reasoning" and (thought := one_line(str(part.text), _STEP)):
             steps.append(f"… {thought}")

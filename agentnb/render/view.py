@@ -259,7 +259,13 @@ def transcript_bytes(view: RunView) -> int:
         texts.append(error[1])
     for part in transcript.parts:
         if isinstance(part, ToolCall):
-            texts += [part.call_id, part.name, part.arguments, part.result, part.error or ""]
+            texts += [
+                part.call_id,
+                part.name,
+                str(part.arguments_text),
+                str(part.result_text),
+                part.error or "",
+            ]
             total += _TOOL_FRAME
         else:
             texts.append(str(part.text))

@@ -16,7 +16,7 @@ from agentnb._http import ErrorDetails, JsonAnswer
 from agentnb.errors import ContentTypeError, FieldProblem
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
-from agentnb.platforms.base import AgentInfo, RemoteRun
+from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
 from agentnb.platforms.operativus.times import ServerTimes
 from agentnb.transcript import FINAL_STATUSES, Status
 
@@ -61,7 +61,10 @@ _FENCE: Final = re.compile(r"\A```[\w-]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingApproval:
-    """A decision that a run waits for.  ``arguments`` are the tool's, as the platform sent them."""
+    """A decision that a run waits for; ``raw`` is as the platform sent it.
+
+    In the other fields control characters are written as signs; they are safe to print.
+    """
 
     id: str
     run_id: str | None = None
@@ -71,6 +74,9 @@ class PendingApproval:
     message: str = ""
     created_at: datetime | None = None
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        make_printable(self, ("id", "run_id", "agent", "tool", "arguments", "message"))
 
 
 @dataclass(frozen=True, slots=True)

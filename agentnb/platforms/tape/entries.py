@@ -7,8 +7,8 @@ further one is one entry: a platform, its list of agents, or a run.  Keys never 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
@@ -20,11 +20,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, validate_call
 from typing_extensions import TypedDict
 
 from agentnb import errors
+from agentnb._printing import identifier_or_none
 from agentnb._secrets import mask, mask_value
 from agentnb.errors import AgentnbError
 from agentnb.event import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.masking import without_secrets
+from agentnb.platforms.names import attachment_name, kept_address
 
 __all__ = [
     "FORMAT",
@@ -86,18 +88,32 @@ def plain(value: Any) -> Any:
 
 
 def _media(item: Media) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": item.name, "mime_type": item.mime_type}
-    data = item.data
+    name, data = item.name, item.data
     if item.path is not None:
-        told["name"] = item.name or item.path.name
+        name = name or item.path.name
         data = _content(item.path)
+    told: dict[str, Any] = {"name": name and attachment_name(name), "mime_type": item.mime_type}
     if item.url is not None and not item.url.lower().startswith("data:"):
-        told["url"] = item.url
+        # What it is signed with is another the next time.
+        told["url"] = kept_address(item.url)
     elif item.url is not None:
         data = item.url.encode()
     if data is not None:
         told["sha256"] = sha256(data).hexdigest()
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _read_media(item: Any) -> Any:
+    """Return an attachment of a recording as `_media` makes it, also of an earlier version's."""
+    if not isinstance(item, dict):
+        return item
+    told = cast("dict[str, Any]", item)
+    cleaners = {"name": attachment_name, "url": kept_address}
+    return told | {
+        name: clean(text)
+        for name, clean in cleaners.items()
+        if isinstance(text := told.get(name), str)
+    }
 
 
 def _content(path: Path) -> bytes | None:
@@ -111,7 +127,8 @@ def _content(path: Path) -> bytes | None:
 class TapedRun:
     """One run of a recording: what was asked, and all that came of it.
 
-    ``failure`` is the exception that a failed run ended by, as its class and attributes.
+    ``failure`` is the exception that a failed run ended by, as its class and attributes.  One that
+    `shortened` returned has no events, until `whole` reads them.
     ``decisions`` are those made while its stream was open, or of a run joined again after a
     decision that one.
     """
@@ -126,6 +143,19 @@ class TapedRun:
     duration: float | None = None
     failure: dict[str, Any] | None = None
     decisions: list[Decision] = field(default_factory=list[Decision])
+    reread: Callable[[], TapedRun] | None = None
+
+    def shortened(self, reread: Callable[[], TapedRun]) -> TapedRun:
+        """Return the run without what is only played; ``reread`` returns all of it."""
+        return replace(self, events=[], times=[], failure=None, reread=reread)
+
+    def whole(self) -> TapedRun:
+        """Return all of the run.
+
+        Raises:
+            PlaybackError: it is no longer in the file.
+        """
+        return self if self.reread is None else self.reread()
 
     def to_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -155,17 +185,20 @@ class TapedRun:
             ValueError: a value is missing or of another type than `to_json` writes.
         """
         read = _run_line().validate_python(data)
+        asked = dict(read["asked"])
+        if isinstance(media := asked.get("media"), list):
+            asked["media"] = [_read_media(item) for item in cast("list[Any]", media)]
         return cls(
             platform=read["platform"],
             id=read.get("id"),
             via=read["via"],
-            asked=dict(read["asked"]),
+            asked=asked,
             sent_at=datetime.fromisoformat(read["sent_at"]),
             duration=read["duration"],
             events=[event_from_dict(entry) for entry in read["events"]],
             times=[float(entry["at"]) for entry in read["events"]],
             failure=cast("dict[str, Any] | None", read.get("failure")),
-            decisions=[(each[0], each[1]) for each in read.get("decisions", ())],
+            decisions=[(identifier_or_none(d[0]), d[1]) for d in read.get("decisions", ())],
         )
 
     def exception(self) -> AgentnbError | None:

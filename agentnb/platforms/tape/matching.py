@@ -9,10 +9,11 @@ from difflib import SequenceMatcher
 from heapq import nlargest
 from typing import Any, Final
 
+from agentnb.config.names import quoted
 from agentnb.errors import PlaybackError
 from agentnb.platforms.tape.entries import TapedRun
 
-__all__ = ["Shelf"]
+__all__ = ["Shelf", "named"]
 
 _SHOWN: Final = 60
 # How much of two long prompts is compared to find the nearest, and how many are compared closely:
@@ -37,7 +38,7 @@ class Shelf:
     """The recorded runs of one platform, each to be taken once, in the order of their sending."""
 
     def __init__(self, platform: str, runs: Iterable[TapedRun]) -> None:
-        self._platform = platform
+        self._platform = named(platform)
         self._runs = sorted(runs, key=lambda run: run.sent_at)
         self._left: dict[str, deque[TapedRun]] = {}
         for run in self._runs:
@@ -83,27 +84,31 @@ class Shelf:
         return told
 
 
+def named(text: object) -> str:
+    """Return a name for a message: on one line, escaped and bounded."""
+    return quoted(str(text))[1:-1]
+
+
 def _key(asked: Mapping[str, Any]) -> str:
     return json.dumps(asked, sort_keys=True)
 
 
 def _described(asked: Mapping[str, Any]) -> str:
     if run_id := asked.get("run_id"):
-        return f"joining the run {run_id} of {asked['agent']}"
-    words = " ".join(str(asked["prompt"]).split())
-    shown = words if len(words) <= _SHOWN else words[: _SHOWN - 1] + "…"
-    return f"'{shown}' to {asked['agent']}"
+        return f"joining the run {named(run_id)} of {named(asked['agent'])}"
+    words = " ".join(str(asked["prompt"])[: 4 * _SHOWN].split())
+    return f"{quoted(words, longest=_SHOWN - 1)} to {named(asked['agent'])}"
 
 
 def _session(asked: Mapping[str, Any]) -> str:
     session = asked.get("session_id")
-    return f"session {session}" if session else "a new session"
+    return f"session {named(session)}" if session else "a new session"
 
 
 def _parameters(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     names: Sequence[str] = sorted({*recorded, *asked})
     differing = [
-        f"{name} was {json.dumps(recorded.get(name))}, is {json.dumps(asked.get(name))}"
+        f"{named(name)} was {json.dumps(recorded.get(name))}, is {json.dumps(asked.get(name))}"
         for name in names
         if recorded.get(name) != asked.get(name)
     ]

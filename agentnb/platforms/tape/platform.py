@@ -13,7 +13,7 @@ from agentnb.errors import AgentnbError, PlaybackError
 from agentnb.event import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RunRequest
 from agentnb.platforms.tape.entries import Decision, TapedRun, asked
-from agentnb.platforms.tape.matching import Shelf
+from agentnb.platforms.tape.matching import Shelf, named
 from agentnb.platforms.tape.offline import OfflinePlatform
 from agentnb.platforms.tape.player import play
 
@@ -118,20 +118,25 @@ class PlaybackPlatform(OfflinePlatform):
         if recorded is None:
             hint = "No decision on it was."
         else:
-            hint = f"Recorded is that {recorded[0] or 'it'} was {words[recorded[1]]}."
+            which = named(recorded[0]) if recorded[0] else "it"
+            hint = f"Recorded is that {which} was {words[recorded[1]]}."
         return PlaybackError(
-            f"{self.name}: that the run {run_id} is {words[approved]} was not recorded.", hint=hint
+            f"{named(self.name)}: that the run {named(run_id)} is {words[approved]} "
+            "was not recorded.",
+            hint=hint,
         )
 
     def _refusal(self, what: str) -> AgentnbError:
         return PlaybackError(
-            f"{self.name}: what it takes to {what} was not recorded.",
+            f"{named(self.name)}: what it takes to {what} was not recorded.",
             hint="Runs and lists of agents are; agentnb.playback(None) asks the platform itself.",
         )
 
     async def _play(self, run: TapedRun) -> AsyncGenerator[list[Event], None]:
         if (clock := current_clock()) is not None:
             clock.sent_at, clock.played_id = run.sent_at, identifier_or_none(run.id)
+        # Of each only what answers a question is kept in memory.
+        run = run.whole()
         events, times = _to_play(run)
         failure = run.exception()
         left = deque(run.decisions if run.via != "decision" else ())

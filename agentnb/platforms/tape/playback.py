@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast, overload
 
@@ -17,6 +18,7 @@ from agentnb.errors import PlaybackError
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Capabilities
 from agentnb.platforms.tape.entries import FORMAT, TapedRun, capabilities_from, read_agents
+from agentnb.platforms.tape.matching import named
 from agentnb.platforms.tape.now import NOW, catch_up
 from agentnb.platforms.tape.platform import PlaybackPlatform
 from agentnb.platforms.tape.player import checked_speed
@@ -30,7 +32,8 @@ class Playback(Tape):
 
     def __init__(self, path: Path, *, speed: float) -> None:
         super().__init__(path)
-        header, found = _read(path)
+        # The folder may change before a run is read again.
+        header, found = _read(path.absolute())
         self._platforms = {
             name: PlaybackPlatform(
                 name,
@@ -55,9 +58,10 @@ class Playback(Tape):
             PlaybackError: nothing of it was recorded.
         """
         if name not in self._platforms:
+            known = ", ".join(map(named, [*self._platforms][:_MOST_NAMES])) or "no platform"
             raise PlaybackError(
-                f"{self.path.name} has nothing of the platform {name}.",
-                hint=f"It has: {', '.join(self._platforms) or 'no platform'}.",
+                f"{named(self.path.name)} has nothing of the platform {named(name)}.",
+                hint=f"It has: {known}.",
             )
         return self._platforms[name]
 
@@ -137,8 +141,11 @@ class _Found:
     )
     runs: list[TapedRun] = field(default_factory=list[TapedRun])
 
-    def take(self, entry: Any) -> None:
-        """Take one entry; of one that is none, any of the exceptions of `_MALFORMED` is raised."""
+    def take(self, entry: Any, reread: Callable[[], TapedRun]) -> None:
+        """Take one entry; of one that is none, any of the exceptions of `_MALFORMED` is raised.
+
+        ``reread`` returns the run of it again, where it is one.
+        """
         match entry["entry"]:
             case "platform":
                 self.platforms.setdefault(
@@ -157,13 +164,15 @@ class _Found:
                 dict[str, Any](run.asked)
                 if not all(0 <= at < math.inf for at in (*run.times, run.duration or 0.0)):
                     raise ValueError("a time is none")
-                self.runs.append(run)
+                self.runs.append(run.shortened(reread))
             case _:
                 # Of a newer version.
                 _text(entry["entry"])
 
 
-# Far more than a notebook's runs take; reading takes a few times as much memory.
+# Platforms that a message names.
+_MOST_NAMES: Final = 10
+# Far more than a notebook's runs take; only questions are kept in memory.
 _MAX_BYTES: Final = 512 * 2**20
 _MALFORMED: Final = (
     KeyError,
@@ -184,7 +193,8 @@ def _text(value: Any) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], _Found]:
     """Return the first line of a recording and its entries."""
-    lines: list[tuple[int, Any]] = []
+    header: dict[str, Any] | None = None
+    found = _Found()
     shown = quoted(str(path), longest=200)[1:-1]
     try:
         if path.exists() and not path.is_file():
@@ -192,47 +202,86 @@ def _read(path: Path) -> tuple[dict[str, Any], _Found]:
             raise PlaybackError(f"The recording {shown} is no regular file.")
         if path.stat().st_size > _MAX_BYTES:
             raise PlaybackError(f"The recording {shown} is larger than {_MAX_BYTES:,} bytes.")
-        # Only a line feed ends a line: text has other characters that Python takes for line ends.
-        for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if text.strip():
-                try:
-                    lines.append((number, json.loads(text)))
-                except (ValueError, RecursionError) as error:
-                    raise PlaybackError(
-                        f"Line {number} of {path.name} is not JSON: {_shown(error)}."
-                    ) from error
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no path, as with a NUL
+        for number, offset, text in _lines(path):
+            try:
+                entry: Any = json.loads(text.decode())
+            except (ValueError, RecursionError) as error:
+                raise PlaybackError(
+                    f"Line {number} of {named(path.name)} is not JSON: {_shown(error)}."
+                ) from error
+            if header is None:
+                header = _header(path, number, entry)
+                continue
+            try:
+                found.take(entry, partial(_reread, path, number, offset, hash(text)))
+            except _MALFORMED as error:
+                raise PlaybackError(
+                    f"Line {number} of {named(path.name)} is no entry of a recording: "
+                    f"{_shown(error)}.",
+                    hint="agentnb.record() makes it anew.",
+                ) from error
+    except (OSError, ValueError) as error:  # ValueError: no path, as with a NUL
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PlaybackError(
             f"The recording {shown} cannot be read: {quoted(str(reason))[1:-1]}.",
             hint="agentnb.record() makes one.",
         ) from error
-    first = lines[0][1] if lines else None
+    return (_header(path, 1, None) if header is None else header), found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the number, the place and the text of each line that is not empty."""
+    offset = 0
+    with path.open("rb") as file:
+        # Only a line feed ends a line: text has other characters that Python takes for line ends.
+        for number, text in enumerate(file, 1):
+            if text.strip():
+                yield number, offset, text
+            offset += len(text)
+
+
+def _reread(path: Path, number: int, offset: int, known: int) -> TapedRun:
+    """Return the run of a line that was read before.
+
+    Raises:
+        PlaybackError: the file, or what stands there, is another now.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            text = file.readline()
+        if hash(text) == known:
+            return TapedRun.from_json(json.loads(text))
+    except OSError:
+        pass
+    raise PlaybackError(
+        f"Line {number} of {named(path.name)} was changed since the playback began.",
+        hint="agentnb.playback() begins another one.",
+    )
+
+
+def _header(path: Path, number: int, first: Any) -> dict[str, Any]:
+    """Return the first line of a recording.
+
+    Raises:
+        PlaybackError: it is not one.
+    """
     header = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
-    kind = header.get("format")
+    kind, name = header.get("format"), named(path.name)
     if kind != FORMAT:
         newer = isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")
         raise PlaybackError(
-            f"{path.name} was recorded by another version of agentnb ({quoted(str(kind))[1:-1]})."
+            f"{name} was recorded by another version of agentnb ({named(kind)})."
             if newer
-            else f"{path.name} is no recording.",
+            else f"{name} is no recording.",
             hint="agentnb.record() writes what agentnb.playback() reads.",
         )
     aliases, names = header.get("aliases"), ("default_agent", "default_platform")
     if not (
         aliases is None or (isinstance(aliases, dict) and _are_texts(cast("Any", aliases)))
-    ) or not all(isinstance(header.get(name), str | None) for name in names):
-        raise PlaybackError(f"Line {lines[0][0]} of {path.name} is no beginning of a recording.")
-    found = _Found()
-    for number, entry in lines[1:]:
-        try:
-            found.take(entry)
-        except _MALFORMED as error:
-            raise PlaybackError(
-                f"Line {number} of {path.name} is no entry of a recording: {_shown(error)}.",
-                hint="agentnb.record() makes it anew.",
-            ) from error
-    return header, found
+    ) or not all(isinstance(header.get(each), str | None) for each in names):
+        raise PlaybackError(f"Line {number} of {name} is no beginning of a recording.")
+    return header
 
 
 def _shown(error: Exception) -> str:
