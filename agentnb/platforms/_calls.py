@@ -44,6 +44,10 @@ class OpenCalls:
     def is_open(self, wire_id: str) -> bool:
         return any(call.call_id == wire_id for call in self._open)
 
+    @property
+    def is_any_open(self) -> bool:
+        return bool(self._open)
+
     def is_open_name(self, name: str) -> bool:
         return any(call.name == name for call in self._open)
 

@@ -23,6 +23,7 @@ _STATUSES: Final[dict[str, Status]] = {
     "complete": "completed",
     "completed": "completed",
     "done": "completed",
+    "ok": "completed",
     "finished": "completed",
     "success": "completed",
     "successful": "completed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -13,6 +14,8 @@ __all__ = ["read_count", "read_usage"]
 
 # Past this, a count is an accident, and a page could not hold it as a number.
 _MOST: Final = 2**53
+# Some servers write their figures as texts.
+_NUMERAL: Final = re.compile(r"\s*\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?\s*", re.ASCII)
 
 
 def read_usage(data: Any) -> Usage | None:
@@ -48,9 +51,11 @@ def read_usage(data: Any) -> Usage | None:
 
 
 def read_count(value: Any) -> int | None:
-    """Return ``value`` where it is a whole number of things, else None."""
+    """Return ``value`` where it is a whole number of things, also as a text, else None."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, str):
+        value = _number(value)
     if isinstance(value, float):
         if not value.is_integer():
             return None
@@ -58,7 +63,17 @@ def read_count(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < _MOST else None
 
 
+def _number(text: str) -> int | float | None:
+    """Return the number that a text is, None where it is none."""
+    if _NUMERAL.fullmatch(text) is None:
+        return None
+    stripped = text.strip()
+    return int(stripped) if stripped.isdigit() else float(stripped)
+
+
 def _amount(value: Any) -> float | None:
+    if isinstance(value, str):
+        value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

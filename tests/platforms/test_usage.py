@@ -55,7 +55,12 @@ from agentnb.platforms._usage import read_count, read_usage
             Usage(input_tokens=9, total_tokens=12, cached_tokens=4, reasoning_tokens=3),
         ),
         ({"inputTokens": 10**400, "totalTokens": 5}, Usage(total_tokens=5)),
-        ({"inputTokens": True, "outputTokens": -1, "totalTokens": "3"}, None),
+        ({"inputTokens": True, "outputTokens": -1, "totalTokens": "three"}, None),
+        (
+            {"prompt_tokens": "3", "completion_tokens": " 4.0 ", "costUsd": "1e-2"},
+            Usage(input_tokens=3, output_tokens=4, total_tokens=7, cost_usd=0.01),
+        ),
+        ({"inputTokens": "9" * 31, "outputTokens": "-1", "costUsd": "1e999"}, None),
         ({"inputTokens": 1.5, "costUsd": float("inf")}, None),
         ({"costUsd": 10**400}, None),
         ({}, None),
@@ -77,6 +82,8 @@ from agentnb.platforms._usage import read_count, read_usage
             "details",
             "huge",
             "no-figures",
+            "texts",
+            "no-texts",
             "fractions",
         ),
         *("huge-cost", "empty", "none", "list"),
@@ -87,8 +94,8 @@ def test_usage_is_read(data: object, usage: Usage | None) -> None:
 
 
 def test_a_count_is_a_whole_number_that_a_page_can_hold() -> None:
-    assert [read_count(v) for v in (0, 3, 4.0, 2**53 - 1)] == [0, 3, 4, 2**53 - 1]
-    for value in (2**53, -1, 1.5, True, "3", None, float("nan"), float("inf")):
+    assert [read_count(v) for v in (0, 3, 4.0, "3", 2**53 - 1)] == [0, 3, 4, 3, 2**53 - 1]
+    for value in (2**53, -1, 1.5, True, "", "3.5", "٣", "0x3", None, float("nan"), float("inf")):
         assert read_count(value) is None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from agentnb.event import Event, RawEvent, text_deltas
 from agentnb.platforms._peeking import peek
 from agentnb.platforms._wire import MalformedError, json_payload, mend
+from agentnb.platforms.generic.dialects import coded
 from agentnb.platforms.generic.fields import mapping, own_types
 from agentnb.platforms.generic.frames import GOES_ON, FrameDecoder
 from agentnb.platforms.generic.names import Category, category_of, is_marker, normalized
@@ -28,7 +29,7 @@ def _marker_in(payload: Any) -> Category | None:
     """Return the category of a marker that is all the JSON of a frame, None where it is none."""
     fields = mapping(payload)
     found = fields.get("data") if len(fields) == 1 else payload
-    return is_marker(found) if isinstance(found, str) and found.startswith("[") else None
+    return is_marker(found) if isinstance(found, str) and found[:1] in ("[", "<") else None
 
 
 def _is_batch(payload: Any) -> bool:
@@ -109,10 +110,15 @@ class GenericDecoder(FrameDecoder):
         marker = is_marker(text)
         if marker == "ping" and not named:
             return [RawEvent(name="message", data=mend(text))]
+        if marker == "end" and text.lstrip()[:1] == "<" and self.calls.is_any_open:
+            # The model has ended, to call a tool.
+            return [RawEvent(name=mend(named) or "message", data=mend(text))]
         if marker is not None:
             # A name that says more than the marker counts.
             is_vague = category_of(named) in (None, "text", "whole_text", "structure", "start")
             return self.decode_frame(marker if is_vague and marker != "ping" else named, {})
+        if not named and not self._is_plain and (line := coded(text)) is not None:
+            return self.decode_frame("", line, raw=text)
         try:
             payload = self._payload(named, text)
         except MalformedError as error:

@@ -38,11 +38,12 @@ Fields = Mapping[str, Any]
 
 TYPE_KEYS: Final = (
     *("type", "event", "event_type", "eventType", "kind", "object", "event_name", "eventName"),
-    *("message_type", "messageType", "msg_type"),
+    *("message_type", "messageType", "msg_type", "event_kind", "eventKind"),
+    *("part_kind", "part_delta_kind"),
 )
 """Where an event's JSON names its kind, in this order."""
 
-_ENVELOPES: Final = ("payload", "data", "event", "params", "body")
+_ENVELOPES: Final = ("payload", "data", "event", "params", "body", "value")
 
 CALL_IDS: Final = (
     *("toolCallId", "tool_call_id", "toolUseId", "tool_use_id", "callId", "call_id", "callID"),
@@ -58,7 +59,7 @@ _NESTED_CALLS: Final = (
 )
 ARGUMENTS: Final = (
     *("input", "arguments", "args", "params", "parameters", "tool_input", "toolInput"),
-    *("tool_args", "toolArgs", "kwargs"),
+    *("tool_args", "toolArgs", "kwargs", "tool_kwargs", "toolKwargs"),
 )
 _RESULTS: Final = (
     *("output", "result", "tool_output", "toolOutput", "tool_result", "toolResult", "content"),
@@ -75,7 +76,11 @@ OUTPUT: Final = (
 
 _USAGE: Final = (
     *("usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "metrics"),
-    *("totalUsage", "total_usage", "stats", "tokens"),
+    *("totalUsage", "total_usage", "stats", "tokens", "models_usage", "modelsUsage"),
+)
+_AROUND_USAGE: Final = (
+    *("message", "response", "delta", "metadata", "x_groq", "run", "output", "meta", "chunk"),
+    *("messageMetadata", "message_metadata", "part"),
 )
 _COUNTS: Final = {
     **dict.fromkeys(("input", "prompt", "tokens_in", "tokensIn"), "input_tokens"),
@@ -103,7 +108,14 @@ _NAMED: Final = frozenset({"name", "action", "data", "payload", "id", "timestamp
 # What an event may hold, though these are also names of kinds.
 _HELD: Final = frozenset(
     {
-        *("tool_calls", "toolCalls", "content_block", "contentBlock", "function_call"),
+        *(
+            "tool_calls",
+            "toolCalls",
+            "content_block",
+            "contentBlock",
+            "function_call",
+            "tool_call_result",
+        ),
         *("functionCall", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage"),
     }
 )
@@ -122,6 +134,9 @@ def mapping(value: Any) -> dict[str, Any]:
 def own_types(fields: Fields) -> list[str]:
     """Return the names that an event's JSON gives itself, the most telling one first."""
     found = [name for key in TYPE_KEYS if isinstance(name := fields.get(key), str) and name]
+    if not found and isinstance(qualified := fields.get("qualified_name"), str):
+        # A class of Python, with its module.
+        found = [qualified.rpartition(".")[2]]
     if not found and fields.keys() <= _NAMED:
         found = [name for key in ("name", "action") if isinstance(name := fields.get(key), str)]
     return found
@@ -257,13 +272,17 @@ def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
     """Return the usage that an event reports; ``bare``: also where it stands beside the rest."""
     found: Usage | None = None
     sources: list[Any] = [fields] if bare else []
-    for key in ("message", "response", "delta", "metadata", "x_groq", "run", "output"):
+    for key in _AROUND_USAGE:
         sources += [mapping(fields.get(key)).get(name) for name in _USAGE]
     sources += [fields.get(name) for name in _USAGE]
     for source in sources:
         usage = _counts(source) or _counts(mapping(source).get("tokens"))
         if usage is not None:
             found = usage if found is None else found.merged(usage)
+    if found is not None and found.cost_usd is None:
+        cost = first(fields, "cost") or mapping(fields.get("part")).get("cost")
+        priced = read_usage({"cost_usd": cost})
+        found = found if priced is None else found.merged(priced)
     if found is None or all(getattr(found, f.name) is None for f in fields_of(found)):
         return None
     return found
@@ -338,6 +357,9 @@ def result_text(value: Any) -> str:
         parts = [mapping(item) for item in items]
         if all(_is_text_part(part) for part in parts):
             return as_text("".join(part["text"] for part in parts))
+    result = mapping(value)
+    if "tool_name" in result and isinstance(result.get("content"), str):
+        return as_text(result["content"])
     return as_text(value)
 
 

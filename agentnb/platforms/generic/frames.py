@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from agentnb.event import Event, RawEvent
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms.generic.dialects import Meant, rewritten
 from agentnb.platforms.generic.ends import is_final
 from agentnb.platforms.generic.fields import (
     CallFields,
@@ -27,22 +28,23 @@ from agentnb.platforms.generic.messages import (
     is_of_user,
     last_answer,
     listed_calls,
+    place_of,
     said_in,
     stop_in,
+    text_of,
 )
-from agentnb.platforms.generic.names import Category, category_of, may_be_answer, normalized
+from agentnb.platforms.generic.names import (
+    VAGUE,
+    Category,
+    category_of,
+    kind_of,
+    may_be_answer,
+    normalized,
+)
 from agentnb.platforms.generic.stream import StreamState
 
 __all__ = ["GOES_ON", "FrameDecoder"]
 
-# A type inside a frame decides where the frame's name, or its outer type, is one of the vague ones.
-_VAGUE: Final = frozenset({"text", "whole_text", "end", "start", "structure", "status", "usage"})
-_TELLING: Final = frozenset(
-    {
-        *("reasoning", "call", "arguments", "arguments_done", "output", "tool_result"),
-        *("tool_error", "tool", "item", "failure", "cancelled", "ping"),
-    }
-)
 # Where a model stopped by one of these, the agent goes on.
 GOES_ON: Final = frozenset(
     {"tool_use", "tool_call", "tool_calls", "function_call", "function_calls", "pause_turn"}
@@ -112,10 +114,12 @@ class FrameDecoder(StreamState):
             if kind in self.own_kinds:
                 fields = unwrapped(outer)
                 return self._ids(fields, None) + self.decode_own(kind, fields)
-        category, word = _category(name, types)
-        if category is None or category in _VAGUE:
+        category, word = kind_of(name, types)
+        if (meant := rewritten(word, unwrapped(outer))) is not None and depth < _DEEPEST:
+            return self._meant(meant, depth + 1)
+        if category is None or category in VAGUE:
             for inner in map(named_by_key, envelopes(outer)):
-                found, _ = _category("", own_types(inner))
+                found, _ = kind_of("", own_types(inner))
                 if depth < _DEEPEST and found is not None and (category is None or found != "text"):
                     ids = [] if _is_of_component(word) else self._ids(unwrapped(outer), None)
                     events = self._frame("", dict(inner), depth + 1)
@@ -128,6 +132,24 @@ class FrameDecoder(StreamState):
             events = self._by_category(category, fields, word)
         return None if events is None else ids + events
 
+    def _meant(self, meant: Sequence[Meant], depth: int) -> list[Event] | None:
+        """Return the events of what a frame means, see `rewritten`."""
+        events: list[Event] = []
+        for how, fields in meant:
+            match how:
+                case "frame":
+                    events += self._frame("", fields, depth) or []
+                case "call":
+                    events += self._called(self.calls.begin(read_call(fields)))
+                case "result":
+                    events += self.calls.finish_once(read_call(fields))
+                case "messages":
+                    self._answer.keep_spare(
+                        mend(last_answer(fields) or ""), ("", "messages"), is_whole=True
+                    )
+                    events += self._usage(mapping(fields["messages"][-1]))
+        return events or None
+
     def _by_category(
         self, category: Category, fields: dict[str, Any], word: str
     ) -> list[Event] | None:
@@ -135,7 +157,7 @@ class FrameDecoder(StreamState):
             case "text":
                 return self._text_frame(fields, word)
             case "reasoning":
-                text = self._reasoning(_text_of(fields, _REASONING), (word, ""))
+                text = self._reasoning(text_of(fields, _REASONING), (word, ""))
                 return text + self._usage(fields)
             case "call" | "arguments" | "arguments_done" | "output" | "tool_result":
                 return self._call_frame(category, fields)
@@ -155,6 +177,8 @@ class FrameDecoder(StreamState):
                 self._keep_spare(text_in(fields), (word, ""))
                 self._stopped = normalized(stop_in(fields) or "") or self._stopped or "stop"
                 return self._usage(fields)
+            case "step_end":
+                return self._step_end(fields)
             case "end":
                 return self._end_frame(fields, word)
             case "failure" | "cancelled":
@@ -170,7 +194,7 @@ class FrameDecoder(StreamState):
         if is_of_user(fields):
             return self._of_user(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
-        said = list(said_in(fields, is_text=True, place=_place(fields)))
+        said = list(said_in(fields, is_text=True, place=place_of(fields)))
         events = self._say(said, word, is_last=is_last)
         rest = self._after_text(fields, is_last=is_last)
         if said or rest or "choices" in fields or stop_in(fields):
@@ -208,7 +232,7 @@ class FrameDecoder(StreamState):
     def _call_frame(
         self, category: Category, fields: dict[str, Any], word: str = ""
     ) -> list[Event] | None:
-        call, place = read_call(fields), _place(fields)
+        call, place = read_call(fields), place_of(fields)
         self._stopped = None
         match category:
             case "call" | "arguments" if (items := listed_calls(fields)) is not None:
@@ -265,8 +289,10 @@ class FrameDecoder(StreamState):
         if isinstance(fields.get("message"), dict):
             self.calls.forget_places()
         block = first(fields, "content_block", "contentBlock", "start")
+        if block is None and word in ("part_start", "part_started"):
+            block = fields.get("part")
         said = said_in({"content": [block]}, place=None) if isinstance(block, dict) else ()
-        placed = [each._replace(place=_place(fields)) for each in said]
+        placed = [each._replace(place=place_of(fields)) for each in said]
         started = self._ids(mapping(fields.get("message")), "start")
         return started + self._say(placed, word) + self._usage(fields)
 
@@ -291,6 +317,9 @@ class FrameDecoder(StreamState):
         call = read_call({k: v for k, v in fields.items() if k != "data"})
         if call.says_of_call or (call.name is not None and self.calls.is_open_name(call.name)):
             return self.calls.finish(call)
+        if word == "final_result" and "tool_call_id" in fields and "output" not in fields:
+            # Pydantic AI has found where its result begins.
+            return []
         if any(name in fields for name in ("item_id", "content_index", "part_id", "partId")):
             return []
         reason = normalized(stop_in(fields) or "") or self._stopped
@@ -335,17 +364,26 @@ class FrameDecoder(StreamState):
             is_over = call.result is not None or bool(call.fields.get("error"))
             if is_over or call.arguments is not None:
                 return self._call_frame("tool", fields)
+        if not word and not has_text and True in (fields.get("ok"), fields.get("success")):
+            # Of the run, where its stream ends by that.
+            self._stopped = self._stopped or ("stop" if self._answer.has_text else None)
+            return None
+        if is_end and normalized(str(status)) == "ok" and not self._answer.has_text:
+            return None  # a server that is ready
         if is_end and is_told_of_part({**fields, "name": None}):
             return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
+        is_whole = self._is_whole(fields)
         is_list = isinstance(fields.get("data"), list)
-        said = list(said_in(fields, is_text=is_list, place=_place(fields)))
+        said = list(said_in(fields, is_text=is_list, place=place_of(fields)))
         sources = {(word, each.key) for each in said if each.category == "text"}
         if word and self._answer.has_text and not any(map(self._answer.has_source, sources)):
             said = [each for each in said if each.category not in ("text", "reasoning")]
-        events = self._say(said, word, is_last=is_last)
+        if self._blocks_repeat(fields):
+            said = [each for each in said if each.category != "text"]
+        events = self._say(said, word, is_last=is_last or is_whole)
         rest = self._after_text(fields, is_last=is_last)
         if said or rest or (not word and stop_in(fields)):
             return events + rest
@@ -356,43 +394,6 @@ class FrameDecoder(StreamState):
         return None
 
 
-def _category(name: str, types: list[str]) -> tuple[Category | None, str]:
-    """Return the category of a frame and the name that decided it, as `normalized` spells that."""
-    by_type: Category | None = None
-    kind = types[0] if types else ""
-    for each in types:
-        if (by_type := category_of(each)) is not None:
-            kind = each
-            break
-    by_name = category_of(name) if name else None
-    if by_name is None or (by_name in _VAGUE and by_type in _TELLING):
-        return by_type, normalized(kind if by_type is not None else name or kind)
-    return by_name, normalized(name)
-
-
 def _is_of_component(word: str) -> bool:
     """Return whether the ids of an event are those of a part of a chain, as LangChain has them."""
     return word.startswith("on_")
-
-
-def _place(fields: Mapping[str, Any]) -> Hashable:
-    index = first(fields, "index", "contentBlockIndex")
-    return ("block", index) if isinstance(index, int) else None
-
-
-def _text_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """Return a text under one of these names.
-
-    Raises:
-        MalformedError: there is none.
-    """
-    for name in names:
-        value = fields.get(name)
-        if isinstance(value, dict):
-            value = first(mapping(value), "text", "content", "thinking")
-        if isinstance(value, str):
-            return value
-    text = only_text(fields)
-    if text is None:
-        raise MalformedError(f"{names[0]}: Input should be a valid string")
-    return text

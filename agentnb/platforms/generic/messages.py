@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from agentnb.platforms.generic.fields import first, mapping, read_call, text_in
+from agentnb.platforms._wire import MalformedError
+from agentnb.platforms.generic.fields import first, mapping, only_text, read_call, text_in
 from agentnb.platforms.generic.names import Category, category_of
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "is_of_user",
     "last_answer",
     "listed_calls",
+    "place_of",
     "said_in",
     "stop_in",
+    "text_of",
 ]
 
 _REASONING: Final = (
@@ -25,6 +28,7 @@ _REASONING: Final = (
 _TEXT: Final = (
     *("delta", "content", "text", "token", "chunk", "message", "answer", "response"),
     *("completion", "generated_text", "output_text", "outputText", "parts", "refusal"),
+    *("content_delta", "contentDelta", "blocks"),
 )
 # Under a name that means text these mean it, too.
 _MORE_TEXT: Final = (
@@ -148,11 +152,14 @@ def _item(item: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said]
 def _part(value: Any, key: str, *, place: Hashable, depth: int) -> Iterator[Said]:
     """Yield what a part of a message says, by its type."""
     fields = cast("dict[str, Any]", value)
-    kind = fields.get("type")
+    kind = first(fields, "type", "part_kind", "part_delta_kind")
+    if kind == "tool_call" and "args_delta" in fields:
+        kind = "tool_call_delta"
     category = category_of(kind) if isinstance(kind, str) else None
     match category:
         case "reasoning":
             text = first(fields, "thinking", "text", "reasoning", "content", "summary", "delta")
+            text = text if text is not None else fields.get("content_delta")
             if isinstance(text, str):
                 yield Said("reasoning", text, key)
         case "call" | "tool":
@@ -202,7 +209,7 @@ def stop_in(fields: Mapping[str, Any]) -> str | None:
 
 def is_of_user(fields: Mapping[str, Any]) -> bool:
     """Return whether a message is one to the agent, of its user or its developer."""
-    role = first(fields, "role", "sender", "author")
+    role = first(fields, "role", "sender", "author", "source")
     return isinstance(role, str) and role.lower() in _NOT_THE_AGENT
 
 
@@ -237,3 +244,27 @@ def _choice(fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if name != "results" or not {"generated_text", "outputText"}.isdisjoint(choice):
             return choice
     return None
+
+
+def place_of(fields: Mapping[str, Any]) -> Hashable:
+    """Return which of a message's blocks an event is about, None where it does not say."""
+    index = first(fields, "index", "contentBlockIndex")
+    return ("block", index) if isinstance(index, int) else None
+
+
+def text_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Return a text under one of these names.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, dict):
+            value = first(mapping(value), "text", "content", "thinking")
+        if isinstance(value, str):
+            return value
+    text = only_text(fields)
+    if text is None:
+        raise MalformedError(f"{names[0]}: Input should be a valid string")
+    return text

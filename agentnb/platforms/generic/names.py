@@ -6,7 +6,15 @@ import re
 from functools import lru_cache
 from typing import Final, Literal
 
-__all__ = ["Category", "category_of", "is_marker", "may_be_answer", "normalized"]
+__all__ = [
+    "VAGUE",
+    "Category",
+    "category_of",
+    "is_marker",
+    "kind_of",
+    "may_be_answer",
+    "normalized",
+]
 
 Category = Literal[
     "text",
@@ -24,6 +32,7 @@ Category = Literal[
     "start",
     "status",
     "turn_end",
+    "step_end",
     "end",
     "failure",
     "cancelled",
@@ -35,12 +44,29 @@ Category = Literal[
 ``whole_text`` repeats a part of the answer that may have streamed before; ``arguments`` are a
 fragment of a tool call's arguments and ``output`` one of its output; ``tool`` and ``item`` are
 decided by their content; ``turn_end`` ends one message of the model, which may be followed by
-others; ``structure`` frames other events and says nothing itself.
+others, and ``step_end`` a step, which holds such a message and the calls after it; ``structure``
+frames other events and says nothing itself.
 """
 
+# A type inside a frame decides where the frame's name, or its outer type, is one of the vague ones.
+VAGUE: Final = frozenset({"text", "whole_text", "end", "start", "structure", "status", "usage"})
+_TELLING: Final = frozenset(
+    {
+        *("reasoning", "call", "arguments", "arguments_done", "output", "tool_result"),
+        *("tool_error", "tool", "item", "failure", "cancelled", "ping"),
+    }
+)
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATOR: Final = re.compile(r"[^a-z0-9]+")
-_MARKER: Final = re.compile(r"[\[<(|]+\s*(\w[\w -]*?)\s*[\])>|]+")
+_MARKER: Final = re.compile(r"[\[<(|｜]+\s*(\w[\w▁ -]*?)\s*[\])>|｜]+")
+# What models write where they end, and their servers let through.
+_END_TOKENS: Final = frozenset(
+    {
+        *("endoftext", "end_of_text", "im_end", "eot", "eot_id", "eos_token", "eod", "return"),
+        *("end_of_turn", "end_of_turn_token", "endofturn", "end_of_sentence", "end_of_message"),
+        *("end_of_utterance", "eom_id"),
+    }
+)
 _VERSION: Final = re.compile(r"v\d+")
 _LONGEST_NAME: Final = 100
 
@@ -63,6 +89,9 @@ _EXACT: Final[dict[str, Category]] = {
     "function_call": "call",
     "tool_call_end": "tool_result",
     "tool_use_end": "tool_result",
+    "tool_call_execution": "tool_result",
+    **dict.fromkeys(("step_finish", "finish_step", "step_finished", "step_end"), "step_end"),
+    **dict.fromkeys(("end_step", "step_complete", "step_completed"), "step_end"),
     "input_json_delta": "arguments",
     "metadata": "start",
     "init": "start",
@@ -213,6 +242,20 @@ def category_of(name: str) -> Category | None:
     return _run_category(words) or _content_category(words)
 
 
+def kind_of(name: str, types: list[str]) -> tuple[Category | None, str]:
+    """Return the category of a frame and the name that decided it, as `normalized` spells that."""
+    by_type: Category | None = None
+    kind = types[0] if types else ""
+    for each in types:
+        if (by_type := category_of(each)) is not None:
+            kind = each
+            break
+    by_name = category_of(name) if name else None
+    if by_name is None or (by_name in VAGUE and by_type in _TELLING):
+        return by_type, normalized(kind if by_type is not None else name or kind)
+    return by_name, normalized(name)
+
+
 def _tool_category(words: list[str]) -> Category | None:
     if words[-1] == "message":
         del words[-1]
@@ -304,8 +347,12 @@ def is_marker(text: str) -> Category | None:
         return None
     if normalized(text) in _PING and not text[:1].isspace():
         return "ping"
+    if text.strip().lower() == "</s>":
+        return "end"
     found = _MARKER.fullmatch(text.strip())
     if found is None:
         return None
+    if text.lstrip()[0] != "[" and normalized(found[1]) in _END_TOKENS:
+        return "end"
     category = category_of(found[1])
     return category if category in ("end", "failure", "cancelled", "ping") else None

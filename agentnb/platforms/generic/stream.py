@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from agentnb.event import (
@@ -11,14 +12,15 @@ from agentnb.event import (
     RunFinished,
     RunStarted,
     TextDelta,
+    Usage,
     UsageReported,
 )
 from agentnb.platforms._wire import MalformedError, SurrogateJoiner, as_text, mend
 from agentnb.platforms.generic import ends
 from agentnb.platforms.generic.answer import Answer, Source
-from agentnb.platforms.generic.fields import read_call, usage_in
-from agentnb.platforms.generic.messages import Said
-from agentnb.platforms.generic.names import Category
+from agentnb.platforms.generic.fields import mapping, read_call, usage_in
+from agentnb.platforms.generic.messages import Said, stop_in
+from agentnb.platforms.generic.names import Category, normalized
 from agentnb.platforms.generic.toolcalls import ToolCalls
 
 __all__ = ["StreamState"]
@@ -47,6 +49,10 @@ class StreamState:
         # Why the model stopped, where the run may have ended by that.
         self._stopped: str | None = None
         self._model: str | None = None
+        # What its steps used so far.
+        self._steps = Usage()
+        # Whether the latest message was one that the server calls partial.
+        self._is_partial = False
         # Whether frames have had names or JSON objects.
         self._is_structured = False
 
@@ -144,6 +150,40 @@ class StreamState:
             return []
         self.run_id, self.session_id = run_id, session_id
         return [RunStarted(run_id=run_id, session_id=session_id, agent=agent, model=model)]
+
+    def _is_whole(self, fields: dict[str, Any]) -> bool:
+        """Return whether a message is no longer partial, as those before it were."""
+        was_partial, self._is_partial = self._is_partial, fields.get("partial") is True
+        return was_partial and not self._is_partial
+
+    def _blocks_repeat(self, fields: dict[str, Any]) -> bool:
+        """Return whether Strands repeats the delta of a block, which came as Bedrock has it."""
+        text = fields.get("data")
+        is_delta = isinstance(text, str) and mapping(fields.get("delta")).get("text") == text
+        return is_delta and self._answer.has_source(("content_block_delta", "delta"))
+
+    def _step_end(self, fields: dict[str, Any]) -> list[Event] | None:
+        """Return what the end of a step reports; the run may have ended by it, see `close`."""
+        self.calls.forget_places()
+        events = self._step_usage(fields)
+        reason = stop_in(fields) or mapping(fields.get("stepResult")).get("reason")
+        reason = reason or fields.get("reason")
+        if isinstance(reason, str) and reason:
+            self._stopped = normalized(reason)
+            return events
+        return events or None
+
+    def _step_usage(self, fields: Mapping[str, Any]) -> list[Event]:
+        """Return the usage of all steps so far: each reports its own."""
+        usage = usage_in(fields)
+        if usage is None:
+            return []
+        counts = {
+            name: (count, getattr(self._steps, name)) for name, count in asdict(usage).items()
+        }
+        known = {name: [n for n in both if n is not None] for name, both in counts.items()}
+        self._steps = Usage(**{name: sum(both) if both else None for name, both in known.items()})
+        return [UsageReported(usage=self._steps, model=as_text(fields.get("model")) or None)]
 
     # -- ends ------------------------------------------------------------------------------------
 

@@ -29,6 +29,26 @@ class ToolCalls:
         self._names: dict[str, str] = {}
         self._arguments: dict[str, list[str]] = {}
         self._latest: str | None = None
+        self._finished: set[str] = set()
+
+    @property
+    def is_any_open(self) -> bool:
+        """Whether a call has not ended."""
+        return self._calls.is_any_open
+
+    def begin(self, call: CallFields) -> list[Event]:
+        """Return the start of a call, nothing where it has begun: a state tells it again.
+
+        Raises:
+            MalformedError: it has no name.
+        """
+        has_id = call.call_id is not None or call.own_id is not None
+        is_open = not has_id and call.name is not None and self.is_open_name(mend(call.name))
+        return [] if is_open or self.is_known(call) else self.start(call)
+
+    def finish_once(self, call: CallFields) -> list[Event]:
+        """Return the end of a call, nothing where it has ended: a state tells it again."""
+        return [] if {call.call_id, call.own_id} & self._finished else self.finish(call)
 
     def is_open_name(self, name: str) -> bool:
         """Return whether a call of this tool has not ended."""
@@ -143,10 +163,12 @@ class ToolCalls:
         ):
             error = output or "The tool failed."
         given = call.arguments
+        # Two events may report the end of one call.
+        call_id = self._calls.finish(name, self._result_id(call), again=True)
+        self._finished.add(call_id)
         return [
             ToolCallFinished(
-                # Two events may report the end of one call.
-                call_id=self._calls.finish(name, self._result_id(call), again=True),
+                call_id=call_id,
                 name=name,
                 arguments=None if given is None else as_text(given),
                 result=output,
