@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
-from agentnb._fork import after_fork_in_child
+from agentnb._fork import after_fork_in_child, undisturbed
 
 __all__ = ["imported", "without_collections"]
 
@@ -17,7 +17,7 @@ __all__ = ["imported", "without_collections"]
 def imported(name: str) -> ModuleType:
     """Return the module ``name``; where it is imported now, `without_collections`."""
     if name not in sys.modules:
-        with without_collections():
+        with undisturbed(), without_collections():
             import_module(name)
     # Another thread may be at it still.
     return import_module(name)

@@ -14,9 +14,9 @@ made.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agentnb._importing import imported
 from agentnb._install import install_hint
 from agentnb.errors import ConfigError
 
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'agentnb.charts' has no attribute {name!r}")
     try:
-        value = getattr(import_module(f"agentnb.charts.{_WHERE[name]}"), name)
+        value = getattr(imported(f"agentnb.charts.{_WHERE[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name != "altair":
             raise

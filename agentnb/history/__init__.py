@@ -6,9 +6,9 @@ they are first used.  ``path`` is where the runs are kept.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agentnb._importing import imported
 from agentnb.history.recent import last_run, recent_runs, remember, replace
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
         return shown(current_place())
     if name not in _WHERE:
         raise AttributeError(f"module 'agentnb.history' has no attribute {name!r}")
-    return getattr(import_module(f"agentnb.history.{_WHERE[name]}"), name)
+    return getattr(imported(f"agentnb.history.{_WHERE[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
-from agentnb._fork import after_fork_in_child, keep_forever
+from agentnb._fork import after_fork_in_child, keep_forever, undisturbed
 from agentnb.errors import HistoryWarning
 from agentnb.facts import RunFacts
 from agentnb.history.entries import Entry
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _GATHER: Final = 0.25
 # The same where a run begins: one that ends at once is written in one transaction.
 _GATHER_BEGUN: Final = 0.02
-# Of the time of a process, writing takes at most one part in so many.
+# Writing takes at most one part in so many of a process's time.
 _SHARE: Final = 5
 # Loading what a database needs takes as long as all that the first run needs to be sent and seen,
 # which goes first, for so long.
@@ -48,8 +48,8 @@ _RETRY_AT_MOST: Final = 60.0
 _REOPENED: Final = 3
 # Runs that have ended and are kept for a store that fails.
 _KEPT: Final = 1000
-# How long the end of the process is held up at most, in seconds: on a busy machine it takes several
-# to open a store.  A store that fails holds up nothing.
+# How long the end of the process is held up at most, in seconds: opening a store takes several on a
+# busy machine.
 _AT_EXIT: Final = 20.0
 # One who was warned is not warned of the same again so soon, in seconds.
 _QUIET: Final = 600.0
@@ -166,12 +166,14 @@ class _Recorder(Writer):
         while True:
             self._wait(rest)
             number, begun, done = self._asked, time.thread_time(), False
-            try:
-                done = self._turn()
-            except Exception as error:
-                # Whatever happens, the thread goes on.
-                with suppress(Exception):
-                    self._failed(error)
+            # Its first turn imports much.
+            with undisturbed():
+                try:
+                    done = self._turn()
+                except Exception as error:
+                    # Whatever happens, the thread goes on.
+                    with suppress(Exception):
+                        self._failed(error)
             with self._told:
                 self._done = (number, done)
                 self._told.notify_all()

@@ -25,10 +25,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from agentnb._fork import after_fork_in_child, around_fork, keep_forever
+from agentnb._quiescing import Quiescence
 from agentnb.errors import HistoryError
 from agentnb.history import opening, recorder
 from agentnb.history.failures import warn
-from agentnb.history.quiescing import Quiescence
 from agentnb.history.where import Place, keeps_content, place
 
 __all__ = ["Store", "current_place", "is_off", "reopen", "store", "use"]
@@ -173,7 +173,13 @@ class Store:
         self.engine.dispose()
 
     def begin_fork(self) -> None:
-        """Wait for transactions of other threads, and close the connections to a file."""
+        """Wait for transactions of other threads, and close the connections to a file.
+
+        SQLite remembers the locks of a file once for all connections of a process, and a forked
+        child has that memory without the locks.  A child that inherits an open file therefore takes
+        locks for held that are not: its parent, the only one to hold any, deletes the log that the
+        child writes to.
+        """
         if self.dialect == "sqlite" and self._quiescence.begin_fork():
             self.engine.dispose()
             # SQLite removes its log with the last connection; the next transaction makes another.

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._embedded import is_embedded as is_embedded_address
-from agentnb._fork import after_fork_in_child
+from agentnb._fork import after_fork_in_child, undisturbed
 from agentnb.config import EMBEDDED, AgentName, BarePlatformError, PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
@@ -27,6 +27,7 @@ _ADDRESS: Final = 2
 _inherited: dict[tuple[Any, ...], list[Platform]] = {}
 
 
+@undisturbed()  # pydantic makes its validators when they are first used, under a lock
 def connect(name: str, **arguments: Any) -> Platform:
     """Return the client of the platform ``name``; same settings, same client and connections.
 

@@ -6,8 +6,9 @@ document.  All three treat whatever the run brought as data from outside.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from agentnb._importing import imported
 
 if TYPE_CHECKING:
     from agentnb.render.comparison import (
@@ -57,6 +58,6 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    value = getattr(imported(f"{__name__}.{_WHERE[name]}"), name)
     globals()[name] = value
     return value

@@ -82,6 +82,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb._fork import after_fork_in_child
+from agentnb._importing import imported
 from agentnb.sandbox.registry import shared
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def start(
         ConfigError: the port is taken, or the sandbox runs on another one or in another mode.
     """
     global _default
+    imported("agentnb.sandbox.server")
     from agentnb.errors import ConfigError
     from agentnb.sandbox.server import DEFAULT_ZONE, Sandbox
 
@@ -172,11 +174,7 @@ after_fork_in_child(_after_fork)
 
 def __getattr__(name: str) -> Any:
     if name == "Sandbox":
-        from agentnb.sandbox.server import Sandbox
-
-        return Sandbox
+        return imported("agentnb.sandbox.server").Sandbox
     if name == "FunctionContext":
-        from agentnb.platforms.local import FunctionContext
-
-        return FunctionContext
+        return imported("agentnb.platforms.local").FunctionContext
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from typing import Final, Literal, NoReturn
 import uvicorn
 from pydantic import SecretStr
 
-from agentnb._fork import keep_forever, renew_after_fork
+from agentnb._fork import keep_forever, pause_for_fork, renew_after_fork, undisturbed
 from agentnb.config import EMBEDDED
 from agentnb.errors import ConfigError
 from agentnb.platforms._zones import parse_zone
@@ -185,6 +185,7 @@ class Sandbox:
         before, settings.script = settings.script, parsed
         return Misbehaving(self, settings, before)
 
+    @undisturbed()
     def start(self) -> Sandbox:
         """Start listening; does nothing when it does already.
 
@@ -210,8 +211,9 @@ class Sandbox:
             )
             self._thread.start()
             ready.wait()
-            if self._server is None or not self._server.started:
+            if self._server is None or not self._server.started or self._loop is None:
                 raise ConfigError("The sandbox did not start.")
+            pause_for_fork(self._loop, self._thread)
             atexit.register(self.stop)
             return self
 

@@ -293,3 +293,70 @@ assert code == 0
         *QUIET,
         environment=surroundings,
     )
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "agentnb.platforms.operativus.client",  # in the thread of the user
+        "agentnb._http.transport",  # on the event loop
+        "agentnb.history.store",  # in the thread that writes runs
+        "agentnb.sandbox.dialects.base",  # in the thread of the sandbox
+    ],
+)
+def test_a_fork_while_another_thread_imports(module: str, tmp_path: Path) -> None:
+    """A child would wait for ever for the import of a thread that it does not have."""
+    python(
+        """
+import os, signal, sys, threading, time
+from importlib.abc import MetaPathFinder
+
+importing, forking = threading.Event(), threading.Event()
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == os.environ["MODULE"] and threading.current_thread() is not main:
+            importing.set()
+            forking.wait()
+            time.sleep(0.2)
+        return None
+
+main = threading.current_thread()
+sys.meta_path.insert(0, Finder())
+"""
+        + FORK
+        + """
+def ask(prompt):
+    import agentnb
+
+    with agentnb.sandbox.Sandbox(pace=0) as own:
+        for platform in ("operativus", "runtools"):
+            agent = agentnb.agent(
+                f"{platform}:echo", base_url=own.base_url(platform), api_key=own.api_key
+            )
+            assert agent.run(prompt).text == prompt
+    assert agentnb.history.flush(20)
+
+def child():
+    signal.alarm(60)
+    ask("child")
+
+def parent():
+    try:
+        ask("parent")
+    except BaseException as error:
+        problems.append(error)
+        raise
+
+problems = []
+thread = threading.Thread(target=parent)
+thread.start()
+assert importing.wait(20)
+forking.set()
+code = exit_code(forked(child))
+thread.join()
+assert (code, problems) == (0, []), (code, problems)
+""",
+        *QUIET,
+        environment={"MODULE": module, "AGENTNB_HISTORY": str(tmp_path / "runs.sqlite")},
+    )

@@ -1,10 +1,4 @@
-"""Keep a store unused while the process is forked.
-
-SQLite remembers the locks of a file once for all connections of a process, and a forked child has
-that memory without the locks.  A child that inherits an open file therefore takes locks for held
-that are not: its parent, the only one to hold any, deletes the log that the child writes to.  So no
-connection to the file may be open when a process forks.
-"""
+"""Keep something unused while the process is forked."""
 
 from __future__ import annotations
 
@@ -16,12 +10,12 @@ from typing import Final
 
 __all__ = ["Quiescence"]
 
-# How long a fork waits for transactions of other threads at most, in seconds.
+# How long a fork waits for other threads at most, in seconds.
 _PATIENCE: Final = 5.0
 
 
 class Quiescence:
-    """Counts the transactions of each thread, and delays new ones while the process is forked."""
+    """Counts the uses of each thread, and delays new ones while the process is forked."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -30,7 +24,7 @@ class Quiescence:
 
     @contextmanager
     def use(self) -> Generator[None]:
-        """Mark the block as using the store; a fork in another thread waits for its end."""
+        """Mark the block as a use; a fork in another thread waits for its end."""
         thread = threading.get_ident()
         with self._changed:
             # A thread that is waited for must not wait itself.
@@ -47,7 +41,7 @@ class Quiescence:
                     self._changed.notify_all()
 
     def begin_fork(self) -> bool:
-        """Wait until no other thread uses the store; return whether no thread does."""
+        """Wait until no other thread has a use; return whether no thread has."""
         thread = threading.get_ident()
         with self._changed:
             self._is_forking = True
@@ -55,7 +49,7 @@ class Quiescence:
             return not self._users
 
     def end_fork(self) -> None:
-        """Let transactions begin again."""
+        """Let uses begin again."""
         with self._changed:
             self._is_forking = False
             self._changed.notify_all()
