@@ -25,6 +25,7 @@ from agentnb.errors import AgentnbError
 from agentnb.event import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.masking import without_secrets
+from agentnb.platforms.names import kept_address
 
 __all__ = [
     "FORMAT",
@@ -92,12 +93,28 @@ def _media(item: Media) -> dict[str, Any]:
         told["name"] = item.name or item.path.name
         data = _content(item.path)
     if item.url is not None and not item.url.lower().startswith("data:"):
-        told["url"] = item.url
+        told["url"] = kept_address(item.url)
     elif item.url is not None:
         data = item.url.encode()
     if data is not None:
         told["sha256"] = sha256(data).hexdigest()
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _with_kept_addresses(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was asked, its attachments' addresses as `_media` writes them by now."""
+    read = dict(asked)
+    if isinstance(items := read.get("media"), list):
+        read["media"] = [_with_kept_address(item) for item in cast("list[object]", items)]
+    return read
+
+
+def _with_kept_address(item: object) -> object:
+    match item:
+        case {"url": str(url)}:
+            return {**cast("dict[str, Any]", item), "url": kept_address(url)}
+        case _:
+            return item
 
 
 def _content(path: Path) -> bytes | None:
@@ -159,7 +176,7 @@ class TapedRun:
             platform=read["platform"],
             id=read.get("id"),
             via=read["via"],
-            asked=dict(read["asked"]),
+            asked=_with_kept_addresses(read["asked"]),
             sent_at=datetime.fromisoformat(read["sent_at"]),
             duration=read["duration"],
             events=[event_from_dict(entry) for entry in read["events"]],
