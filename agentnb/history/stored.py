@@ -26,7 +26,7 @@ from agentnb.event import (
 from agentnb.facts import RunFacts
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
-from agentnb.platforms.names import attachment_name
+from agentnb.platforms.names import attachment_name, is_media_type
 from agentnb.transcript import FINAL_STATUSES, Status
 
 if TYPE_CHECKING:
@@ -264,7 +264,8 @@ def _media(kept: Mapping[str, Any]) -> Media:
     name = kept.get("name")
     # An import, or an earlier version, may have written any name.
     name = attachment_name(name) if isinstance(name, str) and name else None
-    return Media(name=name, mime_type=kept.get("mime_type"), url=kept.get("url"))
+    kind = kept.get("mime_type")
+    return Media(name=name, mime_type=kind if is_media_type(kind) else None, url=kept.get("url"))
 
 
 def _known_events(

@@ -138,4 +138,5 @@ def _put_beside(cells: Sequence[str], groups: Sequence[Beside]) -> list[str]:
 
 def _cell(value: Any) -> str:
     # What a platform lists may hold anything, the key that it was asked with, too.
-    return one_line(mask(str(value)), _CELL)
+    # What is left out of a line may have split a key.
+    return mask(one_line(mask(str(value)), _CELL))

@@ -13,7 +13,7 @@ from agentnb._secrets import mask
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media, Platform
-from agentnb.platforms.names import attachment_name
+from agentnb.platforms.names import attachment_name, is_media_type
 
 __all__ = ["MediaLike", "as_media", "check_words", "media_items", "media_refusal"]
 
@@ -51,6 +51,11 @@ def as_media(item: MediaLike) -> Media:
     name = cast("object", media.name) or None
     if not isinstance(name, str | None):
         raise RequestError(f"An attachment's name is text, not {type(name).__name__}.")
+    if media.mime_type and not is_media_type(media.mime_type):
+        raise RequestError(
+            f"An attachment is of no MIME type {quoted(mask(str(media.mime_type)))}.",
+            hint="One is 'image/png'.",
+        )
     given = name or (media.path.name if media.path is not None else None)
     clean = given and attachment_name(given)
     # A name that is that of the path is left to it.

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from agentnb._printing import well_formed
 from agentnb._secrets import MASK, is_secret_name, mask
 
-__all__ = ["attachment_name", "kept_address"]
+__all__ = ["attachment_name", "is_media_type", "kept_address"]
 
 _MAX_NAME: Final = 200
 _MAX_SUFFIX: Final = 20
@@ -34,6 +34,17 @@ _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICE: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:[.:].*)?", re.IGNORECASE
 )
+
+
+# A type and a subtype, which may be a pattern, and parameters such as a character set.
+_MEDIA_TYPE: Final = re.compile(
+    r"[\w!#$&.+*^-]{1,127}/[\w!#$&.+*^-]{1,127}(?: *;[ -~]{0,200})?", re.ASCII
+)
+
+
+def is_media_type(text: object) -> bool:
+    """Tell whether this is a MIME type, which goes into requests, views and the history."""
+    return isinstance(text, str) and _MEDIA_TYPE.fullmatch(text) is not None
 
 
 def attachment_name(name: str) -> str:

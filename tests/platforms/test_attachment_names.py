@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import agentnb
+from agentnb import history
 from agentnb._secrets import remember_secret
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
+from agentnb.platforms.local import FunctionContext
 from agentnb.platforms.media import as_media
 from agentnb.platforms.names import attachment_name
 
@@ -74,3 +78,68 @@ def test_a_name_that_comes_from_an_address() -> None:
 def test_a_name_of_another_type() -> None:
     with pytest.raises(RequestError, match="name is text"):
         as_media(Media(data=b"x", name=5))  # pyright: ignore[reportArgumentType]
+
+
+TYPES = (
+    *("image/png", "text/plain; charset=utf-8", "application/vnd.ms-excel", "image/*"),
+    *("text/x-prices", "image/svg+xml", "application/vnd.a.b-c+json;version=1"),
+)
+NO_TYPES = (
+    *(
+        "image/png\r\nX-Evil: 1",
+        "image/png\0",
+        "\x1b[2Jimage/png",
+        "image/\u202egnp",
+    ),
+    *("image/png;base64,AAAA\r\nx", "image/png\ud800", "png", "a/b/c", "image/" + "x" * 10_000),
+    *('image/png"><img src=x>', "image/png, text/html", "../image/png", "image/png; \u200b"),
+)
+
+
+def test_types_that_go_into_requests_and_views() -> None:
+    for kind in TYPES:
+        assert as_media(Media(data=b"x", mime_type=kind)).mime_type == kind
+    for kind in NO_TYPES:
+        for given in (Media(data=b"x", mime_type=kind), {"data": b"x", "type": kind}):
+            with pytest.raises(RequestError) as caught:
+                as_media(given)
+            shown = f"{caught.value} {caught.value.message}"
+            assert shown.isprintable()
+            assert len(shown) < 300
+
+
+def test_names_from_a_question_to_every_file(tmp_path: Path) -> None:
+    key = "canary-1c9a3f5b7d2e4680"
+    remember_secret(key)
+    signed = f"https://me:{key}@example.com/a.png?X-Signature=canary-signed&size=2"
+
+    def see(prompt: str, context: FunctionContext) -> str:
+        return "seen"
+
+    names = [*(name for name, _ in HOSTILE), f"{key}.png", "</script><img src=x>\u202e"]
+    media = [*(Media(data=b"x", name=name) for name in names), Media(url=signed)]
+    history.use(tmp_path / "history.sqlite")
+    agent = agentnb.agent(see)
+    with agentnb.record(tmp_path / "tape.jsonl"):
+        run = agent.run("hi", media=media)
+    with agentnb.playback(tmp_path / "tape.jsonl"):
+        assert agent.run("hi", media=media).text == "seen"
+    history.flush()
+    for path in ("run.json", "run.md", "run.html"):
+        run.export(tmp_path / path)
+    history.export_history(tmp_path / "history.jsonl")
+    history.export_history(tmp_path / "history.parquet")
+    loaded = history.load(run.id)
+    shown = [each.name for each in loaded.request.media]
+    assert shown[:-1] == [*(clean for _, clean in HOSTILE), "***.png", "script><img src=x>"]
+    chat = agentnb.chat(run)
+    (tmp_path / "chat.json").write_text(json.dumps(chat.get_state(), default=str), "utf-8")
+    chat.close()
+    printed = repr(loaded.request) + str(chat.messages)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 6
+    for content in (printed.encode(), *(path.read_bytes() for path in files)):
+        for secret in ("passwd/", "etc/passwd", key, "canary-signed", "x" * 201):
+            assert secret.encode() not in content
+        for unseen in ("\x1b[2J", "\u202e", "\\u202e", "\\u001b[2J", "\u200b"):
+            assert unseen.encode() not in content

@@ -25,7 +25,7 @@ export class ApprovalsView {
   });
   readonly #decide: Decide;
   #items = new Map<string, Item>();
-  #settled = 0;
+  #settling: ReturnType<typeof setTimeout> | undefined;
   #waiting = false;
 
   constructor(decide: Decide) {
@@ -36,11 +36,27 @@ export class ApprovalsView {
     const asked = run.status === "paused" ? run.approvals : [];
     show(this.element, asked.length > 0);
     this.#draw(asked, run.can_decide);
-    // Not disabled outright: that would take the focus away from who has just pressed one.
     this.#waiting = decision === "sent" || decision === "seen";
+    this.#mark();
+  }
+
+  get #resting(): boolean {
+    return this.#waiting || this.#settling !== undefined;
+  }
+
+  #mark(): void {
+    // Not disabled outright: that would take the focus away from who has just pressed one.
     for (const { buttons } of this.#items.values()) {
-      for (const button of buttons) button.setAttribute("aria-disabled", String(this.#waiting));
+      for (const button of buttons) button.setAttribute("aria-disabled", String(this.#resting));
     }
+  }
+
+  #settle(): void {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      this.#settling = undefined;
+      this.#mark();
+    }, SETTLE_MS);
   }
 
   /** Draws what is new; what stays keeps its element, and what it had open. */
@@ -55,7 +71,7 @@ export class ApprovalsView {
     const before = [...this.#items.keys()];
     const now = [...items.keys()];
     // One more at the end moves nothing.
-    if (before.some((look, at) => look !== now[at])) this.#settled = performance.now() + SETTLE_MS;
+    if (before.some((look, at) => look !== now[at])) this.#settle();
     for (const [look, { element }] of this.#items) if (!items.has(look)) element.remove();
     [...items.values()].forEach(({ element }, at) => {
       const here = this.element.children[at] ?? null;
@@ -103,8 +119,7 @@ export class ApprovalsView {
       word,
     );
     button.addEventListener("click", () => {
-      if (this.#waiting || performance.now() < this.#settled) return;
-      this.#decide(approval.approval_id, approved, approval.key);
+      if (!this.#resting) this.#decide(approval.approval_id, approved, approval.key);
     });
     return button;
   }
