@@ -28,7 +28,7 @@ from agentnb.render.markup import (
     joined,
     sanitized,
 )
-from agentnb.render.prose import ParsedProse, plain_html, prose_html
+from agentnb.render.prose import ParsedProse, plain_html
 from agentnb.render.text import to_text
 from agentnb.render.view import (
     STATUS_MARKS,
@@ -59,6 +59,7 @@ _FIXED: Final = 3800
 _PER_LINE: Final = 13
 _SAVED_TOTAL: Final = 1_000_000
 _SAVED_TOOL: Final = 4_000
+_SAVED_PARTS: Final = 2_000
 _FILE_TOTAL: Final = 20_000_000
 _PREVIEW: Final = 120
 _FEWEST_PARTS: Final = 50
@@ -91,7 +92,8 @@ def to_html(view: RunView, *, standalone: bool = False) -> str:
 
     A fragment is for a notebook: at most 1 MB, and together with `to_text` at most three times the
     bytes of the run's transcript plus 4 kB, for which Markdown is given up and text cut, with a
-    note, where it must be.  Tool arguments and results are cut after 4,000 characters.
+    note, where it must be.  Tool arguments and results are cut after 4,000 characters, and of more
+    than 2,000 parts the last ones are shown.
 
     With ``standalone`` it is a whole document with a style sheet and the prompt, whose bounds are
     far wider.  Neither makes any network request.
@@ -104,7 +106,7 @@ def _saved_form(view: RunView) -> Html:
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
-    form = _Form(tool=_SAVED_TOOL, passage=total, prose=_prose_of(view))
+    form = _Form(tool=_SAVED_TOOL, passage=total, parts=_SAVED_PARTS, prose=_prose_of(view))
     blocks = _blocks(view, form)
     most = min(both - _saved(text), _SAVED_TOTAL)
     made, size = _measured(blocks, most)
@@ -246,7 +248,7 @@ def _data(label: str, text: str, form: _Form) -> list[str]:
 def _prose(text: str, form: _Form) -> Html:
     shown = text[: form.passage]
     is_plain = form.plain or len(shown) < len(text)
-    made = plain_html(shown) if is_plain else prose_html(shown, lean=form.lean, parsed=form.prose)
+    made = form.prose.plain(shown) if is_plain else form.prose.html(shown, lean=form.lean)
     return joined([made, *_more(len(text) - form.passage)])
 
 
@@ -335,7 +337,7 @@ def whole_html(view: RunView) -> Html:
 def _prose_of(view: RunView) -> ParsedProse:
     prose = ParsedProse()
     for part in foremost(p for p in view.transcript.parts if isinstance(p, Passage)):
-        prose.tokens(str(part.text))
+        prose.parse(str(part.text))
     return prose
 
 

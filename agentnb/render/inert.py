@@ -291,7 +291,10 @@ def _noting(
             if kind != "code":
                 good = made is not None and link_address(_address(made)) is not None
                 # In an address to be followed as it stands, some read an entity all the same.
-                good &= kind != "autolink" or not _ENTITY.search(state.src, start, state.pos)
+                # A mailbox may begin like a comment, which at the start of a line is one.
+                if kind == "autolink":
+                    good &= not _ENTITY.search(state.src, start, state.pos)
+                    good &= not state.src.startswith(("<!", "<?", "</"), start)
                 state.env["places"].append(Place(kind, start, state.pos, good))
             elif any(token.type == "code_inline" for token in state.tokens[count:]):
                 state.env["places"].append(Place(kind, start, state.pos, good=True))

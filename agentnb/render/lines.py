@@ -30,7 +30,7 @@ _ACTING: Final = re.compile(
     # Some find a link where others find none.  A word alone, or with a title, is where a definition
     # leads, also that of a footnote.
     rf"|(?P<target>\](?=\((?!{_GOOD})))"
-    rf"|(?P<definition>\](?=:)(?!:{_GOOD})(?!:[ \t]*(?![<`\s])\S{1, 200}[ \t]+[^\s\"'(]))"
+    rf"|(?P<definition>\](?=:)(?!:{_GOOD})(?!:[ \t]*(?![<`\s])\S{{1,200}}[ \t]+[^\s\"'(]))"
     r"|(?P<scheme>(?<=[Ff][Tt][Pp]):(?=//))"
     rf"|(?P<relative>{RELATIVE})"
 )

@@ -39,35 +39,53 @@ def plain_html(text: str) -> Html:
     return element("pre", visible(text), style=WRAPPED)
 
 
-def prose_html(markdown: str, *, lean: bool = False, parsed: ParsedProse | None = None) -> Html:
+def prose_html(markdown: str, *, lean: bool = False) -> Html:
     """Return Markdown as HTML: CommonMark with tables, strikethrough and task lists.
 
     HTML in it is shown as text, an image is a note of where it would come from, headings begin at
     the third level, and a text that takes more than a bounded `Effort` to parse stays plain.
-    ``lean`` leaves out what costs bytes without carrying sense; ``parsed`` has the budget of a
-    document with several texts.
+    ``lean`` leaves out what costs bytes without carrying sense.
     """
-    tokens = (parsed or ParsedProse()).tokens(markdown)
-    return plain_html(markdown) if tokens is None else _Writer(lean=lean).blocks(tokens)
+    return ParsedProse().html(markdown, lean=lean)
 
 
 class ParsedProse:
-    """The texts of one document, each parsed once, all within one budget."""
+    """The texts of one document, each parsed once and all within one budget."""
 
     def __init__(self) -> None:
         self._effort = Effort()
         self._parsed: dict[str, list[Token] | None] = {}
+        self._visible: dict[str, str] = {}
+        self._made: dict[tuple[str, bool], Html] = {}
 
-    def tokens(self, markdown: str) -> list[Token] | None:
+    def parse(self, markdown: str) -> list[Token] | None:
         """Return a text's tokens; None where it takes more work than is left."""
         if markdown not in self._parsed:
             self._parsed[markdown] = self._parse(markdown)
         return self._parsed[markdown]
 
+    def html(self, markdown: str, *, lean: bool = False) -> Html:
+        """Return a text as HTML."""
+        made = self._made.get((markdown, lean))
+        if made is None:
+            tokens = self.parse(markdown)
+            made = self.plain(markdown) if tokens is None else _Writer(lean=lean).blocks(tokens)
+            self._made[markdown, lean] = made
+        return made
+
+    def plain(self, text: str) -> Html:
+        """Return a text just as it is, its lines kept."""
+        return element("pre", self._seen(text), style=WRAPPED)
+
+    def _seen(self, text: str) -> str:
+        if text not in self._visible:
+            self._visible[text] = visible(text)
+        return self._visible[text]
+
     def _parse(self, markdown: str) -> list[Token] | None:
         if len(markdown) > _LONGEST:
             return None
-        text = visible(markdown)
+        text = self._seen(markdown)
         try:
             self._effort.start(text)
             return _parser().parse(text, {"effort": self._effort})

@@ -251,4 +251,4 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _verbatim(text: str) -> str:
-    return _STRUCTURE.sub(_entity, text)
+    return _STRUCTURE.sub(lambda found: _entity_of(found[0]), text)

@@ -29,6 +29,7 @@ FOUND = [
     "[^a]: ***https://a)b[x](>))",
     "[$$|\n[$$\n```\n[[]()<img src=x>$$",
     "`<b>` xmpp\\:@b.cd",
+    "<!--{=html}a@b.cd>-->\n\n<!A@b.cd>\n\n<?a@b.cd>\n\n</a@b.cd>",
 ]
 GENERATED = 1_500
 

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--seconds N] [--seed N]`: damaged streams, then hostile Markdown."""
+"""`python -m tests.fuzz [--seconds N] [--seed N]`: damaged streams, hostile and slow Markdown."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.fuzz.checks import DECODERS, check
 from tests.fuzz.links import Documents
 from tests.fuzz.mutations import Mutator
+from tests.fuzz.shapes import SIZE, Shapes, slowest
 from tests.platforms.recorded import by_name
 
 _BATCH = 500
+_WORST = 5
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +27,7 @@ def main(argv: list[str]) -> int:
     print(f"seed {asked.seed}", flush=True)
     for platform in DECODERS:
         mutator = Mutator(list(by_name(platform).values()), seed=asked.seed)
-        end = time.monotonic() + asked.seconds / (len(DECODERS) + 1)
+        end = time.monotonic() + asked.seconds / (len(DECODERS) + 2)
         streams = size = events = 0
         while time.monotonic() < end:
             data = mutator.stream()
@@ -39,12 +41,21 @@ def main(argv: list[str]) -> int:
             size += len(data)
         print(f"{platform}: {streams:,} streams, {size:,} bytes, {events:,} events", flush=True)
     documents = Documents(seed=asked.seed)
-    end = time.monotonic() + asked.seconds / (len(DECODERS) + 1)
+    end = time.monotonic() + asked.seconds / (len(DECODERS) + 2)
     count = 0
     while time.monotonic() < end:
         check_documents([documents.make() for _ in range(_BATCH)])
         count += _BATCH
     print(f"Markdown: {count:,} documents", flush=True)
+    shapes = Shapes(seed=asked.seed)
+    end = time.monotonic() + asked.seconds / (len(DECODERS) + 2)
+    taken: list[tuple[float, str, str]] = []
+    while time.monotonic() < end:
+        text, name = shapes.make()
+        taken.append((*slowest(text), name))
+    print(f"Rendering: {len(taken):,} texts of {SIZE:,} characters, the slowest of them:")
+    for seconds, output, name in sorted(taken, reverse=True)[:_WORST]:
+        print(f"  {seconds * 1000:.0f} ms of CPU as {output}: {name}", flush=True)
     return 0
 
 

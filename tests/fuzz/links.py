@@ -29,6 +29,7 @@ _PIECES: Final = (
         "https://a)b",
     ),
     *("<b>", "<div>", "</div>", "<!--", "-->", "<?", "<![CDATA[", "<a href=x:y>", "<img src=x>"),
+    *("<!--a@b.cd>", "<?a@b.cd>", "<!A@b.cd>", "</p@b.cd>"),
     *("<script>x</script>", "`<b>`", "``", "`", "\n```\n", "\n````\n", "\n~~~\n", "\n\n    <b>"),
     *("&#x202e;", "&lt;", "&amp;#106;", "&NewLine;", "&Tab;", "&colon;", "&lbrack;", "&#91;", "&"),
     *("{=html}", "{onclick=x}", "[TOC]", "[[x]]", "{{x}}", "^x^", "==x==", "*[a]: b", ": x", "@@"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 
-from agentnb.event import ReasoningDelta, TextDelta
+from agentnb.event import ReasoningDelta, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import to_html, to_markdown
 from agentnb.render.effort import Effort, TooMuchWorkError
 from agentnb.render.inert import inert_markdown
@@ -83,6 +87,87 @@ def test_ordinary_answers_are_markdown() -> None:
     assert SIZE < len(prose) < 100_000
     assert prose_html(prose).count("<strong>") == 715
     assert inert_markdown(prose).strip() == prose.strip()
+
+
+SECTION = """## Section {0}
+
+The **price** of *item {0}* moved between $171.20 and $189.95 on [a day](https://a.example/?q={0}).
+
+- `code_{0}` of a list
+  1. within another
+
+| Measure {0} | Value |
+|:------------|------:|
+| Deviation | 1.8 % |
+
+```python
+def f_{0}(x: int) -> int:
+    return x + {0}
+```
+
+> A quote, with $$a^2 + b_{{{0}}}^2 = c^2$$ and $E = mc^2$ in it.
+
+"""
+
+
+@pytest.mark.parametrize("size", [10_000, 50_000, 80_000])
+def test_a_rich_answer_is_markdown_throughout(size: int) -> None:
+    count = size // len(SECTION)
+    text = "".join(SECTION.format(number) for number in range(count))
+    made = to_html(answered(text), standalone=True)
+    assert [
+        made.count(f"<{tag}")
+        for tag in ("h4", "strong", "em>", "a ", "ul", "ol", "table", "pre ", "blockquote")
+    ] == [count, count + 1, count, count, count, count, count, count + 1, count + 1]
+    assert to_html(answered(text)).count("<h4") == count
+    assert text.strip() in to_markdown(answered(text))
+
+
+def test_what_takes_too_much_stays_plain() -> None:
+    for unit in ("&#", "0\n\t ", "```\n", "a\n", "<!-- ", "- a\n", "`a` "):
+        text = unit * (SIZE // len(unit))
+        assert prose_html(text).startswith("<pre style"), unit
+        assert inert_markdown(text).startswith("```"), unit
+    assert prose_html("][" + "=" * SIZE).startswith("<pre")
+
+
+def test_answers_come_before_reasoning_and_the_latest_first() -> None:
+    slow = "- *a*\n" * 16_000
+    view = view_of([TextDelta(slow), ReasoningDelta(slow), TextDelta("**last**"), RunFinished()])
+    assert "<strong>last</strong>" in to_html(view)
+    assert "**last**" in to_markdown(view)
+
+
+def test_a_long_run_has_the_budget_of_one_text() -> None:
+    passages = [f"- *item {number}* {'of many words ' * 20}\n" * 30 for number in range(100)]
+    view = view_of([ReasoningDelta(p) if n % 2 else TextDelta(p) for n, p in enumerate(passages)])
+    assert 0 < to_html(view, standalone=True).count("<em>") < 2_500
+    assert 0 < to_markdown(view).count("\n- *item") < 2_500
+
+
+def test_what_is_too_large_is_sanitized_once() -> None:
+    """What is made again, smaller, goes through no sanitizer before."""
+    calls = 0
+
+    def note(frame: FrameType, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event == "c_call" and arg.__name__ == "clean"
+
+    view = answered("&#" * 50_000)
+    sys.setprofile(note)
+    try:
+        to_html(view)
+    finally:
+        sys.setprofile(None)
+    assert calls == 1
+
+
+def test_of_very_many_parts_the_last_ones_are_in_a_notebook() -> None:
+    events = [ToolCallFinished(call_id=str(n), name=f"t{n}", result="x") for n in range(3_000)]
+    made = to_html(view_of([*events, TextDelta("done")]))
+    assert "1,001 earlier parts" in made
+    assert "t1001<" in made
+    assert "t1000<" not in made
 
 
 def test_a_budget_is_for_all_that_is_parsed_with_it() -> None:
