@@ -12,6 +12,7 @@ __all__ = [
     "name_signs",
     "printable",
     "printable_or_none",
+    "strip_controls",
     "well_formed",
 ]
 
@@ -35,6 +36,18 @@ _LINE_SIGNS: Final = {
 }
 # It has what follows written over what a terminal shows on the line.
 _RETURN: Final = re.compile(r"\r(?!\n)")
+# Operating-system commands and their like, up to their terminator; then control sequences (colours,
+# cursor moves); then the two-character escapes.  Both spellings: ESC x, and the single C1 byte.
+# What begins a sequence ends the search for the end of another, so that the time stays linear.
+_SEQUENCE: Final = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[ -/]*[0-Z\\^-~]"
+)
+_LINE_ENDS: Final = re.compile(r"\r\n?|[\x85\u2028\u2029]")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ACTING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
 _NOT_IN_IDS: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -62,6 +75,17 @@ def control_signs(text: str) -> str:
     """
     text = well_formed(text)
     return text.translate(_SIGNS) if _SIGNED.search(text) else text
+
+
+def strip_controls(text: str) -> str:
+    """Return ``text`` without terminal sequences and control characters.
+
+    Tabs stay, and every kind of line end becomes a newline.
+    """
+    text = well_formed(text)
+    if not _ACTING.search(text):
+        return text
+    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCE.sub("", text)))
 
 
 def printable(text: str) -> str:

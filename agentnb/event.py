@@ -7,8 +7,7 @@ reference to a platform, so a recorded list of them can be folded, sent and comp
 The constructors check their fields, since functions of users make events, too: data given as a
 tool's arguments or result becomes JSON, an exception given as an error becomes its text, a dict
 given as usage becomes `Usage`.  Whatever has no such meaning raises `TypeError` or `ValueError`.
-In ids, names and approvals control characters are written as signs; in every text a lone surrogate,
-which cannot be encoded, is U+FFFD.
+In ids, names and approvals control characters are written as signs.
 
 `event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
 """
@@ -20,7 +19,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
-from agentnb._printing import name_signs, printable, well_formed
+from agentnb._printing import name_signs, printable, strip_controls
 from agentnb.errors import in_sentences, try_again_in
 from agentnb.event_fields import Checked, Place, identifier, plain_text, usage_fields
 
@@ -114,7 +113,7 @@ class ReasoningDelta:
     def __init__(self, text: str, part_id: str | None = None) -> None:
         if type(text) is not str or (part_id is not None and type(part_id) is not str):
             text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_reasoning(self, text if text.isascii() else well_formed(text))
+        _set_reasoning(self, text)
         _set_reasoning_part(self, part_id and name_signs(part_id))
 
 
@@ -129,7 +128,7 @@ class TextDelta:
     def __init__(self, text: str, part_id: str | None = None) -> None:
         if type(text) is not str or (part_id is not None and type(part_id) is not str):
             text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_text(self, text if text.isascii() else well_formed(text))
+        _set_text(self, text)
         _set_text_part(self, part_id and name_signs(part_id))
 
 
@@ -151,8 +150,7 @@ _set_text_part: Final = _setter(TextDelta, "part_id")
 
 def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
     """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
-    are_texts = len(pieces) > 1 and set(map(type, pieces)) == {str}
-    if not are_texts or well_formed(whole := "".join(pieces)) is not whole:
+    if len(pieces) < 2 or set(map(type, pieces)) != {str}:
         return [TextDelta(text) for text in pieces]
     made = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
     for delta, text in zip(made, pieces, strict=True):
@@ -237,8 +235,8 @@ class ApprovalRequested(Checked):
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
-        for name in ("message", "arguments"):
-            object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "message", printable(strip_controls(self.message)))
+        object.__setattr__(self, "arguments", printable(self.arguments))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from operator import index
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
-from agentnb._printing import identifier_or_none, name_signs, printable, well_formed
+from agentnb._printing import identifier_or_none, name_signs, printable
 
 __all__ = [
     "COST_KEYS",
@@ -298,16 +298,16 @@ class Checked:
             value = made = getattr(self, name)
             if type(value) not in passing:
                 made = Place(type(self).__name__, name).checked(check, value)
-            if type(made) is str:
+            if clean is not None and type(made) is str:
                 made = clean(made)
             if made is not value:
                 object.__setattr__(self, name, made)
 
 
 @cache
-def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clean], ...]:
+def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clean | None], ...]:
     """Return for each field its name, its check, the types that need none, and what cleans it."""
-    made: list[tuple[str, Check, tuple[type, ...], Clean]] = []
+    made: list[tuple[str, Check, tuple[type, ...], Clean | None]] = []
     for field in fields(cls):
         if (check := _CHECKS.get(field.name)) is None:
             continue
@@ -316,7 +316,7 @@ def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clea
             passing = (*passing, type(None))
         elif field.default == "":
             check = _none_as_empty(check)
-        made.append((field.name, check, passing, _CLEAN.get(field.name, well_formed)))
+        made.append((field.name, check, passing, _CLEAN.get(field.name)))
     return tuple(made)
 
 

@@ -13,6 +13,7 @@ from agentnb._fork import renew_lock_after_fork
 from agentnb.clock import Clock
 from agentnb.event import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.feed import EventFeed, EventIterator
+from agentnb.halves import Halves
 from agentnb.transcript import Transcript
 
 __all__ = ["Recording", "Waiting"]
@@ -62,6 +63,7 @@ class Recording:
         self.waiting: Waiting | None = None
         #: Tells of an answer that completes in what it is not of the form that was asked for.
         self.check: Callable[[Transcript], str | None] | None = None
+        self._halves = Halves()
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
         renew_lock_after_fork(self, "lock")
@@ -79,9 +81,9 @@ class Recording:
     def add(self, batch: Sequence[Event]) -> None:
         """Fold a batch in and tell everybody who listens."""
         at = self.clock.now()
-        # A copy: whoever made the batch may use its list again.
-        batch = tuple(batch)
         with self.lock:
+            # A copy: whoever made the batch may use its list again.
+            batch = self._halves.feed(batch)
             self.waiting = None
             self.events.extend(batch)
             self.times.extend(repeat(at, len(batch)))

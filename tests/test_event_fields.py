@@ -101,8 +101,8 @@ DATA: list[tuple[Any, str]] = [
     (Tool.SEARCH, "search"),
     (Loud("ab"), "ab"),
     (b'{"a": 1}', '{"a": 1}'),
-    ("\ud800", "\ufffd"),
-    ({"half": "\ud800", "day": date(2026, 1, 2)}, '{"half": "\ufffd", "day": "2026-01-02"}'),
+    ("\ud800", "\ud800"),
+    ({"half": "\ud800", "day": date(2026, 1, 2)}, '{"half": "\ud800", "day": "2026-01-02"}'),
     ("x" * 1_000_000, "x" * 1_000_000),
 ]
 DATA_FIELDS: list[tuple[str, Callable[[Any], Any]]] = [
@@ -120,8 +120,10 @@ DATA_FIELDS: list[tuple[str, Callable[[Any], Any]]] = [
 @pytest.mark.parametrize(("value", "text"), DATA, ids=range(len(DATA)))
 @pytest.mark.parametrize(("field", "make"), DATA_FIELDS, ids=range(len(DATA_FIELDS)))
 def test_data_becomes_json(field: str, make: Callable[[Any], Any], value: Any, text: str) -> None:
-    made = getattr(make(value), field)
-    assert made == text
+    event = make(value)
+    made = getattr(event, field)
+    # What is to be decided is printed.
+    assert made == (text.replace("\ud800", "\ufffd") if type(event) is ApprovalRequested else text)
     assert type(made) is str
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, cast, get_args
 
 from sqlalchemy import BigInteger, Column, Double, Integer, String
 
-from agentnb.errors import HistoryError
+from agentnb._printing import identifier_or_none
+from agentnb.errors import HistoryError, HistoryWarning
 from agentnb.history.chunks import decode
+from agentnb.history.cleaning import clean_call, clean_process, clean_run
 from agentnb.history.filters import SOURCES
 from agentnb.history.schema import metadata
 from agentnb.transcript import Status
@@ -35,6 +38,8 @@ _SEVERAL: Final = ("event_chunk", "tool_call")
 def checked(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return ``entry``, a run with all that belongs to it, as every store can hold and read it.
 
+    Its ids and names are those of `cleaning`.
+
     ``where`` is how an error begins, such as ``"Line 3 of runs.jsonl"``.
 
     Raises:
@@ -55,9 +60,26 @@ def checked(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
         process = entry.get("process")
         if entry["run"].get("process") not in (None, process and process["id"]):
             raise ValueError("its process is missing")
+        for name, key in (
+            ("run.key", entry["run"]["key"]),
+            ("process.id", process and process["id"]),
+        ):
+            # By these rows belong together, and PostgreSQL takes no NUL.
+            if key is not None and identifier_or_none(key) is None:
+                raise ValueError(f"{name} has control characters")
     except ValueError as error:
         raise no_run(where, str(error)) from error
-    return dict(entry)
+    calls = [clean_call(row) for row in entry.get("tool_call") or ()]
+    cleaned = {"run": clean_run(entry["run"]), "process": process and clean_process(process)}
+    if any(cleaned[name] != entry.get(name) for name in cleaned):
+        # Once for all: Python shows the same warning of one place once.
+        warnings.warn(
+            "Some ids or names in the file have control characters or are too long; "
+            "such ids are left out, and such names are cleaned.",
+            HistoryWarning,
+            stacklevel=2,
+        )
+    return {**entry, **cleaned, "tool_call": calls}
 
 
 def no_run(where: str, why: str = "") -> HistoryError:

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb._secrets import mask_value
 from agentnb.event import Usage
+from agentnb.history.cleaning import clean_run
 from agentnb.history.joining import goes_on, is_joined
 from agentnb.history.keys import platform_key
 from agentnb.history.locking import in_transaction, lock_runs
@@ -101,7 +102,7 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
     prompt = _text(raw, "input", "prompt", "message") if store_content else None
     text = remote.output if store_content else None
     return Entry(
-        row={name: plain(v) if isinstance(v, str) else v for name, v in row.items()},
+        row=clean_run({name: plain(v) if isinstance(v, str) else v for name, v in row.items()}),
         # In order, so that an entry that did not change is told by its text.
         remote=plain(json.dumps(mask_value(kept, names=True), sort_keys=True, default=str)),
         prompt=None if prompt is None else plain(prompt),

@@ -11,6 +11,7 @@ from agentnb._secrets import has_secret, mask, mask_value
 from agentnb.event import Event
 from agentnb.facts import RunFacts
 from agentnb.history.chunks import encode
+from agentnb.history.cleaning import clean_run
 from agentnb.history.moments import span, to_micros
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.masking import masked_event, without_secrets
@@ -117,10 +118,12 @@ def rows_of(
     elif row["events"] > progress.seen:
         chunks, first = _chunks(run.local_id, first, events, times, ended=ended)
     rows = Rows(
-        run={
-            name: value if value is None or name in _NUMBERS else plain(value)
-            for name, value in row.items()
-        },
+        run=clean_run(
+            {
+                name: value if value is None or name in _NUMBERS else plain(value)
+                for name, value in row.items()
+            }
+        ),
         content=content,
         chunks=chunks,
         tool_calls=[_shown(call, store_content=store_content) for _, _, call in calls],

@@ -11,7 +11,7 @@ import re
 from itertools import groupby
 from typing import Final
 
-from agentnb._printing import control_signs, well_formed
+from agentnb._printing import control_signs, strip_controls, well_formed
 
 __all__ = [
     "StreamCleaner",
@@ -21,18 +21,6 @@ __all__ = [
     "visible",
     "well_formed",
 ]
-
-# Operating-system commands and their like, up to their terminator; then control sequences (colours,
-# cursor moves); then the two-character escapes.  Both spellings: ESC x, and the single C1 byte.
-# What begins a sequence ends the search for the end of another, so that the time stays linear.
-_SEQUENCE: Final = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|\x1b[ -/]*[0-Z\\^-~]"
-)
-_LINE_ENDS: Final = re.compile(r"\r\n?|[\x85\u2028\u2029]")
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_ACTING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 _INVISIBLE: Final = re.compile(
     "(["
@@ -50,17 +38,6 @@ _TAG_FLAGS: Final = frozenset(
 )
 _MARKER_KINDS: Final = 4
 _MARKER_WORDS: Final = 200
-
-
-def strip_controls(text: str) -> str:
-    """Return ``text`` without terminal sequences and control characters.
-
-    Tabs stay, and every kind of line end becomes a newline.
-    """
-    text = well_formed(text)
-    if not _ACTING.search(text):
-        return text
-    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCE.sub("", text)))
 
 
 def visible(text: str) -> str:

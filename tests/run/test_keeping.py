@@ -106,9 +106,10 @@ def test_export_survives_lone_surrogates_and_strange_params(tmp_path: Path) -> N
     content = run.export(tmp_path / "run.json").read_text(encoding="utf-8")
     assert "canary" not in content
     data = json.loads(content)
-    assert data["text"] == broken
+    whole = "half \ufffd of \ufffd it ☃"
+    assert data["text"] == whole
     assert data["params"]["path"] == "x"
-    assert restored(data).text == broken
+    assert restored(data).text == whole
 
 
 def test_a_run_can_be_kept_while_it_goes_on(tmp_path: Path, gate: Gate) -> None:

@@ -156,6 +156,24 @@ def test_a_run(end: str, tmp_path: Path) -> None:
         assert_inert(raised.value, "error")
 
 
+def test_halves_of_characters() -> None:
+    async def cuts(prompt: str) -> AsyncIterator[Event]:
+        yield TextDelta("a\ud83d")
+        yield ReasoningDelta("x\ud83d")
+        yield TextDelta("\ude00b\ud83d")
+        yield TextDelta("\ud83d", "2")
+        yield ReasoningDelta("y")
+        yield RunFinished(output="\ud83d\ude00\udc00")
+
+    run = agentnb.agent(cuts).run("x")
+    assert run.text == "a\U0001f600b\ufffd\ufffd"
+    assert run.reasoning == "x\n\n\ufffdy"
+    assert all(printed(e.text) for e in run.events if isinstance(e, TextDelta | ReasoningDelta))
+    assert run.transcript.finished is not None
+    assert run.transcript.finished.output == "\U0001f600\ufffd"
+    assert agentnb.agent(lambda prompt: "\ud83d").run("x").text == "\ufffd"
+
+
 def test_an_approval() -> None:
     async def asks(prompt: str) -> AsyncIterator[Event]:
         yield ApprovalRequested(approval_id=BAD, message=BAD, tool=BAD, arguments=BAD)
