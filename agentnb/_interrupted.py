@@ -34,5 +34,8 @@ def _has_interrupted_script() -> bool:
     if getattr(sys, "last_type", None) is not KeyboardInterrupt or tb is None:
         return False
     frame = tb.tb_frame
-    is_script = frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_name == "<module>"
-    return is_script and not sys.flags.interactive and not hasattr(sys, "ps1")
+    code = frame.f_code
+    is_script = frame.f_globals.get("__name__") == "__main__" and code.co_name == "<module>"
+    # A script that makes a shell of IPython has `sys.ps1`, too.
+    is_typed = hasattr(sys, "ps1") and code.co_filename.startswith(("<stdin>", "<python-input"))
+    return is_script and not sys.flags.interactive and not is_typed

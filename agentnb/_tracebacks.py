@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import takewhile
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
-__all__ = ["hide_frames", "in_short"]
+__all__ = ["hide_frames", "in_short", "short_interrupts"]
 
 _OWN: Final = __name__.partition(".")[0]
 _NOTEBOOK: Final = ("IPython", "ipykernel")
@@ -60,27 +61,46 @@ def hide_frames(error: BaseException) -> None:
     _install_hook()
 
 
+@contextmanager
+def short_interrupts() -> Generator[None]:
+    """Hide this package's frames of a Ctrl-C in the block."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        hide_frames(error)
+        raise
+
+
 @cache
 def _install_hook() -> None:
     """Put a hook before Python's own, once: it holds no error that was caught."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], raised: BaseException, tb: TracebackType | None) -> None:
-        if getattr(raised, "hides_agentnb_frames", False):
-            _cut_frames(raised)
+        if _cut_frames(raised):
             tb = raised.__traceback__
         before(kind, raised, tb)
 
     sys.excepthook = hook
 
 
-def _cut_frames(error: BaseException) -> None:
-    """Take this package's frames out of ``error`` and of the interrupts that came before it."""
-    error.__traceback__ = _without_own(error.__traceback__)
-    while isinstance(error.__context__, KeyboardInterrupt):
-        # A second Ctrl-C while the first one was served.
-        error = error.__context__
-        error.__traceback__ = _without_own(error.__traceback__)
+def _cut_frames(error: BaseException) -> bool:
+    """Take this package's frames out of ``error``, if it is to hide them, and of what led to it.
+
+    That is what it came from and is to hide them, and the interrupts that came before: a second
+    Ctrl-C while the first one was served.  Returns whether it was ``error`` itself.
+    """
+    is_hiding = is_first = getattr(error, "hides_agentnb_frames", False)
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        is_interrupt = is_first and isinstance(found, KeyboardInterrupt)
+        if is_hiding or is_interrupt:
+            found.__traceback__ = _without_own(found.__traceback__)
+        found = found.__context__
+        is_hiding = getattr(found, "hides_agentnb_frames", False)
+    return is_first
 
 
 def _without_own(tb: TracebackType | None) -> TracebackType | None:

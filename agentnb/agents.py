@@ -60,7 +60,8 @@ class Agent(Maps, Listings):
         notice: str | None = None,
     ) -> None:
         self._platform = platform
-        self._notice = notice
+        #: One line that is shown with its runs.
+        self.notice = notice
         self._recipe = recipe
         self.id = agent_id
         self.title = title or agent_id
@@ -198,7 +199,7 @@ class Agent(Maps, Listings):
             via="attach",
             failed=self._failed,
             terms=terms_for(self, deadlines, retries, timeout),
-            notice=self._notice,
+            notice=self.notice,
         )
         run.transcript.run_id = run_id
         runs_so_far.remember(run)
@@ -252,7 +253,7 @@ class Agent(Maps, Listings):
             output_type=output_type,
             failed=self._failed,
             terms=with_terms(terms) if with_terms and terms else terms,
-            notice=self._notice,
+            notice=self.notice,
         )
 
     def again(self) -> tuple[Recipe, Callable[[Recipe], Agent]]:

@@ -15,6 +15,7 @@ from agentnb._fork import renew_after_fork
 from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
+from agentnb._tracebacks import short_interrupts
 from agentnb.approvals import Decided, Named, all_decided, waiting_approval
 from agentnb.driver import Driver
 from agentnb.errors import (
@@ -211,6 +212,7 @@ class Run(RunFacts):
             return
         self._driver.cancel()
 
+    @short_interrupts()
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Run:
         """Block until it has ended and return it.
 

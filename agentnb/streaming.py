@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+from agentnb._tracebacks import hide_frames
 from agentnb.event import Event
 from agentnb.feed import EventIterator
 from agentnb.run import Run
@@ -42,6 +44,10 @@ class RunStream(AsyncIterator[Event]):
             self._over = True
             if self._check and self._run is not None:
                 self._run.raise_for_status()
+            raise
+        except (asyncio.CancelledError, KeyboardInterrupt) as error:
+            hide_frames(error)
+            self._leave()
             raise
         except BaseException:
             self._leave()

@@ -13,6 +13,8 @@ EMBEDDED: Final = "sandbox"
 
 # A longer name is compared by its beginning, since comparing takes the product of the lengths.
 _LONGEST: Final = 200
+# So much of a name is enough to mean it.
+_BEGINNING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,15 @@ def quoted(text: str, *, longest: int = 80) -> str:
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """Return ``Did you mean 'x'?`` for the nearest of ``known``, or "" where none is near."""
+    """Return ``Did you mean 'x'?`` for the nearest of ``known``, or "" where none is near.
+
+    The only one that begins with ``wrong`` is the nearest.
+    """
     # Only here: what is spelt right does not need it.
     import difflib
 
-    near = difflib.get_close_matches(wrong[:_LONGEST], list(known), n=1, cutoff=0.6)
+    names = list(known)
+    near = [name for name in names if len(wrong) >= _BEGINNING and name.startswith(wrong)]
+    if len(near) != 1:
+        near = difflib.get_close_matches(wrong[:_LONGEST], names, n=1, cutoff=0.6)
     return f"Did you mean {quoted(near[0])}?" if near else ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agentnb import __version__, history
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
+from agentnb.config.names import quoted
 from agentnb.doctor.discretion import shown_address
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.listing import list_agents
@@ -55,18 +56,20 @@ class Commands:
             return self.help()
         name, arguments = words[0], words[1:]
         if name not in COMMANDS:
-            raise RequestError(
-                f"%agent has no command '{name}'.",
-                hint=suggestion(name, COMMANDS)
-                or f"It has: {', '.join(COMMANDS)}; to ask an agent, write %%agent.",
-            )
+            raise _no_command(name)
         takes, command = COMMANDS[name]
         if "--help" in arguments or "-h" in arguments:
             return self._help_of(name, arguments)
-        # "[NAME AGENT]" are two words, all of them optional.
-        if len(arguments) > len(takes.split()):
+        if "-" not in takes and (options := [word for word in arguments if word[0:1] == "-"]):
             raise RequestError(
-                f"%agent {name} takes {takes or 'nothing more'}, not {len(arguments)} words."
+                f"%agent {name} has no option {quoted(options[0])}.",
+                hint=suggestion(options[0], ["--help"]) or f"It takes {takes or 'no arguments'}.",
+            )
+        # "[NAME AGENT]" are two words, all of them optional.
+        if len(arguments) > (most := len(takes.split())):
+            raise RequestError(
+                f"%agent {name} takes {takes or 'no arguments'}; "
+                f"{quoted(' '.join(arguments[most:]))} is too much."
             )
         return command(self, *arguments)
 
@@ -202,8 +205,12 @@ class Commands:
         """Show the version."""
         return table([{"agentnb": __version__}], ["agentnb"])
 
-    def help(self) -> Any:
-        """Show this help."""
+    def help(self, name: str | None = None, *words: str) -> Any:
+        """Show this help, or that of one command."""
+        if name is not None:
+            if name not in COMMANDS:
+                raise _no_command(name)
+            return self._help_of(name, words)
         rows = [
             {"command": f"%agent {name} {words}".rstrip(), "what it does": command.__doc__ or ""}
             for name, (words, command) in COMMANDS.items()
@@ -241,8 +248,16 @@ COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "config": ("", Commands.config),
     "doctor": (DOCTOR_USAGE, Commands.doctor),
     "version": ("", Commands.version),
-    "help": ("", Commands.help),
+    "help": ("[COMMAND ACTION]", Commands.help),
 }
+
+
+def _no_command(name: str) -> RequestError:
+    return RequestError(
+        f"%agent has no command {quoted(name)}.",
+        hint=suggestion(name, COMMANDS)
+        or f"It has: {', '.join(COMMANDS)}; to ask an agent, write %%agent.",
+    )
 
 
 def _refuse_variable(target: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
+from agentnb._tracebacks import hide_frames
 from agentnb.agents import Agent, agent
 from agentnb.config import AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
@@ -361,7 +362,10 @@ def _told_briefly() -> Generator[None, None, None]:
 
 def _interrupted(text: str) -> KeyboardInterrupt:
     # ipykernel cancels a cell that awaits; a KeyboardInterrupt also stops the cells in the queue.
-    return _in_one_line(KeyboardInterrupt(text), f"KeyboardInterrupt: {text}")
+    error = KeyboardInterrupt(text)
+    # A script that calls the magic shows it by Python's own means.
+    hide_frames(error)
+    return _in_one_line(error, f"KeyboardInterrupt: {text}")
 
 
 E = TypeVar("E", bound=BaseException)

@@ -10,6 +10,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb.agents import Agent, agent
+from agentnb.config import config
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -38,6 +39,8 @@ def agent_named(name: str, shell: InteractiveShell | None) -> Agent | None:
     known = _made.get(name)
     if known is None or known[0] is not value:
         _made[name] = known = (value, agent(cast("Callable[..., Any]", value)))
+    alias = config().all_aliases().get(name)
+    known[1].notice = alias and f"'{name}' is a function of this notebook, not the alias of {alias}"
     return known[1]
 
 

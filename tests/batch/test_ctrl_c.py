@@ -66,3 +66,59 @@ def test_in_a_kernel() -> None:
         check("\n".join(cell.of("error")[0]["traceback"]))
         # The next error is shown as it is.
         assert "ZeroDivisionError" in kernel.run("1 / 0").reply["ename"]
+
+
+HALF = """
+import asyncio, os, signal, sys, threading, agentnb
+async def halting(prompt):
+    yield "half an answer"
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    await asyncio.sleep(600)
+halting = agentnb.agent(halting)
+"""
+STREAM = """
+async def ask():
+    async for event in halting.stream("q"):
+        pass
+asyncio.run(ask())
+"""
+MAGIC = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "agentnb")
+shell.user_ns["halting"] = halting
+shell.run_cell_magic("agent", "halting", "q")
+"""
+
+
+@pytest.mark.parametrize(
+    "ask",
+    ['halting.run("q")', 'halting.start("q").wait()', STREAM, MAGIC],
+    ids=["run", "wait", "stream", "magic"],
+)
+def test_one_run_in_a_script(tmp_path: Path, ask: str) -> None:
+    file = tmp_path / "asking.py"
+    file.write_text(HALF + ask)
+    environment = {**os.environ, "AGENTNB_HISTORY": str(tmp_path / "history.sqlite")}
+    done = subprocess.run(
+        [sys.executable, str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert f'File "{file}"' in done.stderr
+    assert "KeyboardInterrupt" in done.stderr
+    assert "/agentnb/" not in done.stderr.replace(str(tmp_path), "")
+    assert done.returncode == -signal.SIGINT
+    kept = "import agentnb; print(*agentnb.runs()[['status', 'text']].iloc[0])"
+    read = subprocess.run(
+        [sys.executable, "-c", kept],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment,
+    )
+    assert read.stdout == "cancelled half an answer\n"
