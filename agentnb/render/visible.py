@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from agentnb._printing import control_signs, well_formed
+from agentnb._secrets import mask
 
 __all__ = [
     "StreamCleaner",
@@ -60,7 +61,8 @@ def strip_controls(text: str) -> str:
     text = well_formed(text)
     if not _ACTING.search(text):
         return text
-    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCE.sub("", text)))
+    # What is left out may have split a key.
+    return mask(_CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCE.sub("", text))))
 
 
 def visible(text: str) -> str:

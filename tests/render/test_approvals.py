@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from agentnb._secrets import remember_secret
 from agentnb.event import ApprovalRequested, Event, RunStarted, TextDelta
 from agentnb.render import RunView, to_html, to_markdown, to_text
 from agentnb.render.view import transcript_bytes
@@ -100,3 +101,12 @@ def test_several_are_approved_one_by_one() -> None:
     for render in FORMS.values():
         assert "run.approve(it)" in render(view_of([STARTED, *asked]))
         assert "run.approve()" in render(view_of([STARTED, asked[0], asked[0]]))
+
+
+def test_a_key_that_controls_split_stays_masked_where_they_are_left_out() -> None:
+    key = "canary-5b8e2d7f1a3c9640"
+    remember_secret(key)
+    split = " ".join(f"{key[:9]}{between}{key[9:]}" for between in ("\x07", "\x1b[0m", "\x9b1m"))
+    asked = ApprovalRequested(approval_id="a", message=split, tool=split, arguments=split)
+    for render in FORMS.values():
+        assert key not in render(view_of([STARTED, TextDelta(split), asked]))
