@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Final
 
 from agentnb._printing import control_signs, strip_controls, well_formed
+from agentnb._secrets import mask
 
 __all__ = [
     "StreamCleaner",
@@ -45,7 +46,9 @@ def visible(text: str) -> str:
 
     What emoji, Arabic, Persian, Hebrew and the Indic scripts need stays as it is.
     """
-    text = strip_controls(text)
+    stripped = strip_controls(text)
+    # What is left out may have split a key.
+    text = text if stripped == text else mask(stripped)
     if text.isascii() or not _INVISIBLE.search(text):
         return text
     return _revealed(text, marks_belong=_RIGHT_TO_LEFT.search(text) is not None)

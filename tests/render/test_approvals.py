@@ -9,7 +9,9 @@ from typing import Final
 
 import pytest
 
+from agentnb._secrets import remember_secret
 from agentnb.event import ApprovalRequested, Event, RunStarted, TextDelta
+from agentnb.platforms.masking import masked_event
 from agentnb.render import RunView, to_html, to_markdown, to_text
 from agentnb.render.view import transcript_bytes
 from tests.faults.hostile_readers import READERS, check_document
@@ -40,8 +42,8 @@ FORMS: Final[dict[str, Callable[[RunView], str]]] = {
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
 def test_a_hostile_approval_is_text_in_every_form(text: str) -> None:
-    asked = ApprovalRequested(approval_id=text, message=text, tool=text, arguments=text)
-    again = ApprovalRequested(approval_id=text, message=text, tool=text, arguments=f"{text} ")
+    asked = ApprovalRequested(approval_id="a", message=text, tool=text, arguments=text)
+    again = ApprovalRequested(approval_id="a", message=text, tool=text, arguments=f"{text} ")
     before = time.thread_time()
     view = view_of([STARTED, asked, again])
     made = {name: render(view) for name, render in FORMS.items()}
@@ -100,3 +102,14 @@ def test_several_are_approved_one_by_one() -> None:
     for render in FORMS.values():
         assert "run.approve(it)" in render(view_of([STARTED, *asked]))
         assert "run.approve()" in render(view_of([STARTED, asked[0], asked[0]]))
+
+
+def test_a_key_that_controls_split_stays_masked_where_they_are_left_out() -> None:
+    key = "canary-5b8e2d7f1a3c9640"
+    remember_secret(key)
+    split = " ".join(f"{key[:9]}{between}{key[9:]}" for between in ("\x07", "\x1b[0m", "\x9b1m"))
+    asked = masked_event(
+        ApprovalRequested(approval_id="a", message=split, tool=split, arguments=split)
+    )
+    for render in FORMS.values():
+        assert key not in render(view_of([STARTED, TextDelta(split), asked]))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentnb.approvals import Named
 from agentnb.event import Event, ReasoningDelta, TextDelta
 from agentnb.recording import Waiting
 from agentnb.render import RunView
@@ -194,7 +195,7 @@ class Wire:
         run: ToldRun,
         *,
         paced: bool = True,
-        decide: Callable[[str | None, bool], None] | None = None,
+        decide: Callable[[Named, bool], None] | None = None,
     ) -> None:
         self.run = run
         self.messages: list[Any] = []

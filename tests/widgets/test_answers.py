@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentnb.approvals import Named
 from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta, ToolCallStarted
 from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
@@ -64,9 +65,9 @@ class TestPage:
         assert wire.page.seq == 0
 
     async def test_a_decision_is_acknowledged_and_taken(self) -> None:
-        taken: list[tuple[str | None, bool]] = []
+        taken: list[tuple[Named, bool]] = []
 
-        def take(approval_id: str | None, approved: bool) -> None:
+        def take(approval_id: Named, approved: bool) -> None:
             taken.append((approval_id, approved))
 
         wire = Wire(ToldRun([]), decide=take)
@@ -85,7 +86,7 @@ class TestPage:
         long = "i" * 5_000
         asked = ApprovalRequested(approval_id="a", arguments='{"path": "."}')
         changed = ApprovalRequested(approval_id="a", arguments='{"path": "/"}')
-        odd = [ApprovalRequested(approval_id=each) for each in ("\ud800", "\udfff", long, None)]
+        odd = [ApprovalRequested(approval_id=each) for each in (f"{long}1", f"{long}2", long, None)]
         run = ToldRun([asked, *odd, changed, RunStarted(), asked])
         wire = Wire(run, decide=take, paced=False)
 
