@@ -171,7 +171,11 @@ def test_halves_of_characters() -> None:
     assert all(printed(e.text) for e in run.events if isinstance(e, TextDelta | ReasoningDelta))
     assert run.transcript.finished is not None
     assert run.transcript.finished.output == "\U0001f600\ufffd"
-    assert agentnb.agent(lambda prompt: "\ud83d").run("x").text == "\ufffd"
+
+    def half(prompt: str) -> str:
+        return "\ud83d"
+
+    assert agentnb.agent(half).run("x").text == "\ufffd"
 
 
 def test_an_approval() -> None:
