@@ -203,9 +203,8 @@ class Run(RunFacts):
         """Stop it: close the connection, tell the platform, keep what arrived.
 
         Returns at once, from any thread; after the end it does nothing.  A run that ended paused
-        is given up on the platform; of one that was decided, what goes on is stopped.  Where a
-        platform has no call to stop a run, one that was joined is only left: it ends here as
-        ``interrupted``, and goes on there.
+        is given up on the platform; of one that was decided, what goes on is stopped.  One that was
+        joined where nothing stops a run ends here as ``interrupted``, and goes on there.
         """
         if self._successor is not None:
             self._successor.cancel()
@@ -292,12 +291,12 @@ class Run(RunFacts):
 
         What is returned is live: this run, where its stream is still open, else one that takes its
         place, in `agentnb.runs()` too, and tells everything from the beginning.  ``approval_id`` is
-        needed only where several are pending: an id, or one of
-        ``run.transcript.pending_approvals``, which is then approved as it was read or not at all.
+        needed only where several are pending: an id, or one of ``transcript.pending_approvals``,
+        which is then approved as it was read or not at all.
 
         Raises:
-            RequestError: the run waits for no such approval, or was decided already; or the one of
-                this id was requested for something else before.
+            RequestError: the run waits for no such approval, was decided already, or first
+                requested something else by this id.
             UnsupportedError: the platform takes no decisions.
         """
         return wait_for(self._decide(approval_id, approved=True))
@@ -329,8 +328,7 @@ class Run(RunFacts):
                 )
             decided = (*self._decided, *(each.approval_id for each in self._decided_here))
             asked = waiting_approval(self, named, approved=approved, decided=decided)
-            # A stream that is about to end with the pause could not tell how the run goes on, and
-            # one that goes on may change what was requested.
+            # A stream that is about to end with the pause could not tell how the run goes on.
             await self._wait_briefly()
             asked = waiting_approval(self, asked, approved=approved, decided=decided)
             run_id, session_id = self.id, self.session_id

@@ -275,6 +275,22 @@ def test_a_key_in_a_prompt_fails_its_row(around: Surroundings) -> None:
     assert around.parrot.asked == ["one"]
 
 
+def test_errors_of_workers_hold_no_key(around: Surroundings) -> None:
+    def agent(prompt: str) -> str:
+        error = SystemExit if "exit" in prompt else RuntimeError
+        raise error(f"cannot use {os.environ['SEEKR_API_KEY']} for {prompt}")
+
+    table = around.map(agentnb.agent(agent), ["telling words", "exit"])
+    assert list(table["error_code"]) == ["RuntimeError", "SystemExit"]
+    assert "cannot use *** for telling words" in table["error"][0]
+    client = around.client
+    logs = [client.get_worker_logs(), client.get_scheduler_logs(), client.get_events()]
+    known = [client.run_on_scheduler(known_to_the_scheduler)]
+    known += client.run(known_to_a_worker).values()
+    assert not [each for each in known if KEY.encode() in each]
+    assert KEY not in f"{logs}{table.to_csv()}"
+
+
 @pytest.mark.parametrize("name", ["plain.png", f"{KEY}.png"])
 def test_a_key_in_an_attachment_fails_its_row(
     around: Surroundings, tmp_path: Path, name: str
