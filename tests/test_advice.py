@@ -110,8 +110,22 @@ def test_a_platform_alone_asks_which_agent(platform: str) -> None:
         agentnb.agent(platform)
     error = str(caught.value)
     assert error.startswith(f"'{platform}' is a platform, and which of its agents")
-    assert f"'{platform}:finance_agent'" in error
+    assert f"'{platform}:<agent>'" in error
+    # Only the sandbox is known to have that agent.
+    assert ("finance_agent" in error) == (platform == "sandbox")
     assert (f"'%agent list {platform}' shows them." in error) == (platform != "runagent")
+
+
+@pytest.mark.parametrize("platform", [*BUILTIN, "sandbox", None])
+def test_no_agent_at_all_names_none_of_another_platform(
+    platform: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config(), "default_platform", platform)
+    with pytest.raises(ConfigError) as caught:
+        config().resolve(None, BUILTIN)
+    is_sandbox = platform in (None, "sandbox")
+    example = "finance_agent" if is_sandbox else "<agent>"
+    assert f"Write '%%agent {example}'" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["Operativus", "SEEKR", "Sandbox"])

@@ -28,6 +28,8 @@ from agentnb.transports import chosen_transport
 __all__ = ["EMBEDDED", "BarePlatformError", "Config", "config"]
 
 _EMBEDDED_TYPE: Final = "operativus"
+# An agent that the sandbox has, for examples.
+_EMBEDDED_AGENT: Final = "finance_agent"
 
 # Options that a platform's own tools read from the environment.
 _OPTION_VARIABLES: Final = {
@@ -46,9 +48,10 @@ class BarePlatformError(ConfigError):
     """A platform was named without an agent; ``platform`` is its name."""
 
     def __init__(self, platform: str) -> None:
+        example = f", as in '{platform}:{_EMBEDDED_AGENT}'" if platform == EMBEDDED else ""
         super().__init__(
             f"'{platform}' is a platform, and which of its agents is meant is not said.",
-            hint=f"Write '{platform}:<agent>', as in '{platform}:finance_agent'.",
+            hint=f"Write '{platform}:<agent>'{example}.",
         )
         self.platform = platform
 
@@ -145,7 +148,8 @@ class Config:
         if not wanted:
             raise ConfigError(
                 "No agent was named and there is no default.",
-                hint="Write '%%agent finance_agent', or choose one with '%agent use <agent>'.",
+                hint=f"Write '%%agent {self._example(builtin)}', or choose one with "
+                "'%agent use <agent>'.",
             )
         # The user's own file means this agent by its default or alias; a folder redirects neither.
         is_own = wanted == self.file.default_agent and self.file.has_own_default and not name
@@ -176,6 +180,14 @@ class Config:
         if folder is None:
             return found
         return replace(found, notice=f"{quoted(seen[0])} is {found}, by an alias in {folder}")
+
+    def _example(self, builtin: Collection[str]) -> str:
+        """Return how to name an agent: one that there is, where that is known."""
+        try:
+            is_embedded = self.bare_platform(builtin) == EMBEDDED
+        except ConfigError:  # several platforms, and none is the default
+            return "<platform>:<agent>"
+        return _EMBEDDED_AGENT if is_embedded else "<agent>"
 
     def _known(self, platform: str, builtin: Collection[str]) -> str:
         # Listing all of them means looking through what is installed.

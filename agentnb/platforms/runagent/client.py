@@ -6,7 +6,8 @@ The base address is `DEFAULT_BASE_URL`.  Environment: ``RUNAGENT_API_KEY``, ``RU
 An address speaks one of two APIs, and the option ``protocol`` says which: ``sse``, the platform's
 streaming API, or ``websocket``, that of the vendor's own server, ``runagent serve``, for which the
 extra ``websocket`` is installed.  Without the option, the first request finds out: where the first
-API is not found and the second is, that one is used from then on.
+API is not found and the second is, that one is used from then on.  The second one alone lists its
+agent and the runs that it remembers: `RunAgentPlatform.capabilities` says so once it is found.
 
 Parameters of a run (see `Params` in ``wire.py``).  ``sse``: ``stream_delay_ms`` and ``chunk_size``
 pace the stream, ``resume_from_index`` takes up an earlier one, and ``parameters`` holds them too,
@@ -28,11 +29,11 @@ from typing import Any, Final, Literal
 from agentnb._http import EventStream, aside, current_terms, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event import Event
-from agentnb.platforms._asked import check_history, no_approvals
+from agentnb.platforms._asked import no_approvals
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
 from agentnb.platforms._peeking import peek
-from agentnb.platforms._wire import Outbound, to_wire
+from agentnb.platforms._wire import Outbound
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -42,8 +43,10 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.runagent.decode import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
+from agentnb.platforms.runagent.invocations import InvocationApi
 from agentnb.platforms.runagent.positions import Position, Positions
-from agentnb.platforms.runagent.wire import Body, EntrypointParams, Parameters, Params
+from agentnb.platforms.runagent.request import stream_body
+from agentnb.platforms.runagent.wire import EntrypointParams, Params
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
@@ -55,10 +58,9 @@ _log = logging.getLogger(__name__)
 # How long a chunk that arrived damaged may take to come again, in seconds: the answer waits for it.
 _AGAIN: Final = 5.0
 
-
 Protocol = Literal["sse", "websocket"]
 
-# What answers a request for a path that a server does not have.
+# What answers a request for an unknown path.
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 
 
@@ -82,6 +84,7 @@ class RunAgentPlatform:
         self._http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._positions = Positions()
         self._entrypoints = EntrypointApi(self._http)
+        self._invocations = InvocationApi(self._http, self._entrypoints.left)
 
     @property
     def name(self) -> str:
@@ -89,6 +92,9 @@ class RunAgentPlatform:
 
     @property
     def capabilities(self) -> Capabilities:
+        """What the API that was found at the address can do; ``sse`` where none was."""
+        if self._protocol == "websocket":
+            return Capabilities(sessions=False, list_agents=True, list_runs=True, run_status=True)
         return Capabilities(attach=True)
 
     # --- runs ---------------------------------------------------------------------------------
@@ -110,8 +116,7 @@ class RunAgentPlatform:
                 yield batch
 
     async def _stream_sse(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        body = self._body(request)
-        path = f"/v1/agents/{quote_segment(request.agent)}/stream"
+        body, path = self._body(request), f"/v1/agents/{quote_segment(request.agent)}/stream"
         async with self._http.stream("POST", path, json=body) as answer:
             self._protocol = "sse"
             is_json = "json" in answer.headers.get("content-type", "").lower()
@@ -316,11 +321,15 @@ class RunAgentPlatform:
         """Close every connection.  Safe to call twice."""
         await self._http.aclose()
 
-    # --- what the platform does not have ------------------------------------------------------
+    # --- what only servers with entrypoints have ----------------------------------------------
 
     async def agents(self) -> list[AgentInfo]:
-        """Refuse: the platform does not list its agents."""
-        raise self._unsupported("no list of agents")
+        """Return the one agent that a server with entrypoints has.
+
+        Raises:
+            UnsupportedError: the address has none: the platform does not list its agents.
+        """
+        return await (await self._lists("no list of agents")).agents()
 
     async def runs(
         self,
@@ -332,15 +341,35 @@ class RunAgentPlatform:
         order: str = "desc",
         offset: int = 0,
     ) -> AsyncIterator[RemoteRun]:
-        """Refuse: the platform does not list its runs."""
-        raise self._unsupported("no list of runs")
-        yield  # makes this an iterator, which refuses when it is used
+        """Iterate over what a server with entrypoints remembers; no run of it has a session.
+
+        Raises:
+            UnsupportedError: the address has none: the platform does not list its runs.
+        """
+        lists = await self._lists("no list of runs")
+        if session_id is not None:
+            return
+        listed = lists.runs(agent=agent, status=status, limit=limit, order=order, offset=offset)
+        async with aclosing(listed) as found:
+            async for run in found:
+                yield run
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Refuse: the platform does not tell the state of a run."""
-        raise self._unsupported("no way to ask for the state of a run")
+        """Return the state of each run that a server with entrypoints remembers.
+
+        Raises:
+            UnsupportedError: the address has none: the platform does not tell the state of a run.
+        """
+        return await (await self._lists("no way to ask for the state of a run")).status(run_ids)
+
+    async def _lists(self, what: str) -> InvocationApi:
+        if self._protocol is None and await self._entrypoints.served_agent() is not None:
+            self._protocol = "websocket"
+        if self._protocol != "websocket":
+            raise self._unsupported(what)
+        return self._invocations
 
     async def _has_entrypoints(self, request: RunRequest) -> bool:
         """Tell whether the address is known to have entrypoints; find out where it must be."""
@@ -365,33 +394,7 @@ class RunAgentPlatform:
     # --- how ----------------------------------------------------------------------------------
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
-        check_history(request, platform=self._name, supported=False)
-        if request.media:
-            raise self._unsupported("no attachments")
-        if request.output_schema is not None:
-            raise self._unsupported("no structured output")
-        params = check_params(Params, request.params, platform=self._name)
-        if wrong := params.model_fields_set & EntrypointParams.model_fields.keys():
-            raise RequestError(
-                f"{self._name}: {', '.join(sorted(wrong))} cannot be given at this address, which "
-                "has no entrypoints.",
-                hint="Give the agent's own parameters as parameters={...}.",
-            )
-        flat = params.model_dump(exclude={"parameters"}, exclude_none=True)
-        # A free-form null is the agent's own and stays; a null of the platform's says nothing.
-        nested = params.parameters or Parameters()
-        own = {**to_wire(nested), **(nested.model_extra or {})}
-        if twice := sorted(flat.keys() & own.keys()):
-            raise RequestError(
-                f"{self._name}: {', '.join(twice)} stands both in parameters and beside it; "
-                "give it once."
-            )
-        body = Body(
-            query=request.prompt,
-            parameters={**own, **flat} or None,
-            session_id=request.session_id or None,
-        )
-        return to_wire(body)
+        return stream_body(request, platform=self._name)
 
     def _unsupported(self, what: str) -> UnsupportedError:
         return UnsupportedError(f"{self._name} has {what}.")

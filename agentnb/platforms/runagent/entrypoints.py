@@ -6,6 +6,7 @@ streams one whose tag ends with ``_stream``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, cast
@@ -18,7 +19,7 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
-from agentnb.event import Event, RunFailed
+from agentnb.event import Event, RunFailed, RunStarted
 from agentnb.platforms._asked import check_history
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._params import check_params, did_you_mean
@@ -30,6 +31,7 @@ from agentnb.platforms.runagent.wire import EntrypointParams, Params, RunBody
 __all__ = ["EntrypointApi", "entrypoint_params"]
 
 _STREAM_SUFFIX: Final = "_stream"
+_REMEMBERED: Final = 1000
 
 
 def entrypoint_params(request: RunRequest, *, platform: str) -> Params:
@@ -64,6 +66,8 @@ class EntrypointApi:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._tags: dict[str, tuple[str, ...]] = {}
+        #: The latest runs whose socket was closed before their end, which stops them.
+        self.left: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def is_served(self, agent: str) -> bool:
         """Tell whether the address has this API.
@@ -91,16 +95,23 @@ class EntrypointApi:
             return
         decoder = MessageDecoder()
         path = f"{_path(request.agent)}/run-stream"
-        async with (
-            self._http.websocket(path, json=_body(request, params, tag)) as answer,
-            aclosing(answer.messages()) as messages,
-        ):
-            async for message in messages:
-                if events := decoder.decode(message):
-                    self._note(request.agent, events)
-                    yield events
-                if decoder.ended:
-                    return
+        run_id: str | None = None
+        try:
+            async with (
+                self._http.websocket(path, json=_body(request, params, tag)) as answer,
+                aclosing(answer.messages()) as messages,
+            ):
+                async for message in messages:
+                    if events := decoder.decode(message):
+                        self._note(request.agent, events)
+                        if isinstance(events[0], RunStarted):
+                            run_id = events[0].run_id
+                        yield events
+                    if decoder.ended:
+                        return
+        finally:
+            if run_id is not None and not decoder.ended:
+                self.left.append(run_id)
         if rest := decoder.finish():
             yield rest
 
@@ -179,21 +190,28 @@ class EntrypointApi:
 
     async def _check_agent(self, agent: str) -> None:
         """Refuse an agent that is not the one that the server serves, where it names that."""
-        try:
-            answer = await self._http.request("GET", "/api/v1")
-        except AgentnbError:
-            return
+        served = await self.served_agent()
+        if served is not None and served != agent:
+            served = one_line(served)
+            raise NotFoundError(
+                f"{self._http.name} at {self._http.base_url} serves the agent {served}, and "
+                f"not {one_line(agent)}.",
+                hint=f"Did you mean '{self._http.name}:{served}'?",
+                status=404,
+            )
+
+    async def served_agent(self) -> str | None:
+        """Return the agent that the address says it serves, None where it names none."""
+        with aside():
+            try:
+                answer = await self._http.request("GET", "/api/v1")
+            except AgentnbError:
+                return None
         match answer.data:
-            case {"config": {"agent_id": str(served)}} if served != agent:
-                served = one_line(served)
-                raise NotFoundError(
-                    f"{self._http.name} at {self._http.base_url} serves the agent {served}, and "
-                    f"not {one_line(agent)}.",
-                    hint=f"Did you mean '{self._http.name}:{served}'?",
-                    status=404,
-                )
+            case {"config": {"agent_id": str(served)}}:
+                return served
             case _:
-                return
+                return None
 
 
 def _path(agent: str) -> str:

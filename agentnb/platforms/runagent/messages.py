@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, cast
 
 from agentnb.event import (
@@ -25,7 +26,7 @@ from agentnb.platforms._wire import (
     mend_deep,
 )
 
-__all__ = ["MessageDecoder", "result_events"]
+__all__ = ["MessageDecoder", "recorded_text", "result_events"]
 
 # Types that the vendor's serializer gives to what it wraps.
 _WRAPPED: Final = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
@@ -136,22 +137,46 @@ def result_events(payload: Any) -> list[Event]:
     if answer.get("success") is False:
         return [RunStarted(), _failure(answer)]
     data = answer["data"] if "data" in answer else answer.get("output_data")
-    if isinstance(data, dict) and isinstance(
-        result := cast("dict[str, Any]", data).get("result_data"), dict
-    ):
-        data = cast("dict[str, Any]", result).get("data")
-    try:
-        value: Any = _unwrapped(data)
-    except MalformedError:
-        value = cast("Any", data)
-    text = _chunk_text(value) if isinstance(value, dict | list) else None
-    text = as_text(value) if text is None else mend(text)
+    text = answer_text(data)
     seconds = parse_seconds(answer.get("execution_time"))
     return [
         RunStarted(),
         *([TextDelta(text)] if text else []),
         RunFinished(duration=seconds),
     ]
+
+
+def answer_text(data: Any) -> str:
+    """Return the answer that an entrypoint gave, as text; "" where there is none."""
+    outer = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    if isinstance(result := outer.get("result_data"), dict):
+        data = cast("dict[str, Any]", result).get("data")
+    try:
+        value: Any = _unwrapped(data)
+    except MalformedError:
+        value = cast("Any", data)
+    text = _chunk_text(value) if isinstance(value, dict | list) else None
+    return as_text(value) if text is None else mend(text)
+
+
+def recorded_text(data: Any) -> str:
+    """Return the answer that the record of an invocation holds, "" where it holds none.
+
+    Of a stream it holds the first chunks, which are the whole where there were no more.
+    """
+    record = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    if "stream_completed" not in record:
+        return answer_text(data)
+    samples = record.get("sample_chunks")
+    chunks = cast("list[Any]", samples) if isinstance(samples, list) else []
+    if len(chunks) != record.get("total_chunks"):
+        return ""
+    decoder = MessageDecoder()
+    told = [{"type": "data", "content": chunk} for chunk in chunks]
+    events = [event for fields in told for event in decoder.decode(json.dumps(fields))]
+    return "".join(
+        event.text for event in [*events, *decoder.finish()] if isinstance(event, TextDelta)
+    )
 
 
 def _failure(fields: dict[str, Any]) -> RunFailed:

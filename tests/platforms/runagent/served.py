@@ -25,7 +25,7 @@ COMMAND: Final = bootstrap.VENDOR_ENVIRONMENTS / "runagent" / "bin" / "runagent"
 ENTRYPOINTS: Final = (
     *("answer", "answer_stream", "generated_stream", "chunks_stream", "numbers_stream"),
     *("broken", "broken_stream", "slow_stream", "silent_stream", "named_stream", "record"),
-    *("large_stream", "many_stream"),
+    *("large_stream", "many_stream", "odd_stream"),
 )
 
 SOURCE: Final = """
@@ -103,6 +103,13 @@ async def large_stream(query):
     yield "x" * 100_000
 
 
+async def odd_stream(query):
+    yield "first "
+    for odd in (object(), bytes([255]), {1}, float("nan")):
+        yield odd
+    yield "last"
+
+
 async def many_stream(query):
     for i in range(3000):
         yield f"{i} "
@@ -111,10 +118,11 @@ async def many_stream(query):
 
 @dataclass(frozen=True)
 class Served:
-    """A running server: its address, and the folder of its agent."""
+    """A running server: its address, the folder of its agent, and its process."""
 
     url: str
     folder: Path
+    pid: int
 
     @property
     def asked(self) -> list[str]:
@@ -148,7 +156,7 @@ def served_agent(folder: Path) -> Generator[Served, None, None]:
     with (folder / "log.txt").open("wb") as log:
         server = subprocess.Popen(command, env=surroundings, stdout=log, stderr=log)
     try:
-        served = Served(f"http://127.0.0.1:{port}", agent)
+        served = Served(f"http://127.0.0.1:{port}", agent, server.pid)
         _wait_until_up(served, server, folder / "log.txt")
         yield served
     finally:

@@ -95,7 +95,9 @@ def test_a_plan_that_is_all_there_is_answers(end: list[Any]) -> None:
         "{}",
         "{name} has taken steps: [1]",
         '{"half": "of',
-        '{"long": "' + "x" * 3000 + '", "steps": []}',
+        '{"plan": {"a": {"steps": ["boil"]}}}',
+        '{"plan": {"a": 1}, "b": {"steps": ["boil"]}}',
+        '{"plan": [{"steps": ["boil"]}]}',
         " ",
         "The steps: {",
     ],
@@ -110,6 +112,28 @@ def test_other_json_is_the_answer(text: str, size: int) -> None:
     assert split_plan(text) == [(False, text)]
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        '{"plan": {"steps": ["boil"]}}',
+        '{"type": "x", "executionPlan": {"goal": {"a": []}, "steps": {"1": "boil"}}, "b": 1}',
+        '{"data": {"plan": {"steps": [{"a": {}}]}}, "more": {"steps": "}"}}',
+        '{"plan": {}, "a": {"b": 1}, "steps": ["boil"]}',
+        json.dumps({"goal": "long " * 2000, "steps": ["boil"]}),
+        json.dumps({"plan": {"goal": "long " * 2000, "steps": ["boil"]}}),
+    ],
+    ids=lambda text: text[:30],
+)
+@pytest.mark.parametrize("size", [1, 50_000])
+def test_a_plan_may_be_nested_and_begin_late(plan: str, size: int) -> None:
+    pieces = [plan[at : at + size] for at in range(0, len(plan), size)]
+    found = told(START, *part("0", *pieces), *part("1", "It is 42."), FINISH)
+    assert (found.text, found.reasoning) == ("It is 42.", plan)
+    assert split_plan(f"{plan}It is 42.") == [(True, plan), (False, "It is 42.")]
+    late = json.dumps({"goal": "x" * 100_000, "steps": []})
+    assert split_plan(late) == [(True, late)]
+
+
 def test_text_without_a_brace_is_not_held_back() -> None:
     events = [decode(START, *part("0", *"It")[: 2 + n]) for n in range(2)]
     assert [e for e in events[1] if isinstance(e, TextDelta)] == [
@@ -120,8 +144,8 @@ def test_text_without_a_brace_is_not_held_back() -> None:
 
 def test_a_long_object_streams() -> None:
     """What is no plan after so many characters is shown, though the object goes on."""
-    found = fold(decode(START, *part("0", '{"text": "' + "x" * 2000)[:-1]))
-    assert len(found.text) > 2000
+    found = fold(decode(START, *part("0", '{"text": "' + "x" * 17_000)[:-1]))
+    assert len(found.text) > 17_000
 
 
 @pytest.mark.parametrize(
