@@ -108,12 +108,12 @@ class RunFacts:
 
     @property
     def text(self) -> str:
-        """The answer (Markdown), as far as it has arrived, exactly as it came.
+        """The answer (Markdown), as far as it has arrived; safe to print, with signs for controls.
 
-        So it may hold what acts on a terminal, but always text that can be encoded.
+        ``transcript.text`` has it as it came.
         """
         with self.lock:
-            return self.transcript.text
+            return printable(self.transcript.text)
 
     @property
     def reasoning(self) -> str:

@@ -187,7 +187,7 @@ class Run(RunFacts):
     def structured_text(self) -> str:
         """The text that `parsed` reads: the answer, or its final form where that alone parses."""
         found = self._output and self._output.text
-        return self.text if found is None else found
+        return self.transcript.text if found is None else found
 
     # -- driving it ------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Run(RunFacts):
                 agent=request.agent,
                 session_id=session_id,
                 decided=decided,
-                text=self.text,
+                text=self.transcript.text,
             )
             successor = Run(
                 again.joined,

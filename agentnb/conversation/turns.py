@@ -183,7 +183,7 @@ def told_before(turn: Turn | None) -> Earlier:
         if not t.reached:
             continue
         attachments = attachments or bool(t.media)
-        if text := t.run.text:
+        if text := t.run.transcript.text:
             told.append({"role": "user", "content": t.prompt})
             told.append({"role": "assistant", "content": text})
         else:

@@ -206,4 +206,5 @@ def _size(entry: Entry) -> int:
     """Return about how many characters of a run are to be written."""
     run = entry.run
     calls = sum(len(call.arguments_text) + len(call.result_text) for call in run.tool_calls)
-    return len(run.prompt) + len(run.text) + len(run.reasoning) + calls
+    transcript = run.transcript
+    return len(run.request.prompt) + len(transcript.text) + len(transcript.reasoning) + calls

@@ -105,7 +105,7 @@ def _told(run: Run) -> dict[str, Any]:
     """Return a run as data that a notebook can save: without events, and with long texts cut."""
     told = {k: v for k, v in run.to_dict().items() if k not in ("events", "parts")}
     calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
-    texts = {"text": run.text, "reasoning": run.transcript.reasoning}
+    texts = {"text": run.transcript.text, "reasoning": run.transcript.reasoning}
     cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
     cut |= {name: shortened(told[name], NAME_TEXT) for name in ("id", "title", "platform")}
     cut["prompt"] = shortened(run.request.prompt, QUESTION_TEXT)
@@ -149,7 +149,7 @@ class _JsonDisplay(_Nothing):
     def close(self) -> None:
         try:
             # NaN is Python's idea of JSON, and a lone surrogate can be sent to no frontend.
-            data = json.loads(self._run.text, parse_constant=_no_json)
+            data = json.loads(self._run.transcript.text, parse_constant=_no_json)
             json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             data = _told(self._run)

@@ -45,9 +45,9 @@ BAD: Final = (
     "a\x1b[31mb\x1b]0;title\x07c\x9b0m\x9d0;t\x9c\x90\x85\x00\x7f\r"
     "\u202ed\u2066e\u200f\u061c\u200e\U000e0041\U000e0042\u200b\ud800f\udfff"
 )
-# What is exact by promise: the model's words, what tools were given and gave, an event's content.
+# What is exact by promise: the transcript, what tools were given and gave, an event's content.
 EXACT: Final[dict[type, set[str]]] = {
-    RunFacts: {"text", "structured_text"},
+    RunFacts: {"structured_text"},
     Transcript: {"text", "reasoning"},
     Passage: {"text"},
     ToolCall: {"arguments_text", "result_text"},
@@ -131,7 +131,7 @@ def test_a_run(end: str, tmp_path: Path) -> None:
 
     agent = agentnb.agent(says_all)
     run = agent.run(BAD, check=False)
-    assert run.text == 2 * BAD.replace("\ud800", "\ufffd").replace("\udfff", "\ufffd")
+    assert run.transcript.text == 2 * BAD.replace("\ud800", "\ufffd").replace("\udfff", "\ufffd")
     assert run.tool_calls[0].name.startswith("a␛[31mb␛]0;title␇c")
     assert_inert(run, "run")
     assert_inert(timeline(run.events, run.event_times), "timeline")
