@@ -272,9 +272,9 @@ def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
     """Return the usage that an event reports; ``bare``: also where it stands beside the rest."""
     found: Usage | None = None
     sources: list[Any] = [fields] if bare else []
-    for key in _AROUND_USAGE:
-        sources += [mapping(fields.get(key)).get(name) for name in _USAGE]
-    sources += [fields.get(name) for name in _USAGE]
+    around = [inner for key in _AROUND_USAGE if (inner := mapping(fields.get(key)))]
+    for each in (*around, fields):
+        sources += [each[name] for name in _USAGE if name in each]
     for source in sources:
         usage = _counts(source) or _counts(mapping(source).get("tokens"))
         if usage is not None:
@@ -291,6 +291,8 @@ def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
 def _counts(source: Any) -> Usage | None:
     """Return the usage that an object of counts holds, also under names that are short there."""
     counts = mapping(source)
+    if not counts:
+        return None
     return read_usage({**{_COUNTS[key]: counts[key] for key in counts if key in _COUNTS}, **counts})
 
 
