@@ -13,9 +13,12 @@ from agentnb.platforms.operativus.frames import given, inner_value, milliseconds
 
 __all__ = ["ToolCalls"]
 
+# A server words it in its own way; the name may be quoted, and dots may follow it.
 _NAMED: Final = re.compile(
-    r"(?:Executing|Calling|Running|Completed|Finished|Failed) tool:\s*(?P<before>\S+)"
-    r"|Tool (?:finished|completed|failed):\s*(?P<after>\S+)",
+    r"(?:(?:Executing|Calling|Running|Using|Invoking|Starting|Completed|Finished|Failed)"
+    r" (?:the )?tool(?: call)?(?::\s*|\s+)"
+    r"|Tool(?: call| use)?(?: (?:called|started|finished|completed|failed))?:\s*)"
+    r"[`'\"]?(?P<name>[^\s`'\"]+)[`'\"]?\s*[.…]*",
     re.IGNORECASE,
 )
 _RESULT_KEYS: Final = frozenset({"result", "output", "toolOutput", "error"})
@@ -27,6 +30,10 @@ _TOOL_KEYS: Final = _RESULT_KEYS | {
 # Calls that are announced within so many milliseconds are made together: between two that follow
 # each other, the model is asked.
 _TOGETHER: Final = 100
+
+
+def _name_in(sentence: re.Match[str]) -> str:
+    return sentence["name"].rstrip(".:,…")
 
 
 class ToolCalls:
@@ -71,7 +78,7 @@ class ToolCalls:
             return [*ended, began]
         text = as_text(inner).strip()
         named = _NAMED.fullmatch(text)
-        name = (named["before"] or named["after"]) if named else text
+        name = _name_in(named) if named else text
         if not name:
             raise MalformedError("a tool call without a name")
         if " " in name:
@@ -134,7 +141,7 @@ class ToolCalls:
             )
         text = as_text(data)
         named = _NAMED.match(text.strip())
-        name = (named["before"] or named["after"]).rstrip(".:,") if named else None
+        name = _name_in(named) if named else None
         if name is None or not self._calls.is_open_name(name):
             # Bare text: the result itself, of the call that has waited longest.
             return ToolCallFinished(

@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["PlanSplitter", "split_plan"]
 
 # An object whose first characters name no steps is taken to be the answer (characters).
-_LOOK_AHEAD: Final = 16_000
+_LOOK_AHEAD: Final = 4_000
 # The same of a text that is there as a whole.
 _LOOK_AT: Final = 200_000
 _LONGEST_KEY: Final = 100

@@ -17,7 +17,10 @@ from agentnb.platforms.operativus.decode import Decoder
 from agentnb.sse import ServerSentEvent
 from agentnb.transcript import ToolCall, Transcript, fold
 
-SENTENCES = ["Executing Tool: {}", "Calling tool: {}", "Running tool: {}", "{}"]
+SENTENCES = [
+    *("Executing Tool: {}", "Calling tool: {}", "Using the tool `{}`", "Invoking tool '{}' ..."),
+    *("Tool call: {}", "Running tool: {}…", "{}"),
+]
 
 
 def frame(kind: str, data: object, ms: object = 0) -> ServerSentEvent:
