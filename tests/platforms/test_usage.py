@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import cProfile
+import json
+
 import pytest
 
 from agentnb.event import Usage
 from agentnb.platforms._usage import read_count, read_usage
+from agentnb.platforms.generic import GenericDecoder
+from agentnb.sse import ServerSentEvent
 
 
 @pytest.mark.parametrize(
@@ -108,3 +113,15 @@ def test_a_summed_total_stays_the_sum_when_one_part_is_news() -> None:
     assert first.merged(Usage(output_tokens=7, total_tokens=20)).total_tokens == 20
     reported = Usage(input_tokens=4, output_tokens=7, total_tokens=20)
     assert reported.merged(Usage(output_tokens=8)).total_tokens == 20
+
+
+def test_a_frame_without_usage_is_not_searched_for_it() -> None:
+    decoder = GenericDecoder()
+    delta = {"id": "c", "object": "chat.completion.chunk", "choices": [{"delta": {"content": "a"}}]}
+    frames = [ServerSentEvent("message", json.dumps(delta), "", None)] * 100
+    decoder.decode_all(frames)
+    profile = cProfile.Profile()
+    profile.runcall(decoder.decode_all, frames)
+    calls = sum(entry.callcount for entry in profile.getstats())
+    # 477; 38,000 where usage was looked for in every object under each of its names.
+    assert calls / len(frames) < 1_000
