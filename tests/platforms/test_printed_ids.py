@@ -77,8 +77,9 @@ def test_a_run(bad: str) -> None:
     assert not ACTING.search(run.id)
     transcript = run.transcript
     assert not ACTING.search(texts(run.agent, run.platform, transcript.agent, transcript.model))
+    assert not ACTING.search(run.text)
     # The answer itself is as it came.
-    assert run.text == f"x{bad}"
+    assert transcript.text == f"x{bad}"
 
 
 @pytest.mark.parametrize("bad", BAD)
