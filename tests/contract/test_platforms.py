@@ -133,7 +133,7 @@ def test_a_session_goes_on(agent_of: AgentOf) -> None:
     ],
 )
 def test_unicode(echo: agentnb.Agent, text: str) -> None:
-    assert echo.run(told(text=text)).text == text
+    assert echo.run(told(text=text)).transcript.text == text
 
 
 def test_an_empty_answer_is_an_answer(echo: agentnb.Agent) -> None:

@@ -152,7 +152,7 @@ class TestText:
     def test_nor_does_an_error(self, name: str) -> None:
         error = agentnb.PlatformError(TEXTS[name], hint=TEXTS[name])
         assert not ACTING.search(str(error))
-        assert error.message == TEXTS[name]
+        assert not ACTING.search(error.message)
 
     def test_an_error_tells_what_it_held(self) -> None:
         error = agentnb.AgentnbError("a\x1b[31m\u202eb\nc d")
