@@ -233,7 +233,8 @@ class TestTrouble:
         (row,) = (await watched(Watch((client, "r1")))).rows()
         assert row.final
         assert row.error == "runagent has no way to ask for the state of a run."
-        assert server.requests == []
+        # Which of its protocols is spoken at the address is looked up, once.
+        assert [seen.target for seen in server.requests] == ["/api/v1"]
 
     async def test_one_run_without_its_thread_spoils_nothing(
         self, server: ScriptedServer, connected: Connected
