@@ -142,7 +142,7 @@ def test_odd_text_survives(tape: Path) -> None:
     with agentnb.record(tape):
         agent.run(odd)
     with agentnb.playback(tape):
-        assert agent.run(odd).text == odd.replace("\ud800", "\ufffd")
+        assert agent.run(odd).transcript.text == odd.replace("\ud800", "\ufffd")
 
 
 def test_what_could_not_be_written_is_told(
