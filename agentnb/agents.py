@@ -60,7 +60,7 @@ class Agent(Maps, Listings):
         notice: str | None = None,
     ) -> None:
         self._platform = platform
-        #: One line that is shown with its runs.
+        #: One line that views display with the agent's runs; None for none.
         self.notice = notice
         self._recipe = recipe
         self.id = agent_id

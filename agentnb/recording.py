@@ -82,7 +82,7 @@ class Recording:
         """Fold a batch in and tell everybody who listens."""
         at = self.clock.now()
         with self.lock:
-            # A copy: whoever made the batch may use its list again.
+            # A copy, since the caller may use its list again.
             batch = self._halves.feed(batch)
             self.waiting = None
             self.events.extend(batch)

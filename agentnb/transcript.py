@@ -1,9 +1,8 @@
 """The transcript: a pure fold of events into what a reader sees.
 
 A `Transcript` is an ordered list of parts (passages of text, passages of reasoning, tool calls)
-plus the run's status, usage and the like.  `Transcript.apply` is the only way it changes, it never
-fails on any order of events, and the page's copy in ``js/src/transcript.ts``, which is told only
-what changed, is held to the same result by shared fixtures in ``tests/fixtures/protocol``.
+plus the run's status, usage and the like.  Only `Transcript.apply` changes it; no order of events
+makes it fail.  Shared fixtures hold the page's copy, ``js/src/transcript.ts``, to the same result.
 """
 
 from __future__ import annotations
@@ -396,5 +395,6 @@ class Transcript:
 
 def fold(events: Iterable[Event]) -> Transcript:
     """Return the transcript of ``events``."""
-    (transcript := Transcript()).apply_all(events)
+    transcript = Transcript()
+    transcript.apply_all(events)
     return transcript

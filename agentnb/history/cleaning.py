@@ -1,4 +1,4 @@
-"""Ids and names in rows, whoever they come from: short, on one line, and safe to print.
+"""Make ids and names in rows short, of one line, and safe to print, whatever their source.
 
 An index of PostgreSQL takes no long ones, and a terminal takes controls for commands.
 """

@@ -3,7 +3,7 @@
 The parser's time grows with the square of some input, such as brackets that match nothing, and
 even where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are
 counted while blocks are parsed, and estimated for each passage before it is parsed.  The counts
-are the same on every machine.  Whoever spends more than there is makes plain text of the rest.
+are the same on every machine.  Text that the budget does not cover becomes plain text.
 """
 
 from __future__ import annotations
