@@ -1,7 +1,7 @@
 # python3 (3.11 or newer), git and make are all this needs; .ci/bootstrap.py brings the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check bench fuzz soak build constraints clean distclean setup
+.PHONY: help demo lab test check house bench fuzz soak build constraints clean distclean setup
 
 # The first Python that is recent enough; one that can make a virtual environment is preferred.
 PYTHON := $(shell \
@@ -19,6 +19,7 @@ help:
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make check   linters, types of the views, and the tests of what an answer goes through"
 	@echo "make test    all tests, in real browsers too"
+	@echo "make house   figures of the code: size, cycles, private names, words"
 	@echo "make bench   measure speed and memory (ROWS=\"1 2\": some of it; SEED=2: other inputs)"
 	@echo "make fuzz    damaged streams for five minutes (SECONDS=300)"
 	@echo "make soak    runs under faults for ten minutes (SECONDS=600)"
@@ -40,6 +41,9 @@ check: setup
 test:
 	@$(BOOTSTRAP) --browser --services
 	@$(RUN) .ci/stages.py test
+
+house: setup
+	@$(RUN) .ci/house.py
 
 bench:
 	@$(BOOTSTRAP) --browser --services

@@ -17,22 +17,26 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from agentnb._embedded import set_added_agents, set_connector
-from agentnb._importing import imported
-from agentnb._interrupted import keep_interrupted_status
-from agentnb.batch.shown import set_display
+from agentnb._support.embedded import set_added_agents, set_connector
+from agentnb._support.exit_status import keep_interrupted_status
+from agentnb._support.imports import imported
+from agentnb._support.installing import __version__
+from agentnb.batch.display import set_display
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from pydantic import SecretStr
 
     from agentnb import charts, errors, evaluation, history, sandbox, sse
-    from agentnb._embedded import AddedAgents
+    from agentnb._http.deadlines import Deadlines
+    from agentnb._http.retries import Retries
+    from agentnb._support.embedded import AddedAgents
     from agentnb.agents import Agent, agent, attach
-    from agentnb.batch.calls import last_map
+    from agentnb.batch.mapping import last_map
     from agentnb.batch.progress import Display
-    from agentnb.comparison import Comparison
-    from agentnb.deadlines import Deadlines
+    from agentnb.cassettes.playback import playback
+    from agentnb.cassettes.recorder import record
+    from agentnb.comparison.comparison import Comparison
     from agentnb.errors import (
         AgentnbError,
         BatchError,
@@ -47,24 +51,19 @@ if TYPE_CHECKING:
     )
     from agentnb.evaluation import Evaluation, evaluate
     from agentnb.history import last_run
-    from agentnb.history.prices import set_prices
-    from agentnb.history.sync import sync, sync_async
-    from agentnb.history.tables import events, runs, sessions, tool_calls
-    from agentnb.history.usage import usage
+    from agentnb.monitoring.wait import wait
     from agentnb.notebook import allow_nested_loops
     from agentnb.notebook.chat import Chat, chat
     from agentnb.notebook.compare import compare
     from agentnb.notebook.live import show
     from agentnb.notebook.monitor import monitor
     from agentnb.platforms.base import Media
-    from agentnb.platforms.tape.playback import playback
-    from agentnb.platforms.tape.recorder import record
-    from agentnb.replays import replay
-    from agentnb.retries import Retries
-    from agentnb.run import Run
-    from agentnb.waiting import wait
-
-__version__ = "0.1.0"
+    from agentnb.run.replay import replay
+    from agentnb.run.run import Run
+    from agentnb.store.prices import set_prices
+    from agentnb.synchronization.sync import sync, sync_async
+    from agentnb.tables.tables import events, runs, sessions, tool_calls
+    from agentnb.tables.usage import usage
 
 __all__ = [
     "Agent",
@@ -124,17 +123,17 @@ _WHERE = {
     "AgentnbError": "agentnb.errors",
     "BatchError": "agentnb.errors",
     "Chat": "agentnb.notebook.chat",
-    "Comparison": "agentnb.comparison",
+    "Comparison": "agentnb.comparison.comparison",
     "ConfigError": "agentnb.errors",
-    "Deadlines": "agentnb.deadlines",
+    "Deadlines": "agentnb._http.deadlines",
     "Evaluation": "agentnb.evaluation",
     "HistoryError": "agentnb.errors",
     "Media": "agentnb.platforms.base",
     "PlatformError": "agentnb.errors",
     "PlaybackError": "agentnb.errors",
     "RequestError": "agentnb.errors",
-    "Retries": "agentnb.retries",
-    "Run": "agentnb.run",
+    "Retries": "agentnb._http.retries",
+    "Run": "agentnb.run.run",
     "RunError": "agentnb.errors",
     "TransportError": "agentnb.errors",
     "UnsupportedError": "agentnb.errors",
@@ -144,22 +143,22 @@ _WHERE = {
     "chat": "agentnb.notebook.chat",
     "compare": "agentnb.notebook.compare",
     "evaluate": "agentnb.evaluation",
-    "events": "agentnb.history.tables",
-    "last_map": "agentnb.batch.calls",
+    "events": "agentnb.tables.tables",
+    "last_map": "agentnb.batch.mapping",
     "last_run": "agentnb.history",
     "monitor": "agentnb.notebook.monitor",
-    "playback": "agentnb.platforms.tape.playback",
-    "record": "agentnb.platforms.tape.recorder",
-    "replay": "agentnb.replays",
-    "runs": "agentnb.history.tables",
-    "sessions": "agentnb.history.tables",
-    "set_prices": "agentnb.history.prices",
+    "playback": "agentnb.cassettes.playback",
+    "record": "agentnb.cassettes.recorder",
+    "replay": "agentnb.run.replay",
+    "runs": "agentnb.tables.tables",
+    "sessions": "agentnb.tables.tables",
+    "set_prices": "agentnb.store.prices",
     "show": "agentnb.notebook.live",
-    "sync": "agentnb.history.sync",
-    "sync_async": "agentnb.history.sync",
-    "tool_calls": "agentnb.history.tables",
-    "usage": "agentnb.history.usage",
-    "wait": "agentnb.waiting",
+    "sync": "agentnb.synchronization.sync",
+    "sync_async": "agentnb.synchronization.sync",
+    "tool_calls": "agentnb.tables.tables",
+    "usage": "agentnb.tables.usage",
+    "wait": "agentnb.monitoring.wait",
 }
 _MODULES = ("charts", "errors", "evaluation", "history", "sandbox", "sse")
 

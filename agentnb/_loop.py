@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from agentnb._fork import after_fork_in_child, keep_forever, pause_for_fork
+from agentnb._support.fork import after_fork_in_child, keep_forever, pause_for_fork
 
 __all__ = [
     "all_or_none",

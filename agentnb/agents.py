@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING, Any, Never, NoReturn
 from pydantic import SecretStr
 
 from agentnb._http import Terms
-from agentnb.asking import (
-    asked_for,
-    at_once,
-    forget_refused_key,
-    terms_for,
-    unsupported,
-)
-from agentnb.batch.maps import Maps
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
+from agentnb.batch.mixin import Maps
 from agentnb.batch.recipe import Recipe
+from agentnb.cassettes import stand_in
 from agentnb.config import AgentName, config, refuse_key_as_name
-from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
-from agentnb.history import recent as runs_so_far
-from agentnb.leaving import leave_in_order
-from agentnb.listing import Listings
-from agentnb.output import OutputType
-from agentnb.platforms._asked import joined
+from agentnb.platforms._validation import joined
 from agentnb.platforms.base import Message, Platform, RunRequest
-from agentnb.platforms.clients import address_of, connect, resolve_agent
 from agentnb.platforms.media import MediaLike
-from agentnb.platforms.tape import stand_in
-from agentnb.retries import Retries
-from agentnb.run import Run
-from agentnb.streaming import RunStream
+from agentnb.run.agent_catalog import Listings
+from agentnb.run.clients import address_of, connect, resolve_agent
+from agentnb.run.output import OutputType
+from agentnb.run.request import asked_for, at_once, forget_refused_key, terms_for, unsupported
+from agentnb.run.run import Run
+from agentnb.run.shutdown import leave_in_order
+from agentnb.run.stream import RunStream
+from agentnb.store import recent as runs_so_far
 
 if TYPE_CHECKING:
     pass

@@ -42,15 +42,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._printing import escaped
-from agentnb._tracebacks import in_short
+from agentnb._support.text import escaped
+from agentnb._support.tracebacks import in_short
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agentnb.run import Run
 
 __all__ = [
     "AgentnbError",
@@ -334,9 +333,9 @@ class EventTooLargeError(AgentnbError):
 
 
 class RunError(AgentnbError):
-    """A run did not complete.  ``run`` holds everything that arrived before it ended."""
+    """A run did not complete.  ``run``, an `agentnb.Run`, holds what arrived before it ended."""
 
-    def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, run: Any, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.run = run
 
@@ -359,7 +358,7 @@ class RunFailedError(RunError):
     Of an agent that is a Python function, the cause shows the traceback through the function.
     """
 
-    def __init__(self, message: str, *, run: Run, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, run: Any, hint: str | None = None) -> None:
         super().__init__(message, run=run, hint=hint)
         # What is only watched has no transcript.
         failure = getattr(getattr(run, "transcript", None), "failure", None)
@@ -387,10 +386,8 @@ class BatchError(RunError):
     that failed, None where none was made for it, or not in this process.
     """
 
-    run: Run | None  # pyright: ignore[reportIncompatibleVariableOverride]  # no row has to have one
-
     def __init__(
-        self, message: str, *, run: Run | None, table: pd.DataFrame, hint: str | None = None
+        self, message: str, *, run: Any, table: pd.DataFrame, hint: str | None = None
     ) -> None:
         AgentnbError.__init__(self, message, hint=hint)
         self.run = run

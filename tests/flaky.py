@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from agentnb.errors import StreamCutError
-from agentnb.event import Event, RunFinished, TextDelta
+from agentnb.event.types import Event, RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest
 from tests.played import STARTED, Batches, PlayedPlatform
 

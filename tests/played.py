@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
+from agentnb._http.retries import Retries
 from agentnb.agents import Agent
 from agentnb.errors import UnsupportedError
-from agentnb.event import Event, RunStarted
+from agentnb.event.types import Event, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
-from agentnb.retries import Retries
 from tests.patience import LONG, PAUSE, looks
 
 __all__ = [

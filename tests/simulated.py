@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from agentnb.watching.clock import PollingClock
+from agentnb.monitoring.clock import PollingClock
 
 
 class SimulatedTime(PollingClock):

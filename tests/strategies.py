@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

@@ -12,9 +12,9 @@ import pytest
 
 import agentnb
 from agentnb import _loop, history
-from agentnb.approvals import Decided, approval_to_decide
 from agentnb.errors import PlatformError, RequestError, UnsupportedError
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunCancelled,
@@ -26,7 +26,7 @@ from agentnb.event import (
 from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.platforms.local import FunctionContext
 from agentnb.render import to_html, to_text
-from agentnb.transcript import fold
+from agentnb.run.approvals import Decided, approval_to_decide
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player, until
 
 pytestmark = pytest.mark.anyio
@@ -261,7 +261,7 @@ async def test_a_record_with_texts() -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for streams that stay open."""
-    monkeypatch.setattr("agentnb.run._MAY_END", 0.01)
+    monkeypatch.setattr("agentnb.run.run._MAY_END", 0.01)
 
 
 class Changing:

@@ -22,7 +22,7 @@ from agentnb.errors import (
 )
 from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.render import to_html, to_text
-from agentnb.run import Run
+from agentnb.run.run import Run
 from agentnb.sandbox import FunctionContext, Sandbox
 from agentnb.sandbox import agent as sandbox_agent
 from tests.played import PlayedPlatform
@@ -196,7 +196,7 @@ def test_the_filters_of_a_platforms_runs(
 def test_watching_and_waiting_for_it(
     sandbox: Sandbox, platform: str, agent: Agent, going: tuple[str, str]
 ) -> None:
-    from agentnb.waiting import wait
+    from agentnb.monitoring.wait import wait
 
     run = joined(sandbox, platform, agent, going)
     waiting = _loop.submit(wait([run, (agent, going[0], None, going[1])], interval=0.02))

@@ -13,9 +13,9 @@ import pytest
 import agentnb
 from agentnb import Comparison, ConfigError, RequestError, UnsupportedError, history
 from agentnb.agents import Agent
-from agentnb.comparison import COMPARISON_COLUMNS, ask_all
+from agentnb.comparison.comparison import COMPARISON_COLUMNS, ask_all
 from agentnb.errors import RunCancelledError, RunFailedError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunFinished,

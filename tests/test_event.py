@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 
-from agentnb.event import (
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     FollowupsSuggested,

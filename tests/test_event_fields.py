@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

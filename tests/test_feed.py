@@ -11,8 +11,8 @@ from concurrent.futures import Future
 import pytest
 
 from agentnb import _loop
-from agentnb.event import Event, TextDelta
-from agentnb.feed import EventFeed, EventIterator
+from agentnb.event.types import Event, TextDelta
+from agentnb.recording.feed import EventFeed, EventIterator
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 import agentnb.event
-from agentnb._importing import imported, without_collections
+from agentnb._support.imports import imported, without_collections
 from tests.children import python
 
 
@@ -53,9 +53,9 @@ def test_what_is_imported_already_is_left_to_the_collector(
 
     monkeypatch.setattr(gc, "freeze", refuse)
     assert imported("agentnb.event") is agentnb.event
-    monkeypatch.delitem(sys.modules, "agentnb._importing")
+    monkeypatch.delitem(sys.modules, "agentnb._support.imports")
     with pytest.raises(AssertionError, match="taken for old"):
-        imported("agentnb._importing")
+        imported("agentnb._support.imports")
 
 
 def test_what_is_garbage_is_found_later() -> None:
@@ -107,7 +107,7 @@ def test_what_somebody_froze_stays_frozen() -> None:
     python(
         """
         import gc
-        from agentnb._importing import without_collections
+        from agentnb._support.imports import without_collections
 
         gc.freeze()
         frozen = gc.get_freeze_count()

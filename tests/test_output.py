@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from agentnb.errors import OutputError, RequestError
-from agentnb.output import output_schema, parse_output
+from agentnb.run.output import output_schema, parse_output
 
 
 class Quote(BaseModel):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import agentnb
-from agentnb.event import Event, RunFailed, RunFinished, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RunFailed, RunFinished, TextDelta
 from agentnb.render import RunView, to_html, to_markdown, to_text
-from agentnb.transcript import fold
 from agentnb.widgets.protocol import run_state
 from tests.platforms.scripted import scripted_server, stream
 

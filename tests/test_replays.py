@@ -11,7 +11,7 @@ import pytest
 
 import agentnb
 from agentnb.errors import HistoryError, RequestError, UnsupportedError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     ReasoningDelta,
     RunFailed,
@@ -21,9 +21,9 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.history.stored import StoredRun
 from agentnb.platforms.base import RunRequest
 from agentnb.render import to_html, to_text
+from agentnb.store.stored_run import StoredRun
 from tests.played import STARTED, Batches, PlayedPlatform, Script, player, until
 
 SENT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from agentnb import _secrets
-from agentnb._secrets import (
+from agentnb.redaction import secrets
+from agentnb.redaction.secrets import (
     has_secret,
     is_secret_name,
     mask,
@@ -30,12 +30,12 @@ QUOTED = 'pass"word\\é'
 @pytest.fixture(autouse=True, scope="module")
 def known() -> Iterator[None]:
     """Two secrets, and none of other tests."""
-    kept = _secrets._known  # pyright: ignore[reportPrivateUsage]
-    _secrets._known = _secrets._Known()  # pyright: ignore[reportPrivateUsage]
+    kept = secrets._known  # pyright: ignore[reportPrivateUsage]
+    secrets._known = secrets._Known()  # pyright: ignore[reportPrivateUsage]
     remember_secret(SecretStr(f"Bearer {KEY}"))
     remember_secret(QUOTED)
     yield
-    _secrets._known = kept  # pyright: ignore[reportPrivateUsage]
+    secrets._known = kept  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_key_is_masked_with_and_without_its_scheme() -> None:
@@ -107,5 +107,5 @@ def test_what_may_become_a_key() -> None:
 
 
 def test_they_are_not_shown() -> None:
-    known = _secrets._known  # pyright: ignore[reportPrivateUsage]
+    known = secrets._known  # pyright: ignore[reportPrivateUsage]
     assert KEY not in repr(known)

@@ -7,7 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.timeline import Segment, timeline
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RawEvent,
@@ -23,7 +24,6 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.timeline import Segment, timeline
 from tests.strategies import event_lists
 
 STARTED = RunStarted(run_id="r")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import FINAL_STATUSES, Passage, TextBuffer, Transcript, fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,
@@ -26,7 +27,6 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.transcript import FINAL_STATUSES, Passage, TextBuffer, Transcript, fold
 from tests.strategies import event_lists, terminal_events, texts
 
 

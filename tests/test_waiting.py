@@ -12,11 +12,11 @@ import pytest
 import agentnb
 from agentnb import _loop
 from agentnb.errors import RunCancelledError, RunFailedError
+from agentnb.monitoring import WatchedRun
+from agentnb.monitoring.wait import wait
 from agentnb.platforms.base import RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from agentnb.sandbox import Sandbox
-from agentnb.waiting import wait
-from agentnb.watching import WatchedRun
 from tests.children import python
 from tests.simulated import until
 
@@ -76,7 +76,7 @@ def test_in_a_script() -> None:
     done = python(
         """
         import asyncio, agentnb
-        from agentnb.waiting import wait
+        from agentnb.monitoring.wait import wait
         def say(prompt):
             return prompt
         runs = [agentnb.agent(say).start(f"{n}") for n in range(3)]

@@ -14,18 +14,12 @@ import pytest
 
 import agentnb
 from agentnb.errors import RequestError
-from agentnb.event import (
-    Event,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
-)
-from agentnb.history.recorder import flush
-from agentnb.history.store import use
+from agentnb.event.types import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
+from agentnb.monitoring import Watch
 from agentnb.platforms.base import RemoteRun
 from agentnb.sandbox import Sandbox
-from agentnb.watching import Watch
+from agentnb.store.recorder import flush
+from agentnb.store.store import use
 from tests.simulated import SimulatedTime, until
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb.watching import Watch
+from agentnb.monitoring import Watch
 from tests.flaky import Flaky
 from tests.played import eventually, player
 

@@ -13,12 +13,12 @@ import pytest
 
 import agentnb
 from agentnb.errors import MissingKeyError, RequestError
-from agentnb.history.moments import now
-from agentnb.history.schema import run as runs
-from agentnb.history.store import store, use
+from agentnb.monitoring import Watch
 from agentnb.platforms.base import RemoteRun
 from agentnb.sandbox import Sandbox
-from agentnb.watching import Watch
+from agentnb.store.schema import run as runs
+from agentnb.store.store import store, use
+from agentnb.store.timestamps import now
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ def operativus(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> agentnb.Age
     return agentnb.agent("operativus:echo", options={"org_id": "other"})
 
 
-async def ended(watch: Watch) -> list[agentnb.watching.WatchedRun]:
+async def ended(watch: Watch) -> list[agentnb.monitoring.WatchedRun]:
     return await asyncio.wait_for(watch.wait(), 20)
 
 

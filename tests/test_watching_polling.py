@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from agentnb import _loop
 from agentnb.config import PlatformSettings
+from agentnb.monitoring import Watch
+from agentnb.monitoring.polling import Pace
 from agentnb.platforms.base import Platform
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.platforms.runagent import RunAgentPlatform
 from agentnb.platforms.runtools import RunToolsPlatform
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.watching import Watch
-from agentnb.watching.polling import Pace
 from tests.platforms.scripted import Reply, ScriptedServer, scripted_server
 from tests.simulated import SimulatedTime, until
 

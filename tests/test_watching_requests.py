@@ -10,11 +10,11 @@ import pytest
 
 import agentnb
 from agentnb import _loop
+from agentnb.monitoring import Watch
 from agentnb.platforms.base import Platform, RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from agentnb.sandbox import FunctionContext, Sandbox
 from agentnb.sandbox import agent as sandbox_agent
-from agentnb.watching import Watch
 from tests.relayed import Relay, relay
 from tests.simulated import SimulatedTime
 

@@ -10,13 +10,9 @@ at the end of its path.
 
 from __future__ import annotations
 
-from agentnb._http.answers import ErrorDetails, ErrorParser, parse_date, parse_retry_after
 from agentnb._http.client import HttpClient
-from agentnb._http.frames import without_frames
-from agentnb._http.outgoing import quote_segment
-from agentnb._http.received import EventStream, JsonAnswer
-from agentnb._http.retrying import LONGEST_WISH, is_passing, own_pause
-from agentnb._http.terms import (
+from agentnb._http.error_responses import ErrorDetails, ErrorParser, parse_date, parse_retry_after
+from agentnb._http.options import (
     Pause,
     Terms,
     aside,
@@ -24,6 +20,10 @@ from agentnb._http.terms import (
     current_terms,
     without_terms,
 )
+from agentnb._http.request import quote_segment
+from agentnb._http.response import EventStream, JsonAnswer
+from agentnb._http.retry import LONGEST_WISH, is_passing, own_pause
+from agentnb._http.traceback_frames import without_frames
 
 __all__ = [
     "LONGEST_WISH",

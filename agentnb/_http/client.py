@@ -9,35 +9,34 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb import __version__
-from agentnb._fork import keep_forever, renew_after_fork
-from agentnb._http.answers import ErrorParser, error_from_answer, know_nothing
-from agentnb._http.frames import without_frames
-from agentnb._http.loading import load_httpx
-from agentnb._http.outgoing import (
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.decompression import accepted_encodings
+from agentnb._http.error_responses import ErrorParser, error_from_answer, know_nothing
+from agentnb._http.lazy_import import load_httpx
+from agentnb._http.options import Pause, current_terms, time_left
+from agentnb._http.request import (
     check_base_url,
     encode_headers,
     encode_json,
     encode_params,
     warn_if_unencrypted,
 )
-from agentnb._http.received import (
+from agentnb._http.response import (
     MAX_JSON_BYTES,
     EventStream,
     JsonAnswer,
     read_json_body,
     read_start,
 )
-from agentnb._http.retrying import idempotency_header, pause_before
-from agentnb._http.terms import Pause, current_terms, time_left
-from agentnb._http.unpacking import accepted_encodings
-from agentnb._install import install_hint
-from agentnb._secrets import remember_secret
-from agentnb.deadlines import Deadlines
+from agentnb._http.retries import Retries
+from agentnb._http.retry import idempotency_header, pause_before
+from agentnb._http.traceback_frames import without_frames
+from agentnb._http.transports import TransportName, chosen_transport
+from agentnb._support.fork import keep_forever, renew_after_fork
+from agentnb._support.installing import __version__, install_hint
 from agentnb.errors import AgentnbError, ConfigError
-from agentnb.retries import Retries
+from agentnb.redaction.secrets import remember_secret
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
-from agentnb.transports import TransportName, chosen_transport
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

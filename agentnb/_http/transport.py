@@ -15,24 +15,23 @@ from urllib.request import getproxies
 
 import httpx
 
-from agentnb._http.answers import one_line
-from agentnb._http.failures import cause_of, is_lasting, reason_of
-from agentnb._http.joining import Joined, JoiningStream
-from agentnb._http.logs import mask_logs
-from agentnb._http.pooling import BODY, Client, Connections
-from agentnb._http.received import read_start
-from agentnb._http.redirects import slash_redirect
-from agentnb._http.terms import current_terms
-from agentnb._http.unpacking import (
+from agentnb._http.chunk_joining import Joined, JoiningStream
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.decompression import (
     FREE_BYTES,
     MOST_TIMES,
     OverflowingError,
     Unpacker,
     encoding_of,
 )
-from agentnb._http.watchdog import Watchdog
-from agentnb._secrets import mask
-from agentnb.deadlines import Deadlines
+from agentnb._http.error_responses import one_line
+from agentnb._http.errors import cause_of, is_lasting, reason_of
+from agentnb._http.options import current_terms
+from agentnb._http.pool import BODY, Client, Connections
+from agentnb._http.redirects import slash_redirect
+from agentnb._http.response import read_start
+from agentnb._http.timeout import Watchdog
+from agentnb._http.transports import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportName
 from agentnb.errors import (
     AgentnbError,
     AnswerTooLargeError,
@@ -43,10 +42,11 @@ from agentnb.errors import (
     RequestError,
     StreamCutError,
 )
-from agentnb.transports import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportName
+from agentnb.redaction.logs import mask_logs
+from agentnb.redaction.secrets import mask
 
 if TYPE_CHECKING:
-    from agentnb._http.fast import FastTransport
+    from agentnb._http.aiohttp_transport import FastTransport
 
 __all__ = ["Answer", "Transport", "ssl_context"]
 
@@ -308,7 +308,7 @@ def _url(address: str) -> httpx.URL:
 
 def _fast_transport() -> type[FastTransport]:
     try:
-        from agentnb._http.fast import FastTransport
+        from agentnb._http.aiohttp_transport import FastTransport
     except ImportError as error:
         raise ConfigError(
             f"The transport aiohttp is chosen, and {error.name or 'it'} is not installed.",

@@ -22,14 +22,12 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from agentnb import __version__
-from agentnb._http.answers import ErrorParser, error_from_answer, one_line
-from agentnb._http.failures import is_lasting, reason_of
-from agentnb._http.logs import mask_logs
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.error_responses import ErrorParser, error_from_answer, one_line
+from agentnb._http.errors import is_lasting, reason_of
+from agentnb._http.timeout import Watchdog
 from agentnb._http.transport import ssl_context
-from agentnb._http.watchdog import Watchdog
-from agentnb._secrets import mask
-from agentnb.deadlines import Deadlines
+from agentnb._support.installing import __version__
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -40,6 +38,8 @@ from agentnb.errors import (
     RequestError,
     StreamCutError,
 )
+from agentnb.redaction.logs import mask_logs
+from agentnb.redaction.secrets import mask
 
 __all__ = ["WebSocketAnswer", "open_websocket"]
 

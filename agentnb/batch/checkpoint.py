@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from agentnb.batch.rows import RowResult
 from agentnb.errors import ConfigError, HistoryError
-from agentnb.history.kept_rows import KeptRow, add_rows, is_name, new_name, read_rows
+from agentnb.store.map_rows import KeptRow, add_rows, is_name, new_name, read_rows
 
 __all__ = ["Checkpoint", "keep"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from agentnb._http import own_pause
+from agentnb.batch.executor import Place
 from agentnb.batch.feed import Feed
-from agentnb.batch.gate import Gate, GateClosedError, Slot
+from agentnb.batch.rate_limiter import Gate, GateClosedError, Slot
 from agentnb.batch.rows import Row, RowResult
-from agentnb.batch.runner import Place
 
 __all__ = ["Engine"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pydantic import BaseModel
 
-from agentnb._printing import printable
+from agentnb._support.text import printable
 from agentnb.errors import RequestError
 
 if TYPE_CHECKING:

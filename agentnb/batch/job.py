@@ -14,16 +14,16 @@ from typing import Final, Literal
 from agentnb._loop import background_loop, submit
 from agentnb.batch.checkpoint import Checkpoint
 from agentnb.batch.engine import Engine
+from agentnb.batch.executor import Place, unsent
 from agentnb.batch.feed import TICK, Feed
-from agentnb.batch.gate import Gate
 from agentnb.batch.keys import RowKeys
 from agentnb.batch.outcome import Outcome
 from agentnb.batch.progress import Progress
 from agentnb.batch.prompts import Asked, Unasked
+from agentnb.batch.rate_limiter import Gate
 from agentnb.batch.rows import Row, RowResult
-from agentnb.batch.runner import Place, unsent
 from agentnb.errors import RequestError
-from agentnb.history.recorder import flush
+from agentnb.store.recorder import flush
 
 __all__ = ["Job", "StoppedError"]
 

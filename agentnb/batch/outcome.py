@@ -6,13 +6,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from agentnb._fork import renew_lock_after_fork
+from agentnb._support.fork import renew_lock_after_fork
 from agentnb.batch.items import Items
-from agentnb.batch.joined import joined
+from agentnb.batch.result_table import joined
 from agentnb.batch.rows import RowResult
 from agentnb.batch.structured import Structured
 from agentnb.errors import OutputError
-from agentnb.history.prices import Price, computed_cost
+from agentnb.store.prices import Price, computed_cost
 
 if TYPE_CHECKING:
     import pandas as pd

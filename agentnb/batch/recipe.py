@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentnb.deadlines import Deadlines
-from agentnb.retries import Retries
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 
 __all__ = ["Recipe"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agentnb.event.transcript import Status
 from agentnb.platforms.media import MediaLike
-from agentnb.transcript import Status
 
 __all__ = ["Row", "RowResult", "Verdict"]
 

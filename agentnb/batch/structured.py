@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
 
-from agentnb.output import OutputType, output_schema, parse_output, schema_fields
+from agentnb.run.output import OutputType, output_schema, parse_output, schema_fields
 
 __all__ = ["Structured"]
 

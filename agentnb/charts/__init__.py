@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._importing import imported
-from agentnb._install import install_hint
+from agentnb._support.imports import imported
+from agentnb._support.installing import install_hint
 from agentnb.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from agentnb.charts._look import (
     title,
 )
 from agentnb.errors import RequestError
-from agentnb.event import Event, RawEvent, event_from_dict
+from agentnb.event.timeline import Segment
+from agentnb.event.timeline import timeline as segments_of
+from agentnb.event.types import Event, RawEvent, event_from_dict
 from agentnb.render.visible import one_line
-from agentnb.timeline import Segment
-from agentnb.timeline import timeline as segments_of
 
 __all__ = ["timeline"]
 

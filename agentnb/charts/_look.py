@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import altair as alt
 
-from agentnb._install import install_hint
+from agentnb._support.installing import install_hint
 from agentnb.charts._image import drawable, image
 from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.errors import ConfigError

@@ -17,11 +17,11 @@ from agentnb.config.files import (
     load_config,
     user_config_path,
 )
+from agentnb.config.key_leak_checks import refuse_key_as_name
 from agentnb.config.keyrings import forget_stored, store_key
 from agentnb.config.keys import ask_for_key, find_key, given_key, where_keys_go
-from agentnb.config.misplaced import refuse_key_as_name
 from agentnb.config.names import AgentName, suggestion
-from agentnb.config.session import EMBEDDED, BarePlatformError, Config, config
+from agentnb.config.resolution import EMBEDDED, BarePlatformError, Config, config
 from agentnb.config.settings import PlatformSettings
 
 __all__ = [

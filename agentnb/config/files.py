@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from agentnb._secrets import is_secret_name
+from agentnb._http.transports import TransportName
 from agentnb.config.keys import key_variable
 from agentnb.config.names import EMBEDDED, quoted, suggestion
 from agentnb.config.project import PROJECT_FILE, project_folders
 from agentnb.config.toml import read_toml
 from agentnb.config.trust import Stranger, destination
 from agentnb.errors import ConfigError
-from agentnb.transports import TransportName
+from agentnb.redaction.secrets import is_secret_name
 
 __all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agentnb._install import install_hint
-from agentnb._secrets import mask
+from agentnb._support.installing import install_hint
+from agentnb.redaction.secrets import mask
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb.deadlines import Deadlines
-from agentnb.retries import Retries
-from agentnb.transports import TransportName
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
+from agentnb._http.transports import TransportName
 
 __all__ = ["PlatformSettings"]
 

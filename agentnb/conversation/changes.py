@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from agentnb._fork import renew_lock_after_fork
+from agentnb._support.fork import renew_lock_after_fork
 from agentnb.conversation.turns import Turn
-from agentnb.run import Run
+from agentnb.run.run import Run
 
 __all__ = ["Change", "Listeners", "follow_status", "is_open", "is_over"]
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from agentnb._fork import renew_lock_after_fork
+from agentnb._support.fork import renew_lock_after_fork
 from agentnb.agents import Agent
-from agentnb.approvals import Named
 from agentnb.conversation.changes import Change, Listeners, follow_status, is_open, is_over
 from agentnb.conversation.earlier import SessionInfo, known_runs, session_list
 from agentnb.conversation.placing import place
@@ -24,10 +23,11 @@ from agentnb.conversation.turns import (
     total_usage,
 )
 from agentnb.errors import RequestError
-from agentnb.event import Usage
+from agentnb.event.types import Usage
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media, media_items
-from agentnb.run import Run
+from agentnb.run.approvals import Named
+from agentnb.run.run import Run
 
 __all__ = ["Conversation"]
 

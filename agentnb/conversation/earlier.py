@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from agentnb import history
 from agentnb.agents import Agent
+from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
-from agentnb.history.stored_sessions import StoredSession, list_sessions, load_session
-from agentnb.platforms.clients import is_embedded
-from agentnb.platforms.tape.offline import OfflinePlatform
+from agentnb.event.transcript import Status
 from agentnb.render import one_line
-from agentnb.run import Run
-from agentnb.transcript import Status
+from agentnb.run.clients import is_embedded
+from agentnb.run.run import Run
+from agentnb.store import recent
+from agentnb.store.stored_sessions import StoredSession, list_sessions, load_session
 
 __all__ = ["SessionInfo", "known_runs", "newer_runs", "runs_in_session", "session_list"]
 
@@ -51,7 +51,7 @@ def _runs_of(agent: Agent, own: Iterable[Run]) -> dict[str, list[Run]]:
     the same client: two servers of one platform know nothing of each other.
     """
     found: dict[int, Run] = {id(run): run for run in own}
-    for run in history.recent_runs():
+    for run in recent.recent_runs():
         if isinstance(run, Run) and run.client is agent.platform and run.agent == agent.id:
             found[id(run)] = run
     sessions: dict[str, list[Run]] = {}
@@ -127,7 +127,7 @@ def newer_runs(agent: Agent, session: str, *, known: Set[Run], after: datetime |
     """
     found = [
         run
-        for run in history.recent_runs()
+        for run in recent.recent_runs()
         if isinstance(run, Run)
         and run.client is agent.platform
         and run.agent == agent.id

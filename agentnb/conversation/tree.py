@@ -11,7 +11,7 @@ from agentnb.conversation.earlier import newer_runs
 from agentnb.conversation.placing import began_note, goes_on_in
 from agentnb.conversation.turns import Strand, Turn, chained, last_after
 from agentnb.errors import RequestError
-from agentnb.run import Run
+from agentnb.run.run import Run
 
 __all__ = ["SHOWN", "Shelf", "Shown", "Tree"]
 

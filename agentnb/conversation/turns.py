@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agentnb.errors import NotFoundError
-from agentnb.event import Usage
+from agentnb.event.transcript import FINAL_STATUSES
+from agentnb.event.types import Usage
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.names import attachment_name
-from agentnb.run import Run
-from agentnb.transcript import FINAL_STATUSES
+from agentnb.run.run import Run
 
 __all__ = [
     "Attachment",

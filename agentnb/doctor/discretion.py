@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from agentnb._secrets import MASK, looks_like_key, mask
+from agentnb.redaction.secrets import MASK, looks_like_key, mask
 
 __all__ = ["discreet", "shown_address"]
 

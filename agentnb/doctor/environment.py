@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from agentnb import __version__
-from agentnb._install import DISTRIBUTION, install_hint, upgrade_hint
+from agentnb._support.installing import DISTRIBUTION, __version__, install_hint, upgrade_hint
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem
 from agentnb.doctor.versions import Need, clashing, installed, needs

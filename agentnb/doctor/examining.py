@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from agentnb._secrets import remember_environment
 from agentnb.config import EMBEDDED, Config, config
 from agentnb.doctor.checking import Check, carry_out
 from agentnb.doctor.discretion import discreet
@@ -23,6 +22,7 @@ from agentnb.doctor.streaming import look_at_sandbox, look_at_stream
 from agentnb.doctor.views import look_at_views
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
+from agentnb.redaction.secrets import remember_environment
 
 __all__ = ["SECONDS", "chosen_platforms", "examine"]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from agentnb import __version__
+from agentnb._support.installing import __version__
 from agentnb.errors import AgentnbError
 
 __all__ = ["LEVELS", "Finding", "Level", "Report", "note", "ok", "problem", "refusal"]

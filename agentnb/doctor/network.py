@@ -12,14 +12,14 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from agentnb._http.outgoing import check_base_url
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.request import check_base_url
 from agentnb._http.transport import Transport
-from agentnb.deadlines import Deadlines
+from agentnb._http.transports import TransportName, chosen_transport
 from agentnb.doctor.discretion import shown_address
 from agentnb.doctor.findings import Finding, note, ok, problem
 from agentnb.doctor.proxies import proxy_for
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
-from agentnb.transports import TransportName, chosen_transport
 
 __all__ = ["Reached", "clock", "is_local", "look_up", "reach", "reached", "unreached"]
 

@@ -6,9 +6,11 @@ import sys
 from typing import Any, Final
 
 from agentnb._http import Terms
-from agentnb._http.outgoing import check_base_url
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.request import check_base_url
+from agentnb._http.retries import Retries
+from agentnb.cassettes import now_playing
 from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
-from agentnb.deadlines import Deadlines
 from agentnb.doctor.checking import Tell, on_loop
 from agentnb.doctor.discretion import shown_address
 from agentnb.doctor.findings import note, ok, problem, refusal
@@ -22,8 +24,6 @@ from agentnb.errors import (
 )
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Platform
-from agentnb.platforms.tape import now_playing
-from agentnb.retries import Retries
 
 __all__ = ["client_of", "listed_agents", "look_at_platform", "patience"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from agentnb._http.transports import INSTALL_AIOHTTP, chosen_transport
 from agentnb.config import Config, load_config, user_config_path
 from agentnb.config.env_file import env_file
 from agentnb.doctor.checking import Tell
@@ -12,7 +13,6 @@ from agentnb.doctor.findings import note, ok, problem, refusal
 from agentnb.doctor.versions import installed
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
-from agentnb.transports import INSTALL_AIOHTTP, chosen_transport
 
 __all__ = ["look_at_default_agent", "look_at_files", "look_at_transport"]
 

@@ -13,7 +13,7 @@ from agentnb.doctor.findings import note, ok, problem, refusal
 from agentnb.errors import AgentnbError, ConfigError
 
 if TYPE_CHECKING:
-    from agentnb.history.store import Store
+    from agentnb.store.store import Store
 
 __all__ = ["look_at_store"]
 
@@ -28,9 +28,9 @@ class _Undo(Exception):
 
 def look_at_store(tell: Tell) -> None:
     """Tell what became of the store; no password is in it."""
-    from agentnb.history.migrations import HEAD
-    from agentnb.history.pages import PageQuery, page
-    from agentnb.history.store import is_off, store
+    from agentnb.store.migrations import HEAD
+    from agentnb.store.store import is_off, store
+    from agentnb.tables.pages import PageQuery, page
 
     try:
         opened = store(required=True)
@@ -73,7 +73,7 @@ def _write(store: Store) -> None:
     Raises:
         HistoryError: it cannot be written to.
     """
-    from agentnb.history.failures import explained
+    from agentnb.store.failures import explained
 
     try:
         with store.begin() as connection:

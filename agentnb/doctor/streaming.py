@@ -15,15 +15,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from agentnb.cassettes import now_playing
 from agentnb.config import EMBEDDED, Config
 from agentnb.doctor.checking import Tell, on_loop
 from agentnb.doctor.findings import Finding, note, ok, problem
 from agentnb.doctor.platforms import client_of, listed_agents, patience
 from agentnb.errors import AgentnbError, DeadlineError
-from agentnb.event import Event, ReasoningDelta, RunFailed, TextDelta
+from agentnb.event.types import Event, ReasoningDelta, RunFailed, TextDelta
 from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, RunRequest
-from agentnb.platforms.tape import now_playing
 
 __all__ = ["Arrivals", "judge", "look_at_sandbox", "look_at_stream", "measure"]
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import Any, NamedTuple
 
-from agentnb._install import DISTRIBUTION
+from agentnb._support.installing import DISTRIBUTION
 
 __all__ = ["Need", "clashing", "installed", "needs", "release"]
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, cast
 
-from agentnb._install import upgrade_hint
+from agentnb._support.installing import upgrade_hint
 from agentnb.doctor.checking import Tell
 from agentnb.doctor.findings import note, ok, problem
 from agentnb.doctor.versions import installed, release

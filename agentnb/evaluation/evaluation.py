@@ -11,8 +11,8 @@ from agentnb.evaluation.differing import COMPARED_COLUMNS, Verdicts, compared
 from agentnb.evaluation.intervals import Estimate, mean, mean_estimate, proportion_estimate
 from agentnb.evaluation.pairing import By, pair_keys
 from agentnb.evaluation.rows import Outcome
-from agentnb.history.frame import table
 from agentnb.render.visible import one_line
+from agentnb.tables.frame import table
 
 if TYPE_CHECKING:
     import pandas as pd

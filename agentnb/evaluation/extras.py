@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from agentnb._install import install_hint
+from agentnb._support.installing import install_hint
 from agentnb.errors import ConfigError
 
 __all__ = ["jsonschema", "stats"]

@@ -10,7 +10,7 @@ from agentnb.errors import OutputError, RequestError
 from agentnb.evaluation.check import Check
 from agentnb.evaluation.expected import Row, expected
 from agentnb.evaluation.extras import jsonschema
-from agentnb.output import OutputType, output_schema, parse_output
+from agentnb.run.output import OutputType, output_schema, parse_output
 
 __all__ = ["json_schema"]
 

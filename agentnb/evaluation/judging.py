@@ -20,9 +20,9 @@ from agentnb.render.visible import one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agentnb.comparison import Comparison
-    from agentnb.facts import RunFacts
+    from agentnb.comparison.comparison import Comparison
     from agentnb.platforms.base import RemoteRun
+    from agentnb.recording.base_run import RunFacts
 
 __all__ = ["evaluate"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from agentnb.errors import RequestError
 from agentnb.evaluation.expected import Row, is_missing
-from agentnb.facts import RunFacts
-from agentnb.history.lists import RunList
 from agentnb.platforms.base import RemoteRun
+from agentnb.recording.base_run import RunFacts
+from agentnb.tables.run_list import RunList
 
 if TYPE_CHECKING:
     import pandas as pd

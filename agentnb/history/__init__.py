@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._importing import imported
-from agentnb.history.recent import last_run, recent_runs, remember, replace
+from agentnb._support.imports import imported
+from agentnb.store.recent import last_run, recent_runs, remember, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentnb.history.lists import RunList
-    from agentnb.history.prices import set_prices
-    from agentnb.history.recorder import flush
-    from agentnb.history.retention import prune, vacuum
-    from agentnb.history.sql import query
-    from agentnb.history.store import use
-    from agentnb.history.stored import load
-    from agentnb.history.tables import events, runs, sessions, tool_calls
-    from agentnb.history.transfer import export_history, import_history
+    from agentnb.store.prices import set_prices
+    from agentnb.store.recorder import flush
+    from agentnb.store.retention import prune, vacuum
+    from agentnb.store.store import use
+    from agentnb.store.stored_run import load
+    from agentnb.store.transfer import export_history, import_history
+    from agentnb.tables.run_list import RunList
+    from agentnb.tables.sql import query
+    from agentnb.tables.tables import events, runs, sessions, tool_calls
 
 #: Where runs are kept: a path of SQLite, an address of PostgreSQL without its password, None where
 #: history is off.  Looked up anew each time; see `use`.
@@ -53,27 +53,27 @@ __all__ = [
 # What has the name of its own module (`store`, `usage`, `sync`) is missing here: once imported, the
 # module would stand in its place.
 _WHERE = {
-    "RunList": "lists",
-    "events": "tables",
-    "export_history": "transfer",
-    "flush": "recorder",
-    "import_history": "transfer",
-    "load": "stored",
-    "prune": "retention",
-    "query": "sql",
-    "runs": "tables",
-    "sessions": "tables",
-    "set_prices": "prices",
-    "tool_calls": "tables",
-    "use": "store",
-    "vacuum": "retention",
+    "RunList": "agentnb.tables.run_list",
+    "events": "agentnb.tables.tables",
+    "export_history": "agentnb.store.transfer",
+    "flush": "agentnb.store.recorder",
+    "import_history": "agentnb.store.transfer",
+    "load": "agentnb.store.stored_run",
+    "prune": "agentnb.store.retention",
+    "query": "agentnb.tables.sql",
+    "runs": "agentnb.tables.tables",
+    "sessions": "agentnb.tables.tables",
+    "set_prices": "agentnb.store.prices",
+    "tool_calls": "agentnb.tables.tables",
+    "use": "agentnb.store.store",
+    "vacuum": "agentnb.store.retention",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name == "path":
-        from agentnb.history.store import current_place
-        from agentnb.history.where import shown
+        from agentnb.store.location import shown
+        from agentnb.store.store import current_place
 
         return shown(current_place())
     if name not in _WHERE:

@@ -14,7 +14,7 @@ from agentnb.notebook.nested import allow_nested_loops
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from agentnb.run import Run
+    from agentnb.run.run import Run
 
 __all__ = ["allow_nested_loops", "load", "unload"]
 
@@ -29,8 +29,10 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(AgentMagics)
     AwaitTransformer(shell).install()
     # By name, so that the class need not be imported to be known.
-    _displays(shell).for_type_by_name("agentnb.run", "Run", _show_run)
-    _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
+    _displays(shell).for_type_by_name("agentnb.run.run", "Run", _show_run)
+    _displays(shell).for_type_by_name(
+        "agentnb.comparison.comparison", "Comparison", show_comparison
+    )
     completion.install(shell)
     _show_tables(shell)
 
@@ -45,8 +47,8 @@ def unload(shell: InteractiveShell) -> None:
             transformer.remove()
     completion.remove(shell)
     _leave_tables(shell)
-    _displays(shell).pop("agentnb.run.Run", None)
-    _displays(shell).pop("agentnb.comparison.Comparison", None)
+    _displays(shell).pop("agentnb.run.run.Run", None)
+    _displays(shell).pop("agentnb.comparison.comparison.Comparison", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):
@@ -72,13 +74,13 @@ def _leave_tables(shell: InteractiveShell) -> None:
 
 
 def _table_html(table: Any) -> str | None:
-    from agentnb.history.shown import shown_html
+    from agentnb.tables.display import shown_html
 
     return shown_html(table)
 
 
 def _table_text(table: Any, printer: Any, cycle: bool) -> None:
-    from agentnb.history.shown import shown_text
+    from agentnb.tables.display import shown_text
 
     for number, line in enumerate(shown_text(table).splitlines()):
         if number:

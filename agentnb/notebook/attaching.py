@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from agentnb.agents import Agent
 from agentnb.config import AgentName
 from agentnb.errors import RequestError
-from agentnb.history.recent import recent_runs
 from agentnb.notebook.options import CellOptions, parse_attach_words
-from agentnb.run import Run
+from agentnb.run.run import Run
+from agentnb.store.recent import recent_runs
 
 if TYPE_CHECKING:
-    from agentnb.history.places import PlacedRun
     from agentnb.notebook.runner import CellRunner
+    from agentnb.store.lookup import PlacedRun
 
 __all__ = ["ATTACH_USAGE", "attach"]
 
@@ -82,6 +82,6 @@ def _whose(
 
 
 def _placed(run_id: str) -> PlacedRun | None:
-    from agentnb.history.places import known_run
+    from agentnb.store.lookup import known_run
 
     return known_run(run_id)

@@ -15,16 +15,16 @@ from IPython.display import (
 )
 from pydantic import SecretStr
 
+from agentnb._http.deadlines import Deadlines
 from agentnb.agents import Agent, agent
 from agentnb.conversation import Conversation, runs_in_session
 from agentnb.conversation.record import chat_view, to_dict
-from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError
-from agentnb.history.tables import run_table
 from agentnb.notebook.display import Mode, choose_mode, current_shell, outlive
 from agentnb.notebook.variables import resolved
 from agentnb.render.chat import chat_html, chat_markdown, chat_text
-from agentnb.run import Run
+from agentnb.run.run import Run
+from agentnb.tables.tables import run_table
 from agentnb.widgets.chat import ChatWidget
 
 if TYPE_CHECKING:

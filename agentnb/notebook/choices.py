@@ -8,15 +8,15 @@ from typing import Any, Final, cast
 from agentnb import history, sandbox
 from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
-from agentnb.history.filters import STATUSES
-from agentnb.listing import known_agents
 from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
 from agentnb.notebook.options import FORMATS, option_strings
 from agentnb.notebook.variables import agent_names
 from agentnb.platforms import registry
-from agentnb.run import Run
+from agentnb.run.agent_catalog import known_agents
+from agentnb.run.run import Run
+from agentnb.store.filters import STATUSES
 
 __all__ = ["complete", "last_word"]
 

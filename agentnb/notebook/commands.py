@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from agentnb import __version__, history
+from agentnb import history
+from agentnb._support.installing import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.config.names import quoted
 from agentnb.doctor.discretion import shown_address
 from agentnb.errors import AgentnbError, HistoryError, RequestError
-from agentnb.listing import list_agents
 from agentnb.notebook.attaching import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
@@ -31,7 +31,8 @@ from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
 from agentnb.notebook.variables import agent_named
 from agentnb.platforms import registry
-from agentnb.run import Run
+from agentnb.run.agent_catalog import list_agents
+from agentnb.run.run import Run
 
 __all__ = ["COMMANDS", "Commands"]
 
@@ -282,8 +283,8 @@ def _address(name: str, configured: str | None) -> str:
 
 
 def _history_place() -> str:
-    from agentnb.history.store import current_place
-    from agentnb.history.where import shown
+    from agentnb.store.location import shown
+    from agentnb.store.store import current_place
 
     try:
         where = current_place()

@@ -13,11 +13,11 @@ from IPython.display import (
     update_display,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from agentnb._importing import imported
+from agentnb._support.imports import imported
 from agentnb.notebook.text import TextDisplay
 from agentnb.render import to_html, to_text
 from agentnb.render.visible import visible
-from agentnb.run import Run
+from agentnb.run.run import Run
 from agentnb.widgets.bounds import (
     NAME_TEXT,
     PASSAGE_TEXT,

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from agentnb import sandbox
 from agentnb.config import EMBEDDED, suggestion
 from agentnb.errors import AgentnbError, HistoryError, RequestError
-from agentnb.history.filters import STATUSES
-from agentnb.history.pages import PageQuery, PageRow, agent_names, page, row_of
-from agentnb.listing import known_agents
 from agentnb.notebook.display import Mode
 from agentnb.notebook.options import LineParser
 from agentnb.notebook.tables import Table, table
 from agentnb.platforms.base import Capabilities
-from agentnb.platforms.clients import connect
 from agentnb.render.view import STATUS_MARKS, brief_seconds, dollars
+from agentnb.run.agent_catalog import known_agents
+from agentnb.run.clients import connect
+from agentnb.store.filters import STATUSES
+from agentnb.tables.pages import PageQuery, PageRow, agent_names, page, row_of
 
 if TYPE_CHECKING:
-    from agentnb.history.places import PlacedRun
+    from agentnb.store.lookup import PlacedRun
 
 __all__ = [
     "HISTORY_ACTIONS",
@@ -151,7 +151,7 @@ def _is_agent(word: str) -> bool:
 
 
 def _query(sql: str, engine: str) -> Any:
-    from agentnb.history.sql import query
+    from agentnb.tables.sql import query
 
     try:
         return query(sql, engine="duckdb" if engine == "duckdb" else "store")
@@ -215,7 +215,7 @@ def not_stopped(run_id: str, mine: Sequence[Any]) -> RequestError:
         if run_id in (run.id, run.local_id):
             return RequestError(f"The run '{run_id}' has ended: it is {run.status}.")
     try:
-        from agentnb.history.places import known_run
+        from agentnb.store.lookup import known_run
 
         found = known_run(run_id)
     except (HistoryError, ImportError):
@@ -257,7 +257,7 @@ def _so_far(row: PageRow) -> float | None:
 
 def stored_sessions(current: set[str]) -> Table:
     """Return the latest conversations; ``current`` are those that cells go on in."""
-    from agentnb.history.tables import sessions
+    from agentnb.tables.tables import sessions
 
     found: Any = sessions(limit=_ROWS)
     rows = [
@@ -284,17 +284,17 @@ def _act(action: str, words: Sequence[str]) -> Table:
                     "What is to be forgotten?",
                     hint="Write --older-than 90d or --keep 10000; --dry-run only counts.",
                 )
-            from agentnb.history.retention import prune
+            from agentnb.store.retention import prune
 
             gone = prune(**found)
             told = "would be forgotten" if found["dry_run"] else "forgotten"
             return _told(f"runs {told}", f"{gone.runs:,}, about {_size(gone.bytes)}")
         case "vacuum":
-            from agentnb.history.retention import vacuum
+            from agentnb.store.retention import vacuum
 
             return _told("given back", _size(vacuum()))
         case _:
-            from agentnb.history.transfer import export_history, import_history
+            from agentnb.store.transfer import export_history, import_history
 
             if action == "import":
                 return _told("runs taken in", f"{import_history(found['path']):,}")
@@ -331,7 +331,7 @@ def _named(agent: str) -> str:
 
 def _stored(run_id: str) -> PageRow | None:
     try:
-        from agentnb.history.stored import load
+        from agentnb.store.stored_run import load
 
         return row_of(load(run_id))
     except (HistoryError, ImportError):

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
 from agentnb.notebook.display import choose_mode, current_shell, make_display, static_bundle
-from agentnb.run import Run
+from agentnb.run.run import Run
 
 __all__ = ["Lasting", "close_at_end", "show", "show_value"]
 

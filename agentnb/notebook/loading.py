@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Final
 
-from agentnb._importing import imported, without_collections
+from agentnb._support.imports import imported, without_collections
 
 __all__ = ["load", "load_display"]
 
@@ -30,7 +30,7 @@ def load() -> None:
         return
     with without_collections():
         imported(_RUNNER)
-        from agentnb._http.loading import load_transport
+        from agentnb._http.lazy_import import load_transport
 
         load_transport()
 

@@ -15,8 +15,8 @@ from agentnb.config import (
     suggestion,
 )
 from agentnb.config.env_file import is_one_word
+from agentnb.config.key_leak_checks import check_address
 from agentnb.config.keys import KEYRING_SERVICE, CannotAskError, key_variable
-from agentnb.config.misplaced import check_address
 from agentnb.config.trust import Stranger
 from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table

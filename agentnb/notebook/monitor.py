@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import ConfigError
-from agentnb.history.recent import recent_runs
+from agentnb.monitoring import Watch, WatchedRun
 from agentnb.notebook.tables import Table, table
 from agentnb.render.view import STATUS_MARKS, seconds
-from agentnb.run import Run
-from agentnb.watching import Watch, WatchedRun
+from agentnb.run.run import Run
+from agentnb.store.recent import recent_runs
 from agentnb.widgets.monitor import MonitorWidget, monitored_rows
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def _names_agent(word: str) -> bool:
     """Tell whether a word names an agent rather than a run."""
     from agentnb import sandbox
     from agentnb.config import EMBEDDED, config
-    from agentnb.listing import known_agents
     from agentnb.platforms import registry
+    from agentnb.run.agent_catalog import known_agents
 
     current = config()
     if ":" in word or word in current.all_aliases():

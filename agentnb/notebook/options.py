@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from agentnb._secrets import is_given_secret, is_secret_name, looks_like_key
 from agentnb.errors import RequestError
+from agentnb.redaction.secrets import is_given_secret, is_secret_name, looks_like_key
 
 __all__ = [
     "FORMATS",

@@ -13,9 +13,9 @@ from IPython.display import (
     update_display,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from agentnb._secrets import mask
 from agentnb.batch.progress import Display, Progress
 from agentnb.notebook.display import choose_mode, current_shell
+from agentnb.redaction.secrets import mask
 from agentnb.render import one_line
 from agentnb.render.markup import BREAKING, MUTED, WRAPPER_CLASS, element, joined
 from agentnb.render.view import dollars, seconds

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
 
-from agentnb._tracebacks import hide_frames
+from agentnb._support.tracebacks import hide_frames
 from agentnb.agents import Agent, agent
 from agentnb.config import AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
-from agentnb.listing import known_agents
 from agentnb.notebook.loading import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
 from agentnb.notebook.variables import agent_named, agent_names
-from agentnb.run import Run
+from agentnb.run.agent_catalog import known_agents
+from agentnb.run.run import Run
 from agentnb.widgets.bounds import ERROR_TEXT, shortened
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class CellRunner:
     @contextmanager
     def _mapping(self, options: CellOptions, body: str) -> Generator[_Table]:
         """See a cell with ``--over`` to its end; what it has of a table is kept and shown."""
-        from agentnb.batch.calls import last_map
+        from agentnb.batch.mapping import last_map
         from agentnb.notebook.over import RowPrompts, table_bundle, the_data
 
         data = the_data(options.over or "", self._namespace)

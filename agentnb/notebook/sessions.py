@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.cassettes import tapes_begun
 from agentnb.errors import NotFoundError
 from agentnb.platforms.base import Platform
-from agentnb.platforms.tape import tapes_begun
 
 if TYPE_CHECKING:
     from agentnb.agents import Agent
     from agentnb.conversation import Change, Conversation
-    from agentnb.run import Run
+    from agentnb.run.run import Run
 
 __all__ = ["Sessions"]
 

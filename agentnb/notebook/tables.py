@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentnb._secrets import mask
+from agentnb.redaction.secrets import mask
 from agentnb.render.visible import one_line, visible
 
 __all__ = ["Beside", "Table", "table"]

@@ -6,11 +6,11 @@ import math
 import sys
 from typing import Final
 
-from agentnb.recording import Waiting
+from agentnb.event.transcript import Part, ToolCall
+from agentnb.recording.recording import Waiting
 from agentnb.render import summary
 from agentnb.render.visible import StreamCleaner, one_line, visible
-from agentnb.run import Run
-from agentnb.transcript import Part, ToolCall
+from agentnb.run.run import Run
 
 __all__ = ["TextDisplay"]
 
@@ -118,7 +118,7 @@ class TextDisplay:
 
 def _waiting_line(waiting: Waiting, now: float) -> str:
     # Only where a run waits: it loads more than a cell of text does.
-    from agentnb.watching.rows import waiting_words
+    from agentnb.monitoring.rows import waiting_words
 
     left = math.ceil(waiting.until - now)
     when = f", in {left} s" if left > 0 else ""

@@ -9,10 +9,10 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel, ValidationError
 
-from agentnb._secrets import is_given_secret
 from agentnb.config import where_keys_go
 from agentnb.errors import ConfigError, RequestError
 from agentnb.platforms._wire import Outbound, one_line
+from agentnb.redaction.secrets import is_given_secret
 
 __all__ = ["check_choice", "check_count", "check_options", "check_params", "did_you_mean"]
 

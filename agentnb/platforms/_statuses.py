@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentnb.transcript import Status
+from agentnb.event.transcript import Status
 
 __all__ = ["is_status", "read_status"]
 

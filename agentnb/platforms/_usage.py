@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.event import Usage
-from agentnb.event_fields import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
+from agentnb.event.types import Usage
+from agentnb.event.validation import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
 __all__ = ["read_count", "read_usage"]
 

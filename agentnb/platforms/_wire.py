@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 # What platforms send is mended by it.
-from agentnb._printing import well_formed as mend
+from agentnb._support.text import well_formed as mend
 from agentnb.errors import RequestError
 
 __all__ = [

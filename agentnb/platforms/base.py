@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
-from agentnb._printing import printable
+from agentnb._support.text import printable
 from agentnb.config import PlatformSettings
-from agentnb.event import Event
-from agentnb.transcript import Status
+from agentnb.event.transcript import Status
+from agentnb.event.types import Event
 
 __all__ = [
     "AgentInfo",

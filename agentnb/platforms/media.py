@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from agentnb._secrets import mask
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media, Platform
 from agentnb.platforms.names import attachment_name, is_media_type
+from agentnb.redaction.secrets import mask
 
 __all__ = ["MediaLike", "as_media", "check_words", "media_items", "media_refusal"]
 

@@ -6,8 +6,8 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from agentnb._printing import well_formed
-from agentnb._secrets import MASK, is_secret_name, mask
+from agentnb._support.text import well_formed
+from agentnb.redaction.secrets import MASK, is_secret_name, mask
 
 __all__ = ["attachment_name", "is_media_type", "kept_address"]
 

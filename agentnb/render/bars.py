@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from agentnb.event.timeline import Kind, Segment
 from agentnb.render.markup import (
     ALIGNMENTS,
     FOLDED,
@@ -17,7 +18,6 @@ from agentnb.render.markup import (
 )
 from agentnb.render.view import brief_seconds
 from agentnb.render.visible import one_line
-from agentnb.timeline import Kind, Segment
 
 __all__ = ["timeline_html"]
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from agentnb.event.transcript import Passage, ToolCall
 from agentnb.render.bars import timeline_html
 from agentnb.render.data import spread_json
 from agentnb.render.markup import (
@@ -47,7 +48,6 @@ from agentnb.render.view import (
     transcript_bytes,
 )
 from agentnb.render.visible import one_line, visible
-from agentnb.transcript import Passage, ToolCall
 
 __all__ = ["page_html", "question_html", "to_html", "whole_html"]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from agentnb.event.transcript import Part, Passage, TextBuffer, ToolCall
 from agentnb.render.effort import Effort
 from agentnb.render.inert import escape, inert_markdown
 from agentnb.render.verbatim import RELATIVE, fence, inline_code
@@ -24,7 +25,6 @@ from agentnb.render.view import (
     foremost,
 )
 from agentnb.render.visible import one_line, visible
-from agentnb.transcript import Part, Passage, TextBuffer, ToolCall
 
 __all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from agentnb.event.transcript import ToolCall
 from agentnb.render.view import (
     RunView,
     approvals_shown,
@@ -13,7 +14,6 @@ from agentnb.render.view import (
     summary,
 )
 from agentnb.render.visible import one_line, visible
-from agentnb.transcript import ToolCall
 
 __all__ = ["to_text"]
 

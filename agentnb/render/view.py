@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event import ApprovalRequested
+from agentnb.event.requested_calls import changed_ids
+from agentnb.event.timeline import Segment
+from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
+from agentnb.event.types import ApprovalRequested
 from agentnb.render.visible import one_line
-from agentnb.requested import changed_ids
-from agentnb.timeline import Segment
-from agentnb.transcript import Passage, Status, ToolCall, Transcript
 
 __all__ = [
     "STATUS_MARKS",

@@ -11,8 +11,8 @@ import re
 from itertools import groupby
 from typing import Final
 
-from agentnb._printing import control_signs, strip_controls, well_formed
-from agentnb._secrets import mask
+from agentnb._support.text import control_signs, strip_controls, well_formed
+from agentnb.redaction.secrets import mask
 
 __all__ = [
     "StreamCleaner",

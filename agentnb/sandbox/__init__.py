@@ -81,8 +81,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agentnb._fork import after_fork_in_child
-from agentnb._importing import imported
+from agentnb._support.fork import after_fork_in_child
+from agentnb._support.imports import imported
 from agentnb.sandbox.registry import shared
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

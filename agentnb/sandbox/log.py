@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from agentnb.event import Event
+from agentnb.event.types import Event
 
 __all__ = ["EventLog", "Reader"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
-from agentnb._fork import renew_lock_after_fork
+from agentnb._support.fork import renew_lock_after_fork
 
 __all__ = ["AgentRegistry", "RegisteredAgent", "shared"]
 

@@ -16,7 +16,7 @@ from typing import Final, Literal, NoReturn
 import uvicorn
 from pydantic import SecretStr
 
-from agentnb._fork import keep_forever, pause_for_fork, renew_after_fork, undisturbed
+from agentnb._support.fork import keep_forever, pause_for_fork, renew_after_fork, undisturbed
 from agentnb.config import EMBEDDED
 from agentnb.errors import ConfigError
 from agentnb.platforms._zones import parse_zone

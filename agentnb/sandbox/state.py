@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agentnb.event import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled, RunFailed
+from agentnb.event.transcript import Status, Transcript
+from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled, RunFailed
 from agentnb.platforms.local import FunctionContext, Message
 from agentnb.sandbox.faulty.plan import Plan
 from agentnb.sandbox.log import EventLog
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.transcript import Status, Transcript
 
 __all__ = ["RunRecord", "Session", "SessionMessage", "Store", "new_id"]
 

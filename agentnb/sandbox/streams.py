@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from agentnb.event import Event, RunFailed
+from agentnb.event.types import Event, RunFailed
 from agentnb.sandbox.faulty.exchange import exchange_of
 from agentnb.sandbox.state import RunRecord
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentnb.event import ApprovalRequested
-from agentnb.requested import approval_key
-from agentnb.transcript import Passage, TextBuffer, ToolCall
+from agentnb.event.requested_calls import approval_key
+from agentnb.event.transcript import Passage, TextBuffer, ToolCall
+from agentnb.event.types import ApprovalRequested
 
 __all__ = [
     "APPROVALS",

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import traitlets
 
-from agentnb.approvals import Named
 from agentnb.conversation import Change, Conversation, SessionInfo
 from agentnb.errors import RequestError
 from agentnb.platforms.media import MediaLike
-from agentnb.run import Run
+from agentnb.run.approvals import Named
+from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.chat_controller import ChatPublisher
 

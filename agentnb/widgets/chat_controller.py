@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from agentnb.approvals import Named
 from agentnb.conversation import Change, Conversation, Turn
 from agentnb.errors import AgentnbError
 from agentnb.render import one_line
-from agentnb.run import Run
+from agentnb.run.approvals import Named
+from agentnb.run.run import Run
 from agentnb.widgets.chat_protocol import (
     ChatOp,
     Command,

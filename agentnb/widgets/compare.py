@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
-from agentnb.event import Event
-from agentnb.recording import Waiting
+from agentnb.event.types import Event
+from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.bounds import NAME_TEXT, QUESTION_TEXT, shortened

@@ -14,10 +14,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from agentnb.event import ApprovalRequested, Event
-from agentnb.recording import Waiting
+from agentnb.event.requested_calls import approval_key
+from agentnb.event.types import ApprovalRequested, Event
+from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
-from agentnb.requested import approval_key
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import (
     Snapshot,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from agentnb.recording import Waiting
+from agentnb.event.transcript import Passage, TextBuffer, ToolCall
+from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
-from agentnb.transcript import Passage, TextBuffer, ToolCall
 from agentnb.widgets.bounds import ERROR_TEXT, SHORT_TEXT, part_limit, part_state, shortened
 from agentnb.widgets.protocol import (
     Op,

@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol, cast
 
 from agentnb._loop import submit
 from agentnb.errors import AgentnbError, HistoryError
-from agentnb.event import Event
-from agentnb.history import pages
-from agentnb.history.recent import recent_runs
+from agentnb.event.types import Event
 from agentnb.render import RunView
+from agentnb.store.recent import recent_runs
+from agentnb.tables import pages
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.controller import LiveRun, RunPublisher
 from agentnb.widgets.history_protocol import (
@@ -234,7 +234,7 @@ def find_run(key: str) -> tuple[LiveRun, bool]:
         if getattr(run, "local_id", None) == key:
             return cast("LiveRun", run), True
     try:
-        from agentnb.history.stored import load
+        from agentnb.store.stored_run import load
     except ImportError:
         raise HistoryError("The run's transcript is not in this process any more.") from None
     return _Still(cast("StoredLike", load(key))), False

@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any, Final, Literal, TypedDict, cast
 
 from agentnb.errors import RequestError
-from agentnb.history.pages import Page, PageQuery, PageRow
 from agentnb.render.visible import well_formed
+from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 from agentnb._loop import background_loop
+from agentnb.monitoring import WatchedRun
 from agentnb.render.visible import one_line
-from agentnb.run import Run
-from agentnb.watching import WatchedRun
+from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.protocol import jsonable
 

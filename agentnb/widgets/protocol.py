@@ -12,12 +12,12 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
-from agentnb.event import Event, event_to_dict
-from agentnb.recording import Waiting
+from agentnb.event.requested_calls import changed_ids
+from agentnb.event.timeline import timeline
+from agentnb.event.types import Event, event_to_dict
+from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
-from agentnb.requested import changed_ids
-from agentnb.timeline import timeline
 from agentnb.widgets.bounds import (
     KEY_TEXT,
     NAME_TEXT,

@@ -18,9 +18,9 @@ from agentnb.errors import (
     RunFailedError,
     UnsupportedError,
 )
-from agentnb.event import RunFinished, RunStarted, TextDelta
+from agentnb.event.types import RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, MediaSupport, RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 
 pytestmark = pytest.mark.anyio

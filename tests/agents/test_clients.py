@@ -22,8 +22,8 @@ from agentnb.errors import (
     MissingKeyError,
     RunFailedError,
 )
-from agentnb.listing import known_agents, list_agents
-from agentnb.platforms.clients import connect
+from agentnb.run.agent_catalog import known_agents, list_agents
+from agentnb.run.clients import connect
 from tests.platforms.scripted import Reply, scripted_server, stream
 
 CANARY = "canary-4711"
@@ -204,7 +204,7 @@ class TestKeys:
             assert CANARY not in str(getattr(thing, "__dict__", ""))
         assert CANARY not in str(run.to_dict())
         assert CANARY not in repr(agents.__dict__)
-        assert CANARY not in repr(sys.modules["agentnb.platforms.clients"].__dict__)
+        assert CANARY not in repr(sys.modules["agentnb.run.clients"].__dict__)
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(agent)
 

@@ -107,7 +107,7 @@ async def agent(prompt):
             """
             import os, sys
             import agentnb
-            from agentnb.platforms.clients import connect
+            from agentnb.run.clients import connect
             from agentnb.sandbox import Sandbox
 
             sandbox = Sandbox(pace=0).start()

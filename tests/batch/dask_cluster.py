@@ -17,9 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb import _secrets
-from agentnb.history.store import use
+from agentnb.redaction import secrets
 from agentnb.sandbox import Sandbox
+from agentnb.store.store import use
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ def surroundings(folder: Path) -> Generator[Surroundings]:
     import distributed
 
     parrot, history = Parrot(), folder / "runs.sqlite"
-    kept = _secrets._known  # pyright: ignore[reportPrivateUsage]
+    kept = secrets._known  # pyright: ignore[reportPrivateUsage]
     # Who leaves a run does not stop it: only who says so does.
     with (
         Sandbox(api_key=SecretStr(KEY), keep=60) as sandbox,
@@ -121,7 +121,7 @@ def surroundings(folder: Path) -> Generator[Surroundings]:
             parrot.reset()
             yield Surroundings(cluster, client, sandbox, parrot, history)
     use(None)
-    _secrets._known = kept  # pyright: ignore[reportPrivateUsage]
+    secrets._known = kept  # pyright: ignore[reportPrivateUsage]
 
 
 def numbered(count: int) -> list[str]:

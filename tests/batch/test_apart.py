@@ -14,7 +14,8 @@ import pytest
 
 import agentnb
 from agentnb import Deadlines
-from agentnb.batch import calls, shown
+from agentnb.batch import display as display_module
+from agentnb.batch import mapping
 from agentnb.batch.progress import Progress
 from agentnb.batch.rows import Row, RowResult
 from agentnb.batch.terminal import terminal_display
@@ -44,7 +45,7 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Shown:
     def make(name: str) -> Shown:
         return made
 
-    monkeypatch.setattr(shown, "_make", make)
+    monkeypatch.setattr(display_module, "_make", make)
     return made
 
 
@@ -236,7 +237,7 @@ def test_many_rows_leave_only_their_results() -> None:
     """No row is lost, and no run is kept by the map: the history's list has the latest 1,000."""
     import gc
 
-    from agentnb.run import Run
+    from agentnb.run.run import Run
 
     def source() -> Iterator[str]:
         for number in range(3_000):
@@ -249,4 +250,4 @@ def test_many_rows_leave_only_their_results() -> None:
     gc.collect()
     alive = sum(isinstance(each, Run) for each in gc.get_objects())
     assert alive <= 1_000 + 256
-    assert calls.last_map() is not None
+    assert mapping.last_map() is not None

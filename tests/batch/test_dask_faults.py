@@ -13,9 +13,9 @@ import pytest
 
 import agentnb
 from agentnb._loop import wait
+from agentnb.batch.cluster_executor import spread
+from agentnb.batch.executor import Place
 from agentnb.batch.rows import Row
-from agentnb.batch.runner import Place
-from agentnb.batch.spread import spread
 from agentnb.errors import BatchError
 from tests.batch.dask_cluster import WORKERS, Surroundings, aside, numbered, surroundings
 from tests.children import spawn

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.batch.gate import Gate, GateClosedError, Slot
+from agentnb.batch.rate_limiter import Gate, GateClosedError, Slot
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ import pytest
 
 import agentnb
 from agentnb import history
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.children import spawn
 from tests.played import until as wait_until
 from tests.simulated import until

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 import agentnb
 from agentnb import BatchError, RequestError, RunError, UnsupportedError, history
-from agentnb.batch.joined import RESULT_COLUMNS
-from agentnb.event import ApprovalRequested, Event, RunFailed, TextDelta, Usage, UsageReported
+from agentnb.batch.result_table import RESULT_COLUMNS
+from agentnb.event.types import ApprovalRequested, Event, RunFailed, TextDelta, Usage, UsageReported
 from agentnb.platforms.local import FunctionContext
-from agentnb.run import Run
+from agentnb.run.run import Run
 from agentnb.sandbox import Sandbox
 
 
@@ -333,5 +333,5 @@ class TestArguments:
 
 
 def test_nothing_was_mapped_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentnb.batch.calls._last", None)
+    monkeypatch.setattr("agentnb.batch.mapping._last", None)
     assert agentnb.last_map() is None

@@ -14,11 +14,11 @@ import pytest
 import agentnb
 from agentnb import Retries, history
 from agentnb._loop import wait
-from agentnb.batch.gate import Gate
+from agentnb.batch.executor import Here
+from agentnb.batch.rate_limiter import Gate
 from agentnb.batch.rows import Row, RowResult
-from agentnb.batch.runner import Here
-from agentnb.event import Event, RunFailed, TextDelta
-from agentnb.run import Run
+from agentnb.event.types import Event, RunFailed, TextDelta
+from agentnb.run.run import Run
 from agentnb.sandbox import Sandbox
 from tests.faults.rawserver import Connection, Received, running
 

@@ -106,7 +106,7 @@ def _fill(folder: Path, size: int, seed: int) -> None:
     import pandas as pd
 
     from agentnb import history
-    from agentnb.history.store import store
+    from agentnb.store.store import store
 
     folder.mkdir()
     history.use(folder / "runs.sqlite")
@@ -173,7 +173,7 @@ def _runs(size: int, seed: int) -> Any:
 
 def _ours(folder: Path) -> Usage:
     from agentnb import history
-    from agentnb.history.usage import usage
+    from agentnb.tables.usage import usage
 
     history.use(folder / "runs.sqlite")
     # Loads what is loaded once.

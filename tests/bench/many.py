@@ -16,8 +16,8 @@ import httpx
 
 import agentnb
 from agentnb import Agent
+from agentnb._http.transports import TransportName
 from agentnb.platforms.base import Platform
-from agentnb.transports import TransportName
 from tests.bench import peers, server
 from tests.bench.alone import KIB, resident, tell, told_by
 from tests.bench.inputs import WIDTH

@@ -18,12 +18,12 @@ import httpx
 from openai import AsyncOpenAI
 
 import agentnb
+from agentnb._http.transports import TransportName
 from agentnb.config import PlatformSettings
-from agentnb.event import Event, TextDelta
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import Event, TextDelta
 from agentnb.platforms.base import Platform, RunRequest
 from agentnb.platforms.registry import load
-from agentnb.transcript import Transcript
-from agentnb.transports import TransportName
 from tests.bench import peers, server
 from tests.bench.inputs import WIDTH
 from tests.bench.measure import Cost, Row, cost, speed

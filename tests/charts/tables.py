@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,
@@ -18,7 +18,7 @@ from agentnb.event import (
     ToolCallStarted,
     event_to_dict,
 )
-from agentnb.history.columns import EVENT_COLUMNS, RUN_COLUMNS, TOOL_CALL_COLUMNS
+from agentnb.tables.columns import EVENT_COLUMNS, RUN_COLUMNS, TOOL_CALL_COLUMNS
 
 BEGAN: Final = datetime(2026, 10, 20, 22, 30, tzinfo=UTC)
 

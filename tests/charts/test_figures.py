@@ -12,7 +12,7 @@ import pytest
 
 from agentnb import agent, charts
 from agentnb.errors import RequestError
-from agentnb.event import ApprovalRequested, Event, ReasoningDelta, TextDelta, ToolCallStarted
+from agentnb.event.types import ApprovalRequested, Event, ReasoningDelta, TextDelta, ToolCallStarted
 from tests.charts import tables
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from agentnb import charts
-from agentnb.event import RunFinished, ToolCallFinished, ToolCallStarted
+from agentnb.event.types import RunFinished, ToolCallFinished, ToolCallStarted
 from tests.charts import tables
 
 MIME = "application/vnd.vegalite.v5+json"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agentnb import _secrets
-from agentnb.config import Config, config, session, user_config_path
+from agentnb.config import Config, config, resolution, user_config_path
+from agentnb.redaction import secrets
 
 Write = Callable[[str], Path]
 
@@ -21,9 +21,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
-    monkeypatch.setattr(session, "_current", None)
+    monkeypatch.setattr(resolution, "_current", None)
     # No word that is a key here is one for the tests that follow.
-    monkeypatch.setattr(_secrets, "_known", _secrets._known)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(secrets, "_known", secrets._known)  # pyright: ignore[reportPrivateUsage]
     return folder
 
 

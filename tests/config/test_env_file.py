@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from agentnb._secrets import has_secret
 from agentnb.config import Config, find_key
 from agentnb.config.env_file import env_file, keys_of
 from agentnb.errors import MissingKeyError
+from agentnb.redaction.secrets import has_secret
 
 CANARY = "canary-of-the-env-file"
 

@@ -14,12 +14,12 @@ import pytest
 import agentnb
 from agentnb import _loop, history
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.event import ApprovalRequested, Event, RunFailed, RunStarted
+from agentnb.event.transcript import fold
+from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.local import FunctionContext
 from agentnb.platforms.media import media_refusal
 from agentnb.sandbox import Sandbox
-from agentnb.transcript import fold
 from tests.contract.conftest import TARGETS, AgentOf
 from tests.contract.test_platforms import told, wait_until
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 import agentnb
-from agentnb.platforms._splice import Splice
+from agentnb._http.retries import Retries
+from agentnb.platforms._replay_filter import Splice
 from agentnb.platforms.base import Forgets, Resumes
 from agentnb.platforms.runagent.positions import Position
-from agentnb.platforms.seekr.heard import Heard
-from agentnb.retries import Retries
+from agentnb.platforms.seekr.stream_state import Heard
 from agentnb.sandbox import Sandbox
 from tests.contract.conftest import PLATFORMS
 from tests.contract.test_resuming import quick

@@ -21,9 +21,9 @@ from agentnb.errors import (
     RunFailedError,
     UnsupportedError,
 )
-from agentnb.event import RunFinished, RunStarted, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunFinished, RunStarted, TextDelta
 from agentnb.sandbox import Sandbox
-from agentnb.transcript import fold
 from tests.contract.conftest import AgentOf
 
 pytestmark = pytest.mark.anyio

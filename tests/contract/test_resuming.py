@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 import agentnb
+from agentnb._http.retries import Retries
+from agentnb.cassettes.platform import PlaybackPlatform
 from agentnb.platforms.base import Resumes
-from agentnb.platforms.tape.platform import PlaybackPlatform
-from agentnb.retries import Retries
 from agentnb.sandbox import Sandbox
 from tests.contract.conftest import AgentOf
 from tests.faults.cutting import Cut, CuttingRelay, How, cutting
@@ -26,8 +26,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr("agentnb.reconnecting.own_pause", pause)
-    monkeypatch.setattr("agentnb.reconnecting._AFTER_NEWS", 0.01)
+    monkeypatch.setattr("agentnb.run.reconnect.own_pause", pause)
+    monkeypatch.setattr("agentnb.run.reconnect._AFTER_NEWS", 0.01)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from agentnb.agents import agent
 from agentnb.conversation import Change, Conversation
 from agentnb.errors import RequestError
-from agentnb.event import ApprovalRequested, Event
+from agentnb.event.types import ApprovalRequested, Event
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext
 from agentnb.platforms.seekr.request import message_content

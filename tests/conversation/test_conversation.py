@@ -12,7 +12,7 @@ from agentnb import history
 from agentnb.agents import Agent
 from agentnb.conversation import Change, Conversation, runs_in_session
 from agentnb.errors import ConnectionFailedError, NotFoundError, RequestError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     RunFinished,
     RunStarted,

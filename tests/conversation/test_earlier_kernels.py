@@ -15,11 +15,11 @@ import pytest
 import agentnb
 from agentnb.conversation import Conversation, runs_in_session
 from agentnb.errors import RequestError
-from agentnb.history import recent
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, run
-from agentnb.history.store import Store, store, use
 from agentnb.sandbox import Sandbox
+from agentnb.store import recent
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, run
+from agentnb.store.store import Store, store, use
 
 KERNEL = """
 import sys, agentnb

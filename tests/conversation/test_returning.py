@@ -12,7 +12,7 @@ import agentnb
 from agentnb.conversation import Change, Conversation, runs_in_session
 from agentnb.conversation import tree as trees
 from agentnb.errors import RequestError
-from agentnb.event import ApprovalRequested, Event
+from agentnb.event.types import ApprovalRequested, Event
 from agentnb.platforms.local import FunctionContext
 from tests.played import until
 

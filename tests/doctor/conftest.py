@@ -9,10 +9,10 @@ import pytest
 
 from agentnb import _loop
 from agentnb.config import config
-from agentnb.config import session as config_session
+from agentnb.config import resolution as config_session
 from agentnb.doctor import Finding
 from agentnb.doctor.platforms import look_at_platform
-from agentnb.platforms.clients import close_clients
+from agentnb.run.clients import close_clients
 from agentnb.sandbox import Sandbox
 
 #: A key that must be found nowhere.

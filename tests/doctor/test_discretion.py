@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentnb._secrets import remember_secret
 from agentnb.doctor.discretion import discreet, shown_address
+from agentnb.redaction.secrets import remember_secret
 from tests.doctor.conftest import CANARY
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from agentnb import history
+from agentnb._http.transports import TRANSPORT_VARIABLE
 from agentnb.config import Config, config
 from agentnb.doctor import Finding, chosen_platforms, examine, settings
 from agentnb.doctor.settings import look_at_default_agent, look_at_files, look_at_transport
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
-from agentnb.transports import TRANSPORT_VARIABLE
 from tests.doctor.conftest import CANARY, Look
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from agentnb import _loop
-from agentnb.event import (
-    ApprovalRequested,
-    RunFinished,
-    TextDelta,
-)
+from agentnb.event.types import ApprovalRequested, RunFinished, TextDelta
 from agentnb.platforms.base import Platform, RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.played import STARTED, Batches
 
 

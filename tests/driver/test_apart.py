@@ -9,14 +9,14 @@ import pytest
 
 import agentnb
 from agentnb._http import HttpClient, Pause, Terms, aside, current_terms
-from agentnb._http.terms import time_left
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.options import time_left
+from agentnb._http.retries import Retries
 from agentnb.agents import Agent
-from agentnb.deadlines import Deadlines
 from agentnb.errors import ServerError
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.retries import Retries
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.driver.scripts import answer
 from tests.platforms.scripted import Reply, scripted_server
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player, until

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pytest
 
 import agentnb
-from agentnb import reconnecting
+from agentnb._http.retries import Retries
 from agentnb.agents import Agent
 from agentnb.errors import DeadlineError, StreamCutError, TransportError
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
-from agentnb.retries import Retries
+from agentnb.run import reconnect
 from tests.platforms.scripted import CUT, Reply, scripted_server
 from tests.platforms.seekr.records import RUN, THREAD
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
@@ -28,7 +28,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr(reconnecting, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "own_pause", pause)
 
 
 class ResumingPlatform(PlayedPlatform):

@@ -17,14 +17,9 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.event import (
-    RunCancelled,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-)
+from agentnb.event.transcript import Status
+from agentnb.event.types import RunCancelled, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.transcript import Status
 from tests.driver.scripts import answer, pausing, settle, unsent
 from tests.platforms.scripted import scripted_server, stream
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player, until

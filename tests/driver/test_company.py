@@ -9,14 +9,9 @@ import time
 
 import pytest
 
-from agentnb.event import (
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-)
+from agentnb.event.types import RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.driver.scripts import answer, settle, unsent
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player, until
 
@@ -36,7 +31,7 @@ def test_listeners_that_raise_hurt_nobody(caplog: pytest.LogCaptureFixture) -> N
     run.subscribe(raising)
     run.subscribe(giving_up)
     run.subscribe(lambda: heard.append(run.status))
-    with caplog.at_level(logging.ERROR, logger="agentnb.recording"):
+    with caplog.at_level(logging.ERROR, logger="agentnb.recording.recording"):
         run.start().wait(LONG)
         until(lambda: len(heard) == 3)
     assert heard == ["running", "completed", "completed"]

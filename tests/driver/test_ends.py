@@ -19,7 +19,8 @@ from agentnb.errors import (
     RunTruncatedError,
     StreamCutError,
 )
-from agentnb.event import (
+from agentnb.event.transcript import Status
+from agentnb.event.types import (
     ApprovalRequested,
     RunFailed,
     RunFinished,
@@ -30,7 +31,6 @@ from agentnb.event import (
 )
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
 from agentnb.render import to_html, to_text
-from agentnb.transcript import Status
 from tests.driver.scripts import answer, pausing, settle
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player
 
@@ -205,7 +205,7 @@ class TestEnds:
 
     def test_a_platform_may_use_its_list_again(self) -> None:
         async def thrifty(request: RunRequest) -> Batches:
-            batch: list[agentnb.event.Event] = [STARTED]
+            batch: list[agentnb.event.types.Event] = [STARTED]
             for word in ("one ", "two ", "three"):
                 yield batch
                 batch.clear()
@@ -252,7 +252,7 @@ class TestPauses:
         self, ends: Exception | None, left: int
     ) -> None:
         decided = threading.Event()
-        asks: list[agentnb.event.Event] = [ApprovalRequested(message="Twice?")] * left
+        asks: list[agentnb.event.types.Event] = [ApprovalRequested(message="Twice?")] * left
 
         async def breaking(request: RunRequest) -> Batches:
             yield [STARTED, TextDelta("May I? "), ApprovalRequested(approval_id="a1"), *asks]

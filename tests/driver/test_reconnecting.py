@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentnb._http.retries import Retries
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -18,8 +19,7 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from agentnb.reconnecting import Reconnecting, broke_off, may_pass
-from agentnb.retries import Retries
+from agentnb.run.reconnect import Reconnecting, broke_off, may_pass
 
 CUT = StreamCutError("It broke off.")
 

@@ -12,14 +12,14 @@ import pytest
 
 import agentnb
 from agentnb import _loop
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.agents import Agent
-from agentnb.deadlines import Deadlines
 from agentnb.errors import ConfigError, DeadlineError, RequestError, RunFailedError
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.recording import Recording
-from agentnb.retries import Retries
-from agentnb.run import Run
+from agentnb.recording.recording import Recording
+from agentnb.run.run import Run
 from tests.driver.scripts import settle
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 

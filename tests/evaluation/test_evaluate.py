@@ -13,10 +13,10 @@ import pytest
 
 import agentnb
 from agentnb import RequestError
-from agentnb.comparison import ask_all
+from agentnb.comparison.comparison import ask_all
 from agentnb.evaluation import evaluate, exact, json_schema, tolerance
-from agentnb.history.lists import RunList
 from agentnb.platforms.base import RemoteRun
+from agentnb.tables.run_list import RunList
 
 
 def table() -> pd.DataFrame:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from agentnb._http import HttpClient, Pause, Terms
+from agentnb._http.retries import Retries
 from agentnb.errors import AgentnbError
-from agentnb.retries import Retries
 from tests.faults.rawserver import Connection, Script
 
 JSON = "Content-Type: application/json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb import reconnecting
+from agentnb.run import reconnect
 from tests.history.conftest import (
     history_store,
     history_url,
@@ -34,6 +34,6 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.02
 
-    monkeypatch.setattr(reconnecting, "own_pause", pause)
-    monkeypatch.setattr(reconnecting, "_AFTER_NEWS", 0.02)
-    monkeypatch.setattr(reconnecting, "_FIRST_QUESTION", 0.02)
+    monkeypatch.setattr(reconnect, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "_AFTER_NEWS", 0.02)
+    monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 0.02)

@@ -16,11 +16,10 @@ import pytest
 
 from agentnb import _loop
 from agentnb._http import EventStream, HttpClient
+from agentnb._http.deadlines import Deadlines
 from agentnb.agents import Agent
-from agentnb.deadlines import Deadlines
-from agentnb.driver import stop_all
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     RunFinished,
     RunStarted,
@@ -32,9 +31,10 @@ from agentnb.event import (
     event_to_dict,
 )
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
-from agentnb.reconnecting import Reconnecting
-from agentnb.recording import Waiting
-from agentnb.run import Run
+from agentnb.recording.recording import Waiting
+from agentnb.run.executor import stop_all
+from agentnb.run.reconnect import Reconnecting
+from agentnb.run.run import Run
 from tests.faults.rawserver import Connection, RawServer, Received, Script, running
 from tests.played import LONG
 

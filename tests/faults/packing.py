@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
-from agentnb._http.unpacking import accepted_encodings
+from agentnb._http.decompression import accepted_encodings
 
 __all__ = ["PACKERS", "Packer", "pack"]
 

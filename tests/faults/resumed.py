@@ -9,9 +9,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from agentnb._http.retries import Retries
+from agentnb._http.transports import TransportName
 from agentnb.config import PlatformSettings
 from agentnb.errors import TransportError
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     RawEvent,
@@ -25,9 +28,6 @@ from agentnb.event import (
 )
 from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, Resumes, RunRequest
-from agentnb.retries import Retries
-from agentnb.transcript import fold
-from agentnb.transports import TransportName
 
 # Beyond the cuts that a test makes, how often a run may be asked for until it has ended.
 _MOST = 200

@@ -158,7 +158,7 @@ def test_a_watch_and_a_chat_go_on_in_a_child() -> None:
         + """
 import asyncio, time
 from agentnb.conversation import Conversation
-from agentnb.watching import Watch
+from agentnb.monitoring import Watch
 
 @sandbox.agent
 def slow(prompt):

@@ -264,7 +264,7 @@ def test_a_fork_within_a_lock_of_another_thread(surroundings: dict[str, str]) ->
         AGENT
         + FORK
         + """
-from agentnb.platforms import clients
+from agentnb.run import clients
 
 done = agent.run("done")
 held, over = threading.Event(), threading.Event()
@@ -300,7 +300,7 @@ assert code == 0
     [
         "agentnb.platforms.operativus.client",  # in the thread of the user
         "agentnb._http.transport",  # on the event loop
-        "agentnb.history.store",  # in the thread that writes runs
+        "agentnb.store.store",  # in the thread that writes runs
         "agentnb.sandbox.dialects.base",  # in the thread of the sandbox
     ],
 )

@@ -14,9 +14,9 @@ import pytest
 import agentnb
 from agentnb import history
 from agentnb.errors import HistoryWarning
-from agentnb.history import recorder
-from agentnb.history.recorder import flush
-from agentnb.history.store import store, use
+from agentnb.store import recorder
+from agentnb.store.recorder import flush
+from agentnb.store.store import store, use
 from tests.history.recorded import LONG, keys
 
 READ = """

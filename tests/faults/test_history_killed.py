@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from agentnb.event import Event, TextDelta
-from agentnb.history.chunks import decode
-from agentnb.history.processes import mark_interrupted
-from agentnb.history.schema import event_chunk, run
-from agentnb.history.store import Store
+from agentnb.event.serialization import decode
+from agentnb.event.types import Event, TextDelta
+from agentnb.store.processes import mark_interrupted
+from agentnb.store.schema import event_chunk, run
+from agentnb.store.store import Store
 from tests.children import spawn
 from tests.history.recorded import rows
 
@@ -40,8 +40,8 @@ NURSERY = """
 import os, signal, sys, time
 import agentnb
 import alembic.command, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite
-from agentnb.history import migrations, opening, store, writing
-from agentnb.history.recorder import flush
+from agentnb.store import migrations, opening, store, transactions
+from agentnb.store.recorder import flush
 
 def counting(prompt):
     for number in range(150):

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 import agentnb
 from agentnb.errors import HistoryWarning
-from agentnb.event import Event, Usage, UsageReported
-from agentnb.history import recorder
-from agentnb.history.entries import is_of_one_run
-from agentnb.history.recorder import flush
-from agentnb.history.store import Store, store, use
+from agentnb.event.types import Event, Usage, UsageReported
+from agentnb.store import recorder
+from agentnb.store.entries import is_of_one_run
+from agentnb.store.recorder import flush
+from agentnb.store.store import Store, store, use
 from tests.children import python
 from tests.history.recorded import LONG, keys, recorded
 from tests.played import until
@@ -282,7 +282,7 @@ def test_a_cell_shows_it_once(tmp_path: Path) -> None:
     done = python(
         """
         import agentnb
-        from agentnb.history.recorder import flush
+        from agentnb.store.recorder import flush
         def brief(prompt):
             return "ok"
         for number in range(3):

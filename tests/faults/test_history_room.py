@@ -12,8 +12,8 @@ from tests.children import python
 FILLING = """
     import resource, sqlite3, warnings
     import agentnb
-    from agentnb.history.recorder import flush
-    from agentnb.history.store import store
+    from agentnb.store.recorder import flush
+    from agentnb.store.store import store
 
     LONG = 60
 

@@ -16,10 +16,10 @@ from textwrap import dedent
 import pytest
 
 from agentnb.errors import HistoryError, HistoryWarning
-from agentnb.history.opening import open_engine
-from agentnb.history.schema import process
-from agentnb.history.store import Store, store, use
-from agentnb.history.where import place
+from agentnb.store.location import place
+from agentnb.store.opening import open_engine
+from agentnb.store.schema import process
+from agentnb.store.store import Store, store, use
 from tests.children import python, spawn
 from tests.history import postgresql
 from tests.history.rows import a_process, add
@@ -36,7 +36,7 @@ LOCK = """
 # What a kernel does when it opens its store: go on, and say why nothing is recorded.
 ASK = """
     import warnings
-    from agentnb.history.store import store, use
+    from agentnb.store.store import store, use
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
@@ -48,7 +48,7 @@ ASK = """
 NOBODY = """
     import os, warnings
     import alembic.command, sqlalchemy.dialects.sqlite
-    import agentnb.history.opening, agentnb.history.store
+    import agentnb.store.opening, agentnb.store.store
     if os.geteuid() == 0:
         os.setegid(65534)
         os.seteuid(65534)
@@ -119,7 +119,7 @@ def locked(path: Path) -> Generator[None]:
 
 
 def test_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentnb.history.opening._BUSY_AT_OPENING", 0.2)
+    monkeypatch.setattr("agentnb.store.opening._BUSY_AT_OPENING", 0.2)
     before = files(path.parent)
     with locked(path):
         said = refused(path)
@@ -131,8 +131,8 @@ def test_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_locked_store_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentnb.history.opening._BUSY_AT_OPENING", 0.2)
-    monkeypatch.setattr("agentnb.history.store._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("agentnb.store.opening._BUSY_AT_OPENING", 0.2)
+    monkeypatch.setattr("agentnb.store.store._RETRY_SECONDS", 0.0)
     use(path)
     with locked(path):
         with pytest.warns(HistoryWarning, match="is locked"):
@@ -188,7 +188,7 @@ def test_no_room_on_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
     done = python(
-        f"import agentnb.history.opening, alembic.command\n{limit}" + dedent(ASK),
+        f"import agentnb.store.opening, alembic.command\n{limit}" + dedent(ASK),
         "-B",
         environment={"AGENTNB_HISTORY": str(path)},
     )

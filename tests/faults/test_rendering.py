@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 import agentnb
-from agentnb.event import TextDelta, ToolCallFinished
+from agentnb.event.types import TextDelta, ToolCallFinished
 from agentnb.notebook.tables import table
 from agentnb.render import (
     ComparisonView,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import Event, RunFinished, TextDelta, ToolCallFinished
+from agentnb.event.types import Event, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import StreamCleaner, to_html, to_markdown, to_text
 from agentnb.render.inert import inert_markdown
 from agentnb.render.prose import prose_html

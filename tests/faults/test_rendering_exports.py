@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.exporters import MarkdownExporter
 
-from agentnb.event import TextDelta, ToolCallFinished
+from agentnb.event.types import TextDelta, ToolCallFinished
 from agentnb.render import comparison_markdown, to_html, to_markdown, to_text
 from agentnb.render.chat import chat_html, chat_markdown
 from agentnb.render.inert import inert_markdown

@@ -28,7 +28,7 @@ SHOWN = [
     'agentnb.compare([Hostile, Hostile], said[0]).wait(check=False)',
     "agentnb.chat(run)",
     "agentnb.show(agentnb.replay(run, speed=1000))",
-    "from agentnb.history.lists import RunList\nRunList([run])",
+    "from agentnb.tables.run_list import RunList\nRunList([run])",
     "agentnb.runs()",
     "agentnb.tool_calls().tail(40)",
     "agentnb.events()[['type', 'name', 'text', 'data']]",

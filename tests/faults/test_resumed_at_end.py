@@ -7,8 +7,8 @@ import json
 import pytest
 
 import agentnb
+from agentnb._http.retries import Retries
 from agentnb.errors import StreamCutError
-from agentnb.retries import Retries
 from agentnb.sandbox import Sandbox
 from tests.faults.cutting import Cut, cutting
 from tests.faults.numbered import (

@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 import pytest
 
-from agentnb.event import Event
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event
 from agentnb.platforms.base import Platform, RunRequest
 from agentnb.sandbox import Sandbox
-from agentnb.transcript import fold
 from tests.faults.cutting import Cut, CuttingRelay, How, cutting
 from tests.faults.resumed import canonical, platform_at, starts, to_its_end
 from tests.http.conftest import BOTH

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agentnb._secrets import MASK, remember_secret
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.errors import DeadlineError, RunFailedError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RawEvent,
@@ -18,7 +18,7 @@ from agentnb.event import (
     RunFinished,
     TextDelta,
 )
-from agentnb.retries import Retries
+from agentnb.redaction.secrets import MASK, remember_secret
 from tests.faults.numbered import (
     ANSWER,
     STARTED,

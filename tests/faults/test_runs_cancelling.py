@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from agentnb import _loop, last_run, reconnecting
+from agentnb import _loop, last_run
 from agentnb.agents import Agent
-from agentnb.event import RunCancelled, TextDelta
-from agentnb.run import Run
+from agentnb.event.types import RunCancelled, TextDelta
+from agentnb.run import reconnect
+from agentnb.run.run import Run
 from tests.faults.numbered import ANSWER, asked, finish, lines, reply, reset, serving, tell
 from tests.faults.rawserver import Connection, RawServer, Received
 from tests.played import LONG, until
@@ -118,9 +119,9 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pl
     def pause(attempt: int, *, jitter: object) -> float:
         return place.moment.pause
 
-    monkeypatch.setattr(reconnecting, "own_pause", pause)
-    monkeypatch.setattr(reconnecting, "_FIRST_QUESTION", 60.0)
-    monkeypatch.setattr(reconnecting, "_LONGEST_QUESTION", 60.0)
+    monkeypatch.setattr(reconnect, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 60.0)
+    monkeypatch.setattr(reconnect, "_LONGEST_QUESTION", 60.0)
     return place
 
 

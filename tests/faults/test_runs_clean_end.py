@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import Event, RunFinished, TextDelta
+from agentnb.event.types import Event, RunFinished, TextDelta
 from tests.faults.numbered import (
     ANSWER,
     STARTED,

@@ -15,7 +15,7 @@ import pytest
 
 from agentnb import _loop, history
 from agentnb.agents import Agent
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.faults.numbered import ANSWER, asked, lines, reply, serving, tell
 from tests.faults.rawserver import Connection, RawServer, Received
 from tests.played import LONG, until

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from agentnb import reconnecting
-from agentnb._secrets import MASK, remember_secret
+from agentnb._http.retries import Retries
 from agentnb.errors import RunTruncatedError, StreamCutError
-from agentnb.event import (
-    TextDelta,
-)
-from agentnb.retries import Retries
+from agentnb.event.types import TextDelta
+from agentnb.redaction.secrets import MASK, remember_secret
+from agentnb.run import reconnect
 from tests.faults.numbered import (
     ANSWER,
     STARTED,
@@ -204,7 +202,7 @@ class TestWithoutAStream:
     def test_one_event_for_each_connection_for_ever(
         self, ends: Callable[[Connection], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reconnecting, "_MOST", 20)
+        monkeypatch.setattr(reconnect, "_MOST", 20)
 
         async def answer(c: Connection, request: Received) -> None:
             if request.target == "/runs/r1":

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from agentnb import _loop
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.faults.numbered import STARTED, asked, finish, reply, serving, tell
 from tests.faults.rawserver import Connection, Received
 from tests.played import LONG, Batches, PlayedPlatform, player

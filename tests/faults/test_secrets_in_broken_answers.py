@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb._http import HttpClient
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.errors import AgentnbError, RunError
-from agentnb.retries import Retries
 from tests.faults.rawserver import Connection, Script, running
 from tests.http.conftest import BOTH, MakeClient, Serve
 

@@ -61,7 +61,7 @@ FILES = (
     "    agentnb.agent('operativus:call').run('x')\n"
     "    agentnb.agent('operativus:letters').run('x')\n"
     "    agentnb.agent('operativus:401').run('x', check=False)\n"
-    "from agentnb.history.recorder import flush\nassert flush(30)"
+    "from agentnb.store.recorder import flush\nassert flush(30)"
 )
 
 

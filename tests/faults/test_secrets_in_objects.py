@@ -20,10 +20,10 @@ from IPython.core.ultratb import VerboseTB
 from pydantic import SecretStr
 
 import agentnb
+from agentnb._http.retries import Retries
 from agentnb.config import config
-from agentnb.history.recorder import flush
-from agentnb.history.store import use
-from agentnb.retries import Retries
+from agentnb.store.recorder import flush
+from agentnb.store.store import use
 from tests.children import python
 from tests.faults.echoing import CANARY, KINDS, echo
 from tests.faults.rawserver import running

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb import _secrets
-from agentnb._secrets import gives_away, has_secret, mask, remember_secret
-from agentnb.event import (
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,
@@ -32,8 +31,9 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.platforms.masking import StreamMask
-from agentnb.transcript import Transcript
+from agentnb.redaction import secrets
+from agentnb.redaction.events import StreamMask
+from agentnb.redaction.secrets import gives_away, has_secret, mask, remember_secret
 from tests.strategies import event_lists
 
 KEY = "sk-canary-0123"
@@ -45,12 +45,12 @@ OTHER = UsageReported(usage=Usage(input_tokens=1))
 @pytest.fixture(autouse=True, scope="module")
 def known() -> Iterator[None]:
     """Three secrets, and none of other tests."""
-    kept = _secrets._known  # pyright: ignore[reportPrivateUsage]
-    _secrets._known = _secrets._Known()  # pyright: ignore[reportPrivateUsage]
+    kept = secrets._known  # pyright: ignore[reportPrivateUsage]
+    secrets._known = secrets._Known()  # pyright: ignore[reportPrivateUsage]
     for secret in (f"Bearer {KEY}", ROUND, QUOTED):
         remember_secret(secret)
     yield
-    _secrets._known = kept  # pyright: ignore[reportPrivateUsage]
+    secrets._known = kept  # pyright: ignore[reportPrivateUsage]
 
 
 def through(*batches: Sequence[Event]) -> list[Event]:

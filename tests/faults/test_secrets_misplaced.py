@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb import _secrets
-from agentnb._secrets import has_secret, looks_like_key, remember_environment
 from agentnb.config import config
 from agentnb.errors import AgentnbError, ConfigError, RequestError
 from agentnb.notebook.options import parse_cell_line, parse_chat_words
+from agentnb.redaction import secrets
+from agentnb.redaction.secrets import has_secret, looks_like_key, remember_environment
 
 KEY = "sk-proj-canary0123456789ABCDEF-x"
 PLACES = ("_API_KEY in the environment or in .env", "%agent login", "getpass", "keyring")
@@ -25,7 +25,7 @@ agent = cast("Callable[..., Any]", agentnb.agent)
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no word that is a key here be one for the tests that follow."""
-    monkeypatch.setattr(_secrets, "_known", _secrets._known)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(secrets, "_known", secrets._known)  # pyright: ignore[reportPrivateUsage]
 
 
 def refused(error: AgentnbError) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import zstandard
 
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import (
     AgentnbError,
     ConnectionFailedError,

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from agentnb._http import HttpClient, Terms
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.errors import DeadlineError
-from agentnb.retries import Retries
 from tests.faults.rawserver import Connection, Script
 from tests.http.conftest import MakeClient, Serve
 

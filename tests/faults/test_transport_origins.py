@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb._http import HttpClient
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import (
     ConnectionFailedError,
     PlatformError,

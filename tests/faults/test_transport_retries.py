@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb._http import Terms
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.errors import (
     ConnectionFailedError,
     ContentTypeError,
@@ -18,7 +19,6 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from agentnb.retries import Retries
 from tests.faults.asking import (
     ASKING,
     THREE_TIMES,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._http.joining import JoiningBackend
+from agentnb._http.chunk_joining import JoiningBackend
 from tests.faults.rawserver import Connection
 from tests.http.conftest import MakeClient, Serve
 from tests.played import eventually

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from agentnb.errors import EventTooLargeError
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     ReasoningDelta,
@@ -16,12 +17,11 @@ from agentnb.event import (
     event_to_dict,
 )
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.operativus.decode import Decoder as OperativusDecoder
-from agentnb.platforms.runagent.decode import Decoder as RunAgentDecoder
-from agentnb.platforms.runtools.decode import Decoder as RunToolsDecoder
-from agentnb.platforms.seekr.decode import Decoder as SeekrDecoder
+from agentnb.platforms.operativus.decoder import Decoder as OperativusDecoder
+from agentnb.platforms.runagent.decoder import Decoder as RunAgentDecoder
+from agentnb.platforms.runtools.decoder import Decoder as RunToolsDecoder
+from agentnb.platforms.seekr.decoder import Decoder as SeekrDecoder
 from agentnb.sse import Decoder, ServerSentEvent
-from agentnb.transcript import fold
 from tests.platforms.recorded import EventDecoder
 
 __all__ = ["DECODERS", "check"]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.render import RunView, to_html, to_markdown, to_text
-from agentnb.transcript import fold
 
 __all__ = ["SIZE", "Shapes", "slowest"]
 

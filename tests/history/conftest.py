@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.history.store import Store, store, use
+from agentnb.store.store import Store, store, use
 from tests.history import postgresql
 
 

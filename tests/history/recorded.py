@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Table, select
 
 import agentnb
-from agentnb.event import Event
-from agentnb.history.chunks import decode
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, event_chunk, process, run, tool_call
-from agentnb.history.store import Store
+from agentnb.event.serialization import decode
+from agentnb.event.types import Event
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, event_chunk, process, run, tool_call
+from agentnb.store.store import Store
 
 LONG = 30.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from agentnb.history.store import Store
+from agentnb.store.store import Store
 
 #: 2026-01-01 12:00:00.000001 UTC.
 NOON = 1_767_268_800_000_001

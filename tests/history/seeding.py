@@ -7,7 +7,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from agentnb.event import (
+from agentnb.event.serialization import encode
+from agentnb.event.types import (
     Event,
     FollowupsSuggested,
     ReasoningDelta,
@@ -21,10 +22,9 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.history.chunks import encode
-from agentnb.history.moments import span, to_micros
-from agentnb.history.schema import content, event_chunk, process, run, tool_call
-from agentnb.history.store import Store
+from agentnb.store.schema import content, event_chunk, process, run, tool_call
+from agentnb.store.store import Store
+from agentnb.store.timestamps import span, to_micros
 
 __all__ = ["LAST", "seed"]
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.serialization import decode, encode
+from agentnb.event.types import (
     Event,
     RawEvent,
     ReasoningDelta,
@@ -18,7 +19,6 @@ from agentnb.event import (
     TextDelta,
     ToolCallDelta,
 )
-from agentnb.history.chunks import decode, encode
 from tests import strategies
 
 # Halves of surrogate pairs, alone and side by side.

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import textwrap
 
-from agentnb.history.schema import content, event_chunk, process, run
-from agentnb.history.store import Store
+from agentnb.store.schema import content, event_chunk, process, run
+from agentnb.store.store import Store
 from tests.history.recorded import recorded, rows
 
 KERNELS = 4
@@ -18,7 +18,7 @@ LONG = 120.0
 KERNEL = f"""
 import sys
 import agentnb
-from agentnb.history.recorder import flush
+from agentnb.store.recorder import flush
 
 def brief(prompt):
     for number in range(20):

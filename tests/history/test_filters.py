@@ -11,12 +11,12 @@ import pytest
 
 import agentnb
 from agentnb.errors import RequestError
-from agentnb.history import filters
-from agentnb.history.columns import RUN_COLUMNS
-from agentnb.history.schema import content, process, run, tool_call
-from agentnb.history.store import Store
-from agentnb.history.tables import events, runs, sessions, tool_calls
-from agentnb.history.usage import usage
+from agentnb.store import filters
+from agentnb.store.schema import content, process, run, tool_call
+from agentnb.store.store import Store
+from agentnb.tables.columns import RUN_COLUMNS
+from agentnb.tables.tables import events, runs, sessions, tool_calls
+from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import LAST, seed
 

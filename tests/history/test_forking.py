@@ -18,9 +18,9 @@ QUIET = ("-W", "ignore::DeprecationWarning")
 START = """
 import os, sys, threading
 import agentnb
-from agentnb.history.recorder import flush, process_id
-from agentnb.history.schema import run
-from agentnb.history.store import store
+from agentnb.store.recorder import flush, process_id
+from agentnb.store.schema import run
+from agentnb.store.store import store
 
 def brief(prompt):
     yield "all"
@@ -51,8 +51,8 @@ def exit_code(child):
 COUNT = """
 from sqlalchemy import func, select
 
-from agentnb.history.schema import run
-from agentnb.history.store import store
+from agentnb.store.schema import run
+from agentnb.store.store import store
 
 with store(required=True).connect() as connection:
     print(connection.execute(select(func.count()).select_from(run)).scalar())
@@ -152,7 +152,7 @@ def test_a_new_store_is_not_locked_while_alembic_is_imported(tmp_path: Path) -> 
         """
 import os, sqlite3, sys
 from importlib.abc import MetaPathFinder
-from agentnb.history import store
+from agentnb.store import store
 
 class Finder(MetaPathFinder):
     def find_spec(self, name, path, target=None):

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
 from agentnb.errors import HistoryError
-from agentnb.history import transfer
-from agentnb.history.store import Store
-from agentnb.history.tables import runs
-from agentnb.history.transfer import export_history, import_history
+from agentnb.store import transfer
+from agentnb.store.store import Store
+from agentnb.store.transfer import export_history, import_history
+from agentnb.tables.tables import runs
 from tests.history.seeding import seed
 
 arrow: Any = pa
@@ -32,8 +32,8 @@ IMPORT = """
 import resource, sys
 from agentnb import history
 from agentnb.errors import HistoryError
-from agentnb.history.transfer import import_history
-import agentnb.history.parquet, pyarrow.parquet, sqlalchemy
+from agentnb.store.transfer import import_history
+import agentnb.store.parquet, pyarrow.parquet, sqlalchemy
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     import_history(sys.argv[1])

@@ -11,9 +11,9 @@ import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
 from agentnb import history
-from agentnb.history.store import store
-from agentnb.history.tables import events, runs, sessions, tool_calls
-from agentnb.history.usage import usage
+from agentnb.store.store import store
+from agentnb.tables.tables import events, runs, sessions, tool_calls
+from agentnb.tables.usage import usage
 from tests.history.seeding import seed
 
 arrow: Any = pa

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb.event import Event, RunFailed, RunFinished, RunStarted, TextDelta, ToolCallStarted
-from agentnb.history.processes import mark_interrupted, process_row
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, process, run
-from agentnb.history.store import Store
+from agentnb.event.types import (
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallStarted,
+)
 from agentnb.platforms.base import RunRequest
+from agentnb.store.processes import mark_interrupted, process_row
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, process, run
+from agentnb.store.store import Store
 from tests.history.recorded import keys, recorded
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 

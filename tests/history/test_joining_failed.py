@@ -14,16 +14,16 @@ import pytest
 import agentnb
 from agentnb import history
 from agentnb.errors import NotFoundError
-from agentnb.event import Event, RunFailed, RunFinished, RunStarted, TextDelta
-from agentnb.history import recent
-from agentnb.history.places import known_run, sessions_of
-from agentnb.history.processes import mark_interrupted, process_row
-from agentnb.history.pulled import entry_of, write_entries
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, process, run
-from agentnb.history.store import Store
+from agentnb.event.types import Event, RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
 from agentnb.sandbox import Sandbox
+from agentnb.store import recent
+from agentnb.store.lookup import known_run, sessions_of
+from agentnb.store.processes import mark_interrupted, process_row
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, process, run
+from agentnb.store.store import Store
+from agentnb.synchronization.merge import entry_of, write_entries
 from tests.history.recorded import keys, recorded, rows
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 import agentnb
 from agentnb.errors import ConfigError
-from agentnb.history import where
-from agentnb.history.kept_rows import KeptRow, add_rows, new_name, read_rows
-from agentnb.history.retention import prune
-from agentnb.history.schema import kept_row
-from agentnb.history.store import Store, store, use
+from agentnb.store import location
+from agentnb.store.map_rows import KeptRow, add_rows, new_name, read_rows
+from agentnb.store.retention import prune
+from agentnb.store.schema import kept_row
+from agentnb.store.store import Store, store, use
 from tests.children import python
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ async def test_they_are_in_the_store_and_the_map_goes_on(history_store: Store) -
     # What it went on with is kept, too.
     await agent.amap(["a", "b", "c"], checkpoint=name, progress=False)
     assert halting.prompts == ["c"]
-    assert not (where.default_path().parent / "maps").exists()
+    assert not (location.default_path().parent / "maps").exists()
 
 
 async def test_they_go_with_their_runs(history_store: Store) -> None:
@@ -110,7 +110,7 @@ async def test_files_of_earlier_versions_go_by_age(
     history_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    folder = where.default_path().parent / "maps"
+    folder = location.default_path().parent / "maps"
     folder.mkdir(parents=True)
     old, new = folder / "2026-01-01_120000_000000.sqlite", folder / "new.sqlite"
     for file in (old, new):
@@ -178,7 +178,7 @@ async def test_another_process_goes_on(tmp_path: Path) -> None:
     finally:
         use(None)
     code = f"""
-        from agentnb.history.kept_rows import read_rows
+        from agentnb.store.map_rows import read_rows
         print(read_rows({name!r}, b"s"))
     """
     done = python(code, environment={"AGENTNB_HISTORY": url})

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 import agentnb
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta, ToolCallStarted
-from agentnb.history import recorder
-from agentnb.history.processes import end_process, process_id
-from agentnb.history.recorder import flush
-from agentnb.history.store import Store, store, use
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, ToolCallStarted
 from agentnb.platforms.base import RunRequest
+from agentnb.store import recorder
+from agentnb.store.processes import end_process, process_id
+from agentnb.store.recorder import flush
+from agentnb.store.store import Store, store, use
 from tests.history.recorded import LONG, keys, processes, recorded
 from tests.played import Batches, PlayedPlatform, player, until
 

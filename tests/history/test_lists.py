@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import agentnb
-from agentnb.comparison import ask_all
-from agentnb.history.columns import RUN_COLUMNS
-from agentnb.history.lists import RunList
-from agentnb.history.prices import set_prices
+from agentnb.comparison.comparison import ask_all
 from agentnb.platforms.base import RemoteRun
+from agentnb.store.prices import set_prices
+from agentnb.tables.columns import RUN_COLUMNS
+from agentnb.tables.run_list import RunList
 
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SEEKR: dict[str, Any] = {

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from agentnb.history import machine
-from agentnb.history.moments import now
-from agentnb.history.processes import is_gone, process_row, user_name
+from agentnb.store import host
+from agentnb.store.processes import is_gone, process_row, user_name
+from agentnb.store.timestamps import now
 
 SECOND = 1_000_000
 
@@ -35,7 +35,7 @@ class TestWhoLives:
         assert not is_gone(other, 2**22 + 1, now(), now() - 119 * SECOND)
         assert is_gone(other, 2**22 + 1, now(), now() - 121 * SECOND)
         # Where nothing tells machines apart, the number counts after a while.
-        monkeypatch.setattr(machine, "_boot", lambda: None)
+        monkeypatch.setattr(host, "_boot", lambda: None)
         unsure = process_row()["host"].partition(" @")[0]
         assert not is_gone(unsure, 2**22 + 1, now(), now() - 29 * SECOND)
         assert is_gone(unsure, 2**22 + 1, now(), now() - 31 * SECOND)

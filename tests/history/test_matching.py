@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
 import agentnb
-from agentnb.history.matching import matches, shift
-from agentnb.history.moments import from_micros, to_micros
-from agentnb.history.pulled import Entry, entry_of, write_entries
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, event_chunk, process, run
-from agentnb.history.store import Store
-from agentnb.history.sync import sync
-from agentnb.history.tables import runs
 from agentnb.platforms.base import RemoteRun
 from agentnb.sandbox import Sandbox
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, event_chunk, process, run
+from agentnb.store.store import Store
+from agentnb.store.timestamps import from_micros, to_micros
+from agentnb.synchronization.matching import matches, shift
+from agentnb.synchronization.merge import Entry, entry_of, write_entries
+from agentnb.synchronization.sync import sync
+from agentnb.tables.tables import runs
 from tests.history.rows import NOON, a_process, a_run, add
 
 UNKNOWN = dict.fromkeys(("agent", "prompt", "input_tokens", "output_tokens", "error_class"))

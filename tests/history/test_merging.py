@@ -6,12 +6,12 @@ import asyncio
 import threading
 from typing import Any
 
-from agentnb.event import RunFinished, RunStarted, TextDelta, Usage, UsageReported
-from agentnb.history.keys import platform_key
-from agentnb.history.moments import now
-from agentnb.history.schema import content, run
-from agentnb.history.store import Store
+from agentnb.event.types import RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.base import RunRequest
+from agentnb.store.keys import platform_key
+from agentnb.store.schema import content, run
+from agentnb.store.store import Store
+from agentnb.store.timestamps import now
 from tests.history.recorded import keys, recorded
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 

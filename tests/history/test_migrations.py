@@ -18,10 +18,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from agentnb.history import migrations
-from agentnb.history.columns import RUN_COLUMNS, SESSION_COLUMNS, TOOL_CALL_COLUMNS
-from agentnb.history.schema import USAGE, content, metadata, process, run, tool_call
-from agentnb.history.store import Store, store, use
+from agentnb.store import migrations
+from agentnb.store.schema import USAGE, content, metadata, process, run, tool_call
+from agentnb.store.store import Store, store, use
+from agentnb.tables.columns import RUN_COLUMNS, SESSION_COLUMNS, TOOL_CALL_COLUMNS
 from tests.history.rows import NOON, a_process, a_run, add
 
 # What an older agentnb may have written, by table of the first schema.
@@ -77,7 +77,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 OPEN = """
     import sys
-    from agentnb.history.store import store, use
+    from agentnb.store.store import store, use
     use(sys.argv[1])
     sys.stdin.readline()
     with store(required=True).connect() as connection:

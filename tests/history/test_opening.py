@@ -9,7 +9,8 @@ from tests.children import python
 ASKED = """
 import asyncio, sys, threading, time
 from agentnb.event import RunFinished, TextDelta
-from agentnb.history import flush, recorder
+from agentnb.history import flush
+from agentnb.store import recorder
 from tests.played import PlayedPlatform, player
 
 recorder._BEFORE_OPENING = {patience}

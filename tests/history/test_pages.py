@@ -12,10 +12,10 @@ import pytest
 
 import agentnb
 from agentnb.errors import HistoryError, RequestError
-from agentnb.history import pages
-from agentnb.history.pages import ORDERS, PageQuery, agent_names, page
-from agentnb.history.prices import set_prices
-from agentnb.history.store import Store, store, use
+from agentnb.store.prices import set_prices
+from agentnb.store.store import Store, store, use
+from agentnb.tables import pages
+from agentnb.tables.pages import ORDERS, PageQuery, agent_names, page
 from tests.history.seeding import LAST, seed
 
 RUNS = 300

@@ -11,12 +11,12 @@ import pytest
 
 from agentnb.config import config
 from agentnb.errors import ConfigError, RequestError
-from agentnb.history import prices as module
-from agentnb.history.prices import prices, set_prices
-from agentnb.history.schema import process, run
-from agentnb.history.store import Store
-from agentnb.history.tables import runs, sessions
-from agentnb.history.usage import usage
+from agentnb.store import prices as module
+from agentnb.store.prices import prices, set_prices
+from agentnb.store.schema import process, run
+from agentnb.store.store import Store
+from agentnb.tables.tables import runs, sessions
+from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentnb.history import processes as processes_module
-from agentnb.history.moments import now
-from agentnb.history.processes import (
+from agentnb.store import processes as processes_module
+from agentnb.store.processes import (
     GONE,
     end_process,
     mark_interrupted,
@@ -19,8 +18,9 @@ from agentnb.history.processes import (
     process_row,
     write_process,
 )
-from agentnb.history.schema import process, run
-from agentnb.history.store import Store
+from agentnb.store.schema import process, run
+from agentnb.store.store import Store
+from agentnb.store.timestamps import now
 from tests.children import python, spawn
 from tests.history.recorded import keys, processes, recorded, rows
 from tests.played import until
@@ -31,8 +31,8 @@ SECOND = 1_000_000
 ENDLESS = """
 import asyncio, os, sys, threading, time
 import agentnb
-from agentnb.history.recorder import flush
-from agentnb.history.store import store
+from agentnb.store.recorder import flush
+from agentnb.store.store import store
 
 # Loading what it needs can take long where much else goes on, and the end waits for seconds only.
 store()
@@ -275,7 +275,7 @@ class TestForking:
         done = python(
             ENDLESS
             + """
-from agentnb.history.recorder import process_id
+from agentnb.store.recorder import process_id
 parents = going()
 assert flush(30)
 mine = process_id()
@@ -341,7 +341,7 @@ def test_a_live_run_keeps_its_process_seen(history_store: Store, history_url: st
         history_store,
         history_url,
         """
-from agentnb.history import recorder
+from agentnb.store import recorder
 recorder.HEARTBEAT = 0.1
 run = going()
 assert flush(30)

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from agentnb.history.keys import platform_key
-from agentnb.history.moments import to_micros
-from agentnb.history.pulled import Entry, entry_of, write_entries
-from agentnb.history.schema import content, run
-from agentnb.history.store import Store
 from agentnb.platforms.base import RemoteRun
+from agentnb.store.keys import platform_key
+from agentnb.store.schema import content, run
+from agentnb.store.store import Store
+from agentnb.store.timestamps import to_micros
+from agentnb.synchronization.merge import Entry, entry_of, write_entries
 
 BEGAN = datetime(2026, 5, 6, 10, tzinfo=UTC)
 

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from agentnb.history.keys import platform_key
-from agentnb.history.locking import in_transaction
-from agentnb.history.pulled import write_entries
-from agentnb.history.rows import Rows
-from agentnb.history.schema import content, run
-from agentnb.history.store import Store, store, use
-from agentnb.history.writing import Written, write
+from agentnb.store.keys import platform_key
+from agentnb.store.locking import in_transaction
+from agentnb.store.rows import Rows
+from agentnb.store.schema import content, run
+from agentnb.store.store import Store, store, use
+from agentnb.store.transactions import Written, write
+from agentnb.synchronization.merge import write_entries
 from tests.history import postgresql
 from tests.history.test_pulled import entry, record, rows
 from tests.played import LONG, until

@@ -7,9 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
-from agentnb import _secrets
-from agentnb._secrets import remember_secret
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     ReasoningDelta,
     TextDelta,
@@ -17,12 +15,14 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.history.keys import platform_key
-from agentnb.history.moments import to_micros
-from agentnb.history.pulled import write_entries
-from agentnb.history.pulled_events import Lacking, lacking_events, write_events
-from agentnb.history.schema import event_chunk, run, tool_call
-from agentnb.history.store import Store
+from agentnb.redaction import secrets
+from agentnb.redaction.secrets import remember_secret
+from agentnb.store.keys import platform_key
+from agentnb.store.schema import event_chunk, run, tool_call
+from agentnb.store.store import Store
+from agentnb.store.timestamps import to_micros
+from agentnb.synchronization.merge import write_entries
+from agentnb.synchronization.merge_events import Lacking, lacking_events, write_events
 from tests.history.recorded import recorded
 from tests.history.recorded import rows as rows_of
 from tests.history.test_pulled import BEGAN, entry
@@ -33,7 +33,7 @@ TIMES = [BEGAN + timedelta(seconds=n) for n in range(100)]
 
 @pytest.fixture
 def secret(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(_secrets, "_known", _secrets._Known())  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(secrets, "_known", secrets._Known())  # pyright: ignore[reportPrivateUsage]
     remember_secret(KEY)
     return KEY
 

@@ -10,14 +10,14 @@ import pytest
 
 import agentnb
 from agentnb import history
+from agentnb._http.retries import Retries
 from agentnb.errors import StreamCutError
-from agentnb.event import Event, RunFinished, TextDelta
-from agentnb.history.schema import process, run
-from agentnb.history.store import Store
-from agentnb.history.stored import load, read_export
-from agentnb.history.transfer import export_history, import_history
+from agentnb.event.types import Event, RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.retries import Retries
+from agentnb.store.schema import process, run
+from agentnb.store.store import Store
+from agentnb.store.stored_run import load, read_export
+from agentnb.store.transfer import export_history, import_history
 from tests.history.recorded import recorded
 from tests.history.rows import a_process, a_run, add
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player

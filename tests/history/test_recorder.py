@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import agentnb
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,
@@ -26,11 +26,11 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.history.moments import from_micros
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, event_chunk, run, tool_call
-from agentnb.history.store import Store, use
 from agentnb.platforms.base import Capabilities, Media, MediaSupport, RunRequest
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, event_chunk, run, tool_call
+from agentnb.store.store import Store, use
+from agentnb.store.timestamps import from_micros
 from tests.history.recorded import keys, processes, recorded, rows
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 
@@ -159,7 +159,7 @@ class TestWhatIsWritten:
     def test_content_that_is_not_to_be_stored(
         self, history_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from agentnb.history.store import store
+        from agentnb.store.store import store
 
         monkeypatch.setenv("AGENTNB_HISTORY_CONTENT", "0")
         use(history_url)

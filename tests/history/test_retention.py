@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from agentnb import history
 from agentnb.errors import HistoryError, RequestError
-from agentnb.history.retention import Pruned, prune, vacuum
-from agentnb.history.schema import content, event_chunk, process, run, tool_call
-from agentnb.history.store import Store
-from agentnb.history.tables import runs
+from agentnb.store.retention import Pruned, prune, vacuum
+from agentnb.store.schema import content, event_chunk, process, run, tool_call
+from agentnb.store.store import Store
+from agentnb.tables.tables import runs
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
 
@@ -72,7 +72,7 @@ def test_by_size_the_oldest_go(history_store: Store) -> None:
 
 
 def test_the_size_is_about_what_the_store_has(history_store: Store) -> None:
-    from agentnb.history import retention
+    from agentnb.store import retention
 
     empty = retention._size(history_store)  # pyright: ignore[reportPrivateUsage]
     seed(history_store, runs=3000)

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import select
 
 import agentnb
-from agentnb._secrets import remember_secret
-from agentnb.event import RunFailed, RunStarted, TextDelta
-from agentnb.history.recorder import flush
-from agentnb.history.schema import metadata
-from agentnb.history.store import Store
+from agentnb.event.types import RunFailed, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
+from agentnb.redaction.secrets import remember_secret
+from agentnb.store.recorder import flush
+from agentnb.store.schema import metadata
+from agentnb.store.store import Store
 from tests.history.recorded import LONG, recorded
 from tests.platforms.scripted import Reply, scripted_server, stream
 from tests.played import Batches, PlayedPlatform, player, until

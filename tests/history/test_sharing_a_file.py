@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.history.schema import process
-from agentnb.history.store import Store, store, use
+from agentnb.store.schema import process
+from agentnb.store.store import Store, store, use
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_writer_waits_for_another_one(
                 other.execute("COMMIT")
 
         with monkeypatch.context() as patch:
-            patch.setattr("agentnb.history.opening.time.sleep", pause)
+            patch.setattr("agentnb.store.opening.time.sleep", pause)
             write(opened, "row 2")
     assert len(pauses) == 20
     assert max(pauses) < 0.1

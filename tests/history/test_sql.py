@@ -13,9 +13,9 @@ import pytest
 
 from agentnb import history
 from agentnb.errors import HistoryError, RequestError
-from agentnb.history.sql import query
-from agentnb.history.store import Store
-from agentnb.history.tables import events, runs, tool_calls
+from agentnb.store.store import Store
+from agentnb.tables.sql import query
+from agentnb.tables.tables import events, runs, tool_calls
 from tests.history.seeding import seed
 
 

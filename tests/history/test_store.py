@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError
 
-from agentnb._secrets import mask
 from agentnb.errors import HistoryError
-from agentnb.history import statements
 from agentnb.history import use as public_use
-from agentnb.history.schema import content, metadata, process, run
-from agentnb.history.store import Store, is_off, store, use
+from agentnb.redaction.secrets import mask
+from agentnb.store import statements
+from agentnb.store.schema import content, metadata, process, run
+from agentnb.store.store import Store, is_off, store, use
 from tests.children import python
 from tests.history.rows import a_process, a_run, add
 
@@ -137,8 +137,8 @@ def test_a_child_goes_on_by_itself(history_url: str) -> None:
         """
         import os, sys
         from sqlalchemy import func, select
-        from agentnb.history.schema import process
-        from agentnb.history.store import store, use
+        from agentnb.store.schema import process
+        from agentnb.store.store import store, use
         from tests.history.rows import a_process, add
 
         use(sys.argv[1])
@@ -207,7 +207,7 @@ def test_no_log_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert modes() == ["wal", 1]
         add(store(required=True), process, a_process())
         # The same file, once it is seen by way of the network.
-        monkeypatch.setattr("agentnb.history.netfs._MOUNTINFO", listing)
+        monkeypatch.setattr("agentnb.store.network_drives._MOUNTINFO", listing)
         monkeypatch.setattr("sys.platform", "linux")
         assert modes() == ["delete", 2]
         add(store(required=True), run, a_run("1"))
@@ -245,7 +245,7 @@ def test_what_is_no_place_changes_nothing(history_store: Store) -> None:
 def test_a_full_store_is_opened_without_alembic(tmp_path: Path) -> None:
     code = f"""
         import sys
-        from agentnb.history.store import store, use
+        from agentnb.store.store import store, use
         use({str(tmp_path / "history.sqlite")!r})
         store(required=True)
         print("alembic" in sys.modules)

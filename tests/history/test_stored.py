@@ -12,7 +12,7 @@ import pytest
 import agentnb
 from agentnb import history
 from agentnb.errors import HistoryError, RequestError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     FollowupsSuggested,
     RawEvent,
@@ -25,13 +25,13 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.facts import RunFacts
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, event_chunk, run
-from agentnb.history.store import Store
-from agentnb.history.stored import StoredRun
 from agentnb.platforms.base import Capabilities, Media, MediaSupport, RunRequest
+from agentnb.recording.base_run import RunFacts
 from agentnb.render import to_html
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, event_chunk, run
+from agentnb.store.store import Store
+from agentnb.store.stored_run import StoredRun
 from tests.played import STARTED, Batches, PlayedPlatform, player, until
 
 LONG = 30.0

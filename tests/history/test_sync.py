@@ -14,14 +14,14 @@ from sqlalchemy import select, update
 import agentnb
 from agentnb import _loop
 from agentnb.errors import HistoryError, RequestError, UnsupportedError
-from agentnb.history.recorder import flush
-from agentnb.history.schema import content, run, tool_call
-from agentnb.history.store import Store, use
-from agentnb.history.sync import sync, sync_async
-from agentnb.history.tables import events, runs, tool_calls
 from agentnb.platforms.base import RunRequest
 from agentnb.sandbox import FunctionContext, Sandbox
 from agentnb.sandbox import agent as sandbox_agent
+from agentnb.store.recorder import flush
+from agentnb.store.schema import content, run, tool_call
+from agentnb.store.store import Store, use
+from agentnb.synchronization.sync import sync, sync_async
+from agentnb.tables.tables import events, runs, tool_calls
 
 PLATFORMS = ("seekr", "operativus", "runtools")
 
@@ -208,7 +208,7 @@ def sandbox_loop(sandbox: Sandbox) -> asyncio.AbstractEventLoop:
 @pytest.fixture
 def small_store(tmp_path: Any) -> Iterator[Store]:
     """An SQLite store, for what does not depend on the database."""
-    from agentnb.history.store import store
+    from agentnb.store.store import store
 
     use(tmp_path / "history.sqlite")
     yield store(required=True)

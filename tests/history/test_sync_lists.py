@@ -17,13 +17,13 @@ from agentnb._http import Terms
 from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
 from agentnb.errors import HistoryError, NotFoundError, RateLimitError, ServerError
-from agentnb.history.pull import Pull
-from agentnb.history.schema import content, cursor, run
-from agentnb.history.store import Store, store, use
-from agentnb.history.sync import Synced, sync_async
 from agentnb.platforms.base import Platform
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.store.schema import content, cursor, run
+from agentnb.store.store import Store, store, use
+from agentnb.synchronization.pull import Pull
+from agentnb.synchronization.sync import Synced, sync_async
 from tests.children import spawn
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server, stream
 from tests.simulated import until
@@ -312,8 +312,8 @@ class TestInterruption:
         child = spawn(
             f"""
             import agentnb
-            from agentnb.history.store import use
-            from agentnb.history.sync import sync
+            from agentnb.store.store import use
+            from agentnb.synchronization.sync import sync
             use({str(path)!r})
             try:
                 sync("operativus", base_url={server.url!r}, api_key="key-12345678", progress=False)

@@ -14,10 +14,10 @@ import agentnb
 from agentnb import _loop
 from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
-from agentnb.history.store import Store, store, use
-from agentnb.history.sync import Synced, sync_async
 from agentnb.platforms.base import Platform
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.store.store import Store, store, use
+from agentnb.synchronization.sync import Synced, sync_async
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server
 
 pytestmark = pytest.mark.anyio

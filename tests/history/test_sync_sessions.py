@@ -15,12 +15,12 @@ from sqlalchemy import select, update
 from agentnb import _loop
 from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
-from agentnb.history.moments import now, to_micros
-from agentnb.history.schema import cursor, run
-from agentnb.history.store import Store, store, use
-from agentnb.history.sync import Synced, sync_async
 from agentnb.platforms.base import Platform
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.store.schema import cursor, run
+from agentnb.store.store import Store, store, use
+from agentnb.store.timestamps import now, to_micros
+from agentnb.synchronization.sync import Synced, sync_async
 from tests.history.rows import a_run, add
 from tests.platforms.scripted import Reply, ScriptedServer, scripted_server
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 import agentnb
-from agentnb.history.recorder import flush
-from agentnb.history.store import Store
-from agentnb.history.sync import sync
-from agentnb.history.tables import runs
 from agentnb.sandbox import Sandbox
+from agentnb.store.recorder import flush
+from agentnb.store.store import Store
+from agentnb.synchronization.sync import sync
+from agentnb.tables.tables import runs
 
 
 @pytest.fixture

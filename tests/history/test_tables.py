@@ -15,7 +15,7 @@ import pytest
 import agentnb
 from agentnb import history
 from agentnb.errors import RequestError
-from agentnb.event import (
+from agentnb.event.types import (
     RunFailed,
     RunFinished,
     RunStarted,
@@ -25,8 +25,9 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.history import recent
-from agentnb.history.columns import (
+from agentnb.platforms.base import RunRequest
+from agentnb.store import recent
+from agentnb.tables.columns import (
     EVENT_COLUMNS,
     MOMENT,
     REMOTE_COLUMNS,
@@ -35,7 +36,6 @@ from agentnb.history.columns import (
     SPAN,
     TOOL_CALL_COLUMNS,
 )
-from agentnb.platforms.base import RunRequest
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 
 

@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from agentnb import history
 from agentnb.errors import HistoryError, RequestError
-from agentnb.history.moments import now
-from agentnb.history.schema import content, event_chunk, process, run, tool_call
-from agentnb.history.store import Store, store
-from agentnb.history.tables import runs
-from agentnb.history.transfer import export_history, import_history
+from agentnb.store.schema import content, event_chunk, process, run, tool_call
+from agentnb.store.store import Store, store
+from agentnb.store.timestamps import now
+from agentnb.store.transfer import export_history, import_history
+from agentnb.tables.tables import runs
 from tests.history.rows import a_process, a_run, add
 from tests.history.seeding import seed
 

@@ -12,12 +12,12 @@ from sqlalchemy import select
 
 from agentnb import history
 from agentnb.errors import HistoryError, HistoryWarning
-from agentnb.event import TextDelta
-from agentnb.history.chunks import encode
-from agentnb.history.schema import event_chunk, process, run, tool_call
-from agentnb.history.store import Store
-from agentnb.history.tables import events, runs, tool_calls
-from agentnb.history.transfer import export_history, import_history
+from agentnb.event.serialization import encode
+from agentnb.event.types import TextDelta
+from agentnb.store.schema import event_chunk, process, run, tool_call
+from agentnb.store.store import Store
+from agentnb.store.transfer import export_history, import_history
+from agentnb.tables.tables import events, runs, tool_calls
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
 
@@ -151,7 +151,7 @@ def test_an_export_that_fails_leaves_what_was_there(
 ) -> None:
     history.use(tmp_path / "runs.sqlite")
     try:
-        from agentnb.history.store import store
+        from agentnb.store.store import store
 
         opened = store(required=True)
         seed(opened, runs=30, events=False)

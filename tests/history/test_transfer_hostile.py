@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from agentnb import history
 from agentnb.errors import HistoryError, HistoryWarning
-from agentnb.history.schema import event_chunk, process, run, tool_call
-from agentnb.history.store import Store, store
-from agentnb.history.stored import load
-from agentnb.history.tables import runs, sessions, tool_calls
-from agentnb.history.transfer import export_history, import_history
-from agentnb.history.usage import usage
+from agentnb.store.schema import event_chunk, process, run, tool_call
+from agentnb.store.store import Store, store
+from agentnb.store.stored_run import load
+from agentnb.store.transfer import export_history, import_history
+from agentnb.tables.tables import runs, sessions, tool_calls
+from agentnb.tables.usage import usage
 from tests.history.test_transfer_checks import Entry, an_entry, written
 
 ACTING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")

@@ -13,14 +13,14 @@ from sqlalchemy import text
 
 import agentnb
 from agentnb import history
-from agentnb.history import recent
-from agentnb.history.columns import MOMENT, USAGE_COLUMNS, USAGE_NAMES, USAGE_PERIODS
-from agentnb.history.moments import to_micros
-from agentnb.history.periods import begins, offsets, zone_of
-from agentnb.history.schema import process, run
-from agentnb.history.store import Store
-from agentnb.history.tables import runs
-from agentnb.history.usage import usage
+from agentnb.store import recent
+from agentnb.store.schema import process, run
+from agentnb.store.store import Store
+from agentnb.store.timestamps import to_micros
+from agentnb.tables.columns import MOMENT, USAGE_COLUMNS, USAGE_NAMES, USAGE_PERIODS
+from agentnb.tables.periods import begins, offsets, zone_of
+from agentnb.tables.tables import runs
+from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
 
@@ -158,7 +158,7 @@ def test_the_index_is_read_in_its_order(tmp_path: Path) -> None:
     try:
         from sqlalchemy import event as happens
 
-        from agentnb.history.store import store
+        from agentnb.store.store import store
 
         opened = store(required=True)
         seed(opened, runs=50, events=False)

@@ -9,11 +9,11 @@ import warnings
 import pytest
 
 from agentnb.errors import HistoryWarning
-from agentnb.history.failures import warn
+from agentnb.store.failures import warn
 
 
 def test_it_is_shown_as_one_line() -> None:
-    code = "from agentnb.history.failures import warn\nfor _ in range(2): warn('It is damaged.')"
+    code = "from agentnb.store.failures import warn\nfor _ in range(2): warn('It is damaged.')"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

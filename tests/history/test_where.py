@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.config import config, session, user_config_path
+from agentnb.config import config, resolution, user_config_path
 from agentnb.errors import HistoryError
-from agentnb.history.netfs import is_network, mount_type, mounted_on_macos
-from agentnb.history.where import Place, default_path, keeps_content, place
+from agentnb.store.location import Place, default_path, keeps_content, place
+from agentnb.store.network_drives import is_network, mount_type, mounted_on_macos
 
 MOUNTINFO = r"""
 22 27 0:20 / /proc rw,nosuid - proc proc rw
@@ -39,7 +39,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("AGENTNB_HISTORY", raising=False)
     monkeypatch.delenv("AGENTNB_HISTORY_CONTENT", raising=False)
-    monkeypatch.setattr(session, "_current", None)
+    monkeypatch.setattr(resolution, "_current", None)
 
 
 def configure(text: str) -> None:
@@ -177,7 +177,7 @@ def test_what_counts_as_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     listing = tmp_path / "mountinfo"
     listing.write_text(MOUNTINFO, encoding="utf-8")
     monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr("agentnb.history.netfs._MOUNTINFO", listing)
+    monkeypatch.setattr("agentnb.store.network_drives._MOUNTINFO", listing)
     found = {name: is_network(Path(name) / "h.sqlite") for name in ("/var", "/mnt/ssh", "/twice")}
     assert found == {"/var": False, "/mnt/ssh": True, "/twice": True}
     listing.unlink()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError
 from tests.faults.rawserver import CERTIFICATE, with_tls
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._http.fast import _Handler  # pyright: ignore[reportPrivateUsage]
+from agentnb._http.aiohttp_transport import _Handler  # pyright: ignore[reportPrivateUsage]
+from agentnb._http.transports import TRANSPORT_VARIABLE, chosen_transport
 from agentnb.config import PlatformSettings, load_config
-from agentnb.config.session import Config
+from agentnb.config.resolution import Config
 from agentnb.errors import ConfigError
-from agentnb.transports import TRANSPORT_VARIABLE, chosen_transport
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +128,7 @@ async def test_a_proxy_that_aiohttp_does_not_know(
 
 
 async def test_it_is_asked_for_and_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "agentnb._http.fast", None)
+    monkeypatch.setitem(sys.modules, "agentnb._http.aiohttp_transport", None)
     client = HttpClient("http://127.0.0.1:1", name="tested", transport="aiohttp")
     with pytest.raises(ConfigError, match="aiohttp is chosen") as caught:
         await ask(client)

@@ -8,7 +8,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from agentnb._http.joining import Joined, JoiningStream
+from agentnb._http.chunk_joining import Joined, JoiningStream
 
 pytestmark = pytest.mark.anyio
 

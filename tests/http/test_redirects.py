@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb._http import HttpClient, Terms
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import DeadlineError, PlatformError
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 

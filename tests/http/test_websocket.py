@@ -23,7 +23,8 @@ from websockets.http11 import Request, Response
 
 import agentnb
 from agentnb._http import HttpClient
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -33,8 +34,7 @@ from agentnb.errors import (
     PlatformError,
     StreamCutError,
 )
-from agentnb.event import RawEvent
-from agentnb.retries import Retries
+from agentnb.event.types import RawEvent
 from tests.patience import looks
 from tests.ports import bound
 

@@ -71,7 +71,7 @@ def test_it_goes_on_in_the_background(notebook: Kernel) -> None:
 
 def test_agent_and_session_come_from_the_history(notebook: Kernel) -> None:
     code = (
-        "from agentnb.history import recent\n"
+        "from agentnb.store import recent\n"
         "gate.set()\n"
         "done = remote.run('Go')\n"
         "agentnb.history.flush()\n"
@@ -113,7 +113,7 @@ def test_what_cannot_be_joined_says_what_to_do(notebook: Kernel, line: str, says
     if "elsewhere" in line:
         # As though it were of another process.
         kept = (
-            "from agentnb.history import recent\n"
+            "from agentnb.store import recent\n"
             "elsewhere = agentnb.agent(lambda prompt: 'x').run('q').id\n"
             "agentnb.history.flush()\n"
             "recent._runs.pop()\n"

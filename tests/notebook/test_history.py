@@ -153,8 +153,8 @@ def test_other_commands_tell_of_it(seeded: Kernel) -> None:
 def test_status_knows_what_goes_on_elsewhere(seeded: Kernel) -> None:
     done = seeded.run(
         """
-        from agentnb.history.schema import run as _runs
-        from agentnb.history.store import store as _store
+        from agentnb.store.schema import run as _runs
+        from agentnb.store.store import store as _store
         far = dict(key="e" * 32, source="platform", platform="seekr", agent="far", run_id="run_far",
                    status="running", started_at=1795333947000000)
         with _store(required=True).begin() as connection:

@@ -32,7 +32,7 @@ def test_a_run_of_another_kernel_is_shown_from_the_history(kernel: Kernel) -> No
     assert kernel.run("%%agent greeter -o answer\nyou").ok
     kernel.run("key = answer.local_id; agentnb.history.flush()")
     # As a kernel finds it that has just begun.
-    kernel.run("from agentnb.history import recent; recent._runs.clear()")
+    kernel.run("from agentnb.store import recent; recent._runs.clear()")
     cell = kernel.run("agentnb.replay(key, speed=0).wait().text")
     assert cell.result["text/plain"] == "'Hello **you**'"
     assert kernel.run("agentnb.history.load(key)").result["text/plain"].startswith("Hello **you**")

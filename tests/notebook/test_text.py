@@ -11,7 +11,7 @@ from IPython.core.formatters import DisplayFormatter
 
 import agentnb
 from agentnb import show
-from agentnb.event import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
+from agentnb.event.types import Event, ReasoningDelta, TextDelta, ToolCallFinished, ToolCallStarted
 from agentnb.notebook.tables import table
 from tests.flaky import Flaky
 from tests.played import player

@@ -97,8 +97,9 @@ def test_a_build_without_bundle_and_sources_ends_with_one_clear_line(
 ) -> None:
     for name in ("LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
         (tmp_path / name).write_bytes((distributions.source / name).read_bytes())
-    (tmp_path / "agentnb").mkdir()
-    (tmp_path / "agentnb" / "__init__.py").write_text('__version__ = "0"\n')
+    module = tmp_path / "agentnb" / "_support" / "installing.py"
+    module.parent.mkdir(parents=True)
+    module.write_text('__version__ = "0"\n')
 
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agentnb import sse
-from agentnb.event import Event
+from agentnb.event.types import Event
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 

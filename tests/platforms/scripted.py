@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from agentnb._http.retries import Retries
 from agentnb.errors import StreamCutError
-from agentnb.event import Event
-from agentnb.retries import Retries
+from agentnb.event.types import Event
 from tests.ports import bound
 
 ONCE: Final = Retries(requests=0)

@@ -9,13 +9,13 @@ import pytest
 
 import agentnb
 from agentnb import history
-from agentnb._secrets import remember_secret
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext
 from agentnb.platforms.media import as_media
 from agentnb.platforms.names import attachment_name
+from agentnb.redaction.secrets import remember_secret
 
 HARMLESS = (
     *("a.png", ".env", "Q3 report (final).pdf", "Minutes 10:30.txt"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentnb.platforms._calls import OpenCalls
+from agentnb.platforms._tool_calls import OpenCalls
 
 
 def test_calls_without_ids_get_one_each() -> None:

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentnb import sse
-from agentnb.event import Event, RawEvent, TextDelta, event_from_dict, event_to_dict
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RawEvent, TextDelta, event_from_dict, event_to_dict
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.operativus.decode import Decoder as Operativus
-from agentnb.platforms.runagent.decode import Decoder as RunAgent
-from agentnb.platforms.runtools.decode import Decoder as RunTools
-from agentnb.platforms.seekr.decode import Decoder as Seekr
+from agentnb.platforms.operativus.decoder import Decoder as Operativus
+from agentnb.platforms.runagent.decoder import Decoder as RunAgent
+from agentnb.platforms.runtools.decoder import Decoder as RunTools
+from agentnb.platforms.seekr.decoder import Decoder as Seekr
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import fold
 from tests.platforms.anything import JSON, TEXT
 from tests.platforms.recorded import EventDecoder, by_name, frames
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._secrets import remember_secret
 from agentnb.errors import ContentTypeError
+from agentnb.redaction.secrets import remember_secret
 from tests.platforms.scripted import Reply, ScriptedServer
 
 pytestmark = pytest.mark.anyio

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentnb.event import Event
-from agentnb.platforms._peeking import peek
+from agentnb.event.types import Event
+from agentnb.platforms._peek import peek
 from agentnb.platforms._wire import json_payload
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.operativus.decode import Decoder as Operativus
-from agentnb.platforms.runagent.decode import Decoder as RunAgent
-from agentnb.platforms.runtools.decode import Decoder as RunTools
-from agentnb.platforms.seekr.decode import Decoder as Seekr
+from agentnb.platforms.operativus.decoder import Decoder as Operativus
+from agentnb.platforms.runagent.decoder import Decoder as RunAgent
+from agentnb.platforms.runtools.decoder import Decoder as RunTools
+from agentnb.platforms.seekr.decoder import Decoder as Seekr
 from agentnb.sse import ServerSentEvent
 from tests.platforms.anything import JSON, TEXT
 from tests.platforms.recorded import by_name, frames

@@ -11,14 +11,21 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb.event import Event, RunFinished, RunStarted, Usage, UsageReported, event_from_dict
-from agentnb.history.frame import table
-from agentnb.history.stored import read_export
+from agentnb.event.types import (
+    Event,
+    RunFinished,
+    RunStarted,
+    Usage,
+    UsageReported,
+    event_from_dict,
+)
 from agentnb.platforms.base import AgentInfo, RemoteRun
-from agentnb.platforms.operativus.answers import agent_info as operativus_agent
-from agentnb.platforms.operativus.answers import remote_run as operativus_run
-from agentnb.platforms.runtools.answers import agent_info as runtools_agent
-from agentnb.platforms.runtools.answers import remote_run as runtools_run
+from agentnb.platforms.operativus.responses import agent_info as operativus_agent
+from agentnb.platforms.operativus.responses import remote_run as operativus_run
+from agentnb.platforms.runtools.responses import agent_info as runtools_agent
+from agentnb.platforms.runtools.responses import remote_run as runtools_run
+from agentnb.store.stored_run import read_export
+from agentnb.tables.frame import table
 from tests.platforms.recorded import decoded
 from tests.platforms.test_recorded import DECODERS, STREAMS
 

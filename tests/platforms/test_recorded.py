@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.event import TERMINAL_EVENTS, event_from_dict, event_to_dict
+from agentnb.event.types import TERMINAL_EVENTS, event_from_dict, event_to_dict
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.operativus.decode import Decoder as OperativusDecoder
-from agentnb.platforms.runagent.decode import Decoder as RunAgentDecoder
-from agentnb.platforms.runtools.decode import Decoder as RunToolsDecoder
-from agentnb.platforms.seekr.decode import Decoder as SeekrDecoder
+from agentnb.platforms.operativus.decoder import Decoder as OperativusDecoder
+from agentnb.platforms.runagent.decoder import Decoder as RunAgentDecoder
+from agentnb.platforms.runtools.decoder import Decoder as RunToolsDecoder
+from agentnb.platforms.seekr.decoder import Decoder as SeekrDecoder
 from tests.platforms.recorded import EventDecoder, decoded, expected, frames, streams
 
 

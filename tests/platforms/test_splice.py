@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,
@@ -24,8 +25,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.platforms._splice import Splice, rest_of
-from agentnb.transcript import fold
+from agentnb.platforms._replay_filter import Splice, rest_of
 
 PIECES = st.text("ab é\n😀", min_size=1, max_size=4)
 PARTS = st.sampled_from([None, "p", "q"])

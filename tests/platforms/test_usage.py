@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from agentnb.event import Usage
+from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_count, read_usage
 from agentnb.platforms.generic import GenericDecoder
 from agentnb.sse import ServerSentEvent

@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from agentnb.event import (
+from agentnb.event.timeline import timeline
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import (
     Event,
     FollowupsSuggested,
     RawEvent,
@@ -23,8 +25,6 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.render import RunView
-from agentnb.timeline import timeline
-from agentnb.transcript import Transcript
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
 

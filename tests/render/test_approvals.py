@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from agentnb._secrets import remember_secret
-from agentnb.event import ApprovalRequested, Event, RunStarted, TextDelta
-from agentnb.platforms.masking import masked_event
+from agentnb.event.types import ApprovalRequested, Event, RunStarted, TextDelta
+from agentnb.redaction.events import masked_event
+from agentnb.redaction.secrets import remember_secret
 from agentnb.render import RunView, to_html, to_markdown, to_text
 from agentnb.render.view import transcript_bytes
 from tests.faults.hostile_readers import READERS, check_document

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agentnb.event import Event, RunCancelled, RunFinished, TextDelta, Usage, UsageReported
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import Event, RunCancelled, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.render import (
     ComparisonView,
     RunView,
@@ -16,7 +17,6 @@ from agentnb.render import (
     comparison_text,
 )
 from agentnb.render.markup import STYLES
-from agentnb.transcript import Transcript
 
 
 def view(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import ReasoningDelta, RunFinished, TextDelta, ToolCallFinished
+from agentnb.event.types import ReasoningDelta, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import to_html, to_markdown
 from agentnb.render.effort import Effort, TooMuchWorkError
 from agentnb.render.inert import inert_markdown

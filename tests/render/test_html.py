@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from hypothesis import given
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunCancelled,

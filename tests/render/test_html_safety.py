@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
-    Event,
-    ToolCallFinished,
-)
+from agentnb.event.types import Event, ToolCallFinished
 from agentnb.render import to_html
 from agentnb.render.markup import Html, sanitized
 from tests.render.harmless import TAGS, check_harmless, everywhere

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 import agentnb
-from agentnb.event import RunFailed
-from agentnb.history.frame import guessed, table
+from agentnb.event.types import RunFailed
+from agentnb.tables.frame import guessed, table
 
 HOSTILE = "a\x1b[31mb\x9b0m\u202ec\u2066d\x07"
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

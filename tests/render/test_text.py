@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import given
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.timeline import Segment, timeline
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,
@@ -23,16 +25,14 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.facts import RunFacts
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.recording import Recording
+from agentnb.recording.base_run import RunFacts
+from agentnb.recording.recording import Recording
 from agentnb.render import RunView, to_html, to_text
 from agentnb.render.bars import timeline_html
 from agentnb.render.chat import ChatView, TurnView, chat_html
 from agentnb.render.markup import sanitized
 from agentnb.render.view import transcript_bytes
-from agentnb.timeline import Segment, timeline
-from agentnb.transcript import Transcript
 from tests.render.harmless import check_harmless
 from tests.render.samples import EVENTS, Read, read, view_of
 

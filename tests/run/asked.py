@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import agentnb
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     FollowupsSuggested,
     ReasoningDelta,
@@ -16,7 +16,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.played import LONG, eventually
 
 

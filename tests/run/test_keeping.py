@@ -17,12 +17,9 @@ import agentnb
 from agentnb.errors import (
     RunCancelledError,
 )
-from agentnb.event import (
-    Event,
-    event_from_dict,
-)
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import Event, event_from_dict
 from agentnb.platforms.base import RunRequest
-from agentnb.transcript import Transcript
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 from tests.run.asked import Gate, everything, until_text
 from tests.strategies import event_lists

@@ -13,7 +13,9 @@ import pytest
 
 import agentnb
 from agentnb.errors import FieldProblem, InvalidRequestError, RunError
-from agentnb.event import (
+from agentnb.event.timeline import timeline
+from agentnb.event.transcript import Passage, ToolCall, Transcript
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,
@@ -30,13 +32,11 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.facts import RunFacts
-from agentnb.history.lists import RunList
-from agentnb.history.stored import read_export
-from agentnb.platforms.operativus.answers import PendingApproval
-from agentnb.timeline import timeline
-from agentnb.transcript import Passage, ToolCall, Transcript
-from agentnb.watching.rows import local_row
+from agentnb.monitoring.rows import local_row
+from agentnb.platforms.operativus.responses import PendingApproval
+from agentnb.recording.base_run import RunFacts
+from agentnb.store.stored_run import read_export
+from agentnb.tables.run_list import RunList
 
 ACTING: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"

@@ -11,13 +11,7 @@ import agentnb
 from agentnb.errors import (
     OutputError,
 )
-from agentnb.event import (
-    Event,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-    Usage,
-)
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, Usage
 from agentnb.platforms.base import RunRequest
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 from tests.run.asked import Gate, everything, until_text

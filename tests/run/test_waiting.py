@@ -14,13 +14,9 @@ from agentnb.errors import (
     RunFailedError,
     RunTruncatedError,
 )
-from agentnb.event import (
-    RunFailed,
-    RunFinished,
-    TextDelta,
-)
+from agentnb.event.types import RunFailed, RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.run import Run
+from agentnb.run.run import Run
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 from tests.run.asked import Gate, everything, until_text
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentnb.event.transcript import Transcript, fold
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.local import FunctionPlatform
 from agentnb.sandbox.agents import finance_agent
-from agentnb.transcript import Transcript, fold
 
 
 async def talk(*prompts: str, schema: Mapping[str, Any] | None = None) -> Transcript:

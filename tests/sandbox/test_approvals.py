@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from agentnb.event import ApprovalRequested
+from agentnb.event.types import ApprovalRequested
 from agentnb.platforms.local import FunctionContext
 from agentnb.sandbox import Sandbox
 from tests.sandbox.test_operativus import Frames, background, wait_for

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.local import AgentFunction
 from agentnb.sandbox import state
 from agentnb.sandbox.engine import Engine

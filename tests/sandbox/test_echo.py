@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,

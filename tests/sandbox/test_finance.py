@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import agentnb.sandbox.data
+from agentnb.event.transcript import Transcript
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
 from agentnb.sandbox.agents.finance.remarks import suggest
 from agentnb.sandbox.data.generate import make_prices
-from agentnb.transcript import Transcript
 from tests.sandbox.finance_talk import talk
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agentnb.event import RawEvent
+from agentnb.event.types import RawEvent
 from agentnb.platforms.local import FunctionContext
 from agentnb.sandbox import Sandbox
 

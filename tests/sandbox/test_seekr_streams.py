@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from agentnb.event import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
+from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 from agentnb.sandbox import Sandbox
 from tests.sandbox.seekr_calls import Frames, new_thread, stream
 

@@ -25,9 +25,9 @@ import surroundings
 
 import agentnb
 from agentnb import Deadlines, Run
+from agentnb._http.retries import Retries
 from agentnb._loop import background_loop
 from agentnb.agents import Agent
-from agentnb.retries import Retries
 from tests.soak.census import Census, take_census
 from tests.soak.faults import FAULTS, PARAMS
 from tests.soak.server import Served, served

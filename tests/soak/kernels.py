@@ -57,7 +57,7 @@ def paced(seconds: float, begin: Callable[[], object], read: Callable[[], object
 def record(seconds: float) -> dict[str, Any]:
     """Make runs, and return how long the write transactions and the reads took."""
     import agentnb
-    from agentnb.history.store import Store
+    from agentnb.store.store import Store
 
     writes: list[float] = []
     plain = Store.begin

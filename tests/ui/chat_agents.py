@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from notebook_agents import NOSY, REPORT, until  # pyright: ignore[reportMissingImports]
 
 import agentnb
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     FollowupsSuggested,
     ReasoningDelta,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import agentnb
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     ReasoningDelta,
     RunFailed,

@@ -17,8 +17,8 @@ from typing import Any, cast
 
 from agentnb.conversation import Attachment, Turn
 from agentnb.conversation.turns import Strand
-from agentnb.event import event_from_dict
-from agentnb.run import Run
+from agentnb.event.types import event_from_dict
+from agentnb.run.run import Run
 from agentnb.widgets.chat_protocol import ChatOp, chat_message, chat_snapshot, turn_state
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import Snapshot, ops_message, run_state

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentnb.event import Event, RunFailed, RunFinished, TextDelta, Usage, UsageReported
+from agentnb.event.types import Event, RunFailed, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.widgets.compare import CompareWidget
 from tests.widgets.fixtures import FOLDER
 from tests.widgets.page import Page, ToldRun, over_the_wire

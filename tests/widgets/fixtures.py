@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agentnb.event import event_from_dict
-from agentnb.recording import Waiting
+from agentnb.event.types import event_from_dict
+from agentnb.recording.recording import Waiting
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import (
     events_message,

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from agentnb.event import RunFinished, TextDelta
-from agentnb.history.pages import Page, PageQuery, PageRow
+from agentnb.event.types import RunFinished, TextDelta
+from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.history_protocol import (
     agents_message,
     history_state,

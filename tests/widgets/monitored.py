@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from agentnb.run import Run
-from agentnb.watching import WatchedRun
+from agentnb.monitoring import WatchedRun
+from agentnb.run.run import Run
 from agentnb.widgets.monitor import MonitorWidget
 from tests.widgets.page import over_the_wire
 

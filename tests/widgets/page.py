@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentnb.approvals import Named
-from agentnb.event import Event, ReasoningDelta, TextDelta
-from agentnb.recording import Waiting
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import Event, ReasoningDelta, TextDelta
+from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
-from agentnb.transcript import Transcript
+from agentnb.run.approvals import Named
 from agentnb.widgets.controller import RunPublisher
 from agentnb.widgets.protocol import utf16_length
 

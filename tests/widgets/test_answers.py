@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from agentnb.approvals import Named
-from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta, ToolCallStarted
+from agentnb.event.types import (
+    ApprovalRequested,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallStarted,
+)
+from agentnb.run.approvals import Named
 from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
 from tests.widgets.page import Page, ToldRun, Wire

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import (
+from agentnb.event.transcript import TextBuffer, fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,
@@ -19,7 +20,6 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.transcript import TextBuffer, fold
 from agentnb.widgets.bounds import (
     ERROR_TEXT,
     LATER_TOOL_TEXT,

@@ -11,7 +11,7 @@ import pytest
 
 import agentnb
 from agentnb.conversation import Conversation
-from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta
+from agentnb.event.types import ApprovalRequested, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.widgets import chat_controller
 from agentnb.widgets.chat_controller import ChatPublisher

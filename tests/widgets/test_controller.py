@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import TextBuffer
+from agentnb.event.types import (
     Event,
     RunFailed,
     RunFinished,
@@ -21,7 +22,6 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.transcript import TextBuffer
 from agentnb.widgets.controller import INTERVAL, RunPublisher
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import ops_message, run_state

@@ -15,10 +15,10 @@ import pytest
 import agentnb
 from agentnb._loop import submit
 from agentnb.errors import HistoryError
-from agentnb.history import pages
-from agentnb.history.pages import PageQuery
-from agentnb.history.recorder import flush
-from agentnb.history.store import use
+from agentnb.store.recorder import flush
+from agentnb.store.store import use
+from agentnb.tables import pages
+from agentnb.tables.pages import PageQuery
 from agentnb.widgets.history import HistoryWidget, find_run
 from tests.widgets.listed import FIXTURE, said
 from tests.widgets.page import over_the_wire
@@ -129,7 +129,7 @@ async def test_a_run_of_this_process_is_opened_as_it_is() -> None:
 
 
 async def test_a_run_that_is_only_in_the_store_is_opened_from_there(history: Path) -> None:
-    agentnb.history.recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
+    agentnb.store.recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
     made = Recorded()
     key = made.trait["history"]["rows"][0]["key"]
     made.say({"type": "open", "run": key})

@@ -14,10 +14,10 @@ import pytest
 
 import agentnb
 from agentnb.conversation import Conversation
-from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta
-from agentnb.history.pages import PageQuery
-from agentnb.history.store import use
+from agentnb.event.types import ApprovalRequested, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
+from agentnb.store.store import use
+from agentnb.tables.pages import PageQuery
 from agentnb.widgets.allowance import BURST, Allowance
 from agentnb.widgets.chat_controller import ChatPublisher
 from agentnb.widgets.chat_protocol import command_id, parse_chat_message

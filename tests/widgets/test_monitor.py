@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb.watching import Watch
+from agentnb.monitoring import Watch
 from agentnb.widgets.monitor import MonitorWidget, monitored_rows
 from tests.widgets.monitored import FIXTURE, Recorded, ToldWatch, recording
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from agentnb.event import ApprovalRequested, RunStarted, ToolCallStarted
-from agentnb.history.pages import Page, PageQuery, PageRow
+from agentnb.event.types import ApprovalRequested, RunStarted, ToolCallStarted
+from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.bounds import APPROVALS, NAME_TEXT, QUESTION_TEXT
 from agentnb.widgets.history_protocol import agents_message, page_message
 from agentnb.widgets.protocol import events_message, jsonable, run_fields, run_state

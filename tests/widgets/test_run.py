@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.widgets.protocol import run_state
 from agentnb.widgets.run import RunWidget
 from tests.widgets.page import ToldRun

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agentnb import reconnecting
-from agentnb.event import Event, RunFinished, TextDelta, Usage, UsageReported
-from agentnb.recording import Waiting
-from agentnb.run import Run
+from agentnb.event.types import Event, RunFinished, TextDelta, Usage, UsageReported
+from agentnb.recording.recording import Waiting
+from agentnb.run import reconnect
+from agentnb.run.run import Run
 from agentnb.widgets.compare import CompareWidget
 from agentnb.widgets.controller import RunPublisher
 from agentnb.widgets.run import RunWidget
@@ -51,7 +51,7 @@ async def test_a_real_run_tells_each_attempt_and_takes_it_back(
         return 0.0
 
     # What the server asks for counts, where that is longer.
-    monkeypatch.setattr(reconnecting, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "own_pause", pause)
     run = player(Flaky(SOON, SOON, SOON)).start("?")
     followed = Followed(run)
     await run.wait_async()

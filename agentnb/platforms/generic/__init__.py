@@ -1,5 +1,5 @@
 """Agents that stream server-sent events in a dialect that is not known beforehand."""
 
-from agentnb.platforms.generic.decode import GenericDecoder
+from agentnb.platforms.generic.decoder import GenericDecoder
 
 __all__ = ["GenericDecoder"]

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.event import Event, RunCancelled, RunFailed, RunFinished
+from agentnb.event.transcript import FINAL_STATUSES
+from agentnb.event.types import Event, RunCancelled, RunFailed, RunFinished
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._statuses import is_status, read_status
 from agentnb.platforms._usage import read_count
@@ -20,7 +21,6 @@ from agentnb.platforms.generic.fields import (
     whole_text,
 )
 from agentnb.platforms.generic.names import category_of, is_marker, normalized
-from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["NORMAL_STOPS", "cancelled", "end_of", "failed", "is_final", "output_of", "terminal"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from typing import Any, Final, cast
 
-from agentnb.event import Usage
+from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.generic.names import category_of, normalized

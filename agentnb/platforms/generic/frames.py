@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from agentnb.event import Event, RawEvent
+from agentnb.event.types import Event, RawEvent
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
 from agentnb.platforms.generic.dialects import Meant, rewritten

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     ReasoningDelta,
     RunFinished,
@@ -21,7 +21,7 @@ from agentnb.platforms.generic.answer import Answer, Source
 from agentnb.platforms.generic.fields import mapping, read_call, usage_in
 from agentnb.platforms.generic.messages import Said, stop_in
 from agentnb.platforms.generic.names import Category, normalized
-from agentnb.platforms.generic.toolcalls import ToolCalls
+from agentnb.platforms.generic.tool_calls import ToolCalls
 
 __all__ = ["StreamState"]
 

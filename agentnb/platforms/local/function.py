@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-from agentnb.event import (
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     RunCancelled,
@@ -28,7 +28,7 @@ from agentnb.event import (
     RunFinished,
     TextDelta,
 )
-from agentnb.event_fields import Place, json_document
+from agentnb.event.validation import Place, json_document
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from typing import Final
 
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.event import Event, RunStarted
-from agentnb.platforms._asked import check_history
+from agentnb.event.types import Event, RunStarted
+from agentnb.platforms._validation import check_history
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,

@@ -9,9 +9,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from agentnb.event import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
+from agentnb.event.transcript import Transcript
+from agentnb.event.types import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
 from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_batches
-from agentnb.transcript import Transcript
 
 __all__ = ["Pump"]
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Any, Final, cast
 
-from agentnb.event import ApprovalRequested
+from agentnb.event.types import ApprovalRequested
 
 __all__ = ["Worker"]
 

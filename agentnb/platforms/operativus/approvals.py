@@ -7,8 +7,8 @@ from typing import Literal
 from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import PlatformError, RequestError
 from agentnb.platforms._params import check_choice
-from agentnb.platforms.operativus.answers import PendingApproval, pending_approval
 from agentnb.platforms.operativus.lookup import RunLookup
+from agentnb.platforms.operativus.responses import PendingApproval, pending_approval
 
 __all__ = ["Approvals"]
 

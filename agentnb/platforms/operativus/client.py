@@ -32,10 +32,10 @@ from agentnb.errors import (
     RequestError,
     TransportError,
 )
-from agentnb.event import Event, RunStarted
+from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
-from agentnb.platforms._runs import check_window, window
+from agentnb.platforms._windows import check_window, window
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -44,7 +44,11 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.operativus.answers import (
+from agentnb.platforms.operativus.approvals import Approvals
+from agentnb.platforms.operativus.lookup import RunLookup
+from agentnb.platforms.operativus.options import Options
+from agentnb.platforms.operativus.request import build_body, is_fresh
+from agentnb.platforms.operativus.responses import (
     PendingApproval,
     agent_info,
     as_object,
@@ -54,15 +58,11 @@ from agentnb.platforms.operativus.answers import (
     read_page,
     read_status,
 )
-from agentnb.platforms.operativus.approvals import Approvals
-from agentnb.platforms.operativus.lookup import RunLookup
-from agentnb.platforms.operativus.options import Options
-from agentnb.platforms.operativus.request import build_body, is_fresh
 
 # What reads answers is imported with the first one: nobody's question waits for it.
 if TYPE_CHECKING:
-    from agentnb.platforms.operativus.decode import Decoder
-    from agentnb.platforms.operativus.joining import Joining
+    from agentnb.platforms.operativus.attach import Joining
+    from agentnb.platforms.operativus.decoder import Decoder
 
 __all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
 
@@ -91,7 +91,7 @@ class OperativusPlatform:
 
     @cached_property
     def _joining(self) -> Joining:
-        from agentnb.platforms.operativus.joining import Joining
+        from agentnb.platforms.operativus.attach import Joining
 
         return Joining(self._http, self._lookup, name=self._name)
 
@@ -138,7 +138,7 @@ class OperativusPlatform:
                 self._http.stream("POST", path, json=body) as answer,
                 aclosing(answer.batches()) as batches,
             ):
-                from agentnb.platforms.operativus.decode import Decoder
+                from agentnb.platforms.operativus.decoder import Decoder
 
                 decoder = Decoder(session_id=session_id)
                 asked.answered(answer.headers)
@@ -190,7 +190,7 @@ class OperativusPlatform:
         asked = self._lookup.ask(session_id, fresh=is_fresh(request))
         answer = await self._http.request("POST", _agent_path(request.agent, "runs"), json=body)
         asked.answered(answer.headers)
-        from agentnb.platforms.operativus.response import answer_events
+        from agentnb.platforms.operativus.whole_run import answer_events
 
         events = answer_events(answer.data, session_id=session_id)
         if events is None:

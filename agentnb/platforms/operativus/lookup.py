@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 from agentnb._http import HttpClient, aside, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError
-from agentnb.platforms._asking import Asked, AskedRuns
+from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._params import did_you_mean
+from agentnb.platforms._run_starts import Asked, AskedRuns
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.operativus.answers import STATUSES, remote_run
+from agentnb.platforms.operativus.responses import STATUSES, remote_run
 from agentnb.platforms.operativus.rows import PAGE_SIZE, Rows
 from agentnb.platforms.operativus.times import ServerTimes, Window
-from agentnb.transcript import FINAL_STATUSES
 
 __all__ = ["RunLookup"]
 

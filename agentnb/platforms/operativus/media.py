@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from agentnb._secrets import mask
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
-from agentnb.platforms.operativus.sent import MediaInput
+from agentnb.platforms.operativus.request_models import MediaInput
+from agentnb.redaction.secrets import mask
 
 __all__ = ["MAX_MEDIA_BYTES", "media_inputs"]
 

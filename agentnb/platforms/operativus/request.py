@@ -6,12 +6,12 @@ import uuid
 from typing import Any
 
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
+from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus.media import media_inputs
-from agentnb.platforms.operativus.sent import RunOptions, RunParams, RunRequestBody
+from agentnb.platforms.operativus.request_models import RunOptions, RunParams, RunRequestBody
 
 __all__ = ["build_body", "is_fresh"]
 

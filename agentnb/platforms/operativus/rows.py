@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from agentnb._http import HttpClient, parse_date
-from agentnb.platforms.operativus.answers import Page, read_page
+from agentnb.platforms.operativus.responses import Page, read_page
 from agentnb.platforms.operativus.times import ServerTimes, Window
 
 __all__ = ["PAGE_SIZE", "Rows"]

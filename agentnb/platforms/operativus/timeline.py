@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunCancelled,
@@ -19,9 +19,9 @@ from agentnb.event import (
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.platforms._calls import OpenCalls
+from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend, one_line
-from agentnb.platforms.operativus.answers import first_text, plain
+from agentnb.platforms.operativus.responses import first_text, plain
 from agentnb.platforms.operativus.times import ServerTimes
 from agentnb.platforms.operativus.wire import BOOKKEEPING, RUN_EVENTS, RunEvent
 

@@ -28,11 +28,11 @@ from typing import Any, Final, Literal
 
 from agentnb._http import EventStream, aside, current_terms, quote_segment
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
-from agentnb.event import Event
-from agentnb.platforms._asked import no_approvals
+from agentnb.event.types import Event
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
-from agentnb.platforms._peeking import peek
+from agentnb.platforms._peek import peek
+from agentnb.platforms._validation import no_approvals
 from agentnb.platforms._wire import Outbound
 from agentnb.platforms.base import (
     AgentInfo,
@@ -41,7 +41,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.runagent.decode import first_chunk, invoked_events
+from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
 from agentnb.platforms.runagent.invocations import InvocationApi
 from agentnb.platforms.runagent.positions import Position, Positions

@@ -19,10 +19,10 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
-from agentnb.event import Event, RunFailed, RunStarted
-from agentnb.platforms._asked import check_history
+from agentnb.event.types import Event, RunFailed, RunStarted
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._params import check_params, did_you_mean
+from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import one_line, to_wire
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.messages import MessageDecoder, result_events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, cast
 
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     RawEvent,
     ReasoningDelta,

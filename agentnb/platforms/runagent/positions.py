@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event import TERMINAL_EVENTS, Event, RunStarted, TextDelta
+from agentnb.event.types import TERMINAL_EVENTS, Event, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
-from agentnb.platforms.runagent.decode import Decoder
+from agentnb.platforms.runagent.decoder import Decoder
 
 __all__ = ["Position", "Positions"]
 

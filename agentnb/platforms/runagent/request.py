@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agentnb.errors import RequestError, UnsupportedError
-from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
+from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.wire import Body, EntrypointParams, Parameters, Params

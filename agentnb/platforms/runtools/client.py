@@ -25,12 +25,12 @@ from annotated_types import Ge, Gt
 
 from agentnb._http import quote_segment
 from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError, UnsupportedError
-from agentnb.event import Event, RunStarted
-from agentnb.platforms._asked import check_history, no_approvals
+from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._runs import check_window, window
 from agentnb.platforms._statuses import read_status
+from agentnb.platforms._validation import check_history, no_approvals
+from agentnb.platforms._windows import check_window, window
 from agentnb.platforms._wire import Number, Outbound, as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -39,12 +39,12 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.runtools.answers import agent_info, read_rows, remote_run
-from agentnb.platforms.runtools.sent import Message, RunBody, RunConfig, RunParams
+from agentnb.platforms.runtools.request_models import Message, RunBody, RunConfig, RunParams
+from agentnb.platforms.runtools.responses import agent_info, read_rows, remote_run
 
 # What reads answers is imported with the first one: nobody's question waits for it.
 if TYPE_CHECKING:
-    from agentnb.platforms.runtools.joining import Joining
+    from agentnb.platforms.runtools.attach import Joining
 
 __all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
 
@@ -85,7 +85,7 @@ class RunToolsPlatform:
 
     @cached_property
     def _joining(self) -> Joining:
-        from agentnb.platforms.runtools.joining import Joining
+        from agentnb.platforms.runtools.attach import Joining
 
         return Joining(
             self._http,
@@ -120,7 +120,7 @@ class RunToolsPlatform:
         body = self._body(request, stream=True)
         session_id: str | None = body.get("threadId")
         async with self._http.stream("POST", "/v1/run", json=body) as answer:
-            from agentnb.platforms.runtools.decode import Decoder
+            from agentnb.platforms.runtools.decoder import Decoder
 
             run_id, thread_id = _header_ids(answer.headers)
             decoder = Decoder(run_id=run_id, session_id=thread_id or session_id)
@@ -199,7 +199,7 @@ class RunToolsPlatform:
         Raises:
             NotFoundError: there is no such thread.
         """
-        from agentnb.platforms.runtools.durable import events_by_run
+        from agentnb.platforms.runtools.thread_record import events_by_run
 
         path = f"/v1/threads/{quote_segment(session_id)}/events"
         rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
@@ -328,7 +328,7 @@ class RunToolsPlatform:
         return merged if merged.model_fields_set else None
 
     def _result(self, data: Any, headers: Mapping[str, str], session_id: str | None) -> list[Event]:
-        from agentnb.platforms.runtools.decode import result_events
+        from agentnb.platforms.runtools.decoder import result_events
 
         events = result_events(data)
         if events is None:

@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from agentnb._http import EventStream, aside
 from agentnb.errors import AgentnbError, RequestError
-from agentnb.event import Event, RunStarted
-from agentnb.platforms._asked import no_approvals
-from agentnb.platforms._asking import not_begun
+from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._run_starts import not_begun
+from agentnb.platforms._validation import no_approvals
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -31,23 +31,23 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.seekr.answers import (
+from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.attach import Resuming
+from agentnb.platforms.seekr.exchanges import read_exchanges
+from agentnb.platforms.seekr.messages import answer_messages, message_events
+from agentnb.platforms.seekr.places import Place, Places
+from agentnb.platforms.seekr.polling import ended
+from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
+from agentnb.platforms.seekr.responses import (
     agent_info,
     final_event,
     remote_run,
     started_run,
     usage_event,
 )
-from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.exchanges import read_exchanges
-from agentnb.platforms.seekr.heard import Heard
-from agentnb.platforms.seekr.messages import answer_messages, message_events
-from agentnb.platforms.seekr.places import Place, Places
-from agentnb.platforms.seekr.polling import ended
-from agentnb.platforms.seekr.reading import StreamReader
-from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
-from agentnb.platforms.seekr.resuming import Resuming
 from agentnb.platforms.seekr.states import states_of
+from agentnb.platforms.seekr.stream_reader import StreamReader
+from agentnb.platforms.seekr.stream_state import Heard
 from agentnb.platforms.seekr.wire import Options, RunAnswer
 
 __all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]

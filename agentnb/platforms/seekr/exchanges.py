@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from agentnb.event.transcript import fold
 from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.messages import message_events, message_text
 from agentnb.platforms.seekr.wire import Message
-from agentnb.transcript import fold
 
 __all__ = ["match_exchanges", "read_exchanges"]
 

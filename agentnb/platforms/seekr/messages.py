@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     RawEvent,
     ReasoningDelta,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentnb.event import Event, ReasoningDelta, TextDelta
+from agentnb.event.types import Event, ReasoningDelta, TextDelta
 from agentnb.platforms._wire import SurrogateJoiner, mend
 from agentnb.platforms.seekr.plans import PlanSplitter
 from agentnb.platforms.seekr.speakers import Speakers

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentnb.errors import RequestError
-from agentnb.platforms._asking import Asked, AskedRuns
+from agentnb.platforms._run_starts import Asked, AskedRuns
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.heard import Heard
+from agentnb.platforms.seekr.stream_state import Heard
 
 __all__ = ["Place", "Places"]
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from agentnb._http import current_terms
 from agentnb.errors import DeadlineError
-from agentnb.platforms.seekr.answers import is_over
 from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.responses import is_over
 from agentnb.platforms.seekr.wire import Run
 
 __all__ = ["ended"]

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentnb._secrets import mask
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
-from agentnb.platforms._asked import check_history
 from agentnb.platforms._params import check_params
+from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import mend, to_wire
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.seekr.wire import ModelSettings, Options, Params, RunBody
+from agentnb.redaction.secrets import mask
 
 __all__ = ["MAX_IMAGE_BYTES", "Plan", "make_plan", "message_content"]
 

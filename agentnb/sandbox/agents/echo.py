@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, Field
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentnb.event import Event
+from agentnb.event.types import Event
 from agentnb.sandbox.engine import Engine
 from agentnb.sandbox.faulty.exchange import HEADER, Exchange, Refused, exchange_of
 from agentnb.sandbox.faulty.script import Kind, ScriptError

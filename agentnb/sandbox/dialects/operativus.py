@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from agentnb.event.transcript import Passage, Status
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
@@ -36,7 +37,6 @@ from agentnb.sandbox.dialects.operativus_requests import (
 )
 from agentnb.sandbox.state import RunRecord, new_id
 from agentnb.sandbox.streams import EventStream
-from agentnb.transcript import Passage, Status
 
 __all__ = ["OperativusDialect", "status_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunCancelled,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.event import Event, RawEvent, RunCancelled, RunFailed, RunFinished, TextDelta
+from agentnb.event.types import Event, RawEvent, RunCancelled, RunFailed, RunFinished, TextDelta
 from agentnb.platforms.local import Message
 from agentnb.sandbox.dialects.base import (
     ApiError,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RawEvent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     FollowupsSuggested,

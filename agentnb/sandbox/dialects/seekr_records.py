@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, Field
 
+from agentnb.event.transcript import Passage, Status
 from agentnb.sandbox.dialects.base import json_or_text, utc
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import RunRecord, Session, SessionMessage
-from agentnb.transcript import Passage, Status
 
 __all__ = [
     "ModelSettings",

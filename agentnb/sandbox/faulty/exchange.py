@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope, Send
 
-from agentnb.event import RunFailed
+from agentnb.event.types import RunFailed
 from agentnb.sandbox.faulty.events import Shaper, frames_of, is_comment
 from agentnb.sandbox.faulty.plan import Book, Faults, Plan
 from agentnb.sandbox.faulty.script import (

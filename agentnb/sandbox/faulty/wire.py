@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from agentnb._fork import close_after_fork
+from agentnb._support.fork import close_after_fork
 
 __all__ = ["Wire", "with_wire"]
 

@@ -7,9 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from agentnb.event import (
-    Event,
-)
+from agentnb.event.types import Event
 from agentnb.platforms.local import FunctionContext, iterate_function
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from agentnb.errors import RequestError
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,
@@ -23,7 +24,6 @@ from agentnb.event import (
 )
 from agentnb.platforms.base import Message, RunRequest
 from agentnb.platforms.local import FunctionContext, FunctionPlatform
-from agentnb.transcript import fold
 from tests.played import eventually
 
 pytestmark = pytest.mark.anyio

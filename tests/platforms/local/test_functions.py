@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import (
+from agentnb.event.types import (
     Event,
     ReasoningDelta,
     RunCancelled,

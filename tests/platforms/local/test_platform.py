@@ -12,16 +12,10 @@ from typing import Any
 import pytest
 
 from agentnb.errors import UnsupportedError
-from agentnb.event import (
-    Event,
-    RunCancelled,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RunCancelled, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Platform, RunRequest
 from agentnb.platforms.local import FunctionContext, FunctionPlatform
-from agentnb.transcript import fold
 from tests.platforms.local.asked import async_generator, sync_function, sync_generator
 
 pytestmark = pytest.mark.anyio

@@ -10,13 +10,9 @@ from contextlib import aclosing
 
 import pytest
 
-from agentnb.event import (
-    ApprovalRequested,
-    Event,
-    TextDelta,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import ApprovalRequested, Event, TextDelta
 from agentnb.platforms.local import iterate_function
-from agentnb.transcript import fold
 from tests.platforms.local.asked import events_of, new_context, wait_until
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 import agentnb
 from agentnb.errors import OutputError, RunFailedError
-from agentnb.event import RunFinished, TextDelta, ToolCallFinished, UsageReported
+from agentnb.event.types import RunFinished, TextDelta, ToolCallFinished, UsageReported
 
 
 class City(BaseModel):

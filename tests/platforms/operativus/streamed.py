@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from agentnb.event import Event
+from agentnb.event.types import Event
 from agentnb.platforms.base import RunRequest
 
 STREAM = "POST /api/agents/finance_agent/runs/stream"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import Event, ToolCallFinished, ToolCallStarted
-from agentnb.platforms._splice import Splice
-from agentnb.platforms.operativus.decode import Decoder
+from agentnb.event.transcript import ToolCall, Transcript, fold
+from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
+from agentnb.platforms._replay_filter import Splice
+from agentnb.platforms.operativus.decoder import Decoder
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import ToolCall, Transcript, fold
 
 SENTENCES = [
     *("Executing Tool: {}", "Calling tool: {}", "Using the tool `{}`", "Invoking tool '{}' ..."),

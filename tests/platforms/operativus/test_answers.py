@@ -19,16 +19,10 @@ from agentnb.errors import (
     RateLimitError,
     RequestError,
 )
-from agentnb.event import (
-    ApprovalRequested,
-    Event,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunFinished, RunStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio

@@ -18,13 +18,10 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.event import (
-    RunStarted,
-    TextDelta,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunStarted, TextDelta
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.operativus import DEFAULT_BASE_URL, OperativusPlatform
-from agentnb.transcript import fold
 from tests.platforms.operativus.streamed import ASK, STREAM, collected, frame
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, problem, stream
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import Transcript, fold
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     RawEvent,
@@ -19,9 +20,8 @@ from agentnb.event import (
     ToolCallStarted,
     event_to_dict,
 )
-from agentnb.platforms.operativus.decode import Decoder
+from agentnb.platforms.operativus.decoder import Decoder
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import Transcript, fold
 from tests.platforms.anything import JSON
 from tests.platforms.recorded import by_name, decoded
 

@@ -12,7 +12,7 @@ import pytest
 
 from agentnb.errors import InvalidRequestError, RequestError, ServerError
 from agentnb.platforms.operativus import OperativusPlatform
-from agentnb.platforms.operativus.answers import STATUSES, read_page, remote_run
+from agentnb.platforms.operativus.responses import STATUSES, read_page, remote_run
 from tests.platforms.scripted import Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio

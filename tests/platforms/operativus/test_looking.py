@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from agentnb._http import Pause, Terms
-from agentnb.event import RunStarted
+from agentnb._http.retries import Retries
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
-from agentnb.retries import Retries
-from agentnb.transcript import fold
 from tests.platforms.operativus.streamed import ASK, STREAM, collected, frame
 from tests.platforms.scripted import Reply, ScriptedServer, stream
 

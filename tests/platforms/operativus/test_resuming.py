@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from agentnb.errors import RequestError, ServerError
-from agentnb.event import Event, RawEvent, RunStarted, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RawEvent, RunStarted, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentnb.errors import ConfigError
-from agentnb.event import Event, RunStarted
+from agentnb.event.types import Event, RunStarted
 from agentnb.platforms.base import PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
 from tests.platforms.operativus.streamed import STREAM, collected, frame

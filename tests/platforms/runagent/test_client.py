@@ -18,10 +18,10 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.runagent import DEFAULT_BASE_URL, RunAgentPlatform
-from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
 from tests.platforms.scripted import ONCE, Reply, ScriptedServer, recorded, stream
 

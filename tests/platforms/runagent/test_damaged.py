@@ -9,12 +9,12 @@ import pytest
 
 import agentnb
 from agentnb._http import Terms
+from agentnb._http.retries import Retries
 from agentnb.errors import RunTruncatedError
+from agentnb.event.transcript import Transcript, fold
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent import RunAgentPlatform
-from agentnb.retries import Retries
 from agentnb.sandbox import Sandbox
-from agentnb.transcript import Transcript, fold
 from tests.platforms.runagent.test_client import (
     DONE,
     START,

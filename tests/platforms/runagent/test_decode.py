@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     Event,
     RawEvent,
     RunFailed,
@@ -19,9 +20,8 @@ from agentnb.event import (
     UsageReported,
     event_to_dict,
 )
-from agentnb.platforms.runagent.decode import Decoder, invoked_events
+from agentnb.platforms.runagent.decoder import Decoder, invoked_events
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import fold
 from tests.platforms.anything import JSON
 from tests.platforms.recorded import by_name, decoded
 

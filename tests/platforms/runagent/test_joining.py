@@ -10,10 +10,10 @@ import pytest
 
 import agentnb
 from agentnb.errors import RequestError
-from agentnb.event import Event
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event
 from agentnb.platforms.runagent import RunAgentPlatform
 from agentnb.sandbox import Sandbox
-from agentnb.transcript import fold
 from tests.platforms.runagent.test_client import (
     DONE,
     START,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agentnb.errors import PlatformError, RequestError
-from agentnb.event import Event, RawEvent, RunFinished, RunStarted, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RawEvent, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.runagent import RunAgentPlatform
-from agentnb.transcript import fold
 from tests.platforms.runagent.test_client import DONE, START, STREAM, ask, chunk, platform
 from tests.platforms.scripted import ScriptedServer, stream, until_broken
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 import agentnb
+from agentnb._http.deadlines import Deadlines
 from agentnb.config import config
-from agentnb.deadlines import Deadlines
 from agentnb.doctor import examine
 from agentnb.errors import NotFoundError, RequestError, UnsupportedError
-from agentnb.event import RawEvent
+from agentnb.event.types import RawEvent
 from tests.patience import looks
 from tests.platforms.runagent.served import AGENT, Served
 

@@ -13,11 +13,11 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
+from agentnb._http.retries import Retries
 from agentnb.errors import TransportError, UnsupportedError
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.runagent import RunAgentPlatform
-from agentnb.retries import Retries
 from tests.platforms.runagent.served import AGENT, Served, served_agent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

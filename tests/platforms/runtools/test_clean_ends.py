@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentnb.retries import Retries
+from agentnb._http.retries import Retries
 from tests.faults.numbered import pauses_made
 from tests.platforms.runtools.speaking import body_of, data, runtime
 from tests.played import LONG

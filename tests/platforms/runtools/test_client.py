@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import (
     AuthenticationError,
     ConfigError,
@@ -23,10 +23,10 @@ from agentnb.errors import (
     StreamCutError,
     UnsupportedError,
 )
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta, Usage
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, Usage
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.runtools import DEFAULT_BASE_URL, RunToolsPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, stream
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import Transcript, fold
+from agentnb.event.types import (
     TERMINAL_EVENTS,
     Event,
     RawEvent,
@@ -20,9 +21,8 @@ from agentnb.event import (
     TextDelta,
     event_to_dict,
 )
-from agentnb.platforms.runtools.decode import Decoder, result_events
+from agentnb.platforms.runtools.decoder import Decoder, result_events
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import Transcript, fold
 from tests.platforms.anything import JSON
 from tests.platforms.recorded import decoded
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 import agentnb
-from agentnb.transports import TRANSPORT_VARIABLE
+from agentnb._http.transports import TRANSPORT_VARIABLE
 from tests.platforms.runtools.speaking import Frame, body_of, data, named, runtime
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentnb.errors import NotFoundError
-from agentnb.event import RunFinished, RunStarted, TextDelta
+from agentnb.event.types import RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import KeepsEvents
 from agentnb.platforms.runtools import RunToolsPlatform
 from tests.platforms.scripted import Reply, ScriptedServer

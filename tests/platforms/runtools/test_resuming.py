@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agentnb.errors import RequestError, ServerError
-from agentnb.event import Event, RawEvent, RunFinished, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RawEvent, RunFinished, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.runtools import RunToolsPlatform
-from agentnb.transcript import fold
 from tests.platforms.runtools.test_durable import event
 from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import pytest
 from pydantic import SecretStr
 
+from agentnb._http.deadlines import Deadlines
 from agentnb.config import PlatformSettings
-from agentnb.deadlines import Deadlines
 from agentnb.platforms.seekr import SeekrPlatform
 from tests.platforms.scripted import ONCE, ScriptedServer
 

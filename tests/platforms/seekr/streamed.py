@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentnb.event import (
-    Event,
-)
+from agentnb.event.types import Event
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
 from tests.platforms.recorded import FIXTURES

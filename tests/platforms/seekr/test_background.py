@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from agentnb._http import Terms
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import DeadlineError
-from agentnb.event import (
+from agentnb.event.transcript import fold
+from agentnb.event.types import (
     RawEvent,
     ReasoningDelta,
     RunCancelled,
@@ -25,7 +26,6 @@ from agentnb.event import (
 )
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, stream
 from tests.platforms.seekr.conftest import Connect
 from tests.platforms.seekr.records import ATTACH, CANCEL, MESSAGE, ONE, RUN, THREAD, run

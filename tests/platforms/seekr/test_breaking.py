@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from agentnb._http import Terms
-from agentnb.deadlines import Deadlines
+from agentnb._http.deadlines import Deadlines
 from agentnb.errors import DeadlineError, ServerError, StreamCutError
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
 from tests.platforms.seekr.records import MESSAGE, RUN, run
 from tests.platforms.seekr.streamed import STREAM, ask

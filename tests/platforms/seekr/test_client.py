@@ -11,11 +11,9 @@ import pytest
 
 from agentnb.config import PlatformSettings
 from agentnb.errors import ConfigError, NotFoundError, PlatformError, RequestError
-from agentnb.event import (
-    RunStarted,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import RunStarted
 from agentnb.platforms.seekr import DEFAULT_BASE_URL, PlatformDeprecationWarning, SeekrPlatform
-from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
 from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
 from tests.platforms.seekr.conftest import Connect

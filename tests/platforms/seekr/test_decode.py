@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.event import (
+from agentnb.event.transcript import Transcript, fold
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RawEvent,
@@ -21,9 +22,8 @@ from agentnb.event import (
     event_to_dict,
 )
 from agentnb.platforms.seekr.chunks import CHUNKS, FRAGMENTS
-from agentnb.platforms.seekr.decode import Decoder
+from agentnb.platforms.seekr.decoder import Decoder
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import Transcript, fold
 from tests.platforms.anything import JSON
 from tests.platforms.recorded import by_name, data_frames, decoded
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import Event, TextDelta
-from agentnb.platforms.seekr.decode import Decoder
+from agentnb.event.transcript import Transcript, fold
+from agentnb.event.types import Event, TextDelta
+from agentnb.platforms.seekr.decoder import Decoder
 from agentnb.platforms.seekr.plans import PlanSplitter, split_plan
-from agentnb.transcript import Transcript, fold
 from tests.platforms.recorded import data_frames, decoded
 from tests.platforms.recorded import frames as frames_of
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentnb.event import RunStarted
+from agentnb.event.transcript import Transcript, fold
+from agentnb.event.types import RunStarted
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.transcript import Transcript, fold
 from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
 from tests.platforms.seekr.records import ATTACH, MESSAGE, ONE, RUN, THREAD
 from tests.platforms.seekr.streamed import STREAM, ask

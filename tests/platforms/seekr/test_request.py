@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from agentnb.errors import NotFoundError, RequestError
+from agentnb.event.transcript import fold
 from agentnb.platforms.base import Media
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.transcript import fold
 from tests.platforms.scripted import ScriptedServer
 from tests.platforms.seekr.conftest import Connect
 from tests.platforms.seekr.streamed import QUESTION, STREAM, answering, ask, events_of

@@ -15,13 +15,13 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from agentnb.event import Event, RawEvent, RunFailed, RunFinished, RunStarted, TextDelta
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RawEvent, RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.platforms.seekr.heard import Heard
 from agentnb.platforms.seekr.places import Places
+from agentnb.platforms.seekr.stream_state import Heard
 from agentnb.sse import ServerSentEvent
-from agentnb.transcript import fold
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, stream, until_broken
 from tests.platforms.seekr.conftest import Connect
 from tests.platforms.seekr.records import MESSAGE, RUN, THREAD, now, run

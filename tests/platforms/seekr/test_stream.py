@@ -7,18 +7,11 @@ import asyncio
 import pytest
 
 from agentnb._http import Pause, Terms
+from agentnb._http.retries import Retries
 from agentnb.errors import InvalidRequestError, NotFoundError, StreamCutError
-from agentnb.event import (
-    Event,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-    Usage,
-    UsageReported,
-)
+from agentnb.event.transcript import fold
+from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.retries import Retries
-from agentnb.transcript import fold
 from tests.platforms.recorded import FIXTURES
 from tests.platforms.scripted import Reply, ScriptedServer, recorded, stream
 from tests.platforms.seekr.conftest import Connect

@@ -14,9 +14,9 @@ import pytest
 
 import agentnb
 from agentnb import errors
+from agentnb.cassettes import playback as module
 from agentnb.config import config
 from agentnb.errors import AgentnbError, PlaybackError, RequestError
-from agentnb.platforms.tape import playback as module
 
 ESCAPES = "\x1b]0;x\x07\x9b2J\u202e"
 DEEP: Any = json.loads("[" * 600 + "]" * 600)

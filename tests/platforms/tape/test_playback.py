@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import agentnb
+from agentnb.cassettes.recorder import Recorder
 from agentnb.config import config
 from agentnb.errors import NotRecordedError, PlaybackError, RunFailedError
-from agentnb.event import (
+from agentnb.event.types import (
     ApprovalRequested,
     Event,
     RunFailed,
@@ -21,9 +22,8 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.facts import RunFacts
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.platforms.tape.recorder import Recorder
+from agentnb.recording.base_run import RunFacts
 from agentnb.sandbox import Sandbox
 from tests.played import STARTED, Batches, PlayedPlatform, eventually, player, until
 

@@ -12,11 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb._secrets import remember_secret
+from agentnb.cassettes.playback import Playback
 from agentnb.errors import InvalidRequestError, NotRecordedError, PlaybackError
-from agentnb.event import RunFinished, TextDelta
+from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.base import Capabilities, Media, MediaSupport, RunRequest
-from agentnb.platforms.tape.playback import Playback
+from agentnb.redaction.secrets import remember_secret
 from tests.played import STARTED, Batches, PlayedPlatform, player
 
 # Such a key stands otherwise in an address.

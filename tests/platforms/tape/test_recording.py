@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import agentnb
+from agentnb.cassettes.recorder import Recorder
 from agentnb.errors import HistoryWarning, RequestError
-from agentnb.event import (
+from agentnb.event.types import (
     RunFinished,
     TextDelta,
     ToolCallDelta,
@@ -20,7 +21,6 @@ from agentnb.event import (
     ToolCallStarted,
 )
 from agentnb.platforms.base import RunRequest
-from agentnb.platforms.tape.recorder import Recorder
 from agentnb.sandbox import Sandbox
 from tests.played import STARTED, Batches, PlayedPlatform, player
 

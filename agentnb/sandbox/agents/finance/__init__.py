@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from agentnb.event import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
+from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
 from agentnb.sandbox.agents.finance.answers import Answer, answer
 from agentnb.sandbox.agents.finance.prices import load_prices
 from agentnb.sandbox.agents.finance.question import parse_question

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentnb.event import Event
+from agentnb.event.types import Event
 from agentnb.sandbox.agents.finance.prices import (
     NAMES,
     company,

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from datetime import date, timedelta
 from typing import Final
 
-from agentnb.event import Event
+from agentnb.event.types import Event
 from agentnb.sandbox.agents.finance.prices import (
     NAMES,
     Prices,

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from datetime import date
 from typing import Any, Final
 
-from agentnb.event import Event, ReasoningDelta, ToolCallFinished, ToolCallStarted
+from agentnb.event.types import Event, ReasoningDelta, ToolCallFinished, ToolCallStarted
 from agentnb.sandbox.agents.finance.prices import NAMES, Prices, Stretch
 from agentnb.sandbox.agents.tokens import pieces
 

@@ -1,0 +1,24 @@
+"""The distribution's version, its name on PyPI, and the commands that install it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["DISTRIBUTION", "__version__", "install_hint", "upgrade_hint"]
+
+__version__ = "0.1.0"
+
+#: ``agentnb`` on PyPI is another project.
+DISTRIBUTION: Final = "jupyter-agentnb"
+
+
+def install_hint(*extras: str) -> str:
+    """Return the command that installs the package with ``extras``."""
+    if not extras:
+        return f"pip install {DISTRIBUTION}"
+    return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"
+
+
+def upgrade_hint(*extras: str) -> str:
+    """Return the command that upgrades the package and what ``extras`` need."""
+    return install_hint(*extras).replace("install", "install -U", 1)

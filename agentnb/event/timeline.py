@@ -1,0 +1,235 @@
+"""What a run did when: its events as stretches of time, to be drawn as bars.
+
+Pure, like the transcript: events and their times in, segments out, no exception on any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from agentnb._support.text import printable
+from agentnb.event.types import (
+    TERMINAL_EVENTS,
+    ApprovalRequested,
+    Event,
+    ReasoningDelta,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
+
+__all__ = ["Kind", "Segment", "timeline"]
+
+Kind = Literal["waiting", "reasoning", "text", "tool", "approval"]
+
+# Results of tools that come in while the answer streams do not cut it; a silence does.
+_SILENCE: Final = 0.5
+_EXCERPT: Final = 160
+_LABELS: Final[dict[Kind, str]] = {
+    "waiting": "Waiting",
+    "reasoning": "Reasoning",
+    "text": "Answer",
+    "tool": "Tool call",
+    "approval": "Approval",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch of a run, ``start`` and ``end`` in seconds since it was sent.
+
+    ``label`` is the tool's name, or the kind in words.  ``status`` is that of a tool call
+    (``running``, ``completed``, ``failed``, ``abandoned``) or of an approval (``pending``,
+    ``decided``, ``abandoned``), else None.  ``detail`` is one short line: how a passage begins, a
+    call's error or else its arguments, what an approval is for.
+    """
+
+    kind: Kind
+    label: str
+    start: float
+    end: float
+    status: str | None
+    detail: str
+
+
+def timeline(
+    events: Iterable[Event],
+    times: Iterable[float],
+    *,
+    until: float | None = None,
+    silence: float = _SILENCE,
+) -> list[Segment]:
+    """Return the segments of a run in the order they began; [] where nothing has happened.
+
+    ``times`` are seconds since the run was sent, one for each event.  ``waiting`` is from then to
+    the first event of substance.  Consecutive fragments are one segment; tool calls may overlap
+    anything.  What is unfinished ends with the run, or where that has not ended at ``until``,
+    which is the last event unless given (for a live run: the seconds elapsed).  A passage is cut
+    by a longer ``silence`` (seconds) in which a tool is heard; where that is infinite, the same
+    events make the same number of segments whatever their times are.
+    """
+    fold = _Fold(silence)
+    # Not strict: of a live run the two may have been read a moment apart.
+    for event, at in zip(events, times, strict=False):
+        fold.add(event, at)
+    return fold.segments(until)
+
+
+class _Open:
+    """A segment that can still grow."""
+
+    __slots__ = ("detail", "end", "error", "kind", "label", "start", "status")
+
+    def __init__(self, kind: Kind, at: float, *, status: str | None = None) -> None:
+        self.kind: Kind = kind
+        self.label = ""
+        self.start = at
+        self.end: float | None = None
+        self.status = status
+        self.detail = ""
+        self.error: str | None = None
+
+    def append(self, text: str) -> None:
+        # An excerpt is all that is shown; a long answer must not be copied with each fragment.
+        if len(self.detail) <= _EXCERPT:
+            self.detail += text[: 2 * _EXCERPT]
+
+    def closed(self, end: float) -> Segment:
+        label = _one_line(self.label) or _LABELS[self.kind]
+        detail = _one_line(self.detail if self.error is None else self.error)
+        last = max(self.start, end if self.end is None else self.end)
+        return Segment(self.kind, label, self.start, last, self.status, detail)
+
+
+class _Fold:
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
+        self._now = 0.0
+        self._begun = False  # something of substance has come
+        self._any = False
+        self._ended: float | None = None
+        self._found: list[_Open] = []
+        self._calls: dict[str, _Open] = {}
+        self._passage: _Open | None = None
+        self._heard = False  # a tool, since the passage's last fragment
+        self._approvals: list[_Open] = []
+
+    def add(self, event: Event, at: float) -> None:
+        # A clock that was set back, or a time that is none, must not turn a segment around.
+        if math.isfinite(at) and at > self._now:
+            self._now = at
+        self._any = True
+        match event:
+            case TextDelta() | ReasoningDelta():
+                if event.text:
+                    self._grow("text" if isinstance(event, TextDelta) else "reasoning", event.text)
+            case ToolCallStarted():
+                self._passage = None
+                call = self._call(event.call_id)
+                call.label = event.name or call.label
+                call.detail = event.arguments or call.detail
+            case ToolCallDelta():
+                self._call(event.call_id).append(event.arguments)
+            case ToolCallFinished():
+                call = self._call(event.call_id)
+                call.label = event.name or call.label
+                call.detail = call.detail if event.arguments is None else event.arguments
+                call.error = event.error
+                call.status = "completed" if event.error is None else "failed"
+                call.end = self._now
+            case ApprovalRequested():
+                self._passage = None
+                self._wait_for(event)
+            case RunStarted():
+                self._decide("decided")
+            case _ if isinstance(event, TERMINAL_EVENTS):
+                self._end(event)
+            case _:
+                pass
+
+    def segments(self, until: float | None) -> list[Segment]:
+        """Return what was found, with what is open closed."""
+        last = self._now
+        if until is not None and math.isfinite(until):
+            last = max(last, until)
+        end = last if self._ended is None else self._ended
+        if not self._begun and (self._any or end > 0):
+            self._found.append(self._waiting(end))
+        return [found.closed(end) for found in self._found]
+
+    def _begin(self, kind: Kind, *, status: str | None = None) -> _Open:
+        if not self._begun:
+            self._begun = True
+            if self._now > 0:
+                self._found.append(self._waiting(self._now))
+        made = _Open(kind, self._now, status=status)
+        self._found.append(made)
+        return made
+
+    def _waiting(self, end: float) -> _Open:
+        made = _Open("waiting", 0.0)
+        made.end = end
+        return made
+
+    def _grow(self, kind: Kind, text: str) -> None:
+        self._decide("decided")
+        passage = self._passage
+        silence = 0.0 if passage is None else self._now - (passage.end or 0)
+        silent = self._heard and silence > self._silence
+        if passage is None or passage.kind != kind or silent:
+            passage = self._passage = self._begin(kind)
+        passage.append(text)
+        passage.end = self._now
+        self._heard = False
+
+    def _call(self, call_id: str) -> _Open:
+        self._decide("decided")
+        self._heard = True
+        call = self._calls.get(call_id)
+        if call is None:
+            status = "running" if self._ended is None else "abandoned"
+            call = self._calls[call_id] = self._begin("tool", status=status)
+        return call
+
+    def _wait_for(self, event: ApprovalRequested) -> None:
+        status = "pending" if self._ended is None else "abandoned"
+        approval = self._begin("approval", status=status)
+        approval.label = event.tool or ""
+        approval.detail = event.message or event.arguments
+        if self._ended is None:
+            self._approvals.append(approval)
+
+    def _decide(self, status: str) -> None:
+        for approval in self._approvals:
+            approval.end = self._now
+            approval.status = status
+        self._approvals.clear()
+
+    def _end(self, event: Event) -> None:
+        if self._ended is not None:
+            return
+        self._ended = self._now
+        self._decide("abandoned")
+        for call in self._calls.values():
+            if call.status == "running":
+                call.status = "abandoned"
+        if (
+            isinstance(event, RunFinished)
+            and event.output
+            and not any(found.kind == "text" for found in self._found)
+        ):
+            # An answer that was not streamed is there all at once.
+            answer = self._begin("text")
+            answer.append(event.output)
+            answer.end = self._now
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(printable(text[: 2 * _EXCERPT]).split())
+    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"

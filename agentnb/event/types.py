@@ -1,0 +1,397 @@
+"""What can happen in a run: the `Event` union.
+
+Every platform's wire is decoded into these few classes, and everything else (the transcript, the
+live view, the tables) is made from them alone.  Events are immutable, carry no clock and no
+reference to a platform, so a recorded list of them can be folded, sent and compared anywhere.
+
+The constructors check their fields, since functions of users make events, too: data given as a
+tool's arguments or result becomes JSON, an exception given as an error becomes its text, a dict
+given as usage becomes `Usage`.  Whatever has no such meaning raises `TypeError` or `ValueError`.
+In ids, names and approvals control characters are written as signs.
+
+`event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from itertools import repeat
+from typing import Any, ClassVar, Final, Literal, cast
+
+from agentnb._support.text import name_signs, printable, strip_controls
+from agentnb.errors import in_sentences, try_again_in
+from agentnb.event.validation import Checked, Place, identifier, plain_text, usage_fields
+
+__all__ = [
+    "TERMINAL_EVENTS",
+    "ApprovalRequested",
+    "Event",
+    "FollowupsSuggested",
+    "RawEvent",
+    "ReasoningDelta",
+    "RunCancelled",
+    "RunFailed",
+    "RunFinished",
+    "RunStarted",
+    "TextDelta",
+    "ToolCallDelta",
+    "ToolCallFinished",
+    "ToolCallStarted",
+    "Usage",
+    "UsageReported",
+    "event_from_dict",
+    "event_to_dict",
+    "text_deltas",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Checked):
+    """Tokens of one run, and its cost where the platform reports one.
+
+    ``cached_tokens`` are part of ``input_tokens`` and ``reasoning_tokens`` part of
+    ``output_tokens``; neither is ever added to the totals.  None means "not reported", never zero.
+    ``cost_usd`` is what the platform said, in US dollars; it is never computed here.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def merged(self, later: Usage) -> Usage:
+        """Return this usage with every field that ``later`` reports replaced by it.
+
+        Platforms report running totals, so the later figure replaces the earlier one.  A total
+        that was the sum of input and output stays their sum where only one of them is news.
+        """
+        merged: dict[str, Any] = {
+            f.name: new if (new := getattr(later, f.name)) is not None else getattr(self, f.name)
+            for f in fields(self)
+        }
+        if (
+            later.total_tokens is None
+            and None not in (self.input_tokens, self.output_tokens)
+            and self.total_tokens == (self.input_tokens or 0) + (self.output_tokens or 0)
+        ):
+            merged["total_tokens"] = merged["input_tokens"] + merged["output_tokens"]
+        return Usage(**merged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Checked):
+    """The platform accepted the run.  It may come again with what was still unknown.
+
+    An id that holds control characters is none.
+    """
+
+    type: ClassVar[Literal["run_started"]] = "run_started"
+    run_id: str | None = None
+    session_id: str | None = None
+    agent: str | None = None
+    model: str | None = None
+
+
+# Nearly all events are fragments.  The `__init__` that a frozen class is given sets each field by
+# its name, which takes longer than all that is asked of a fragment later; theirs know the places.
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ReasoningDelta:
+    """A fragment of what the agent thinks, to be appended.
+
+    ``part_id`` tells separate passages apart where the platform numbers them.
+    """
+
+    type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
+    text: str
+    part_id: str | None = None
+
+    def __init__(self, text: str, part_id: str | None = None) -> None:
+        if type(text) is not str or (part_id is not None and type(part_id) is not str):
+            text, part_id = _fragment(type(self).__name__, text, part_id)
+        _set_reasoning(self, text)
+        _set_reasoning_part(self, part_id and name_signs(part_id))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class TextDelta:
+    """A fragment of the answer (Markdown), to be appended."""
+
+    type: ClassVar[Literal["text_delta"]] = "text_delta"
+    text: str
+    part_id: str | None = None
+
+    def __init__(self, text: str, part_id: str | None = None) -> None:
+        if type(text) is not str or (part_id is not None and type(part_id) is not str):
+            text, part_id = _fragment(type(self).__name__, text, part_id)
+        _set_text(self, text)
+        _set_text_part(self, part_id and name_signs(part_id))
+
+
+def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
+    """Return the fields of a fragment, of which one is not exactly of its type."""
+    part = None if part_id is None else Place(event, "part_id").checked(identifier, part_id)
+    return Place(event, "text").checked(plain_text, text), part
+
+
+def _setter(cls: type, name: str) -> Callable[[object, object], None]:
+    return cls.__dict__[name].__set__
+
+
+_set_reasoning: Final = _setter(ReasoningDelta, "text")
+_set_reasoning_part: Final = _setter(ReasoningDelta, "part_id")
+_set_text: Final = _setter(TextDelta, "text")
+_set_text_part: Final = _setter(TextDelta, "part_id")
+
+
+def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
+    """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
+    if len(pieces) < 2 or set(map(type, pieces)) != {str}:
+        return [TextDelta(text) for text in pieces]
+    made = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
+    for delta, text in zip(made, pieces, strict=True):
+        _set_text(delta, text)
+        _set_text_part(delta, None)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallStarted(Checked):
+    """The agent calls a tool.
+
+    ``arguments`` is what is known of them so far, as text: JSON where the platform sends JSON, and
+    "" where they follow in `ToolCallDelta` or are not told at all.
+    """
+
+    type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta(Checked):
+    """A further fragment of a call's arguments or of its output, to be appended."""
+
+    type: ClassVar[Literal["tool_call_delta"]] = "tool_call_delta"
+    call_id: str
+    arguments: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallFinished(Checked):
+    """A tool call ended.
+
+    ``result`` is text (JSON where the platform sends JSON); None leaves what `ToolCallDelta`
+    brought.  ``arguments``, where given, are the final ones and replace what streamed.  A call that
+    failed carries ``error``.
+    """
+
+    type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
+    call_id: str
+    name: str | None = None
+    arguments: str | None = None
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported(Checked):
+    """The run's usage so far, as a running total."""
+
+    type: ClassVar[Literal["usage_reported"]] = "usage_reported"
+    usage: Usage
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(usage := cast("Any", self.usage), Usage):
+            given = Place(type(self).__name__, "usage").checked(usage_fields, usage)
+            object.__setattr__(self, "usage", Usage(**given))
+        Checked.__post_init__(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowupsSuggested(Checked):
+    """Questions that the agent suggests to ask next."""
+
+    type: ClassVar[Literal["followups_suggested"]] = "followups_suggested"
+    followups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested(Checked):
+    """The run waits for a person's decision; its status becomes ``paused``."""
+
+    type: ClassVar[Literal["approval_requested"]] = "approval_requested"
+    approval_id: str | None = None
+    message: str = ""
+    tool: str | None = None
+    arguments: str = ""
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        object.__setattr__(self, "message", printable(strip_controls(self.message)))
+        object.__setattr__(self, "arguments", printable(self.arguments))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawEvent(Checked):
+    """A wire event kept as it came, because its kind is unknown or its content malformed.
+
+    ``name`` is the wire's own event name, ``data`` its payload as text, ``problem`` says what was
+    wrong with a known kind; None means that the kind is merely unknown.
+    """
+
+    type: ClassVar[Literal["raw_event"]] = "raw_event"
+    name: str
+    data: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Checked):
+    """The run completed.
+
+    ``output`` is the whole answer where the platform repeats it at the end: it fills an answer that
+    was not streamed and is otherwise only kept.  ``duration`` is the platform's own figure in
+    seconds.  ``details`` is whatever else it said, JSON-like.
+    """
+
+    type: ClassVar[Literal["run_finished"]] = "run_finished"
+    output: str | None = None
+    duration: float | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Checked):
+    """The run ended without completing.
+
+    ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
+    stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
+    ``hint`` says in one line what to do next, where that is known.  ``retry_after`` is how many
+    seconds the platform asks to wait before another attempt.  ``error_type`` is the name of the
+    exception class it came from, where there was one.
+    """
+
+    type: ClassVar[Literal["run_failed"]] = "run_failed"
+    message: str
+    status: Literal["failed", "truncated", "interrupted"] = "failed"
+    code: str | None = None
+    retry_after: float | None = None
+    error_type: str | None = None
+    hint: str | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if isinstance(error := cast("Any", self.message), BaseException) and not self.error_type:
+            object.__setattr__(self, "error_type", type(error).__name__)
+        Checked.__post_init__(self)
+
+    @property
+    def next_step(self) -> str | None:
+        """What to do next, and when to try again; None where neither is known."""
+        wait = try_again_in(self.retry_after)
+        if self.hint is None or wait is None or wait in self.hint:
+            return self.hint or wait
+        return in_sentences(self.hint, wait)
+
+    @property
+    def line(self) -> str:
+        """What went wrong, and what to do next, as a reader is told."""
+        return in_sentences(self.message, self.next_step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled(Checked):
+    """The run was cancelled, here or on the platform."""
+
+    type: ClassVar[Literal["run_cancelled"]] = "run_cancelled"
+    reason: str | None = None
+
+
+Event = (
+    RunStarted
+    | ReasoningDelta
+    | TextDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | ToolCallFinished
+    | UsageReported
+    | FollowupsSuggested
+    | ApprovalRequested
+    | RawEvent
+    | RunFinished
+    | RunFailed
+    | RunCancelled
+)
+
+TERMINAL_EVENTS: Final = (RunFinished, RunFailed, RunCancelled)
+
+_CLASSES: Final[dict[str, type[Event]]] = {
+    cls.type: cls
+    for cls in (
+        RunStarted,
+        ReasoningDelta,
+        TextDelta,
+        ToolCallStarted,
+        ToolCallDelta,
+        ToolCallFinished,
+        UsageReported,
+        FollowupsSuggested,
+        ApprovalRequested,
+        RawEvent,
+        RunFinished,
+        RunFailed,
+        RunCancelled,
+    )
+}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Return the event's JSON form: its ``type`` and every field that is not None."""
+    result: dict[str, Any] = {"type": event.type}
+    for f in fields(event):
+        value: Any = getattr(event, f.name)
+        if value is None:
+            continue
+        if isinstance(value, Usage):
+            value = {u.name: v for u in fields(value) if (v := getattr(value, u.name)) is not None}
+        elif isinstance(value, tuple):
+            value = list(cast("tuple[Any, ...]", value))
+        result[f.name] = value
+    return result
+
+
+def event_from_dict(data: dict[str, Any]) -> Event:
+    """Return the event that `event_to_dict` made ``data`` from.
+
+    Fields that this version does not know are dropped, so that newer records stay readable; an
+    unknown ``type`` becomes a `RawEvent`, and so does an event with a field that its constructor
+    refuses, which earlier versions did not check.
+
+    Raises:
+        KeyError: ``data`` has no ``type``.
+        TypeError: a required field is missing.
+    """
+    kind = data["type"]
+    cls = _CLASSES.get(kind)
+    if cls is None:
+        return RawEvent(name=str(kind), data=str(data))
+    known = {f.name: f for f in fields(cls)}
+    values = {name: value for name, value in data.items() if name in known}
+    if missing := [n for n, f in known.items() if n not in values and _is_required(f)]:
+        raise TypeError(f"{cls.__name__} needs {', '.join(missing)}.")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        return RawEvent(name=str(kind), data=repr(data), problem=str(error))
+
+
+def _is_required(f: Field[Any]) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING

@@ -1,0 +1,400 @@
+"""Checks of the fields of events: convert what has one obvious meaning, refuse the rest.
+
+Every check takes a value and the `Place` of its field, returns the value to keep, and raises
+`TypeError` or `ValueError` with one line that names event, field, expected and given type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+from operator import index
+from typing import Any, Final, NamedTuple, cast
+from uuid import UUID
+
+from agentnb._support.text import identifier_or_none, name_signs, printable
+
+__all__ = [
+    "COST_KEYS",
+    "DETAIL_KEYS",
+    "TOKEN_KEYS",
+    "Checked",
+    "Place",
+    "identifier",
+    "json_document",
+    "json_text",
+    "plain_text",
+    "usage_fields",
+]
+
+#: Field of `Usage` -> the keys under which platforms and vendors report it.
+TOKEN_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "input_tokens": (
+        *("inputTokens", "input_tokens", "promptTokens", "prompt_tokens", "promptTokenCount"),
+        *("inputTokenCount", "prompt_token_count", "input_token_count", "prompt_eval_count"),
+    ),
+    "output_tokens": (
+        *("outputTokens", "output_tokens", "completionTokens", "completion_tokens"),
+        *("candidatesTokenCount", "outputTokenCount", "candidates_token_count"),
+        *("output_token_count", "eval_count"),
+    ),
+    "total_tokens": ("totalTokens", "total_tokens", "totalTokenCount", "total_token_count"),
+    "cached_tokens": (
+        *("cachedTokens", "cached_tokens", "cachedInputTokens", "cacheReadTokens"),
+        *("cacheReadInputTokens", "cache_read_input_tokens", "cachedContentTokenCount"),
+    ),
+    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens", "thoughtsTokenCount"),
+}
+#: The keys under which a cost in US dollars is reported.
+COST_KEYS: Final = ("costUsd", "cost_usd", "totalCostUsd", "total_cost_usd")
+#: The objects in which some vendors report parts of a count.
+DETAIL_KEYS: Final = (
+    *("prompt_tokens_details", "completion_tokens_details"),
+    *("input_tokens_details", "output_tokens_details"),
+    *("input_token_details", "output_token_details"),
+)
+_SCALARS: Final = frozenset({str, bool, type(None)})
+
+
+class Place(NamedTuple):
+    """The field that is checked, for the message of an error."""
+
+    event: str
+    field: str
+
+    def wrong_type(self, expected: str, given: object) -> TypeError:
+        kind = "None" if given is None else type(given).__name__
+        return TypeError(f"{self.event}.{self.field} must be {expected}, not {kind}.")
+
+    def wrong_value(self, expected: str, given: str) -> ValueError:
+        return ValueError(f"{self.event}.{self.field} must be {expected}, not {given}.")
+
+    def checked(self, check: Check, value: Any) -> Any:
+        """Return what ``check`` makes of ``value``; all of its errors name this field."""
+        try:
+            return check(value, self)
+        except Exception as error:
+            if str(error).startswith(f"{self.event}.{self.field} must be "):
+                raise
+            # The value's own code failed: its `__str__`, its iterator, a lookup of an attribute.
+            given = f"{type(value).__name__}, which raised {type(error).__name__}"
+            raise self.wrong_value("a value that can be read", given) from error
+
+
+Check = Callable[[Any, Place], Any]
+Clean = Callable[[str], str | None]
+
+
+def plain_text(value: Any, place: Place) -> str:
+    """Return a text; an instance of a subclass of `str` becomes an exact one."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise place.wrong_type("text (str)", value)
+
+
+def identifier(value: Any, place: Place) -> str:
+    """Return an id as text; integers and UUIDs are taken."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if (whole := _whole(value)) is None:
+        raise place.wrong_type("an id (str or int)", value)
+    try:
+        return str(whole)
+    except ValueError:  # more digits than Python writes
+        raise place.wrong_value("an id (str or int)", "a number too large to keep") from None
+
+
+def error_text(value: Any, place: Place) -> str:
+    """Return an error as text; an exception gives its type and message, data its JSON."""
+    if isinstance(value, BaseException):
+        name, message = type(value).__name__, str(value)
+        return f"{name}: {message}" if message else name
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return json_text(cast("Mapping[Any, Any]", value), place)
+    raise place.wrong_type("text (str) or an exception", value)
+
+
+def json_text(value: Any, place: Place) -> str:
+    """Return data as JSON; a text stays as it is.
+
+    Pydantic models, dataclasses, dates, decimals, sets, NumPy's scalars and arrays are taken.
+    NaN and infinities become null.  Bytes must be UTF-8.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise place.wrong_value("text or JSON data", "bytes that are not UTF-8") from None
+    text = json_document(value, place)
+    # A date or a decimal is a string of JSON, whose quotes would only be in the way.
+    return json.loads(text) if text.startswith('"') else text
+
+
+def json_document(value: Any, place: Place) -> str:
+    """Return data as JSON, as `json_text` does; a text becomes a string of JSON."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        data = _json_like(value, place)
+    try:
+        return json.dumps(data, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        # An integer of thousands of digits, or depth that only this encoder refuses.
+        raise place.wrong_value("text or JSON data", "data too large or too deep") from None
+
+
+def details(value: Any, place: Place) -> dict[str, Any]:
+    """Return a dict of JSON-like values; what JSON has not is converted as by `json_text`."""
+    if type(value) is dict:
+        given = cast("dict[Any, Any]", value)
+        if all(type(key) is str and type(item) in _SCALARS for key, item in given.items()):
+            return given
+    elif value is None:
+        return {}
+    elif not isinstance(value, Mapping):
+        raise place.wrong_type("a dict", value)
+    given = dict(cast("Mapping[str, Any]", value))
+    try:
+        json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        given = cast("dict[str, Any]", _json_like(given, place))
+        try:
+            json.dumps(given)
+        except (ValueError, RecursionError):
+            raise place.wrong_value("a dict", "data too large or too deep") from None
+    return given
+
+
+def texts(value: Any, place: Place) -> tuple[str, ...]:
+    """Return several texts as a tuple; a single text is a tuple of one."""
+    expected = "a sequence of texts (str)"
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes | bytearray):
+        raise place.wrong_type(expected, cast("object", value))
+    items = tuple(cast("Iterable[Any]", value))
+    for item in items:
+        if not isinstance(item, str):
+            kind = "None" if item is None else type(item).__name__
+            raise TypeError(f"{place.event}.{place.field} must be {expected}, not of {kind}.")
+    return tuple(printable(str.__str__(item)) for item in items)
+
+
+def count(value: Any, place: Place) -> int:
+    """Return a number of things: a whole number of 0 or more, None not included."""
+    if (whole := _whole(value)) is None and (number := _real(value)) is not None:
+        if not number.is_integer():
+            raise place.wrong_value("a whole number of 0 or more", _shown(number))
+        whole = int(number)
+    if whole is None:
+        raise place.wrong_type("a whole number of 0 or more (int)", value)
+    if whole < 0 or whole > _LARGEST:
+        raise place.wrong_value("a whole number of 0 or more", _shown(whole))
+    return whole
+
+
+def amount(value: Any, place: Place) -> float:
+    """Return a finite number of 0 or more; integers stay integers."""
+    if (number := _whole(value)) is None:
+        number = _real(value)
+    if number is None:
+        raise place.wrong_type("a number of 0 or more (float)", value)
+    if not 0 <= number <= _LARGEST:  # NaN is neither
+        raise place.wrong_value("a finite number of 0 or more", _shown(number))
+    return number
+
+
+def seconds(value: Any, place: Place) -> float:
+    """Return a time in seconds; a `timedelta` is taken."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return amount(value, place)
+
+
+def status(value: Any, place: Place) -> str:
+    """Return the status that a run ends with when it does not complete."""
+    expected = "'failed', 'truncated' or 'interrupted'"
+    if not isinstance(value, str):
+        raise place.wrong_type(expected, value)
+    if value not in ("failed", "truncated", "interrupted"):
+        raise place.wrong_value(expected, repr(str.__str__(value)))
+    return str.__str__(value)
+
+
+def usage_fields(value: Any, place: Place) -> dict[str, Any]:
+    """Return the arguments of `Usage` for a usage as vendors spell it, not yet checked.
+
+    ``value`` is a mapping, a pydantic model or a dataclass.  Keys of no known meaning are left out.
+    """
+    expected = "a Usage, or a dict of counts"
+    if callable(dump := getattr(value, "model_dump", None)) and not isinstance(value, type):
+        value = dump()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if not isinstance(value, Mapping):
+        raise place.wrong_type(expected, cast("object", value))
+    given = cast("Mapping[Any, Any]", value)
+    flat = dict(given)
+    for name in DETAIL_KEYS:
+        if isinstance(inner := given.get(name), Mapping):
+            for key, item in cast("Mapping[Any, Any]", inner).items():
+                flat.setdefault(key, item)
+    spelled = {**TOKEN_KEYS, "cost_usd": COST_KEYS}
+    if given and not any(key in flat for keys in spelled.values() for key in keys):
+        some = ", ".join(repr(key) for key in list(given)[:5])
+        raise place.wrong_value(
+            f"{expected} such as 'input_tokens' and 'output_tokens'", f"one of {some}"
+        )
+    return {
+        name: next((flat[key] for key in keys if flat.get(key) is not None), None)
+        for name, keys in spelled.items()
+    }
+
+
+# Fields of one name mean the same in every event.
+_CHECKS: Final[dict[str, Check]] = {
+    **dict.fromkeys(("run_id", "session_id", "call_id", "approval_id", "code"), identifier),
+    **dict.fromkeys(("arguments", "output", "result", "data"), json_text),
+    **dict.fromkeys(("error", "message", "reason", "problem"), error_text),
+    **dict.fromkeys(("agent", "model", "name", "tool", "error_type", "hint"), plain_text),
+    **dict.fromkeys(TOKEN_KEYS, count),
+    **dict.fromkeys(("duration", "retry_after"), seconds),
+    "cost_usd": amount,
+    "details": details,
+    "followups": texts,
+    "status": status,
+}
+_CLEAN: Final[dict[str, Clean]] = {
+    **dict.fromkeys(("run_id", "session_id", "approval_id"), identifier_or_none),
+    **dict.fromkeys(("agent", "model", "name", "tool", "call_id"), name_signs),
+    **dict.fromkeys(("code", "error_type"), name_signs),
+    **dict.fromkeys(("hint", "reason", "problem"), printable),
+}
+_TEXTS: Final = (identifier, json_text, error_text, plain_text)
+
+
+class Checked:
+    """A dataclass that checks its fields, by their names, when an instance is made.
+
+    A field whose default is None or "" takes None.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for name, check, passing, clean in _checks_of(type(self)):
+            value = made = getattr(self, name)
+            if type(value) not in passing:
+                made = Place(type(self).__name__, name).checked(check, value)
+            if clean is not None and type(made) is str:
+                made = clean(made)
+            if made is not value:
+                object.__setattr__(self, name, made)
+
+
+@cache
+def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clean | None], ...]:
+    """Return for each field its name, its check, the types that need none, and what cleans it."""
+    made: list[tuple[str, Check, tuple[type, ...], Clean | None]] = []
+    for field in fields(cls):
+        if (check := _CHECKS.get(field.name)) is None:
+            continue
+        passing = (str,) if check in _TEXTS else ()
+        if field.default is None:
+            passing = (*passing, type(None))
+        elif field.default == "":
+            check = _none_as_empty(check)
+        made.append((field.name, check, passing, _CLEAN.get(field.name)))
+    return tuple(made)
+
+
+def _none_as_empty(check: Check) -> Check:
+    return lambda value, place: "" if value is None else check(value, place)
+
+
+# What is larger is no float, and neither is infinity.
+_LARGEST: Final = sys.float_info.max
+
+
+def _shown(number: float) -> str:
+    return "a number too large to keep" if number > _LARGEST else f"{max(number, -_LARGEST):g}"
+
+
+def _whole(value: Any) -> int | None:
+    """Return an integer of any type, NumPy's too, as an `int`; None where it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str | bytes | float) or type(value).__name__.startswith("bool"):
+        return None
+    try:
+        return index(value)
+    except Exception:
+        return None
+
+
+def _real(value: Any) -> float | None:
+    """Return a number with a fraction, NumPy's and decimals too, as a `float`; None if none."""
+    if isinstance(value, float | Decimal):
+        return float(value)
+    if isinstance(value, bool | str | bytes) or getattr(value, "shape", None) != ():
+        return None
+    try:
+        item = value.item()
+    except Exception:
+        return None
+    return item if isinstance(item, float) else None
+
+
+def _json_like(value: Any, place: Place) -> Any:
+    """Return ``value`` as what `json.dumps` takes."""
+    # Imported when it is needed: text and plain data, nearly all that there is, do without it.
+    from pydantic_core import to_jsonable_python
+
+    unknown: list[str] = []
+
+    def fallback(item: Any) -> Any:
+        if callable(as_list := getattr(item, "tolist", None)) and not isinstance(item, type):
+            return as_list()
+        unknown.append(type(item).__name__)
+        raise TypeError
+
+    try:
+        return _finite(to_jsonable_python(value, fallback=fallback, by_alias=True))
+    except RecursionError:
+        raise place.wrong_value("text or JSON data", "data too large or too deep") from None
+    except Exception as error:
+        if unknown:
+            expected = "text or JSON data (str, dict, list, number, pydantic model)"
+            raise TypeError(
+                f"{place.event}.{place.field} must be {expected}, not {unknown[0]}."
+            ) from None
+        circular = "Circular reference" in str(error)
+        reason = "which contains itself" if circular else "which has no JSON form"
+        given = f"{type(value).__name__}, {reason}"
+        raise place.wrong_value("text or JSON data", given) from error
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON-like data with None in the place of NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {str(key): _finite(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in cast("list[Any]", value)]
+    return value

@@ -1,0 +1,345 @@
+"""Taking up a run's stream again: what is told of it anew, without what was delivered before."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+from agentnb.event.types import (
+    ApprovalRequested,
+    Event,
+    FollowupsSuggested,
+    RawEvent,
+    ReasoningDelta,
+    RunFailed,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    Usage,
+    UsageReported,
+)
+from agentnb.platforms._replayed_tool_calls import SplicedCalls
+
+__all__ = ["Splice", "has_content", "incomplete", "rest_of"]
+
+Delta = TextDelta | ReasoningDelta
+_Key = tuple[type[Delta], str | None]
+
+# So many characters are not found in an answer by chance.
+_UNMISTAKABLE: Final = 32
+_CONTENT: Final = (TextDelta, ReasoningDelta, ToolCallStarted, ToolCallDelta, ToolCallFinished)
+
+
+def has_content(events: Iterable[Event]) -> bool:
+    """Tell whether a run has said or done anything."""
+    return any(isinstance(event, _CONTENT) for event in events)
+
+
+def incomplete(kept: str, *, platform: str) -> list[Event]:
+    """Return the end of a run that completed, and whose answer cannot be completed here.
+
+    ``kept`` is what there is of it; it is reported, since nobody knows what of it would be said
+    twice.
+    """
+    problem = "it does not go on from what was shown before the stream broke off"
+    return [
+        *([RawEvent(name="answer", data=kept, problem=problem)] if kept else []),
+        RunFailed(
+            message="The run completed, but its stream broke off, and the rest of the answer is "
+            f"not to be had from {platform}.",
+            status="truncated",
+            code="answer_incomplete",
+        ),
+    ]
+
+
+class Splice:
+    """Hands out what a run that is told again adds to what was delivered of it.
+
+    What is compared is what was said and done, not how it was cut into events: text and reasoning
+    by characters, part by part; tool calls by id, else by name and order; raw events by name, and
+    approvals, by number; what says nothing new about the run (`RunStarted`, usage, followups) is
+    dropped.  A part or a call that has another id this time goes on under the id it had.
+
+    Where text is not the one that was delivered, `diverged` is true, and the rest of that kind is
+    dropped: nothing is shown that might be doubled.  With ``loose``, for records that trim and
+    know no parts, white space and parts do not count.
+    """
+
+    def __init__(self, delivered: Sequence[Event], *, loose: bool = False) -> None:
+        self._loose = loose
+        self._calls = SplicedCalls(delivered)
+        self._parts: dict[_Key, _Part] = {}
+        self._renamed: dict[_Key, _Key] = {}
+        self._last_part: dict[type[Delta], str | None] = {}
+        self._lost: set[type[Delta]] = set()
+        self._raw: Counter[str] = Counter()
+        self._approvals = 0
+        self._facts: deque[Event] = deque()
+        self._run = RunStarted()
+        self._usage = UsageReported(usage=Usage())
+        self._text: list[str] = []
+        self._passage = 0
+        pieces: dict[_Key, list[str]] = {}
+        for event in delivered:
+            self._note(event)
+            match event:
+                case TextDelta() | ReasoningDelta():
+                    self._last_part[type(event)] = event.part_id
+                    pieces.setdefault(self._key(event), []).append(event.text)
+                case RawEvent():
+                    self._raw[event.name] += 1
+                case ApprovalRequested():
+                    self._approvals += 1
+                case RunStarted() | UsageReported() | FollowupsSuggested():
+                    self._facts.append(event)
+                case _:
+                    pass
+        for key, texts in pieces.items():
+            self._parts[key] = _Part("".join(texts), loose=loose)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether text came again that is not the one that was delivered."""
+        return bool(self._lost)
+
+    @property
+    def answer_diverged(self) -> bool:
+        """Whether the answer itself came again as another one; reasoning does not count."""
+        return TextDelta in self._lost
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all text and all tool calls that were delivered have come again."""
+        return self._calls.caught_up and all(part.is_done for part in self._parts.values())
+
+    @property
+    def has_text_again(self) -> bool:
+        """Whether all text that was delivered has come again."""
+        return all(part.is_done for key, part in self._parts.items() if key[0] is TextDelta)
+
+    @property
+    def weight(self) -> int:
+        """How much was delivered that can be recognized, in characters; a tool call is many."""
+        return self._calls.count * 100 + sum(len(part.text) for part in self._parts.values())
+
+    def feed(self, events: Iterable[Event]) -> list[Event]:
+        """Return what of ``events``, the next ones told, was not delivered."""
+        found: list[Event] = []
+        for event in events:
+            for new in self._new(event):
+                self._note(new)
+                found.append(new)
+        return found
+
+    def news(self, events: Iterable[Event]) -> list[Event]:
+        """Return ``events``, which go on after what was delivered, but for facts that are known."""
+        found = [event for event in events if not self._is_known(event)]
+        for event in found:
+            self._note(event)
+        return found
+
+    def complete(self, whole: str | None) -> list[Event] | None:
+        """Return what the reader lacks of a whole answer, at the end of a run that told less.
+
+        None where that cannot be known: there is no answer, or it does not go on from what was
+        delivered, so that something might be said twice.  Where nothing was delivered nothing is
+        returned: the end itself carries the answer.
+        """
+        if not self._text:
+            return []
+        rest = self.rest(whole) if whole else None
+        if not rest:
+            return None if rest is None else []
+        event = TextDelta(rest, self._last_part.get(TextDelta))
+        self._note(event)
+        return [event]
+
+    def rest(self, whole: str) -> str | None:
+        """Return what of a whole answer was neither delivered nor handed out, see `rest_of`."""
+        return rest_of(
+            whole, said="".join(self._text), passage="".join(self._text[self._passage :])
+        )
+
+    def _new(self, event: Event) -> list[Event]:
+        match event:
+            case TextDelta() | ReasoningDelta():
+                return self._delta(event)
+            case ToolCallStarted() | ToolCallDelta() | ToolCallFinished():
+                return self._calls.feed(event)
+            case RawEvent():
+                self._raw[event.name] -= 1
+                return [event] if self._raw[event.name] < 0 else []
+            case ApprovalRequested():
+                self._approvals -= 1
+                return [event] if self._approvals < 0 else []
+            case _:
+                return [] if self._is_known(event) else [event]
+
+    def _note(self, event: Event) -> None:
+        """Remember what the reader has."""
+        match event:
+            case TextDelta():
+                self._text.append(event.text)
+            case ReasoningDelta() | ToolCallStarted() | ToolCallFinished():
+                self._passage = len(self._text)
+            case RunStarted():
+                self._run = _merged(self._run, event)
+            case UsageReported():
+                self._usage = _with_usage(self._usage, event)
+            case _:
+                pass
+
+    # --- what is known of the run ---------------------------------------------------------------
+
+    def _is_known(self, event: Event) -> bool:
+        if not isinstance(event, RunStarted | UsageReported | FollowupsSuggested):
+            return False
+        if event in self._facts:
+            # In order: what came before it has been passed over.
+            while self._facts.popleft() != event:
+                pass
+            return True
+        match event:
+            case RunStarted():
+                return _merged(self._run, event) == self._run
+            case UsageReported():
+                return _with_usage(self._usage, event) == self._usage
+            case _:
+                return False
+
+    # --- text -----------------------------------------------------------------------------------
+
+    def _key(self, event: Delta) -> _Key:
+        return type(event), None if self._loose else event.part_id
+
+    def _delta(self, event: Delta) -> list[Event]:
+        kind = type(event)
+        if kind in self._lost:
+            return []
+        key = self._key(event)
+        key = self._renamed.get(key, key)
+        part = self._parts.get(key)
+        if part is None:
+            found = self._same_part(kind, event.text)
+            if found is None:
+                return [event] if event.text else []
+            self._renamed[key] = key = found
+            part = self._parts[key]
+        part.claimed = True
+        was_done = part.is_done
+        rest = part.take(event.text)
+        if rest is None:
+            self._lost.add(kind)
+            return []
+        if not rest:
+            return []
+        if not self._loose:
+            return [replace(event, text=rest, part_id=key[1])]
+        # What goes on in the middle of a part is the same part.
+        return [event if was_done else replace(event, text=rest, part_id=self._last_part[kind])]
+
+    def _same_part(self, kind: type[Delta], text: str) -> _Key | None:
+        """Return the delivered part that goes by another id this time, None where none does."""
+        for key, part in self._parts.items():
+            open_to_all = key[1] is None or not part.claimed
+            if key[0] is kind and open_to_all and not part.is_done and part.fits(text):
+                return key
+        return None
+
+
+@dataclass(slots=True)
+class _Part:
+    """One part's text as it was delivered, and how much of it has come again."""
+
+    text: str
+    loose: bool
+    claimed: bool = False
+    at: int = 0
+    compared: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.compared = _dense(self.text) if self.loose else self.text
+
+    @property
+    def is_done(self) -> bool:
+        return self.at == len(self.compared)
+
+    def fits(self, text: str) -> bool:
+        piece = _dense(text) if self.loose else text
+        return self.compared.startswith(piece, self.at) or piece.startswith(
+            self.compared[self.at :]
+        )
+
+    def take(self, text: str) -> str | None:
+        """Return what a piece that comes again adds; None where it is another text."""
+        if self.is_done:
+            return text
+        if not self.fits(text):
+            return None
+        piece = _dense(text) if self.loose else text
+        count = min(len(piece), len(self.compared) - self.at)
+        self.at += count
+        if count == len(piece) and (self.loose or count == len(text)):
+            return ""
+        return _continuing(self.text, _after(text, count)) if self.loose else text[count:]
+
+
+def rest_of(whole: str, *, said: str, passage: str) -> str | None:
+    """Return what of a whole answer has not been said; None where it is not the answer to that.
+
+    ``said`` is all text so far, ``passage`` what came since the last tool call or reasoning: some
+    platforms repeat all that was said as the answer, and some the last passage alone.  White space
+    does not count, since platforms trim.
+    """
+    wanted, had, last = (_dense(text) for text in (whole, said, passage))
+    if not had:
+        return whole
+    if wanted.startswith(had):
+        return _continuing(said, _after(whole, len(had)))
+    if wanted in had:
+        return ""
+    if len(had) >= _UNMISTAKABLE and wanted.count(had) == 1:
+        # It was joined in the middle.
+        return _continuing(said, _after(whole, wanted.index(had) + len(had)))
+    if last and wanted.startswith(last):
+        return _continuing(passage, _after(whole, len(last)))
+    return None
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())
+
+
+def _after(text: str, count: int) -> str:
+    """Return what follows the first ``count`` characters that are not white space."""
+    if not count:
+        return text
+    for found in re.finditer(r"\S", text):
+        count -= 1
+        if count == 0:
+            return text[found.end() :]
+    return ""
+
+
+def _continuing(said: str, rest: str) -> str:
+    """Return ``rest`` without the white space that was said already; "" where there is no more."""
+    space = said[len(said.rstrip()) :]
+    if not rest.strip():
+        return ""
+    return rest[len(space) :] if rest.startswith(space) else rest.lstrip()
+
+
+def _merged(known: RunStarted, event: RunStarted) -> RunStarted:
+    told = {f.name: value for f in fields(event) if (value := getattr(event, f.name)) is not None}
+    return replace(known, **told)
+
+
+def _with_usage(known: UsageReported, event: UsageReported) -> UsageReported:
+    usage = known.usage.merged(event.usage)
+    return UsageReported(usage=usage, model=event.model or known.model)

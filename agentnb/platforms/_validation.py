@@ -1,0 +1,111 @@
+"""What not every platform takes, refused in the same words by all that do not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from agentnb.config.names import suggestion
+from agentnb.errors import NotFoundError, RequestError, UnsupportedError
+from agentnb.event.types import Event
+from agentnb.platforms.base import Message, Platform, RunRequest
+
+__all__ = ["as_messages", "check_history", "joined", "no_approvals", "remote_filters"]
+
+_ROLES: Final = ("user", "assistant", "system")
+_FILTERS: Final = ("session_id", "status", "limit", "order", "offset")
+
+
+def as_messages(history: Sequence[Mapping[str, object]]) -> tuple[Message, ...]:
+    """Return earlier messages, checked; what they carry besides is left out.
+
+    Raises:
+        RequestError: one is no message.
+    """
+    made: list[Message] = []
+    for number, message in enumerate(history, start=1):
+        match message:
+            case {"role": str(role), "content": str(content)} if role in _ROLES:
+                made.append({"role": role, "content": content})
+            case _:
+                raise RequestError(
+                    f"Message {number} of the history is no message.",
+                    hint="One is {'role': 'user', 'content': '...'}; the role is one of "
+                    f"{', '.join(_ROLES)}.",
+                )
+    return tuple(made)
+
+
+def check_history(request: RunRequest, *, platform: str, supported: bool) -> None:
+    """Refuse earlier messages where they cannot be taken.
+
+    Raises:
+        UnsupportedError: the platform begins every session empty.
+        RequestError: a session is given, too, which has its own.
+    """
+    if not request.history:
+        return
+    if not supported:
+        raise UnsupportedError(
+            f"{platform} does not take earlier messages: its sessions begin empty."
+        )
+    if request.session_id is not None:
+        raise RequestError(
+            "Earlier messages begin a new session; one that is given has its own.",
+            hint="Give either session or history.",
+        )
+
+
+def no_approvals(platform: str) -> UnsupportedError:
+    """Return the error of a platform whose runs wait for no decision."""
+    return UnsupportedError(f"{platform} does not take decisions on approvals.")
+
+
+def remote_filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters of `Platform.runs` as they were given; ``session`` means ``session_id``.
+
+    Raises:
+        RequestError: there is no such filter, or one is given twice.
+    """
+    read = {"session_id" if name == "session" else name: value for name, value in given.items()}
+    if len(read) < len(given):
+        raise RequestError("session and session_id are the same filter: give one of them.")
+    for name in read:
+        if name not in _FILTERS:
+            near = suggestion(name, _FILTERS)
+            raise RequestError(
+                f"A platform's runs cannot be filtered by '{name}'.",
+                hint=" ".join(filter(None, [near, f"There are {', '.join(_FILTERS)}."])),
+            )
+    # A `Run` stands for its session, as everywhere.
+    session = read.get("session_id")
+    if session is not None and not isinstance(session, str):
+        read["session_id"] = getattr(session, "session_id", None)
+        if read["session_id"] is None:
+            raise RequestError("That is no session, and no run that has one.")
+    return read
+
+
+async def joined(
+    platform: Platform, run_id: str, *, agent: str, session_id: str | None
+) -> AsyncGenerator[list[Event], None]:
+    """Yield what `Platform.attach` does.
+
+    Raises:
+        NotFoundError: there is no such run; the hint is about runs, not about agents.
+    """
+    batches = platform.attach(run_id, agent=agent, session_id=session_id)
+    try:
+        async with aclosing(batches) as joined:
+            async for batch in joined:
+                yield batch
+    except NotFoundError as error:
+        if error.missing not in (None, "agent"):
+            lists = platform.capabilities.list_runs
+            error.hint = (
+                "agent.remote_runs() lists the runs there are."
+                if lists
+                else "Check the run's id, and session=."
+            )
+        raise

@@ -1,0 +1,317 @@
+"""What a run was asked and what it brought: all that is read of one, shown and kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentnb._support.text import identifier_or_none, printable
+from agentnb.event.transcript import Status, ToolCall, Transcript
+from agentnb.event.types import Event, Usage, event_to_dict
+from agentnb.recording.recording import Recording, Waiting
+from agentnb.render.visible import visible
+
+if TYPE_CHECKING:
+    from agentnb.event.timeline import Segment
+    from agentnb.platforms.base import Capabilities, RunRequest
+    from agentnb.render import RunView
+
+__all__ = ["PlatformFacts", "RunFacts"]
+
+
+class PlatformFacts(Protocol):
+    """What is read of the platform that a run was sent to."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+
+class RunFacts:
+    """The side of a run that is read; `agentnb.Run` drives it, too."""
+
+    def __init__(
+        self,
+        platform: PlatformFacts,
+        request: RunRequest,
+        *,
+        title: str,
+        recording: Recording | None = None,
+    ) -> None:
+        self.local_id = uuid.uuid4().hex
+        self.request = request
+        self.title = printable(title)
+        self._platform = platform
+        self._recording = recording or Recording(
+            Transcript(
+                session_id=identifier_or_none(request.session_id), agent=printable(request.agent)
+            )
+        )
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The platform's id of the run; until it is known, and where there is none, agentnb's."""
+        return self.transcript.run_id or self._recording.clock.played_id or self.local_id
+
+    @property
+    def session_id(self) -> str | None:
+        """The platform's session or thread, to go on in the same conversation."""
+        return self.transcript.session_id
+
+    @property
+    def agent(self) -> str:
+        """The agent's id on its platform."""
+        return printable(self.request.agent)
+
+    @property
+    def platform(self) -> str:
+        """The platform's name."""
+        return printable(self._platform.name)
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was sent, in UTC; of a run that is played, when the recorded one was."""
+        return self._recording.clock.sent_at
+
+    @property
+    def prompt(self) -> str:
+        """The question; safe to print, with signs for controls.
+
+        ``request.prompt`` is as it was sent.
+        """
+        return printable(self.request.prompt)
+
+    # -- what it brought -------------------------------------------------------------------------
+
+    @property
+    def transcript(self) -> Transcript:
+        """What has arrived so far; hold `lock` to read several things of it together."""
+        return self._recording.transcript
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Guards the transcript while the run goes on; who holds it may take it again."""
+        return self._recording.lock
+
+    @property
+    def status(self) -> Status:
+        """One of queued, running, paused, completed, failed, cancelled, truncated, interrupted."""
+        return self.transcript.status
+
+    @property
+    def text(self) -> str:
+        """The answer (Markdown), as far as it has arrived; safe to print, with signs for controls.
+
+        ``transcript.text`` has it as it came.
+        """
+        with self.lock:
+            return printable(self.transcript.text)
+
+    @property
+    def reasoning(self) -> str:
+        """What the agent thought, as far as it has arrived; safe to print, with signs for controls.
+
+        ``transcript.reasoning`` has it as it came.
+        """
+        with self.lock:
+            return printable(self.transcript.reasoning)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls, in the order they began."""
+        with self.lock:
+            return self.transcript.tool_calls
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens and cost as the platform reported them, None where it reported none."""
+        return self.transcript.usage
+
+    @property
+    def followups(self) -> tuple[str, ...]:
+        """Questions that the agent suggests to ask next."""
+        return self.transcript.followups
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong and what to do next, in one line; None where nothing did.
+
+        Of a completed run it is `parse_error`.  Safe to print: control characters are left out, and
+        the unseen is spelled out.  The event in `events` has the text as it came.
+        """
+        if (failure := self.transcript.failure) is not None:
+            return visible(failure.line)
+        if self.transcript.output_error is not None:
+            return visible(self.transcript.output_error)
+        return "The run was cancelled." if self.transcript.cancelled is not None else None
+
+    @property
+    def parse_error(self) -> str | None:
+        """Why the answer is not of the form that ``output_type`` asked for, in one line.
+
+        None where it is, where no form was asked for, and until the run has completed.
+        """
+        return self.transcript.output_error and visible(self.transcript.output_error)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Every event so far, in order."""
+        with self.lock:
+            return tuple(self._recording.events)
+
+    @property
+    def event_times(self) -> tuple[float, ...]:
+        """When each of `events` arrived, in seconds since the run was sent."""
+        with self.lock:
+            return tuple(self._recording.times)
+
+    def events_since(self, first: int) -> tuple[list[Event], list[float]]:
+        """Return `events` from number ``first`` on and when they arrived, without copying all."""
+        return self._recording.since(first)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from sending to the end, or to the pause it ended with; None while it goes on."""
+        return self._recording.duration
+
+    @property
+    def platform_duration(self) -> float | None:
+        """Seconds that the run took by the platform's own figure, None where it gave none."""
+        return self.transcript.platform_duration
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since sending, 0 before it; stands still once the run has ended."""
+        return self._recording.elapsed
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds from sending to the first fragment of answer or reasoning, None before it."""
+        return self._recording.first_token
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way, or waits for an approval."""
+        return self._recording.ended
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What it waits for beyond the agent; None while its stream is there, and after its end.
+
+        Its connection broke and is taken up again (``kind`` is ``reconnect``), or its request
+        failed and is made again (``retry``).  Attempt ``attempt`` of at most ``of`` in a row begins
+        when `elapsed` is ``until``; ``reason`` says in one line what went wrong.
+        """
+        return self._recording.waiting
+
+    @property
+    def reconnects(self) -> int | None:
+        """How often its stream broke off and was taken up again; None where that is not known."""
+        return self._recording.reconnects
+
+    # -- keeping it ------------------------------------------------------------------------------
+
+    def view(self) -> RunView:
+        """Return what the renderers need of it."""
+        from agentnb.render import RunView
+
+        return RunView(
+            transcript=self.transcript,
+            title=self.title,
+            platform=self.platform,
+            prompt=self.request.prompt,
+            elapsed=self.elapsed,
+            duration=self.duration,
+            time_to_first_token=self.time_to_first_token,
+            takes_decisions=self._platform.capabilities.approvals,
+            segments=self._segments,
+        )
+
+    def _segments(self) -> list[Segment]:
+        from agentnb.event.timeline import timeline
+
+        recording = self._recording
+        with self.lock:
+            # A saved output is compared with that of another execution: time must not decide how
+            # many segments there are.
+            return timeline(recording.events, recording.times, until=self.elapsed, silence=math.inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-like data: what was asked, what came of it, every event and its time.
+
+        Times are ISO 8601 in UTC, durations seconds.
+        """
+        with self.lock:
+            return {
+                "format": "agentnb.run/1",
+                "id": self.id,
+                "local_id": self.local_id,
+                "title": self.title,
+                "platform": self.platform,
+                "prompt": self.request.prompt,
+                "params": dict(self.request.params),
+                "created_at": self.created_at.isoformat(),
+                "duration": self.duration,
+                "platform_duration": self.platform_duration,
+                "time_to_first_token": self.time_to_first_token,
+                "reconnects": self.reconnects,
+                "text": self.transcript.text,
+                **self.transcript.to_dict(),
+                "events": [
+                    {"at": at, **event_to_dict(event)}
+                    for at, event in zip(self._recording.times, self._recording.events, strict=True)
+                ],
+            }
+
+    def to_markdown(self) -> str:
+        """Return the question and the answer, with reasoning and tool calls, as Markdown."""
+        from agentnb.render import to_markdown
+
+        with self.lock:
+            return to_markdown(self.view())
+
+    def export(self, path: str | Path) -> Path:
+        """Write it as the suffix says: ``.md``, ``.html`` or ``.json``; return the path.
+
+        Raises:
+            ValueError: the suffix is another.
+        """
+        from agentnb.render import to_html
+
+        path = Path(path)
+        match path.suffix.lower():
+            case ".md":
+                content = self.to_markdown()
+            case ".html":
+                with self.lock:
+                    content = to_html(self.view(), standalone=True)
+            case ".json":
+                content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=str)
+            case other:
+                raise ValueError(f"A run is exported as .md, .html or .json, not as '{other}'.")
+        # A lone surrogate in a platform's text is no reason to lose the rest; what this makes of
+        # one is how JSON itself writes it.
+        errors = "backslashreplace" if path.suffix.lower() == ".json" else "replace"
+        path.write_text(content, encoding="utf-8", errors=errors, newline="\n")
+        return path
+
+    def __repr__(self) -> str:
+        more = f", {self.elapsed:.1f} s" if self.duration is not None else ""
+        if (waiting := self.waiting) is not None:
+            more += f", {waiting.kind} {waiting.attempt} of {waiting.of}"
+        return f"<Run {self.platform}:{self.agent} {self.status}{more}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from agentnb.render import to_html, to_text
+
+        with self.lock:
+            view = self.view()
+            return {"text/plain": to_text(view), "text/html": to_html(view)}

@@ -1,0 +1,1 @@
+"""Secrets that this process knows, and their removal from events, texts and logs."""

@@ -1,0 +1,321 @@
+"""The keys that this process knows, and taking them out of what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentnb._support.fork import after_fork_in_child
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = [
+    "HARMLESS",
+    "MASK",
+    "gives_away",
+    "has_secret",
+    "is_given_secret",
+    "is_opaque",
+    "is_secret_name",
+    "looks_like_key",
+    "mask",
+    "mask_growing",
+    "mask_pieces",
+    "mask_value",
+    "may_begin_secret",
+    "near_secret",
+    "remember_environment",
+    "remember_secret",
+]
+
+#: What stands in the place of a secret.
+MASK: Final = "***"
+#: So many characters of a secret's beginning tell nothing: any text may end with them.
+HARMLESS: Final = 3
+
+# Shorter values are stand-ins such as "test"; hiding those would only garble text.
+_SECRET_CHARS: Final = 8
+# The last word of a name whose value must stay secret; `max_tokens` does not.
+_SECRET_WORDS: Final = frozenset(
+    {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
+)
+# Under these nothing but a secret is given; `sort_key` and `page_token` are ordinary.
+_ALWAYS: Final = _SECRET_WORDS - {"key", "token"}
+_ALWAYS_BEFORE: Final[dict[str, frozenset[str]]] = {
+    "key": frozenset({"access", "api", "auth", "private", "secret", "signing"}),
+    "token": frozenset({"access", "api", "auth", "bearer", "id", "refresh", "secret", "session"}),
+}
+# Words as in api_key, Api-Key and apiKey.
+_WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+# What keys begin with, followed somewhere by what no name of an agent has; or a JSON web token.
+_KEY_LIKE: Final = re.compile(
+    r"(?:sk|pk|rk|ghp|gho|hf|xox[a-z])[-_](?=.*[0-9])(?=.*[A-Za-z0-9]{16})[\w-]+"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+)
+# So long a value is opaque, in characters, where digits and letters are mixed in it; one of the
+# environment, which is called a key there, sooner; and without digits later.
+_OPAQUE: Final = 16
+_PASSPHRASE: Final = 20
+# How deep a JSON text within a JSON text within ... is looked through.
+_ESCAPED: Final = 3
+# From this length on a plain search is faster than a regular expression, in characters.
+_LONG: Final = 1024
+
+
+class _Known:
+    """The secrets in every form in which text can hold them, the longest first."""
+
+    __slots__ = ("forms", "hint", "longest", "pattern")
+
+    def __init__(self, forms: Iterable[str] = ()) -> None:
+        self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self.longest = max(map(len, self.forms), default=0)
+        self.pattern = re.compile("|".join(map(re.escape, self.forms)))
+        # The first characters of a secret anywhere, or fewer of them at the end.
+        self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
+
+    # Tracebacks may show the values of names, this one among them.
+    def __repr__(self) -> str:
+        return f"<{len(self.forms)} forms of secrets>"
+
+
+_lock = threading.Lock()
+_known = _Known()
+
+
+def remember_secret(value: SecretStr | str) -> None:
+    """Have `mask` take ``value`` out from now on; of "Bearer KEY" also the key alone.
+
+    Values of fewer than 8 characters are stand-ins, not secrets.
+    """
+    global _known
+    plain = (value if isinstance(value, str) else value.get_secret_value()).strip()
+    found = {
+        form
+        for part in (plain, plain.rpartition(" ")[2])
+        if len(part) >= _SECRET_CHARS
+        for form in _escapes(part)
+    }
+    if not found.issubset(_known.forms):
+        with _lock:
+            _known = _Known(found.union(_known.forms))
+
+
+def remember_environment() -> None:
+    """Have `mask` take out the API keys that the environment holds, whether used yet or not.
+
+    What is not used yet counts where it looks like a key: one word of digits and letters from 8
+    characters on, or one of 20.  A mere word such as "completed" would be missed in every answer.
+    """
+    for name, value in os.environ.items():
+        value = value.strip()
+        if name.endswith("_API_KEY") and (
+            _is_mixed(value, _SECRET_CHARS) or (_is_one_word(value) and len(value) >= _PASSPHRASE)
+        ):
+            remember_secret(value)
+
+
+def has_secret(text: str) -> bool:
+    """Tell whether `mask` would change ``text``."""
+    return any(map(text.__contains__, _known.forms))
+
+
+def mask(text: str) -> str:
+    """Return ``text`` with ``***`` for each known secret, as it is or escaped as JSON."""
+    return _known.pattern.sub(MASK, text) if has_secret(text) else text
+
+
+def mask_value(value: Any, *, names: bool = False) -> Any:
+    """Return JSON-like ``value`` with every text masked; with ``names``, also what secrets name.
+
+    What JSON cannot hold is left as it is.
+
+    Raises:
+        RecursionError: it nests too deeply.
+    """
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {
+            mask(name) if isinstance(name, str) else name: MASK
+            if names and item is not None and isinstance(name, str) and is_secret_name(name)
+            else mask_value(item, names=names)
+            for name, item in cast("Mapping[Any, Any]", value).items()
+        }
+    if isinstance(value, list | tuple):
+        return [mask_value(item, names=names) for item in cast("Sequence[Any]", value)]
+    return value
+
+
+def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
+    """Return ``pieces`` of one text, masked also where a secret lies across several.
+
+    The mask stands in the piece in which the secret begins.  None where there is no secret in them.
+    """
+    whole = "".join(pieces)
+    if not has_secret(whole):
+        return None
+    result: list[str] = []
+    hidden = _known.pattern.finditer(whole)
+    next_one = next(hidden, None)
+    start = 0
+    for piece in pieces:
+        end = start + len(piece)
+        kept: list[str] = []
+        while next_one is not None and next_one.start() < end:
+            kept.append(whole[start : next_one.start()])
+            if next_one.start() >= start:
+                kept.append(MASK)
+            # What is left of the secret is cut off the pieces that follow.
+            start = max(start, min(next_one.end(), end))
+            if next_one.end() > end:
+                break
+            next_one = next(hidden, None)
+        kept.append(whole[start:end])
+        result.append("".join(kept))
+        start = end
+    return result
+
+
+def near_secret(text: str) -> str:
+    """Look quickly for where a secret may begin in ``text``; return "" where there is none.
+
+    Up to `HARMLESS` characters are the end of ``text``, which may go on as a secret; more are the
+    beginning of what may be one.
+    """
+    known = _known
+    if len(text) < _LONG:
+        found = known.hint.search(text)
+    elif has_secret(text):
+        return text
+    else:
+        found = known.hint.search(text, len(text) - known.longest)
+    return found[0] if found is not None else ""
+
+
+def may_begin_secret(text: str) -> bool:
+    """Tell whether ``text`` ends with what could be the beginning of a secret."""
+    return bool(_begun(text))
+
+
+def mask_growing(text: str, shown: int) -> tuple[str, str, int]:
+    """Mask a text that goes on, and whose first ``shown`` characters were shown already.
+
+    Return what follows them, masked; the end of ``text`` that could be the beginning of a secret;
+    and how many characters of what follows are to be kept back for that, until more of it is known.
+    Fewer than 4 characters are not kept back, so that "s" does not wait for "sk-".
+    """
+    kept: list[str] = []
+    done = start = 0
+    for found in _known.pattern.finditer(text) if has_secret(text) else ():
+        begin, done = found.span()
+        if begin >= shown:
+            kept += (text[max(start, shown) : begin], MASK)
+        elif done > shown and not gives_away(text[begin:shown]):
+            kept.append(MASK)
+        start = done
+    start = max(start, shown)
+    kept.append(text[start:])
+    begun = _begun(text[done:])
+    back = min(len(begun), len(text) - start) if len(begun) > HARMLESS else 0
+    return "".join(kept), begun, back
+
+
+def gives_away(begun: str) -> bool:
+    """Tell whether ``begun``, the beginning of a secret, is so much of it that it is one itself."""
+    return len(begun) >= _SECRET_CHARS and any(
+        form.startswith(begun) and 2 * len(begun) >= len(form) for form in _known.forms
+    )
+
+
+def _begun(text: str) -> str:
+    """Return the longest end of ``text`` that could be the beginning of a secret."""
+    longest = ""
+    for form in _known.forms:
+        tail = text[1 - len(form) :]
+        start = tail.find(form[0])
+        while 0 <= start < len(tail) - len(longest):
+            if form.startswith(tail[start:]):
+                longest = tail[start:]
+                break
+            start = tail.find(form[0], start + 1)
+    return longest
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what is called ``name`` must stay secret: ``api_key``, ``X-Token``."""
+    return _WORDS.split(name)[-1].lower() in _SECRET_WORDS
+
+
+def is_given_secret(name: str, value: Any) -> bool:
+    """Tell whether a parameter called ``name`` is given a secret with ``value``.
+
+    By the name alone where that can mean nothing else (``api_key``, ``password``); under any other
+    name of a key or token where the value is opaque: ``sort_key=name`` is none.
+    """
+    if not is_secret_name(name):
+        return False
+    *before, last = [word.lower() for word in _WORDS.split(name)]
+    if last in _ALWAYS or (before and before[-1] in _ALWAYS_BEFORE[last]):
+        return True
+    if not isinstance(value, str):
+        return False
+    text = value.strip().strip("\"'")
+    return looks_like_key(text) or _is_mixed(text.rpartition(" ")[2], _OPAQUE)
+
+
+def is_opaque(text: str) -> bool:
+    """Tell whether ``text`` is one word of digits and letters, and as long as keys are."""
+    return _is_mixed(text, _SECRET_CHARS)
+
+
+def looks_like_key(text: str) -> bool:
+    """Tell whether ``text``, given as some name, is a known secret or one by its looks."""
+    # Not merely holds one: in development the key of a platform may be a word such as its name.
+    return mask(text) == MASK or _KEY_LIKE.fullmatch(text) is not None
+
+
+def _is_mixed(text: str, least: int) -> bool:
+    return (
+        len(text) >= least
+        and _is_one_word(text)
+        and any(map(str.isdigit, text))
+        and any(map(str.isalpha, text))
+    )
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and not any(map(str.isspace, text))
+
+
+def _start(form: str) -> str:
+    """Return an expression for the first characters of ``form``, or for fewer at the end."""
+    result = re.escape(form[HARMLESS])
+    for character in reversed(form[:HARMLESS]):
+        result = f"{re.escape(character)}(?:\\Z|{result})"
+    return result
+
+
+def _escapes(secret: str) -> set[str]:
+    """Return ``secret`` as JSON writes it, as JSON within JSON writes that, and so on."""
+    forms = {secret}
+    for ascii_only in (True, False):
+        form = secret
+        for _ in range(_ESCAPED):
+            form = json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+            forms.add(form)
+    return forms
+
+
+def _after_fork() -> None:
+    # The thread that may have held it does not exist in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork_in_child(_after_fork)

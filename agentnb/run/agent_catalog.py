@@ -1,0 +1,92 @@
+"""Which agents there are: asking platforms, and remembering what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentnb.cassettes import note_agents
+from agentnb.config import AgentName, config
+from agentnb.errors import ConfigError
+from agentnb.platforms import registry
+from agentnb.platforms._validation import remote_filters
+from agentnb.platforms.base import AgentInfo, Platform, RemoteRun
+from agentnb.run.clients import connect
+from agentnb.run.request import answer_of, collected
+from agentnb.store.recent import recent_runs
+
+if TYPE_CHECKING:
+    from agentnb.tables.run_list import RunList
+
+__all__ = ["Listings", "agents_of", "known_agents", "list_agents", "listed_agents"]
+
+# What `%agent list` and completion learned: platform -> agent ids.
+_listed: dict[str, list[str]] = {}
+
+
+def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
+    """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
+    client = connect(platform, ask=ask)
+    found = agents_of(client)
+    _listed[platform] = [a.id for a in found]
+    return found
+
+
+def listed_agents(platform: str) -> list[str]:
+    """Return the ids of the agents that ``platform`` listed before, without asking it."""
+    return _listed.get(platform, [])
+
+
+def known_agents() -> list[str]:
+    """Return the names to offer for completion, without asking any platform."""
+    current = config()
+    builtin = registry.names()
+    names = list(current.all_aliases())
+    with suppress(ConfigError):  # several platforms, and none is the default
+        names += _listed.get(current.bare_platform(builtin), [])
+    for platform, ids in _listed.items():
+        names += [str(AgentName(platform, i)) for i in ids]
+    # An agent that never answered may be a misspelt one; a function is asked by its variable.
+    for run in recent_runs():
+        if run.transcript.status == "completed" and run.platform != "local":
+            names.append(str(AgentName(run.platform, run.agent)))
+    names += [f"{platform}:" for platform in current.platform_names(builtin)]
+    return list(dict.fromkeys(names))
+
+
+def agents_of(platform: Platform) -> list[AgentInfo]:
+    """Return the agents that the platform lists (blocks)."""
+    found = answer_of(platform, platform.agents())
+    note_agents(platform, found)
+    return found
+
+
+class Listings(Protocol):
+    """What the platform of an agent lists, and knows of the agent's runs; part of `Agent`."""
+
+    id: str
+
+    @property
+    def platform(self) -> Platform: ...
+
+    def agents(self) -> list[AgentInfo]:
+        """Return the agents that the platform lists (blocks)."""
+        return agents_of(self.platform)
+
+    def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
+        """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
+
+        ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
+        """
+        from agentnb.tables.run_list import RunList
+
+        runs = self.platform.runs(agent=self.id, **remote_filters(filters))
+        return RunList(answer_of(self.platform, collected(runs)), platform=self.platform.name)
+
+    def remote_status(
+        self, run_ids: Sequence[str], *, session: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
+        work = self.platform.status(run_ids, agent=self.id, session_id=session)
+        return answer_of(self.platform, work)

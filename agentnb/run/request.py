@@ -1,0 +1,155 @@
+"""From what a user asks for to what a platform is sent, and on which terms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from agentnb._http import Terms
+from agentnb._http.deadlines import Deadlines, is_seconds
+from agentnb._http.retries import Retries
+from agentnb._loop import wait
+from agentnb.cassettes.offline import OfflinePlatform
+from agentnb.config import config
+from agentnb.errors import AgentnbError, AuthenticationError, RequestError, UnsupportedError
+from agentnb.event.types import Event
+from agentnb.platforms._validation import as_messages, check_history
+from agentnb.platforms.base import Message, Platform, RemoteRun, RunRequest
+from agentnb.platforms.media import MediaLike, as_media, check_words, media_items, media_refusal
+from agentnb.run.hints import advise_on_address
+from agentnb.run.output import OutputType, output_schema
+
+__all__ = [
+    "HasSession",
+    "HasTerms",
+    "answer_of",
+    "asked_for",
+    "at_once",
+    "collected",
+    "forget_refused_key",
+    "terms_for",
+    "unsupported",
+]
+
+T = TypeVar("T")
+
+
+class HasSession(Protocol):
+    """A run, as far as its session is concerned."""
+
+    @property
+    def session_id(self) -> str | None: ...
+
+
+class HasTerms(Protocol):
+    """An agent, as far as its terms are concerned; None stands for its platform's own."""
+
+    deadlines: Deadlines | None
+    retries: Retries | None
+
+    @property
+    def platform(self) -> Platform: ...
+
+
+def asked_for(
+    platform: Platform,
+    agent: str,
+    prompt: str,
+    *,
+    session: str | HasSession | None,
+    output_type: OutputType | None,
+    media: MediaLike | Sequence[MediaLike],
+    history: Sequence[Message],
+    followups: bool,
+    params: Mapping[str, Any],
+) -> RunRequest:
+    """Return the request for what `Agent.start` was given.
+
+    Raises:
+        RequestError: the platform cannot take it.
+        UnsupportedError: the platform cannot do it.
+    """
+    media = media_items(media)
+    check_words(prompt, media, platform)
+    if session is not None and not isinstance(session, str):
+        session = session.session_id
+        if session is None:
+            raise RequestError(
+                "That run has no session to go on in.",
+                hint="It did not get that far, or its platform has none.",
+            )
+    abilities = platform.capabilities
+    if output_type is not None and not abilities.output_schema:
+        raise unsupported(
+            platform.name,
+            "structured output",
+            hint="Ask for JSON in the question, and read run.text.",
+        )
+    if media and (reason := media_refusal(platform)) is not None:
+        raise UnsupportedError(reason)
+    request = RunRequest(
+        agent=agent,
+        prompt=prompt,
+        session_id=session,
+        history=as_messages(history),
+        params=params,
+        output_schema=None if output_type is None else output_schema(output_type),
+        media=tuple(as_media(item) for item in media),
+        followups=followups,
+    )
+    check_history(request, platform=platform.name, supported=abilities.history)
+    return request
+
+
+def terms_for(
+    agent: HasTerms, deadlines: Deadlines | None, retries: Retries | None, timeout: float | None
+) -> Terms | None:
+    """Return the terms of a run: those given, else the agent's.
+
+    ``timeout`` seconds win over what the deadlines have as total.
+
+    Raises:
+        RequestError: ``timeout`` is no number of seconds.
+    """
+    deadlines, retries = deadlines or agent.deadlines, retries or agent.retries
+    if timeout is not None:
+        if not is_seconds(timeout):
+            raise RequestError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
+        deadlines = replace(deadlines or Deadlines(), total=float(timeout))
+    if isinstance(agent.platform, OfflinePlatform):
+        # What is played takes the time that it took, whatever anybody would wait now.
+        return None
+    return Terms(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
+
+
+async def at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+    """Yield all of an answer that is asked for in one piece."""
+    yield await platform.invoke(request)
+
+
+def answer_of(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
+    """Return what ``work``, which asks ``platform``, comes to (blocks)."""
+    try:
+        return wait(work)
+    except AgentnbError as error:
+        forget_refused_key(platform, error)
+        advise_on_address(platform.name, error)
+        raise
+
+
+async def collected(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
+    """Return all that a platform lists."""
+    return [run async for run in runs]
+
+
+def forget_refused_key(platform: Platform, error: BaseException) -> None:
+    """Have the key asked for again where ``error`` says that the platform refused it."""
+    # Else a key that was mistyped at the prompt would be used until the process ends.
+    if isinstance(error, AuthenticationError):
+        config().forget_key(platform.name)
+
+
+def unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
+    """Return the error of a platform that does not take ``what``."""
+    return UnsupportedError(f"{platform} does not take {what}.", hint=hint)

@@ -1,0 +1,1 @@
+"""The store of runs: SQLite or PostgreSQL, written while runs stream."""

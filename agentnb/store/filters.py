@@ -1,0 +1,292 @@
+"""Which runs a table is made of: filters as users give them, checked and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, cast, get_args
+
+from agentnb.config.names import suggestion
+from agentnb.errors import RequestError
+from agentnb.event.transcript import Status
+from agentnb.store.timestamps import to_micros
+
+__all__ = [
+    "SOURCES",
+    "STATUSES",
+    "Filters",
+    "Moment",
+    "Order",
+    "Some",
+    "age",
+    "read_filters",
+    "read_limit",
+    "read_order",
+]
+
+#: One value of a filter, or several of which any will do.
+Some = str | Sequence[str]
+#: A point in time: see `read_filters`.
+Moment = datetime | date | timedelta | str
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+SOURCES: Final = ("recorded", "platform", "both")
+
+_UNITS: Final = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+# As pandas spells them, and as people do.  A month is no age, since it has no length, and so "m"
+# alone is none, which some take for one.
+_PART: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(w|weeks?|d|days?|h|hours?|min|minutes?|s|sec|seconds?)(?![a-z])\s*"
+)
+_AGE: Final = re.compile(rf"(?:{_PART.pattern})+")
+_DATE: Final = "an ISO date or time, such as 2026-01-31T12:00, or an age, such as 7d or 12h"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a run must be, to be in a table; None filters nothing.
+
+    ``since`` (included) and ``until`` (excluded) are microseconds since 1970-01-01 UTC; ``text`` is
+    a part of the question or the answer, in lower case; ``run`` holds platforms' ids and agentnb's
+    own; ``this_kernel`` keeps what this process ran.
+    """
+
+    agent: tuple[str, ...] | None = None
+    platform: tuple[str, ...] | None = None
+    status: tuple[str, ...] | None = None
+    session: tuple[str, ...] | None = None
+    user: tuple[str, ...] | None = None
+    model: tuple[str, ...] | None = None
+    source: tuple[str, ...] | None = None
+    run: tuple[str, ...] | None = None
+    since: int | None = None
+    until: int | None = None
+    text: str | None = None
+    this_kernel: bool = False
+
+    def keeps(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a run of this process, as `records` has it, is what they ask for."""
+        plain = (
+            (self.platform, "platform"),
+            (self.status, "status"),
+            (self.session, "session_id"),
+            (self.user, "user_name"),
+            (self.model, "model"),
+            (self.source, "source"),
+        )
+        if any(wanted is not None and record[name] not in wanted for wanted, name in plain):
+            return False
+        if self.agent is not None:
+            names = (record["agent"], f"{record['platform']}:{record['agent']}")
+            if not any(name in self.agent for name in names):
+                return False
+        ids = (record["run_id"], record["local_id"])
+        if self.run is not None and not any(each in self.run for each in ids):
+            return False
+        if self.since is not None and record["started_at"] < self.since:
+            return False
+        if self.until is not None and record["started_at"] >= self.until:
+            return False
+        return self.text is None or any(
+            self.text in (record[name] or "").lower() for name in ("prompt", "text")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a table is sorted by."""
+
+    column: str
+    descending: bool
+
+    def sort(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return ``records`` in order; what has no value comes last either way."""
+        known = [record for record in records if record[self.column] is not None]
+        known.sort(key=lambda record: record[self.column], reverse=self.descending)
+        return known + [record for record in records if record[self.column] is None]
+
+
+def read_filters(
+    *,
+    agent: Any = None,
+    platform: Any = None,
+    status: Any = None,
+    session: Any = None,
+    user: Any = None,
+    model: Any = None,
+    source: Any = None,
+    run: Any = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    text: str | None = None,
+    this_kernel: bool = False,
+) -> Filters:
+    """Return the filters that a user gave.
+
+    Each of the names is one value or several.  An agent is its id or ``platform:agent``, or an
+    `Agent`; a session, and a run, may be given as a `Run`.  A moment is a datetime or a date (one
+    without a zone is in UTC), its ISO form, or an age: a timedelta, or text such as ``"7d"``,
+    ``"12h"``, ``"30min"``.
+
+    Raises:
+        RequestError: a value cannot be understood, or there is no such status or source.
+    """
+    if text is not None and not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RequestError(f"text is {type(text).__name__}, and must be a str.")
+    return Filters(
+        agent=_several("agent", agent, _agent),
+        platform=_several("platform", platform, _platform),
+        status=_known("status", _several("status", status), STATUSES),
+        session=_several("session", session, _session),
+        user=_several("user", user),
+        model=_several("model", model),
+        source=_known("source", _several("source", source), SOURCES),
+        run=_several("run", run, _run),
+        since=_moment("since", since),
+        until=_moment("until", until),
+        text=text.lower() if text else None,
+        this_kernel=this_kernel,
+    )
+
+
+def read_order(order: str, columns: Iterable[str]) -> Order:
+    """Return the order that ``order`` names: one of ``columns``, "-" before it for descending.
+
+    Raises:
+        RequestError: there is no such column.
+    """
+    known = list(columns)
+    name = order.removeprefix("-") if isinstance(order, str) else order  # pyright: ignore[reportUnnecessaryIsInstance]
+    if name not in known:
+        hint = suggestion(str(name), known) or f"There are {', '.join(known)}."
+        raise RequestError(f"A table cannot be ordered by '{order}'.", hint=hint)
+    return Order(name, order.startswith("-"))
+
+
+def read_limit(limit: int | None, name: str = "limit") -> int | None:
+    """Return a largest number, None for all; ``name`` is what an error calls it.
+
+    Raises:
+        RequestError: it is no whole number of 0 or more.
+    """
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RequestError(f"{name} is {limit!r}, and must be a whole number, 0 or more.")
+    return min(limit, 2**62)
+
+
+def age(name: str, given: timedelta | str) -> timedelta:
+    """Return an age such as ``"90d"`` as a timedelta; ``name`` is what an error calls it.
+
+    Raises:
+        RequestError: it is none, or negative.
+    """
+    found = _read_age(given) if isinstance(given, str) else given
+    if not isinstance(found, timedelta) or found != found or found < timedelta(0):
+        raise RequestError(
+            f"{name} is '{given}', which is no age.",
+            hint="Write 2w, 90d, 12h, 30min, or a timedelta.",
+        )
+    return found
+
+
+def _read_age(text: str) -> timedelta | None:
+    text = text.strip().lower()
+    if not _AGE.fullmatch(text):
+        return None
+    try:
+        return sum(
+            (float(number) * _UNITS[unit[0]] for number, unit in _PART.findall(text)),
+            start=timedelta(0),
+        )
+    except OverflowError:
+        return None
+
+
+def _several(
+    name: str, given: Any, read: Callable[[Any], str | None] = lambda value: None
+) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    single = isinstance(given, str) or read(given) is not None or not isinstance(given, Iterable)
+    values: list[Any] = [given] if single else list(cast("Iterable[Any]", given))
+    found = [value if isinstance(value, str) else read(value) for value in values]
+    for value, text in zip(values, found, strict=True):
+        if text is None:
+            raise RequestError(f"{name} is {type(value).__name__}, and must be a str or a list.")
+    return tuple(text for text in dict.fromkeys(found) if text is not None)
+
+
+def _known(
+    name: str, given: tuple[str, ...] | None, known: Sequence[str]
+) -> tuple[str, ...] | None:
+    for value in given or ():
+        if value not in known:
+            hint = suggestion(value, known) or f"There are {', '.join(known)}."
+            raise RequestError(f"There is no {name} '{value}'.", hint=hint)
+    return given
+
+
+def _agent(value: Any) -> str | None:
+    # An `Agent`, which lives above: its name is ``platform:agent``.
+    name = getattr(value, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _platform(value: Any) -> str | None:
+    return _agent(value)
+
+
+def _session(value: Any) -> str | None:
+    session = getattr(value, "session_id", None)
+    if isinstance(session, str):
+        return session
+    # A run that has no session yet is in none; its own id is nobody's session.
+    local = getattr(value, "local_id", None)
+    return local if isinstance(local, str) else None
+
+
+def _run(value: Any) -> str | None:
+    # A `Run`, which keeps its own id for good, or a run as its platform lists it.
+    for name in ("local_id", "key", "id"):
+        found = getattr(value, name, None)
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _moment(name: str, given: Moment | None) -> int | None:
+    if given is None:
+        return None
+    try:
+        return to_micros(_read_moment(name, given))
+    except (ValueError, OverflowError, TypeError) as error:
+        raise RequestError(
+            f"{name} is '{given}', which is no moment.", hint=f"Write {_DATE}."
+        ) from error
+
+
+def _read_moment(name: str, given: Moment) -> datetime:
+    if isinstance(given, timedelta):
+        return datetime.now(UTC) - age(name, given)
+    if isinstance(given, str):
+        text = given.strip()
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            past = _read_age(text)
+            if past is None:
+                raise
+            return datetime.now(UTC) - past
+    if isinstance(given, datetime):
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given
+    return datetime.combine(given, time(), tzinfo=UTC)

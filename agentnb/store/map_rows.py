@@ -1,0 +1,162 @@
+"""The rows that a map completed before it was interrupted, where it had no checkpoint.
+
+They are in the store of runs, and forgotten with their runs.  Where the store keeps no content, is
+off or fails, they are in the memory of this process.  Earlier versions made a checkpoint of their
+own for each map, in the folder ``maps`` beside the default store.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agentnb.errors import HistoryError
+from agentnb.store.location import default_path
+from agentnb.store.timestamps import now
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentnb.store.store import Store
+
+__all__ = [
+    "KeptRow",
+    "add_rows",
+    "delete_files",
+    "delete_rows",
+    "is_name",
+    "new_name",
+    "read_rows",
+]
+
+_NAME: Final = re.compile(r"map:([0-9a-f]{12})")
+# Maps that are kept; each may have thousands of answers, and a user goes on with one soon.
+_MAPS: Final = 20
+
+# By name and settings: the rows that no store has.
+_memory: dict[str, dict[tuple[bytes, bytes], KeptRow]] = {}
+
+
+class KeptRow(NamedTuple):
+    """One row: two digests, its result as JSON, and the local id of its run."""
+
+    settings: bytes
+    key: bytes
+    result: str
+    run: str | None
+
+
+def new_name() -> str:
+    """Return a name for the rows of one map: ``map:`` and 12 hexadecimal digits."""
+    return f"map:{uuid.uuid4().hex[:12]}"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether ``text`` has the form of such a name."""
+    return _NAME.fullmatch(text) is not None
+
+
+def add_rows(name: str, rows: Sequence[KeptRow]) -> bool:
+    """Keep rows under ``name``; return whether another process can read them.
+
+    Of more than 20 maps, the oldest go.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentnb.store.locking import in_transaction
+
+    store = _content_store()
+    if store is not None:
+        with suppress(SQLAlchemyError):
+            in_transaction(store, lambda connection: _write(connection, store, name, rows))
+            return True
+    known = _memory.setdefault(name, {})
+    known.update({(row.settings, row.key): row for row in rows})
+    for old in list(_memory)[:-_MAPS]:
+        del _memory[old]
+    return False
+
+
+def read_rows(name: str, settings: bytes) -> dict[bytes, str]:
+    """Return the results under ``name`` of a map with these settings, by their rows' keys.
+
+    Raises:
+        HistoryError: nothing is kept under the name, or the store fails.
+    """
+    from sqlalchemy import select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentnb.store.failures import explained
+    from agentnb.store.schema import kept_row
+
+    here = _memory.get(name)
+    found: list[KeptRow] = list(here.values()) if here is not None else []
+    if (store := _content_store()) is not None:
+        columns = (kept_row.c[each] for each in KeptRow._fields)
+        statement = select(*columns).where(kept_row.c.map == _id(name))
+        try:
+            with store.connect() as connection:
+                found += [KeptRow(*row) for row in connection.execute(statement)]
+        except SQLAlchemyError as error:
+            raise explained(error, store.url) from error
+    if not found:
+        raise HistoryError(
+            f"The history has no rows of {name}.",
+            hint="They were pruned, or are in another store or process.",
+        )
+    return {row.key: row.result for row in found if row.settings == settings}
+
+
+def delete_rows(connection: Connection, runs: Iterable[str], before: int | None = None) -> None:
+    """Delete the rows of ``runs``, and all that were kept before a moment, in microseconds."""
+    from sqlalchemy import delete, or_
+
+    from agentnb.store.schema import kept_row
+
+    gone = kept_row.c.run.in_(list(runs))
+    if before is not None:
+        gone = or_(gone, kept_row.c.kept_at < before)
+    connection.execute(delete(kept_row).where(gone))
+
+
+def delete_files(before: int) -> None:
+    """Delete the checkpoints that earlier versions made before a moment, in microseconds."""
+    for file in (default_path().parent / "maps").glob("*.sqlite*"):
+        with suppress(OSError):
+            if file.stat().st_mtime_ns < before * 1000:
+                file.unlink()
+
+
+def _content_store() -> Store | None:
+    """Return the store, where there is one that keeps answers."""
+    from agentnb.store.store import store
+
+    opened = store()
+    return opened if opened is not None and opened.store_content else None
+
+
+def _write(connection: Connection, store: Store, name: str, rows: Sequence[KeptRow]) -> None:
+    from sqlalchemy import delete, func, select
+
+    from agentnb.store.schema import kept_row
+
+    moment = now()
+    insert = store.insert(kept_row)
+    changed = {column: insert.excluded[column] for column in ("result", "run", "kept_at")}
+    if rows:
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=["map", "settings", "key"], set_=changed),
+            [{"map": _id(name), "kept_at": moment, **row._asdict()} for row in rows],
+        )
+    newest = func.max(kept_row.c.kept_at)
+    maps = select(kept_row.c.map).group_by(kept_row.c.map).order_by(newest.desc())
+    known = list(connection.execute(maps).scalars())
+    if len(known) > _MAPS:
+        connection.execute(delete(kept_row).where(kept_row.c.map.in_(known[_MAPS:])))
+
+
+def _id(name: str) -> str:
+    return name.removeprefix("map:")

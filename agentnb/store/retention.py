@@ -1,0 +1,234 @@
+"""Forgetting: old runs are taken out of the store, and its room is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentnb.errors import RequestError
+from agentnb.store.filters import age, read_limit
+from agentnb.store.timestamps import to_micros
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Select, Table
+
+    from agentnb.store.store import Store
+
+__all__ = ["Pruned", "prune", "vacuum"]
+
+# Those that are still to bring something; they are never taken out.
+_LIVE: Final = ("queued", "running", "paused")
+# Runs that are taken out in one transaction: another kernel that writes waits for so long.
+_BATCH: Final = 500
+# What a run costs beside its texts, with the indexes, in bytes; measured.
+_PER_RUN: Final = 900
+_PER_ROW: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many runs were taken out of the store, and about how many bytes they had there.
+
+    The file shrinks by `vacuum`; until then it fills up again before it grows.  ``dry_run``: they
+    were only counted.
+    """
+
+    runs: int
+    bytes: int
+    dry_run: bool = False
+
+    def __repr__(self) -> str:
+        what = "Would prune" if self.dry_run else "Pruned"
+        return f"<{what} {self.runs:,} runs, about {self.bytes / 1e6:,.1f} MB>"
+
+
+def prune(
+    *,
+    older_than: timedelta | str | None = None,
+    keep: int | None = None,
+    max_bytes: int | None = None,
+    dry_run: bool = False,
+) -> Pruned:
+    """Take old runs out of the store, with all that belongs to them; return how many.
+
+    That includes what was kept of interrupted maps, and their files of earlier versions.
+
+    ``older_than`` takes out those that began longer ago, such as ``"90d"``; ``keep`` all but the
+    newest so many; ``max_bytes`` the oldest until the rest has at most about so many bytes.  Of
+    several, a run goes that any of them takes out.  Runs that go on are never taken out.
+    ``dry_run`` only counts.
+
+    Raises:
+        RequestError: a limit is none, or there is no limit at all.
+        HistoryError: there is no store, or it fails.
+    """
+    if older_than is None and keep is None and max_bytes is None:
+        raise RequestError(
+            "prune() needs to know what to take out.", hint="Say older_than='90d', for example."
+        )
+    before = None
+    if older_than is not None:
+        before = to_micros(datetime.now(UTC) - age("older_than", older_than))
+    keep, max_bytes = read_limit(keep, "keep"), read_limit(max_bytes, "max_bytes")
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentnb.store.failures import explained
+    from agentnb.store.statements import open_store
+
+    store = open_store(required=True)
+    try:
+        return _prune(store, before, keep, max_bytes, dry_run=dry_run)
+    except SQLAlchemyError as error:
+        raise explained(error, store.url) from error
+
+
+def vacuum() -> int:
+    """Write the store anew without the gaps that `prune` left; return the bytes given back.
+
+    SQLite: the whole file is written again, which needs as much room beside it and that nobody
+    else uses it meanwhile.  PostgreSQL: the room is made free for new runs, and what can be is
+    given back to the system.
+
+    Raises:
+        HistoryError: there is no store, or it is in use.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentnb.store.failures import explained
+    from agentnb.store.statements import open_store
+
+    store = open_store(required=True)
+    try:
+        before = _size(store)
+        with store.autocommit() as connection:
+            if store.dialect == "sqlite":
+                connection.exec_driver_sql("VACUUM")
+                # The new file is still in the log; without this it would stand there twice.
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            else:
+                for name in _tables():
+                    connection.exec_driver_sql(f"VACUUM (ANALYZE) {name}")
+        return max(0, before - _size(store))
+    except SQLAlchemyError as error:
+        raise explained(error, store.url) from error
+
+
+def _prune(
+    store: Store, before: int | None, keep: int | None, max_bytes: int | None, *, dry_run: bool
+) -> Pruned:
+    from agentnb.store.map_rows import delete_files, delete_rows
+
+    with store.connect() as connection:
+        sizes = _sizes(store)
+        if before is not None and keep is None and max_bytes is None:
+            # What is not looked at need not be measured.
+            sizes = sizes.where(_run().c.started_at < before)
+        found = list(_chosen(connection.execute(sizes), before, keep, max_bytes))
+    if dry_run:
+        return Pruned(len(found), sum(size for _, size, _ in found), dry_run=True)
+    runs = taken = 0
+    for start in range(0, len(found), _BATCH):
+        batch = {key: size for key, size, _ in found[start : start + _BATCH]}
+        for key in _delete(store, list(batch)):
+            runs += 1
+            taken += batch[key]
+    # What was kept of interrupted maps before the newest run that is gone, or before the limit.
+    until = max(before or 0, *(started_at for _, _, started_at in found), 0)
+    with store.begin() as connection:
+        delete_rows(connection, (), until)
+    delete_files(until)
+    return Pruned(runs, taken)
+
+
+def _chosen(
+    sizes: Iterable[Sequence[Any]], before: int | None, keep: int | None, max_bytes: int | None
+) -> Iterator[tuple[str, int, int]]:
+    """Yield key, size and beginning of the runs to be taken out, newest first."""
+    kept = held = 0
+    for key, status, started_at, size in sizes:
+        goes = status not in _LIVE and (
+            (before is not None and started_at < before)
+            or (keep is not None and kept >= keep)
+            or (max_bytes is not None and held + size > max_bytes)
+        )
+        if goes:
+            yield key, size, started_at
+        else:
+            kept += 1
+        if not goes or max_bytes is not None:
+            # Older ones that are smaller do not outlive a newer one that had no room.
+            held += size
+
+
+def _sizes(store: Store) -> Select[str, str, int, int]:
+    """Return the runs, newest first, each with about how many bytes it has in the store."""
+    from sqlalchemy import func, select
+
+    from agentnb.store.schema import content, event_chunk, tool_call
+
+    run = _run()
+    # PostgreSQL knows it without reading the text, and as compressed as it is.
+    measure = func.length if store.dialect == "sqlite" else func.pg_column_size
+
+    def inside(table: Table, *names: str) -> ColumnElement[int]:
+        size: Any = sum((func.coalesce(measure(table.c[n]), 0) for n in names), start=_PER_ROW)
+        total = select(func.sum(size)).where(table.c.run == run.c.key).correlate(run)
+        return func.coalesce(total.scalar_subquery(), 0)
+
+    size = (
+        inside(content, "prompt", "text", "reasoning", "request", "remote")
+        + inside(event_chunk, "payload")
+        + inside(tool_call, "arguments", "result")
+        + _PER_RUN
+    )
+    statement = select(run.c.key, run.c.status, run.c.started_at, size)
+    statement = statement.order_by(run.c.started_at.desc(), run.c.key.desc())
+    return cast("Select[str, str, int, int]", statement)
+
+
+def _delete(store: Store, keys: list[str]) -> list[str]:
+    """Take runs out that are still not live; return the keys of those that were."""
+    from sqlalchemy import delete, select
+
+    from agentnb.store.map_rows import delete_rows
+    from agentnb.store.recorder import forget
+    from agentnb.store.schema import content, event_chunk, tool_call
+
+    run = _run()
+    with store.begin() as connection:
+        # One may have been joined again since it was looked at.
+        still = select(run.c.key).where(run.c.key.in_(keys), run.c.status.not_in(_LIVE))
+        gone = list(connection.execute(still).scalars())
+        for table in (content, event_chunk, tool_call):
+            connection.execute(delete(table).where(table.c.run.in_(gone)))
+        connection.execute(delete(run).where(run.c.key.in_(gone)))
+        delete_rows(connection, gone)
+    forget(gone)
+    return gone
+
+
+def _size(store: Store) -> int:
+    """Return how many bytes the store has: SQLite's files, PostgreSQL's tables."""
+    if store.path is not None:
+        files = (store.path, store.path.with_name(store.path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+    with store.connect() as connection:
+        sizes = (
+            connection.exec_driver_sql("SELECT pg_total_relation_size(to_regclass(%s))", (name,))
+            for name in _tables()
+        )
+        return sum(int(size.scalar() or 0) for size in sizes)
+
+
+def _run() -> Table:
+    from agentnb.store.schema import run
+
+    return run
+
+
+def _tables() -> list[str]:
+    from agentnb.store.schema import metadata
+
+    return [table.name for table in metadata.sorted_tables]

@@ -1,0 +1,291 @@
+"""A run as rows of the store: what is new of it since the last time, without any secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from agentnb.event.serialization import encode
+from agentnb.event.transcript import ToolCall
+from agentnb.event.types import Event
+from agentnb.platforms.base import Media, RunRequest
+from agentnb.platforms.names import kept_address
+from agentnb.recording.base_run import RunFacts
+from agentnb.redaction.events import masked_event, without_secrets
+from agentnb.redaction.secrets import has_secret, mask, mask_value
+from agentnb.render.visible import well_formed
+from agentnb.store.cleaning import clean_run
+from agentnb.store.timestamps import span, to_micros
+
+__all__ = ["Progress", "Rows", "plain", "rows_of"]
+
+# A chunk is written again, with what came since, until it holds so many events or characters: a
+# slow stream would otherwise leave a row for each few words.
+_FULL_EVENTS: Final = 256
+_FULL_CHARS: Final = 8192
+# More events than these begin another chunk.
+_MOST_EVENTS: Final = 4096
+_LARGEST: Final = 2**63 - 1
+# The columns of a run that are not text.
+_NUMBERS: Final = frozenset(
+    {
+        *("started_at", "finished_at", "duration", "first_token", "cost_usd"),
+        *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
+        *("tool_calls", "tool_errors", "reconnects", "events"),
+    }
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rows:
+    """What is to be written of one run: its rows, by the columns of the tables."""
+
+    run: dict[str, Any]
+    content: dict[str, Any] | None
+    chunks: list[dict[str, Any]]
+    tool_calls: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How much of a run is in the store.
+
+    ``first`` is the event that the open chunk begins with, ``seen`` is how many there were,
+    ``content`` and ``calls`` tell what was written of the texts and the tool calls.
+    """
+
+    first: int = 0
+    seen: int = 0
+    content: Hashable = None
+    calls: Mapping[int, Hashable] = field(default_factory=dict[int, Hashable])
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing is written yet."""
+        return self.content is None
+
+
+def rows_of(
+    run: RunFacts,
+    progress: Progress,
+    *,
+    process: str,
+    user: str | None,
+    store_content: bool,
+    last: bool = False,
+) -> tuple[Rows, Progress]:
+    """Return what is new of ``run``, and how much of it will be in the store with that.
+
+    Without ``store_content`` no text is among it but names, ids and the run's error.  The texts of
+    a run that goes on are written when they have doubled, so that the cost stays linear, and when
+    nothing follows, be it the ``last`` time.
+    """
+    with run.lock:
+        events, times = run.events_since(progress.first)
+        ended = run.done or last
+        row = _run_row(run)
+        row |= {"process": process, "events": progress.first + len(events)}
+        size = sum(
+            len(part.text) for part in run.transcript.parts if not isinstance(part, ToolCall)
+        )
+        written = (ended, size if ended else size.bit_length(), store_content)
+        texts = None
+        if written != progress.content and store_content:
+            texts = (run.transcript.text, run.transcript.reasoning)
+        calls = [
+            (position, told, _call_row(run.local_id, position, call))
+            for position, call in enumerate(run.tool_calls)
+            if progress.calls.get(position) != (told := _told(call))
+        ]
+    row["user_name"] = user
+    content = None
+    # Of a run that was joined, nobody here knows the question.
+    is_joined = getattr(run, "via", None) == "attach"
+    if texts is not None:
+        content = {
+            "run": run.local_id,
+            "prompt": None if run.prompt == "" and is_joined else plain(run.request.prompt),
+            "text": plain(texts[0]),
+            "reasoning": plain(texts[1]),
+            "request": _request(run.request, run.title),
+        }
+    chunks: list[dict[str, Any]] = []
+    first = progress.first
+    if not store_content:
+        first = row["events"]
+    elif row["events"] > progress.seen:
+        chunks, first = _chunks(run.local_id, first, events, times, ended=ended)
+    rows = Rows(
+        run=clean_run(
+            {
+                name: value if value is None or name in _NUMBERS else plain(value)
+                for name, value in row.items()
+            }
+        ),
+        content=content,
+        chunks=chunks,
+        tool_calls=[_shown(call, store_content=store_content) for _, _, call in calls],
+    )
+    known = {**progress.calls, **{position: told for position, told, _ in calls}} if calls else None
+    return rows, Progress(
+        first=first,
+        seen=row["events"],
+        content=written,
+        calls=progress.calls if known is None else known,
+    )
+
+
+def plain(text: object) -> str:
+    """Return ``text`` as a column takes it: no secret, no half surrogate pair, no NUL."""
+    # What a platform of somebody else's gives for an id need not be text.
+    return well_formed(mask(str(text))).replace("\0", "\ufffd")
+
+
+def _run_row(run: RunFacts) -> dict[str, Any]:
+    transcript = run.transcript
+    usage, failure = transcript.usage, transcript.failure
+    started, duration = to_micros(run.created_at), span(run.duration)
+    calls = run.tool_calls
+    return {
+        "key": run.local_id,
+        "source": "recorded",
+        "platform": run.platform,
+        "agent": run.agent,
+        "title": run.title,
+        "run_id": transcript.run_id,
+        "session_id": transcript.session_id,
+        "model": transcript.model,
+        "status": transcript.status,
+        "started_at": started,
+        "finished_at": started + duration if transcript.is_final and duration is not None else None,
+        "duration": duration,
+        "first_token": span(run.time_to_first_token),
+        "input_tokens": _count(usage and usage.input_tokens),
+        "output_tokens": _count(usage and usage.output_tokens),
+        "total_tokens": _count(usage and usage.total_tokens),
+        "cached_tokens": _count(usage and usage.cached_tokens),
+        "reasoning_tokens": _count(usage and usage.reasoning_tokens),
+        "cost_usd": _amount(usage and usage.cost_usd),
+        "tool_calls": len(calls),
+        "tool_errors": sum(call.status == "failed" for call in calls),
+        "reconnects": run.reconnects,
+        "error": run.error,
+        "error_code": transcript.error_code,
+        "error_class": failure and failure.error_type,
+    }
+
+
+def _count(number: int | None) -> int | None:
+    # A platform may send any number; one that no column takes must not cost the run.
+    return number if number is not None and abs(number) <= _LARGEST else None
+
+
+def _amount(number: float | None) -> float | None:
+    try:
+        return None if number is None else float(number)
+    except OverflowError:
+        return None
+
+
+# -- tool calls ----------------------------------------------------------------------------------
+
+
+def _told(call: ToolCall) -> Hashable:
+    """Return what differs when a call is to be written again; while it runs, when it doubled."""
+    sizes = (len(call.arguments_text), len(call.result_text))
+    if call.status == "running":
+        sizes = (sizes[0].bit_length(), sizes[1].bit_length())
+    return (call.status, call.name, call.error, sizes)
+
+
+def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
+    return {
+        "run": key,
+        "position": position,
+        "call_id": call.call_id,
+        "name": call.name,
+        "status": call.status,
+        "started": span(call.started),
+        "finished": span(call.finished),
+        "arguments": str(call.arguments_text),
+        "result": str(call.result_text),
+        "error": call.error,
+    }
+
+
+def _shown(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
+    if not store_content:
+        # What a tool says of its failure repeats what it was called with.
+        row = {**row, "arguments": None, "result": None, "error": None}
+    return {
+        name: value if value is None or isinstance(value, int) else plain(value)
+        for name, value in row.items()
+    }
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+def _chunks(
+    key: str, first: int, events: list[Event], times: list[float], *, ended: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the chunks of ``events``, and the event that the next write begins with."""
+    clean, half = without_secrets(events)
+    chunks: list[dict[str, Any]] = []
+    size = 0
+    for start in range(0, len(events), _MOST_EVENTS):
+        some = clean[start : start + _MOST_EVENTS]
+        when = times[start : start + _MOST_EVENTS]
+        payload = encode(some, when)
+        if has_secret(payload):
+            payload = encode([masked_event(event) for event in some], when)
+        size = len(payload)
+        chunks.append({"run": key, "first": first + start, "count": len(some), "payload": payload})
+    last = chunks[-1]
+    is_full = last["count"] >= _FULL_EVENTS or size >= _FULL_CHARS
+    # One that may end in the middle of a secret is written again, when the rest of it is known.
+    if not is_full or (half and not ended and len(events) < _MOST_EVENTS):
+        return chunks, last["first"]
+    return chunks, first + len(events)
+
+
+# -- the request ---------------------------------------------------------------------------------
+
+
+def _request(request: RunRequest, title: str) -> str:
+    """Return what the run was asked with, as JSON; see the table ``content``."""
+    told = {
+        "session_id": request.session_id,
+        "params": dict(request.params),
+        "history": [dict(message) for message in request.history],
+        "output_schema": request.output_schema,
+        "media": [_attachment(item) for item in request.media],
+        "followups": request.followups,
+        "title": title,
+    }
+    try:
+        return _json({**mask_value(told), "params": mask_value(told["params"], names=True)})
+    except (TypeError, ValueError, RecursionError):
+        # What is in the way can only be among what the user gave.
+        return _json(mask_value({**told, "params": {}, "history": [], "output_schema": None}))
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    return plain(text)
+
+
+def _attachment(item: Media) -> dict[str, Any]:
+    name, size = item.name, None
+    if item.data is not None:
+        size = len(item.data)
+    elif item.path is not None:
+        name = name or item.path.name
+        try:
+            size = item.path.stat().st_size
+        except OSError:
+            size = None
+    url = None if item.url is None else kept_address(item.url)
+    return {"name": name, "mime_type": item.mime_type, "bytes": size, "url": url}

@@ -1,0 +1,332 @@
+"""Filters and orders as the database's own expressions, and reading what it finds."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal, cast, overload
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    and_,
+    any_,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import SQLAlchemyError
+
+from agentnb.config import config
+from agentnb.config.names import AgentName, suggestion
+from agentnb.errors import RequestError
+from agentnb.platforms import registry
+from agentnb.store.failures import explained
+from agentnb.store.filters import Filters, Order
+from agentnb.store.prices import Price, cost_columns
+from agentnb.store.recent import recent_runs
+from agentnb.store.schema import content, run, tool_call
+from agentnb.store.store import Store, reopen, store
+
+__all__ = [
+    "check_names",
+    "conditions",
+    "needs_content",
+    "open_store",
+    "ordered",
+    "pages",
+    "reading",
+    "run_fields",
+    "select_runs",
+    "tool_call_fields",
+]
+
+# Rows that are read at once; a bound on memory beside the table itself.
+_PAGE: Final = 20_000
+# Names of a filter above which they are sent as one value: databases bound how many there may be.
+_MANY: Final = 500
+_CONTAINS: Final = "agentnb_contains"
+# How long a table waits for what arrived just now to be written, in seconds.
+_FLUSH: Final = 5.0
+# How alike an agent without runs and one with runs are, for the first to be taken as misspelt.
+_ALIKE: Final = 0.85
+
+
+@overload
+def open_store(*, required: Literal[True]) -> Store: ...
+@overload
+def open_store(*, required: bool = False) -> Store | None: ...
+def open_store(*, required: bool = False) -> Store | None:
+    """Return the store with all in it that arrived so far; None where there is none to use.
+
+    Raises:
+        HistoryError: with ``required``, instead of None.
+    """
+    from agentnb.store import processes, recorder
+
+    found = store(required=True) if required else store()
+    if found is None:
+        return None
+    recorder.flush(timeout=_FLUSH)
+    if found.is_lost:
+        # A process that records has opened it again by now.
+        again = store(required=True) if required else store()
+        found = reopen(again) if again is not None and again.is_lost else again
+        if found is None:
+            return None
+    processes.mark_interrupted(found)
+    return found
+
+
+@contextmanager
+def reading(store: Store) -> Generator[Connection, None, None]:
+    """Yield a connection that sees one state of the store and knows what the filters need.
+
+    Raises:
+        HistoryError: the database fails.
+    """
+    try:
+        with store.connect() as connection:
+            driver = connection.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):
+                driver.create_function(_CONTAINS, 2, _contains, deterministic=True)
+            yield connection
+    except SQLAlchemyError as error:
+        raise explained(error, store.url) from error
+
+
+def pages(
+    connection: Connection, statement: Select[Any], *, size: int = _PAGE
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield what ``statement`` finds, in lists of ``size`` rows, without holding all of them."""
+    streamed = connection.execute(statement, execution_options={"yield_per": size})
+    with streamed:
+        for page in streamed.partitions():
+            yield cast("list[tuple[Any, ...]]", page)
+
+
+def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
+    """Refuse names of platforms and agents that are misspelt; ``empty``: they found nothing.
+
+    A platform has to be known here or to have runs.  An agent may have none yet, and is refused
+    only where one of nearly the same name has.  The store is asked only where a name is in doubt.
+
+    Raises:
+        RequestError: nothing has such a name.
+    """
+    if not filters.platform and not (empty and filters.agent):
+        # Looking up what is installed takes longer than a table of some runs.
+        return
+    current, builtin = config(), registry.names()
+    platforms = {*current.platform_names(builtin), "local"}
+    odd = [name for name in filters.platform or () if name not in platforms]
+    if not odd and not (empty and filters.agent):
+        return
+    pairs = _names(store)
+    platforms |= {platform for platform, _ in pairs}
+    for name in odd:
+        if name not in platforms:
+            hint = suggestion(name, platforms) or f"There are {', '.join(sorted(platforms))}."
+            raise RequestError(f"There is no platform '{name}'.", hint=hint)
+    if not empty:
+        return
+    agents = {agent for _, agent in pairs} | {str(AgentName(*pair)) for pair in pairs}
+    for name in filters.agent or ():
+        if name in agents or name in current.all_aliases():
+            continue
+        # Names that differ in a number only are of a series, of which not all need have run.
+        others = [agent for agent in agents if _without_digits(agent) != _without_digits(name)]
+        if near := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):
+            raise RequestError(
+                f"No run of an agent '{name}' is known.", hint=f"Did you mean '{near[0]}'?"
+            )
+
+
+def _names(store: Store | None) -> set[tuple[str, str]]:
+    """Return the platforms and agents of all runs that are known."""
+    found = {(run.platform, run.agent) for run in recent_runs()}
+    if store is not None:
+        with reading(store) as connection:
+            rows = connection.execute(select(run.c.platform, run.c.agent).distinct())
+            found |= {(platform, agent or "") for platform, agent in rows}
+    return found
+
+
+def _without_digits(name: str) -> str:
+    return re.sub(r"\d+", "", name)
+
+
+def needs_content(filters: Filters) -> bool:
+    """Tell whether the long texts are needed to filter."""
+    return filters.text is not None
+
+
+def conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
+    """Return what a run must fulfil; `content` is to be joined where `needs_content` says so."""
+    found: list[ColumnElement[bool]] = []
+
+    def some(column: Column[Any], values: tuple[str, ...] | None) -> None:
+        if values is not None:
+            found.append(_one_of(column, values, dialect))
+
+    some(run.c.platform, filters.platform)
+    some(run.c.status, filters.status)
+    some(run.c.session_id, filters.session)
+    some(run.c.user_name, filters.user)
+    some(run.c.model, filters.model)
+    some(run.c.source, filters.source)
+    if filters.agent is not None:
+        # An agent's own id may hold a colon, too.
+        pairs = [name.split(":", 1) for name in filters.agent if ":" in name]
+        found.append(
+            or_(
+                _one_of(run.c.agent, filters.agent, dialect),
+                *(and_(run.c.platform == p, run.c.agent == a) for p, a in pairs),
+            )
+        )
+    if filters.run is not None:
+        by = (run.c.key, run.c.run_id)
+        found.append(or_(*(_one_of(column, filters.run, dialect) for column in by)))
+    if filters.since is not None:
+        found.append(run.c.started_at >= filters.since)
+    if filters.until is not None:
+        found.append(run.c.started_at < filters.until)
+    if filters.this_kernel:
+        from agentnb.store.processes import process_id
+
+        found.append(run.c.process == process_id())
+    if filters.text is not None:
+        texts = (content.c.prompt, content.c.text)
+        found.append(or_(*(_holds(column, filters.text, dialect) for column in texts)))
+    return found
+
+
+def select_runs(
+    columns: Sequence[ColumnElement[Any]], *, with_content: bool, inner: Table | None = None
+) -> Select[Any]:
+    """Return a SELECT of ``columns`` of the runs, with their `content`, or rows of ``inner``."""
+    source = run if inner is None else run.join(inner, inner.c.run == run.c.key)
+    if with_content:
+        source = source.outerjoin(content, content.c.run == run.c.key)
+    return select(*columns).select_from(source)
+
+
+def tool_call_fields() -> dict[str, ColumnElement[Any]]:
+    """Return the columns of `TOOL_CALL_COLUMNS` as the database's expressions."""
+    return {
+        "run_id": func.coalesce(run.c.run_id, run.c.key),
+        "platform": run.c.platform,
+        "agent": run.c.agent,
+        "session_id": run.c.session_id,
+        "position": tool_call.c.position,
+        "call_id": tool_call.c.call_id,
+        "name": tool_call.c.name,
+        "status": tool_call.c.status,
+        "started_at": run.c.started_at + func.coalesce(tool_call.c.started, 0),
+        "duration": tool_call.c.finished - tool_call.c.started,
+        "arguments": tool_call.c.arguments,
+        "result": tool_call.c.result,
+        "error": tool_call.c.error,
+        "local_id": run.c.key,
+    }
+
+
+def run_fields(known: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of a run's record, as `records` has it, as the database's expressions."""
+    cost, cost_source = cost_columns(known)
+    return {
+        "run_id": func.coalesce(run.c.run_id, run.c.key),
+        "session_id": run.c.session_id,
+        "platform": run.c.platform,
+        "agent": run.c.agent,
+        "model": run.c.model,
+        "user_name": run.c.user_name,
+        "status": run.c.status,
+        "prompt": content.c.prompt,
+        "text": content.c.text,
+        "started_at": run.c.started_at,
+        "finished_at": run.c.finished_at,
+        "duration": run.c.duration,
+        "time_to_first_token": run.c.first_token,
+        "input_tokens": run.c.input_tokens,
+        "output_tokens": run.c.output_tokens,
+        "total_tokens": run.c.total_tokens,
+        "cached_tokens": run.c.cached_tokens,
+        "reasoning_tokens": run.c.reasoning_tokens,
+        "cost_usd": cost,
+        "cost_source": cost_source,
+        "tool_calls": run.c.tool_calls,
+        "tool_errors": run.c.tool_errors,
+        "reconnects": run.c.reconnects,
+        "error": run.c.error,
+        "error_code": run.c.error_code,
+        "error_class": run.c.error_class,
+        "source": run.c.source,
+        "local_id": run.c.key,
+        "remote": content.c.remote,
+    }
+
+
+def ordered(
+    order: Order, columns: Mapping[str, ColumnElement[Any]], *last: ColumnElement[Any]
+) -> list[ColumnElement[Any]]:
+    """Return what to sort by: what has no value comes last; ``last`` decides among equals."""
+    column = columns[order.column]
+    by = column.desc() if order.descending else column.asc()
+    nullable = not (isinstance(column, Column) and not column.nullable)
+    rest = [each.desc() if order.descending else each.asc() for each in last]
+    # Said of a column that is never NULL, it would only keep the index from being used.
+    return [by.nulls_last() if nullable else by, *rest]
+
+
+def _one_of(column: Column[Any], values: tuple[str, ...], dialect: str) -> ColumnElement[bool]:
+    values = tuple(value for value in values if _storable(value, dialect))
+    if len(values) <= _MANY:
+        return column.in_(values)
+    if dialect == "sqlite":
+        listed = func.json_each(json.dumps(values)).table_valued(Column("value", Text))
+        return column.in_(select(listed.c.value))
+    return column == any_(literal(list(values), ARRAY(Text)))
+
+
+def _holds(column: Column[Any], text: str, dialect: str) -> ColumnElement[bool]:
+    """Whether a text of the store holds ``text``, in any case, also of letters beyond ASCII."""
+    if not _storable(text, dialect):
+        return false()
+    if dialect == "sqlite":
+        # SQLite's own LIKE knows the cases of ASCII letters only.
+        return getattr(func, _CONTAINS)(column, text) == 1
+    # What PostgreSQL takes for the same letter depends on its locale, so the letters are spelt out.
+    return column.op("~", is_comparison=True)(literal("".join(map(_either_case, text)), Text))
+
+
+def _storable(text: str, dialect: str) -> bool:
+    """Whether a text can be in the store, and in a question to it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return dialect == "sqlite" or "\0" not in text
+
+
+def _either_case(letter: str) -> str:
+    forms = {letter, letter.lower(), letter.upper()}
+    single = sorted(form for form in forms if len(form) == 1)
+    if len(single) > 1:
+        return f"[{''.join(single)}]"
+    return letter if letter.isalnum() or letter.isspace() else re.escape(letter)
+
+
+def _contains(text: Any, part: str) -> bool:
+    return isinstance(text, str) and part in text.lower()

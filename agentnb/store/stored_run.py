@@ -1,0 +1,320 @@
+"""Runs as they were kept: loaded from the store, or read from an exported file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from agentnb._support.text import identifier_or_none, printable
+from agentnb.errors import HistoryError
+from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb.event.types import (
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    UsageReported,
+    event_from_dict,
+)
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
+from agentnb.platforms.names import attachment_name, is_media_type
+from agentnb.recording.base_run import RunFacts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, RowMapping
+
+__all__ = ["StoredRun", "exported", "load", "read_export", "stored"]
+
+# How long to wait for what this process has not yet written, in seconds.
+_FLUSH = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Platform:
+    """The platform of a run that is only read: its name is all that is known."""
+
+    name: str
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+class StoredRun(RunFacts):
+    """A run that was kept: everything that is read of a `agentnb.Run`, and nothing that drives it.
+
+    ``events`` and ``event_times`` are exactly the recorded ones.  Where they were not kept
+    (``store_content = false``, or a run known only from its platform's list) a few events stand for
+    what is known: ids, model, tool calls with their times, tokens, the answer if there is one, and
+    how it ended.  ``text`` is then "" unless the platform told the answer.
+    """
+
+    def __init__(
+        self,
+        request: RunRequest,
+        *,
+        platform: str,
+        title: str,
+        local_id: str,
+        sent_at: datetime,
+        events: Sequence[Event],
+        times: Sequence[float],
+        status: Status,
+        duration: float | None = None,
+        first_token: float | None = None,
+        reconnects: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        # A file may have been written by anyone.
+        request = replace(
+            request,
+            agent=printable(request.agent),
+            session_id=identifier_or_none(request.session_id),
+        )
+        super().__init__(_Platform(printable(platform)), request, title=printable(title))
+        self.local_id = printable(local_id)
+        recording = self._recording
+        clock = recording.clock
+        clock.sent_at = sent_at
+        clock.set(0.0)
+        for event, at in zip(events, times, strict=True):
+            clock.set(at)
+            recording.add((event,))
+        transcript = recording.transcript
+        if status in FINAL_STATUSES and not transcript.is_final:
+            # What came last was the end of the process that recorded it, not of the run.
+            clock.set(clock.now() if duration is None else duration)
+            recording.add((_end(status, error),))
+        if transcript.status == "completed":
+            transcript.output_error = error
+        if status in FINAL_STATUSES or status == "paused":
+            if duration is not None:
+                clock.set(duration)
+            recording.end()
+        else:
+            transcript.status = status
+            clock.set(max(0.0, (datetime.now(UTC) - sent_at).total_seconds()))
+        recording.reconnects = reconnects
+        if recording.first_token is None:
+            recording.first_token = first_token
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("<Run ", "<StoredRun ", 1)
+
+
+def load(run: str) -> StoredRun:
+    """Return the run of this id from the history.
+
+    ``run`` is the platform's id or agentnb's own (`Run.id`, `Run.local_id`).  Of several platforms'
+    runs with the same id the newest counts; where a run was also joined, the row that has its end.
+
+    Raises:
+        HistoryError: there is no such run, or the history cannot be read.
+    """
+    from agentnb.store.processes import mark_interrupted
+    from agentnb.store.store import store
+
+    _write_what_is_here(run)
+    opened = store(required=True)
+    mark_interrupted(opened)
+    with opened.connect() as connection:
+        found = _find(connection, run)
+        if found is None:
+            raise HistoryError(
+                f"The history has no run '{run[:80]}'.",
+                hint="agentnb.runs() lists the runs that it has.",
+            )
+        return stored(connection, found)
+
+
+def read_export(path: str | Path) -> StoredRun:
+    """Return the run that `Run.export` wrote as JSON.
+
+    Raises:
+        HistoryError: the file cannot be read, or holds no run.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"{path.name} cannot be read as an exported run: {error}") from error
+    if not isinstance(data, dict) or cast("dict[str, Any]", data).get("format") != "agentnb.run/1":
+        raise HistoryError(
+            f"{path.name} holds no exported run.",
+            hint="run.export('x.json') writes one.",
+        )
+    try:
+        return exported(cast("dict[str, Any]", data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise HistoryError(f"{path.name} holds no whole run: {error!r}.") from error
+
+
+def exported(data: dict[str, Any]) -> StoredRun:
+    """Return the run of which `RunFacts.to_dict` gave ``data``.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    entries: list[dict[str, Any]] = data["events"]
+    error: dict[str, Any] | None = data["error"]
+    request = RunRequest(
+        agent=data["agent"] or "",
+        prompt=data["prompt"],
+        session_id=data["session_id"],
+        params=data["params"],
+    )
+    return StoredRun(
+        request,
+        platform=data["platform"],
+        title=data["title"],
+        local_id=data["local_id"],
+        sent_at=datetime.fromisoformat(data["created_at"]),
+        events=[event_from_dict(entry) for entry in entries],
+        times=[float(entry["at"]) for entry in entries],
+        status=data["status"],
+        duration=data["duration"],
+        first_token=data["time_to_first_token"],
+        reconnects=data.get("reconnects"),
+        error=error["message"] if error else None,
+    )
+
+
+def _write_what_is_here(run: str) -> None:
+    """Write the run to the store if it is one of this process that is not wholly there yet."""
+    from agentnb.store.recent import recent_runs
+
+    if any(run in (known.id, getattr(known, "local_id", None)) for known in recent_runs()):
+        from agentnb.store.recorder import flush
+
+        flush(_FLUSH)
+
+
+def _find(connection: Connection, run: str) -> RowMapping | None:
+    from sqlalchemy import select
+
+    from agentnb.store.deduplication import best_first
+    from agentnb.store.schema import run as runs
+
+    by_key = connection.execute(select(runs).where(runs.c.key == run)).mappings().first()
+    if by_key is not None:
+        return by_key
+    by_id = select(runs).where(runs.c.run_id == run).order_by(*best_first()).limit(1)
+    return connection.execute(by_id).mappings().first()
+
+
+def stored(connection: Connection, row: RowMapping) -> StoredRun:
+    """Return the run of a row of the table ``run``, with all that is kept of it."""
+    from sqlalchemy import select
+
+    from agentnb.event.serialization import decode_of
+    from agentnb.store.schema import content, event_chunk
+    from agentnb.store.timestamps import from_micros
+
+    key: str = row["key"]
+    kept = connection.execute(select(content).where(content.c.run == key)).mappings().first()
+    chunks = select(event_chunk.c.payload).where(event_chunk.c.run == key)
+    events: list[Event] = []
+    times: list[float] = []
+    for payload in connection.execute(chunks.order_by(event_chunk.c.first)).scalars():
+        more, at = decode_of(key, payload)
+        events += more
+        times += at
+    if not events:
+        events, times = _known_events(connection, row, kept)
+    return StoredRun(
+        _request(row, kept),
+        platform=row["platform"],
+        title=row["title"] or row["agent"] or "",
+        local_id=key,
+        sent_at=from_micros(row["started_at"]),
+        events=events,
+        times=times,
+        status=row["status"],
+        duration=_seconds(row["duration"]),
+        first_token=_seconds(row["first_token"]),
+        reconnects=row["reconnects"],
+        error=row["error"],
+    )
+
+
+def _request(row: RowMapping, kept: RowMapping | None) -> RunRequest:
+    asked: dict[str, Any] = {}
+    if kept is not None and kept["request"]:
+        asked = json.loads(kept["request"])
+    return RunRequest(
+        agent=row["agent"] or "",
+        prompt=(kept["prompt"] if kept is not None else None) or "",
+        session_id=asked.get("session_id"),
+        params=asked.get("params") or {},
+        history=cast("list[Message]", asked.get("history") or []),
+        output_schema=asked.get("output_schema"),
+        media=tuple(_media(each) for each in asked.get("media") or ()),
+        followups=bool(asked.get("followups")),
+    )
+
+
+def _media(kept: Mapping[str, Any]) -> Media:
+    """Return an attachment as far as it was kept: its name and kind, without its content."""
+    name = kept.get("name")
+    # An import, or an earlier version, may have written any name.
+    name = attachment_name(name) if isinstance(name, str) and name else None
+    kind = kept.get("mime_type")
+    return Media(name=name, mime_type=kind if is_media_type(kind) else None, url=kept.get("url"))
+
+
+def _known_events(
+    connection: Connection, row: RowMapping, kept: RowMapping | None
+) -> tuple[list[Event], list[float]]:
+    """Return events that stand for what is known of a run whose own were not kept."""
+    from sqlalchemy import select
+
+    from agentnb.store.schema import tool_call
+
+    duration = _seconds(row["duration"]) or 0.0
+    timed: list[tuple[float, Event]] = []
+    calls = select(tool_call).where(tool_call.c.run == row["key"]).order_by(tool_call.c.position)
+    for call in connection.execute(calls).mappings():
+        begun = _seconds(call["started"]) or 0.0
+        name, call_id = call["name"], call["call_id"]
+        started = ToolCallStarted(call_id=call_id, name=name, arguments=call["arguments"] or "")
+        timed.append((begun, started))
+        if call["status"] in ("completed", "failed"):
+            failed = call["status"] == "failed"
+            error = (call["error"] or "The call failed.") if failed else None
+            ended = ToolCallFinished(call_id=call_id, result=call["result"], error=error)
+            timed.append((_seconds(call["finished"]) or begun, ended))
+    timed.sort(key=lambda each: each[0])
+    if (usage := read_usage(row)) is not None:
+        timed.append((duration, UsageReported(usage=usage)))
+    text = (kept["text"] if kept is not None else None) or ""
+    if row["status"] == "completed":
+        timed.append((duration, RunFinished(output=text or None)))
+    elif text:
+        timed.append((duration, TextDelta(text)))
+    head: list[Event] = []
+    if row["status"] != "queued":
+        ids = {"run_id": row["run_id"], "session_id": row["session_id"]}
+        head = [RunStarted(**ids, agent=row["agent"], model=row["model"])]
+    return [*head, *(event for _, event in timed)], [*(0.0 for _ in head), *(at for at, _ in timed)]
+
+
+def _end(status: Status, error: str | None) -> Event:
+    match status:
+        case "completed":
+            return RunFinished()
+        case "cancelled":
+            return RunCancelled()
+        case "truncated" | "interrupted":
+            return RunFailed(message=error or f"The run was {status}.", status=status)
+        case _:
+            return RunFailed(message=error or "The run failed.")
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1_000_000

@@ -1,0 +1,141 @@
+"""The rows of runs written into the store: one transaction for all that is new.
+
+A run that goes on in the place of another one, after a decision on an approval, tells everything
+from the beginning; the rows of the one that it replaces are deleted when its own are written.
+A run that was pulled from its platform before its id was known here becomes one row with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agentnb.store.deduplication import join, settle
+from agentnb.store.keys import platform_key
+from agentnb.store.locking import lock_runs
+from agentnb.store.schema import content, event_chunk, run, tool_call
+
+if TYPE_CHECKING:
+    from agentnb.store.rows import Rows
+    from agentnb.store.store import Store
+
+__all__ = ["Written", "write"]
+
+# What a platform may know where nobody here does.
+_FILLED: Final = frozenset(
+    {
+        "prompt",
+        *("agent", "title", "run_id", "session_id", "model", "cost_usd"),
+        *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
+    }
+)
+# What only pulling changes.
+_PULLED: Final = frozenset({"source", "pulled_at", "remote"})
+# Statements are built once: building them takes longer than the database takes to execute them, and
+# others wait meanwhile.
+_DELETE_RUN: Final = delete(run).where(run.c.key == bindparam("key_"))
+_DELETE_CHUNKS: Final = delete(event_chunk).where(event_chunk.c.run == bindparam("run_"))
+_PULLED_ROWS: Final = (
+    select(run, content.c.prompt, content.c.remote)
+    .select_from(run.outerjoin(content, content.c.run == run.c.key))
+    .where(run.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(run.c.key)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One run to be written.
+
+    ``is_fresh``: whatever the store holds of its events is replaced.  ``replaced`` are keys of
+    runs in whose place it stands, ``may_be_known`` says whether to look for a pulled row of it.
+    ``has_joined``: it joined a run that was sent before, and has ended; ``has_ended``: it was sent
+    here, and nothing more comes of it.
+    """
+
+    rows: Rows
+    is_fresh: bool
+    replaced: Sequence[str] = ()
+    may_be_known: bool = False
+    has_joined: bool = False
+    has_ended: bool = False
+
+
+def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None:
+    """Write ``runs``, whose process is there already."""
+    # One order for all writers: those who lock in different ones may wait for each other.
+    runs = sorted(runs, key=lambda item: item.rows.run["key"])
+    lock_runs(connection, store, [(r.rows.run["platform"], r.rows.run["run_id"]) for r in runs])
+    if replaced := [{"key_": key} for item in runs for key in item.replaced]:
+        connection.execute(_DELETE_RUN, replaced)
+    if fresh := [{"run_": item.rows.run["key"]} for item in runs if item.is_fresh]:
+        connection.execute(_DELETE_CHUNKS, fresh)
+    _upsert(connection, store, run, [item.rows.run for item in runs])
+    texts = [item.rows.content for item in runs if item.rows.content is not None]
+    _upsert(connection, store, content, texts)
+    new = [item.rows.run for item in runs if item.may_be_known and not item.has_joined]
+    _merge(connection, store, new)
+    chunks = [chunk for item in runs for chunk in item.rows.chunks]
+    _upsert(connection, store, event_chunk, chunks)
+    calls = [call for item in runs for call in item.rows.tool_calls]
+    _upsert(connection, store, tool_call, calls)
+    for item in runs:
+        # A pulled row is only merged into one that says more than it.
+        if item.has_joined and join(connection, item.rows.run):
+            _merge(connection, store, [item.rows.run])
+    settle(connection, [item.rows.run["key"] for item in runs if item.has_ended])
+
+
+def _upsert(
+    connection: Connection, store: Store, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    if not rows:
+        return
+    connection.execute(_upsert_statement(store.dialect, table, tuple(rows[0])), rows)
+
+
+@cache
+def _upsert_statement(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    keys = [column.name for column in table.primary_key]
+    values = {
+        name: func.coalesce(insert.excluded[name], table.c[name])
+        if name in _FILLED and table in (run, content)
+        else insert.excluded[name]
+        for name in names
+        if name not in keys and name not in _PULLED
+    }
+    return insert.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make one row of a run that was pulled and one that is recorded; both are locked."""
+    ours = {
+        platform_key(row["platform"], row["run_id"]): row["key"] for row in rows if row["run_id"]
+    }
+    if not ours:
+        return
+    found = connection.execute(_PULLED_ROWS, {"keys": list(ours)})
+    for pulled in found.mappings().all():
+        key = ours[pulled["key"]]
+        filled = {
+            name: func.coalesce(run.c[name], pulled[name])
+            for name in _FILLED - {"prompt"}
+            if pulled[name] is not None
+        }
+        connection.execute(
+            update(run)
+            .where(run.c.key == key)
+            .values(source="both", pulled_at=pulled["pulled_at"], **filled)
+        )
+        texts = {name: pulled[name] for name in ("prompt", "remote") if pulled[name] is not None}
+        if texts:
+            insert = store.insert(content).values(run=key, **texts)
+            kept = {name: func.coalesce(content.c[name], insert.excluded[name]) for name in texts}
+            connection.execute(insert.on_conflict_do_update(index_elements=["run"], set_=kept))
+        connection.execute(delete(run).where(run.c.key == pulled["key"]))

@@ -1,0 +1,1 @@
+"""Pull what platforms know of their runs into the store."""

@@ -1,0 +1,187 @@
+"""The events that a platform kept of its runs, stored where nothing was recorded of them here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select, update
+
+from agentnb.event.serialization import encode
+from agentnb.event.transcript import FINAL_STATUSES, ToolCall, Transcript
+from agentnb.event.types import Event
+from agentnb.redaction.events import masked_event, without_secrets
+from agentnb.redaction.secrets import has_secret, mask
+from agentnb.store.locking import in_transaction
+from agentnb.store.rows import plain
+from agentnb.store.schema import content, event_chunk, run, tool_call
+from agentnb.store.timestamps import span, to_micros
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentnb.platforms.base import Exchange
+    from agentnb.store.store import Store
+
+__all__ = ["Lacking", "lacking_events", "write_events", "write_exchanges"]
+
+# Events in one row.
+_MOST: Final = 1000
+# Runs whose events one pull fetches at the most.
+_MOST_RUNS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A run of which the store has no events; ``started_at`` in microseconds."""
+
+    key: str
+    run_id: str
+    session_id: str
+    started_at: int
+
+
+def lacking_events(
+    store: Store, platform: str, *, agent: str | None, since: int | None
+) -> list[Lacking]:
+    """Return the pulled runs that have ended and whose events nobody asked for yet."""
+    found = select(run.c.key, run.c.run_id, run.c.session_id, run.c.started_at).where(
+        run.c.platform == platform,
+        run.c.source == "platform",
+        run.c.status.in_(FINAL_STATUSES),
+        run.c.events.is_(None),
+        run.c.run_id.is_not(None),
+        run.c.session_id.is_not(None),
+    )
+    if agent is not None:
+        found = found.where(run.c.agent == agent)
+    if since is not None:
+        found = found.where(run.c.started_at >= since)
+    with store.connect() as connection:
+        rows = connection.execute(found.order_by(run.c.started_at.desc()).limit(_MOST_RUNS)).all()
+    return [Lacking(*row) for row in rows]
+
+
+def write_events(
+    store: Store,
+    lacking: Sequence[Lacking],
+    events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
+) -> None:
+    """Write the ``events`` of runs, by the run's id; of one without, that there are none.
+
+    A run that is no longer in the store, for it was pruned or joined with a recorded one, is left
+    out.
+    """
+    in_transaction(store, lambda connection: _write(connection, store, lacking, events))
+
+
+def _write(
+    connection: Connection,
+    store: Store,
+    lacking: Sequence[Lacking],
+    events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
+) -> None:
+    chunks: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    keys = [each.key for each in lacking]
+    # In the order in which all lock them.
+    there = select(run.c.key).where(run.c.key.in_(keys)).order_by(run.c.key).with_for_update()
+    known = set(connection.execute(there).scalars())
+    for each in lacking:
+        if each.key not in known:
+            continue
+        told = events.get(each.run_id, ())
+        happened = [event for _, event in told]
+        times = _seconds([at for at, _ in told], each.started_at)
+        transcript = Transcript()
+        for event, at in zip(happened, times, strict=True):
+            transcript.apply(event, at)
+        if store.store_content:
+            chunks += _chunks(each.key, happened, times)
+        calls += [
+            _call(each.key, position, call, store_content=store.store_content)
+            for position, call in enumerate(transcript.tool_calls)
+        ]
+        counts: dict[str, Any] = {"events": len(happened)}
+        if happened:
+            failed = sum(call.status == "failed" for call in transcript.tool_calls)
+            counts |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
+        connection.execute(update(run).where(run.c.key == each.key).values(counts))
+        if store.store_content and (transcript.text or transcript.reasoning):
+            texts = {"text": transcript.text, "reasoning": transcript.reasoning}
+            _fill(connection, each.key, texts)
+    if chunks:
+        connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)
+    if calls:
+        connection.execute(store.insert(tool_call).on_conflict_do_nothing(), calls)
+
+
+def _fill(connection: Connection, key: str, texts: Mapping[str, str | None]) -> None:
+    """Write what the content of a run lacks."""
+    for name, text in texts.items():
+        if text is None:
+            continue
+        column = content.c[name]
+        lacks = (content.c.run == key) & ((column.is_(None)) | (column == ""))
+        connection.execute(update(content).where(lacks).values({name: plain(mask(text))}))
+
+
+def write_exchanges(
+    store: Store, lacking: Sequence[Lacking], exchanges: Mapping[str, Exchange]
+) -> None:
+    """Write what was asked and answered in runs, by the run's id.
+
+    All of them are noted as fetched, also where the platform kept nothing.  A run that is no longer
+    in the store is left out.
+    """
+
+    def write(connection: Connection) -> None:
+        for each in sorted(lacking, key=lambda each: each.key):
+            known = update(run).where(run.c.key == each.key, run.c.events.is_(None))
+            if connection.execute(known.values(events=0)).rowcount == 0:
+                continue
+            if (exchange := exchanges.get(each.run_id)) is not None:
+                _fill(connection, each.key, asdict(exchange))
+
+    in_transaction(store, write)
+
+
+def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]:
+    """Return seconds since the run's beginning, which never go back."""
+    seconds: list[float] = []
+    last = 0.0
+    for moment in moments:
+        if moment is not None:
+            last = max(last, (to_micros(moment) - started_at) / 1e6)
+        seconds.append(last)
+    return seconds
+
+
+def _chunks(key: str, events: Sequence[Event], times: Sequence[float]) -> list[dict[str, Any]]:
+    chunks: list[dict[str, Any]] = []
+    events, _ = without_secrets(events)
+    for first in range(0, len(events), _MOST):
+        some, when = events[first : first + _MOST], times[first : first + _MOST]
+        payload = encode(some, when)
+        if has_secret(payload):
+            payload = encode([masked_event(event) for event in some], when)
+        chunks.append({"run": key, "first": first, "count": len(some), "payload": payload})
+    return chunks
+
+
+def _call(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "run": key,
+        "position": position,
+        "call_id": call.call_id,
+        "name": call.name,
+        "status": call.status,
+        "started": span(call.started),
+        "finished": span(call.finished),
+        "arguments": str(call.arguments_text) if store_content else None,
+        "result": str(call.result_text) if store_content else None,
+        "error": call.error if store_content else None,
+    }
+    return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}
