@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import bootstrap
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.ui.frontend import Name, NotebookPage, Theme
+from tests.ui.frontend import WINDOW, Name, NotebookPage, Theme
 from tests.ui.marimo_page import MarimoOpener
 from tests.ui.opener import Opener
 from tests.ui.server import JupyterServer
@@ -28,6 +28,19 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--no-first-run",
 )
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when != "teardown":
+        item.stash[FAILED] = report.failed
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,18 +81,46 @@ def frontend(request: pytest.FixtureRequest) -> Name:
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """Shared, so that the frontend's own files are loaded and compiled once."""
-    made = browser.new_context(viewport={"width": 1000, "height": 900}, device_scale_factor=1)
+    width, height = WINDOW
+    made = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=1)
     made.set_default_timeout(WAIT_MS)
     yield made
     made.close()
 
 
+@pytest.fixture(scope="package")
+def loaded(frontend: Name) -> Iterator[list[NotebookPage]]:
+    """Hold at most one page that has loaded the frontend, which takes seconds."""
+    pages: list[NotebookPage] = []
+    yield pages
+    for page in pages:
+        page.page.close()
+
+
 @pytest.fixture
-def page(context: BrowserContext, server: JupyterServer, frontend: Name) -> Iterator[NotebookPage]:
-    """An empty page; it and all kernels end with the test."""
-    made = NotebookPage(context.new_page(), server, frontend)
+def page(
+    request: pytest.FixtureRequest,
+    context: BrowserContext,
+    server: JupyterServer,
+    frontend: Name,
+    loaded: list[NotebookPage],
+) -> Iterator[NotebookPage]:
+    """An empty page; its notebook and all kernels end with the test.
+
+    A test marked ``fresh_page`` loads the frontend anew, and so does the one after it.
+    """
+    is_fresh = request.node.get_closest_marker("fresh_page") is not None
+    if is_fresh or not loaded:
+        while loaded:
+            loaded.pop().page.close()
+        loaded.append(NotebookPage(context.new_page(), server, frontend))
+    made = loaded.pop()
     yield made
-    made.page.close()
+    if is_fresh or request.node.stash.get(FAILED, False):
+        made.page.close()
+    else:
+        made.close_notebook()
+        loaded.append(made)
     server.end_kernels()
 
 

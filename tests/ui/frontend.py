@@ -15,6 +15,9 @@ from tests.ui.server import JupyterServer
 Name = Literal["lab", "notebook7"]
 Theme = Literal["light", "dark"]
 
+# Width and height in pixels.
+WINDOW = (1000, 900)
+
 # Both frontends are the same machine inside: their shell holds a panel, the panel the notebook.
 _PANEL = """
   const panel = Array.from(window.jupyterapp?.shell?.widgets('main') ?? [])
@@ -41,6 +44,19 @@ _NOTE_COMMANDS = """() => {
 }"""
 
 
+# Opens a notebook in the page that has loaded; Notebook 7 would take another tab for it.
+_OPEN = """async (path) => {
+  await window.jupyterapp.commands.execute("docmanager:open", { path, options: { ref: "_noref" } });
+}"""
+
+_CLOSE = """() => {
+  for (const widget of [...window.jupyterapp.shell.widgets('main')]) {
+    if (widget.context) widget.context.model.dirty = false;
+    if (!widget.id.startsWith('launcher')) widget.dispose();
+  }
+}"""
+
+
 class NotebookPage:
     """One notebook in one page.  Everything that waits does so for a condition."""
 
@@ -49,6 +65,8 @@ class NotebookPage:
         self.frontend: Name = frontend
         self.foreign: list[str] = []
         self.complaints: list[str] = []
+        #: Whether the frontend has loaded and shows no notebook.
+        self.is_empty = False
         self._server = server
         self._path = Path()  # of the notebook that is open
         page.on("console", lambda said: self._note(said.type, said.text))
@@ -70,20 +88,40 @@ class NotebookPage:
         is told that there shall be none.
         """
         self._path = path
-        place = path.relative_to(self._server.root).as_posix()
+        if self.is_empty and kernel:
+            self.page.evaluate(_OPEN, path.relative_to(self._server.root).as_posix())
+        else:
+            self.page.goto(self._address())
+        self.is_empty = False
+        self._settle(kernel=kernel)
+
+    def _address(self) -> str:
+        place = self._path.relative_to(self._server.root).as_posix()
         base = (
-            f"lab/workspaces/{path.stem}/tree/{place}?reset&"
+            f"lab/workspaces/{self._path.stem}/tree/{place}?reset&"
             if self.frontend == "lab"
             else f"notebooks/{place}?"
         )
-        self.page.goto(f"{self._server.url}{base}token={self._server.token}")
-        self._settle(kernel=kernel)
+        return f"{self._server.url}{base}token={self._server.token}"
 
     def reload(self) -> None:
         """Load the page again, as a reader does who pressed F5; the kernel goes on."""
-        self.page.reload()
+        if self.frontend == "notebook7":
+            # Its address still has the notebook that was opened in it first.
+            self.page.goto(self._address())
+        else:
+            self.page.reload()
         self.page.wait_for_function(_READY)
         self.complaints.clear()
+
+    def close_notebook(self) -> None:
+        """Close what is open, so that the next test finds the frontend loaded."""
+        self.resize(*WINDOW)
+        self.page.evaluate(_CLOSE)
+        self.page.wait_for_function(f"() => {{ {_PANEL} return !panel; }}")
+        self.foreign.clear()
+        self.complaints.clear()
+        self.is_empty = True
 
     def _settle(self, *, kernel: bool) -> None:
         if not kernel:

@@ -33,6 +33,7 @@ RunWidget(run)
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_huge_results_are_bounded_in_the_page_and_in_the_file_but_whole_in_the_run(
     notebook: Opener, shot: Callable[[Locator | Page, str], None]
 ) -> None:

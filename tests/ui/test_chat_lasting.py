@@ -66,6 +66,7 @@ def questions(chat: ChatOnPage) -> list[str]:
 
 
 @LAB
+@pytest.mark.fresh_page
 def test_a_chat_that_loses_messages_ends_up_whole(page: NotebookPage, notebook: Opener) -> None:
     page.page.add_init_script(path=LOSSY)
     notebook("import agentnb\nagentnb.chat(counting)")
@@ -87,6 +88,7 @@ LOSE_ONE = """(kind) => {
 
 
 @LAB
+@pytest.mark.fresh_page
 def test_a_lost_turn_and_a_lost_acknowledgement_are_made_up_for(
     page: NotebookPage, notebook: Opener
 ) -> None:
@@ -164,6 +166,7 @@ def copied(path: Path, name: str, *, kernel: bool) -> Path:
 
 
 @LAB
+@pytest.mark.fresh_page
 def test_a_saved_chat_can_be_read_without_a_kernel(
     page: NotebookPage, notebook: Opener, server: JupyterServer
 ) -> None:
@@ -219,6 +222,7 @@ CHATS = (
 
 @LAB
 @pytest.mark.usefixtures("saved_state")
+@pytest.mark.fresh_page
 def test_saved_widget_state_shows_the_chat_without_its_kernel(
     page: NotebookPage, notebook: Opener, server: JupyterServer
 ) -> None:
@@ -265,6 +269,7 @@ EXPORTS = "[chat.export(f'talk{suffix}').stat().st_size for suffix in ('.md', '.
 
 
 @LAB
+@pytest.mark.fresh_page
 def test_a_chat_is_exported_and_a_notebook_with_it_converted(
     page: NotebookPage, notebook: Opener, server: JupyterServer
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_chat_looks_right_in_each_state(
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_the_keyboard_reaches_all_of_a_chat(notebook: Opener) -> None:
     page = notebook("agentnb.chat(Scribe)")
     page.page.emulate_media(reduced_motion="reduce")
@@ -144,6 +145,7 @@ def test_the_keyboard_reaches_all_of_a_chat(notebook: Opener) -> None:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_nothing_moves_for_those_who_do_not_like_it(notebook: Opener) -> None:
     page = notebook("agentnb.chat(Guide)")
     page.run(1)

@@ -155,6 +155,7 @@ def test_code_and_several_views_take_part_in_one_chat(notebook: Opener) -> None:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_a_question_that_is_refused_comes_back(page: NotebookPage, notebook: Opener) -> None:
     page.page.add_init_script(path=LOSSY)
     notebook(CHAT, "run = chat.send('late, from code')")

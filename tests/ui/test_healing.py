@@ -14,6 +14,7 @@ from tests.ui.opener import Opener
 LOSSY = Path(__file__).with_name("lossy.js")
 
 
+@pytest.mark.fresh_page
 def test_a_view_that_loses_messages_ends_up_whole(page: NotebookPage, notebook: Opener) -> None:
     page.page.add_init_script(path=LOSSY)
     notebook(
@@ -31,6 +32,7 @@ def test_a_view_that_loses_messages_ends_up_whole(page: NotebookPage, notebook: 
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_an_answer_stays_whose_output_was_not_replaced(
     page: NotebookPage, notebook: Opener
 ) -> None:

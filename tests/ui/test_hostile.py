@@ -119,6 +119,7 @@ def test_everything_else_that_shows_it(
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_its_export_in_the_preview_of_markdown(
     notebook: Opener, page: NotebookPage, tmp_path: Path, shot: Shot
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.ui.opener import Opener
@@ -10,6 +11,7 @@ from tests.ui.opener import Opener
 ACTIVE = "img, script, iframe, link, style, object, embed, video, audio, form, [style*='url(']"
 
 
+@pytest.mark.fresh_page
 def test_rendering_an_answer_asks_the_network_for_nothing(notebook: Opener) -> None:
     page = notebook("%%agent Nosy\nBe nosy.")
     page.start(1)

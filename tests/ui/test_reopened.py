@@ -12,6 +12,7 @@ from tests.ui.server import JupyterServer
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
+@pytest.mark.fresh_page
 def test_the_answer_is_there_without_a_kernel(
     trusted: bool, page: NotebookPage, notebook: Opener, server: JupyterServer
 ) -> None:
@@ -38,6 +39,7 @@ def test_the_answer_is_there_without_a_kernel(
     assert page.complaints == []
 
 
+@pytest.mark.fresh_page
 def test_a_page_loaded_again_in_mid_run_shows_all_and_the_end(notebook: Opener) -> None:
     page = notebook("%%agent Steps\nTell me.")
     page.start(1)
@@ -59,6 +61,7 @@ def test_a_page_loaded_again_in_mid_run_shows_all_and_the_end(notebook: Opener) 
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.fresh_page
 def test_stop_works_in_a_page_loaded_again(notebook: Opener) -> None:
     page = notebook("%%agent Endless\nGo on.")
     page.start(1)

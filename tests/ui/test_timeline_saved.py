@@ -28,6 +28,7 @@ BARS = """(rows) => rows.map((row) => {
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1000), ("dark", 320)], indirect=["theme"])
+@pytest.mark.fresh_page
 def test_the_timeline_of_a_saved_run(
     theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:

@@ -20,6 +20,7 @@ BUSY = """() => new Promise((resolve) => {
 })"""
 
 
+@pytest.mark.fresh_page
 def test_an_answer_comes_in_pieces_and_each_piece_once(
     page: NotebookPage, notebook: Opener
 ) -> None:

@@ -46,14 +46,17 @@ describe("header", () => {
   });
 
   test("no clock ticks in a hidden tab", () => {
+    // Views that tests of other files left open start their clocks, too.
+    document.dispatchEvent(new Event("visibilitychange"));
+    const others = vi.getTimerCount();
     open();
-    expect(vi.getTimerCount()).toBe(1);
+    expect(vi.getTimerCount()).toBe(others + 1);
     const hidden = vi.spyOn(document, "visibilityState", "get").mockReturnValue("hidden");
     document.dispatchEvent(new Event("visibilitychange"));
     expect(vi.getTimerCount()).toBe(0);
     hidden.mockReturnValue("visible");
     document.dispatchEvent(new Event("visibilitychange"));
-    expect(vi.getTimerCount()).toBe(1);
+    expect(vi.getTimerCount()).toBe(others + 1);
   });
 });
 
