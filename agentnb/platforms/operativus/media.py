@@ -14,15 +14,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
-from agentnb.platforms.operativus.request_models import MediaInput
+from agentnb.platforms.operativus.wire import MAX_MEDIA_BYTES, MediaInput
 from agentnb.redaction.secrets import mask
 
-__all__ = ["MAX_MEDIA_BYTES", "media_inputs"]
+__all__ = ["media_inputs"]
 
-MAX_MEDIA_BYTES: Final = 20 * 2**20
-"""The default bound of all attachments of one request together, before base64."""
-
-# How the formats that models take begin, for bytes that come without a name.
+# First bytes of the formats that models take, for content without a name.
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -31,6 +28,7 @@ _SIGNATURES: Final = (
     (b"ID3", "audio/mpeg"),
     (b"OggS", "audio/ogg"),
 )
+_TYPE_HINT: Final = "Give its mime_type, as in 'image/png'."
 
 
 async def media_inputs(
@@ -39,64 +37,62 @@ async def media_inputs(
     """Return the wire form of ``items``; files are read off the event loop.
 
     Raises:
-        RequestError: an item has not exactly one source, a file is missing or cannot be read, an
-            address is none, all together are larger than ``max_bytes``, or a MIME type can be
-            told neither from the name nor from the content.
+        RequestError: an item has not exactly one source, a file cannot be read, an address is
+            invalid, all together are larger than ``max_bytes``, or a MIME type is unknown.
     """
-    made: list[MediaInput] = []
+    inputs: list[MediaInput] = []
     left = max_bytes
     for item in items:
-        media, size = await _input(item, left, max_bytes)
-        left -= size
-        made.append(media)
-    return tuple(made)
+        sources = [source for source in (item.data, item.path, item.url) if source is not None]
+        if len(sources) != 1:
+            raise RequestError("An attachment has exactly one of data, path and url.")
+        if item.url is not None and not item.url.lower().startswith("data:"):
+            inputs.append(MediaInput(type=_remote_type(item, item.url), data=item.url))
+            continue
+        mime_type, content = await _content(item, left)
+        left -= len(content)
+        if left < 0:
+            raise RequestError(
+                f"The attachments are larger than {max_bytes:,} bytes together.",
+                hint="Give an address instead, or raise the option max_media_bytes.",
+            )
+        name = item.name or (item.path.name if item.path is not None else None)
+        mime_type = item.mime_type or mime_type or _guess(name) or _sniff(content)
+        if mime_type is None:
+            raise RequestError(
+                f"The type of the attachment {_printable(name) if name else 'of bytes'} is"
+                " unknown.",
+                hint=_TYPE_HINT,
+            )
+        data = base64.b64encode(content).decode("ascii")
+        inputs.append(MediaInput(type=mime_type, data=data))
+    return tuple(inputs)
 
 
-async def _input(item: Media, left: int, max_bytes: int) -> tuple[MediaInput, int]:
-    given = [source for source in (item.data, item.path, item.url) if source is not None]
-    if len(given) != 1:
-        raise RequestError("An attachment has exactly one of data, path and url.")
-    if item.url is not None and not item.url.lower().startswith("data:"):
-        return MediaInput(type=_remote_type(item, item.url), data=item.url), 0
+async def _content(item: Media, left: int) -> tuple[str | None, bytes]:
+    """Return the content of ``item``, and the MIME type that its data: address names."""
     if item.url is not None:
-        declared, content = _from_data_url(item.url)
-    elif item.path is not None:
-        declared = None
-        content = await asyncio.to_thread(_read, item.path, left)
-    else:
-        declared, content = None, item.data or b""
-    if len(content) > left:
-        raise _too_large(max_bytes)
-    name = item.name or (item.path.name if item.path is not None else None)
-    mime_type = item.mime_type or declared or _guess(name) or _sniff(content)
-    if mime_type is None:
-        raise RequestError(
-            f"The type of the attachment {_shown(name) if name else 'of bytes'} is unknown.",
-            hint="Give its mime_type, as in 'image/png'.",
-        )
-    return MediaInput(type=mime_type, data=base64.b64encode(content).decode("ascii")), len(content)
+        return _from_data_url(item.url)
+    if item.path is not None:
+        return None, await asyncio.to_thread(_read, item.path, left)
+    return None, item.data or b""
 
 
 def _read(path: Path, left: int) -> bytes:
     path = path.expanduser()
     try:
-        # A device or a pipe is no attachment: reading one may never end.
+        # Reading a device or a pipe may never end.
         if not path.is_file():
             reason = "is a folder" if path.is_dir() else "does not exist"
-            raise RequestError(f"The attachment {_shown(path)} {reason}.")
+            raise RequestError(f"The attachment {_printable(path)} {reason}.")
         with path.open("rb") as file:
-            # One byte more than may be sent tells a file that is too large, however large.
+            # One byte too many is enough to refuse a file, however large it is.
             return file.read(left + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RequestError(f"The attachment {_shown(path)} cannot be read: {reason}.") from error
-
-
-def _too_large(max_bytes: int) -> RequestError:
-    return RequestError(
-        f"The attachments are larger than {max_bytes:,} bytes together.",
-        hint="Give an address instead, or raise the option max_media_bytes.",
-    )
+        raise RequestError(
+            f"The attachment {_printable(path)} cannot be read: {reason}."
+        ) from error
 
 
 def _remote_type(item: Media, url: str) -> str:
@@ -112,8 +108,8 @@ def _remote_type(item: Media, url: str) -> str:
     mime_type = item.mime_type or _guess(item.name) or _guess(parts.path)
     if mime_type is None:
         raise RequestError(
-            "The type of an attachment cannot be told from its address.",
-            hint="Give its mime_type, as in 'image/png'.",
+            "The type of an attachment is unknown from its address.",
+            hint=_TYPE_HINT,
         )
     return mime_type
 
@@ -147,5 +143,5 @@ def _sniff(content: bytes) -> str | None:
     return None
 
 
-def _shown(name: str | Path) -> str:
+def _printable(name: str | Path) -> str:
     return quoted(mask(str(name)))[1:-1]
