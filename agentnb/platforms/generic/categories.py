@@ -78,9 +78,7 @@ _END_TOKENS: Final = word_set(
     "endoftext end_of_text im_end eot eot_id eos_token eod return end_of_turn end_of_turn_token "
     "endofturn end_of_sentence end_of_message end_of_utterance eom_id"
 )
-_PING: Final = word_set(
-    "ping pong heartbeat hb keepalive keep_alive noop"
-)
+_PING: Final = word_set("ping pong heartbeat hb keepalive keep_alive noop")
 
 # Names for which the rules by words would be wrong.
 _EXACT: Final[dict[str, Category]] = {
@@ -138,43 +136,27 @@ _END: Final = word_set(
 _FAILURE: Final = word_set(
     "error errored failed failure fail exception incomplete fatal timeout expired"
 )
-_CANCELLED: Final = word_set(
-    "cancel cancelled canceled abort aborted stopped interrupted"
-)
-_START: Final = word_set(
-    "start started begin began created init initialized"
-)
+_CANCELLED: Final = word_set("cancel cancelled canceled abort aborted stopped interrupted")
+_START: Final = word_set("start started begin began created init initialized")
 # The end of one of these is the end of the run.
 _RUN: Final = word_set(
     "run agent response stream streaming chat conversation session workflow execution generation "
     "completion graph crew thread job request invocation query assistant of all is server kickoff"
 )
 # A run may have several of these.
-_TURN: Final = word_set(
-    "message turn task answer reply"
-)
-_FINAL_OF: Final = word_set(
-    "answer output response result message text content report state"
-)
-_TOOL: Final = word_set(
-    "tool tools function functions mcp"
-)
+_TURN: Final = word_set("message turn task answer reply")
+_FINAL_OF: Final = word_set("answer output response result message text content report state")
+_TOOL: Final = word_set("tool tools function functions mcp")
 _TOOL_RESULT: Final = _END | word_set(
     "results output outputs response responses observation return returned"
 )
-_FRAGMENT: Final = word_set(
-    "delta chunk fragment partial progress stream"
-)
-_ARGUMENTS: Final = word_set(
-    "args arguments input inputs params parameters"
-)
+_FRAGMENT: Final = word_set("delta chunk fragment partial progress stream")
+_ARGUMENTS: Final = word_set("args arguments input inputs params parameters")
 _CALL: Final = word_set(
     "call calls called calling use start started begin invoke invoked invocation request "
     "requested created added available execute executing running"
 )
-_REASONING: Final = word_set(
-    "thinking think thought thoughts reasoning"
-)
+_REASONING: Final = word_set("thinking think thought thoughts reasoning")
 _TEXT: Final = word_set(
     "text texts delta chunk token tokens content message messages answer response completion "
     "reply stream partial output refusal assistant ai fragment piece utterance word"
@@ -187,9 +169,7 @@ _STRUCTURE: Final = _TEXT | word_set("block part item summary thread annotation"
 _STRUCTURE_ENDS: Final = (_END | _START | word_set("added queued in progress")) - word_set(
     "result final completion"
 )
-_STATUS: Final = word_set(
-    "status state"
-)
+_STATUS: Final = word_set("status state")
 _NO_ANSWER: Final = word_set(
     "log logs debug info warning warn status progress metadata meta title state trace source "
     "sources citation citations plan task todo todos step node notification notice system user "

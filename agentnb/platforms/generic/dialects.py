@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from agentnb.platforms._wire import MalformedError, json_payload
 from agentnb.platforms.generic.categories import normalized, words
@@ -61,8 +61,8 @@ def translated(kind: str, fields: Mapping[str, Any]) -> list[Translation] | None
     name = normalized(kind)
     result = first_value(fields, "tool_call_result", "toolCallResult")
     if isinstance(result, dict) and name != "tool_call_result":
-        result_fields = as_object(first_value(fields, "tool_call_result", "toolCallResult"))
-        return [("result", {**as_object(result_fields.get("origin")), **result_fields})]
+        call = as_object(cast("object", result))
+        return [("result", {**as_object(call.get("origin")), **call})]
     if name == "agent_thought" and "observation" in fields:
         return list(_dify_thought(fields))
     if "tool" in name or "function" in name:

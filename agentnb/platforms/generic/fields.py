@@ -41,8 +41,7 @@ _TYPE_KEYS: Final = words(
 )
 _ENVELOPES: Final = words("payload data event params body value")
 _CALL_IDS: Final = words(
-    "toolCallId tool_call_id toolUseId tool_use_id callId call_id callID toolId tool_id "
-    "toolCallID"
+    "toolCallId tool_call_id toolUseId tool_use_id callId call_id callID toolId tool_id toolCallID"
 )
 _TOOL_NAMES: Final = words(
     "tool toolName tool_name toolCallName tool_call_name function_name functionName name function"
@@ -90,9 +89,7 @@ _MESSAGE: Final = word_set(
     "parts response_metadata usage_metadata additional_kwargs tool_calls output "
     "invalid_tool_calls tool_call_chunks example refusal value"
 )
-_TEXT: Final = words(
-    "content text parts output_text value message output answer"
-)
+_TEXT: Final = words("content text parts output_text value message output answer")
 _PARTS: Final = words(
     "step node task tool name item phase stage step_id node_id item_id tool_call_id toolCallId "
     "stepId nodeId component"
@@ -276,30 +273,29 @@ def _counts(source: Any) -> Usage | None:
 
 
 class CallFields:
-    """Fields of a tool call: ``fields`` are the event's own, merged with nested ones."""
+    """Fields of a tool call: ``fields`` are the event's own, merged with nested ones.
+
+    ``call_id`` is from a field that is named after it; ``own_id`` may be the call's or the event's.
+    """
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
 
     @property
     def name(self) -> str | None:
-        """The tool's name."""
         values = map(self.fields.get, _TOOL_NAMES)
         return next((name for name in values if isinstance(name, str) and name), None)
 
     @property
     def call_id(self) -> str | None:
-        """The id, if the field's name says that it is the call's."""
         return as_text(first_value(self.fields, *_CALL_IDS)) or None
 
     @property
     def own_id(self) -> str | None:
-        """An id that may be the call's or the event's."""
         return as_text(self.fields.get("id")) or None
 
     @property
     def arguments(self) -> Any:
-        """The arguments, None without any."""
         return first_value(self.fields, *_ARGUMENTS)
 
     @property
@@ -317,7 +313,6 @@ class CallFields:
 
     @property
     def result(self) -> str | None:
-        """The result as text, None without any."""
         value = first_value(self.fields, *_RESULTS)
         return None if value is None else _result_text(value)
 

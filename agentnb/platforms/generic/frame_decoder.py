@@ -1,4 +1,4 @@
-"""From one frame's name and JSON to events, by category."""
+"""Decode frames with JSON, by the category of their names or by the shape of their content."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from typing import Any, ClassVar, Final
 from agentnb.event.types import Event, RawEvent
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
-from agentnb.platforms.generic.dialects import Meant, rewritten
-from agentnb.platforms.generic.ends import is_final
+from agentnb.platforms.generic.categories import (
+    VAGUE,
+    Category,
+    category_of,
+    frame_category,
+    may_be_answer,
+    normalized,
+    word_set,
+    words,
+)
+from agentnb.platforms.generic.content import (
+    RESULTS,
+    contents,
+    is_of_user,
+    last_answer,
+    listed_calls,
+    place_of,
+    stop_reason,
+    text_of,
+)
+from agentnb.platforms.generic.dialects import Translation, translated
 from agentnb.platforms.generic.fields import (
     CallFields,
+    as_list,
+    as_object,
     envelopes,
-    first,
-    is_told_of_part,
-    mapping,
+    first_value,
+    is_about_part,
     named_by_key,
     only_text,
     own_types,
@@ -23,223 +43,202 @@ from agentnb.platforms.generic.fields import (
     text_in,
     unwrapped,
 )
-from agentnb.platforms.generic.messages import (
-    RESULTS,
-    is_of_user,
-    last_answer,
-    listed_calls,
-    place_of,
-    said_in,
-    stop_in,
-    text_of,
-)
-from agentnb.platforms.generic.names import (
-    VAGUE,
-    Category,
-    category_of,
-    kind_of,
-    may_be_answer,
-    normalized,
-)
-from agentnb.platforms.generic.stream import StreamState
+from agentnb.platforms.generic.run_ends import is_final
+from agentnb.platforms.generic.state import StreamState
 
-__all__ = ["GOES_ON", "FrameDecoder"]
+__all__ = ["CONTINUES", "FrameDecoder"]
 
-# Where a model stopped by one of these, the agent goes on.
-GOES_ON: Final = frozenset(
-    {"tool_use", "tool_call", "tool_calls", "function_call", "function_calls", "pause_turn"}
+CONTINUES: Final = word_set("tool_use tool_call tool_calls function_call function_calls pause_turn")
+"""Reasons to stop after which the agent continues."""
+
+# Ends of a message of the model, the last one unless the model stopped to call a tool.
+_MESSAGE_ENDS: Final = word_set(
+    "message_stop message_end response_completed response_done thread_run_completed"
 )
-# Ends of a message of the model, which is the last one unless the model stopped to call a tool.
-_MESSAGE_ENDS: Final = frozenset(
-    {"message_stop", "message_end", "response_completed", "response_done", "thread_run_completed"}
+_DONE: Final = words(
+    "done finished is_finished isFinished is_final isFinal final stop complete completed "
+    "is_complete isComplete end is_end isEnd eos"
 )
-_DONE: Final = (
-    *("done", "finished", "is_finished", "isFinished", "is_final", "isFinal", "final", "stop"),
-    *("complete", "completed", "is_complete", "isComplete", "end", "is_end", "isEnd", "eos"),
+_REASONING: Final = words(
+    "content thinking reasoning text delta thought reasoning_content summary token chunk message "
+    "data"
 )
-_REASONING: Final = (
-    *("content", "thinking", "reasoning", "text", "delta", "thought", "reasoning_content"),
-    *("summary", "token", "chunk", "message", "data"),
-)
-_TEXT: Final = ("content", "text", "delta", "token", "chunk", "message", "data")
-_DEEPEST: Final = 4
+_TEXT: Final = words("content text delta token chunk message data")
+_MAX_DEPTH: Final = 4
 
 
 class FrameDecoder(StreamState):
-    """What a frame adds to the stream of one run, by its category; see `GenericDecoder`."""
+    """Decoder of frames with JSON; see `GenericDecoder`."""
 
     own_kinds: ClassVar[frozenset[str]] = frozenset()
-    """Kinds of frames that `decode_own` decodes, as `normalized` spells them."""
+    """Kinds of frames for `decode_own`, as `normalized` spells them."""
 
     def decode_own(self, kind: str, fields: dict[str, Any]) -> list[Event]:
         """Return the events of a frame whose kind is one of `own_kinds`.
 
         Raises:
-            MalformedError: its content is not what its kind promises.
+            MalformedError: a field is missing or has the wrong type.
         """
-        raise MalformedError(f"nothing decodes {kind}")
+        raise NotImplementedError
 
     def decode_frame(self, name: str, payload: Any, *, raw: str | None = None) -> list[Event]:
-        """Return the events of a frame whose JSON is read already; never raises.
+        """Return the events of a frame of parsed JSON; never raises.
 
-        ``name`` is "" where only the payload names its kind; ``raw`` is the frame as it came.
+        ``name`` is "" if only the payload has a type; ``raw`` is the frame's text.
         """
         self._is_structured = True
-        outer = mapping(payload) if isinstance(payload, dict) else {"data": payload}
-        events: list[Event] | None = None
+        outer = as_object(payload) if isinstance(payload, dict) else {"data": payload}
         problem: str | None = None
         try:
             events = self._frame(name, outer)
+            if events is not None:
+                return events
         except MalformedError as error:
             problem = str(error)
-        if events is not None:
-            return events
-        word = name or next(iter(own_types(outer)), "message")
+        kind = name or next(iter(own_types(outer)), "message")
         data = as_text(payload) if raw is None else mend(raw)
         usage = [] if problem else self._usage(outer)
-        return [*usage, RawEvent(name=mend(word), data=data, problem=problem)]
+        return [*usage, RawEvent(name=mend(kind), data=data, problem=problem)]
 
     # -- by name ---------------------------------------------------------------------------------
 
     def _frame(self, name: str, outer: dict[str, Any], depth: int = 0) -> list[Event] | None:
-        """Return a frame's events, None where it is of no kind that is known.
+        """Return a frame's events, None if its kind is unknown.
 
         Raises:
-            MalformedError: its content is not what its kind promises.
+            MalformedError: a field is missing or has the wrong type.
         """
         outer = outer if name else dict(named_by_key(outer))
         types = own_types(outer)
-        named = [kind for kind in (name, *types) if kind]
-        for kind in map(normalized, named):
+        for kind in map(normalized, (name, *types)):
             if kind in self.own_kinds:
                 fields = unwrapped(outer)
                 return self._ids(fields, None) + self.decode_own(kind, fields)
-        category, word = kind_of(name, types)
-        if (meant := rewritten(word, unwrapped(outer))) is not None and depth < _DEEPEST:
-            return self._meant(meant, depth + 1)
+        category, kind = frame_category(name, types)
+        translations = translated(kind, unwrapped(outer))
+        if translations is not None and depth < _MAX_DEPTH:
+            return self._translations(translations, depth + 1)
         if category is None or category in VAGUE:
             for inner in map(named_by_key, envelopes(outer)):
-                found, _ = kind_of("", own_types(inner))
-                if depth < _DEEPEST and found is not None and (category is None or found != "text"):
-                    ids = [] if _is_of_component(word) else self._ids(unwrapped(outer), None)
+                found, _ = frame_category("", own_types(inner))
+                if found is None or depth >= _MAX_DEPTH:
+                    continue
+                if category is None or found != "text":
+                    ids = [] if _is_of_component(kind) else self._ids(unwrapped(outer), None)
                     events = self._frame("", dict(inner), depth + 1)
                     return ids + events if events is not None else None
         fields = unwrapped(outer)
-        ids = [] if _is_of_component(word) else self._ids(fields, category)
+        ids = [] if _is_of_component(kind) else self._ids(fields, category)
         if category is None:
-            events = self._by_shape(fields, word)
+            events = self._by_shape(fields, kind)
         else:
-            events = self._by_category(category, fields, word)
+            events = self._by_category(category, fields, kind)
         return None if events is None else ids + events
 
-    def _meant(self, meant: Sequence[Meant], depth: int) -> list[Event] | None:
-        """Return the events of what a frame means, see `rewritten`."""
+    def _translations(self, parts: Sequence[Translation], depth: int) -> list[Event] | None:
         events: list[Event] = []
-        for how, fields in meant:
-            match how:
+        for kind, fields in parts:
+            match kind:
                 case "frame":
                     events += self._frame("", fields, depth) or []
                 case "call":
-                    events += self._called(self.calls.begin(read_call(fields)))
+                    events += self._started(self.calls.start_once(read_call(fields)))
                 case "result":
                     events += self.calls.finish_once(read_call(fields))
                 case "messages":
-                    self._answer.keep_spare(
-                        mend(last_answer(fields) or ""), ("", "messages"), is_whole=True
-                    )
-                    events += self._usage(mapping(fields["messages"][-1]))
+                    self._keep_fallback(last_answer(fields), ("", "messages"), is_whole=True)
+                    events += self._usage(as_object(fields["messages"][-1]))
         return events or None
 
     def _by_category(
-        self, category: Category, fields: dict[str, Any], word: str
+        self, category: Category, fields: dict[str, Any], kind: str
     ) -> list[Event] | None:
         match category:
             case "text":
-                return self._text_frame(fields, word)
+                return self._text_frame(fields, kind)
             case "reasoning":
-                text = self._reasoning(text_of(fields, _REASONING), (word, ""))
+                text = self._reasoning(text_of(fields, _REASONING), (kind, ""))
                 return text + self._usage(fields)
             case "call" | "arguments" | "arguments_done" | "output" | "tool_result":
                 return self._call_frame(category, fields)
             case "tool_error" | "tool" | "item":
-                return self._call_frame(category, fields, word)
-            case "usage":
-                return self._usage(fields, bare=True)
-            case "start":
-                return self._usage(fields)
+                return self._call_frame(category, fields, kind)
+            case "usage" | "start":
+                return self._usage(fields, bare=category == "usage")
             case "status":
                 return self._status(fields)
             case "whole_text":
-                self._keep_spare(text_in(fields), (word, ""))
+                self._keep_fallback(text_in(fields), (kind, ""))
                 return self._usage(fields)
             case "turn_end":
                 self.calls.forget_places()
-                self._keep_spare(text_in(fields), (word, ""))
-                self._stopped = normalized(stop_in(fields) or "") or self._stopped or "stop"
+                self._keep_fallback(text_in(fields), (kind, ""))
+                self._stopped = normalized(stop_reason(fields) or "") or self._stopped or "stop"
                 return self._usage(fields)
             case "step_end":
-                return self._step_end(fields)
+                return self._end_step(fields)
             case "end":
-                return self._end_frame(fields, word)
+                return self._end_frame(fields, kind)
             case "failure" | "cancelled":
-                if read_call(fields).call_id is not None:
-                    return self.calls.finish(read_call(fields), failed=True)
-                return self._failed(category, fields)
+                call = read_call(fields)
+                if call.call_id is not None:
+                    return self.calls.finish(call, failed=True)
+                return self._fail(category, fields)
             case "structure":
-                return self._structure(fields, word)
+                return self._structure(fields, kind)
             case "ping":
                 return None
 
-    def _text_frame(self, fields: dict[str, Any], word: str) -> list[Event] | None:
+    def _text_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
         if is_of_user(fields):
             return self._of_user(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
-        said = list(said_in(fields, is_text=True, place=place_of(fields)))
-        events = self._say(said, word, is_last=is_last)
+        found = list(contents(fields, is_text=True, place=place_of(fields)))
+        events = self._content_events(found, kind, is_last=is_last)
         rest = self._after_text(fields, is_last=is_last)
-        if said or rest or "choices" in fields or stop_in(fields):
+        if found or rest or "choices" in fields or stop_reason(fields):
             return events + rest
         for name in _TEXT:
             if isinstance(fields.get(name), int | float):
                 raise MalformedError(f"{name}: Input should be a valid string")
         text = only_text(fields)
         if text is not None:
-            return self._text(text, (word, "")) + rest
+            return self._text(text, (kind, "")) + rest
         if any(name in fields for name in _TEXT):
             return []
         raise MalformedError("content: Field required")
 
     def _of_user(self, fields: dict[str, Any]) -> list[Event] | None:
-        """Return the results of tools that a message to the agent brings; None where none are."""
-        said = [*said_in(fields), *said_in(mapping(fields.get("message")))]
-        results = [each for each in said if each.category in RESULTS]
-        return self._say(results, "") if results else None
+        """Return the results of tools in a message to the agent; None without any."""
+        found = [*contents(fields), *contents(as_object(fields.get("message")))]
+        results = [each for each in found if each.category in RESULTS]
+        return self._content_events(results, "") if results else None
 
     def _after_text(self, fields: dict[str, Any], *, is_last: bool) -> list[Event]:
-        """Return what a frame of text reports beside that."""
+        """Return the usage, and the end of the run, in a frame of text."""
         events = self._usage(fields)
-        reason = stop_in(fields)
+        reason = stop_reason(fields)
         if reason is not None:
             self._stopped = normalized(reason)
             self.calls.forget_places()
         if fields.get("error") and not isinstance(fields.get("error"), bool):
-            return events + self._failed("failure", fields)
+            return events + self._fail("failure", fields)
         if is_last:
             without = {k: v for k, v in fields.items() if k not in _DONE and k not in _TEXT}
             return events + self._complete(without)
         return events
 
     def _call_frame(
-        self, category: Category, fields: dict[str, Any], word: str = ""
+        self, category: Category, fields: dict[str, Any], kind: str = ""
     ) -> list[Event] | None:
         call, place = read_call(fields), place_of(fields)
         self._stopped = None
         match category:
             case "call" | "arguments" if (items := listed_calls(fields)) is not None:
-                return self._called(self.calls.fragments(items))
+                return self._started(self.calls.fragments(items))
             case "call":
-                events = self._called(self.calls.start(call, place=place))
-                has_result = first(call.fields, "result", "output") is not None
+                events = self._started(self.calls.start(call, place=place))
+                has_result = first_value(call.fields, "result", "output") is not None
                 return events + self.calls.finish(call) if has_result else events
             case "arguments":
                 return self.calls.arguments(call, place=place)
@@ -248,152 +247,153 @@ class FrameDecoder(StreamState):
             case "output":
                 return self.calls.output(call)
             case "tool":
-                is_over = call.result is not None or bool(call.fields.get("error"))
-                if is_over and call.arguments is None:
+                if call.is_over and call.arguments is None:
                     return self.calls.finish(call)
                 return self._call_frame("call", fields)
             case "item":
-                return self._item(fields, is_over=word.endswith(("done", "completed")))
+                return self._item(fields, is_over=kind.endswith(("done", "completed")))
             case _:
                 return self.calls.finish(call, failed=category == "tool_error")
 
     def _item(self, fields: dict[str, Any], *, is_over: bool) -> list[Event] | None:
-        """Return the events of an item, as the Responses API has them, or Codex."""
-        item = mapping(fields.get("item"))
+        """Return the events of an item of the Responses API or of Codex."""
+        item = as_object(fields.get("item"))
         kind = normalized(str(item.get("type", "")))
         if kind.endswith("_output"):
             return self.calls.finish(read_call(item))
         if kind.endswith("_execution"):
-            # A call with its result, under names of its own.
+            # A call of Codex with its result.
             call = CallFields({"name": kind, "arguments": item.get("command"), **item})
             has_ended = call.result is not None and item.get("status") != "in_progress"
-            begun = [] if self.calls.is_known(call) else self._called(self.calls.start(call))
+            begun = [] if self.calls.is_known(call) else self._started(self.calls.start(call))
             return begun + self.calls.finish(call) if has_ended else begun
         if not kind.endswith("_call"):
-            text = as_text(first(item, "text")) or text_in(item)
+            text = as_text(first_value(item, "text")) or text_in(item)
             if kind == "agent_message" and text and is_over:
                 return self._text(text, ("agent_message", as_text(item.get("id"))))
             if kind == "reasoning" and text and is_over:
                 return self._reasoning(text, ("item", as_text(item.get("id"))))
             if item.get("status") == "completed":
-                self._keep_spare(text, ("item", ""))
+                self._keep_fallback(text, ("item", ""))
             return []
         call = CallFields({"name": kind.removesuffix("_call"), **item})
         if not self.calls.is_known(call):
-            return self._called(self.calls.start(call, streams=True))
+            return self._started(self.calls.start(call, streams=True))
         events = self.calls.arguments_done(call)
-        has_result = first(item, "output", "result", "results", "error") is not None
+        has_result = first_value(item, "output", "result", "results", "error") is not None
         return events + self.calls.finish(call) if has_result else events
 
-    def _structure(self, fields: dict[str, Any], word: str) -> list[Event]:
+    def _structure(self, fields: dict[str, Any], kind: str) -> list[Event]:
         if isinstance(fields.get("message"), dict):
             self.calls.forget_places()
-        block = first(fields, "content_block", "contentBlock", "start")
-        if block is None and word in ("part_start", "part_started"):
+        block = first_value(fields, "content_block", "contentBlock", "start")
+        if block is None and kind in ("part_start", "part_started"):
             block = fields.get("part")
-        said = said_in({"content": [block]}, place=None) if isinstance(block, dict) else ()
-        placed = [each._replace(place=place_of(fields)) for each in said]
-        started = self._ids(mapping(fields.get("message")), "start")
-        return started + self._say(placed, word) + self._usage(fields)
+        found = contents({"content": [block]}) if isinstance(block, dict) else ()
+        placed = [each._replace(place=place_of(fields)) for each in found]
+        started = self._ids(as_object(fields.get("message")), "start")
+        return started + self._content_events(placed, kind) + self._usage(fields)
 
     def _status(self, fields: dict[str, Any]) -> list[Event] | None:
-        status = first(fields, "status", "state", "data")
-        word = first(mapping(status), "state", "status") if isinstance(status, dict) else status
-        if not isinstance(word, str) or is_told_of_part(fields):
+        status = first_value(fields, "status", "state", "data")
+        nested = first_value(as_object(status), "state", "status")
+        name = nested if isinstance(status, dict) else status
+        if not isinstance(name, str) or is_about_part(fields):
             return None
-        category = category_of(word)
-        if category in ("failure", "cancelled") or read_status(word) in ("failed", "cancelled"):
-            is_failure = category == "failure" or read_status(word) == "failed"
-            return self._failed("failure" if is_failure else "cancelled", fields)
-        if category == "end" or read_status(word) == "completed":
-            if fields.get("final") is True:
-                return self._complete({**fields, "status": "completed"})
-            # What has completed may be a step.
-            self._stopped = self._stopped or "stop"
-            return self._usage(fields)
-        return None
+        category, status = category_of(name), read_status(name)
+        if category == "failure" or status == "failed":
+            return self._fail("failure", fields)
+        if category == "cancelled" or status == "cancelled":
+            return self._fail("cancelled", fields)
+        if category != "end" and status != "completed":
+            return None
+        if fields.get("final") is True:
+            return self._complete({**fields, "status": "completed"})
+        # It may be a step that has completed.
+        self._stopped = self._stopped or "stop"
+        return self._usage(fields)
 
-    def _end_frame(self, fields: dict[str, Any], word: str) -> list[Event] | None:
+    def _end_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
         call = read_call({k: v for k, v in fields.items() if k != "data"})
-        if call.says_of_call or (call.name is not None and self.calls.is_open_name(call.name)):
+        if call.is_of_call or (
+            call.name is not None and self.calls.open_calls.is_open_name(call.name)
+        ):
             return self.calls.finish(call)
-        if word == "final_result" and "tool_call_id" in fields and "output" not in fields:
-            # Pydantic AI has found where its result begins.
+        if kind == "final_result" and "tool_call_id" in fields and "output" not in fields:
+            # Pydantic AI reports where its result starts.
             return []
         if any(name in fields for name in ("item_id", "content_index", "part_id", "partId")):
             return []
-        reason = normalized(stop_in(fields) or "") or self._stopped
-        if word in _MESSAGE_ENDS and (reason in GOES_ON or self._has_open_call(fields)):
-            self._stopped = reason if reason in GOES_ON else "tool_calls"
+        reason = normalized(stop_reason(fields) or "") or self._stopped
+        if kind in _MESSAGE_ENDS and (reason in CONTINUES or self._has_open_call(fields)):
+            self._stopped = reason if reason in CONTINUES else "tool_calls"
             self.calls.forget_places()
             return self._usage(fields)
         return self._complete(fields)
 
     def _has_open_call(self, fields: dict[str, Any]) -> bool:
-        """Return whether the last thing that a whole response holds is a call without a result."""
-        output = mapping(fields.get("response")).get("output")
-        last = mapping(output[-1]) if isinstance(output, list) and output else {}
+        """Return whether a whole response ends with a call without a result."""
+        output = as_list(as_object(fields.get("response")).get("output"))
+        last = as_object(output[-1]) if output else {}
         return last.get("type") == "function_call" and last.get("status") != "incomplete"
 
     # -- by shape --------------------------------------------------------------------------------
 
-    def _by_shape(self, fields: dict[str, Any], word: str) -> list[Event] | None:
-        """Return the events of a frame whose name says nothing, None where its JSON does neither.
+    def _by_shape(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
+        """Return the events of a frame of no known category, None if its shape is unknown, too.
 
-        Under a name, text is taken for the answer only where no other events bring that.
+        If it has a name, its text is the answer only if no other events have that.
         """
         if "choices" in fields or "candidates" in fields:
-            return self._text_frame(fields, word)
-        if is_of_user(fields) or is_of_user(mapping(fields.get("message"))):
+            return self._text_frame(fields, kind)
+        if is_of_user(fields) or is_of_user(as_object(fields.get("message"))):
             return self._of_user(fields)
-        if word and not may_be_answer(word):
+        if kind and not may_be_answer(kind):
             return None
         if text := next(filter(None, map(last_answer, (fields, *fields.values()))), None):
-            # The state of a graph, which comes again with each step of it.
-            self._answer.keep_spare(mend(text), (word, "messages"), is_whole=True)
+            # The state of a graph, which each of its steps repeats.
+            self._keep_fallback(text, (kind, "messages"), is_whole=True)
             return None
-        status = first(fields, "status", "state")
+        status = first_value(fields, "status", "state")
         has_text = any(isinstance(fields.get(name), str) for name in _TEXT[:5])
-        is_end = not word and is_final(status)
-        if status is None and (run := mapping(fields.get("run"))) and not has_text:
+        is_end = not kind and is_final(status)
+        if status is None and (run := as_object(fields.get("run"))) and not has_text:
             return self._status(run)
-        if not word and fields.get("error") and not has_text:
-            return self._failed("failure", fields)
+        if not kind and fields.get("error") and not has_text:
+            return self._fail("failure", fields)
         call = read_call(fields)
-        if call.says_of_call and not (is_end and call.call_id is None):
-            is_over = call.result is not None or bool(call.fields.get("error"))
-            if is_over or call.arguments is not None:
-                return self._call_frame("tool", fields)
-        if not word and not has_text and True in (fields.get("ok"), fields.get("success")):
-            # Of the run, where its stream ends by that.
+        has_data = call.is_over or call.arguments is not None
+        if call.is_of_call and has_data and not (is_end and call.call_id is None):
+            return self._call_frame("tool", fields)
+        if not kind and not has_text and True in (fields.get("ok"), fields.get("success")):
+            # The run's status, if it is the last frame of the stream.
             self._stopped = self._stopped or ("stop" if self._answer.has_text else None)
             return None
-        if is_end and normalized(str(status)) == "ok" and not self._answer.has_text:
-            return None  # a server that is ready
-        if is_end and is_told_of_part({**fields, "name": None}):
+        is_ready = normalized(str(status)) == "ok" and not self._answer.has_text
+        if is_end and (is_ready or is_about_part({**fields, "name": None})):
             return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
-        is_whole = self._is_whole(fields)
+        is_whole = self._ends_partial(fields)
         is_list = isinstance(fields.get("data"), list)
-        said = list(said_in(fields, is_text=is_list, place=place_of(fields)))
-        sources = {(word, each.key) for each in said if each.category == "text"}
-        if word and self._answer.has_text and not any(map(self._answer.has_source, sources)):
-            said = [each for each in said if each.category not in ("text", "reasoning")]
-        if self._blocks_repeat(fields):
-            said = [each for each in said if each.category != "text"]
-        events = self._say(said, word, is_last=is_last or is_whole)
+        found = list(contents(fields, is_text=is_list, place=place_of(fields)))
+        sources = {(kind, each.key) for each in found if each.category == "text"}
+        if kind and self._answer.has_text and not any(map(self._answer.has_source, sources)):
+            found = [each for each in found if each.category not in ("text", "reasoning")]
+        if self._repeats_block(fields):
+            found = [each for each in found if each.category != "text"]
+        events = self._content_events(found, kind, is_last=is_last or is_whole)
         rest = self._after_text(fields, is_last=is_last)
-        if said or rest or (not word and stop_in(fields)):
+        if found or rest or (not kind and stop_reason(fields)):
             return events + rest
         text = only_text(fields)
-        if text is not None and self._answer.repeats(text, (word, "")):
+        if text is not None and self._answer.repeats(text, (kind, "")):
             self._stopped = self._stopped or "stop"
-        self._keep_spare(text, (word, ""))
+        self._keep_fallback(text, (kind, ""))
         return None
 
 
-def _is_of_component(word: str) -> bool:
-    """Return whether the ids of an event are those of a part of a chain, as LangChain has them."""
-    return word.startswith("on_")
+def _is_of_component(kind: str) -> bool:
+    """Return whether an event's ids are those of a component of a LangChain chain."""
+    return kind.startswith("on_")

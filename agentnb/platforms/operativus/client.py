@@ -28,7 +28,7 @@ from agentnb._http import quote_segment
 from agentnb.errors import NotFoundError, PlatformError, RequestError, TransportError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
-from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._params import check_choice, check_options
 from agentnb.platforms._windows import check_window, window
 from agentnb.platforms._zones import parse_zone
 from agentnb.platforms.base import (
@@ -215,7 +215,7 @@ class OperativusPlatform:
             raw=data,
         )
 
-    async def attach(
+    def attach(
         self,
         run_id: str,
         *,
@@ -227,13 +227,7 @@ class OperativusPlatform:
 
         The record may lack the text; then the whole answer comes when the run has ended.
         """
-        check_count(since_id, name="since_id", platform=self._name)
-        records = self._records.attach(
-            run_id, agent=agent, session_id=session_id, since_id=since_id
-        )
-        async with aclosing(records) as batches:
-            async for events in batches:
-                yield events
+        return self._records.attach(run_id, agent=agent, session_id=session_id, since_id=since_id)
 
     def resume(
         self,

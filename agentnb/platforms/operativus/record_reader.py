@@ -23,6 +23,7 @@ from agentnb.event.types import (
     TextDelta,
     UsageReported,
 )
+from agentnb.platforms._params import check_count
 from agentnb.platforms._replay_filter import Splice, incomplete
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.operativus.decoder import Decoder
@@ -72,7 +73,7 @@ class _RecordNumbers:
         number, previous = int(digits) if is_number else None, self._previous
         self._previous = number
         if number is None or number == previous:
-            # A repeat cannot be told from two records: better twice than never.
+            # It may be a repeat or another record: better twice than never.
             self.is_exact = False
             return True
         if number <= self._since_id or number in self._seen:
@@ -98,6 +99,7 @@ class RecordReader:
         self, run_id: str, *, agent: str | None, session_id: str | None, since_id: int
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the events recorded after ``since_id``, until the run has ended."""
+        check_count(since_id, name="since_id", platform=self._name)
         decoder = Decoder(session_id=session_id, run_id=run_id)
         position = _Position(decoder, Splice([]), since_id)
         async with aclosing(self._read(position, run_id, agent)) as batches:
@@ -116,7 +118,7 @@ class RecordReader:
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the recorded events that are not among ``delivered``, until the run has ended.
 
-        A list is empty if a read brought nothing new.  The record is read from where it was left,
+        A list is empty if a read has nothing new.  The record is read from where it was left,
         the first time from its start: the events of a live stream have no numbers.  ``fresh`` says
         that the run started the session.
 
@@ -176,7 +178,7 @@ class RecordReader:
     ) -> list[Event]:
         """Return the new ones of ``recorded``, with the answer if the record lacks it.
 
-        An answer that does not continue the delivered part is not shown, see `incomplete`.
+        For an answer that does not continue the delivered part see `incomplete`.
         """
         replay, events = position.replay, list[Event]()
         for event in recorded:

@@ -21,8 +21,7 @@ __all__ = ["RunIdSearch", "SessionSearch"]
 _log = logging.getLogger(__name__)
 
 _DELAYS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-# How many runs of a session may start within the seconds in which their times do not tell them
-# apart.
+# How many runs of a session may start within the seconds that their times cannot distinguish.
 _MAX_RUNS: Final = 32
 # How often, and for how many seconds each, the end of a stream waits for the last search.  Several
 # short waits: a process that was suspended for longer has used up only one of them.

@@ -21,7 +21,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._http import quote_segment
 from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
@@ -143,7 +142,7 @@ class RunToolsPlatform:
         response = await self._http.request("POST", "/v1/run", json=body)
         return self._result(response.data, response.headers, body.get("threadId"))
 
-    async def attach(
+    def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
         """Attach to a run by its thread's recorded events, polled until the run has ended.
@@ -152,12 +151,9 @@ class RunToolsPlatform:
             NotFoundError: no thread was given, and the run's thread is unknown.
         """
         start = RunStarted(run_id=run_id, session_id=session_id, agent=agent)
-        followed = self._threads.follow(run_id, agent=agent, session_id=session_id, start=start)
-        async with aclosing(followed) as batches:
-            async for events in batches:
-                yield events
+        return self._threads.follow(run_id, agent=agent, session_id=session_id, start=start)
 
-    async def resume(
+    def resume(
         self,
         request: RunRequest,
         *,
@@ -171,17 +167,12 @@ class RunToolsPlatform:
             RequestError: the run's id is unknown.
             NotFoundError: its thread is unknown, here or to the platform.
         """
-        if run_id is None:
-            raise RequestError(f"{self._name} did not send the id of this run.")
-        followed = self._threads.follow(
+        return self._threads.follow(
             run_id,
             agent=request.agent or None,
             session_id=session_id or request.session_id,
             delivered=delivered,
         )
-        async with aclosing(followed) as batches:
-            async for events in batches:
-                yield events
 
     def forget(self, run_id: str) -> None:
         """Drop the position in a run's record."""
@@ -196,11 +187,9 @@ class RunToolsPlatform:
         Raises:
             NotFoundError: there is no such thread.
         """
-        from agentnb.platforms.runtools.record_reader import events_by_run
+        from agentnb.platforms.runtools.record_reader import events_by_run, thread_rows
 
-        path = f"/v1/threads/{quote_segment(session_id)}/events"
-        rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
-        return events_by_run(rows, session_id=session_id)
+        return events_by_run(await thread_rows(self._http, session_id), session_id=session_id)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None

@@ -10,8 +10,8 @@ from agentnb.event.types import Event, RunStarted, TextDelta, UsageReported
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import as_text, mend, validated
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.generic.ends import terminal
 from agentnb.platforms.generic.fields import whole_text
+from agentnb.platforms.generic.run_ends import status_end
 from agentnb.platforms.runtools.wire import DevUrlFrame, FileEditFrame, RunResult
 
 __all__ = ["Decoder", "result_events"]
@@ -58,5 +58,5 @@ def result_events(data: Any) -> list[Event] | None:
     usage = read_usage(run.usage)
     if usage is not None:
         events.append(UsageReported(usage=usage, model=model))
-    end = terminal(run.status or "completed", text, run.error, run.iterations)
+    end = status_end(run.status or "completed", text, run.error, run.iterations)
     return [*events, end] if end is not None else events

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentnb._http import HttpClient, current_terms, quote_segment
-from agentnb.errors import DeadlineError, NotFoundError
+from agentnb.errors import DeadlineError, NotFoundError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
@@ -21,7 +21,7 @@ from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.runtools.decoder import Decoder
 from agentnb.platforms.runtools.responses import read_rows
 
-__all__ = ["ThreadReader", "events_by_run"]
+__all__ = ["ThreadReader", "events_by_run", "thread_rows"]
 
 # How many positions in records to remember.  Most are resumed at once or never; a forgotten one is
 # read again from the start.
@@ -66,7 +66,7 @@ class ThreadReader:
 
     async def follow(
         self,
-        run_id: str,
+        run_id: str | None,
         *,
         agent: str | None,
         session_id: str | None,
@@ -76,13 +76,16 @@ class ThreadReader:
         """Yield the recorded events of a run that are not among ``delivered``, until it has ended.
 
         The record is read from where it was left, the first time from its start.  ``start`` is
-        yielded first, with the run's thread.  When resuming, a list is empty if a read brought
+        yielded first, with the run's thread.  When resuming, a list is empty if a read has
         nothing new.
 
         Raises:
             DeadlineError: nothing new was recorded for as long as a stream may be silent.
             NotFoundError: the run's thread is unknown.
+            RequestError: the run's id is unknown.
         """
+        if run_id is None:
+            raise RequestError(f"{self._name} did not send the id of this run.")
         position = self._positions.pop(run_id, None)
         if position is None or position.delivered != len(delivered):
             session_id = session_id or await self._thread_of(run_id, agent)
@@ -137,7 +140,7 @@ class ThreadReader:
         run = await self._run_state(run_id, agent)
         if run is None or run.session_id is None:
             raise NotFoundError(
-                f"{self._name} does not tell in which thread the run {run_id} is.",
+                f"{self._name} does not say in which thread the run {run_id} is.",
                 hint="Give session=..., the id of the run's thread.",
             )
         return run.session_id
@@ -146,8 +149,7 @@ class ThreadReader:
         self, run_id: str, position: _ThreadPosition
     ) -> list[tuple[int, Mapping[str, Any]]]:
         """Return the new rows of the run with their numbers, in the record's order."""
-        path = f"/v1/threads/{quote_segment(position.session_id)}/events"
-        rows = read_rows((await self._http.request("GET", path)).data, "events", "items")
+        rows = await thread_rows(self._http, position.session_id)
         new: dict[int, Mapping[str, Any]] = {}
         for number, row in _numbered(rows):
             if number > position.last and row.get("runId") in (None, run_id):
@@ -184,6 +186,12 @@ class ThreadReader:
             self._positions.popitem(last=False)
 
 
+async def thread_rows(http: HttpClient, session_id: str) -> list[dict[str, Any]]:
+    """Return the rows of a thread's record."""
+    path = f"/v1/threads/{quote_segment(session_id)}/events"
+    return read_rows((await http.request("GET", path)).data, "events", "items")
+
+
 def events_by_run(
     rows: Sequence[Mapping[str, Any]], *, session_id: str
 ) -> dict[str, list[tuple[datetime | None, Event]]]:
@@ -211,8 +219,9 @@ def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str,
     numbered: list[tuple[int, Mapping[str, Any]]] = []
     for index, row in enumerate(rows):
         number = row.get("sequence")
-        is_number = isinstance(number, int) and not isinstance(number, bool)
-        numbered.append((number if is_number else index, row))
+        if not isinstance(number, int) or isinstance(number, bool):
+            number = index
+        numbered.append((number, row))
     return sorted(numbered, key=lambda pair: pair[0])
 
 
