@@ -80,53 +80,35 @@ _END_TOKENS: Final = word_set(
 )
 _PING: Final = word_set("ping pong heartbeat hb keepalive keep_alive noop")
 
-# Names for which the rules by words would be wrong.
+# Names for which the rules by words would be wrong.  "raw" wraps events that the server also sends
+# in its own dialect.
+_EXACT_NAMES: Final[dict[Category, str]] = {
+    "end": "message_stop message_end eos eof",
+    "turn_end": "end_turn",
+    "structure": "message_start on_chain_stream signature_delta citations_delta",
+    "tool": "tool function",
+    "tool_result": "tool_message tool_call_end tool_use_end tool_call_execution",
+    "call": "tool_call tool_calls tool_use function_call",
+    "step_end": (
+        "step_finish finish_step step_finished step_end end_step step_complete step_completed"
+    ),
+    "arguments": "input_json_delta response_code_interpreter_call_code_delta",
+    "start": (
+        "metadata init system connected open response_created response_queued response_in_progress"
+    ),
+    "item": (
+        "response_output_item_added response_output_item_done item_started item_updated "
+        "item_completed"
+    ),
+    "reasoning": "partial_thinking tool_plan_delta",
+    "arguments_done": "response_code_interpreter_call_code_done",
+    "text": "artifact_update chat_completion",
+    "usage": "usage_statistics",
+    "status": "run",
+    "ping": "raw",
+}
 _EXACT: Final[dict[str, Category]] = {
-    "message_stop": "end",
-    "message_end": "end",
-    "end_turn": "turn_end",
-    "message_start": "structure",
-    "eos": "end",
-    "eof": "end",
-    "tool": "tool",
-    "function": "tool",
-    "tool_message": "tool_result",
-    "tool_call": "call",
-    "tool_calls": "call",
-    "tool_use": "call",
-    "function_call": "call",
-    "tool_call_end": "tool_result",
-    "tool_use_end": "tool_result",
-    "tool_call_execution": "tool_result",
-    **dict.fromkeys(("step_finish", "finish_step", "step_finished", "step_end"), "step_end"),
-    **dict.fromkeys(("end_step", "step_complete", "step_completed"), "step_end"),
-    "input_json_delta": "arguments",
-    "metadata": "start",
-    "init": "start",
-    "system": "start",
-    "connected": "start",
-    "open": "start",
-    "response_created": "start",
-    "response_queued": "start",
-    "response_in_progress": "start",
-    "response_output_item_added": "item",
-    "response_output_item_done": "item",
-    "on_chain_stream": "structure",
-    "signature_delta": "structure",
-    "citations_delta": "structure",
-    "partial_thinking": "reasoning",
-    "tool_plan_delta": "reasoning",
-    "response_code_interpreter_call_code_delta": "arguments",
-    "response_code_interpreter_call_code_done": "arguments_done",
-    "item_started": "item",
-    "item_updated": "item",
-    "item_completed": "item",
-    "artifact_update": "text",
-    "chat_completion": "text",
-    "usage_statistics": "usage",
-    "run": "status",
-    # Wraps events that the server also sends in its own dialect.
-    "raw": "ping",
+    name: category for category, names in _EXACT_NAMES.items() for name in names.split()
 }
 
 _END: Final = word_set(

@@ -68,17 +68,16 @@ _MAX_DEPTH: Final = 4
 
 
 class FrameDecoder(StreamState):
-    """Decoder of frames with JSON; see `GenericDecoder`."""
+    """Decoder of frames with JSON; see `GenericDecoder`.
+
+    Private methods raise `MalformedError` for a frame without the fields that its kind needs.
+    """
 
     own_kinds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of frames for `decode_own`, as `normalized` spells them."""
 
     def decode_own(self, kind: str, fields: dict[str, Any]) -> list[Event]:
-        """Return the events of a frame whose kind is one of `own_kinds`.
-
-        Raises:
-            MalformedError: a field is missing or has the wrong type.
-        """
+        """Return the events of a frame whose kind is one of `own_kinds`."""
         raise NotImplementedError
 
     def decode_frame(self, name: str, payload: Any, *, raw: str | None = None) -> list[Event]:
@@ -103,11 +102,7 @@ class FrameDecoder(StreamState):
     # -- by name ---------------------------------------------------------------------------------
 
     def _frame(self, name: str, outer: dict[str, Any], depth: int = 0) -> list[Event] | None:
-        """Return a frame's events, None if its kind is unknown.
-
-        Raises:
-            MalformedError: a field is missing or has the wrong type.
-        """
+        """Return a frame's events, None if its kind is unknown."""
         outer = outer if name else dict(named_by_key(outer))
         types = own_types(outer)
         for kind in map(normalized, (name, *types)):
@@ -115,6 +110,8 @@ class FrameDecoder(StreamState):
                 fields = unwrapped(outer)
                 return self._ids(fields, None) + self.decode_own(kind, fields)
         category, kind = frame_category(name, types)
+        # The ids in LangChain's events are those of a component of a chain.
+        has_ids = not kind.startswith("on_")
         translations = translated(kind, unwrapped(outer))
         if translations is not None and depth < _MAX_DEPTH:
             return self._translations(translations, depth + 1)
@@ -124,11 +121,11 @@ class FrameDecoder(StreamState):
                 if found is None or depth >= _MAX_DEPTH:
                     continue
                 if category is None or found != "text":
-                    ids = [] if _is_of_component(kind) else self._ids(unwrapped(outer), None)
+                    ids = self._ids(unwrapped(outer), None) if has_ids else []
                     events = self._frame("", dict(inner), depth + 1)
                     return ids + events if events is not None else None
         fields = unwrapped(outer)
-        ids = [] if _is_of_component(kind) else self._ids(fields, category)
+        ids = self._ids(fields, category) if has_ids else []
         if category is None:
             events = self._by_shape(fields, kind)
         else:
@@ -392,8 +389,3 @@ class FrameDecoder(StreamState):
             self._stopped = self._stopped or "stop"
         self._keep_fallback(text, (kind, ""))
         return None
-
-
-def _is_of_component(kind: str) -> bool:
-    """Return whether an event's ids are those of a component of a LangChain chain."""
-    return kind.startswith("on_")

@@ -20,7 +20,8 @@ class ToolCallTracker:
     """Turns a stream's frames of tool calls into events.
 
     A call is found by its id, by its ``place`` (the index of a block or of a fragment), by its
-    tool's name, or by order, see `OpenCalls`.
+    tool's name, or by order, see `OpenCalls`.  Methods raise `MalformedError` for a frame without
+    the name or the text that it needs.
     """
 
     def __init__(self) -> None:
@@ -42,11 +43,7 @@ class ToolCallTracker:
     def start(
         self, call: CallFields, *, place: Hashable = None, streams: bool = False
     ) -> list[Event]:
-        """Return the start of a call; ``streams``: its arguments follow in fragments.
-
-        Raises:
-            MalformedError: it has no name.
-        """
+        """Return the start of a call; ``streams``: its arguments follow in fragments."""
         if call.name is None:
             raise MalformedError("tool: Field required")
         given = call.arguments
@@ -54,11 +51,7 @@ class ToolCallTracker:
         return self._start(mend(call.name), call.call_id or call.own_id, arguments, call, place)
 
     def start_once(self, call: CallFields) -> list[Event]:
-        """Return the start of a call, nothing if it has started: states repeat calls.
-
-        Raises:
-            MalformedError: it has no name.
-        """
+        """Return the start of a call, nothing if it has started: states repeat calls."""
         has_id = call.call_id is not None or call.own_id is not None
         is_open = (
             not has_id and call.name is not None and self.open_calls.is_open_name(mend(call.name))
@@ -90,11 +83,7 @@ class ToolCallTracker:
         return events
 
     def arguments(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
-        """Return a fragment of a call's arguments.
-
-        Raises:
-            MalformedError: it has no text.
-        """
+        """Return a fragment of a call's arguments."""
         text = call.fragment
         if text is None:
             raise MalformedError("delta: Field required")
@@ -118,11 +107,7 @@ class ToolCallTracker:
         return [ToolCallStarted(call_id=call_id, name=name, arguments=whole)]
 
     def output(self, call: CallFields) -> list[Event]:
-        """Return a fragment of a call's output.
-
-        Raises:
-            MalformedError: it has no text.
-        """
+        """Return a fragment of a call's output."""
         text = call.fragment
         if text is None:
             text = call.result

@@ -24,11 +24,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._http import quote_segment
+from agentnb._http import JsonAnswer, quote_segment
 from agentnb.errors import NotFoundError, PlatformError, RequestError, TransportError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_options
+from agentnb.platforms._run_starts import Asked
 from agentnb.platforms._windows import check_window, window
 from agentnb.platforms._zones import parse_zone
 from agentnb.platforms.base import (
@@ -122,9 +123,7 @@ class OperativusPlatform:
         streams, and yielded in a second `RunStarted`.  If the stream ends or breaks off before any,
         one is yielded with the session, by which the run can be found.
         """
-        body = await self._body(request)
-        session_id: str = body["sessionId"]
-        started = self._sessions.note_request(session_id, fresh=is_fresh(request))
+        body, session_id, started = await self._prepare(request)
         decoder: Decoder | None = None
         search: RunIdSearch | None = None
         has_start = False
@@ -179,11 +178,7 @@ class OperativusPlatform:
 
         A run that pauses for a decision ends with `ApprovalRequested` and no terminal event.
         """
-        body = await self._body(request)
-        session_id: str = body["sessionId"]
-        started = self._sessions.note_request(session_id, fresh=is_fresh(request))
-        response = await self._http.request("POST", _agent_path(request.agent, "runs"), json=body)
-        started.answered(response.headers)
+        response, session_id, started = await self._post(request, "runs")
         from agentnb.platforms.operativus.run_response import run_events
 
         events = run_events(response.data, session_id=session_id)
@@ -196,12 +191,7 @@ class OperativusPlatform:
 
     async def start_background(self, request: RunRequest) -> RemoteRun:
         """Start a run without streaming; follow it with `status` or `attach`."""
-        body = await self._body(request)
-        session_id: str = body["sessionId"]
-        started = self._sessions.note_request(session_id, fresh=is_fresh(request))
-        path = _agent_path(request.agent, "runs/background")
-        response = await self._http.request("POST", path, json=body)
-        started.answered(response.headers)
+        response, session_id, started = await self._post(request, "runs/background")
         data = as_object(response.data)
         run_id = first_text(data, "runId", "id")
         if run_id is None:
@@ -371,8 +361,16 @@ class OperativusPlatform:
         """Close every connection; safe to call twice."""
         await self._http.aclose()
 
-    async def _body(self, request: RunRequest) -> dict[str, Any]:
-        return await build_body(request, platform=self._name, defaults=self._options)
+    async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, Asked]:
+        body = await build_body(request, platform=self._name, defaults=self._options)
+        session_id: str = body["sessionId"]
+        return body, session_id, self._sessions.note_request(session_id, fresh=is_fresh(request))
+
+    async def _post(self, request: RunRequest, path: str) -> tuple[JsonAnswer, str, Asked]:
+        body, session_id, started = await self._prepare(request)
+        response = await self._http.request("POST", _agent_path(request.agent, path), json=body)
+        started.answered(response.headers)
+        return response, session_id, started
 
 
 def _has_start(events: list[Event]) -> bool:

@@ -37,6 +37,8 @@ class ToolCallDecoder:
     A server that announces a call as a sentence may never report its end.  Such a call counts as
     ended when the agent continues, or when a later call that is not parallel to it starts, unless
     the server is known to report ends.  A late end belongs to the same call.
+
+    Methods raise `MalformedError` for a call without a name.
     """
 
     def __init__(self, calls: OpenCalls) -> None:
@@ -51,11 +53,7 @@ class ToolCallDecoder:
         return bool(self._announced) and not self._reports_ends
 
     def start(self, data: Any, timestamp: Any) -> list[Event]:
-        """Return the events of TOOL_START.
-
-        Raises:
-            MalformedError: it names no tool.
-        """
+        """Return the events of TOOL_START."""
         inner = nested_json(data)
         if isinstance(inner, dict):
             fields = cast("dict[str, Any]", inner)
@@ -98,11 +96,7 @@ class ToolCallDecoder:
         ]
 
     def end(self, data: Any, *, failed: bool) -> ToolCallFinished:
-        """Return the event of TOOL_END, or of TOOL_ERROR with ``failed``.
-
-        Raises:
-            MalformedError: the tool's name is not text.
-        """
+        """Return the event of TOOL_END, or of TOOL_ERROR with ``failed``."""
         self._reports_ends = self._reports_ends or not failed
         # A server that reports failures only means a call that is still open.
         open_first = failed and not self._reports_ends

@@ -38,7 +38,7 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.runtools.responses import agent_info, read_rows, remote_run
 from agentnb.platforms.runtools.wire import (
-    ChatMessage,
+    RunMessage,
     RunSettings,
     RunToolsBody,
     RunToolsOptions,
@@ -286,9 +286,9 @@ class RunToolsPlatform:
         if request.history and (params.thread_id is not None or params.messages):
             twice = "a thread" if params.thread_id is not None else "messages"
             raise RequestError(f"{self._name}: history and {twice} cannot both be given.")
-        messages = params.messages or tuple(ChatMessage(**message) for message in request.history)
+        messages = params.messages or tuple(RunMessage(**message) for message in request.history)
         if messages and request.prompt:
-            messages = (*messages, ChatMessage(role="user", content=request.prompt))
+            messages = (*messages, RunMessage(role="user", content=request.prompt))
         body = RunToolsBody(
             agent=request.agent,
             prompt=None if messages else request.prompt,

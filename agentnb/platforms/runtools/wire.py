@@ -10,9 +10,9 @@ from pydantic import AliasChoices, Field
 from agentnb.platforms._wire import Inbound, Number, Outbound
 
 __all__ = [
-    "ChatMessage",
     "DevUrlFrame",
     "FileEditFrame",
+    "RunMessage",
     "RunResult",
     "RunSettings",
     "RunToolsBody",
@@ -29,7 +29,7 @@ class RunToolsOptions(Outbound):
     max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
 
 
-class ChatMessage(Outbound):
+class RunMessage(Outbound):
     """One message of a conversation."""
 
     role: str
@@ -48,7 +48,7 @@ class RunToolsParams(RunSettings):
     """Parameters of a run; those of `RunSettings` may be at the top or in ``config``."""
 
     thread_id: str | None = Field(default=None, alias="threadId")
-    messages: tuple[ChatMessage, ...] = ()
+    messages: tuple[RunMessage, ...] = ()
     metadata: dict[str, Any] | None = None
     config: RunSettings | None = None
 
@@ -58,7 +58,7 @@ class RunToolsBody(Outbound):
 
     agent: str
     prompt: str | None = None
-    messages: tuple[ChatMessage, ...] | None = None
+    messages: tuple[RunMessage, ...] | None = None
     thread_id: str | None = Field(default=None, alias="threadId")
     stream: bool
     config: RunSettings | None = None
