@@ -156,10 +156,6 @@ class FrameDecoder(StreamState):
             case "reasoning":
                 text = self._reasoning(text_of(fields, _REASONING), (kind, ""))
                 return text + self._usage(fields)
-            case "call" | "arguments" | "arguments_done" | "output" | "tool_result":
-                return self._call_frame(category, fields)
-            case "tool_error" | "tool" | "item":
-                return self._call_frame(category, fields, kind)
             case "usage" | "start":
                 return self._usage(fields, bare=category == "usage")
             case "status":
@@ -185,6 +181,8 @@ class FrameDecoder(StreamState):
                 return self._structure(fields, kind)
             case "ping":
                 return None
+            case _:
+                return self._call_frame(category, fields, kind)
 
     def _text_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
         if is_of_user(fields):

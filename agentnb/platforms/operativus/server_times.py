@@ -107,26 +107,24 @@ class ServerTimes:
             middle = window[0] + (window[1] - window[0]) / 2
             self._skew = timedelta() if is_inside else moment - middle
 
-    def learn_offset(self, value: Any, window: Window) -> bool:
-        """Learn the offset that puts ``value`` into ``window``; return whether there is one.
+    def learn_offset(self, value: Any, window: Window) -> None:
+        """Learn the offset that puts ``value`` into ``window``, if there is one.
 
         For a time that may belong to something else: then it is off by no whole number of quarters
         of an hour.
         """
         time = _parse(value)
         if time is None or time.tzinfo is not None or self._zone is not None:
-            return False
+            return
         first, last = window[0] + self._skew, window[1] + self._skew
         if last - first > _QUARTER / 2:
-            return False
+            return
         local = time.replace(tzinfo=UTC)
         offset = _QUARTER * math.ceil((local - last) / _QUARTER)
         if offset > local - first or not LEAST_OFFSET <= offset <= MOST_OFFSET:
-            return False
-        if self._learned and abs(offset - self._offset(time)) > _MAX_CHANGE:
-            return False
-        self._note(time, offset)
-        return True
+            return
+        if not self._learned or abs(offset - self._offset(time)) <= _MAX_CHANGE:
+            self._note(time, offset)
 
     def bound(self, values: Iterable[Any], now: datetime) -> None:
         """Learn the smallest possible offset: none of these times is after ``now``."""

@@ -87,19 +87,13 @@ class SessionSearch:
         window, narrow = request.began(), request.began(within=_MAX_START_DELAY)
         if not request.is_fresh and window is not None and narrow is not None:
 
-            def fitting() -> list[RemoteRun]:
-                return [run for run in matching if times.fits(run.raw.get("createdAt"), window)]
+            def fits(run: RemoteRun) -> bool:
+                return times.fits(run.raw.get("createdAt"), window)
 
             newest = max(runs, key=lambda run: run.created_at or _EARLIEST, default=None)
-            in_window = fitting()
-            if (
-                not in_window
-                and newest is not None
-                and newest in matching
-                and times.learn_offset(newest.raw.get("createdAt"), narrow)
-            ):
-                in_window = fitting()
-            matching = in_window
+            if newest is not None and newest in matching and not any(map(fits, matching)):
+                times.learn_offset(newest.raw.get("createdAt"), narrow)
+            matching = list(filter(fits, matching))
         first = min(matching, key=lambda run: run.created_at or _LATEST, default=None)
         if first is None:
             return None
