@@ -97,12 +97,10 @@ class OperativusPlatform:
 
     @property
     def name(self) -> str:
-        """The name in the configuration."""
         return self._name
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything except structured output."""
         return Capabilities(
             cancel=True,
             attach=True,
@@ -244,7 +242,6 @@ class OperativusPlatform:
         )
 
     def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record."""
         if "_records" in vars(self):
             self._records.forget(run_id)
 
@@ -274,7 +271,6 @@ class OperativusPlatform:
         await self._http.request("POST", f"/api/v1/runs/{segment}/cancel")
 
     async def agents(self) -> list[AgentInfo]:
-        """Return the agents that this key may run."""
         response = await self._http.request("GET", "/api/agents")
         agents = map(agent_info, read_page(response.data).items)
         return [agent for agent in agents if agent is not None]
@@ -358,7 +354,6 @@ class OperativusPlatform:
             ) from error
 
     async def aclose(self) -> None:
-        """Close every connection; safe to call twice."""
         await self._http.aclose()
 
     async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, Asked]:

@@ -96,12 +96,10 @@ class RunToolsPlatform:
 
     @property
     def name(self) -> str:
-        """The name in the configuration."""
         return self._name
 
     @property
     def capabilities(self) -> Capabilities:
-        """Attaching, lists, states and earlier messages."""
         return Capabilities(
             attach=True,
             list_agents=True,
@@ -175,7 +173,6 @@ class RunToolsPlatform:
         )
 
     def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record."""
         if "_threads" in vars(self):
             self._threads.forget(run_id)
 
@@ -217,7 +214,6 @@ class RunToolsPlatform:
         raise no_approvals(self._name)
 
     async def agents(self) -> list[AgentInfo]:
-        """Return the agents that this key may run."""
         response = await self._http.request("GET", "/v1/agents")
         agents = map(agent_info, read_rows(response.data, "agents", "items"))
         return [agent for agent in agents if agent is not None]
@@ -269,7 +265,6 @@ class RunToolsPlatform:
         return states
 
     async def aclose(self) -> None:
-        """Close every connection; safe to call twice."""
         await self._http.aclose()
 
     def _body(self, request: RunRequest, *, stream: bool) -> dict[str, Any]:
