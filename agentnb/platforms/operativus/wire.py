@@ -16,7 +16,6 @@ from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, j
 from agentnb.platforms._zones import parse_zone
 
 __all__ = [
-    "MAX_MEDIA_BYTES",
     "STREAM_TAGS",
     "MediaInput",
     "OperativusOptions",
@@ -33,10 +32,6 @@ __all__ = [
     "nested_json",
 ]
 
-MAX_MEDIA_BYTES: Final = 20 * 2**20
-"""The default limit of all attachments of one request together, before base64."""
-
-
 # --- requests ---------------------------------------------------------------------------------
 
 
@@ -45,7 +40,8 @@ class OperativusOptions(Outbound):
 
     user_id: str | None = None
     org_id: str | None = None
-    max_media_bytes: Annotated[int, Number, Ge(0)] = MAX_MEDIA_BYTES
+    # Of all attachments of one request together, before base64.
+    max_media_bytes: Annotated[int, Number, Ge(0)] = 20 * 2**20
     max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
     time_zone: str | None = None
 

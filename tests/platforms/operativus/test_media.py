@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
-from agentnb.platforms.operativus.media import media_inputs
+from agentnb.platforms.operativus.request import media_inputs
 
 pytestmark = pytest.mark.anyio
 
