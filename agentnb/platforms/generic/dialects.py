@@ -1,4 +1,4 @@
-"""Frames of some servers, rewritten as most others would send them."""
+"""Frames of some dialects, translated to what most servers would send."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, cast
 
 from agentnb.platforms._wire import MalformedError, json_payload
-from agentnb.platforms.generic.fields import first, mapping
-from agentnb.platforms.generic.names import normalized
+from agentnb.platforms.generic.categories import normalized, words
+from agentnb.platforms.generic.fields import as_list, as_object, first_value
 
-__all__ = ["coded", "rewritten"]
+__all__ = ["Translation", "data_stream_part", "translated"]
 
-# The kinds of lines in the AI SDK's data stream, and where a line holds a text, its field.
+# Kinds of lines in the AI SDK's data stream, and the field for a line that is a text.
 _CODES: Final = {
     "0": ("text-delta", "delta"),
     "2": ("data-parts", "data"),
@@ -29,112 +29,102 @@ _CODES: Final = {
     "h": ("source", ""),
 }
 _CODED: Final = re.compile(r'([0-9a-h]):([{\["].*)', re.DOTALL)
-_RESULT: Final = ("toolOutput", "tool_output", "observation", "output", "result", "content")
+_RESULT: Final = words("toolOutput tool_output observation output result content")
+
+Translation = tuple[Literal["frame", "call", "result", "messages"], dict[str, Any]]
+"""A frame to decode, or a call, a result or a state of messages, each of which may be a repeat."""
 
 
-Meant = tuple[Literal["frame", "call", "result", "messages"], dict[str, Any]]
-"""A frame to be decoded, or a call, its result, or a state, each of which may come again."""
-
-
-def coded(text: str) -> dict[str, Any] | None:
-    """Return a line of the AI SDK's data stream, as ``0:"Hello"``, as the object that it means."""
-    found = _CODED.fullmatch(text.strip())
-    kind, key = _CODES.get(found[1], ("", "")) if found else ("", "")
-    if found is None or not kind:
+def data_stream_part(text: str) -> dict[str, Any] | None:
+    """Return a line of the AI SDK's data stream, such as ``0:"Hello"``, as an object."""
+    line = _CODED.fullmatch(text.strip())
+    if line is None or line[1] not in _CODES:
         return None
+    kind, key = _CODES[line[1]]
     try:
-        value = json_payload(found[2])
+        value = json_payload(line[2])
     except MalformedError:
         return None
     if key:
         return {"type": kind, key: value}
-    return {"type": kind, **mapping(value)} if isinstance(value, dict) else None
+    return {"type": kind, **as_object(value)} if isinstance(value, dict) else None
 
 
-def rewritten(kind: str, fields: Mapping[str, Any]) -> list[Meant] | None:
-    """Return what a frame means, None where it means what it says.
-
-    ``kind`` is its name, or the type that its JSON names.
-    """
+def translated(kind: str, fields: Mapping[str, Any]) -> list[Translation] | None:
+    """Return the translation of a frame, None if it needs none; ``kind`` is its name or type."""
     if isinstance(fields.get("ops"), list):
-        return list(_patched(fields["ops"]))
-    if isinstance(used := fields.get("current_tool_use"), dict):
-        call = mapping(cast("object", used))
+        return list(_patches(fields["ops"]))
+    if isinstance(fields.get("current_tool_use"), dict):
+        call = as_object(fields["current_tool_use"])
         is_whole = isinstance(call.get("input"), dict)
         return [("call", call if is_whole else {**call, "input": None})]
     name = normalized(kind)
-    result = first(fields, "tool_call_result", "toolCallResult")
+    result = first_value(fields, "tool_call_result", "toolCallResult")
     if isinstance(result, dict) and name != "tool_call_result":
-        told = mapping(cast("object", result))
-        return [("result", {**mapping(told.get("origin")), **told})]
+        call = as_object(cast("object", result))
+        return [("result", {**as_object(call.get("origin")), **call})]
     if name == "agent_thought" and "observation" in fields:
-        return list(_thought(fields))
-    for key in ("data", "content"):
-        calls = _listed(fields.get(key))
-        if calls and ("tool" in name or "function" in name):
-            return list(_calls(calls))
-    if (messages := _messages(fields)) is not None:
-        return list(_of_messages(messages))
+        return list(_dify_thought(fields))
+    if "tool" in name or "function" in name:
+        for key in ("data", "content"):
+            if calls := _listed_calls(fields.get(key)):
+                return list(_calls(calls))
+    if messages := _messages(fields):
+        return list(_graph_state(messages))
     return None
 
 
-def _patched(operations: Any) -> Iterator[Meant]:
-    """Yield what JSON patches add to the output of a run, as LangServe logs one."""
-    for operation in map(mapping, cast("list[Any]", operations)):
-        path, value = operation.get("path"), operation.get("value")
-        if path == "/streamed_output/-":
+def _patches(operations: Any) -> Iterator[Translation]:
+    """Yield what LangServe's JSON patches add to the output of a run."""
+    for operation in map(as_object, operations):
+        if operation.get("path") == "/streamed_output/-":
+            value = operation.get("value")
             is_object = isinstance(value, dict)
-            yield "frame", mapping(value) if is_object else {"type": "text", "text": value}
+            yield "frame", as_object(value) if is_object else {"type": "text", "text": value}
 
 
-def _thought(fields: Mapping[str, Any]) -> Iterator[Meant]:
-    """Yield a step of an agent, as Dify has it: a thought, a call, and what came of that."""
+def _dify_thought(fields: Mapping[str, Any]) -> Iterator[Translation]:
+    """Yield a step of a Dify agent: a thought, a call and its result."""
     if isinstance(thought := fields.get("thought"), str) and thought:
         yield "frame", {"type": "reasoning", "text": thought}
     if fields.get("tool"):
         yield from _calls([dict(fields)])
 
 
-def _calls(calls: list[dict[str, Any]]) -> Iterator[Meant]:
-    for call in calls:
-        given = {key: value for key, value in call.items() if key not in (*_RESULT, "type")}
-        result = first(call, *_RESULT)
-        has_arguments = bool(given.keys() & {"toolInput", "tool_input", "input", "arguments"})
+def _calls(calls: list[dict[str, Any]]) -> Iterator[Translation]:
+    for fields in calls:
+        call = {key: value for key, value in fields.items() if key not in (*_RESULT, "type")}
+        result = first_value(fields, *_RESULT)
+        has_arguments = bool(call.keys() & {"toolInput", "tool_input", "input", "arguments"})
         if has_arguments:
-            yield "call", given
+            yield "call", call
         if result not in (None, "") or not has_arguments:
-            yield "result", {**given, "output": result}
+            yield "result", {**call, "output": result}
 
 
-def _listed(value: Any) -> list[dict[str, Any]] | None:
-    """Return several calls, or results of some; None where ``value`` is anything else."""
-    items = [mapping(item) for item in cast("list[Any]", value)] if isinstance(value, list) else []
+def _listed_calls(value: Any) -> list[dict[str, Any]]:
+    """Return several calls, or results of some; none if ``value`` is anything else."""
+    items = [as_object(item) for item in as_list(value)]
     names = {"tool", "toolName", "tool_name", "call_id", "toolCallId", "tool_call_id"}
     whole = {"id", "name", "arguments"}
     is_calls = all(item.keys() & names or whole <= item.keys() for item in items)
-    return items if items and is_calls else None
+    return items if is_calls else []
 
 
-def _messages(fields: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the messages of a graph's state that hold calls, None where it holds none."""
+def _messages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages in a graph's state if they have calls or usage."""
     for state in (fields, *fields.values()):
-        messages = mapping(state).get("messages")
-        if isinstance(messages, list):
-            items = [mapping(item) for item in cast("list[Any]", messages)]
-            if any(map(_is_of_call, items)) or (items and items[-1].get("usage_metadata")):
-                return items
-    return None
+        messages = [as_object(item) for item in as_list(as_object(state).get("messages"))]
+        has_calls = any(m.get("tool_calls") or m.get("type") == "tool" for m in messages)
+        if has_calls or (messages and messages[-1].get("usage_metadata")):
+            return messages
+    return []
 
 
-def _is_of_call(message: Mapping[str, Any]) -> bool:
-    return bool(message.get("tool_calls")) or message.get("type") == "tool"
-
-
-def _of_messages(messages: list[dict[str, Any]]) -> Iterator[Meant]:
+def _graph_state(messages: list[dict[str, Any]]) -> Iterator[Translation]:
     for message in messages:
-        calls = message.get("tool_calls")
-        for call in cast("list[Any]", calls) if isinstance(calls, list) else []:
-            yield "call", mapping(call)
+        for call in as_list(message.get("tool_calls")):
+            yield "call", as_object(call)
         if message.get("type") == "tool":
             yield "result", message
     yield "messages", {"messages": messages}

@@ -1,4 +1,4 @@
-"""Tool calls of a stream, told whole or in fragments, by id, by place or by order."""
+"""Tool calls of a stream, whole or in fragments, by id, by place or by order."""
 
 from __future__ import annotations
 
@@ -9,100 +9,81 @@ from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCall
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend
-from agentnb.platforms.generic.fields import CallFields, mapping, read_call
+from agentnb.platforms.generic.fields import CallFields, as_object, read_call
 
-__all__ = ["ToolCalls"]
+__all__ = ["ToolCallTracker"]
 
 _UNNAMED = "tool"
 
 
-class ToolCalls:
-    """Turns what a stream says of its tool calls into events.
+class ToolCallTracker:
+    """Turns a stream's frames of tool calls into events.
 
     A call is found by its id, by its ``place`` (the index of a block or of a fragment), by its
-    tool's name, or by order, see `OpenCalls`.
+    tool's name, or by order, see `OpenCalls`.  Methods raise `MalformedError` for a frame without
+    the name or the text that it needs.
     """
 
     def __init__(self) -> None:
-        self._calls = OpenCalls()
+        self.open_calls = OpenCalls()
         self._places: dict[Hashable, str] = {}
         self._names: dict[str, str] = {}
         self._arguments: dict[str, list[str]] = {}
         self._latest: str | None = None
         self._finished: set[str] = set()
 
-    @property
-    def is_any_open(self) -> bool:
-        """Whether a call has not ended."""
-        return self._calls.is_any_open
-
-    def begin(self, call: CallFields) -> list[Event]:
-        """Return the start of a call, nothing where it has begun: a state tells it again.
-
-        Raises:
-            MalformedError: it has no name.
-        """
-        has_id = call.call_id is not None or call.own_id is not None
-        is_open = not has_id and call.name is not None and self.is_open_name(mend(call.name))
-        return [] if is_open or self.is_known(call) else self.start(call)
-
-    def finish_once(self, call: CallFields) -> list[Event]:
-        """Return the end of a call, nothing where it has ended: a state tells it again."""
-        return [] if {call.call_id, call.own_id} & self._finished else self.finish(call)
-
-    def is_open_name(self, name: str) -> bool:
-        """Return whether a call of this tool has not ended."""
-        return self._calls.is_open_name(name)
-
     def is_known(self, call: CallFields) -> bool:
-        """Return whether a call of this id has begun."""
+        """Return whether a call of this id has started."""
         return any(key in self._places or key in self._names for key in (call.own_id, call.call_id))
 
     def forget_places(self) -> None:
-        """Begin another message, whose blocks are counted anew."""
+        """Forget the places of blocks, whose numbers each message starts anew."""
         self._places.clear()
 
     def start(
         self, call: CallFields, *, place: Hashable = None, streams: bool = False
     ) -> list[Event]:
-        """Return the start of a call; ``streams``: its arguments follow in fragments.
-
-        Raises:
-            MalformedError: it has no name.
-        """
-        name = call.name
-        if name is None:
+        """Return the start of a call; ``streams``: its arguments follow in fragments."""
+        if call.name is None:
             raise MalformedError("tool: Field required")
         given = call.arguments
         arguments = "" if streams and given in ({}, "") else as_text(given)
-        return self._start(mend(name), call.call_id or call.own_id, arguments, call, place)
+        return self._start(mend(call.name), call.call_id or call.own_id, arguments, call, place)
+
+    def start_once(self, call: CallFields) -> list[Event]:
+        """Return the start of a call, nothing if it has started: states repeat calls."""
+        has_id = call.call_id is not None or call.own_id is not None
+        is_open = (
+            not has_id and call.name is not None and self.open_calls.is_open_name(mend(call.name))
+        )
+        return [] if is_open or self.is_known(call) else self.start(call)
+
+    def finish_once(self, call: CallFields) -> list[Event]:
+        """Return the end of a call, nothing if it has ended: states repeat results."""
+        return [] if {call.call_id, call.own_id} & self._finished else self.finish(call)
 
     def done(self, name: str, arguments: str, result: str) -> list[Event]:
         """Return a call that starts and ends at once."""
-        call_id = self._calls.start(name)
-        self._calls.finish(name, call_id)
+        call_id = self.open_calls.start(name)
+        self.open_calls.finish(name, call_id)
         return [
             ToolCallStarted(call_id=call_id, name=name, arguments=arguments),
             ToolCallFinished(call_id=call_id, name=name, result=result),
         ]
 
     def fragments(self, items: Any) -> list[Event]:
-        """Return the events of ``tool_calls`` as in Chat Completions, whole or in fragments."""
+        """Return the events of Chat Completions' ``tool_calls``, whole or in fragments."""
         events: list[Event] = []
         listed = cast("list[Any]", items) if isinstance(items, list) else [items]
         for number, item in enumerate(listed):
-            fields = mapping(item)
+            fields = as_object(item)
             index = fields.get("index")
             place = ("call", index if isinstance(index, int) else number)
             events += self._fragment(read_call(fields), place)
         return events
 
     def arguments(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
-        """Return a fragment of a call's arguments.
-
-        Raises:
-            MalformedError: it holds no fragment.
-        """
+        """Return a fragment of a call's arguments."""
         text = call.fragment
         if text is None:
             raise MalformedError("delta: Field required")
@@ -113,7 +94,7 @@ class ToolCalls:
         return self._append(call_id, mend(text))
 
     def arguments_done(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
-        """Return what the whole arguments of a call add to what streamed of them."""
+        """Return a second start with a call's whole arguments, if they are not those streamed."""
         given = call.arguments
         call_id = self._find(call, place)
         if given is None or call_id is None:
@@ -126,26 +107,21 @@ class ToolCalls:
         return [ToolCallStarted(call_id=call_id, name=name, arguments=whole)]
 
     def output(self, call: CallFields) -> list[Event]:
-        """Return a fragment of a call's output.
-
-        Raises:
-            MalformedError: it holds no text.
-        """
+        """Return a fragment of a call's output."""
         text = call.fragment
         if text is None:
             text = call.result
         if text is None:
             raise MalformedError("output: Field required")
         name = mend(call.name or "") or None
-        call_id = self._calls.find(name, self._result_id(call))
-        if call_id is not None:
-            return [ToolCallDelta(call_id=call_id, output=mend(text))]
-        # Output of a call that was never announced.
-        call_id = self._calls.start(name or _UNNAMED, call.call_id)
-        return [
-            ToolCallStarted(call_id=call_id, name=name or _UNNAMED),
-            ToolCallDelta(call_id=call_id, output=mend(text)),
-        ]
+        call_id = self.open_calls.find(name, self._result_id(call))
+        events: list[Event] = []
+        if call_id is None:
+            # The call's start was not sent.
+            name = name or _UNNAMED
+            call_id = self.open_calls.start(name, call.call_id)
+            events.append(ToolCallStarted(call_id=call_id, name=name))
+        return [*events, ToolCallDelta(call_id=call_id, output=mend(text))]
 
     def finish(self, call: CallFields, *, failed: bool = False) -> list[Event]:
         """Return the end of a call."""
@@ -164,22 +140,19 @@ class ToolCalls:
             error = output or "The tool failed."
         given = call.arguments
         # Two events may report the end of one call.
-        call_id = self._calls.finish(name, self._result_id(call), again=True)
+        call_id = self.open_calls.finish(name, self._result_id(call), again=True)
         self._finished.add(call_id)
+        arguments = None if given is None else as_text(given)
         return [
             ToolCallFinished(
-                call_id=call_id,
-                name=name,
-                arguments=None if given is None else as_text(given),
-                result=output,
-                error=error,
+                call_id=call_id, name=name, arguments=arguments, result=output, error=error
             )
         ]
 
     def _start(
         self, name: str, wire_id: str | None, arguments: str, call: CallFields, place: Hashable
     ) -> list[Event]:
-        call_id = self._calls.start(name, wire_id)
+        call_id = self.open_calls.start(name, wire_id)
         for key in (place, call.own_id):
             if key is not None:
                 self._places[key] = call_id
@@ -189,8 +162,7 @@ class ToolCalls:
         return [ToolCallStarted(call_id=call_id, name=name, arguments=arguments)]
 
     def _fragment(self, call: CallFields, place: Hashable) -> list[Event]:
-        given, name = call.arguments, mend(call.name or "")
-        text = as_text(given)
+        text, name = as_text(call.arguments), mend(call.name or "")
         wire_id = call.call_id or call.own_id
         known = self._places.get(place)
         if known is None or (wire_id is not None and wire_id != known):
@@ -204,13 +176,13 @@ class ToolCalls:
     def _append(self, call_id: str, text: str) -> list[Event]:
         if not text:
             return []
-        had = self._arguments.setdefault(call_id, [])
-        if had == ["{}"]:
-            # It stood for arguments that were still to come.
-            had[:] = [text]
+        fragments = self._arguments.setdefault(call_id, [])
+        if fragments == ["{}"]:
+            # A placeholder for arguments that follow.
+            fragments[:] = [text]
             name = self._names.get(call_id, _UNNAMED)
             return [ToolCallStarted(call_id=call_id, name=name, arguments=text)]
-        had.append(text)
+        fragments.append(text)
         return [ToolCallDelta(call_id=call_id, arguments=text)]
 
     def _find(self, call: CallFields, place: Hashable) -> str | None:
@@ -222,11 +194,11 @@ class ToolCalls:
                 return self._places[key]
         if call.call_id is not None:
             return None
-        return self._calls.find(call.name) or self._latest if call.name else self._latest
+        return self.open_calls.find(call.name) or self._latest if call.name else self._latest
 
     def _result_id(self, call: CallFields) -> str | None:
-        # A bare "id" may be the event's own; it counts where a call began with it.
+        # A bare "id" may be the event's own; it counts if a call started with it.
         own = call.own_id
         if call.call_id is not None or own is None:
             return call.call_id
-        return own if self._calls.is_open(own) else self._places.get(own)
+        return own if self.open_calls.is_open(own) else self._places.get(own)

@@ -1,4 +1,4 @@
-"""From Operativus's stream to events: a pure state machine."""
+"""Decoder of Operativus's streams: a pure state machine."""
 
 from __future__ import annotations
 
@@ -28,16 +28,22 @@ from agentnb.platforms._wire import (
     MalformedError,
     SurrogateJoiner,
     as_text,
+    json_payload,
     mend,
     one_line,
     validated,
 )
-from agentnb.platforms.operativus import wire
-from agentnb.platforms.operativus.frames import inner_value, milliseconds, payload_of
 from agentnb.platforms.operativus.responses import plain, read_followups
-from agentnb.platforms.operativus.timeline import Timeline
-from agentnb.platforms.operativus.tool_calls import ToolCalls
-from agentnb.platforms.operativus.whole_run import approval, response_events
+from agentnb.platforms.operativus.run_record import RecordDecoder
+from agentnb.platforms.operativus.run_response import approval, response_events
+from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
+from agentnb.platforms.operativus.wire import (
+    STREAM_TAGS,
+    RunResponse,
+    StartData,
+    milliseconds,
+    nested_json,
+)
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
@@ -46,46 +52,39 @@ __all__ = ["Decoder"]
 class Decoder:
     """Turns the frames of one run into events.
 
-    ``session_id`` is the one that was sent: a server may begin with an empty START.  ``run_id`` is
-    the run's id as far as it is known.
+    ``session_id`` is the requested one, for servers whose START is empty; ``run_id`` is the run's
+    id as far as it is known.
 
-    No terminal event is invented: where the wire brings none, none comes.  After an ERROR a STOP
-    is no success.  A STOP while the run waits for a person ends the stream and not the run.
-    An AGENT_SWITCH is kept raw: the run goes on as the same run of the agent that was asked.
+    No terminal event is invented.  A STOP after an ERROR is no success; a STOP while the run waits
+    for a person ends the stream and not the run.  An AGENT_SWITCH is kept raw: the run continues as
+    a run of the requested agent.
     """
 
     def __init__(self, *, session_id: str | None = None, run_id: str | None = None) -> None:
         self.run_id = run_id
         self.session_id = session_id
-        self._calls = OpenCalls()
-        self._text = SurrogateJoiner()
-        self._timeline = Timeline(self._calls, run_id)
-        self._tools = ToolCalls(self._calls)
-        self._began: float | None = None
-        self._whole: str | None = None
+        #: Whether the run's end was decoded.
+        self.has_ended = False
+        #: Whether the run waits for a decision.
+        self.is_paused = False
+        calls = OpenCalls()
+        self._calls = calls
+        self._joiner = SurrogateJoiner()
+        self._record = RecordDecoder(calls, run_id)
+        self._tools = ToolCallDecoder(calls)
+        self._started_at: float | None = None
+        self._output: str | None = None
         self._followups: tuple[str, ...] = ()
         self._details: dict[str, Any] = {}
         self._seen: set[type[Event]] = set()
-        self._ended = False
-        self._paused = False
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the run's end was decoded."""
-        return self._ended
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the run waits for a decision, as far as was decoded."""
-        return self._paused
 
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
-        """Return the events of several frames, as `decode` returns those of each."""
+        """Return the events of several frames, the same as `decode` on each."""
         events: list[Event] = []
         texts: list[str] = []
-        held = self._text.held
+        held = self._joiner.held
         for frame, value in zip(frames, peek(frames), strict=True):
-            # Nearly all are this one kind, and calls for each of them would cost most of the time.
+            # Fast path: nearly all frames are fragments of ASCII text.
             if (
                 value is not None
                 and value.get("event") == "CONTENT_DELTA"
@@ -97,17 +96,12 @@ class Decoder:
                     texts.append(text)
                 continue
             if texts:
-                events += self._said(texts)
+                events += self._deltas(text_deltas(texts))
                 texts.clear()
             events += self.decode(frame)
         if texts:
-            events += self._said(texts)
+            events += self._deltas(text_deltas(texts))
         return events
-
-    def _said(self, texts: list[str]) -> list[Event]:
-        self._seen.add(TextDelta)
-        self._paused = False
-        return [*self._tools.end_announced(), *text_deltas(texts)]
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
@@ -117,52 +111,83 @@ class Decoder:
             return []
         name = sse.event or "message"
         try:
-            payload = payload_of(sse, stripped)
+            payload = _frame_object(sse, stripped)
             if isinstance(payload, dict):
-                events = self._fragment(cast("dict[str, Any]", payload))
-                if events is not None:
-                    return events
-                tag = cast("dict[str, Any]", payload).get("eventType")
-                if isinstance(tag, str) and "event" not in payload:
-                    name = mend(tag)
-                    events = self._timeline.decode(tag, payload)
-                    if events is not None:
-                        return self._note([e for e in events if not self._is_late(e)])
-                tag = cast("dict[str, Any]", payload).get("event")
+                fields = cast("dict[str, Any]", payload)
+                is_live = "event" in fields
+                tag = fields.get("event" if is_live else "eventType")
                 if isinstance(tag, str):
                     name = mend(tag)
-                    event = wire.STREAM_EVENTS.parse(tag, payload)
-                    if event is not None:
-                        return self._note(self._apply(event))
+                    events = self._live(tag, fields) if is_live else self._recorded(tag, fields)
+                    if events is not None:
+                        return events
         except MalformedError as error:
             return [RawEvent(name=name, data=mend(text), problem=str(error))]
         return [RawEvent(name=name, data=mend(text))]
 
     def finish(self) -> list[Event]:
-        """Return what was held back when the stream ends."""
+        """Return the text held back when the stream ends."""
         return self._note(self._flush())
 
-    def _fragment(self, payload: dict[str, Any]) -> list[Event] | None:
-        """Return what a fragment of text or reasoning adds, None where the frame is none.
-
-        Nearly all frames are such, and there is nothing in one but its text that could be wrong:
-        they are not worth a model each.
-        """
-        tag, text = payload.get("event"), payload.get("data")
-        if tag == "CONTENT_DELTA" and isinstance(text, str):
-            kind, key = TextDelta, "text"
-        elif tag == "REASONING_DELTA" and isinstance(text, str):
-            kind, key = ReasoningDelta, "reasoning"
-        else:
+    def _recorded(self, tag: str, fields: dict[str, Any]) -> list[Event] | None:
+        events = self._record.decode(tag, fields)
+        if events is None:
             return None
-        shown = self._text.feed(text, key)
-        if not shown:
+        late = TERMINAL_EVENTS if self.has_ended else ()
+        return self._note([event for event in events if not isinstance(event, late)])
+
+    def _live(self, tag: str, fields: dict[str, Any]) -> list[Event] | None:
+        data, timestamp = fields.get("data"), fields.get("timestamp")
+        match tag:
+            case "CONTENT_DELTA" | "REASONING_DELTA":
+                return self._fragment(tag, fields)
+            case "START":
+                self._started_at = milliseconds(timestamp)
+                events: list[Event] = [self._start(data)]
+            case "TOOL_START":
+                events = self._tools.start(data, timestamp)
+            case "TOOL_END" | "TOOL_ERROR":
+                events = [self._tools.end(data, failed=tag == "TOOL_ERROR")]
+            case "CONTENT_DONE":
+                self._output = as_text(data) or self._output
+                events = self._flush()
+            case "FOLLOWUP_SUGGESTION":
+                if not (followups := read_followups(data)):
+                    raise MalformedError("no questions in it")
+                events = self._suggest(followups)
+            case "METRICS":
+                events = self._metrics(data)
+            case "PAUSED":
+                events = [approval(nested_json(data))]
+            case "STOP":
+                events = self._flush() + self._stop(data, timestamp)
+            case "CANCELLED":
+                events = self._flush() + self._end(RunCancelled(reason=as_text(data) or None))
+            case "ERROR":
+                events = self._flush() + self._error(data)
+            case "AGENT_SWITCH":
+                events = [RawEvent(name=tag, data=as_text(data))]
+            case _:
+                return None
+        return self._note(events)
+
+    def _fragment(self, tag: str, fields: dict[str, Any]) -> list[Event]:
+        if "data" not in fields:
+            raise MalformedError("data: Field required")
+        if not isinstance(text := fields["data"], str):
+            raise MalformedError("data: Input should be a valid string")
+        if tag == "CONTENT_DELTA":
+            text = self._joiner.feed(text, "text")
+            return self._deltas([TextDelta(text)] if text else [])
+        text = self._joiner.feed(text, "reasoning")
+        return self._deltas([ReasoningDelta(text)] if text else [])
+
+    def _deltas(self, deltas: Sequence[Event]) -> list[Event]:
+        if not deltas:
             return []
-        self._seen.add(kind)
-        self._paused = False
-        if self._tools.may_have_ended:
-            return [*self._tools.end_announced(), kind(shown)]
-        return [kind(shown)]
+        self._seen.add(type(deltas[0]))
+        self.is_paused = False
+        return [*self._tools.end_announced(), *deltas]
 
     def _note(self, events: list[Event]) -> list[Event]:
         for event in events:
@@ -172,102 +197,61 @@ class Decoder:
                     self.run_id = event.run_id or self.run_id
                     self.session_id = event.session_id or self.session_id
                 case RunFinished() | RunFailed() | RunCancelled():
-                    self._ended = True
+                    self.has_ended = True
                 case ApprovalRequested():
-                    self._paused = True
+                    self.is_paused = True
                 case RawEvent() | UsageReported() | FollowupsSuggested():
                     pass
                 case _:
-                    self._paused = False
+                    self.is_paused = False
         return events
 
-    def _apply(self, event: wire.StreamEvent) -> list[Event]:
-        match event:
-            case wire.Start():
-                self._began = milliseconds(event.timestamp)
-                return [self._start(event.data)]
-            case wire.ToolStart():
-                return self._tools.start(event)
-            case wire.ToolEnd():
-                return [self._tools.end(event.data, failed=False)]
-            case wire.ToolError():
-                return [self._tools.end(event.data, failed=True)]
-            case wire.ContentDone():
-                self._whole = as_text(event.data) or self._whole
-                return self._flush()
-            case wire.FollowupSuggestion():
-                return self._followup(event.data)
-            case wire.Metrics():
-                return self._metrics(event.data)
-            case wire.Paused():
-                return [approval(inner_value(event.data))]
-            case wire.Stop():
-                return self._flush() + self._stop(event)
-            case wire.Cancelled():
-                return self._flush() + self._end(RunCancelled(reason=as_text(event.data) or None))
-            case wire.Error():
-                return self._flush() + self._error(event.data)
-            case wire.AgentSwitch():
-                return [RawEvent(name=event.event, data=as_text(event.data))]
-            case _:
-                return []
-
     def _start(self, data: Any) -> RunStarted:
-        inner = inner_value(data)
-        known = validated(wire.StartData, inner) if isinstance(inner, dict) else wire.StartData()
+        inner = nested_json(data)
+        start = validated(StartData, inner) if isinstance(inner, dict) else StartData()
         return RunStarted(
-            run_id=mend(known.run_id) if known.run_id else self.run_id,
-            session_id=mend(known.session_id) if known.session_id else self.session_id,
+            run_id=mend(start.run_id) if start.run_id else self.run_id,
+            session_id=mend(start.session_id) if start.session_id else self.session_id,
         )
 
-    def _followup(self, data: Any) -> list[Event]:
-        found = read_followups(data)
-        if not found:
-            raise MalformedError("no questions in it")
-        return self._suggest(found)
-
-    def _suggest(self, found: tuple[str, ...]) -> list[Event]:
-        merged = tuple(dict.fromkeys((*self._followups, *found)))
+    def _suggest(self, followups: tuple[str, ...]) -> list[Event]:
+        merged = tuple(dict.fromkeys((*self._followups, *followups)))
         if merged == self._followups:
             return []
         self._followups = merged
         return [FollowupsSuggested(followups=merged)]
 
     def _metrics(self, data: Any) -> list[Event]:
-        inner = inner_value(data)
+        inner = nested_json(data)
         if not isinstance(inner, dict):
             raise MalformedError("metrics are no object")
         metrics = cast("dict[str, Any]", inner)
         if (calls := metrics.get("llmCalls")) is not None:
             self._details["llmCalls"] = plain(calls)
-        usage, model = read_usage(metrics), metrics.get("model")
-        if usage is None:
-            return []
-        return [UsageReported(usage=usage, model=as_text(model) or None)]
+        usage, model = read_usage(metrics), as_text(metrics.get("model")) or None
+        return [] if usage is None else [UsageReported(usage=usage, model=model)]
 
     def _error(self, data: Any) -> list[Event]:
-        inner = inner_value(data)
-        told = parse_error_body(0, inner)
+        inner = nested_json(data)
+        error = parse_error_body(0, inner)
         text = as_text(data)
-        message = told.message or one_line(text) or "The agent reported an error."
+        message = error.message or one_line(text) or "The agent reported an error."
         details = {"message": text} if one_line(text) != text and isinstance(inner, str) else {}
         failure = RunFailed(
-            message=message, code=told.code, retry_after=told.retry_after, details=details
+            message=message, code=error.code, retry_after=error.retry_after, details=details
         )
         return self._end(failure) or [RawEvent(name="ERROR", data=text)]
 
-    def _stop(self, event: wire.Stop) -> list[Event]:
-        inner = inner_value(event.data)
+    def _stop(self, data: Any, timestamp: Any) -> list[Event]:
+        inner = nested_json(data)
         events: list[Event] = []
-        output, end = self._whole, None
+        output, end = self._output, None
         if isinstance(inner, dict):
             try:
-                response = validated(wire.RunResponse, inner)
+                response = validated(RunResponse, inner)
             except MalformedError as error:
-                # The payload cannot be read; that the stream is complete still holds.
-                events.append(
-                    RawEvent(name=event.event, data=as_text(event.data), problem=str(error))
-                )
+                # The stream is complete even if its payload cannot be read.
+                events.append(RawEvent(name="STOP", data=as_text(data), problem=str(error)))
             else:
                 output = mend(response.content) if response.content else output
                 parts, end = response_events(response, known=self._seen, calls=self._calls)
@@ -278,40 +262,49 @@ class Decoder:
                 events += self._suggest(read_followups(inner) or read_followups(response.metadata))
                 if any(isinstance(e, ApprovalRequested) for e in parts):
                     return events
-        elif found := read_followups(inner) if isinstance(inner, list) else ():
-            events += self._suggest(found)
-        elif text := as_text(event.data):
+        elif followups := read_followups(inner) if isinstance(inner, list) else ():
+            events += self._suggest(followups)
+        elif text := as_text(data):
             self._details["message"] = text
-        if end is None and self._paused:
+        if end is None and self.is_paused:
             return events
         if end is None or isinstance(end, RunFinished):
-            if not self._ended:
+            if not self.has_ended:
                 events += self._tools.end_announced(always=True)
-            end = RunFinished(
-                output=output,
-                duration=self._duration(event.timestamp),
-                details=dict(self._details),
-            )
+            duration = self._duration(timestamp)
+            end = RunFinished(output=output, duration=duration, details=dict(self._details))
         return events + self._end(end)
 
     def _end(self, event: Event) -> list[Event]:
-        # The first end counts: a STOP that follows an ERROR is no success.
-        if self._ended:
+        # The first end counts: a STOP after an ERROR is no success.
+        if self.has_ended:
             return []
-        self._ended = True
+        self.has_ended = True
         return [event]
 
-    def _is_late(self, event: Event) -> bool:
-        return self._ended and isinstance(event, TERMINAL_EVENTS)
-
     def _duration(self, timestamp: Any) -> float | None:
-        stopped = milliseconds(timestamp)
-        if stopped is None or self._began is None or stopped < self._began:
+        stopped_at = milliseconds(timestamp)
+        if stopped_at is None or self._started_at is None or stopped_at < self._started_at:
             return None
-        return (stopped - self._began) / 1000
+        return (stopped_at - self._started_at) / 1000
 
     def _flush(self) -> list[Event]:
         return [
             TextDelta(text) if key == "text" else ReasoningDelta(text)
-            for key, text in self._text.flush().items()
+            for key, text in self._joiner.flush().items()
         ]
+
+
+def _frame_object(sse: ServerSentEvent, text: str) -> Any:
+    """Return the JSON of a frame, with ``event`` from the ``event:`` line if only that names it.
+
+    ``text`` is the frame's data without the white space around it.
+    """
+    if sse.event not in STREAM_TAGS:
+        return json_payload(text)
+    if not text.startswith(("{", "[", '"')):
+        return {"event": sse.event, "data": sse.data}
+    payload: Any = json_payload(text)
+    if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
+        return cast("Any", payload)
+    return {"event": sse.event, "data": cast("Any", payload)}

@@ -1,13 +1,13 @@
-"""What Operativus answers in JSON: runs, agents, pages, approvals and errors.
+"""Read Operativus's JSON responses: runs, agents, pages, approvals and errors.
 
-Everything here is total: an answer that is not as promised loses what cannot be read, no more.
+Nothing here raises: what cannot be read is left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
@@ -18,16 +18,16 @@ from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
-from agentnb.platforms.operativus.times import ServerTimes
+from agentnb.platforms.operativus.server_times import ServerTimes
 
 __all__ = [
     "STATUSES",
-    "Page",
+    "ListPage",
     "PendingApproval",
     "agent_info",
     "as_object",
     "first_text",
-    "not_understood",
+    "first_value",
     "parse_error",
     "pending_approval",
     "plain",
@@ -35,6 +35,7 @@ __all__ = [
     "read_page",
     "read_status",
     "remote_run",
+    "unexpected_response",
 ]
 
 STATUSES: Final[dict[str, Status]] = {
@@ -54,16 +55,16 @@ STATUSES: Final[dict[str, Status]] = {
     "CANCELLED": "cancelled",
     "CANCELED": "cancelled",
 }
-"""The platform's run statuses, and what agentnb calls each."""
+"""The platform's run statuses, and agentnb's name of each."""
 
 _FENCE: Final = re.compile(r"\A```[\w-]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingApproval:
-    """A decision that a run waits for; ``raw`` is as the platform sent it.
+    """A decision that a run waits for; ``raw`` is unchanged from the platform.
 
-    In the other fields control characters are written as signs; they are safe to print.
+    The other fields are safe to print: control characters are replaced by visible signs.
     """
 
     id: str
@@ -80,20 +81,25 @@ class PendingApproval:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list.  ``last`` is None where the answer does not tell."""
+class ListPage:
+    """One page of a list; ``is_last`` is None if the response does not say."""
 
     items: list[dict[str, Any]]
-    last: bool | None
+    is_last: bool | None
 
 
 def as_object(data: Any) -> dict[str, Any]:
-    """Return ``data`` where it is a JSON object, else an empty one."""
+    """Return ``data`` if it is a JSON object, else an empty one."""
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
+def first_value(fields: Mapping[str, Any], *names: str) -> Any:
+    """Return the first of these fields that is not None."""
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
 def first_text(data: Mapping[str, Any], *names: str) -> str | None:
-    """Return the first of ``names`` that holds text (a number counts), None where none does."""
+    """Return the first of these fields that is non-empty text or a number, as text."""
     for name in names:
         value = data.get(name)
         if isinstance(value, str) and value:
@@ -104,7 +110,7 @@ def first_text(data: Mapping[str, Any], *names: str) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """Return a JSON value that is safe to store: every half character in it is mended."""
+    """Return a JSON value that is safe to store: with every lone surrogate replaced."""
     try:
         return json.loads(as_text(value) or "null") if not isinstance(value, str) else mend(value)
     except (RecursionError, ValueError):
@@ -112,18 +118,15 @@ def plain(value: Any) -> Any:
 
 
 def read_status(value: Any, *, ended: bool = False) -> Status:
-    """Return agentnb's word for a run's status.
-
-    A word that is not known is ``completed`` where the run has ended, else ``running``.
-    """
-    word = value.strip().upper() if isinstance(value, str) else ""
-    return STATUSES.get(word, "completed" if ended else "running")
+    """Return a run's status; an unknown one is completed if the run has ended, else running."""
+    status = value.strip().upper() if isinstance(value, str) else ""
+    return STATUSES.get(status, "completed" if ended else "running")
 
 
 def remote_run(data: Any, times: ServerTimes | None = None) -> RemoteRun | None:
-    """Return one entry of a list of runs, or one run's state; None where it names no run.
+    """Return one entry of a list of runs, or one run's state; None if it has no id.
 
-    ``times`` tells what times without a zone mean; without it they are read as UTC.
+    Times without a zone are read by ``times``, or as UTC.
     """
     read_time = (times or ServerTimes()).read
     row = as_object(data)
@@ -155,7 +158,7 @@ def remote_run(data: Any, times: ServerTimes | None = None) -> RemoteRun | None:
 
 
 def agent_info(data: Any) -> AgentInfo | None:
-    """Return one entry of the list of agents; None where it names no agent."""
+    """Return one entry of the list of agents; None if it has no id."""
     row = as_object(data)
     agent_id = first_text(row, "agentId", "id")
     if agent_id is None:
@@ -170,10 +173,7 @@ def agent_info(data: Any) -> AgentInfo | None:
 
 
 def pending_approval(data: Any, times: ServerTimes | None = None) -> PendingApproval | None:
-    """Return one entry of the list of pending approvals; None where it has no id.
-
-    ``times`` is as `remote_run` takes it.
-    """
+    """Return one entry of the list of pending approvals; None if it has no id."""
     row = as_object(data)
     approval_id = first_text(row, "id", "approvalId")
     if approval_id is None:
@@ -190,38 +190,39 @@ def pending_approval(data: Any, times: ServerTimes | None = None) -> PendingAppr
     )
 
 
-def read_page(data: Any) -> Page:
-    """Return a page, whichever of its three forms it has.
+def read_page(data: Any) -> ListPage:
+    """Return a page in any of its three forms.
 
     A bare list; flat, ``{content, number, totalPages, last}``; or ``{content, page: {number,
     totalPages}}``.
     """
     if isinstance(data, list):
-        return Page(_rows(cast("list[Any]", data)), None)
+        return ListPage(_objects(data), None)
     if not isinstance(data, dict):
-        return Page([], True)
+        return ListPage([], True)
     outer = cast("dict[str, Any]", data)
     content = next((outer[k] for k in ("content", "items", "data", "runs") if k in outer), None)
-    items = _rows(cast("list[Any]", content)) if isinstance(content, list) else []
-    inner = outer.get("page")
-    where = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    items = _objects(content)
     if isinstance(outer.get("last"), bool):
-        return Page(items, outer["last"])
-    number, total = where.get("number"), where.get("totalPages")
+        return ListPage(items, outer["last"])
+    inner = outer.get("page")
+    paging = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    number, total = paging.get("number"), paging.get("totalPages")
     if isinstance(number, int) and isinstance(total, int):
-        return Page(items, number + 1 >= total)
-    return Page(items, None)
+        return ListPage(items, number + 1 >= total)
+    return ListPage(items, None)
 
 
-def _rows(items: Iterable[Any]) -> list[dict[str, Any]]:
-    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+def _objects(items: Any) -> list[dict[str, Any]]:
+    listed = cast("list[Any]", items) if isinstance(items, list) else []
+    return [cast("dict[str, Any]", item) for item in listed if isinstance(item, dict)]
 
 
 def read_followups(data: Any) -> tuple[str, ...]:
-    """Return the questions in a followup payload, whichever form it has.
+    """Return the questions in a followup payload.
 
-    A list of strings or of objects, that list as JSON text (a model wrote it, so that it may stand
-    in a code fence), an object that holds it, or one question as plain text.
+    It is a list of strings or of objects, that list as JSON text (which a model may have put in a
+    code fence), an object that holds it, or one question as plain text.
     """
     if isinstance(data, str):
         text = data.strip()
@@ -234,9 +235,9 @@ def read_followups(data: Any) -> tuple[str, ...]:
                 return ()
         return (mend(text),) if text else ()
     if isinstance(data, dict):
-        found = cast("dict[str, Any]", data)
+        fields = cast("dict[str, Any]", data)
         keys = ("followups", "followUps", "suggestedFollowups", "suggestions", "questions")
-        return next((read_followups(found[k]) for k in keys if found.get(k)), ())
+        return next((read_followups(fields[k]) for k in keys if fields.get(k)), ())
     if not isinstance(data, list):
         return ()
     questions: list[str] = []
@@ -250,7 +251,7 @@ def read_followups(data: Any) -> tuple[str, ...]:
 
 
 def parse_error(status: int, body: Any) -> ErrorDetails:
-    """Return what an ``application/problem+json`` body says.
+    """Return the details in an ``application/problem+json`` body.
 
     ``detail`` is the message, the last part of ``type`` the code, and ``invalidParams`` and
     ``errors`` name the fields.
@@ -263,32 +264,30 @@ def parse_error(status: int, body: Any) -> ErrorDetails:
     kind = problem.get("type")
     if code is None and isinstance(kind, str) and kind not in ("", "about:blank"):
         code = one_line(re.split(r"[:/]", kind.rstrip(":/"))[-1]) or None
-    found = (*_invalid(problem.get("invalidParams")), *_invalid(problem.get("errors")))
-    return replace(details, code=code, fields=details.fields or found)
+    fields = (*_invalid(problem.get("invalidParams")), *_invalid(problem.get("errors")))
+    return replace(details, code=code, fields=details.fields or fields)
 
 
 def _invalid(value: Any) -> list[FieldProblem]:
     if isinstance(value, dict):
         pairs = cast("dict[Any, Any]", value).items()
         return [FieldProblem(one_line(str(k)), one_line(as_text(v))) for k, v in pairs]
-    if not isinstance(value, list):
-        return []
     problems: list[FieldProblem] = []
-    for item in cast("list[Any]", value):
+    for item in cast("list[Any]", value) if isinstance(value, list) else []:
         if isinstance(item, dict):
             entry = cast("dict[str, Any]", item)
-            where = first_text(entry, "field", "name") or "body"
-            what = first_text(entry, "message", "reason", "defaultMessage") or "invalid"
-            problems.append(FieldProblem(one_line(where), one_line(what)))
+            field_name = first_text(entry, "field", "name") or "body"
+            message = first_text(entry, "message", "reason", "defaultMessage") or "invalid"
+            problems.append(FieldProblem(one_line(field_name), one_line(message)))
         elif isinstance(item, str):
             problems.append(FieldProblem("body", one_line(item)))
     return problems
 
 
-def not_understood(platform: str, what: str, answer: JsonAnswer) -> ContentTypeError:
-    """Return the error of an answer that is ``what``, and not what was requested."""
+def unexpected_response(platform: str, kind: str, response: JsonAnswer) -> ContentTypeError:
+    """Return the error of a response that is ``kind``, and not a run."""
     return ContentTypeError(
-        f"{platform} answered {what}.",
-        content_type=answer.headers.get("content-type", ""),
-        excerpt=one_line(as_text(answer.data)),
+        f"{platform} answered {kind}.",
+        content_type=response.headers.get("content-type", ""),
+        excerpt=one_line(as_text(response.data)),
     )

@@ -1,160 +1,110 @@
-"""Operativus on the wire: what its stream says.
+"""Models of what is sent to Operativus and of what it streams, with the API's field names.
 
-Field names are the API's own.  The models name what agentnb reads and keep the rest; a field
-whose misspelling must not cost the event it stands in is ``Any`` and read leniently.
+Inbound models keep unknown fields.  A field whose wrong type must not cost the event it is in is
+``Any`` and read leniently.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+import math
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from annotated_types import Ge
+from pydantic import Field, field_validator
 
-from agentnb.platforms._wire import EventCodec, Inbound
+from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload
+from agentnb.platforms._zones import parse_zone
 
 __all__ = [
-    "BOOKKEEPING",
-    "RUN_EVENTS",
-    "STREAM_EVENTS",
+    "STREAM_TAGS",
+    "MediaInput",
+    "OperativusOptions",
+    "OperativusParams",
     "PausedData",
-    "RunEvent",
+    "RecordedEvent",
+    "RunOptions",
+    "RunRequestBody",
     "RunResponse",
     "StartData",
-    "StreamEvent",
     "ToolCallRecord",
     "ToolData",
+    "milliseconds",
+    "nested_json",
 ]
 
-
-# --- the stream -------------------------------------------------------------------------------
-
-
-class StreamEvent(Inbound):
-    """One frame of a run's stream.
-
-    ``timestamp`` is epoch milliseconds.  ``data`` is text, and where the event's kind says so the
-    text is JSON; servers that send that JSON as a value are understood too.
-    """
-
-    timestamp: Any = None
+# --- requests ---------------------------------------------------------------------------------
 
 
-class Start(StreamEvent):
-    """The run began; the data holds ``runId`` and ``sessionId``, or is empty."""
+class OperativusOptions(Outbound):
+    """The platform's settings."""
 
-    event: Literal["START"]
-    data: Any = None
+    user_id: str | None = None
+    org_id: str | None = None
+    # Of all attachments of one request together, before base64.
+    max_media_bytes: Annotated[int, Number, Ge(0)] = 20 * 2**20
+    max_event_bytes: Annotated[int, Number, Ge(1)] = 16 * 2**20
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_zone(text)
+        return text
 
 
-class ReasoningDelta(StreamEvent):
-    """A fragment of what the agent thinks."""
+class MediaInput(Outbound):
+    """A multimodal input: a MIME type, and its content in base64 or its address."""
 
-    event: Literal["REASONING_DELTA"]
+    type: str
     data: str
 
 
-class ContentDelta(StreamEvent):
-    """A fragment of the answer."""
+class RunOptions(Outbound):
+    """Settings of the agent's model that a run overrides."""
 
-    event: Literal["CONTENT_DELTA"]
-    data: str
-
-
-class ContentDone(StreamEvent):
-    """All of the answer was sent; followups may still come."""
-
-    event: Literal["CONTENT_DONE"]
-    data: Any = None
+    model: str | None = None
+    temperature: Annotated[float, Number] | None = None
+    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
+    system_prompt: str | None = Field(default=None, alias="systemPrompt")
 
 
-class ToolStart(StreamEvent):
-    """A tool is about to be called: `ToolData` as JSON, or a sentence that names it."""
+class OperativusParams(RunOptions):
+    """Parameters of a run; those of `RunOptions` may be at the top or in ``options``."""
 
-    event: Literal["TOOL_START"]
-    data: Any = None
-
-
-class ToolEnd(StreamEvent):
-    """A call ended: `ToolData` as JSON, or its bare result."""
-
-    event: Literal["TOOL_END"]
-    data: Any = None
+    session_id: str | None = Field(default=None, alias="sessionId")
+    user_id: str | None = Field(default=None, alias="userId")
+    org_id: str | None = Field(default=None, alias="orgId")
+    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
+    media: tuple[MediaInput, ...] = ()
+    options: RunOptions | None = None
 
 
-class ToolError(StreamEvent):
-    """A call failed: `ToolData` as JSON, or the error's text."""
+class RunRequestBody(Outbound):
+    """The body of every call that starts a run."""
 
-    event: Literal["TOOL_ERROR"]
-    data: Any = None
-
-
-class FollowupSuggestion(StreamEvent):
-    """Suggested questions: a JSON array of strings."""
-
-    event: Literal["FOLLOWUP_SUGGESTION"]
-    data: Any = None
+    message: str
+    session_id: str = Field(alias="sessionId")
+    user_id: str | None = Field(default=None, alias="userId")
+    org_id: str | None = Field(default=None, alias="orgId")
+    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
+    media: tuple[MediaInput, ...] | None = None
+    options: RunOptions | None = None
 
 
-class Metrics(StreamEvent):
-    """The run's usage, as JSON."""
+# --- the live stream --------------------------------------------------------------------------
 
-    event: Literal["METRICS"]
-    data: Any = None
-
-
-class Paused(StreamEvent):
-    """The run waits for a person: `PausedData` as JSON, or a sentence."""
-
-    event: Literal["PAUSED"]
-    data: Any = None
-
-
-class AgentSwitch(StreamEvent):
-    """Another agent of a team goes on."""
-
-    event: Literal["AGENT_SWITCH"]
-    data: Any = None
-
-
-class Stop(StreamEvent):
-    """The stream is complete; the data may hold followups or a whole `RunResponse`."""
-
-    event: Literal["STOP"]
-    data: Any = None
-
-
-class Cancelled(StreamEvent):
-    """The run was cancelled; no STOP follows."""
-
-    event: Literal["CANCELLED"]
-    data: Any = None
-
-
-class Error(StreamEvent):
-    """The run failed; the data is the message.  A STOP may follow and is no success then."""
-
-    event: Literal["ERROR"]
-    data: Any = None
-
-
-STREAM_EVENTS: Final = EventCodec[StreamEvent](
+STREAM_TAGS: Final = frozenset(
     {
-        "START": Start,
-        "REASONING_DELTA": ReasoningDelta,
-        "CONTENT_DELTA": ContentDelta,
-        "CONTENT_DONE": ContentDone,
-        "TOOL_START": ToolStart,
-        "TOOL_END": ToolEnd,
-        "TOOL_ERROR": ToolError,
-        "FOLLOWUP_SUGGESTION": FollowupSuggestion,
-        "METRICS": Metrics,
-        "PAUSED": Paused,
-        "AGENT_SWITCH": AgentSwitch,
-        "STOP": Stop,
-        "CANCELLED": Cancelled,
-        "ERROR": Error,
+        *("START", "REASONING_DELTA", "CONTENT_DELTA", "CONTENT_DONE", "FOLLOWUP_SUGGESTION"),
+        *("TOOL_START", "TOOL_END", "TOOL_ERROR", "METRICS", "PAUSED", "AGENT_SWITCH"),
+        *("STOP", "CANCELLED", "ERROR"),
     }
 )
+"""Values of ``event`` in ``{"event", "data", "timestamp"}``, the frame of a live stream.
+
+``data`` is text, JSON as text, or a JSON value; ``timestamp`` is in epoch milliseconds.
+"""
 
 
 class StartData(Inbound):
@@ -165,21 +115,14 @@ class StartData(Inbound):
 
 
 class ToolData(Inbound):
-    """A tool event's payload; ``name`` and ``tool_name`` are two spellings of one thing."""
+    """The payload of TOOL_START, TOOL_END and TOOL_ERROR; both fields hold the tool's name."""
 
     name: str | None = None
     tool_name: str | None = Field(default=None, alias="toolName")
-    id: Any = None
-    call_id: Any = Field(default=None, alias="toolCallId")
-    arguments: Any = None
-    result: Any = None
-    output: Any = None
-    error: Any = None
-    message: Any = None
 
 
 class PausedData(Inbound):
-    """PAUSED's payload: the action that is required of a person."""
+    """PAUSED's payload: the action that a person has to take."""
 
     type: str | None = None
     approval_id: str | None = Field(default=None, alias="approvalId")
@@ -204,7 +147,7 @@ class ToolCallRecord(Inbound):
 
 
 class RunResponse(Inbound):
-    """A whole run: the answer of the synchronous call, and a team agent's STOP."""
+    """A whole run: the response of the synchronous call, and a team agent's STOP."""
 
     run_id: str | None = Field(default=None, alias="runId")
     session_id: str | None = Field(default=None, alias="sessionId")
@@ -217,11 +160,8 @@ class RunResponse(Inbound):
     metrics: dict[str, Any] | None = None
 
 
-# --- the events of a run that is joined again ---------------------------------------------------
-
-
-class RunEvent(Inbound):
-    """One frame of ``/api/v1/runs/{run}/events``: what was recorded about a run, not its text."""
+class RecordedEvent(Inbound):
+    """One frame of ``/api/v1/runs/{run}/events``."""
 
     event_type: str = Field(alias="eventType")
     run_id: str | None = Field(default=None, alias="runId")
@@ -231,22 +171,24 @@ class RunEvent(Inbound):
     event_ts: Any = Field(default=None, alias="eventTs")
 
 
-BOOKKEEPING: Final = frozenset(
-    {
-        *("LLM_REQUEST", "LLM_RESPONSE", "DELEGATION_START", "DELEGATION_COMPLETE", "HANDOFF"),
-        *("ORCHESTRATOR_DECISION", "TASK_CREATED", "TASK_UPDATED"),
-    }
-)
-"""Kinds of `RunEvent` that tell how the platform works, and nothing of what its agent does."""
+# --- values -----------------------------------------------------------------------------------
 
-RUN_EVENTS: Final = EventCodec[RunEvent](
-    {
-        "RUN_START": RunEvent,
-        "TOOL_INVOKED": RunEvent,
-        "TOOL_COMPLETED": RunEvent,
-        "RUN_PAUSED": RunEvent,
-        "RUN_COMPLETE": RunEvent,
-        "RUN_FAILED": RunEvent,
-        "RUN_CANCELLED": RunEvent,
-    }
-)
+
+def nested_json(data: Any) -> Any:
+    """Return the value of a payload that is JSON in a string, and any other payload unchanged."""
+    if isinstance(data, str) and data.lstrip().startswith(("{", "[")):
+        try:
+            return json_payload(data)
+        except MalformedError:
+            return data
+    return data
+
+
+def milliseconds(value: Any) -> float | None:
+    """Return a timestamp, None if it is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None

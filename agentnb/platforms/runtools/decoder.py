@@ -1,4 +1,4 @@
-"""From RunTools' frames to events: a pure state machine."""
+"""Decoder of RunTools's frames: a pure state machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from agentnb.event.types import Event, RunStarted, TextDelta, UsageReported
 from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import Inbound, as_text, mend, validated
+from agentnb.platforms._wire import as_text, mend, validated
 from agentnb.platforms.generic import GenericDecoder
-from agentnb.platforms.generic.ends import terminal
 from agentnb.platforms.generic.fields import whole_text
-from agentnb.platforms.runtools import wire
+from agentnb.platforms.generic.run_ends import status_end
+from agentnb.platforms.runtools.wire import DevUrlFrame, FileEditFrame, RunResult
 
 __all__ = ["Decoder", "result_events"]
 
@@ -20,11 +20,10 @@ __all__ = ["Decoder", "result_events"]
 class Decoder(GenericDecoder):
     """Turns the frames of one run into events.
 
-    RunTools' event names and payloads vary by runtime, so that they are decoded by category.  A
-    ``file_edit`` and a ``dev_url`` are RunTools' own: things the agent did at that point of its
-    answer, and a reader wants them there, with the diff or the address at hand.  Each becomes a
-    finished tool call of that name, with the path as its argument and the diff, or the address, as
-    its result.
+    Event names and payloads vary by runtime, so they are decoded by category.  ``file_edit`` and
+    ``dev_url`` are RunTools's own.  Each becomes a finished tool call of that name, which shows it
+    in its place in the answer: with the path as argument and the diff as result, or the address as
+    result.
     """
 
     session_id_keys = ("threadId", "thread_id")
@@ -34,41 +33,30 @@ class Decoder(GenericDecoder):
         ids = {*self.run_id_keys, *self.session_id_keys}
         fields = {key: value for key, value in fields.items() if key not in ids}
         if kind == "file_edit":
-            edit = validated(wire.FileEditFrame, fields)
-            arguments = {"path": edit.path, **_others(edit)}
+            edit = validated(FileEditFrame, fields)
+            arguments = {"path": edit.path, **(edit.model_extra or {})}
             return self.calls.done(kind, as_text(arguments), as_text(edit.diff))
-        address = validated(wire.DevUrlFrame, fields)
-        others = _others(address)
-        return self.calls.done(kind, as_text(others) if others else "", mend(address.url))
+        address = validated(DevUrlFrame, fields)
+        return self.calls.done(kind, as_text(address.model_extra or None), mend(address.url))
 
 
 def result_events(data: Any) -> list[Event] | None:
-    """Return the events of an answer that is not streamed; None where it is no run."""
+    """Return the events of a response that is not streamed; None if it is no run."""
     outer = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-    inner = outer.get("data", outer)
     try:
-        found = wire.RunResult.model_validate(inner)
+        run = RunResult.model_validate(outer.get("data", outer))
     except (ValidationError, RecursionError):
         return None
-    if not {"status", "result", "run_id"} & found.model_fields_set:
+    if not {"status", "result", "run_id"} & run.model_fields_set:
         return None
-    model = mend(found.model or "") or None
-    events: list[Event] = [
-        RunStarted(
-            run_id=mend(found.run_id or "") or None,
-            session_id=mend(found.thread_id or "") or None,
-            model=model,
-        )
-    ]
-    text = whole_text(found.result)
+    model = mend(run.model or "") or None
+    run_id, session_id = mend(run.run_id or "") or None, mend(run.thread_id or "") or None
+    events: list[Event] = [RunStarted(run_id=run_id, session_id=session_id, model=model)]
+    text = whole_text(run.result)
     if text:
         events.append(TextDelta(text))
-    usage = read_usage(found.usage)
+    usage = read_usage(run.usage)
     if usage is not None:
         events.append(UsageReported(usage=usage, model=model))
-    end = terminal(found.status or "completed", text, found.error, found.iterations)
+    end = status_end(run.status or "completed", text, run.error, run.iterations)
     return [*events, end] if end is not None else events
-
-
-def _others(frame: Inbound) -> dict[str, Any]:
-    return dict(frame.model_extra or {})

@@ -1,6 +1,6 @@
-"""What RunTools answers in JSON: runs, agents and recorded events.
+"""Read RunTools's JSON responses: runs, agents and recorded events.
 
-Everything here is total: an entry that is not as promised is left out.
+Nothing here raises: what cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_rows(data: Any, *names: str) -> list[dict[str, Any]]:
 
 
 def remote_run(row: Mapping[str, Any]) -> RemoteRun | None:
-    """Return one entry of the list of runs; None where it names no run."""
+    """Return one entry of the list of runs; None if it has no id."""
     run_id = _text(row, "runId", "id", "run_id")
     if run_id is None:
         return None
@@ -58,9 +58,9 @@ def remote_run(row: Mapping[str, Any]) -> RemoteRun | None:
 
 
 def agent_info(row: Mapping[str, Any]) -> AgentInfo | None:
-    """Return one entry of the list of agents; None where it names no agent.
+    """Return one entry of the list of agents; None if it has no id.
 
-    A run names its agent by the slug, where there is one.
+    Runs refer to an agent by its slug, if it has one.
     """
     agent_id = _text(row, "slug", "id", "agentId", "name")
     if agent_id is None:

@@ -47,14 +47,14 @@ def timed(
     frames: Iterable[ServerSentEvent], *, batch: bool = False, ms: float = 1000
 ) -> Transcript:
     """Return the transcript of frames that come a second apart and were sent ``ms`` apart."""
-    decoder, transcript = Decoder(session_id="s"), Transcript()
+    decoder, run = Decoder(session_id="s"), Transcript()
     for at, sent in enumerate(frames):
         stamped = json.dumps({**json.loads(sent.data), "timestamp": at * ms})
         each = ServerSentEvent(sent.event, stamped, "", None)
         events = decoder.decode_all([each]) if batch else decoder.decode(each)
         for event in events:
-            transcript.apply(event, float(at))
-    return transcript
+            run.apply(event, float(at))
+    return run
 
 
 def spans(calls: Sequence[ToolCall]) -> list[tuple[str, str, float | None, float | None]]:
@@ -63,10 +63,10 @@ def spans(calls: Sequence[ToolCall]) -> list[tuple[str, str, float | None, float
 
 @pytest.mark.parametrize("batch", [True, False])
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_a_call_ends_where_the_next_begins_and_where_the_agent_goes_on(
+def test_a_call_ends_when_the_next_starts_or_the_agent_continues(
     sentence: str, batch: bool
 ) -> None:
-    told = timed(
+    run = timed(
         [
             start("look", sentence),
             start("search", sentence),
@@ -77,25 +77,23 @@ def test_a_call_ends_where_the_next_begins_and_where_the_agent_goes_on(
         ],
         batch=batch,
     )
-    look, search, total = told.tool_calls
+    look, search, total = run.tool_calls
     assert spans([look, search]) == [
         ("look", "completed", 0.0, 1.0),
         ("search", "completed", 1.0, 2.0),
     ]
     assert total.status == "abandoned"
-    assert told.text == "So it is."
+    assert run.text == "So it is."
 
 
 @pytest.mark.parametrize("batch", [True, False])
 @pytest.mark.parametrize("ms", [0, 99])
-def test_calls_that_are_announced_together_end_where_the_agent_goes_on(
-    batch: bool, ms: float
-) -> None:
+def test_parallel_calls_end_when_the_agent_continues(batch: bool, ms: float) -> None:
     several = (["look", "search"], ["look", "search", "sum"], ["look", "look"])
     for names, sentence in product(several, SENTENCES):
         calls = [start(name, sentence) for name in names]
-        told = timed([*calls, text(""), text("So"), STOP], batch=batch, ms=ms)
-        assert spans(told.tool_calls) == [
+        run = timed([*calls, text(""), text("So"), STOP], batch=batch, ms=ms)
+        assert spans(run.tool_calls) == [
             (name, "completed", float(at), len(names) + 1.0) for at, name in enumerate(names)
         ]
 
@@ -127,10 +125,10 @@ def test_how_calls_that_are_announced_together_may_end(
     ends: list[tuple[str, str | None]],
     finished: list[float] | None,
 ) -> None:
-    told = timed([*TOGETHER, *frames, STOP], ms=0)
-    assert [(c.status, c.error or c.result or None) for c in told.tool_calls] == ends
+    run = timed([*TOGETHER, *frames, STOP], ms=0)
+    assert [(c.status, c.error or c.result or None) for c in run.tool_calls] == ends
     if finished is not None:
-        assert [call.finished for call in told.tool_calls] == finished
+        assert [call.finished for call in run.tool_calls] == finished
 
 
 @pytest.mark.parametrize("timestamp", [None, "soon", True, {}])
@@ -157,49 +155,55 @@ def test_a_sentence_about_the_run_ends_no_call() -> None:
 def test_an_end_that_comes_late_is_that_of_the_same_call(
     before: list[ServerSentEvent], late: ServerSentEvent
 ) -> None:
-    told = timed([start("look"), *before, late, STOP])
-    assert [(c.name, c.result, c.status) for c in told.tool_calls] == [("look", "7", "completed")]
-    assert told.tool_calls[0].finished == len(before) + 1
+    run = timed([start("look"), *before, late, STOP])
+    assert [(c.name, c.result, c.status) for c in run.tool_calls] == [("look", "7", "completed")]
+    assert run.tool_calls[0].finished == len(before) + 1
 
 
 def test_an_error_that_comes_late_fails_the_same_call() -> None:
-    told = timed([start("look"), text("a"), frame("TOOL_ERROR", "no"), STOP])
-    assert [(c.status, c.error) for c in told.tool_calls] == [("failed", "no")]
+    run = timed([start("look"), text("a"), frame("TOOL_ERROR", "no"), STOP])
+    assert [(c.status, c.error) for c in run.tool_calls] == [("failed", "no")]
 
 
-def test_where_only_failures_are_told_one_is_of_the_call_that_is_open() -> None:
-    told = timed([start("look"), text("a"), start("look"), frame("TOOL_ERROR", "no"), STOP])
-    assert [(c.status, c.error) for c in told.tool_calls] == [("completed", None), ("failed", "no")]
+def test_a_failure_without_other_ends_belongs_to_the_open_call() -> None:
+    run = timed([start("look"), text("a"), start("look"), frame("TOOL_ERROR", "no"), STOP])
+    assert [(c.status, c.error) for c in run.tool_calls] == [
+        ("completed", None),
+        ("failed", "no"),
+    ]
 
 
-def test_a_server_that_tells_ends_is_waited_for() -> None:
-    told = timed([start("a"), end("a", "1"), start("b"), text("x"), text("y"), end("b", "2"), STOP])
-    assert spans(told.tool_calls) == [("a", "completed", 0.0, 1.0), ("b", "completed", 2.0, 5.0)]
+def test_calls_stay_open_on_a_server_that_reports_ends() -> None:
+    run = timed([start("a"), end("a", "1"), start("b"), text("x"), text("y"), end("b", "2"), STOP])
+    assert spans(run.tool_calls) == [
+        ("a", "completed", 0.0, 1.0),
+        ("b", "completed", 2.0, 5.0),
+    ]
 
 
 def test_calls_side_by_side_get_their_own_results() -> None:
     frames = [start("look"), start("look"), end("look", "1"), end("look", "2"), text("x"), STOP]
-    told = timed(frames)
-    assert [call.result for call in told.tool_calls] == ["1", "2"]
-    assert spans(told.tool_calls) == [
+    run = timed(frames)
+    assert [call.result for call in run.tool_calls] == ["1", "2"]
+    assert spans(run.tool_calls) == [
         ("look", "completed", 0.0, 2.0),
         ("look", "completed", 1.0, 3.0),
     ]
 
 
 def test_a_call_under_way_when_the_run_fails_is_abandoned() -> None:
-    told = timed([start("look"), start("search"), frame("ERROR", "no"), STOP])
-    assert [call.status for call in told.tool_calls] == ["completed", "abandoned"]
+    run = timed([start("look"), start("search"), frame("ERROR", "no"), STOP])
+    assert [call.status for call in run.tool_calls] == ["completed", "abandoned"]
 
 
-def test_a_result_that_a_record_tells_later_is_that_of_the_same_call() -> None:
+def test_a_late_recorded_result_belongs_to_the_same_call() -> None:
     delivered: list[Event] = []
     decoder = Decoder(session_id="s", run_id="r")
     for each in [start("look"), text("So ")]:
         delivered += decoder.decode(each)
-    transcript = Transcript()
+    run = Transcript()
     for at, event in enumerate(delivered):
-        transcript.apply(event, float(at))
+        run.apply(event, float(at))
     record: list[dict[str, Any]] = [
         {"eventType": "TOOL_INVOKED", "payload": {"toolName": "look", "input": {"q": 1}}},
         {"eventType": "TOOL_COMPLETED", "payload": {"toolName": "look", "output": "7"}},
@@ -208,8 +212,8 @@ def test_a_result_that_a_record_tells_later_is_that_of_the_same_call() -> None:
     for each in record:
         sse = ServerSentEvent("message", json.dumps({**each, "runId": "r"}), "", None)
         for event in splice.feed(again.decode(sse)):
-            transcript.apply(event, 100.0)
-    (call,) = transcript.tool_calls
+            run.apply(event, 100.0)
+    (call,) = run.tool_calls
     assert (call.result, call.status, call.finished) == ("7", "completed", 1.0)
     assert json.loads(call.arguments) == {"q": 1}
 
@@ -224,7 +228,7 @@ STEPS = st.sampled_from(
 
 
 @given(frames=st.lists(STEPS, max_size=12), data=st.data())
-def test_every_call_is_told_once_and_ends_once_however_frames_are_batched(
+def test_every_call_starts_and_ends_once_however_frames_are_batched(
     frames: list[ServerSentEvent], data: st.DataObject
 ) -> None:
     whole = [*frames, STOP]

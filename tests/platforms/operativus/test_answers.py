@@ -1,4 +1,4 @@
-"""Runs without a stream, runs that are stopped or joined, and errors, against a real server."""
+"""Runs without a stream, cancelled or attached runs, and errors, against a real server."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_run_without_streaming_that_pauses_has_no_end(
     assert fold(got).status == "paused"
 
 
-async def test_an_answer_that_is_no_run_is_told(
+async def test_a_response_that_is_no_run_is_an_error(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     answers: list[Any] = [[], {"hello": "world"}, {"status": 5}, None]
@@ -131,7 +131,7 @@ async def test_a_background_run_is_started_and_known_by_its_id(
         await client.start_background(ASK)
 
 
-# --- stopping and joining -----------------------------------------------------------------------
+# --- cancelling and attaching -------------------------------------------------------------------
 
 
 async def test_a_run_is_cancelled_under_its_agent(
@@ -143,7 +143,7 @@ async def test_a_run_is_cancelled_under_its_agent(
 
 
 @pytest.mark.parametrize("status", [404, 405])
-async def test_a_server_without_that_call_is_asked_the_other_way(
+async def test_a_server_without_that_call_gets_the_other_request(
     server: ScriptedServer, client: OperativusPlatform, status: int
 ) -> None:
     server.on("DELETE /api/agents/a/runs/r1", problem(status))
@@ -186,7 +186,7 @@ async def test_a_run_without_an_id_is_found_by_its_session_to_be_cancelled(
         await client.cancel(None, agent="a", session_id="s")
 
 
-async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
+async def test_attaching_fetches_the_answer_when_the_run_has_ended(
     server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
     server.on("GET /api/v1/runs/run_1/events", stream(recorded["joined"]))
@@ -214,7 +214,7 @@ async def test_a_run_is_joined_and_its_answer_asked_for_when_it_has_ended(
     assert [call.name for call in transcript.tool_calls] == ["get_stock_price", "get_news"]
 
 
-async def test_joining_goes_on_after_an_event_and_text_that_came_is_not_asked_for(
+async def test_attaching_continues_after_an_event_and_does_not_fetch_recorded_text(
     server: ScriptedServer, client: OperativusPlatform, recorded: dict[str, bytes]
 ) -> None:
     later = re.sub(rb"id: ?(\d+)", lambda m: b"id:%d" % (int(m[1]) + 7), recorded["joined_frames"])

@@ -22,7 +22,7 @@ from agentnb.event.transcript import fold
 from agentnb.event.types import RunStarted, TextDelta
 from agentnb.platforms.base import Media, PlatformSettings, RunRequest
 from agentnb.platforms.operativus import DEFAULT_BASE_URL, OperativusPlatform
-from tests.platforms.operativus.streamed import ASK, STREAM, collected, frame
+from tests.platforms.operativus.streams import ASK, STREAM, collected, frame
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, problem, stream
 
 pytestmark = pytest.mark.anyio
@@ -321,7 +321,7 @@ async def test_a_server_that_lists_no_runs_costs_the_id_and_nothing_else(
     assert (transcript.text, transcript.status, transcript.run_id) == ("Hi", "completed", None)
 
 
-async def test_a_list_by_session_is_asked_for_where_the_list_of_runs_is_not_served(
+async def test_a_list_by_session_is_requested_without_a_list_of_runs(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/sessions/s%201/runs", Reply([{"id": "r", "status": "RUNNING"}]))
@@ -343,7 +343,7 @@ async def test_a_stream_that_breaks_off_raises_and_what_arrived_came_before(
         await anext(batches)
 
 
-async def test_an_answer_that_is_no_stream_is_told(
+async def test_a_response_that_is_no_stream_is_an_error(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on(STREAM, Reply(b"<html>log in</html>", headers={"Content-Type": "text/html"}))

@@ -203,7 +203,7 @@ def test_an_id_that_is_the_events_own_does_not_hide_the_call_that_ended() -> Non
         "nul",
     ],
 )
-def test_what_no_server_should_send_is_kept_and_the_stream_goes_on(data: str) -> None:
+def test_malformed_frames_are_kept_and_the_stream_continues(data: str) -> None:
     decoder = Decoder(session_id="s")
     first = decoder.decode(ServerSentEvent("message", data, "", None))
     assert first

@@ -47,7 +47,7 @@ def query(line: str) -> dict[str, str]:
 # --- states ---------------------------------------------------------------------------------------
 
 
-async def test_one_runs_state_is_asked_for_as_the_api_page_has_it(
+async def test_one_runs_state_is_requested_as_documented(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     line = "GET /api/agents/finance_agent/runs/run_abc123/status"
@@ -62,7 +62,7 @@ async def test_one_runs_state_is_asked_for_as_the_api_page_has_it(
     assert run.raw["createdAt"] == "2026-05-06T10:00:00Z"
 
 
-async def test_a_state_is_asked_for_the_other_way_where_the_first_is_not_served(
+async def test_a_state_is_requested_the_other_way_if_the_first_is_not_served(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/v1/runs/run_abc123", Reply(ROW))
@@ -85,7 +85,7 @@ async def test_without_an_agent_the_newest_of_all_runs_are_looked_at(
     assert set(found) == {"r0", "r1", "r2"}
 
 
-async def test_without_an_agent_and_a_list_each_state_is_asked_for_by_its_id(
+async def test_without_an_agent_and_a_list_each_state_is_requested_by_id(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/v1/runs/r1", Reply(row(1)))
@@ -96,7 +96,7 @@ async def test_without_an_agent_and_a_list_each_state_is_asked_for_by_its_id(
     assert found["r2"].error == "no"
 
 
-async def test_a_batch_is_asked_for_as_the_api_page_has_it_and_missing_ids_are_absent(
+async def test_a_batch_is_requested_as_documented_and_missing_ids_are_absent(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     path = "GET /api/agents/finance_agent/runs/status"
@@ -112,7 +112,7 @@ async def test_a_batch_is_asked_for_as_the_api_page_has_it_and_missing_ids_are_a
     assert found["run_def456"].finished_at is None
 
 
-async def test_more_than_a_hundred_ids_are_asked_for_in_several_requests(
+async def test_more_than_a_hundred_ids_take_several_requests(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     path = "GET /api/agents/a/runs/status"
@@ -184,7 +184,7 @@ async def test_all_pages_are_read_whatever_their_form(
     assert len(server.lines) == 3
 
 
-async def test_a_server_that_knows_no_pages_is_not_asked_for_ever(
+async def test_requests_to_a_server_without_pages_end(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on("GET /api/v1/runs", Reply([row(n) for n in range(120)]))
@@ -192,7 +192,7 @@ async def test_a_server_that_knows_no_pages_is_not_asked_for_ever(
     assert len(server.lines) == 2
 
 
-async def test_smaller_pages_than_asked_for_are_read_to_their_end(
+async def test_smaller_pages_than_requested_are_read_to_the_end(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     for number, page in enumerate(pages("nested", 45, 20)):

@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Media
-from agentnb.platforms.operativus.media import media_inputs
+from agentnb.platforms.operativus.request import media_inputs
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ async def made(*items: Media, max_bytes: int = 1000) -> list[tuple[str, str]]:
     return [(i.type, i.data) for i in await media_inputs(items, max_bytes=max_bytes)]
 
 
-async def test_a_file_is_sent_in_base64_under_the_type_its_name_tells(tmp_path: Path) -> None:
+async def test_a_file_is_sent_in_base64_with_the_type_of_its_name(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     path.write_bytes(b"NVDA,875.40\n")
     assert await made(Media(path=path)) == [
@@ -43,13 +43,13 @@ async def test_a_file_is_sent_in_base64_under_the_type_its_name_tells(tmp_path: 
     ],
     ids=["png", "jpeg", "gif", "pdf", "webp", "wav"],
 )
-async def test_the_type_of_bytes_is_told_from_their_beginning(
+async def test_the_type_of_bytes_is_guessed_from_their_start(
     content: bytes, mime_type: str
 ) -> None:
     assert await made(Media(data=content)) == [(mime_type, base64.b64encode(content).decode())]
 
 
-async def test_a_name_tells_the_type_of_bytes() -> None:
+async def test_the_type_of_bytes_is_guessed_from_their_name() -> None:
     assert await made(Media(data=b"x", name="notes.txt")) == [("text/plain", "eA==")]
     assert await made(Media(data=b"", mime_type="text/plain")) == [("text/plain", "")]
 

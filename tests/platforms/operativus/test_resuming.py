@@ -36,29 +36,29 @@ def live(*frames: tuple[str, str], cut: bool = True) -> Reply:
     return stream(*(frame(*each) for each in frames), cut=cut)
 
 
-def said(*pieces: str) -> list[tuple[str, str]]:
+def deltas(*pieces: str) -> list[tuple[str, str]]:
     return [("CONTENT_DELTA", piece) for piece in pieces]
 
 
 def numbered(first: int, *frames: tuple[str, str], cut: bool = False) -> Reply:
-    """A record that tells what was said."""
-    told = [
+    """A record with text."""
+    items = [
         f"id: {first + n}\nevent: {event}\ndata: {json.dumps(frame(event, data))}\n\n"
         for n, (event, data) in enumerate(frames)
     ]
-    return stream(*told, cut=cut)
+    return stream(*items, cut=cut)
 
 
 def happened(*kinds: str) -> Reply:
-    """A record that tells what happened, and not what was said."""
+    """A record without text."""
     payloads = {"TOOL_INVOKED": {"toolName": "look"}, "TOOL_COMPLETED": {"toolName": "look"}}
-    told = [
+    items = [
         f"id:{n}\nevent:{kind}\ndata:"
         + json.dumps({"eventType": kind, "runId": "r1", "payload": payloads.get(kind, {})})
         + "\n\n"
         for n, kind in enumerate(kinds, start=41)
     ]
-    return stream(*told)
+    return stream(*items)
 
 
 def row(**fields: Any) -> Reply:
@@ -75,12 +75,10 @@ async def resumed(
     return [event async for batch in batches for event in batch]
 
 
-async def test_a_record_that_tells_what_was_said(
-    server: ScriptedServer, client: OperativusPlatform
-) -> None:
+async def test_a_record_with_text(server: ScriptedServer, client: OperativusPlatform) -> None:
     assert isinstance(client, Resumes)
-    server.on(STREAM, live(START, CALL, RESULT, *said("The ", "pri")))
-    server.on(EVENTS, numbered(1, START, CALL, RESULT, *said("The price", " is 5"), STOP))
+    server.on(STREAM, live(START, CALL, RESULT, *deltas("The ", "pri")))
+    server.on(EVENTS, numbered(1, START, CALL, RESULT, *deltas("The price", " is 5"), STOP))
     before = await until_broken(client.stream(ASK))
     after = await resumed(client, before)
     assert [e.text for e in after if isinstance(e, TextDelta)] == ["ce", " is 5"]
@@ -92,10 +90,10 @@ async def test_a_record_that_tells_what_was_said(
 async def test_a_record_is_read_on_from_the_last_event(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, live(START, *said("One ")))
-    first = numbered(1, START, *said("One ", "two \ud83d"), cut=True)
+    server.on(STREAM, live(START, *deltas("One ")))
+    first = numbered(1, START, *deltas("One ", "two \ud83d"), cut=True)
     # The last one again: a server may count otherwise, and nothing may come twice.
-    later = numbered(3, *said("two \ud83d", "\ude00 three"), STOP)
+    later = numbered(3, *deltas("two \ud83d", "\ude00 three"), STOP)
     server.on(EVENTS, first, later)
     found = await until_broken(client.stream(ASK))
     batches = client.resume(ASK, run_id="r1", session_id="s1", delivered=tuple(found))
@@ -108,16 +106,16 @@ async def test_a_record_is_read_on_from_the_last_event(
 @pytest.mark.parametrize(
     ("output", "text"),
     [
-        # Some servers repeat all that was said, some what came last, and some trim.
+        # Some servers repeat all text, some the last passage, and some trim.
         ("Let me see. The price is 5.", "Let me see. The price is 5."),
         ("The price is 5.", "Let me see. The price is 5."),
         ("The price", "Let me see. The price "),
     ],
 )
-async def test_a_record_that_tells_what_happened_only(
+async def test_a_record_without_text(
     server: ScriptedServer, client: OperativusPlatform, output: str, text: str
 ) -> None:
-    server.on(STREAM, live(START, *said("Let me see. "), CALL, RESULT, *said("The ", "price ")))
+    server.on(STREAM, live(START, *deltas("Let me see. "), CALL, RESULT, *deltas("The ", "price ")))
     server.on(EVENTS, happened("RUN_START", "TOOL_INVOKED", "TOOL_COMPLETED", "RUN_COMPLETE"))
     server.on(STATUS, row(output=output, inputTokens=1, outputTokens=2))
     before = await until_broken(client.stream(ASK))
@@ -128,7 +126,7 @@ async def test_a_record_that_tells_what_happened_only(
     assert found.usage is not None
 
 
-async def test_what_happens_after_the_break_is_told(
+async def test_events_after_the_break_are_yielded(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on(STREAM, live(START, CALL))
@@ -145,7 +143,7 @@ async def test_what_happens_after_the_break_is_told(
 async def test_an_answer_that_does_not_go_on_is_not_put_behind(
     server: ScriptedServer, client: OperativusPlatform, output: str | None
 ) -> None:
-    server.on(STREAM, live(START, *said("The price ")))
+    server.on(STREAM, live(START, *deltas("The price ")))
     server.on(EVENTS, happened("RUN_START", "RUN_COMPLETE"))
     server.on(STATUS, row(output=output))
     before = await until_broken(client.stream(ASK))
@@ -158,7 +156,7 @@ async def test_an_answer_that_does_not_go_on_is_not_put_behind(
 async def test_an_answer_that_cannot_be_had_now_may_be_had_later(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, live(START, *said("The price ")))
+    server.on(STREAM, live(START, *deltas("The price ")))
     server.on(EVENTS, happened("RUN_START", "RUN_COMPLETE"))
     server.on(STATUS, Reply({}, status=503), row(output="The price is 5."))
     found = await until_broken(client.stream(ASK))
@@ -171,7 +169,7 @@ async def test_an_answer_that_cannot_be_had_now_may_be_had_later(
 async def test_a_run_without_an_id_is_found_by_its_session(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    server.on(STREAM, live(*said("One ")))
+    server.on(STREAM, live(*deltas("One ")))
     listed = {"agentId": "a", "sessionId": "s1", "status": "COMPLETED"}
     hours = datetime.now(UTC) + timedelta(hours=2)
     rows = [
@@ -182,14 +180,14 @@ async def test_a_run_without_an_id_is_found_by_its_session(
         {**listed, "id": "unknown"},
     ]
     server.on("GET /api/v1/runs", Reply(rows))
-    server.on(EVENTS, numbered(1, START, *said("One ", "two"), STOP))
+    server.on(EVENTS, numbered(1, START, *deltas("One ", "two"), STOP))
     before = await until_broken(client.stream(ASK))
     after = await resumed(client, [*before, RunStarted(session_id="s1")])
     assert fold([*before, *after]).text == "One two"
     assert fold(after).run_id == "r1"
 
 
-async def test_a_stream_that_breaks_off_before_anything_tells_its_session(
+async def test_a_stream_that_breaks_off_at_once_yields_its_session(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     request = RunRequest(agent="a", prompt="What now?")
@@ -202,19 +200,19 @@ async def test_a_stream_that_breaks_off_before_anything_tells_its_session(
         await resumed(client, found, request)
     listed = [{"id": "r1", "agentId": "a", "sessionId": sent, "status": "RUNNING"}]
     server.on("GET /api/v1/runs", Reply(listed))
-    server.on(EVENTS, numbered(1, START, *said("All"), STOP))
+    server.on(EVENTS, numbered(1, START, *deltas("All"), STOP))
     assert fold(await resumed(client, found, request)).text == "All"
 
 
 @pytest.mark.parametrize("cut", [False, True])
-async def test_the_answer_before_is_not_shown_as_this_one(
+async def test_the_previous_answer_is_not_used_for_this_run(
     server: ScriptedServer, client: OperativusPlatform, cut: bool
 ) -> None:
     """A stream that says nothing, in a session whose last run another client has had."""
     listed = {"id": "r1", "agentId": "a", "sessionId": "s1", "createdAt": "2025-01-01T00:00:00Z"}
     server.on(STREAM, stream(cut=cut))
     server.on("GET /api/v1/runs", Reply([{**listed, "status": "RUNNING"}]))
-    server.on(EVENTS, numbered(1, START, *said("Old"), STOP))
+    server.on(EVENTS, numbered(1, START, *deltas("Old"), STOP))
     batches = client.stream(ASK)
     found = await until_broken(batches) if cut else [e async for b in batches for e in b]
     assert found == [RunStarted(session_id="s1")]
@@ -233,8 +231,8 @@ async def test_events_without_a_number_of_their_own(
 
     server.on(STREAM, live(START))
     start = f"id: 1\n{plain(START)[0]}"
-    first = stream(start, *plain(*said("ha ", "ha ")), cut=True)
-    server.on(EVENTS, first, stream(start, *plain(*said("ha ", "ha ", "ha ", "ho"), STOP)))
+    first = stream(start, *plain(*deltas("ha ", "ha ")), cut=True)
+    server.on(EVENTS, first, stream(start, *plain(*deltas("ha ", "ha ", "ha ", "ho"), STOP)))
     found = await until_broken(client.stream(ASK))
     batches = client.resume(ASK, run_id="r1", session_id="s1", delivered=tuple(found))
     found += await until_broken(batches)
@@ -248,10 +246,10 @@ async def test_a_record_that_begins_again_within_one_answer(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     server.on(STREAM, live(START))
-    told = said("one ", "two ", "three")
+    items = deltas("one ", "two ", "three")
     frames = [
         f"id: {n}\nevent: {e}\ndata: {json.dumps(frame(e, data))}\n\n"
-        for n, (e, data) in enumerate([START, *told, STOP], 1)
+        for n, (e, data) in enumerate([START, *items, STOP], 1)
     ]
     server.on(EVENTS, stream(*frames[:3], *frames[1:]))
     found = await until_broken(client.stream(ASK))

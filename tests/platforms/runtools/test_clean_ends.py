@@ -8,7 +8,7 @@ import pytest
 
 from agentnb._http.retries import Retries
 from tests.faults.numbered import pauses_made
-from tests.platforms.runtools.speaking import body_of, data, runtime
+from tests.platforms.runtools.sse_runtime import body_of, data, runtime
 from tests.played import LONG
 
 WHOLE = "Hello there."
@@ -55,7 +55,7 @@ def test_a_run_that_is_joined_ends_by_how_its_model_stopped() -> None:
     assert (run.status, run.text) == ("completed", WHOLE)
 
 
-def test_text_whose_place_is_not_certain_is_shown_where_there_is_no_other() -> None:
+def test_text_that_may_be_the_answer_is_used_without_any_other() -> None:
     stream = body_of(
         [data({"type": "spoken", "utterance": piece}) for piece in ("Hello ", "there.")]
     )

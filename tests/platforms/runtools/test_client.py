@@ -224,7 +224,7 @@ async def test_each_network_read_is_delivered_at_once(
         assert not server.left.is_set()
 
 
-async def test_without_ids_in_the_headers_the_thread_is_the_one_that_was_asked_for(
+async def test_without_ids_in_the_headers_the_thread_is_the_requested_one(
     server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     server.on(RUN, stream(DONE))
@@ -270,7 +270,7 @@ async def test_a_run_without_streaming(
     assert got[-1].details == {"iterations": 3}
 
 
-async def test_a_json_answer_where_a_stream_was_asked_for_is_the_run(
+async def test_a_json_response_to_a_stream_request_is_the_run(
     server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     server.on(RUN, Reply({"data": {"status": "completed", "result": "A"}}, headers=IDS))
@@ -278,11 +278,13 @@ async def test_a_json_answer_where_a_stream_was_asked_for_is_the_run(
     transcript = fold(got)
     assert (transcript.text, transcript.status) == ("A", "completed")
     assert (transcript.run_id, transcript.session_id) == ("run_h", "thr_h")
-    # The same ids from the headers stand in an answer that was asked for without a stream.
+    # The same ids from the headers are in a response that is not streamed.
     assert fold(await client.invoke(ASK)).run_id == "run_h"
 
 
-async def test_another_answer_is_told(server: ScriptedServer, client: RunToolsPlatform) -> None:
+async def test_another_response_is_an_error(
+    server: ScriptedServer, client: RunToolsPlatform
+) -> None:
     server.on(RUN, Reply(b"<html>", headers={"Content-Type": "text/html"}))
     with pytest.raises(ContentTypeError):
         await collected(client.stream(ASK))
@@ -295,7 +297,7 @@ async def test_another_answer_is_told(server: ScriptedServer, client: RunToolsPl
             await client.invoke(ASK)
 
 
-# --- joining and stopping -----------------------------------------------------------------------
+# --- attaching and stopping -----------------------------------------------------------------------
 
 
 def record(sequence: int, kind: str, run: str = "run_1", **payload: Any) -> dict[str, Any]:
@@ -350,7 +352,7 @@ async def test_the_thread_of_a_run_is_looked_up_where_none_is_given(
         await collected(client.attach("run_2"))
 
 
-async def test_joining_a_run_that_has_ended_without_saying_so_ends_without_an_end(
+async def test_attaching_to_an_ended_run_without_an_end_yields_no_end(
     server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     server.on("GET /v1/run", Reply([{"runId": "run_1", "status": "failed"}]))
@@ -361,7 +363,7 @@ async def test_joining_a_run_that_has_ended_without_saying_so_ends_without_an_en
     assert fold(got).status == "running"
 
 
-async def test_joining_a_run_that_stays_silent_runs_into_the_idle_deadline(
+async def test_attaching_to_a_silent_run_exceeds_the_idle_deadline(
     server: ScriptedServer,
 ) -> None:
     server.on("GET /v1/run", Reply([{"runId": "run_1", "status": "running"}]))
@@ -388,7 +390,7 @@ async def test_there_is_no_call_that_cancels(
     assert server.requests == []
 
 
-async def test_an_error_says_what_the_platform_said(
+async def test_an_error_has_the_platforms_message(
     server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     error = {"code": "invalid_key", "message": "No such key", "requestId": "req_1"}

@@ -99,7 +99,7 @@ def test_a_completion_after_an_error_is_no_success() -> None:
     assert (transcript.failure.message, transcript.failure.code) == ("gone", "17")
 
 
-def test_the_end_of_a_call_told_twice_is_one_call() -> None:
+def test_an_end_reported_twice_is_one_call() -> None:
     transcript = run(
         named("tool_call", tool="bash", input={}),
         named("tool_result", output="ok"),
@@ -120,7 +120,7 @@ def test_a_call_that_failed_says_so(payload: dict[str, Any]) -> None:
     assert (call.status, call.error) == ("failed", "no")
 
 
-def test_ids_from_the_headers_are_not_told_again_and_new_ones_are() -> None:
+def test_ids_from_the_headers_are_not_repeated_and_new_ones_are_yielded() -> None:
     decoder = Decoder(run_id="r", session_id="t")
     assert decoder.decode(named("start", runId="r", threadId="t")) == []
     assert decoder.decode(named("text_delta", content="x", runId="r")) == [TextDelta("x")]
@@ -137,7 +137,7 @@ def test_a_completion_that_says_it_failed_or_was_cancelled_is_none() -> None:
 
 
 @pytest.mark.parametrize("kind", ["complete", "error", "cancelled"])
-def test_half_a_character_is_shown_before_the_end(kind: str) -> None:
+def test_half_a_character_is_yielded_before_the_end(kind: str) -> None:
     events = decode([named("text_delta", content="a \ud83d"), named(kind)])
     assert events[:2] == [TextDelta("a "), TextDelta("\ufffd")]
     assert isinstance(events[2], TERMINAL_EVENTS)
@@ -181,7 +181,7 @@ def test_what_is_no_run_is_not_taken_for_one(data: object) -> None:
     ],
     ids=["open-brackets", "deep", "huge-int", "tool-object", "deep-error", "type-number", "nul"],
 )
-def test_what_no_server_should_send_is_kept_and_the_stream_goes_on(data: str) -> None:
+def test_malformed_frames_are_kept_and_the_stream_continues(data: str) -> None:
     decoder = Decoder()
     assert decoder.decode(ServerSentEvent("message", data, "", None))
     assert decoder.decode(named("text_delta", content="on")) == [TextDelta("on")]

@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb._http.transports import TRANSPORT_VARIABLE
-from tests.platforms.runtools.speaking import Frame, body_of, data, named, runtime
+from tests.platforms.runtools.sse_runtime import Frame, body_of, data, named, runtime
 
 pytestmark = pytest.mark.slow
 

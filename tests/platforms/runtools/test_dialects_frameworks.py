@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 import agentnb
-from tests.platforms.runtools.speaking import Frame, body_of, data, named, runtime
+from tests.platforms.runtools.sse_runtime import Frame, body_of, data, named, runtime
 
 WHOLE: Final = "Hello there."
 PIECES: Final = ("Hello ", "there.")

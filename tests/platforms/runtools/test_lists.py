@@ -82,7 +82,7 @@ async def test_a_limit_that_the_platform_refuses_or_cuts_is_the_last(
         [run async for run in client.runs()]
 
 
-async def test_a_platform_that_heeds_no_limit_is_asked_once_more_at_most(
+async def test_a_platform_without_a_limit_gets_at_most_one_more_request(
     server: ScriptedServer, client: RunToolsPlatform
 ) -> None:
     server.on("GET /v1/run", Reply([row(n) for n in range(500)]))

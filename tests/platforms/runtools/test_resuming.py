@@ -12,7 +12,7 @@ from agentnb.event.transcript import fold
 from agentnb.event.types import Event, RawEvent, RunFinished, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.runtools import RunToolsPlatform
-from tests.platforms.runtools.test_durable import event
+from tests.platforms.runtools.test_record_reader import event
 from tests.platforms.scripted import Reply, ScriptedServer, stream, until_broken
 
 pytestmark = pytest.mark.anyio
@@ -55,9 +55,12 @@ async def test_what_was_delivered_is_left_out(
 ) -> None:
     assert isinstance(client, Resumes)
     server.on(STREAM, stream(CALL, RESULT, *text("The ", "pri"), cut=True, headers=IDS))
-    told = rows(CALL, RESULT, *text("The price", " is 5"), complete("The price is 5"))
+    record = rows(CALL, RESULT, *text("The price", " is 5"), complete("The price is 5"))
     # Another run of the same thread, an event without a run, and one twice.
-    server.on(EVENTS, Reply({"data": [row(9, *text("No"), run_id="r2"), *told[::-1], told[2]]}))
+    server.on(
+        EVENTS,
+        Reply({"data": [row(9, *text("No"), run_id="r2"), *record[::-1], record[2]]}),
+    )
     before = await until_broken(client.stream(ASK))
     after = await resumed(client, before)
     assert [e.text for e in after if isinstance(e, TextDelta)] == ["ce", " is 5"]

@@ -14,7 +14,7 @@ from agentnb.errors import ConfigError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms.base import PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
-from tests.platforms.operativus.streamed import STREAM, collected, frame
+from tests.platforms.operativus.streams import STREAM, collected, frame
 from tests.platforms.scripted import ONCE, Reply, ScriptedServer, Seen, stream
 
 pytestmark = pytest.mark.anyio
@@ -210,7 +210,7 @@ async def test_times_with_a_zone_are_read_as_they_are(
     assert is_now((await only(client)).created_at)
 
 
-async def test_a_run_whose_id_is_told_tells_the_zone(
+async def test_a_run_with_an_id_shows_the_zone(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     zoned = Zoned(server, -7)

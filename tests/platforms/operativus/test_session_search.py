@@ -13,7 +13,7 @@ from agentnb.event.transcript import fold
 from agentnb.event.types import RunStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.operativus import OperativusPlatform
-from tests.platforms.operativus.streamed import ASK, STREAM, collected, frame
+from tests.platforms.operativus.streams import ASK, STREAM, collected, frame
 from tests.platforms.scripted import Reply, ScriptedServer, stream
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ async def test_a_run_not_found_while_it_streams_is_looked_for_once_more_at_the_e
 async def test_a_look_beside_the_stream_is_not_waited_for(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
-    """The run goes on, so that nobody is told that something is tried again."""
+    """The run continues, so no retry is reported."""
     go_on, pauses = asyncio.Event(), list[Pause]()
     server.on(STREAM, stream(frame("START", ""), go_on, frame("STOP", "")))
     server.on("GET /api/v1/runs", Reply({}, status=503))

@@ -1,9 +1,9 @@
-"""From a whole run, as one JSON object, to the events a stream would have brought."""
+"""Events of a whole run that came as one JSON object."""
 
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -28,48 +28,14 @@ from agentnb.platforms._wire import as_text, mend, one_line
 from agentnb.platforms.operativus.responses import STATUSES, plain, read_followups, read_status
 from agentnb.platforms.operativus.wire import PausedData, RunResponse, ToolCallRecord
 
-__all__ = ["answer_events", "approval", "response_events"]
-
-_NONE: frozenset[type[Event]] = frozenset()
+__all__ = ["approval", "response_events", "run_events"]
 
 
-def response_events(
-    response: RunResponse, *, calls: OpenCalls, known: AbstractSet[type[Event]] = _NONE
-) -> tuple[list[Event], Event | None]:
-    """Return the events of a run, all but its text and its end, and the end.
+def run_events(data: Any, *, session_id: str) -> list[Event] | None:
+    """Return all events of a run that was not streamed; None if ``data`` is no run.
 
-    ``known`` are the kinds of event that a stream has brought before: tool calls and reasoning
-    that were streamed are not repeated.  The end is None where the run's status tells of none.
-    """
-    events: list[Event] = []
-    if response.run_id or response.session_id:
-        run_id, session_id = mend(response.run_id or ""), mend(response.session_id or "")
-        events.append(RunStarted(run_id=run_id or None, session_id=session_id or None))
-    if ReasoningDelta not in known:
-        steps = enumerate(response.reasoning_steps or (), start=1)
-        # Numbered, so that each step stays a passage of its own.
-        events += [ReasoningDelta(mend(step), f"step-{n}") for n, step in steps if step]
-    if not known & {ToolCallStarted, ToolCallFinished}:
-        for record in response.tools or ():
-            events += _tool(record, calls)
-    metadata, metrics = response.metadata or {}, response.metrics or {}
-    usage = read_usage(metrics) or read_usage(metadata.get("usage")) or read_usage(metadata)
-    if usage is not None:
-        model = as_text(metrics.get("model") or metadata.get("model"))
-        events.append(UsageReported(usage=usage, model=model or None))
-    end = _end(response, metadata)
-    if isinstance(end, ApprovalRequested):
-        if ApprovalRequested not in known:
-            events.append(end)
-        return events, None
-    return events, end
-
-
-def answer_events(data: Any, *, session_id: str) -> list[Event] | None:
-    """Return all events of a run that was not streamed; None where ``data`` is no run.
-
-    ``session_id`` is the one that was sent.  A run that waits for a decision, or that has not
-    ended, has no terminal event.
+    ``session_id`` is the requested one.  A run that waits for a decision, or that has not ended,
+    has no terminal event.
     """
     try:
         response = RunResponse.model_validate(data)
@@ -81,9 +47,9 @@ def answer_events(data: Any, *, session_id: str) -> list[Event] | None:
     if not any(isinstance(event, RunStarted) for event in events):
         events.insert(0, RunStarted(session_id=session_id))
     if response.content:
-        # What it said, it said before it asked for what it waits for.
-        asked = isinstance(events[-1], ApprovalRequested)
-        events.insert(len(events) - asked, TextDelta(mend(response.content)))
+        # The text comes before a request for approval.
+        is_paused = isinstance(events[-1], ApprovalRequested)
+        events.insert(len(events) - is_paused, TextDelta(mend(response.content)))
     followups = read_followups(data) or read_followups(response.metadata)
     if followups:
         events.append(FollowupsSuggested(followups=followups))
@@ -92,14 +58,42 @@ def answer_events(data: Any, *, session_id: str) -> list[Event] | None:
     return [*events, end] if end is not None else events
 
 
+def response_events(
+    response: RunResponse, *, calls: OpenCalls, known: AbstractSet[type[Event]] = frozenset()
+) -> tuple[list[Event], Event | None]:
+    """Return the events of a run except its text and its end, and the end.
+
+    ``known`` are the kinds of events that were streamed before: tool calls and reasoning among
+    them are not repeated.  The end is None if the run's status is not a final one.
+    """
+    events: list[Event] = []
+    if response.run_id or response.session_id:
+        run_id, session_id = mend(response.run_id or ""), mend(response.session_id or "")
+        events.append(RunStarted(run_id=run_id or None, session_id=session_id or None))
+    if ReasoningDelta not in known:
+        steps = enumerate(response.reasoning_steps or (), start=1)
+        # Numbered, so that each step is a part by itself.
+        events += [ReasoningDelta(mend(step), f"step-{n}") for n, step in steps if step]
+    if not known & {ToolCallStarted, ToolCallFinished}:
+        for entry in response.tools or ():
+            events += _tool_call(entry, calls)
+    metadata, metrics = response.metadata or {}, response.metrics or {}
+    usage = read_usage(metrics) or read_usage(metadata.get("usage")) or read_usage(metadata)
+    if usage is not None:
+        model = as_text(metrics.get("model") or metadata.get("model"))
+        events.append(UsageReported(usage=usage, model=model or None))
+    end = _end(response, metadata)
+    if not isinstance(end, ApprovalRequested):
+        return events, end
+    return [*events, *([] if ApprovalRequested in known else [end])], None
+
+
 def approval(payload: Any) -> ApprovalRequested:
-    """Return the approval that a pause's payload asks for; what is no object is its message."""
-    if not isinstance(payload, dict):
-        return ApprovalRequested(message=as_text(payload))
+    """Return the approval that a pause requests; a payload that is no object is its message."""
     try:
         data = PausedData.model_validate(payload)
     except (ValidationError, RecursionError):
-        return ApprovalRequested(message=as_text(cast("Any", payload)))
+        return ApprovalRequested(message=as_text(payload))
     arguments = data.args if data.args is not None else data.arguments
     return ApprovalRequested(
         approval_id=mend(data.approval_id or data.escalation_id or "") or None,
@@ -109,13 +103,13 @@ def approval(payload: Any) -> ApprovalRequested:
     )
 
 
-def _tool(record: ToolCallRecord, calls: OpenCalls) -> list[Event]:
-    name = mend(record.name or record.tool_name or "tool")
+def _tool_call(entry: ToolCallRecord, calls: OpenCalls) -> list[Event]:
+    name = mend(entry.name or entry.tool_name or "tool")
     call_id = calls.start(name)
     calls.finish(name, call_id)
-    arguments = record.arguments if record.arguments is not None else record.tool_input
-    result = as_text(record.result if record.result is not None else record.tool_output)
-    failed = record.is_error is True
+    arguments = entry.arguments if entry.arguments is not None else entry.tool_input
+    result = as_text(entry.result if entry.result is not None else entry.tool_output)
+    failed = entry.is_error is True
     return [
         ToolCallStarted(call_id=call_id, name=name, arguments=as_text(arguments)),
         ToolCallFinished(
@@ -128,21 +122,21 @@ def _tool(record: ToolCallRecord, calls: OpenCalls) -> list[Event]:
 
 
 def _end(response: RunResponse, metadata: dict[str, Any]) -> Event | None:
-    word = (response.status or "").strip().upper()
+    status = (response.status or "").strip().upper()
     content = mend(response.content or "")
-    match STATUSES.get(word):
+    match STATUSES.get(status):
         case "completed":
             details = {mend(k): plain(v) for k, v in metadata.items() if k != "usage"}
             return RunFinished(output=content or None, details=details)
         case "failed":
             error = as_text((response.metrics or {}).get("errorMessage"))
             message = one_line(error or content) or "The platform reports the run as failed."
-            return RunFailed(message=message, details={"status": word})
+            return RunFailed(message=message, details={"status": status})
         case "cancelled":
             return RunCancelled(reason=one_line(content) or None)
         case "paused":
             action = metadata.get("requiredAction")
             return approval(action if action is not None else content)
         case _:
-            # Also a status that lags behind: a row may read RUNNING just after the end.
+            # Also RUNNING, which a row may still have just after the end.
             return None

@@ -27,7 +27,7 @@ def event(sequence: int, run_id: Any, kind: str, at: int = 0, **payload: Any) ->
     }
 
 
-async def test_the_runs_are_told_apart(server: ScriptedServer, client: RunToolsPlatform) -> None:
+async def test_runs_are_separated(server: ScriptedServer, client: RunToolsPlatform) -> None:
     rows = [
         event(4, "r2", "text_delta", 3, content="Other."),
         event(1, "r1", "text_delta", 1, content="Hel"),

@@ -70,7 +70,7 @@ async def test_a_decision_that_comes_too_late(
         await client.decide("run_1", "appr_1", approved=True)
 
 
-async def test_a_decided_run_goes_on_by_the_platforms_record(
+async def test_a_decided_run_continues_by_the_platforms_record(
     server: ScriptedServer, recorded: dict[str, bytes]
 ) -> None:
     """The record has no texts: the whole answer comes at the end, once."""

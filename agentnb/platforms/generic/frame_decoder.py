@@ -1,0 +1,389 @@
+"""Decode frames with JSON, by the category of their names or by the shape of their content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from agentnb.event.types import Event, RawEvent
+from agentnb.platforms._statuses import read_status
+from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms.generic.categories import (
+    VAGUE,
+    Category,
+    category_of,
+    frame_category,
+    may_be_answer,
+    normalized,
+    word_set,
+    words,
+)
+from agentnb.platforms.generic.content import (
+    RESULTS,
+    contents,
+    is_of_user,
+    last_answer,
+    listed_calls,
+    place_of,
+    stop_reason,
+    text_of,
+)
+from agentnb.platforms.generic.dialects import Translation, translated
+from agentnb.platforms.generic.fields import (
+    CallFields,
+    as_list,
+    as_object,
+    envelopes,
+    first_value,
+    is_about_part,
+    named_by_key,
+    only_text,
+    own_types,
+    read_call,
+    text_in,
+    unwrapped,
+)
+from agentnb.platforms.generic.run_ends import is_final
+from agentnb.platforms.generic.state import StreamState
+
+__all__ = ["CONTINUES", "FrameDecoder"]
+
+CONTINUES: Final = word_set("tool_use tool_call tool_calls function_call function_calls pause_turn")
+"""Reasons to stop after which the agent continues."""
+
+# Ends of a message of the model, the last one unless the model stopped to call a tool.
+_MESSAGE_ENDS: Final = word_set(
+    "message_stop message_end response_completed response_done thread_run_completed"
+)
+_DONE: Final = words(
+    "done finished is_finished isFinished is_final isFinal final stop complete completed "
+    "is_complete isComplete end is_end isEnd eos"
+)
+_REASONING: Final = words(
+    "content thinking reasoning text delta thought reasoning_content summary token chunk message "
+    "data"
+)
+_TEXT: Final = words("content text delta token chunk message data")
+_MAX_DEPTH: Final = 4
+
+
+class FrameDecoder(StreamState):
+    """Decoder of frames with JSON; see `GenericDecoder`.
+
+    Private methods raise `MalformedError` for a frame without the fields that its kind needs.
+    """
+
+    own_kinds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of frames for `decode_own`, as `normalized` spells them."""
+
+    def decode_own(self, kind: str, fields: dict[str, Any]) -> list[Event]:
+        """Return the events of a frame whose kind is one of `own_kinds`."""
+        raise NotImplementedError
+
+    def decode_frame(self, name: str, payload: Any, *, raw: str | None = None) -> list[Event]:
+        """Return the events of a frame of parsed JSON; never raises.
+
+        ``name`` is "" if only the payload has a type; ``raw`` is the frame's text.
+        """
+        self._is_structured = True
+        outer = as_object(payload) if isinstance(payload, dict) else {"data": payload}
+        problem: str | None = None
+        try:
+            events = self._frame(name, outer)
+            if events is not None:
+                return events
+        except MalformedError as error:
+            problem = str(error)
+        kind = name or next(iter(own_types(outer)), "message")
+        data = as_text(payload) if raw is None else mend(raw)
+        usage = [] if problem else self._usage(outer)
+        return [*usage, RawEvent(name=mend(kind), data=data, problem=problem)]
+
+    # -- by name ---------------------------------------------------------------------------------
+
+    def _frame(self, name: str, outer: dict[str, Any], depth: int = 0) -> list[Event] | None:
+        """Return a frame's events, None if its kind is unknown."""
+        outer = outer if name else dict(named_by_key(outer))
+        types = own_types(outer)
+        for kind in map(normalized, (name, *types)):
+            if kind in self.own_kinds:
+                fields = unwrapped(outer)
+                return self._ids(fields, None) + self.decode_own(kind, fields)
+        category, kind = frame_category(name, types)
+        # The ids in LangChain's events are those of a component of a chain.
+        has_ids = not kind.startswith("on_")
+        translations = translated(kind, unwrapped(outer))
+        if translations is not None and depth < _MAX_DEPTH:
+            return self._translations(translations, depth + 1)
+        if category is None or category in VAGUE:
+            for inner in map(named_by_key, envelopes(outer)):
+                found, _ = frame_category("", own_types(inner))
+                if found is None or depth >= _MAX_DEPTH:
+                    continue
+                if category is None or found != "text":
+                    ids = self._ids(unwrapped(outer), None) if has_ids else []
+                    events = self._frame("", dict(inner), depth + 1)
+                    return ids + events if events is not None else None
+        fields = unwrapped(outer)
+        ids = self._ids(fields, category) if has_ids else []
+        if category is None:
+            events = self._by_shape(fields, kind)
+        else:
+            events = self._by_category(category, fields, kind)
+        return None if events is None else ids + events
+
+    def _translations(self, parts: Sequence[Translation], depth: int) -> list[Event] | None:
+        events: list[Event] = []
+        for kind, fields in parts:
+            match kind:
+                case "frame":
+                    events += self._frame("", fields, depth) or []
+                case "call":
+                    events += self._started(self.calls.start_once(read_call(fields)))
+                case "result":
+                    events += self.calls.finish_once(read_call(fields))
+                case "messages":
+                    self._keep_fallback(last_answer(fields), ("", "messages"), is_whole=True)
+                    events += self._usage(as_object(fields["messages"][-1]))
+        return events or None
+
+    def _by_category(
+        self, category: Category, fields: dict[str, Any], kind: str
+    ) -> list[Event] | None:
+        match category:
+            case "text":
+                return self._text_frame(fields, kind)
+            case "reasoning":
+                text = self._reasoning(text_of(fields, _REASONING), (kind, ""))
+                return text + self._usage(fields)
+            case "usage" | "start":
+                return self._usage(fields, bare=category == "usage")
+            case "status":
+                return self._status(fields)
+            case "whole_text":
+                self._keep_fallback(text_in(fields), (kind, ""))
+                return self._usage(fields)
+            case "turn_end":
+                self.calls.forget_places()
+                self._keep_fallback(text_in(fields), (kind, ""))
+                self._stopped = normalized(stop_reason(fields) or "") or self._stopped or "stop"
+                return self._usage(fields)
+            case "step_end":
+                return self._end_step(fields)
+            case "end":
+                return self._end_frame(fields, kind)
+            case "failure" | "cancelled":
+                call = read_call(fields)
+                if call.call_id is not None:
+                    return self.calls.finish(call, failed=True)
+                return self._fail(category, fields)
+            case "structure":
+                return self._structure(fields, kind)
+            case "ping":
+                return None
+            case _:
+                return self._call_frame(category, fields, kind)
+
+    def _text_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
+        if is_of_user(fields):
+            return self._of_user(fields)
+        is_last = any(fields.get(name) is True for name in _DONE)
+        found = list(contents(fields, is_text=True, place=place_of(fields)))
+        events = self._content_events(found, kind, is_last=is_last)
+        rest = self._after_text(fields, is_last=is_last)
+        if found or rest or "choices" in fields or stop_reason(fields):
+            return events + rest
+        for name in _TEXT:
+            if isinstance(fields.get(name), int | float):
+                raise MalformedError(f"{name}: Input should be a valid string")
+        text = only_text(fields)
+        if text is not None:
+            return self._text(text, (kind, "")) + rest
+        if any(name in fields for name in _TEXT):
+            return []
+        raise MalformedError("content: Field required")
+
+    def _of_user(self, fields: dict[str, Any]) -> list[Event] | None:
+        """Return the results of tools in a message to the agent; None without any."""
+        found = [*contents(fields), *contents(as_object(fields.get("message")))]
+        results = [each for each in found if each.category in RESULTS]
+        return self._content_events(results, "") if results else None
+
+    def _after_text(self, fields: dict[str, Any], *, is_last: bool) -> list[Event]:
+        """Return the usage, and the end of the run, in a frame of text."""
+        events = self._usage(fields)
+        reason = stop_reason(fields)
+        if reason is not None:
+            self._stopped = normalized(reason)
+            self.calls.forget_places()
+        if fields.get("error") and not isinstance(fields.get("error"), bool):
+            return events + self._fail("failure", fields)
+        if is_last:
+            without = {k: v for k, v in fields.items() if k not in _DONE and k not in _TEXT}
+            return events + self._complete(without)
+        return events
+
+    def _call_frame(
+        self, category: Category, fields: dict[str, Any], kind: str = ""
+    ) -> list[Event] | None:
+        call, place = read_call(fields), place_of(fields)
+        self._stopped = None
+        match category:
+            case "call" | "arguments" if (items := listed_calls(fields)) is not None:
+                return self._started(self.calls.fragments(items))
+            case "call":
+                events = self._started(self.calls.start(call, place=place))
+                has_result = first_value(call.fields, "result", "output") is not None
+                return events + self.calls.finish(call) if has_result else events
+            case "arguments":
+                return self.calls.arguments(call, place=place)
+            case "arguments_done":
+                return self.calls.arguments_done(call, place=place)
+            case "output":
+                return self.calls.output(call)
+            case "tool":
+                if call.is_over and call.arguments is None:
+                    return self.calls.finish(call)
+                return self._call_frame("call", fields)
+            case "item":
+                return self._item(fields, is_over=kind.endswith(("done", "completed")))
+            case _:
+                return self.calls.finish(call, failed=category == "tool_error")
+
+    def _item(self, fields: dict[str, Any], *, is_over: bool) -> list[Event] | None:
+        """Return the events of an item of the Responses API or of Codex."""
+        item = as_object(fields.get("item"))
+        kind = normalized(str(item.get("type", "")))
+        if kind.endswith("_output"):
+            return self.calls.finish(read_call(item))
+        if kind.endswith("_execution"):
+            # A call of Codex with its result.
+            call = CallFields({"name": kind, "arguments": item.get("command"), **item})
+            has_ended = call.result is not None and item.get("status") != "in_progress"
+            begun = [] if self.calls.is_known(call) else self._started(self.calls.start(call))
+            return begun + self.calls.finish(call) if has_ended else begun
+        if not kind.endswith("_call"):
+            text = as_text(first_value(item, "text")) or text_in(item)
+            if kind == "agent_message" and text and is_over:
+                return self._text(text, ("agent_message", as_text(item.get("id"))))
+            if kind == "reasoning" and text and is_over:
+                return self._reasoning(text, ("item", as_text(item.get("id"))))
+            if item.get("status") == "completed":
+                self._keep_fallback(text, ("item", ""))
+            return []
+        call = CallFields({"name": kind.removesuffix("_call"), **item})
+        if not self.calls.is_known(call):
+            return self._started(self.calls.start(call, streams=True))
+        events = self.calls.arguments_done(call)
+        has_result = first_value(item, "output", "result", "results", "error") is not None
+        return events + self.calls.finish(call) if has_result else events
+
+    def _structure(self, fields: dict[str, Any], kind: str) -> list[Event]:
+        if isinstance(fields.get("message"), dict):
+            self.calls.forget_places()
+        block = first_value(fields, "content_block", "contentBlock", "start")
+        if block is None and kind in ("part_start", "part_started"):
+            block = fields.get("part")
+        found = contents({"content": [block]}) if isinstance(block, dict) else ()
+        placed = [each._replace(place=place_of(fields)) for each in found]
+        started = self._ids(as_object(fields.get("message")), "start")
+        return started + self._content_events(placed, kind) + self._usage(fields)
+
+    def _status(self, fields: dict[str, Any]) -> list[Event] | None:
+        status = first_value(fields, "status", "state", "data")
+        nested = first_value(as_object(status), "state", "status")
+        name = nested if isinstance(status, dict) else status
+        if not isinstance(name, str) or is_about_part(fields):
+            return None
+        category, status = category_of(name), read_status(name)
+        if category == "failure" or status == "failed":
+            return self._fail("failure", fields)
+        if category == "cancelled" or status == "cancelled":
+            return self._fail("cancelled", fields)
+        if category != "end" and status != "completed":
+            return None
+        if fields.get("final") is True:
+            return self._complete({**fields, "status": "completed"})
+        # It may be a step that has completed.
+        self._stopped = self._stopped or "stop"
+        return self._usage(fields)
+
+    def _end_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
+        call = read_call({k: v for k, v in fields.items() if k != "data"})
+        if call.is_of_call or (
+            call.name is not None and self.calls.open_calls.is_open_name(call.name)
+        ):
+            return self.calls.finish(call)
+        if kind == "final_result" and "tool_call_id" in fields and "output" not in fields:
+            # Pydantic AI reports where its result starts.
+            return []
+        if any(name in fields for name in ("item_id", "content_index", "part_id", "partId")):
+            return []
+        reason = normalized(stop_reason(fields) or "") or self._stopped
+        if kind in _MESSAGE_ENDS and (reason in CONTINUES or self._has_open_call(fields)):
+            self._stopped = reason if reason in CONTINUES else "tool_calls"
+            self.calls.forget_places()
+            return self._usage(fields)
+        return self._complete(fields)
+
+    def _has_open_call(self, fields: dict[str, Any]) -> bool:
+        """Return whether a whole response ends with a call without a result."""
+        output = as_list(as_object(fields.get("response")).get("output"))
+        last = as_object(output[-1]) if output else {}
+        return last.get("type") == "function_call" and last.get("status") != "incomplete"
+
+    # -- by shape --------------------------------------------------------------------------------
+
+    def _by_shape(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
+        """Return the events of a frame of no known category, None if its shape is unknown, too.
+
+        If it has a name, its text is the answer only if no other events have that.
+        """
+        if "choices" in fields or "candidates" in fields:
+            return self._text_frame(fields, kind)
+        if is_of_user(fields) or is_of_user(as_object(fields.get("message"))):
+            return self._of_user(fields)
+        if kind and not may_be_answer(kind):
+            return None
+        if text := next(filter(None, map(last_answer, (fields, *fields.values()))), None):
+            # The state of a graph, which each of its steps repeats.
+            self._keep_fallback(text, (kind, "messages"), is_whole=True)
+            return None
+        status = first_value(fields, "status", "state")
+        has_text = any(isinstance(fields.get(name), str) for name in _TEXT[:5])
+        is_end = not kind and is_final(status)
+        if status is None and (run := as_object(fields.get("run"))) and not has_text:
+            return self._status(run)
+        if not kind and fields.get("error") and not has_text:
+            return self._fail("failure", fields)
+        call = read_call(fields)
+        has_data = call.is_over or call.arguments is not None
+        if call.is_of_call and has_data and not (is_end and call.call_id is None):
+            return self._call_frame("tool", fields)
+        if not kind and not has_text and True in (fields.get("ok"), fields.get("success")):
+            # The run's status, if it is the last frame of the stream.
+            self._stopped = self._stopped or ("stop" if self._answer.has_text else None)
+            return None
+        is_ready = normalized(str(status)) == "ok" and not self._answer.has_text
+        if is_end and (is_ready or is_about_part({**fields, "name": None})):
+            return None
+        if is_end and not (has_text and read_status(status) == "completed"):
+            return self._complete(fields)
+        is_last = any(fields.get(name) is True for name in _DONE)
+        is_whole = self._ends_partial(fields)
+        is_list = isinstance(fields.get("data"), list)
+        found = list(contents(fields, is_text=is_list, place=place_of(fields)))
+        sources = {(kind, each.key) for each in found if each.category == "text"}
+        if kind and self._answer.has_text and not any(map(self._answer.has_source, sources)):
+            found = [each for each in found if each.category not in ("text", "reasoning")]
+        if self._repeats_block(fields):
+            found = [each for each in found if each.category != "text"]
+        events = self._content_events(found, kind, is_last=is_last or is_whole)
+        rest = self._after_text(fields, is_last=is_last)
+        if found or rest or (not kind and stop_reason(fields)):
+            return events + rest
+        text = only_text(fields)
+        if text is not None and self._answer.repeats(text, (kind, "")):
+            self._stopped = self._stopped or "stop"
+        self._keep_fallback(text, (kind, ""))
+        return None

@@ -1,0 +1,183 @@
+"""How a run ended, by the event that ends it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from agentnb.event.transcript import FINAL_STATUSES
+from agentnb.event.types import Event, RunCancelled, RunFailed, RunFinished
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._statuses import is_status, read_status
+from agentnb.platforms._usage import read_count
+from agentnb.platforms._wire import as_text
+from agentnb.platforms.generic.categories import (
+    category_of,
+    marker_category,
+    normalized,
+    word_set,
+    words,
+)
+from agentnb.platforms.generic.fields import (
+    OUTPUT,
+    as_object,
+    first_value,
+    only_text,
+    text_in,
+    whole_text,
+)
+
+__all__ = ["cancelled_end", "completed_end", "failed_end", "is_final", "status_end"]
+
+_NO_MESSAGE: Final = "The agent reported an error."
+_REASONS: Final = (
+    *words("finish_reason finishReason stop_reason stopReason done_reason reason"),
+    "subtype",
+)
+# Fields in which an error may have its message.
+_MESSAGES: Final = words(
+    "message error errorText error_message errorMessage last_error lastError detail details "
+    "errors exception cause msg data reason text"
+)
+# Fields that have nothing but the answer.
+_ANSWERS: Final = word_set("output content text answer final_output final_answer")
+# Words that servers send in place of an answer.
+_NO_OUTPUT: Final = word_set("ok okay true none null stream bye eos")
+
+
+def completed_end(fields: Mapping[str, Any]) -> Event:
+    """Return the end that a completion event means: its status may be a failure."""
+    response = as_object(fields.get("response"))
+    status = first_value(fields, "status", "state") or response.get("status")
+    if isinstance(status, dict):
+        status = cast("dict[str, Any]", status).get("state")
+    error = fields.get("error") or response.get("error")
+    reason = first_value(fields, *_REASONS)
+    word = normalized(reason) if isinstance(reason, str) else ""
+    output = _output(fields)
+    if not error and (fields.get("is_error") is True or fields.get("success") is False):
+        error = first_value(fields, "message") or output or as_text(reason) or _NO_MESSAGE
+    elif not error and (word.split("_")[0] in ("error", "failed") or word == "failure"):
+        error = output or word.replace("_", " ")
+    elif not error and isinstance(status, str) and read_status(status) == "failed":
+        error = first_value(fields, *_MESSAGES)
+    elif word in ("cancelled", "canceled", "aborted", "abort"):
+        status = "cancelled"
+    iterations = first_value(fields, "iterations", "num_turns", "numTurns")
+    status = status if isinstance(status, str) else None
+    duration = _duration(fields)
+    end = status_end(status, output, error, iterations, duration=duration)
+    return end or RunFinished(output=output or None, duration=duration)
+
+
+def status_end(
+    status: str | None, output: Any, error: Any, iterations: Any, *, duration: float | None = None
+) -> Event | None:
+    """Return the end that a status means; None for a run that has not ended."""
+    details = {} if (turns := read_count(iterations)) is None else {"iterations": turns}
+    match read_status(status) if status or error else "completed":
+        case "cancelled":
+            return RunCancelled()
+        case state if error or state == "failed":
+            body = parse_error_body(0, error)
+            message = body.message or as_text(error) or "The platform reports the run as failed."
+            return RunFailed(
+                message=message, code=body.code, retry_after=body.retry_after, details=details
+            )
+        case "completed":
+            return RunFinished(output=as_text(output) or None, duration=duration, details=details)
+        case _:
+            return None
+
+
+def is_final(status: Any) -> bool:
+    """Return whether a status, or a name of an end, says that a run is over."""
+    if not isinstance(status, str):
+        return False
+    if is_status(status):
+        return read_status(status) in FINAL_STATUSES
+    return category_of(status) == "end" and " " not in status
+
+
+def failed_end(fields: Mapping[str, Any]) -> RunFailed:
+    """Return the end that an error event means."""
+    response = as_object(fields.get("response"))
+    body = first_value(fields, *_MESSAGES)
+    code = fields.get("code")
+    if isinstance(response.get("error"), dict):
+        body = response["error"]
+    elif body is None and (reason := _incomplete(fields) or _incomplete(response)):
+        body, code = f"The answer is incomplete: {reason}.", code or reason
+    elif body is None:
+        body = first_value(fields, "content", "output", "title", "delta", "description")
+    if body is None:
+        # In the A2A protocol a status has a message of parts.
+        body = text_in(as_object(fields.get("status")).get("message"))
+    error = as_object(body)
+    if isinstance(error.get("error"), dict):
+        error = as_object(error["error"])
+    if not error:
+        code = code if code is not None else as_object(fields.get("error")).get("code")
+        retry_after = first_value(fields, "retryAfter", "retry_after")
+        error = {"message": body, "code": code, "retryAfter": retry_after}
+        if isinstance(body, list):
+            error["detail"] = body
+    details = parse_error_body(0, error)
+    default = f"The agent reported the error {as_text(code)}." if code else _NO_MESSAGE
+    return RunFailed(
+        message=details.message or default,
+        code=details.code or (as_text(code) or None),
+        retry_after=details.retry_after,
+    )
+
+
+def cancelled_end(fields: Mapping[str, Any]) -> RunCancelled:
+    """Return the end that a cancellation event means."""
+    reason = first_value(fields, "reason", "message", "data")
+    return RunCancelled(reason=as_text(reason) or None)
+
+
+def _output(fields: Mapping[str, Any]) -> str:
+    """Return the whole answer in the event that ends a run, "" without any."""
+    for name in OUTPUT:
+        value = fields.get(name)
+        if name == "response" and isinstance(value, dict):
+            # The whole run, as in the Responses API.
+            run = cast("dict[str, Any]", value)
+            text = _output({k: v for k, v in run.items() if k != "response"})
+        elif name == "delta" and isinstance(value, dict):
+            continue
+        else:
+            text = whole_text(value)
+        if text and not (marker_category(text) if name in _ANSWERS else _is_end_word(text)):
+            return text
+    text = only_text({k: v for k, v in fields.items() if k not in (*OUTPUT, *_REASONS, "error")})
+    # A single word is more likely to be an id.
+    return as_text(text) if text is not None and " " in text else ""
+
+
+def _is_end_word(text: str) -> bool:
+    """Return whether a text is a name of an end rather than an answer."""
+    if len(text) > 30:
+        return False
+    return (
+        marker_category(text) is not None
+        or is_status(text)
+        or normalized(text) in _NO_OUTPUT
+        or (text[:1].islower() and " " not in text.strip() and category_of(text) == "end")
+        or text in ("{}", "[]", '""')
+    )
+
+
+def _incomplete(fields: Mapping[str, Any]) -> str | None:
+    reason = as_object(fields.get("incomplete_details")).get("reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _duration(fields: Mapping[str, Any]) -> float | None:
+    """Return the platform's figure in seconds; an integer may be larger than any float."""
+    value = first_value(fields, "durationMs", "duration_ms")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value / 1000 if 0 <= value <= sys.float_info.max else None
