@@ -13,7 +13,7 @@ from agentnb._http.retries import Retries
 from agentnb.platforms._replay_filter import Splice
 from agentnb.platforms.base import Forgets, Resumes
 from agentnb.platforms.runagent.positions import Position
-from agentnb.platforms.seekr.stream_state import Heard
+from agentnb.platforms.seekr.run_state import StreamState
 from agentnb.sandbox import Sandbox
 from tests.contract.conftest import PLATFORMS
 from tests.contract.test_resuming import quick
@@ -50,10 +50,10 @@ def agent(relay: CuttingRelay, sandbox: Sandbox, platform: str) -> agentnb.Agent
     )
 
 
-def kept() -> list[Splice | Heard | Position]:
+def kept() -> list[Splice | StreamState | Position]:
     """Whatever any client goes on by."""
     gc.collect()
-    return [o for o in gc.get_objects() if isinstance(o, Splice | Heard | Position)]
+    return [o for o in gc.get_objects() if isinstance(o, Splice | StreamState | Position)]
 
 
 def test_nothing_stays_of_runs_that_were_taken_up_and_stopped(

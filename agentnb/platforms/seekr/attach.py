@@ -1,11 +1,14 @@
-"""Joining a run's stream again after it broke off, without a word lost or doubled.
+"""Resume a run's stream after it broke off, without losing or repeating text.
 
-The platform does not say whether a joined stream begins anew or goes on where it stands.  It is
-taken for the same stream where its ids count on after those that came, or begin with one of them;
-for the whole stream, told again, where it repeats all that was delivered; and else for the rest of
-it, with an unknown part missing in between.  What that said is then held back, and when the run has
-ended the rest of the answer comes from the thread's messages.  From there it comes, too, where the
-run has ended and its stream, joined again, breaks off before it says anything new.
+The platform does not say whether a reattached stream restarts or continues.  It is taken for
+
+- the same stream, if its event ids continue the previous ones or begin with one of them;
+- the whole stream, replayed, if it repeats all that was delivered;
+- else the rest of the stream after a gap of unknown size: its text is withheld, and after the end
+  of the run the rest of the answer is read from the thread's messages.
+
+The messages are also used if the run has ended and its reattached stream breaks off before anything
+new.
 """
 
 from __future__ import annotations
@@ -34,174 +37,176 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._replay_filter import Splice, has_content, incomplete
 from agentnb.platforms.seekr.messages import answer_messages, message_events
-from agentnb.platforms.seekr.responses import final_event, is_over, usage_event
+from agentnb.platforms.seekr.responses import final_event, is_over, record_events
+from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
-from agentnb.platforms.seekr.stream_state import Heard, HeardAgain
 from agentnb.platforms.seekr.wire import Run
 
-__all__ = ["Resuming"]
+__all__ = ["ResumeAttempt"]
 
-# A stream that repeats so many characters begins where the first one did; fewer may repeat by
-# chance, and then its first frame has to say so.
-_RECOGNIZED: Final = 16
-_FACTS: Final = (RunStarted, UsageReported, FollowupsSuggested)
-# Answers that say that there is no stream to join, maybe because the run has ended.
+# A stream that repeats so many characters is a replay; fewer may repeat by chance, so then its
+# first frame has to be the first of the run.
+_MIN_REPLAYED: Final = 16
+_RUN_FACTS: Final = (RunStarted, UsageReported, FollowupsSuggested)
+# Statuses for "there is no stream", maybe because the run has ended.
 _NO_STREAM: Final = frozenset({400, 404, 405, 409, 410, 422})
-# What a stream breaks off by that the next attempt would meet, too.
-_NOT_SOON: Final = (ConnectionFailedError, DeadlineError, ServerError)
+# Errors that an immediate second attempt would meet again.
+_LASTING_ERRORS: Final = (ConnectionFailedError, DeadlineError, ServerError)
 
 
-class Resuming:
-    """One attempt to go on with the stream of a run.
+class ResumeAttempt:
+    """One attempt to resume the stream of a run.
 
-    ``reader`` knows the run's id; ``before`` is what was heard of its stream, where that is still
-    known; ``delivered`` are the events that came of it.
+    ``reader`` has the run's id; ``previous`` is the state of its stream, if still known;
+    ``delivered`` are the events delivered so far.
     """
 
     def __init__(
-        self, reader: StreamReader, before: Heard | None, delivered: Sequence[Event]
+        self, reader: StreamReader, previous: StreamState | None, delivered: Sequence[Event]
     ) -> None:
         self.ended = False
         self._reader = reader
-        self._again = reader.heard = HeardAgain(before)
+        self._stream = reader.decoder = ReattachedStream(previous)
         self._delivered = list(delivered)
-        self._splice = Splice(delivered)
-        self._is_settled = False
+        self._filter = Splice(delivered)
+        # Whether the stream is known to be a replay of what was delivered.
+        self._is_replay = False
 
     @property
-    def kept(self) -> Heard | None:
-        """What to go on by the next time."""
-        return self._again.kept(is_complete=self._is_settled)
+    def next_state(self) -> StreamState | None:
+        """The state for the next attempt."""
+        return self._stream.next_state(is_delivered=self._is_replay)
 
     async def batches(self) -> AsyncGenerator[list[Event], None]:
-        """Yield what is new; an empty list where something came that is not."""
+        """Yield new events; an empty list where only known ones arrived."""
         api, thread_id = self._reader.api, self._reader.thread_id
         run_id = self._reader.run_id or ""
         for is_last in (False, True):
             refusal: PlatformError | None = None
             broken: AgentnbError | None = None
-            brought = False
+            has_news = False
             try:
-                opened = api.attach_run(thread_id, run_id, last_event_id=self._again.last_id)
-                async with opened as answer, aclosing(self._joined(answer)) as batches:
-                    api.notice(answer.headers, "the stream of a run")
+                attached = api.attach_run(thread_id, run_id, last_event_id=self._stream.last_id)
+                async with attached as response, aclosing(self._read(response)) as batches:
+                    api.check_deprecation(response.headers, "the stream of a run")
                     async for batch in batches:
-                        brought = brought or bool(batch)
+                        has_news = has_news or bool(batch)
                         yield batch
             except (PlatformError, TransportError) as error:
                 if isinstance(error, PlatformError) and error.status in _NO_STREAM:
                     refusal = error
-                elif self.ended or brought or not _broke(error):
+                elif self.ended or has_news or not _is_break(error):
                     raise
                 else:
                     broken = error
-            if self.ended or brought:
+            if self.ended or has_news:
                 return
-            # A stream that says nothing more may be that of a run that has ended.
+            # A stream without news may be that of a run that has ended.
             run = await self._record(broken)
             if not is_over(run):
                 if problem := refusal or broken:
                     raise problem
                 return
-            if is_last or refusal is not None or isinstance(broken, _NOT_SOON):
-                rest = await self._completed(_told_by(run, thread_id), broken=broken)
+            if is_last or refusal is not None or isinstance(broken, _LASTING_ERRORS):
+                record = [*record_events(run, thread_id), final_event(run)]
+                rest = await self._complete(record, broken=broken)
                 self.ended = True
                 yield rest
                 return
-            # The record knows less than a stream: once more, it may have been cut off.
-            self._again = self._reader.heard = HeardAgain(self.kept)
-            self._splice = Splice(self._delivered)
+            # Try once more, since a stream holds more than the record.
+            self._stream = self._reader.decoder = ReattachedStream(self.next_state)
+            self._filter = Splice(self._delivered)
 
     async def _record(self, broken: AgentnbError | None) -> Run:
         try:
             return await self._reader.api.run(self._reader.thread_id, self._reader.run_id or "")
         except (PlatformError, TransportError):
             if broken is not None:
-                raise broken from None  # that is what happened to the stream
+                raise broken from None
             raise
 
-    async def _joined(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
-        """Yield what the joined stream adds, as soon as it is known where it began."""
-        told: list[Event] = []
-        held: list[Event] = []
-        async with aclosing(self._reader.follow(answer)) as batches:
+    async def _read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:
+        """Yield what the reattached stream adds, once it is known where it began."""
+        received: list[Event] = []
+        withheld: list[Event] = []
+        async with aclosing(self._reader.read(response)) as batches:
             async for batch in batches:
                 self.ended = self.ended or any(isinstance(e, TERMINAL_EVENTS) for e in batch)
-                if self._again.goes_on and not self._again.has_gap:
-                    news = self._with_rest(self._splice.news(batch))
+                if self._stream.continues and not self._stream.has_gap:
+                    news = self._complete_end(self._filter.news(batch))
                     self._delivered += news
                     yield news
                     continue
-                if self._is_settled:
-                    yield self._splice.feed(batch)
+                if self._is_replay:
+                    yield self._filter.feed(batch)
                     continue
-                told += batch
-                held += self._splice.feed(batch)
-                self._is_settled = not self._again.has_gap and self._begins_where_it_began()
-                if self.ended and not self._is_settled:
-                    yield await self._completed(told)
+                received += batch
+                withheld += self._filter.feed(batch)
+                self._is_replay = not self._stream.has_gap and self._matches_replay()
+                if self.ended and not self._is_replay:
+                    yield await self._complete(received)
                     return
-                yield held if self._is_settled else []
+                yield withheld if self._is_replay else []
 
-    def _with_rest(self, news: list[Event]) -> list[Event]:
-        """Return what goes on, with what of the answer may have been missed before its end."""
+    def _complete_end(self, news: list[Event]) -> list[Event]:
+        """Insert, before the run's end, the part of the answer that may have been missed."""
         end = news[-1] if news else None
-        if self._again.counts or not isinstance(end, RunFinished) or not end.output:
+        if self._stream.is_gapless or not isinstance(end, RunFinished) or not end.output:
             return news
-        rest = self._splice.complete(end.output)
+        rest = self._filter.complete(end.output)
         if rest is None:
             return [*news[:-1], *incomplete(end.output, platform=self._reader.api.name)]
         return [*news[:-1], *rest, end]
 
-    def _begins_where_it_began(self) -> bool:
-        if self._splice.diverged or not self._splice.caught_up:
+    def _matches_replay(self) -> bool:
+        if self._filter.diverged or not self._filter.caught_up:
             return False
-        return self._again.begins or self._splice.weight >= _RECOGNIZED
+        return self._stream.restarts or self._filter.weight >= _MIN_REPLAYED
 
-    # --- the end of a run of which something was missed -------------------------------------------
+    # --- the end of a run whose stream has a gap ----------------------------------------------
 
-    async def _completed(
-        self, told: Sequence[Event], *, broken: AgentnbError | None = None
+    async def _complete(
+        self, received: Sequence[Event], *, broken: AgentnbError | None = None
     ) -> list[Event]:
-        """Return what is missing of a run that has ended, and its end.
+        """Return the missing events of a run that has ended, and its end.
 
-        ``told`` is what its stream told when it was joined again, ``broken`` what that broke off
-        by, if it did.  Then this is raised where the answer is not to be had: the next attempt may
-        bring it.
+        ``received`` are the events of the reattached stream.  ``broken`` is the error that it broke
+        off with, raised if the answer is not available: the next attempt may get it.
         """
-        end = next(event for event in told if isinstance(event, TERMINAL_EVENTS))
+        end = next(event for event in received if isinstance(event, TERMINAL_EVENTS))
         facts = Splice(self._delivered).news(
             event
-            for event in told
+            for event in received
             if not isinstance(event, TERMINAL_EVENTS)
             and not has_content([event])
-            and (isinstance(event, _FACTS) or event not in self._delivered)
+            and (isinstance(event, _RUN_FACTS) or event not in self._delivered)
         )
         output = end.output if isinstance(end, RunFinished) else None
-        rest = await self._rest(output or "", anything=broken is not None or has_content(told))
-        begins = [event for event in facts if isinstance(event, RunStarted)]
-        others = [event for event in facts if not isinstance(event, RunStarted)]
+        has_more = broken is not None or has_content(received)
+        rest = await self._rest_of_answer(output or "", has_more=has_more)
         if rest is not None or not isinstance(end, RunFinished):
-            return [*begins, *(rest or ()), *others, end]
+            starts = [event for event in facts if isinstance(event, RunStarted)]
+            others = [event for event in facts if not isinstance(event, RunStarted)]
+            return [*starts, *(rest or ()), *others, end]
         if broken is not None:
             raise broken
-        text = "".join(event.text for event in told if isinstance(event, TextDelta))
+        text = "".join(event.text for event in received if isinstance(event, TextDelta))
         return [*facts, *incomplete(output or text, platform=self._reader.api.name)]
 
-    async def _rest(self, output: str, *, anything: bool) -> list[Event] | None:
-        """Return what the reader lacks of the answer; None where it cannot be had.
+    async def _rest_of_answer(self, output: str, *, has_more: bool) -> list[Event] | None:
+        """Return the part of the answer that was not delivered; None if it is not available.
 
-        ``output`` is the whole answer as the run's end repeats it; ``anything`` says that something
-        came after what was delivered.
+        ``output`` is the whole answer, if the run's end repeats it; ``has_more``: something
+        followed what was delivered.
         """
-        told = await self._answer()
-        splice = Splice(self._delivered, loose=True)
-        rest = splice.feed(told)
-        if has_content(told) and not splice.answer_diverged:
+        answer = await self._answer()
+        rest_filter = Splice(self._delivered, loose=True)
+        rest = rest_filter.feed(answer)
+        if has_content(answer) and not rest_filter.answer_diverged:
             return rest
         if output and (missing := Splice(self._delivered).complete(output)) is not None:
             return missing
-        return None if anything or told or output else []
+        return None if has_more or answer or output else []
 
     async def _answer(self) -> list[Event]:
         try:
@@ -210,23 +215,14 @@ class Resuming:
             )
         except PlatformError as error:
             if error.status not in _NO_STREAM:
-                raise  # it may be had the next time
+                raise  # the next attempt may succeed
             return []
         return message_events(messages)
 
 
-def _told_by(run: Run, thread_id: str) -> list[Event]:
-    """Return what the record of a run tells of it, apart from what was said."""
-    usage = usage_event(run)
-    started = RunStarted(run_id=run.id, session_id=thread_id, model=run.model)
-    return [started, *([usage] if usage else []), final_event(run)]
-
-
-def _broke(error: AgentnbError) -> bool:
-    """Tell whether a stream broke off in a way that says nothing of its run."""
-    match error:
-        case DeadlineError(deadline=deadline):
-            # The others are what the user set for the whole.
-            return deadline in ("connect", "first_event", "idle")
-        case _:
-            return isinstance(error, TransportError | ServerError)
+def _is_break(error: AgentnbError) -> bool:
+    """Return whether the error is about the stream and says nothing about its run."""
+    if isinstance(error, DeadlineError):
+        # The other deadlines bound the whole run.
+        return error.deadline in ("connect", "first_event", "idle")
+    return isinstance(error, TransportError | ServerError)

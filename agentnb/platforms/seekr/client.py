@@ -1,7 +1,7 @@
-"""SeekrFlow: agents that answer on threads.
+"""SeekrFlow: agents that answer in threads.
 
-The base address is `DEFAULT_BASE_URL`.  Environment: ``SEEKR_API_KEY``, ``SEEKR_BASE_URL``,
-``SEEKR_TEAM_ID``.  Options: see `Options` in ``wire.py``; parameters of a run: `Params` there.
+The base URL is `DEFAULT_BASE_URL`.  Environment: ``SEEKR_API_KEY``, ``SEEKR_BASE_URL``,
+``SEEKR_TEAM_ID``.  Options and parameters of a run: `Options` and `Params` in ``request.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -32,23 +32,27 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.attach import Resuming
-from agentnb.platforms.seekr.exchanges import read_exchanges
-from agentnb.platforms.seekr.messages import answer_messages, message_events
-from agentnb.platforms.seekr.places import Place, Places
-from agentnb.platforms.seekr.polling import ended
-from agentnb.platforms.seekr.request import MAX_IMAGE_BYTES, Plan, make_plan, message_content
+from agentnb.platforms.seekr.attach import ResumeAttempt
+from agentnb.platforms.seekr.messages import answer_messages, message_events, read_exchanges
+from agentnb.platforms.seekr.request import (
+    MAX_IMAGE_BYTES,
+    Options,
+    PreparedRun,
+    message_content,
+    prepare_run,
+)
 from agentnb.platforms.seekr.responses import (
     agent_info,
+    fetch_runs,
     final_event,
+    record_events,
     remote_run,
     started_run,
-    usage_event,
+    wait_for_end,
 )
-from agentnb.platforms.seekr.states import states_of
+from agentnb.platforms.seekr.run_state import RunLocation, RunRegistry, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
-from agentnb.platforms.seekr.stream_state import Heard
-from agentnb.platforms.seekr.wire import Options, RunAnswer
+from agentnb.platforms.seekr.wire import StartedRun
 
 __all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
 
@@ -56,16 +60,16 @@ DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
 _log = logging.getLogger(__name__)
 
-# How long telling the platform of a cancellation may take (seconds).
-_CANCEL_CALL: Final = 5.0
-# How many runs to ask about at the same time.
-_PARALLEL: Final = 4
+# Timeout of a cancellation sent in the background, in seconds.
+_CANCEL_TIMEOUT: Final = 5.0
+# Concurrent requests for the status of runs.
+_MAX_STATUS_REQUESTS: Final = 4
 
 
 class SeekrPlatform:
-    """The platform behind agentnb's protocol.  A session is a thread.
+    """SeekrFlow behind the `Platform` protocol.  A session is a thread.
 
-    ``api`` holds the endpoints themselves, one typed method each.
+    ``api`` has the endpoints, one typed method each.
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
@@ -79,9 +83,9 @@ class SeekrPlatform:
             headers["x-team-id"] = self._options.team_id
         http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=headers)
         self.api = SeekrApi(http, name=self._name)
-        self._places = Places(self.api)
-        # Tasks that nobody awaits; the loop itself keeps only weak references.
-        self._pending: set[asyncio.Future[None]] = set()
+        self._registry = RunRegistry(self.api)
+        # References to background tasks; the event loop keeps only weak ones.
+        self._background: set[asyncio.Future[None]] = set()
 
     @property
     def name(self) -> str:
@@ -106,37 +110,37 @@ class SeekrPlatform:
     # --- runs ---------------------------------------------------------------------------------
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        """Post the message, in a new thread where no session is given, and stream the run."""
-        plan = make_plan(request, self._options, platform=self._name)
-        content = await message_content(
-            request.prompt, request.media, plan.file_ids, platform=self._name
-        )
-        api = self.api.for_team(plan.team_id)
+        """Post the message, in a new thread if no session is given, and stream the run."""
+        prepared = prepare_run(request, self._options, platform=self._name)
+        content = await self._content(request, prepared)
+        api = self.api.for_team(prepared.team_id)
         thread_id = request.session_id
         with not_begun(self._name):
             if not thread_id:
-                thread_id = (await api.create_thread(plan.thread_meta_data)).id
-                # Known from here on, so that a run can be cancelled before its first word.
+                thread_id = (await api.create_thread(prepared.thread_meta_data)).id
+                # From here on the run can be cancelled by its thread.
                 yield [RunStarted(session_id=thread_id, agent=request.agent)]
-            asked = self._places.ask(thread_id, fresh=not request.session_id)
+            run_request = self._registry.add_request(
+                thread_id, is_new_thread=not request.session_id
+            )
             await api.post_message(thread_id, content)
-        reader = StreamReader(api, thread_id, asked=asked)
-        async with api.stream_run(thread_id, plan.body, dialect=plan.dialect) as answer:
-            asked.answered(answer.headers)
-            async with aclosing(self._follow(reader, answer, request.agent)) as batches:
+        reader = StreamReader(api, thread_id, request=run_request)
+        async with api.stream_run(thread_id, prepared.body, dialect=prepared.dialect) as response:
+            run_request.answered(response.headers)
+            async with aclosing(self._read(reader, response, request.agent)) as batches:
                 async for batch in batches:
                     yield batch
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Join a run; whether it begins anew or where it stands is the platform's to decide."""
-        place = self._places.of(run_id, session_id)
-        thread_id, agent = place.thread_id, agent or place.agent
-        reader = StreamReader(place.api, thread_id, run_id=run_id)
-        async with place.api.attach_run(thread_id, run_id) as answer:
+        """Attach to a run; the platform decides whether its stream restarts or continues."""
+        location = self._registry.locate(run_id, session_id)
+        api, thread_id, agent = location.api, location.thread_id, agent or location.agent
+        reader = StreamReader(api, thread_id, run_id=run_id)
+        async with api.attach_run(thread_id, run_id) as response:
             yield [RunStarted(run_id=run_id, session_id=thread_id, agent=agent)]
-            async with aclosing(self._follow(reader, answer, agent)) as batches:
+            async with aclosing(self._read(reader, response, agent)) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -148,121 +152,116 @@ class SeekrPlatform:
         session_id: str | None,
         delivered: Sequence[Event],
     ) -> AsyncGenerator[list[Event], None]:
-        """Join the run again, and tell only what is new, see `Resuming`.
+        """Reattach to the run and yield new events only, see `ResumeAttempt`.
 
         Raises:
             RequestError: neither the run nor its thread is known.
         """
         agent = request.agent or None
         team = request.params.get("team_id", request.params.get("x-team-id"))
-        session_id = session_id or request.session_id
-        place = self._places.of(run_id, session_id)
-        api = self.api.for_team(team) if place.api is self.api else place.api
-        asked = self._places.asked(place.thread_id, fresh=not request.session_id)
-        reader = StreamReader(api, place.thread_id, run_id=run_id, asked=asked)
+        location = self._registry.locate(run_id, session_id or request.session_id)
+        thread_id = location.thread_id
+        api = self.api.for_team(team) if location.api is self.api else location.api
+        run_request = self._registry.latest_request(thread_id, is_new_thread=not request.session_id)
+        reader = StreamReader(api, thread_id, run_id=run_id, request=run_request)
         if run_id is None:
-            run_id = reader.run_id = await reader.find()
+            run_id = reader.run_id = await reader.find_id()
             if run_id is None:
                 raise RequestError(f"{self._name}: the run's id is not known, and it is not found.")
-            started = RunStarted(run_id=run_id, session_id=place.thread_id)
+            started = RunStarted(run_id=run_id, session_id=thread_id)
             delivered = (*delivered, started)
             yield [started]
-        self._places.remember(run_id, Place(place.thread_id, agent or place.agent, api))
-        resuming = Resuming(reader, self._places.heard(run_id), delivered)
+        self._registry.add(run_id, RunLocation(thread_id, agent or location.agent, api))
+        attempt = ResumeAttempt(reader, self._registry.pop_stream(run_id), delivered)
         try:
-            async with aclosing(resuming.batches()) as batches:
+            async with aclosing(attempt.batches()) as batches:
                 async for batch in batches:
                     yield batch
         finally:
-            if not resuming.ended:
-                self._places.keep(run_id, resuming.kept)
+            if not attempt.ended:
+                self._registry.save_stream(run_id, attempt.next_state)
 
     def forget(self, run_id: str) -> None:
-        """Let go of what was heard of a run's stream."""
-        self._places.heard(run_id)
+        """Drop the state of a run's broken stream."""
+        self._registry.pop_stream(run_id)
 
-    async def _follow(
-        self, reader: StreamReader, answer: EventStream, agent: str | None
+    async def _read(
+        self, reader: StreamReader, response: EventStream, agent: str | None
     ) -> AsyncGenerator[list[Event], None]:
-        self.api.notice(answer.headers, "the stream of a run")
-        heard = reader.heard = Heard()
-        remembered: str | None = None
+        """Read a stream from its start; register the run, and its state if the stream breaks."""
+        self.api.check_deprecation(response.headers, "the stream of a run")
+        state = reader.decoder = StreamState()
+        registered: str | None = None
         try:
-            async with aclosing(reader.follow(answer)) as batches:
+            async with aclosing(reader.read(response)) as batches:
                 async for batch in batches:
-                    if reader.run_id != remembered and reader.run_id is not None:
-                        remembered = reader.run_id
-                        place = Place(reader.thread_id, agent, reader.api)
-                        self._places.remember(remembered, place)
+                    if reader.run_id != registered and reader.run_id is not None:
+                        registered = reader.run_id
+                        location = RunLocation(reader.thread_id, agent, reader.api)
+                        self._registry.add(registered, location)
                     yield batch
         finally:
             if not reader.ended and reader.run_id is not None:
-                self._places.keep(reader.run_id, heard)
+                self._registry.save_stream(reader.run_id, state)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
-        """Run in the background, wait for its end, and read the answer from the thread."""
-        plan = make_plan(request, self._options, platform=self._name)
-        started, place, question = await self._start(request, plan)
+        """Run in the background, wait for the end, and read the answer from the thread."""
+        started, location, question_id = await self._start(request)
+        api, thread_id = location.api, location.thread_id
         try:
-            run = await ended(
-                place.api, place.thread_id, started.run_id, total=self._deadlines.total
-            )
+            run = await wait_for_end(api, thread_id, started.run_id, total=self._deadlines.total)
         except BaseException:
-            # Nobody else knows the run's id yet.
-            self._cancel_later(started.run_id)
+            # The caller does not have the run's id.
+            self._cancel_in_background(started.run_id)
             raise
-        answer = await answer_messages(
-            place.api, place.thread_id, run_id=run.id, question_id=question
-        )
-        usage = usage_event(run)
-        return [
-            RunStarted(
-                run_id=run.id, session_id=place.thread_id, agent=request.agent, model=run.model
-            ),
-            *message_events(answer),
-            *([usage] if usage else []),
-            final_event(run),
-        ]
+        answer = await answer_messages(api, thread_id, run_id=run.id, question_id=question_id)
+        first, *usage = record_events(run, thread_id, agent=request.agent)
+        return [first, *message_events(answer), *usage, final_event(run)]
 
     async def start_background(self, request: RunRequest) -> RemoteRun:
         """Start a run and return at once; `status`, `attach` and `cancel` take its id."""
-        plan = make_plan(request, self._options, platform=self._name)
-        started, place, _ = await self._start(request, plan)
-        return started_run(started, thread_id=place.thread_id, agent=request.agent)
+        started, location, _ = await self._start(request)
+        return started_run(started, thread_id=location.thread_id, agent=request.agent)
 
-    async def _start(self, request: RunRequest, plan: Plan) -> tuple[RunAnswer, Place, str | None]:
-        content = await message_content(
-            request.prompt, request.media, plan.file_ids, platform=self._name
-        )
-        api = self.api.for_team(plan.team_id)
+    async def _start(self, request: RunRequest) -> tuple[StartedRun, RunLocation, str | None]:
+        """Return the started run, its location and the id of the posted message."""
+        prepared = prepare_run(request, self._options, platform=self._name)
+        content = await self._content(request, prepared)
+        api = self.api.for_team(prepared.team_id)
         thread_id = request.session_id
         with not_begun(self._name):
             if not thread_id:
-                thread_id = (await api.create_thread(plan.thread_meta_data)).id
-            self._places.ask(thread_id, fresh=not request.session_id)
+                thread_id = (await api.create_thread(prepared.thread_meta_data)).id
+            self._registry.add_request(thread_id, is_new_thread=not request.session_id)
             message = await api.post_message(thread_id, content)
-        started = await api.start_run(thread_id, plan.body)
-        place = Place(thread_id, request.agent, api)
-        self._places.remember(started.run_id, place)
-        return started, place, message.id
+        started = await api.start_run(thread_id, prepared.body)
+        location = RunLocation(thread_id, request.agent, api)
+        self._registry.add(started.run_id, location)
+        return started, location, message.id
+
+    async def _content(self, request: RunRequest, prepared: PreparedRun) -> Any:
+        return await message_content(
+            request.prompt, request.media, prepared.file_ids, platform=self._name
+        )
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
-        """Cancel a run, or, without its id, the one that this client has asked for in the thread.
+        """Cancel a run, or, without its id, the latest one that this client started in the thread.
 
-        Nothing is cancelled where that is not found: others may have runs there, too.
+        Do nothing if that cannot be identified: other clients may have runs there, too.
         """
-        place = self._places.of(run_id, session_id)
+        location = self._registry.locate(run_id, session_id)
+        api, thread_id = location.api, location.thread_id
         if run_id is None:
-            asked = self._places.asked(place.thread_id)
-            run_id = await StreamReader(place.api, place.thread_id, asked=asked).find()
+            run_request = self._registry.latest_request(thread_id)
+            run_id = await StreamReader(api, thread_id, request=run_request).find_id()
             if run_id is None:
                 return
-        agent = agent or place.agent
+        agent = agent or location.agent
         if agent is None:
-            agent = (await place.api.run(place.thread_id, run_id)).agent_id
-        await place.api.cancel_run(place.thread_id, run_id, agent_id=agent)
+            agent = (await api.run(thread_id, run_id)).agent_id
+        await api.cancel_run(thread_id, run_id, agent_id=agent)
 
     async def decide(
         self,
@@ -273,23 +272,23 @@ class SeekrPlatform:
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Refuse: no run of this platform waits for an approval."""
+        """Raise: no run of this platform waits for an approval."""
         raise no_approvals(self._name)
 
-    def _cancel_later(self, run_id: str) -> None:
+    def _cancel_in_background(self, run_id: str) -> None:
         async def cancel() -> None:
             try:
-                async with asyncio.timeout(_CANCEL_CALL):
+                async with asyncio.timeout(_CANCEL_TIMEOUT):
                     await self.cancel(run_id)
             except (AgentnbError, TimeoutError) as error:
-                _log.info("The platform could not be told of a cancelled run: %s", error)
+                _log.info("A run could not be cancelled on its platform: %s", error)
 
-        # Not awaited: nobody is to wait for a platform that is slow to listen.
-        # Its time is its own: that of the run may be up.
+        # Not awaited, so that a slow platform does not delay the caller; the deadlines of the run,
+        # which may be over, do not apply.
         with aside():
             task = asyncio.create_task(cancel())
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     # --- lists --------------------------------------------------------------------------------
 
@@ -307,11 +306,11 @@ class SeekrPlatform:
         order: str = "desc",
         offset: int = 0,
     ) -> AsyncIterator[RemoteRun]:
-        """Iterate over a thread's runs, over as many pages as it takes.
+        """Iterate over a thread's runs, over as many pages as needed.
 
-        ``session_id`` is needed, since the platform lists runs by thread.  ``agent`` and
-        ``status`` (in agentnb's words or the platform's) are looked at here.  A run that moves to
-        a later page while the list grows is yielded once.
+        ``session_id`` is required: the platform lists runs by thread.  ``agent`` and ``status``
+        (agentnb's or the platform's) are filtered here.  A run that moves to a later page while the
+        list grows is yielded once.
         """
         if session_id is None:
             raise RequestError(
@@ -320,58 +319,56 @@ class SeekrPlatform:
             )
         check_choice(order, ("asc", "desc"), name="order", platform=self._name)
         check_count(offset, name="offset", platform=self._name)
-        left = None if limit is None else check_count(limit, name="limit", platform=self._name)
+        remaining = None if limit is None else check_count(limit, name="limit", platform=self._name)
         pages = self.api.walk_runs(
             session_id,
             size=self._options.page_size,
             order=order,
             offset=offset,
             # A filter may drop any number of a page.
-            limit=None if agent or status else left,
+            limit=None if agent or status else remaining,
         )
         async with aclosing(pages):
             async for page in pages:
-                for run in page:
-                    self._places.remember(run.id, Place(session_id, run.agent_id, self.api))
-                    found = remote_run(run)
-                    if agent not in (None, found.agent):
+                for record in page:
+                    location = RunLocation(session_id, record.agent_id, self.api)
+                    self._registry.add(record.id, location)
+                    run = remote_run(record)
+                    if agent not in (None, run.agent):
                         continue
-                    if status not in (None, found.status, run.status):
+                    if status not in (None, run.status, record.status):
                         continue
-                    if left == 0:
+                    if remaining == 0:
                         return
-                    yield found
-                    if left is not None:
-                        left -= 1
-                if left == 0:
+                    yield run
+                    if remaining is not None:
+                        remaining -= 1
+                if remaining == 0:
                     return
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Return the state of each run, by id; ids that the platform does not know are absent.
+        """Return the state of each run by id; ids that the platform does not know are absent.
 
-        Several runs of one thread are looked for in its list of runs, in one request where they
-        are among its newest 100; the others are asked for one by one.
+        Several runs of one thread need one request if they are among its newest 100; the others
+        are requested individually.
         """
-        gate = asyncio.Semaphore(_PARALLEL)
+        slots = asyncio.Semaphore(_MAX_STATUS_REQUESTS)
         threads: dict[tuple[SeekrApi, str], list[str]] = {}
         for run_id in dict.fromkeys(run_ids):
-            place = self._places.of(run_id, session_id)
-            threads.setdefault((place.api, place.thread_id), []).append(run_id)
-        parts = await asyncio.gather(
-            *(
-                states_of(gate, api, thread_id, run_ids)
-                for (api, thread_id), run_ids in threads.items()
-            )
+            location = self._registry.locate(run_id, session_id)
+            threads.setdefault((location.api, location.thread_id), []).append(run_id)
+        lists = await asyncio.gather(
+            *(fetch_runs(slots, api, thread, ids) for (api, thread), ids in threads.items())
         )
-        found = {run.id: remote_run(run) for runs in parts for run in runs}
-        return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+        runs = {run.id: remote_run(run) for listed in lists for run in listed}
+        return {run_id: runs[run_id] for run_id in run_ids if run_id in runs}
 
     async def exchanges(
         self, session_id: str, began: Mapping[str, datetime]
     ) -> dict[str, Exchange]:
-        """Return what was asked and answered in runs of a thread, see `KeepsMessages`."""
+        """Return questions and answers of runs of a thread, see `KeepsMessages`."""
         return await read_exchanges(self.api, session_id, began)
 
     async def aclose(self) -> None:

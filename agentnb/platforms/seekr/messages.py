@@ -1,11 +1,15 @@
-"""A thread's messages as the events that a stream would have brought for them."""
+"""Convert a thread's messages into events, and match them to runs."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
+from agentnb.event.transcript import fold
 from agentnb.event.types import (
     Event,
     RawEvent,
@@ -14,13 +18,23 @@ from agentnb.event.types import (
     ToolCallFinished,
     ToolCallStarted,
 )
+from agentnb.platforms._payloads import first_value
 from agentnb.platforms._wire import as_text, mend, mend_deep
+from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr.api import SeekrApi
+from agentnb.platforms.seekr.payloads import TEXT_PARTS, parent_agent
 from agentnb.platforms.seekr.plans import split_plan
-from agentnb.platforms.seekr.speakers import is_from_sub_agent
 from agentnb.platforms.seekr.wire import Message
 
-__all__ = ["answer_messages", "message_events", "message_text"]
+__all__ = ["answer_messages", "match_exchanges", "message_events", "read_exchanges"]
+
+_PAGE_SIZE: Final = 1000
+_MAX_MESSAGES: Final = 10_000
+# Messages expected per run, its question included.
+_PER_RUN: Final = 4
+# A run may be created a little before the message that it answers.
+_TOLERANCE: Final = timedelta(seconds=1)
+_PLAN_PART: Final = "plan "
 
 
 async def answer_messages(
@@ -30,48 +44,47 @@ async def answer_messages(
 
     Those of other runs than ``run_id`` are left out.
     """
-    found: list[Message] = []
+    answer: list[Message] = []
     async with aclosing(api.walk_messages(thread_id)) as pages:
         async for page in pages:
-            questions = 0
+            has_question = False
             for message in page:
                 if question_id is not None and message.id == question_id:
-                    return found[::-1]
+                    return answer[::-1]
                 if message.role == "user":
-                    if found:
-                        return found[::-1]
-                    # Maybe the question of a later run.
-                    questions += 1
-                elif message.run_id == run_id or (message.run_id is None and not questions):
-                    found.append(message)
-            if questions:
+                    if answer:
+                        return answer[::-1]
+                    # Possibly the question of a later run.
+                    has_question = True
+                elif message.run_id == run_id or (message.run_id is None and not has_question):
+                    answer.append(message)
+            if has_question:
                 break
-    return found[::-1]
+    return answer[::-1]
+
+
+# --- events -----------------------------------------------------------------------------------
 
 
 def message_events(messages: Sequence[Message]) -> list[Event]:
-    """Return the events that a stream would have brought for these messages.
+    """Return the events that a stream would have had for these messages.
 
-    Plans and the text of sub-agents are reasoning.  A plan is the answer where there is no other.
+    Plans and the text of sub-agents become reasoning.  Without another answer, the last plan is it.
     """
     events: list[Event] = []
     plan: str | None = None
     for message in messages:
-        from_sub_agent = is_from_sub_agent(message.raw)
+        is_sub_agent = bool(parent_agent(message.raw))
         for part in _parts(message):
-            for event in _part_events(part, from_sub_agent=from_sub_agent, number=len(events)):
-                if isinstance(event, ReasoningDelta) and _is_plan_id(event.part_id):
+            for event in _part_events(part, is_sub_agent=is_sub_agent, number=len(events)):
+                if isinstance(event, ReasoningDelta) and (event.part_id or "").startswith(
+                    _PLAN_PART
+                ):
                     plan = event.text
                 events.append(event)
     if plan is not None and not any(isinstance(e, TextDelta) and e.text.strip() for e in events):
         events.append(TextDelta(plan))
     return events
-
-
-def message_text(message: Message) -> str:
-    """Return the text of a message, such as a question, without attachments."""
-    texts = (_text_of(part) for part in _parts(message))
-    return "\n".join(text for text in texts if text)
 
 
 def _parts(message: Message) -> list[Any]:
@@ -81,34 +94,22 @@ def _parts(message: Message) -> list[Any]:
     return [content if isinstance(content, dict) else as_text(content)]
 
 
-def _text_of(part: Any) -> str:
+def _part_events(part: Any, *, is_sub_agent: bool, number: int) -> list[Event]:
+    """Return the events of a part; ``number`` makes ids of reasoning parts unique."""
     if isinstance(part, str):
-        return mend(part)
-    if not isinstance(part, dict):
-        return ""
-    fields = cast("dict[str, Any]", part)
-    is_text = fields.get("type") in (None, "text", "input_text", "output_text", "output_guardrail")
-    return as_text(_first(fields, "text", "content")) if is_text else ""
-
-
-def _part_events(part: Any, *, from_sub_agent: bool, number: int) -> list[Event]:
-    """Return the events of a part; ``number`` keeps passages of reasoning apart."""
-    if isinstance(part, str):
-        return _text_events(mend(part), from_sub_agent=from_sub_agent, number=number)
+        return _text_events(mend(part), is_sub_agent=is_sub_agent, number=number)
     if not isinstance(part, dict):
         return [RawEvent(name="message part", data=as_text(part), problem="not a JSON object")]
     fields = cast("dict[str, Any]", part)
-    match fields.get("type"):
-        case "text" | "output_text" | "output_guardrail":
-            text = as_text(_first(fields, "text", "content"))
-            from_sub_agent = from_sub_agent or is_from_sub_agent(fields)
-            return _text_events(text, from_sub_agent=from_sub_agent, number=number)
-        case _:
-            return [_part_event(fields)]
+    if fields.get("type") in TEXT_PARTS:
+        text = as_text(first_value(fields, "text", "content"))
+        is_sub_agent = is_sub_agent or bool(parent_agent(fields))
+        return _text_events(text, is_sub_agent=is_sub_agent, number=number)
+    return [_part_event(fields)]
 
 
-def _text_events(text: str, *, from_sub_agent: bool, number: int) -> list[Event]:
-    if from_sub_agent:
+def _text_events(text: str, *, is_sub_agent: bool, number: int) -> list[Event]:
+    if is_sub_agent:
         return [ReasoningDelta(text, f"agent {number}")] if text else []
     pieces = split_plan(text)
     if not any(is_plan for is_plan, _ in pieces):
@@ -116,38 +117,173 @@ def _text_events(text: str, *, from_sub_agent: bool, number: int) -> list[Event]
     events: list[Event] = []
     for is_plan, piece in pieces:
         if is_plan:
-            events.append(ReasoningDelta(piece, f"{_PLAN}{number}"))
+            events.append(ReasoningDelta(piece, f"{_PLAN_PART}{number}"))
         elif rest := piece.lstrip():
             events.append(TextDelta(rest))
     return events
 
 
-_PLAN = "plan "
-
-
-def _is_plan_id(part_id: str | None) -> bool:
-    return part_id is not None and part_id.startswith(_PLAN)
-
-
 def _part_event(fields: Mapping[str, Any]) -> Event:
-    kind = as_text(fields.get("type"))
-    call_id = as_text(_first(fields, "toolCallId", "tool_call_id", "tool_id"))
-    name = as_text(_first(fields, "toolName", "tool_name"))
+    def text(*names: str) -> str:
+        return as_text(first_value(fields, *names))
+
+    kind = text("type")
+    call_id = text("toolCallId", "tool_call_id", "tool_id")
+    name = text("toolName", "tool_name")
     match kind:
         case "reasoning":
-            return ReasoningDelta(as_text(_first(fields, "text", "reasoning", "content")))
+            return ReasoningDelta(text("text", "reasoning", "content"))
         case "tool-call" if call_id:
-            arguments = as_text(_first(fields, "args", "input", "arguments"))
+            arguments = text("args", "input", "arguments")
             return ToolCallStarted(call_id=call_id, name=name, arguments=arguments)
         case "tool-result" if call_id:
-            result = as_text(_first(fields, "result", "output"))
+            result = text("result", "output")
             return ToolCallFinished(call_id=call_id, name=name or None, result=result)
         case "tool-error" if call_id:
-            error = as_text(_first(fields, "error", "errorText")) or "The tool failed."
+            error = text("error", "errorText") or "The tool failed."
             return ToolCallFinished(call_id=call_id, name=name or None, error=error)
         case _:
             return RawEvent(name=kind or "message part", data=as_text(mend_deep(fields)))
 
 
-def _first(fields: Mapping[str, Any], *names: str) -> Any:
-    return next((fields[n] for n in names if fields.get(n) is not None), None)
+# --- exchanges --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A question and the messages that follow it."""
+
+    question: Message | None
+    answers: list[Message] = field(default_factory=list[Message])
+
+    @property
+    def time(self) -> datetime | None:
+        return None if self.question is None else self.question.created_at
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The runs that its messages name, each once."""
+        ids = (m.run_id for m in (self.question, *self.answers) if m is not None)
+        return list(dict.fromkeys(run_id for run_id in ids if run_id is not None))
+
+
+async def read_exchanges(
+    api: SeekrApi, thread_id: str, began: Mapping[str, datetime]
+) -> dict[str, Exchange]:
+    """Return the exchanges of runs by run id; ``began`` holds the start time of each.
+
+    One request suffices, unless the thread's messages need several pages.
+    """
+    newest_first: list[Message] = []
+    exchanges: dict[str, Exchange] = {}
+    size = min(_PAGE_SIZE, max(20, _PER_RUN * len(began)))
+    async with aclosing(api.walk_messages(thread_id, size=size, limit=_MAX_MESSAGES)) as pages:
+        async for page in pages:
+            newest_first += page
+            exchanges = match_exchanges(newest_first[::-1], began)
+            if all(
+                run_id in exchanges and exchanges[run_id].prompt is not None for run_id in began
+            ):
+                break
+    return exchanges
+
+
+def match_exchanges(
+    oldest_first: Sequence[Message], began: Mapping[str, datetime]
+) -> dict[str, Exchange]:
+    """Return the exchanges of runs by run id, as far as messages belong to them.
+
+    A message belongs to the run that it names.  One that names none belongs to the run that began
+    between its turn's question and itself.  Without times, turns and runs that do not name each
+    other are paired in order, unless there are more turns than runs.
+    """
+    turns = _turns(oldest_first)
+    naming: dict[str, list[_Turn]] = {}
+    for turn in turns:
+        for run_id in turn.run_ids:
+            naming.setdefault(run_id, []).append(turn)
+    exchanges = {run_id: _named(run_id, naming[run_id]) for run_id in began if run_id in naming}
+    rest = sorted((run_id for run_id in began if run_id not in exchanges), key=began.__getitem__)
+    timed = [(turn.time, turn) for turn in turns if turn.time is not None]
+    if timed and all(turn.question is None or turn.time for turn in turns):
+        timed.sort(key=lambda pair: pair[0])
+        times = [time for time, _ in timed]
+        starts = sorted(began.values())
+        for run_id in rest:
+            start = began[run_id]
+            if index := bisect_right(times, start + _TOLERANCE):
+                following = bisect_right(starts, start)
+                until = starts[following] if following < len(starts) else None
+                exchanges[run_id] = _between(timed[index - 1][1], start, until)
+        return exchanges
+    unnamed = [turn for turn in turns if turn.question is not None and not turn.run_ids]
+    if len(unnamed) <= len(rest):
+        # From the end, since the oldest messages may be missing.
+        for run_id, turn in zip(reversed(rest), reversed(unnamed), strict=False):
+            exchanges[run_id] = _exchange(turn.question, turn.answers)
+    return exchanges
+
+
+def _turns(messages: Sequence[Message]) -> list[_Turn]:
+    turns: list[_Turn] = []
+    for message in messages:
+        if message.role == "user":
+            turns.append(_Turn(message))
+        elif turns:
+            turns[-1].answers.append(message)
+        else:
+            turns.append(_Turn(None, [message]))
+    return turns
+
+
+def _named(run_id: str, turns: Sequence[_Turn]) -> Exchange:
+    """Return the exchange of a run from the turns with messages that name it."""
+    question: Message | None = None
+    answers: list[Message] = []
+    for turn in turns:
+        own = [message for message in turn.answers if message.run_id == run_id]
+        if turn.question is not None and turn.question.run_id == run_id:
+            question = turn.question
+            # Messages that name no run answer the same question.
+            own = [m for m in turn.answers if m.run_id in (None, run_id)]
+        elif own and question is None:
+            question = turn.question
+        answers += own
+    return _exchange(question, answers)
+
+
+def _between(turn: _Turn, start: datetime, until: datetime | None) -> Exchange:
+    """Return a turn's question with the answers that a run begun at ``start`` may have given."""
+
+    def fits(message: Message) -> bool:
+        time = message.created_at
+        return message.run_id is None and (
+            time is None or (time >= start and (until is None or time < until))
+        )
+
+    return _exchange(turn.question, list(filter(fits, turn.answers)))
+
+
+def _exchange(question: Message | None, answers: Sequence[Message]) -> Exchange:
+    answer = fold(message_events(answers))
+    return Exchange(
+        prompt=None if question is None else _question_text(question) or None,
+        text=answer.text or None,
+        reasoning=answer.reasoning or None,
+    )
+
+
+def _question_text(message: Message) -> str:
+    """Return the text of a message without attachments."""
+    texts = map(_part_text, _parts(message))
+    return "\n".join(text for text in texts if text)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return mend(part)
+    if not isinstance(part, dict):
+        return ""
+    fields = cast("dict[str, Any]", part)
+    is_text = fields.get("type") in (None, "input_text", *TEXT_PARTS)
+    return as_text(first_value(fields, "text", "content")) if is_text else ""

@@ -1,7 +1,7 @@
-"""Telling the plans of an agent from its answer.
+"""Separate an agent's plans from its answer.
 
-A planning agent sends its plan as a text part of its own: a JSON object with ``steps``, at its top
-level or under a key that calls it a plan.
+A planning agent sends its plan as a text part: a JSON object with ``steps``, at its top level or
+under a key that names a plan.
 """
 
 from __future__ import annotations
@@ -10,86 +10,83 @@ from typing import Final
 
 __all__ = ["PlanSplitter", "split_plan"]
 
-# An object whose first characters name no steps is taken to be the answer (characters).
+# Characters of an object without steps after which it is taken for the answer: while streaming, and
+# for a whole text.
 _LOOK_AHEAD: Final = 4_000
-# The same of a text that is there as a whole.
-_LOOK_AT: Final = 200_000
-_LONGEST_KEY: Final = 100
-# Under these an object holds what it is about.
+_WHOLE_LOOK_AHEAD: Final = 200_000
+_MAX_KEY_LENGTH: Final = 100
+# Keys that may wrap a plan, besides those with "plan" in them.
 _WRAPPERS: Final = frozenset({"data", "result", "output", "payload", "content", "response"})
 
 
 class PlanSplitter:
-    """Splits one text part into plans and the answer while it streams.
+    """Splits one streamed text part into plans and the answer.
 
-    Text that begins with neither a brace nor a fence of code is the answer at once.  An object,
-    with its fence, is held back until it has a list or an object of ``steps``, at its top level or
-    in what is called a plan there, which makes it a plan, or has ended, or has gone on for long
-    without; ``is_whole`` says that no more is to come, so that it may go on for longer.  After the
-    end of a plan another one may follow, or the answer.
+    Text that begins with neither a brace nor a code fence is the answer at once.  An object, with
+    its fence, is held back until it is a plan (a list or object of ``steps`` was found), has ended,
+    or exceeds the look-ahead; ``is_whole`` extends that for complete texts.  A plan may be followed
+    by another one, or by the answer.
 
-    ``holds_space`` says whether white space that the part begins with is held back, too.
+    ``holds_space``: hold back leading white space, too.
     """
 
     def __init__(self, *, holds_space: bool = True, is_whole: bool = False) -> None:
-        #: Whether all that follows is the answer.
+        #: Whether all further text is the answer.
         self.is_answer = False
         self._holds_space = holds_space
-        self._most = _LOOK_AT if is_whole else _LOOK_AHEAD
+        self._look_ahead = _WHOLE_LOOK_AHEAD if is_whole else _LOOK_AHEAD
         self._held = ""
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
-        """Expect a plan or the answer."""
+    def _reset(self) -> None:
+        """Expect another plan or the answer."""
         self._is_plan = self._is_over = False
         self._depth = 0
         self._quote = self._string = ""
         self._escaped = False
         self._key: str | None = None
-        # The keys that lead to where the scan is, as long as they call that a plan.
+        # Keys from the top level to the current object, while each may name a plan.
         self._path: list[str] = []
-        # The marks of the fence around the object, and whether its line goes on.
+        # The characters of the code fence, and the state of its opening and closing lines.
         self._fence = ""
         self._in_fence_line = self._is_opening = self._is_closed = False
 
     def feed(self, text: str) -> list[tuple[bool, str]]:
-        """Return what of the part can be shown now: pairs of (whether it is a plan, text)."""
+        """Return the text that is decided, as pairs of (whether it is a plan, text)."""
         if self.is_answer or not text:
             return [(False, text)] if text else []
         released: list[tuple[bool, str]] = []
         position = len(self._held)
         self._held += text
         while position < len(self._held):
-            # The character after a fence that is not closed belongs to what follows.
-            used = self._scan(self._held[position])
-            position += used
-            if not self._is_plan and position > self._most:
+            # The character after an unclosed fence belongs to what follows.
+            position += self._scan(self._held[position])
+            if not self._is_plan and position > self._look_ahead:
                 self.is_answer = True
             if self.is_answer:
-                return [*released, *self._released(position if self._is_plan else 0)]
+                return [*released, *self._release(position if self._is_plan else 0)]
             if self._is_over:
                 released.append((True, self._held[:position]))
                 self._held = self._held[position:]
-                self._begin()
+                self._reset()
                 position = 0
         if self._is_plan:
-            released += self._released(len(self._held))
+            released += self._release(len(self._held))
         elif not (self._depth or self._fence or self._holds_space):
-            released += self._released(0)
+            released += self._release(0)
         return [pair for pair in released if pair[1]]
 
     def finish(self) -> list[tuple[bool, str]]:
-        """Return what was held back when the part ended."""
-        return self._released(len(self._held) if self._is_plan else 0)
+        """Return the held-back text at the end of the part."""
+        return self._release(len(self._held) if self._is_plan else 0)
 
-    def _released(self, end: int) -> list[tuple[bool, str]]:
+    def _release(self, plan_end: int) -> list[tuple[bool, str]]:
         held, self._held = self._held, ""
-        return [
-            (is_plan, text) for is_plan, text in ((True, held[:end]), (False, held[end:])) if text
-        ]
+        pieces = ((True, held[:plan_end]), (False, held[plan_end:]))
+        return [piece for piece in pieces if piece[1]]
 
     def _scan(self, char: str) -> int:
-        """Read a character; return how many of it were used: 0 or 1."""
+        """Process a character; return how many were consumed: 0 or 1."""
         if self._escaped:
             self._escaped = False
         elif self._quote:
@@ -97,7 +94,7 @@ class PlanSplitter:
                 self._escaped = True
             elif char == self._quote:
                 self._quote = ""
-            elif not self._is_plan and len(self._string) < _LONGEST_KEY:
+            elif not self._is_plan and len(self._string) < _MAX_KEY_LENGTH:
                 self._string += char
         elif self._depth == 0:
             return self._scan_after(char) if self._is_plan else self._scan_before(char)
@@ -107,7 +104,7 @@ class PlanSplitter:
             self._depth += 1
             if self._depth == len(self._path) + 2 and self._key is not None:
                 self._is_plan = self._is_plan or self._key == "steps"
-                if char == "{" and _names_plan(self._key):
+                if char == "{" and ("plan" in self._key.lower() or self._key in _WRAPPERS):
                     self._path.append(self._key)
                     self._key = None
         elif char in "}]":
@@ -123,7 +120,7 @@ class PlanSplitter:
         return 1
 
     def _scan_before(self, char: str) -> int:
-        """Read what stands before an object: white space, and the line that opens a fence."""
+        """Process what precedes an object: white space, and the line that opens a fence."""
         if self._in_fence_line:
             if char == "\n":
                 self._in_fence_line = False
@@ -140,7 +137,7 @@ class PlanSplitter:
         return 1
 
     def _scan_after(self, char: str) -> int:
-        """Read what stands after a plan in a fence, to the line that closes it."""
+        """Process what follows a plan in a fence, up to the line that closes it."""
         if char == self._fence[0]:
             self._is_closed = True
         elif char == "\n" and self._is_closed:
@@ -151,17 +148,13 @@ class PlanSplitter:
         return 1
 
     def _scan_member(self, char: str) -> None:
-        """Read what stands between the members of the object, or of the plan in it."""
+        """Process what separates the members of an object that may hold a plan."""
         if char == ":":
             self._key = self._string
         elif char == ",":
             self._key = None
         elif self._key is None and not char.isspace():
-            self.is_answer = True  # a brace, but no JSON
-
-
-def _names_plan(key: str) -> bool:
-    return "plan" in key.lower() or key in _WRAPPERS
+            self.is_answer = True  # a brace, but not JSON
 
 
 def split_plan(text: str) -> list[tuple[bool, str]]:

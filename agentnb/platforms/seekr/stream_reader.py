@@ -1,4 +1,4 @@
-"""Reads the stream of one run, and learns beside it what the stream does not say."""
+"""Read the stream of one run, and look up what the stream omits: the run's id and its usage."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from agentnb.event.types import (
 from agentnb.platforms._run_starts import Asked
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.responses import duration_of, is_over, usage_event
-from agentnb.platforms.seekr.stream_state import Heard, Hearing
+from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
 from agentnb.platforms.seekr.wire import Run
 
 __all__ = ["StreamReader"]
 
 _log = logging.getLogger(__name__)
 
-# How long the end of a run may wait for what the platform knows of it (seconds).
-_AFTERWORD: Final = 2.0
-# How long a run may still be listed as going after its stream has ended (seconds).
-_SETTLING: Final = 0.25
-# How many of an older thread's runs are looked through.
-_NEWEST: Final = 10
+# Longest delay of a run's terminal event for the lookup of its record, in seconds.
+_LOOKUP_TIMEOUT: Final = 2.0
+# A record may still say "running" for a moment after the stream has ended, in seconds.
+_RECORD_DELAY: Final = 0.25
+# Runs listed to find one in a thread that existed before.
+_NEWEST_RUNS: Final = 10
 
 
 class StreamReader:
     """One run's stream.
 
-    The stream need not carry the run's id, and never carries its usage.  The id is looked for
-    while the stream is read, without holding it up; the usage when it ends.
+    The stream need not carry the run's id and never carries its usage.  The id is looked up while
+    the stream is read, without delaying it; the usage at its end.
 
-    ``asked`` tells the run from others of the thread, where its id is not known.  ``heard`` turns
-    its frames into events; ``ended`` is true once the run's end has come.  What is held back when
-    the stream ends without that, half a character for example, is not shown: the rest may come
-    where the stream is taken up again.
+    ``request`` tells the run from others of the thread while its id is unknown.  ``decoder`` turns
+    frames into events; ``ended`` is true after the run's terminal event.  If the stream breaks
+    without one, text that is held back (half a character) is not flushed: a resumed stream may
+    complete it.
     """
 
     def __init__(
@@ -54,145 +54,141 @@ class StreamReader:
         thread_id: str,
         *,
         run_id: str | None = None,
-        asked: Asked | None = None,
+        request: Asked | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.run_id = run_id
         self.api = api
-        self.heard: Hearing = Heard()
+        self.decoder: StreamState | ReattachedStream = StreamState()
         self.ended = False
-        self._asked = asked or Asked(fresh=False)
+        self._request = request or Asked(fresh=False)
         self._has_usage = False
 
-    async def follow(self, answer: EventStream) -> AsyncGenerator[list[Event], None]:
-        """Yield the stream's events in batches; close the generator to stop looking, too."""
-        search: asyncio.Task[str | None] | None = None
+    async def read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:
+        """Yield the stream's events in batches; closing the generator stops the lookup, too."""
+        lookup: asyncio.Task[str | None] | None = None
         try:
-            async for frames in answer.batches():
-                events = self.heard.take(frames)
-                cut = self._note(events)
+            async for frames in response.batches():
+                events = self.decoder.decode(frames)
+                end = self._inspect(events)
                 if self.run_id is None:
-                    if search is None:
-                        # A wait of this task is none of the run's.
+                    if lookup is None:
+                        # The deadlines of the run do not apply to the lookup.
                         with aside():
-                            search = asyncio.create_task(self._search())
-                    elif search.done() and (found := search.result()) is not None:
-                        self.run_id = found
+                            lookup = asyncio.create_task(self._try_find_id())
+                    elif lookup.done() and (run_id := lookup.result()) is not None:
+                        self.run_id = run_id
                         events.insert(0, self._started())
-                        cut = None if cut is None else cut + 1
-                if cut is None or self.ended:
+                        end = None if end is None else end + 1
+                if end is None or self.ended:
                     if events:
                         yield events
                     continue
                 self.ended = True
-                if cut:
-                    yield events[:cut]
-                yield await self._afterword(search, events[cut:])
-            if self._is_nameless and (news := await self._name(search)):
-                # Whoever asks how the run ended, or joins it again, will need its id.
-                yield news
+                if end:
+                    yield events[:end]
+                yield await self._finalize(lookup, events[end:])
+            if started := await self._identify(lookup):
+                yield started
         except TransportError:
-            if self._is_nameless and (news := await self._name(search)):
-                yield news
+            if started := await self._identify(lookup):
+                yield started
             raise
         finally:
-            if search is not None:
-                search.cancel()
-                await asyncio.gather(search, return_exceptions=True)
+            if lookup is not None:
+                lookup.cancel()
+                await asyncio.gather(lookup, return_exceptions=True)
 
-    async def find(self) -> str | None:
-        """Return the run's id by what the platform knows of the thread; None where it does not.
+    async def find_id(self) -> str | None:
+        """Look up the run's id in the thread; None if it cannot be determined.
 
         Raises:
-            AgentnbError: the platform could not be asked.
+            AgentnbError: the request failed.
         """
-        if self._asked.is_fresh:
+        if self._request.is_fresh:
             active = (await self.api.thread(self.thread_id)).active_run_id
             if active is not None:
                 return active
-        # In a thread that is older, the active run may be somebody else's, too.
-        found = await self._listed()
-        return None if found is None else found.id
+        # In a thread that existed before, another client may have started the active run.
+        run = await self._find_listed()
+        return None if run is None else run.id
 
-    async def _search(self) -> str | None:
+    async def _try_find_id(self) -> str | None:
         try:
-            return await self.find()
+            return await self.find_id()
         except AgentnbError as error:
-            _log.info("The id of a run could not be found: %s", error)
+            _log.info("The id of a run could not be looked up: %s", error)
             return None
 
-    async def _listed(self) -> Run | None:
-        """Return the run as the thread lists it."""
-        if not self._asked.can_tell:
+    async def _find_listed(self) -> Run | None:
+        if not self._request.can_tell:
             return None
-        count = 1 if self._asked.is_fresh else _NEWEST
+        count = 1 if self._request.is_fresh else _NEWEST_RUNS
         newest_first = await self.api.list_runs(self.thread_id, limit=count)
-        runs = [run for run in newest_first if self._asked.may_be(run.id, run.created_at)]
-        # Of several that began since, it is the first.
+        runs = [run for run in newest_first if self._request.may_be(run.id, run.created_at)]
+        # Of several started since the request, the run is the oldest.
         return runs[-1] if runs else None
-
-    @property
-    def _is_nameless(self) -> bool:
-        """Whether it broke off and its id is not known."""
-        return not self.ended and self.run_id is None
 
     def _started(self) -> RunStarted:
         return RunStarted(run_id=self.run_id, session_id=self.thread_id)
 
-    def _note(self, events: list[Event]) -> int | None:
-        """Remember what events tell of the run; return the place of the first that ends it."""
+    def _inspect(self, events: list[Event]) -> int | None:
+        """Record the run's id and usage; return the index of the first terminal event."""
         end: int | None = None
         if set(map(type, events)) == {TextDelta}:
-            return end  # as nearly always, and a stream has many
-        for place, event in enumerate(events):
+            return end  # nearly always
+        for index, event in enumerate(events):
             if isinstance(event, RunStarted):
                 self.run_id = self.run_id or event.run_id
             elif isinstance(event, UsageReported):
                 self._has_usage = True
             elif end is None and isinstance(event, TERMINAL_EVENTS):
-                end = place
+                end = index
         return end
 
-    async def _name(self, search: asyncio.Task[str | None] | None) -> list[Event]:
-        """Return who this was, where it can be found out; what it used is not over yet."""
-        news = await self._afterword(search, [])
-        return [event for event in news if isinstance(event, RunStarted)]
+    async def _identify(self, lookup: asyncio.Task[str | None] | None) -> list[Event]:
+        """Return a broken run's id, if unknown so far: status and reattaching need it."""
+        if self.ended or self.run_id is not None:
+            return []
+        # Usage is not final yet.
+        return [e for e in await self._finalize(lookup, []) if isinstance(e, RunStarted)]
 
-    async def _afterword(
-        self, search: asyncio.Task[str | None] | None, ending: list[Event]
+    async def _finalize(
+        self, lookup: asyncio.Task[str | None] | None, ending: list[Event]
     ) -> list[Event]:
-        """Return ``ending``, preceded by what the platform's own record of the run adds."""
+        """Return ``ending``, preceded by id, model and usage from the run's record."""
         if self.run_id is not None and self._has_usage:
             return ending
-        was_known = self.run_id is not None
+        had_id = self.run_id is not None
+        run: Run | None = None
         try:
-            async with asyncio.timeout(_AFTERWORD):
-                if self.run_id is None and search is not None:
-                    self.run_id = await asyncio.shield(search)
+            async with asyncio.timeout(_LOOKUP_TIMEOUT):
+                if self.run_id is None and lookup is not None:
+                    self.run_id = await asyncio.shield(lookup)
                 run = await self._record()
         except (AgentnbError, TimeoutError) as error:
-            _log.info("What a run used could not be found: %s", error)
-            run = None
-        news: list[Event] = []
-        if run is not None:
-            self.run_id = run.id
-        if self.run_id is not None and (not was_known or (run is not None and run.model)):
-            news.append(replace(self._started(), model=run.model if run is not None else None))
-        if run is not None and not self._has_usage and (usage := usage_event(run)) is not None:
-            news.append(usage)
-        if ending and run is not None and isinstance(last := ending[0], RunFinished):
-            ending = [replace(last, duration=last.duration or duration_of(run)), *ending[1:]]
-        return [*news, *ending]
+            _log.info("The usage of a run could not be looked up: %s", error)
+        if run is None:
+            return ending if had_id or self.run_id is None else [self._started(), *ending]
+        self.run_id = run.id
+        events: list[Event] = []
+        if not had_id or run.model:
+            events.append(replace(self._started(), model=run.model))
+        if not self._has_usage and (usage := usage_event(run)) is not None:
+            events.append(usage)
+        if ending and isinstance(end := ending[0], RunFinished):
+            ending = [replace(end, duration=end.duration or duration_of(run)), *ending[1:]]
+        return [*events, *ending]
 
     async def _record(self) -> Run | None:
         run: Run | None = None
         for attempt in range(2):
             if attempt:
-                await asyncio.sleep(_SETTLING)
+                await asyncio.sleep(_RECORD_DELAY)
             if self.run_id is not None:
                 run = await self.api.run(self.thread_id, self.run_id)
             else:
-                run = await self._listed()
+                run = await self._find_listed()
             if run is None or is_over(run) or usage_event(run) is not None:
                 break
         return run

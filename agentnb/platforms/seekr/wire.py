@@ -1,133 +1,73 @@
-"""SeekrFlow's wire: what is sent, strict, and what is understood, tolerant.
+"""Pydantic models of what SeekrFlow sends: records and the chunks of its streams.
 
-Field names are the wire's own.  The request models and `Run` follow the API page field by field;
-threads, messages and agents follow the vendor's published client.  The stream is in ``chunks.py``.
+Field names are the wire's.  `Run` follows the API page field by field; threads, messages and agents
+follow the vendor's published client.  Request models are in ``request.py``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     model_validator,
 )
+from pydantic.alias_generators import to_camel
 
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._wire import Inbound, Lenient, Number, Outbound, mend, mend_deep
+from agentnb.platforms._wire import EventCodec, Inbound, Lenient, mend, mend_deep
 
 __all__ = [
+    "CHUNKS",
+    "FRAGMENT_FIELDS",
+    "STRUCTURE_TAGS",
     "AgentEntry",
-    "Count",
-    "Mended",
+    "Approval",
+    "EndNode",
+    "FinalResult",
+    "Finish",
+    "Marker",
     "Message",
-    "ModelSettings",
-    "Options",
-    "Params",
-    "ResponseFormat",
+    "Nested",
+    "PartBoundary",
+    "PartStart",
     "Run",
-    "RunAnswer",
-    "RunBody",
-    "RunUsage",
-    "Text",
+    "StartedRun",
     "Thread",
+    "ToolArgsDelta",
+    "ToolInput",
+    "ToolOutput",
+    "ToolRequest",
+    "ToolResponse",
 ]
 
 Mended = Annotated[str, AfterValidator(mend)]
-HeaderText = Annotated[str, Field(pattern=r"^[!-~]+$")]
 Text = Annotated[Mended | None, Lenient]
 Time = Annotated[datetime | None, BeforeValidator(parse_time)]
 Count = Annotated[int | None, Lenient]
+Flag = Annotated[bool | None, Lenient]
 Object = Annotated[dict[str, Any] | None, Lenient]
 Metadata = Annotated[Object, Field(validation_alias=AliasChoices("meta_data", "metadata"))]
-
-
-# --- sent -------------------------------------------------------------------------------------
-
-
-class ModelSettings(Outbound):
-    """How the model is called; the ranges are the API page's."""
-
-    temperature: Annotated[float | None, Number, Field(ge=0, le=2)] = None
-    top_p: Annotated[float | None, Number, Field(ge=0, le=1)] = None
-    frequency_penalty: Annotated[float | None, Number, Field(ge=-2, le=2)] = None
-    presence_penalty: Annotated[float | None, Number, Field(ge=-2, le=2)] = None
-    max_tokens: Annotated[int | None, Number] = None
-
-
-class ResponseFormat(Outbound):
-    """A JSON schema that the answer is held to."""
-
-    json_schema: dict[str, Any]
-
-
-def _schema_of(value: Any) -> Any:
-    if isinstance(value, type) and issubclass(value, BaseModel):
-        return {"json_schema": value.model_json_schema()}
-    return cast("Any", value)
-
-
-class RunBody(Outbound):
-    """The body of a run: the API page's RunRequest.  What is None is left out."""
-
-    agent_id: str = "default_agent"
-    model_settings: ModelSettings | None = None
-    response_format: Annotated[ResponseFormat | None, BeforeValidator(_schema_of)] = None
-    group: str | None = None
-    metadata: dict[str, str] | None = None
-
-
-class Params(ModelSettings):
-    """What `RunRequest.params` may hold.
-
-    The fields of RunBody but for ``agent_id``; those of ``model_settings`` also by themselves
-    (``temperature=0.2``); and what shapes the request rather than its body: ``dialect``,
-    ``team_id`` (sent as ``x-team-id``), ``thread_meta_data`` for a thread that is made anew, and
-    ``file_ids``, files of the platform's own that go with the message.
-    """
-
-    model_settings: ModelSettings | None = None
-    response_format: Annotated[ResponseFormat | None, BeforeValidator(_schema_of)] = None
-    group: str | None = None
-    metadata: dict[str, str] | None = None
-    dialect: Literal["stream", "vercel"] | None = None
-    team_id: Annotated[HeaderText | None, Field(alias="x-team-id")] = None
-    thread_meta_data: dict[str, Any] | None = None
-    file_ids: list[str] | None = None
-
-
-class Options(Outbound):
-    """What ``PlatformSettings.options`` may hold.
-
-    ``auth_scheme`` "" sends the raw key, as the vendor's client does; "Bearer" is what the API
-    page says in words.  ``team_id`` is sent as ``x-team-id``.  ``page_size`` is how many runs are
-    asked for at a time; a server may send fewer.
-    """
-
-    auth_scheme: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$")] = ""
-    team_id: HeaderText | None = None
-    dialect: Literal["stream", "vercel"] = "stream"
-    page_size: Annotated[int, Number, Field(ge=1)] = 200
 
 
 # --- records ----------------------------------------------------------------------------------
 
 
 class Record(Inbound):
-    """A record of the platform; ``raw`` is the whole of it, as it came."""
+    """A record of the platform; ``raw`` is the whole of it, unmodified but for mended text."""
 
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 
     @model_validator(mode="wrap")
     @classmethod
-    def _keep(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _keep_raw(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         record = handler(data)
         if isinstance(data, dict):
             record._raw = mend_deep(cast("dict[str, Any]", data))
@@ -139,8 +79,6 @@ class Record(Inbound):
 
 
 class RunUsage(Inbound):
-    """Tokens of a run, in the spelling of either dialect."""
-
     prompt_tokens: Count = None
     completion_tokens: Count = None
     total_tokens: Count = None
@@ -149,8 +87,7 @@ class RunUsage(Inbound):
 class Run(Record):
     """A run as the platform lists it: every field of the API page.
 
-    Only ``id`` is insisted on; a field of another type than documented is None here and intact in
-    `RemoteRun.raw`.
+    Only ``id`` is required; a field of an undocumented type is None here and kept in ``raw``.
     """
 
     id: Mended
@@ -161,9 +98,9 @@ class Run(Record):
     model: Text = None
     temperature: Annotated[float | None, Lenient] = None
     top_p: Annotated[float | None, Lenient] = None
-    parallel_tool_calls: Annotated[bool | None, Lenient] = None
+    parallel_tool_calls: Flag = None
     object: Text = "thread.run"
-    is_active: Annotated[bool | None, Lenient] = False
+    is_active: Flag = False
     started_at: Time = None
     expires_at: Time = None
     cancelled_at: Time = None
@@ -179,8 +116,8 @@ class Run(Record):
     tool_choice: Any = "auto"
 
 
-class RunAnswer(Record):
-    """The answer to a run started in the background."""
+class StartedRun(Record):
+    """Response to a run started in the background."""
 
     run_id: Mended
     thread_id: Text = None
@@ -200,7 +137,7 @@ class Thread(Record):
 
 
 class Message(Record):
-    """One message of a thread; ``content`` is a string or a list of typed parts."""
+    """A message of a thread; ``content`` is text or a list of typed parts."""
 
     id: Text = None
     object: Text = "thread.message"
@@ -226,8 +163,173 @@ class AgentEntry(Record):
 
     @property
     def model(self) -> str | None:
-        """The model that answers: the agent's own, or that of its output stage."""
+        """The agent's model, or that of its output stage."""
         if self.model_id is not None:
             return self.model_id
-        found = (self.output or {}).get("model_id")
-        return found if isinstance(found, str) else None
+        model = (self.output or {}).get("model_id")
+        return model if isinstance(model, str) else None
+
+
+# --- stream chunks: `CHUNKS` validates one by its ``type`` ------------------------------------
+
+
+class _CamelChunk(Inbound):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Marker(Inbound):
+    """A chunk of structure only: headers, the prompt's echo, steps."""
+
+
+class TextChunk(Inbound):
+    """``text_delta``, ``streaming_chunk``, and ``output_guardrail``, which holds a whole text."""
+
+    text: str
+
+
+class ReasoningChunk(Inbound):
+    """``stream_reasoning``: a fragment of reasoning."""
+
+    reasoning: str
+
+
+class PartDelta(Inbound):
+    """``text-delta`` and ``reasoning-delta``: a fragment of the part ``id``."""
+
+    delta: str
+
+
+class PartBoundary(Inbound):
+    """``text-start``, ``reasoning-start`` and the matching ends."""
+
+    id: Text = None
+
+
+class ToolRequest(Inbound):
+    """``streaming_tool_request``: a tool call with all of its arguments."""
+
+    tool_id: Mended
+    tool_name: Text = None
+    tool_args: Any = None
+
+
+class ToolResponse(Inbound):
+    """``streaming_tool_response`` and ``streaming_tool``: the output of a tool."""
+
+    tool_id: Mended
+    tool_name: Text = None
+    tool_output: Any = None
+
+
+class PartStart(Inbound):
+    """``part_start_event``: the start of a part, with its first fragment."""
+
+    part_index: Count = None
+    part_content: Any = None
+
+
+class ToolArgsDelta(Inbound):
+    """``tool_call_part_delta``: a fragment of a call's arguments."""
+
+    part_index: Count = None
+    args_delta: Any = None
+
+
+class FinalResult(Inbound):
+    """``final_result_event``: the final answer begins, from ``tool_name`` if structured."""
+
+    tool_name: Text = None
+
+
+class EndNode(Inbound):
+    """``end_node``: the run is complete; ``final_output`` repeats the whole answer."""
+
+    final_output: Any = None
+
+
+class ToolInput(_CamelChunk):
+    """``tool-input-start``, ``-delta``, ``-available`` and ``-error``."""
+
+    tool_call_id: Mended
+    tool_name: Text = None
+    input: Any = None
+    input_text_delta: Text = None
+    delta: Text = None
+    error_text: Text = None
+
+
+class ToolOutput(_CamelChunk):
+    """``tool-output-available`` and ``-error``."""
+
+    tool_call_id: Mended
+    output: Any = None
+    error_text: Text = None
+    preliminary: Flag = None
+
+
+class StreamError(Inbound):
+    """``error``: the run failed."""
+
+
+class Finish(_CamelChunk):
+    """``finish``, ``done`` and ``abort``: the end of the stream."""
+
+    finish_reason: Text = None
+    reason: Text = None
+
+
+class Approval(_CamelChunk):
+    """``tool-approval-request``: a person is to decide whether a tool may run."""
+
+    approval_id: Text = None
+    tool_call_id: Text = None
+
+
+class NestedData(_CamelChunk):
+    """A chunk of an agent that runs as another agent's tool."""
+
+    chunk: dict[str, Any]
+    tool_call_path: Annotated[list[str] | None, Lenient] = None
+
+
+class Nested(Inbound):
+    """``data-nestedToolEvent``."""
+
+    data: NestedData
+
+
+# The tags of ``/runs/stream`` have underscores, those of ``/runs/stream/vercel`` hyphens.
+_TAGS: Final[dict[type[Inbound], str]] = {
+    TextChunk: "text_delta streaming_chunk output_guardrail",
+    ReasoningChunk: "stream_reasoning",
+    ToolRequest: "streaming_tool_request",
+    ToolResponse: "streaming_tool_response streaming_tool",
+    PartStart: "part_start_event",
+    ToolArgsDelta: "tool_call_part_delta",
+    FinalResult: "final_result_event",
+    EndNode: "end_node",
+    Marker: "node_header user_prompt start start-step finish-step message-metadata",
+    PartBoundary: "text-start text-end reasoning-start reasoning-end",
+    PartDelta: "text-delta reasoning-delta",
+    ToolInput: "tool-input-start tool-input-delta tool-input-available tool-input-error",
+    ToolOutput: "tool-output-available tool-output-error",
+    Approval: "tool-approval-request",
+    Nested: "data-nestedToolEvent",
+    Finish: "finish done abort",
+    StreamError: "error",
+}
+CHUNKS: Final[EventCodec[Inbound]] = EventCodec(
+    {tag: model for model, tags in _TAGS.items() for tag in tags.split()}
+)
+
+FRAGMENT_FIELDS: Final = {
+    tag: field
+    for model, field in ((TextChunk, "text"), (ReasoningChunk, "reasoning"), (PartDelta, "delta"))
+    for tag in _TAGS[model].split()
+}
+"""Tags of chunks that hold a fragment of text, and the field that holds it."""
+
+STRUCTURE_TAGS: Final = frozenset(
+    tag for model in (Marker, PartBoundary, Finish) for tag in _TAGS[model].split()
+)
+"""Tags that structure a stream and display nothing."""

@@ -21,8 +21,8 @@ from agentnb.event.types import (
     ToolCallStarted,
     event_to_dict,
 )
-from agentnb.platforms.seekr.chunks import CHUNKS, FRAGMENTS
 from agentnb.platforms.seekr.decoder import Decoder
+from agentnb.platforms.seekr.wire import CHUNKS, FRAGMENT_FIELDS
 from agentnb.sse import ServerSentEvent
 from tests.platforms.anything import JSON
 from tests.platforms.recorded import by_name, data_frames, decoded
@@ -272,15 +272,15 @@ def test_what_only_structures_a_stream_is_no_event(chunk: dict[str, Any]) -> Non
     assert decode({"type": chunk["type"] + "-2"}) != []
 
 
-@pytest.mark.parametrize("tag", FRAGMENTS)
+@pytest.mark.parametrize("tag", FRAGMENT_FIELDS)
 @pytest.mark.parametrize("value", [None, 7, True, ["x"], {"x": 1}])
 def test_a_fragment_that_is_no_text_is_kept_raw(tag: str, value: Any) -> None:
-    for chunk in ({"type": tag, FRAGMENTS[tag]: value}, {"type": tag}):
+    for chunk in ({"type": tag, FRAGMENT_FIELDS[tag]: value}, {"type": tag}):
         (event,) = decode(chunk)
         assert isinstance(event, RawEvent)
         assert (event.name, event.data) == (tag, json.dumps(chunk))
         assert event.problem is not None
-        assert event.problem.startswith(f"{FRAGMENTS[tag]}: ")
+        assert event.problem.startswith(f"{FRAGMENT_FIELDS[tag]}: ")
 
 
 def test_approval_names_the_tool() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.platforms.seekr.exchanges import match_exchanges
+from agentnb.platforms.seekr.messages import match_exchanges
 from agentnb.platforms.seekr.wire import Message
 from tests.platforms.scripted import Reply, ScriptedServer, Seen
 

@@ -19,8 +19,7 @@ from agentnb.event.transcript import fold
 from agentnb.event.types import Event, RawEvent, RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Resumes, RunRequest
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.platforms.seekr.places import Places
-from agentnb.platforms.seekr.stream_state import Heard
+from agentnb.platforms.seekr.run_state import RunRegistry, StreamState
 from agentnb.sse import ServerSentEvent
 from tests.platforms.scripted import CUT, Reply, ScriptedServer, stream, until_broken
 from tests.platforms.seekr.conftest import Connect
@@ -363,16 +362,16 @@ async def test_ids_that_do_not_count(
         assert whole in [event.data for event in after if isinstance(event, RawEvent)]
 
 
-async def test_places_of_runs_that_nobody_takes_up_are_few(
+async def test_states_of_broken_streams_are_bounded(
     server: ScriptedServer, platform: SeekrPlatform
 ) -> None:
-    places = Places(platform.api)
-    kept = {f"run_{n}": Heard() for n in range(100)}
-    for run_id, heard in kept.items():
-        heard.take([ServerSentEvent("message", "{}", str(n), None) for n in range(2000)])
-        places.keep(run_id, heard)
-    left = [heard for run_id in kept if (heard := places.heard(run_id)) is not None]
-    assert left == list(kept.values())[-32:]
+    registry = RunRegistry(platform.api)
+    saved = {f"run_{n}": StreamState() for n in range(100)}
+    for run_id, state in saved.items():
+        state.decode([ServerSentEvent("message", "{}", str(n), None) for n in range(2000)])
+        registry.save_stream(run_id, state)
+    left = [state for run_id in saved if (state := registry.pop_stream(run_id)) is not None]
+    assert left == list(saved.values())[-32:]
     last = ServerSentEvent("message", "{}", "1999", None)
     first = ServerSentEvent("message", "{}", "0", None)
-    assert (left[0].knows(last), left[0].knows(first)) == (True, False)
+    assert (left[0].has_decoded(last), left[0].has_decoded(first)) == (True, False)

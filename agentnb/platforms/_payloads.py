@@ -1,0 +1,76 @@
+"""Read JSON payloads of any shape: fields of the expected type, usage and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from agentnb.event.types import Event, RunFailed, UsageReported
+from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import MalformedError, json_payload, mend, mend_deep
+
+__all__ = [
+    "as_list",
+    "as_object",
+    "failure_event",
+    "first_text",
+    "first_value",
+    "json_object",
+    "usage_events",
+]
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object in ``text``.
+
+    Raises:
+        MalformedError: not JSON, or another JSON value.
+    """
+    value = json_payload(text)
+    if not isinstance(value, dict):
+        raise MalformedError("not a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return ``value`` if it is an object, else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return ``value`` if it is a list, else an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def first_value(fields: Mapping[str, Any], *names: str) -> Any:
+    """Return the first of these fields that is not None."""
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+def first_text(fields: Mapping[str, Any], *names: str) -> str | None:
+    """Return the first of these fields that is non-empty text, mended."""
+    values = (fields.get(name) for name in names)
+    return next((mend(value) for value in values if isinstance(value, str) and value), None)
+
+
+def usage_events(value: Any, *, model: str | None = None) -> list[Event]:
+    """Return the usage that ``value`` reports, as an event."""
+    usage = read_usage(value)
+    return [] if usage is None else [UsageReported(usage=usage, model=model)]
+
+
+def failure_event(
+    payload: dict[str, Any], *, default: str, hidden: Collection[str] = ()
+) -> RunFailed:
+    """Return the failure that an error payload describes.
+
+    ``default`` is the message if the payload has none; ``details`` holds all but ``hidden`` fields.
+    """
+    error = parse_error_body(0, payload)
+    return RunFailed(
+        message=error.message or default,
+        code=error.code,
+        retry_after=error.retry_after,
+        details=mend_deep({k: v for k, v in payload.items() if k not in hidden}),
+    )
