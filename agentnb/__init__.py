@@ -62,7 +62,10 @@ if TYPE_CHECKING:
     from agentnb.run.run import Run
     from agentnb.store.prices import set_prices
     from agentnb.synchronization.sync import sync, sync_async
-    from agentnb.tables.tables import events, runs, sessions, tool_calls
+    from agentnb.tables.events import events
+    from agentnb.tables.runs import runs
+    from agentnb.tables.sessions import sessions
+    from agentnb.tables.tool_calls import tool_calls
     from agentnb.tables.usage import usage
 
 __all__ = [
@@ -143,20 +146,20 @@ _WHERE = {
     "chat": "agentnb.notebook.chat",
     "compare": "agentnb.notebook.compare",
     "evaluate": "agentnb.evaluation",
-    "events": "agentnb.tables.tables",
+    "events": "agentnb.tables.events",
     "last_map": "agentnb.batch.mapping",
     "last_run": "agentnb.history",
     "monitor": "agentnb.notebook.monitor",
     "playback": "agentnb.cassettes.playback",
     "record": "agentnb.cassettes.recorder",
     "replay": "agentnb.run.replay",
-    "runs": "agentnb.tables.tables",
-    "sessions": "agentnb.tables.tables",
+    "runs": "agentnb.tables.runs",
+    "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
     "show": "agentnb.notebook.live",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
-    "tool_calls": "agentnb.tables.tables",
+    "tool_calls": "agentnb.tables.tool_calls",
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",
 }

@@ -11,8 +11,7 @@ from agentnb.batch.structured import Structured
 from agentnb.errors import RequestError
 from agentnb.store.timestamps import span
 from agentnb.tables.columns import RUN_COLUMNS
-from agentnb.tables.display import mark
-from agentnb.tables.frame import frame
+from agentnb.tables.frame import frame_from_columns, mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +89,7 @@ def joined(
         for place, name in enumerate(structured.columns):
             columns[prefix + name] = [None if each is None else each[place] for each in parsed]
     plain = {name: dtype for name, dtype in dtypes.items() if dtype != "object"}
-    made = frame(columns, plain)
+    made = frame_from_columns(columns, plain)
     for place, (name, dtype) in enumerate(dtypes.items()):
         if dtype == "object":
             made.insert(place, name, pd.Series(columns[name], dtype=object))

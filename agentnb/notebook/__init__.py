@@ -74,13 +74,13 @@ def _leave_tables(shell: InteractiveShell) -> None:
 
 
 def _table_html(table: Any) -> str | None:
-    from agentnb.tables.display import shown_html
+    from agentnb.tables.frame import shown_html
 
     return shown_html(table)
 
 
 def _table_text(table: Any, printer: Any, cycle: bool) -> None:
-    from agentnb.tables.display import shown_text
+    from agentnb.tables.frame import shown_text
 
     for number, line in enumerate(shown_text(table).splitlines()):
         if number:
