@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentnb.batch.progress import Display
     from agentnb.cassettes.playback import playback
     from agentnb.cassettes.recorder import record
-    from agentnb.comparison.comparison import Comparison
+    from agentnb.comparison import Comparison
     from agentnb.errors import (
         AgentnbError,
         BatchError,
@@ -126,7 +126,7 @@ _WHERE = {
     "AgentnbError": "agentnb.errors",
     "BatchError": "agentnb.errors",
     "Chat": "agentnb.notebook.chat",
-    "Comparison": "agentnb.comparison.comparison",
+    "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb._http.deadlines",
     "Evaluation": "agentnb.evaluation",

@@ -13,7 +13,7 @@ import pytest
 import agentnb
 from agentnb import Comparison, ConfigError, RequestError, UnsupportedError, history
 from agentnb.agents import Agent
-from agentnb.comparison.comparison import COMPARISON_COLUMNS, ask_all
+from agentnb.comparison import COMPARISON_COLUMNS, ask_all
 from agentnb.errors import RunCancelledError, RunFailedError
 from agentnb.event.types import (
     ApprovalRequested,

@@ -30,9 +30,7 @@ def load(shell: InteractiveShell) -> None:
     AwaitTransformer(shell).install()
     # By name, so that the class need not be imported to be known.
     _displays(shell).for_type_by_name("agentnb.run.run", "Run", _show_run)
-    _displays(shell).for_type_by_name(
-        "agentnb.comparison.comparison", "Comparison", show_comparison
-    )
+    _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
     completion.install(shell)
     _show_tables(shell)
 
@@ -48,7 +46,7 @@ def unload(shell: InteractiveShell) -> None:
     completion.remove(shell)
     _leave_tables(shell)
     _displays(shell).pop("agentnb.run.run.Run", None)
-    _displays(shell).pop("agentnb.comparison.comparison.Comparison", None)
+    _displays(shell).pop("agentnb.comparison.Comparison", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):

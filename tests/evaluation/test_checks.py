@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agentnb import RequestError
 from agentnb.evaluation import Check, contains, exact, json_schema, regex
-from agentnb.evaluation.checks import read_checks
+from agentnb.evaluation.read_checks import read_checks
 
 
 class Quote(BaseModel):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import agentnb
 from agentnb import RequestError
 from agentnb.evaluation import Evaluation, evaluate
-from agentnb.evaluation.differing import COMPARED_COLUMNS
+from agentnb.evaluation.differences import COMPARED_COLUMNS
 from agentnb.evaluation.evaluation import SUMMARY_COLUMNS
 
 #: Passed by both, by the first only, by the second only, by neither: see the published cases.

@@ -13,7 +13,7 @@ import pytest
 
 import agentnb
 from agentnb import RequestError
-from agentnb.comparison.comparison import ask_all
+from agentnb.comparison import ask_all
 from agentnb.evaluation import evaluate, exact, json_schema, tolerance
 from agentnb.platforms.base import RemoteRun
 from agentnb.tables.run_list import RunList
