@@ -21,7 +21,7 @@ from agentnb._support.embedded import set_added_agents, set_connector
 from agentnb._support.exit_status import keep_interrupted_status
 from agentnb._support.imports import imported
 from agentnb._support.installing import __version__
-from agentnb.batch.display import set_display
+from agentnb.batch.progress import set_display
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -116,7 +116,7 @@ class Comparison:
             try:
                 run.raise_for_status()
             except RunError as error:
-                error.add_note(f"Asked: {label}, one of {len(self._started_runs)} agents.")
+                error.add_note(f"Agent: {label}, one of {len(self._started_runs)} agents.")
                 raise
         return self
 

@@ -140,7 +140,7 @@ class TestWaiting:
         with pytest.raises(RunFailedError) as caught:
             mixed.wait()
         assert caught.value.run is mixed.runs[2]
-        assert caught.value.__notes__ == ["Asked: break_off, one of 3 agents."]
+        assert caught.value.__notes__ == ["Agent: break_off, one of 3 agents."]
 
     async def test_awaiting_it(self) -> None:
         compared = ask_all([shout, shout], "hello")

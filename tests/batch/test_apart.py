@@ -14,11 +14,10 @@ import pytest
 
 import agentnb
 from agentnb import Deadlines
-from agentnb.batch import display as display_module
 from agentnb.batch import mapping
-from agentnb.batch.progress import Progress
+from agentnb.batch import progress as progress_module
+from agentnb.batch.progress import Progress, create_display
 from agentnb.batch.rows import Row, RowResult
-from agentnb.batch.terminal import terminal_display
 from agentnb.sandbox import Sandbox
 from tests.children import python
 
@@ -45,7 +44,7 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Shown:
     def make(name: str) -> Shown:
         return made
 
-    monkeypatch.setattr(display_module, "_make", make)
+    monkeypatch.setattr(progress_module, "_make", make)
     return made
 
 
@@ -123,7 +122,7 @@ def progress(**figures: Any) -> Progress:
 def test_a_terminal_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    bar = terminal_display("seekr:finance_agent")
+    bar = create_display("seekr:finance_agent")
     bar.update(progress())
     bar.close(progress(done=10, waiting=None), "go on like this")
     last = terminal.getvalue().rpartition("\r")[2]
@@ -136,7 +135,7 @@ def test_a_terminal_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
-    bar = terminal_display("x")
+    bar = create_display("x")
     bar.update(progress())
     bar.close(progress(), "go on like this")
     assert file.getvalue() == ""

@@ -13,8 +13,8 @@ import pytest
 
 import agentnb
 from agentnb._loop import wait
-from agentnb.batch.cluster_executor import spread
-from agentnb.batch.executor import Place
+from agentnb.batch.cluster_executor import cluster_executor
+from agentnb.batch.executor import Executor
 from agentnb.batch.rows import Row
 from agentnb.errors import BatchError
 from tests.batch.dask_cluster import WORKERS, Surroundings, aside, numbered, surroundings
@@ -197,9 +197,9 @@ def test_a_refusal_on_one_worker_holds_up_all(around: Surroundings) -> None:
     assert list(table["attempts"]) == [1] * 6
 
 
-def workers(around: Surroundings) -> Place:
+def workers(around: Surroundings) -> Executor:
     recipe, rebuild = parrot().again()
-    return spread(around.client, recipe, {}, rebuild)
+    return cluster_executor(around.client, recipe, {}, rebuild)
 
 
 def test_the_history_has_each_row_once_where_workers_are_killed(around: Surroundings) -> None:

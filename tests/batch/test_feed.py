@@ -66,7 +66,7 @@ async def test_a_cancelled_taker_takes_nothing() -> None:
 async def test_what_is_dropped_is_gone_and_the_end_is_told() -> None:
     feed = Feed[int](asyncio.get_running_loop(), 4)
     feed.offer(1)
-    feed.drop()
+    feed.clear()
     waiting = asyncio.create_task(feed.take())
     await asyncio.sleep(0)
     feed.close()

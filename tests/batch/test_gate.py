@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.batch.rate_limiter import Gate, GateClosedError, Slot
+from agentnb.batch.rate_limiter import RateLimiter, RateLimiterClosedError, Slot
 
 pytestmark = pytest.mark.anyio
 
@@ -20,49 +20,49 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def entered(gate: Gate, count: int) -> list[Slot]:
+async def entered(gate: RateLimiter, count: int) -> list[Slot]:
     slots = [gate.slot() for _ in range(count)]
     for slot in slots:
-        await slot.enter()
+        await slot.acquire()
     return slots
 
 
 class TestConcurrency:
     async def test_so_many_at_once_and_in_order(self) -> None:
-        gate, order = Gate(2), list[int]()
+        gate, order = RateLimiter(2), list[int]()
 
         async def row(number: int) -> None:
             slot = gate.slot()
-            await slot.enter()
+            await slot.acquire()
             order.append(number)
             assert gate.running <= 2
             await asyncio.sleep(0)
-            slot.leave()
+            slot.release()
 
         await asyncio.gather(*(row(number) for number in range(50)))
         assert order == list(range(50))
         assert gate.running == 0
 
     async def test_leaving_twice_lets_one_in(self) -> None:
-        gate = Gate(1)
+        gate = RateLimiter(1)
         (slot,) = await entered(gate, 1)
-        slot.leave()
-        slot.leave()
+        slot.release()
+        slot.release()
         assert gate.running == 0
-        await gate.slot().enter()
-        waiting = asyncio.create_task(gate.slot().enter())
+        await gate.slot().acquire()
+        waiting = asyncio.create_task(gate.slot().acquire())
         await settle()
         assert not waiting.done()
         waiting.cancel()
 
     async def test_who_is_cancelled_takes_nobodys_place(self) -> None:
-        gate = Gate(1)
+        gate = RateLimiter(1)
         (slot,) = await entered(gate, 1)
-        waiting = [asyncio.create_task(gate.slot().enter()) for _ in range(3)]
+        waiting = [asyncio.create_task(gate.slot().acquire()) for _ in range(3)]
         await settle()
         waiting[0].cancel()
         await settle()
-        slot.leave()
+        slot.release()
         # Let in and cancelled in the same turn.
         waiting[1].cancel()
         await asyncio.wait(waiting)
@@ -73,70 +73,70 @@ class TestConcurrency:
 class TestRefusals:
     async def test_nobody_starts_while_it_is_closed(self) -> None:
         now = [100.0]
-        gate = Gate(4, clock=lambda: now[0])
+        gate = RateLimiter(4, clock=lambda: now[0])
         (slot,) = await entered(gate, 1)
-        slot.refused(30.0)
+        slot.report_refusal(30.0)
         assert gate.closed_for == 30.0
-        waiting = asyncio.create_task(gate.slot().enter())
+        waiting = asyncio.create_task(gate.slot().acquire())
         await settle()
         assert not waiting.done()
         now[0] += 29.0
-        slot.leave()
+        slot.release()
         await settle()
         assert not waiting.done()
         now[0] += 1.0
-        gate.left()
+        gate.release()
         await asyncio.wait_for(waiting, 10)
         assert gate.closed_for == 0.0
 
     async def test_it_opens_by_itself(self) -> None:
-        gate = Gate(2)
+        gate = RateLimiter(2)
         (slot,) = await entered(gate, 1)
-        slot.refused(0.05)
-        slot.leave()
-        await asyncio.wait_for(gate.slot().enter(), 10)
+        slot.report_refusal(0.05)
+        slot.release()
+        await asyncio.wait_for(gate.slot().acquire(), 10)
 
     async def test_the_longer_wish_counts(self) -> None:
         now = [0.0]
-        gate = Gate(2, clock=lambda: now[0])
+        gate = RateLimiter(2, clock=lambda: now[0])
         (slot,) = await entered(gate, 1)
-        slot.refused(30.0)
-        slot.refused(5.0)
+        slot.report_refusal(30.0)
+        slot.report_refusal(5.0)
         assert gate.closed_for == 30.0
 
     async def test_those_of_one_round_halve_it_once(self) -> None:
-        gate = Gate(16)
+        gate = RateLimiter(16)
         slots = await entered(gate, 16)
         for slot in slots:
-            slot.refused(0.0)
-            slot.leave()
+            slot.report_refusal(0.0)
+            slot.release()
         assert gate.limit == 8
         (slot,) = await entered(gate, 1)
-        slot.refused(0.0)
+        slot.report_refusal(0.0)
         assert gate.limit == 4
 
     async def test_one_may_always_run(self) -> None:
-        gate = Gate(2)
+        gate = RateLimiter(2)
         for _ in range(5):
             (slot,) = await entered(gate, 1)
-            slot.refused(0.0)
-            slot.leave()
+            slot.report_refusal(0.0)
+            slot.release()
         assert gate.limit == 1
-        await asyncio.wait_for(gate.slot().enter(), 10)
+        await asyncio.wait_for(gate.slot().acquire(), 10)
 
     async def test_it_grows_again_with_success_and_no_further(self) -> None:
-        gate = Gate(8)
+        gate = RateLimiter(8)
         (slot,) = await entered(gate, 1)
-        slot.refused(0.0)
+        slot.report_refusal(0.0)
         before = gate.limit
-        slot.succeeded()
+        slot.report_success()
         assert before < gate.limit < 8
         for _ in range(1_000):
-            slot.succeeded()
+            slot.report_success()
         assert gate.limit == 8
 
     async def test_who_pauses_is_in_nobodys_way(self) -> None:
-        gate = Gate(1)
+        gate = RateLimiter(1)
         (slot,) = await entered(gate, 1)
         pausing = asyncio.create_task(slot.pause(0.01))
         await settle()
@@ -144,29 +144,29 @@ class TestRefusals:
         (other,) = await entered(gate, 1)
         done, _ = await asyncio.wait({pausing}, timeout=0.1)
         assert not done
-        other.leave()
+        other.release()
         await asyncio.wait_for(pausing, 10)
         assert gate.running == 1
 
 
 class TestSpacing:
     async def test_starts_are_spaced_over_all_rows(self) -> None:
-        gate, loop = Gate(100, rpm=6_000), asyncio.get_running_loop()
+        gate, loop = RateLimiter(100, rpm=6_000), asyncio.get_running_loop()
         began = loop.time()
         at: list[float] = []
         for _ in range(30):
-            await gate.slot().enter()
+            await gate.slot().acquire()
             at.append(loop.time() - began)
         # Never sooner than its turn, but for what a late loop may make up for.
         assert all(moment >= turn * 0.01 - 0.06 for turn, moment in enumerate(at))
 
     async def test_an_idle_time_saves_up_no_starts(self) -> None:
         now = [1_000.0]
-        gate = Gate(100, rpm=1.0, clock=lambda: now[0])
-        await gate.slot().enter()
+        gate = RateLimiter(100, rpm=1.0, clock=lambda: now[0])
+        await gate.slot().acquire()
         now[0] += 3_600
-        await gate.slot().enter()
-        waiting = asyncio.create_task(gate.slot().enter())
+        await gate.slot().acquire()
+        waiting = asyncio.create_task(gate.slot().acquire())
         await settle()
         assert not waiting.done()
         waiting.cancel()
@@ -174,19 +174,19 @@ class TestSpacing:
 
 class TestTheEnd:
     async def test_who_waits_is_told(self) -> None:
-        gate = Gate(1)
+        gate = RateLimiter(1)
         await entered(gate, 1)
-        waiting = [asyncio.create_task(gate.slot().enter()) for _ in range(3)]
-        asleep = asyncio.create_task(gate.slept(60))
+        waiting = [asyncio.create_task(gate.slot().acquire()) for _ in range(3)]
+        asleep = asyncio.create_task(gate.sleep(60))
         await settle()
         gate.close()
         for task in (*waiting, asleep):
-            with pytest.raises(GateClosedError):
+            with pytest.raises(RateLimiterClosedError):
                 await task
-        with pytest.raises(GateClosedError):
-            await gate.slot().enter()
-        with pytest.raises(GateClosedError):
-            await gate.slept(60)
+        with pytest.raises(RateLimiterClosedError):
+            await gate.slot().acquire()
+        with pytest.raises(RateLimiterClosedError):
+            await gate.sleep(60)
 
 
 @given(
@@ -197,20 +197,20 @@ class TestTheEnd:
 async def test_nobody_is_lost_whatever_happens(
     most: int, steps: list[str], chance: random.Random
 ) -> None:
-    gate = Gate(most)
+    gate = RateLimiter(most)
     inside: list[Slot] = []
     waiting: dict[asyncio.Task[None], Slot] = {}
     for step in steps:
         match step:
             case "enter":
                 slot = gate.slot()
-                waiting[asyncio.create_task(slot.enter())] = slot
+                waiting[asyncio.create_task(slot.acquire())] = slot
             case "leave" if inside:
-                inside.pop(chance.randrange(len(inside))).leave()
+                inside.pop(chance.randrange(len(inside))).release()
             case "refuse" if inside:
-                chance.choice(inside).refused(0.0)
+                chance.choice(inside).report_refusal(0.0)
             case "succeed" if inside:
-                chance.choice(inside).succeeded()
+                chance.choice(inside).report_success()
             case "cancel" if waiting:
                 chance.choice(list(waiting)).cancel()
             case _:
@@ -223,12 +223,12 @@ async def test_nobody_is_lost_whatever_happens(
                 inside.append(slot)
         assert gate.running <= most
     for slot in inside:
-        slot.leave()
+        slot.release()
     while waiting:
         done, _ = await asyncio.wait(waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         assert done
         for task in done:
             slot = waiting.pop(task)
             if not task.cancelled():
-                slot.leave()
+                slot.release()
     assert gate.running == 0

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from agentnb.batch.items import as_items, is_missing
-from agentnb.batch.prompts import Asked, PromptLike, Unasked, prompts
+from agentnb.batch.prompts import InvalidRow, PromptLike, RowPrompt, prompts
 from agentnb.errors import RequestError
 
 
@@ -37,7 +37,7 @@ class Named(NamedTuple):
 def asked(data: Any, prompt: PromptLike = None, **options: Any) -> list[str]:
     """The prompts of all rows; of those that ask nothing, the code of why."""
     found = prompts(as_items(data), prompt, **options)
-    return [each.prompt if isinstance(each, Asked) else each.code for each in found]
+    return [each.prompt if isinstance(each, RowPrompt) else each.code for each in found]
 
 
 COMPARED = ["Compare NVDA with AMD", "Compare MU with INTC"]
@@ -167,9 +167,9 @@ class TestCallables:
 
     def test_one_that_fails_costs_its_row_only(self) -> None:
         found = list(prompts(as_items(["1", "x", "3"]), lambda item: f"{int(item)}"))
-        assert [isinstance(each, Asked) for each in found] == [True, False, True]
+        assert [isinstance(each, RowPrompt) for each in found] == [True, False, True]
         failed = found[1]
-        assert isinstance(failed, Unasked)
+        assert isinstance(failed, InvalidRow)
         assert isinstance(failed.cause, ValueError)
         assert failed.code == "prompt"
         assert "ValueError: invalid literal" in failed.message
@@ -181,13 +181,13 @@ class TestCallables:
     def test_media_of_each_row(self) -> None:
         items = as_items([{"q": "see", "file": b"1"}, {"q": "look", "file": None}])
         found = list(prompts(items, "{{q}}", lambda row: row["file"]))
-        assert [(e.prompt, e.media) for e in found if isinstance(e, Asked)] == [
+        assert [(e.prompt, e.media) for e in found if isinstance(e, RowPrompt)] == [
             ("see", (b"1",)),
             ("look", ()),
         ]
         frame = pd.DataFrame({"q": ["see"], "file": [b"1"]})
         (one,) = prompts(as_items(frame), "{{q}}", lambda row: [row["file"], "https://x.example"])
-        assert isinstance(one, Asked)
+        assert isinstance(one, RowPrompt)
         assert one.media == (b"1", "https://x.example")
 
 

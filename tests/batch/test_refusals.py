@@ -14,8 +14,8 @@ import pytest
 import agentnb
 from agentnb import Retries, history
 from agentnb._loop import wait
-from agentnb.batch.executor import Here
-from agentnb.batch.rate_limiter import Gate
+from agentnb.batch.executor import LocalExecutor
+from agentnb.batch.rate_limiter import RateLimiter
 from agentnb.batch.rows import Row, RowResult
 from agentnb.event.types import Event, RunFailed, TextDelta
 from agentnb.run.run import Run
@@ -169,11 +169,11 @@ class TestOneForAll:
             await refuse(c, after="100")
 
         async def ask(agent: agentnb.Agent) -> RowResult:
-            gate = Gate(1)
+            gate = RateLimiter(1)
             slot = gate.slot()
-            await slot.enter()
+            await slot.acquire()
             gate.close()
-            return await Here(agent, {}).attempt(Row(position=0, prompt="late"), slot)
+            return await LocalExecutor(agent, {}).attempt(Row(position=0, prompt="late"), slot)
 
         with replying(reply) as agent:
             result = wait(ask(agent))

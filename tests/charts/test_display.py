@@ -14,7 +14,7 @@ import altair as alt
 import pytest
 
 from agentnb import charts
-from agentnb.charts._image import packed
+from agentnb.charts._png import recompress
 from agentnb.errors import ConfigError
 from tests.charts import tables
 
@@ -59,9 +59,9 @@ def test_a_picture_is_packed_without_loss() -> None:
 
     vega: Any = vl_convert
     png: bytes = vega.vegalite_to_png(charts.latency(tables.runs(100)).to_dict())
-    small = packed(png)
+    small = recompress(png)
     assert len(small) < len(png) / 2
-    assert packed(small) == small
+    assert recompress(small) == small
     assert small[:33] == png[:33]
 
 
