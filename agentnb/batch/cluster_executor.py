@@ -30,9 +30,8 @@ from agentnb.batch import cluster_worker
 from agentnb.batch.cluster import Cluster, LostRowError, check_client, worker_error
 from agentnb.batch.cluster_worker import WorkerResult, WorkerSetup
 from agentnb.batch.executor import Executor, RunFactory, unsent
-from agentnb.batch.mixin import Recipe
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
-from agentnb.batch.rows import Row, RowResult
+from agentnb.batch.rows import Recipe, Row, RowResult
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
 from agentnb.errors import AgentnbError, ConfigError, RequestError

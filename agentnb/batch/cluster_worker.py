@@ -21,8 +21,7 @@ from agentnb._support import embedded
 from agentnb._support.fork import after_fork_in_child, keep_forever
 from agentnb._support.installing import __version__
 from agentnb.batch.executor import LocalExecutor, RunFactory
-from agentnb.batch.mixin import Recipe
-from agentnb.batch.rows import Row, RowResult
+from agentnb.batch.rows import Recipe, Row, RowResult
 from agentnb.config import EMBEDDED, find_key
 from agentnb.errors import AgentnbError
 from agentnb.recording.base_run import RunFacts

@@ -156,7 +156,7 @@ def as_items(data: Any) -> Items:
         if isinstance(data, pd.DataFrame):
             return _TableItems(data)
         if isinstance(data, pd.Series):
-            series: Any = data
+            series = cast("Any", data)
             return _TableItems(
                 series.to_frame(ITEM if series.name is None else series.name), is_series=True
             )

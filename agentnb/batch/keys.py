@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from agentnb.batch.mixin import Recipe
+from agentnb.batch.rows import Recipe
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media
 

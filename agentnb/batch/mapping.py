@@ -20,11 +20,11 @@ from agentnb.batch.executor import LocalExecutor, RunFactory
 from agentnb.batch.items import as_items
 from agentnb.batch.job import Job, StoppedError
 from agentnb.batch.keys import settings_digest
-from agentnb.batch.mixin import Recipe
 from agentnb.batch.outcome import Outcome
 from agentnb.batch.progress import Display, create_display
 from agentnb.batch.prompts import PromptLike, prompts
 from agentnb.batch.result_table import StructuredOutput, check_columns
+from agentnb.batch.rows import Recipe
 from agentnb.errors import BatchError, RequestError
 from agentnb.platforms.media import media_items
 from agentnb.run.run import Run

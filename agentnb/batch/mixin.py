@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from agentnb._http.deadlines import Deadlines
 from agentnb._http.retries import Retries
 from agentnb._support.tracebacks import hide_frames
+from agentnb.batch.rows import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,26 +17,7 @@ if TYPE_CHECKING:
     from agentnb.batch.executor import RunFactory
     from agentnb.run.run import Run
 
-__all__ = ["Maps", "Recipe"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Arguments of `agentnb.agent` that recreate an agent in another process, without its key.
-
-    ``name`` is the full name, ``platform:agent``.  ``base_url`` is the platform's address, None for
-    the default, ``sandbox`` for the embedded sandbox.  ``function`` is the agent if it is a Python
-    function.  ``has_own_key``: its key was given in code, so that only this process has it.
-    """
-
-    name: str
-    base_url: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    deadlines: Deadlines | None = None
-    retries: Retries | None = None
-    function: Callable[..., Any] | None = None
-    has_own_key: bool = False
+__all__ = ["Maps"]
 
 
 class Maps(Protocol):

@@ -1,18 +1,40 @@
-"""Input and result of one row of a map."""
+"""Plain data of a map, which can be pickled: its agent, and the input and result of a row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.event.transcript import Status
 from agentnb.platforms.media import MediaLike
 
-__all__ = ["Row", "RowResult", "Verdict"]
+__all__ = ["Recipe", "Row", "RowResult", "Verdict"]
 
 #: Outcome of an attempt: the row is ``done``, ``failed`` for good, failed in a ``retryable`` way,
 #: or was ``refused`` by the platform for now.
 Verdict = Literal["done", "failed", "retryable", "refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Arguments of `agentnb.agent` that recreate an agent in another process, without its key.
+
+    ``name`` is the full name, ``platform:agent``.  ``base_url`` is the platform's address, None for
+    the default, ``sandbox`` for the embedded sandbox.  ``function`` is the agent if it is a Python
+    function.  ``has_own_key``: its key was given in code, so that only this process has it.
+    """
+
+    name: str
+    base_url: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    deadlines: Deadlines | None = None
+    retries: Retries | None = None
+    function: Callable[..., Any] | None = None
+    has_own_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

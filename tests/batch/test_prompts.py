@@ -81,7 +81,7 @@ class TestNames:
         levels = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("x", 1), ("x", 2)]))
         assert asked(levels, "{{x.1}}-{{x.2}}") == ["1-2"]
 
-    def test_what_there_is_not_is_said_at_once(self) -> None:
+    def test_an_unknown_name_raises_at_once(self) -> None:
         with pytest.raises(RequestError, match=r"\{\{tikcer\}\}, \{\{x\}\}; .* ticker, other"):
             prompts(as_items(pd.DataFrame(columns=["ticker", "other"])), "{{tikcer}} {{x}} {{x}}")
         with pytest.raises(RequestError, match="each row has item"):
@@ -97,7 +97,7 @@ class TestNames:
         with pytest.raises(RequestError, match="2 columns are called 'a'"):
             asked(frame, "{{a}}")
 
-    def test_a_later_row_without_the_name_is_not_asked(self) -> None:
+    def test_a_later_row_without_the_name_is_not_sent(self) -> None:
         assert asked([{"a": 1}, {"b": 2}, {"a": 3}], "{{a}}") == ["1", "unknown_name", "3"]
 
 
@@ -114,7 +114,7 @@ class TestTemplates:
     def test_single_braces_stay(self) -> None:
         assert asked(["x"], 'say {"a": {"b": "{{item}}"}}') == ['say {"a": {"b": "x"}}']
 
-    def test_without_names_all_are_asked_the_same(self) -> None:
+    def test_without_names_all_prompts_are_equal(self) -> None:
         assert asked([1, 2], "Say hello") == ["Say hello"] * 2
         assert asked(pd.DataFrame({"a": [1, 2]}), "Say hello") == ["Say hello"] * 2
 
@@ -134,7 +134,7 @@ class TestMissing:
         assert asked([{"a": "x", "b": value}], "{{a}}") == ["x"]
 
     @pytest.mark.parametrize("value", ["", "nan", 0, False, [], np.array([1.0]), pd.Series([1])])
-    def test_what_is_there(self, value: Any) -> None:
+    def test_present_values(self, value: Any) -> None:
         assert not is_missing(value)
 
     def test_in_columns(self) -> None:
@@ -149,7 +149,7 @@ class TestItemsAsPrompts:
         assert asked(pd.Series(["a", "b"], name="question")) == ["a", "b"]
         assert asked(pd.DataFrame({"question": ["a", None]})) == ["a", "missing_value"]
 
-    def test_what_is_no_text_is_not_asked(self) -> None:
+    def test_a_prompt_that_is_no_text_is_not_sent(self) -> None:
         assert asked(["a", 1, None]) == ["a", "prompt", "missing_value"]
 
     def test_of_several_columns_none_is_the_prompt(self) -> None:
@@ -210,7 +210,7 @@ class TestInputs:
         assert list(items.frame()["n"]) == [0, 1]
 
     @pytest.mark.parametrize("data", ["one prompt", b"bytes", Model(ticker="a", other="b"), 5])
-    def test_what_is_no_table(self, data: Any) -> None:
+    def test_invalid_data(self, data: Any) -> None:
         with pytest.raises(RequestError):
             as_items(data)
 

@@ -52,7 +52,7 @@ def test_the_values_of_a_model() -> None:
     assert view.values(parsed) == ["NVDA", 1.0, None, True, "good", {"depth": 2}, [], "N"]
 
 
-def test_what_is_not_of_the_form() -> None:
+def test_nonconforming_answers() -> None:
     with pytest.raises(OutputError, match="price"):
         StructuredOutput(View).parse('{"ticker": "NVDA", "price": "dear"}')
 
@@ -81,11 +81,11 @@ class TestSchemas:
             ("It costs 2 dollars.", "invalid JSON"),
         ],
     )
-    def test_what_no_column_could_hold(self, answer: str, says: str) -> None:
+    def test_values_that_no_column_can_hold(self, answer: str, says: str) -> None:
         with pytest.raises(OutputError, match=says):
             StructuredOutput(self.SCHEMA).parse(answer)
 
-    def test_the_schema_that_is_asked_for_is_the_given_one(self) -> None:
+    def test_the_given_schema_is_requested(self) -> None:
         assert StructuredOutput(self.SCHEMA).schema == self.SCHEMA
 
 
@@ -107,7 +107,7 @@ def test_a_dataclass() -> None:
     assert made.values(made.parse('{"x": 1, "y": 2}')) == [1, 2]
 
 
-def test_what_has_no_schema() -> None:
+def test_types_without_a_schema() -> None:
     nothing: Any = object()
     with pytest.raises(RequestError):
         StructuredOutput(nothing)

@@ -92,6 +92,6 @@ def test_expected_of_a_column() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_tolerance(arguments: dict[str, Any]) -> None:
+def test_invalid_tolerances(arguments: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         tolerance(**arguments)

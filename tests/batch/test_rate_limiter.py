@@ -1,4 +1,4 @@
-"""Who may start when: in order, never too many, nobody while the platform refuses."""
+"""Rows start in order, never too many at once, and none while the platform refuses."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ pytestmark = pytest.mark.anyio
 
 
 async def settle() -> None:
-    """Let everybody go on who can."""
+    """Let all tasks that can proceed do so."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def entered(gate: RateLimiter, count: int) -> list[Slot]:
-    slots = [gate.slot() for _ in range(count)]
+async def entered(limiter: RateLimiter, count: int) -> list[Slot]:
+    slots = [limiter.slot() for _ in range(count)]
     for slot in slots:
         await slot.acquire()
     return slots
 
 
 class TestConcurrency:
-    async def test_so_many_at_once_and_in_order(self) -> None:
-        gate, order = RateLimiter(2), list[int]()
+    async def test_concurrency_and_order(self) -> None:
+        limiter, order = RateLimiter(2), list[int]()
 
         async def row(number: int) -> None:
-            slot = gate.slot()
+            slot = limiter.slot()
             await slot.acquire()
             order.append(number)
-            assert gate.running <= 2
+            assert limiter.running <= 2
             await asyncio.sleep(0)
             slot.release()
 
         await asyncio.gather(*(row(number) for number in range(50)))
         assert order == list(range(50))
-        assert gate.running == 0
+        assert limiter.running == 0
 
-    async def test_leaving_twice_lets_one_in(self) -> None:
-        gate = RateLimiter(1)
-        (slot,) = await entered(gate, 1)
+    async def test_releasing_twice_starts_one(self) -> None:
+        limiter = RateLimiter(1)
+        (slot,) = await entered(limiter, 1)
         slot.release()
         slot.release()
-        assert gate.running == 0
-        await gate.slot().acquire()
-        waiting = asyncio.create_task(gate.slot().acquire())
+        assert limiter.running == 0
+        await limiter.slot().acquire()
+        waiting = asyncio.create_task(limiter.slot().acquire())
         await settle()
         assert not waiting.done()
         waiting.cancel()
 
-    async def test_who_is_cancelled_takes_nobodys_place(self) -> None:
-        gate = RateLimiter(1)
-        (slot,) = await entered(gate, 1)
-        waiting = [asyncio.create_task(gate.slot().acquire()) for _ in range(3)]
+    async def test_a_cancelled_waiter_takes_no_slot(self) -> None:
+        limiter = RateLimiter(1)
+        (slot,) = await entered(limiter, 1)
+        waiting = [asyncio.create_task(limiter.slot().acquire()) for _ in range(3)]
         await settle()
         waiting[0].cancel()
         await settle()
@@ -67,17 +67,17 @@ class TestConcurrency:
         waiting[1].cancel()
         await asyncio.wait(waiting)
         assert not waiting[2].cancelled()
-        assert gate.running == 1
+        assert limiter.running == 1
 
 
 class TestRefusals:
-    async def test_nobody_starts_while_it_is_closed(self) -> None:
+    async def test_none_starts_while_it_is_closed(self) -> None:
         now = [100.0]
-        gate = RateLimiter(4, clock=lambda: now[0])
-        (slot,) = await entered(gate, 1)
+        limiter = RateLimiter(4, clock=lambda: now[0])
+        (slot,) = await entered(limiter, 1)
         slot.report_refusal(30.0)
-        assert gate.closed_for == 30.0
-        waiting = asyncio.create_task(gate.slot().acquire())
+        assert limiter.closed_for == 30.0
+        waiting = asyncio.create_task(limiter.slot().acquire())
         await settle()
         assert not waiting.done()
         now[0] += 29.0
@@ -85,88 +85,88 @@ class TestRefusals:
         await settle()
         assert not waiting.done()
         now[0] += 1.0
-        gate.release()
+        limiter.release()
         await asyncio.wait_for(waiting, 10)
-        assert gate.closed_for == 0.0
+        assert limiter.closed_for == 0.0
 
     async def test_it_opens_by_itself(self) -> None:
-        gate = RateLimiter(2)
-        (slot,) = await entered(gate, 1)
+        limiter = RateLimiter(2)
+        (slot,) = await entered(limiter, 1)
         slot.report_refusal(0.05)
         slot.release()
-        await asyncio.wait_for(gate.slot().acquire(), 10)
+        await asyncio.wait_for(limiter.slot().acquire(), 10)
 
     async def test_the_longer_wish_counts(self) -> None:
         now = [0.0]
-        gate = RateLimiter(2, clock=lambda: now[0])
-        (slot,) = await entered(gate, 1)
+        limiter = RateLimiter(2, clock=lambda: now[0])
+        (slot,) = await entered(limiter, 1)
         slot.report_refusal(30.0)
         slot.report_refusal(5.0)
-        assert gate.closed_for == 30.0
+        assert limiter.closed_for == 30.0
 
     async def test_those_of_one_round_halve_it_once(self) -> None:
-        gate = RateLimiter(16)
-        slots = await entered(gate, 16)
+        limiter = RateLimiter(16)
+        slots = await entered(limiter, 16)
         for slot in slots:
             slot.report_refusal(0.0)
             slot.release()
-        assert gate.limit == 8
-        (slot,) = await entered(gate, 1)
+        assert limiter.limit == 8
+        (slot,) = await entered(limiter, 1)
         slot.report_refusal(0.0)
-        assert gate.limit == 4
+        assert limiter.limit == 4
 
     async def test_one_may_always_run(self) -> None:
-        gate = RateLimiter(2)
+        limiter = RateLimiter(2)
         for _ in range(5):
-            (slot,) = await entered(gate, 1)
+            (slot,) = await entered(limiter, 1)
             slot.report_refusal(0.0)
             slot.release()
-        assert gate.limit == 1
-        await asyncio.wait_for(gate.slot().acquire(), 10)
+        assert limiter.limit == 1
+        await asyncio.wait_for(limiter.slot().acquire(), 10)
 
     async def test_it_grows_again_with_success_and_no_further(self) -> None:
-        gate = RateLimiter(8)
-        (slot,) = await entered(gate, 1)
+        limiter = RateLimiter(8)
+        (slot,) = await entered(limiter, 1)
         slot.report_refusal(0.0)
-        before = gate.limit
+        before = limiter.limit
         slot.report_success()
-        assert before < gate.limit < 8
+        assert before < limiter.limit < 8
         for _ in range(1_000):
             slot.report_success()
-        assert gate.limit == 8
+        assert limiter.limit == 8
 
     async def test_who_pauses_is_in_nobodys_way(self) -> None:
-        gate = RateLimiter(1)
-        (slot,) = await entered(gate, 1)
+        limiter = RateLimiter(1)
+        (slot,) = await entered(limiter, 1)
         pausing = asyncio.create_task(slot.pause(0.01))
         await settle()
-        assert gate.running == 0
-        (other,) = await entered(gate, 1)
+        assert limiter.running == 0
+        (other,) = await entered(limiter, 1)
         done, _ = await asyncio.wait({pausing}, timeout=0.1)
         assert not done
         other.release()
         await asyncio.wait_for(pausing, 10)
-        assert gate.running == 1
+        assert limiter.running == 1
 
 
 class TestSpacing:
     async def test_starts_are_spaced_over_all_rows(self) -> None:
-        gate, loop = RateLimiter(100, rpm=6_000), asyncio.get_running_loop()
+        limiter, loop = RateLimiter(100, rpm=6_000), asyncio.get_running_loop()
         began = loop.time()
         at: list[float] = []
         for _ in range(30):
-            await gate.slot().acquire()
+            await limiter.slot().acquire()
             at.append(loop.time() - began)
         # Never sooner than its turn, but for what a late loop may make up for.
         assert all(moment >= turn * 0.01 - 0.06 for turn, moment in enumerate(at))
 
     async def test_an_idle_time_saves_up_no_starts(self) -> None:
         now = [1_000.0]
-        gate = RateLimiter(100, rpm=1.0, clock=lambda: now[0])
-        await gate.slot().acquire()
+        limiter = RateLimiter(100, rpm=1.0, clock=lambda: now[0])
+        await limiter.slot().acquire()
         now[0] += 3_600
-        await gate.slot().acquire()
-        waiting = asyncio.create_task(gate.slot().acquire())
+        await limiter.slot().acquire()
+        waiting = asyncio.create_task(limiter.slot().acquire())
         await settle()
         assert not waiting.done()
         waiting.cancel()
@@ -174,19 +174,19 @@ class TestSpacing:
 
 class TestTheEnd:
     async def test_who_waits_is_told(self) -> None:
-        gate = RateLimiter(1)
-        await entered(gate, 1)
-        waiting = [asyncio.create_task(gate.slot().acquire()) for _ in range(3)]
-        asleep = asyncio.create_task(gate.sleep(60))
+        limiter = RateLimiter(1)
+        await entered(limiter, 1)
+        waiting = [asyncio.create_task(limiter.slot().acquire()) for _ in range(3)]
+        asleep = asyncio.create_task(limiter.sleep(60))
         await settle()
-        gate.close()
+        limiter.close()
         for task in (*waiting, asleep):
             with pytest.raises(RateLimiterClosedError):
                 await task
         with pytest.raises(RateLimiterClosedError):
-            await gate.slot().acquire()
+            await limiter.slot().acquire()
         with pytest.raises(RateLimiterClosedError):
-            await gate.sleep(60)
+            await limiter.sleep(60)
 
 
 @given(
@@ -197,13 +197,13 @@ class TestTheEnd:
 async def test_nobody_is_lost_whatever_happens(
     most: int, steps: list[str], chance: random.Random
 ) -> None:
-    gate = RateLimiter(most)
+    limiter = RateLimiter(most)
     inside: list[Slot] = []
     waiting: dict[asyncio.Task[None], Slot] = {}
     for step in steps:
         match step:
             case "enter":
-                slot = gate.slot()
+                slot = limiter.slot()
                 waiting[asyncio.create_task(slot.acquire())] = slot
             case "leave" if inside:
                 inside.pop(chance.randrange(len(inside))).release()
@@ -221,7 +221,7 @@ async def test_nobody_is_lost_whatever_happens(
             slot = waiting.pop(task)
             if not task.cancelled():
                 inside.append(slot)
-        assert gate.running <= most
+        assert limiter.running <= most
     for slot in inside:
         slot.release()
     while waiting:
@@ -231,4 +231,4 @@ async def test_nobody_is_lost_whatever_happens(
             slot = waiting.pop(task)
             if not task.cancelled():
                 slot.release()
-    assert gate.running == 0
+    assert limiter.running == 0
