@@ -94,7 +94,7 @@ class Comparison:
             try:
                 run.wait(None if end is None else max(0.0, end - time.monotonic()), check=False)
             except TimeoutError:
-                raise TimeoutError(f"The comparison goes on after {timeout:g} s.") from None
+                raise TimeoutError(f"The comparison has not ended after {timeout:g} s.") from None
         return self.raise_for_status() if check else self
 
     async def wait_async(self, *, check: bool = True) -> Comparison:
@@ -280,7 +280,7 @@ def ask_all(
     if isinstance(agents, str | Agent) or callable(agents) or len(agents) < 2:
         raise RequestError("A comparison takes a list of two agents or more.")
     if "session" in params:
-        raise RequestError("Each agent of a comparison begins a session of its own.")
+        raise RequestError("Each agent of a comparison starts its own session.")
     resolved = [each if isinstance(each, Agent) else agent(each) for each in agents]
     runs = [
         each.prepare(prompt, output_type=output_type, media=media, stream=stream, **params)

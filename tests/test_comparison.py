@@ -158,7 +158,7 @@ class TestWaiting:
             yield "more"
 
         compared = ask_all([stall, shout], "hello")
-        with pytest.raises(TimeoutError, match="goes on after 0 s"):
+        with pytest.raises(TimeoutError, match="has not ended after 0 s"):
             compared.wait(0)
         compared.runs[1].wait()
         compared.cancel()

@@ -60,7 +60,7 @@ def check_client(client: object) -> None:
 
 def worker_error(worker: str, refusal: WorkerRefusal) -> ConfigError:
     """Return the error for a worker that cannot run rows."""
-    return ConfigError(f"{worker} cannot ask rows: {refusal.message}", hint=refusal.hint)
+    return ConfigError(f"{worker} cannot run rows: {refusal.message}", hint=refusal.hint)
 
 
 class Cluster:

@@ -92,7 +92,7 @@ class MapCall:
         if not isinstance(self.retries, Retries) and not _is_whole(self.retries, at_least=0):
             raise RequestError(f"retries is a number of further runs, not {self.retries!r}.")
         if "session" in self.options:
-            raise RequestError("Each row of a map begins a session of its own.")
+            raise RequestError("Each row of a map starts its own session.")
 
 
 class _Map:

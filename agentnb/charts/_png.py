@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from agentnb.render.visible import control_signs
 
-__all__ = ["Picture", "drawable", "image", "recompress"]
+__all__ = ["Picture", "drawable", "recompress", "render_png"]
 
 _SCALE: Final = 1.5  # sharp enough on most screens
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -42,7 +42,7 @@ def drawable(spec: Any) -> Any:
             return spec
 
 
-def image(spec: dict[str, Any]) -> Picture | None:
+def render_png(spec: dict[str, Any]) -> Picture | None:
     """Return the chart as PNG, None where vl-convert is missing or cannot draw it."""
     try:
         import vl_convert

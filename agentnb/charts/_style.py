@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import altair as alt
 
 from agentnb._support.installing import install_hint
-from agentnb.charts._png import drawable, image
+from agentnb.charts._png import drawable, render_png
 from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.errors import ConfigError
 from agentnb.render.visible import one_line
@@ -84,7 +84,7 @@ class _Displayed:
         # For viewers that do not draw.  Without one, JupyterLab adds its own and so changes a
         # notebook that was only opened.
         metadata: dict[str, Any] = {}
-        if (picture := image(spec)) is not None:
+        if (picture := render_png(spec)) is not None:
             bundle["image/png"] = b64encode(picture.png).decode("ascii")
             metadata["image/png"] = {"width": picture.width, "height": picture.height}
         spec["$schema"] = _SCHEMA

@@ -38,7 +38,7 @@ class Expected:
     def __init__(self, check: str, value: Any, column: Any) -> None:
         if (value is None) == (column is None):
             raise RequestError(
-                f"{check} takes what it expects, or column= with the name of the column of it."
+                f"{check} takes the expected value, or column= with the name of its column."
             )
         self._check, self._value, self._column = check, value, column
 
@@ -51,7 +51,7 @@ class Expected:
         if self._column is None:
             return self._value
         if is_missing(value := row[self._column]):
-            raise ValueError(f"nothing is expected in column {self._column!r}")
+            raise ValueError(f"no value is expected in column {self._column!r}")
         return value
 
     def check(self, judge: Callable[[str, Row], Any], *, name: str | None = None) -> Check:

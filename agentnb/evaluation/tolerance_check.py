@@ -73,7 +73,7 @@ def tolerance(
             return _decimal(wanted)
         values = set(parse(wanted))
         if len(values) != 1:
-            raise ValueError(f"what is expected is not one number but {len(values)}")
+            raise ValueError(f"the expected value is not one number but {len(values)}")
         return values.pop()
 
     def judge(answer: str, row: Row) -> bool:

@@ -197,9 +197,9 @@ def test_regex() -> None:
 @pytest.mark.parametrize("make", [exact, contains, regex, json_schema])
 def test_expected_value_or_column(make: Any) -> None:
     for arguments, keywords in (((), {}), (("a",), {"column": "b"})):
-        with pytest.raises(RequestError, match="takes what it expects, or column="):
+        with pytest.raises(RequestError, match="takes the expected value, or column="):
             make(*arguments, **keywords)
-    with pytest.raises(ValueError, match="nothing is expected in column 'b'"):
+    with pytest.raises(ValueError, match="no value is expected in column 'b'"):
         make(column="b").judge("a", {"b": None})
 
 
