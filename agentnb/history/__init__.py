@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from agentnb.store.store import use
     from agentnb.store.stored_run import load
     from agentnb.store.transfer import export_history, import_history
+    from agentnb.tables.events import events
     from agentnb.tables.run_list import RunList
+    from agentnb.tables.runs import runs
+    from agentnb.tables.sessions import sessions
     from agentnb.tables.sql import query
-    from agentnb.tables.tables import events, runs, sessions, tool_calls
+    from agentnb.tables.tool_calls import tool_calls
 
 #: Where runs are kept: a path of SQLite, an address of PostgreSQL without its password, None where
 #: history is off.  Looked up anew each time; see `use`.
@@ -54,17 +57,17 @@ __all__ = [
 # module would stand in its place.
 _WHERE = {
     "RunList": "agentnb.tables.run_list",
-    "events": "agentnb.tables.tables",
+    "events": "agentnb.tables.events",
     "export_history": "agentnb.store.transfer",
     "flush": "agentnb.store.recorder",
     "import_history": "agentnb.store.transfer",
     "load": "agentnb.store.stored_run",
     "prune": "agentnb.store.retention",
     "query": "agentnb.tables.sql",
-    "runs": "agentnb.tables.tables",
-    "sessions": "agentnb.tables.tables",
+    "runs": "agentnb.tables.runs",
+    "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
-    "tool_calls": "agentnb.tables.tables",
+    "tool_calls": "agentnb.tables.tool_calls",
     "use": "agentnb.store.store",
     "vacuum": "agentnb.store.retention",
 }
