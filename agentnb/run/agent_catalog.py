@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentnb.cassettes import note_agents
+from agentnb.cassettes import record_agents
 from agentnb.config import AgentName, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
@@ -58,7 +58,7 @@ def known_agents() -> list[str]:
 def agents_of(platform: Platform) -> list[AgentInfo]:
     """Return the agents that the platform lists (blocks)."""
     found = answer_of(platform, platform.agents())
-    note_agents(platform, found)
+    record_agents(platform, found)
     return found
 
 
