@@ -35,7 +35,6 @@ from agentnb.errors import (
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options
-from agentnb.platforms._windows import check_window, window
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -58,6 +57,7 @@ from agentnb.platforms.operativus.responses import (
     read_page,
     read_status,
 )
+from agentnb.platforms.run_lists import check_window, window
 
 # What reads answers is imported with the first one: nobody's question waits for it.
 if TYPE_CHECKING:

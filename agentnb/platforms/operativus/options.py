@@ -7,8 +7,8 @@ from typing import Annotated
 from annotated_types import Ge
 from pydantic import field_validator
 
+from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._wire import Number, Outbound
-from agentnb.platforms._zones import parse_zone
 from agentnb.platforms.operativus.media import MAX_MEDIA_BYTES
 from agentnb.platforms.operativus.times import ServerTimes
 

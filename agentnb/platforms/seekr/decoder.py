@@ -28,7 +28,6 @@ from agentnb.event.types import (
     text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._peek import peek
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
@@ -38,6 +37,7 @@ from agentnb.platforms._wire import (
     mend,
     mend_deep,
     one_line,
+    peek,
 )
 from agentnb.platforms.seekr import chunks
 from agentnb.platforms.seekr.frames import first_text, is_error, object_in, sole_error, unwrap
