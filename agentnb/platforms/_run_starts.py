@@ -95,7 +95,7 @@ class AskedRuns:
 
 @contextmanager
 def not_begun(name: str) -> Generator[None, None, None]:
-    """Report a truncated response as a failed connection: no run has started that could be resumed."""
+    """Report a truncated response as a failed connection: there is no run to resume."""
     try:
         yield
     except StreamCutError as error:

@@ -285,7 +285,7 @@ class KeepsEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A prompt and its answer with its reasoning, as a platform keeps them; None where it does not."""
+    """A prompt, its reasoning and its answer, as a platform keeps them; None for what it drops."""
 
     prompt: str | None = None
     text: str | None = None

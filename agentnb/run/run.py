@@ -34,8 +34,8 @@ from agentnb.recording.base_run import RunFacts, Via
 from agentnb.recording.feed import EventIterator
 from agentnb.recording.recording import Recording
 from agentnb.run.approvals import Decided, Named, all_decided, waiting_approval
-from agentnb.run.executor import Driver
-from agentnb.run.output import AnswerCheck, parse_output
+from agentnb.run.executor import RunExecutor
+from agentnb.run.output import OutputValidator, parse_output
 from agentnb.run.stream_consumer import Resume, Source, resume_of
 from agentnb.store import recent
 
@@ -91,7 +91,7 @@ class Run(RunFacts):
         #: Whether it is kept in the history's store; what is only played is not.
         self.durable = not isinstance(platform, OfflinePlatform)
         self._client = platform
-        self._output = None if output_type is None else AnswerCheck(output_type)
+        self._output = None if output_type is None else OutputValidator(output_type)
         self._recording.check = self._output and self._output.check
         # One line that is shown above it.
         self._notice = notice
@@ -103,7 +103,7 @@ class Run(RunFacts):
         self._successor: Run | None = None
         self._watched = False
         self._ending = _new_ending()
-        self._driver = Driver(
+        self._driver = RunExecutor(
             source,
             self._recording,
             platform=platform,
