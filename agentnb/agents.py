@@ -22,9 +22,15 @@ from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import Listings
 from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.output import OutputType
-from agentnb.run.request import asked_for, at_once, forget_refused_key, terms_for, unsupported
+from agentnb.run.request import (
+    build_request,
+    forget_refused_key,
+    invoked,
+    terms_for,
+    unsupported,
+)
 from agentnb.run.run import Run
-from agentnb.run.shutdown import leave_in_order
+from agentnb.run.shutdown import register_shutdown
 from agentnb.run.stream import RunStream
 from agentnb.store import recent as runs_so_far
 
@@ -223,7 +229,7 @@ class Agent(Maps, Listings):
         ``with_terms`` changes the terms on which its requests are made.
         """
         platform = self.platform
-        request = asked_for(
+        request = build_request(
             platform,
             self.id,
             prompt,
@@ -235,7 +241,7 @@ class Agent(Maps, Listings):
             params={**self.params, **params},
         )
         source = (
-            (lambda: platform.stream(request)) if stream else (lambda: at_once(platform, request))
+            (lambda: platform.stream(request)) if stream else (lambda: invoked(platform, request))
         )
         terms = terms_for(self, deadlines, retries, timeout)
         return Run(
@@ -378,4 +384,4 @@ def attach(
     return found.attach(run_id, session=session, timeout=timeout)
 
 
-leave_in_order()
+register_shutdown()

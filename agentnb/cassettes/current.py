@@ -1,64 +1,129 @@
-"""What is recorded and what is played back at this moment.
+"""The cassettes in use: the one that is recorded to, and the one that is played back.
 
-Every run asks; what records and plays is imported when somebody does that.
+Every run looks here; `recorder` and `playback` are imported only where they are used.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 from agentnb.cassettes.offline import OfflinePlatform
 
 if TYPE_CHECKING:
-    from agentnb.cassettes.playback import Playback
-    from agentnb.cassettes.recorder import LiveRun, Recorder
     from agentnb.platforms.base import AgentInfo, Platform
+    from agentnb.recording.base_run import PlatformFacts, RunFacts
 
-__all__ = ["NOW", "catch_up", "note_agents", "now_playing", "stand_in", "watch"]
-
-
-class _Now:
-    """The recording and the playback that go on, None where there is none."""
-
-    recorder: Recorder | None = None
-    playback: Playback | None = None
-
-
-NOW: Final = _Now()
-
-
-def catch_up() -> None:
-    """Write what has ended, if anything is recorded."""
-    if NOW.recorder is not None:
-        NOW.recorder.catch_up()
+__all__ = [
+    "ACTIVE",
+    "Cassette",
+    "PlayableCassette",
+    "RecordableCassette",
+    "flush_recorder",
+    "now_playing",
+    "record_agents",
+    "record_run",
+    "stand_in",
+    "tapes_begun",
+]
 
 
-def watch(run: LiveRun) -> None:
-    """Have ``run``, which is about to begin, recorded if anything is."""
-    # What is played back, and a function of this process, can be had again without.
-    if NOW.recorder is not None and run.durable and run.client.name != "local":
-        NOW.recorder.follow(run)
+class Cassette(ABC):
+    """A file that is recorded to or played back until `stop` or the end of a ``with`` block."""
+
+    _count = 0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        Cassette._count += 1
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop recording or playing; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        # The same for both, since a notebook displays it when recorded and when played back.
+        return f"<Cassette {self.path.name}>"
 
 
-def note_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
-    """Have the list that a platform gave recorded if anything is."""
-    if NOW.recorder is not None and platform.name != "local":
-        NOW.recorder.list_agents(platform, agents)
+class RecordableCassette(Cassette):
+    """A cassette that runs are recorded to."""
+
+    @abstractmethod
+    def flush(self) -> None: ...
+
+    @abstractmethod
+    def follow(self, run: RunFacts) -> None: ...
+
+    @abstractmethod
+    def write_agents(self, platform: PlatformFacts, agents: Iterable[AgentInfo]) -> None: ...
 
 
-def now_playing() -> Playback | None:
-    """Return what is played back, None where platforms answer themselves."""
-    return NOW.playback
+class PlayableCassette(Cassette):
+    """A cassette whose platforms are played back."""
+
+    @abstractmethod
+    def platform(self, name: str) -> OfflinePlatform: ...
+
+
+class _Active:
+    recorder: RecordableCassette | None = None
+    playback: PlayableCassette | None = None
+
+
+ACTIVE: Final = _Active()
+
+
+def tapes_begun() -> int:
+    """Return how many cassettes this process has opened."""
+    return Cassette._count  # pyright: ignore[reportPrivateUsage]
+
+
+def flush_recorder() -> None:
+    """Write the runs that have ended, if a recorder is active."""
+    if ACTIVE.recorder is not None:
+        ACTIVE.recorder.flush()
+
+
+def record_run(run: RunFacts) -> None:
+    """Have ``run``, which is about to start, recorded if a recorder is active."""
+    # Played runs and functions of this process are reproducible without a cassette.
+    if ACTIVE.recorder is not None and run.durable and run.client.name != "local":
+        ACTIVE.recorder.follow(run)
+
+
+def record_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
+    """Record a platform's list of agents if a recorder is active."""
+    if ACTIVE.recorder is not None and platform.name != "local":
+        ACTIVE.recorder.write_agents(platform, agents)
+
+
+def now_playing() -> PlayableCassette | None:
+    """Return the cassette that is played back; None where platforms answer themselves."""
+    return ACTIVE.playback
 
 
 def stand_in(platform: Platform) -> Platform:
-    """Return what answers for ``platform`` now: itself, but while a recording is played back.
+    """Return ``platform``, or the recorded one of its name while a cassette is played back.
 
     Raises:
-        PlaybackError: the recording has nothing of it.
+        PlaybackError: the cassette has no such platform.
     """
-    playing = NOW.playback
-    if playing is None or platform.name == "local" or isinstance(platform, OfflinePlatform):
+    playback = ACTIVE.playback
+    if playback is None or platform.name == "local" or isinstance(platform, OfflinePlatform):
         return platform
-    return playing.platform(platform.name)
+    return playback.platform(platform.name)

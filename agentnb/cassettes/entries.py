@@ -1,7 +1,7 @@
-"""What a recording holds: questions, what came of them, and their form as lines of JSON.
+"""The entries of a cassette and their JSON form.
 
-A recording is a text file.  Its first line says what it is and how names were understood, each
-further one is one entry: a platform, its list of agents, or a run.  Keys never stand in it.
+A cassette is a text file of JSON lines.  The first line has the format and how names resolve, each
+further one is one entry: a platform, its list of agents, or a run.  Keys are never written.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ from agentnb.redaction.secrets import mask, mask_value
 
 __all__ = [
     "FORMAT",
+    "CassetteRun",
     "Decision",
-    "TapedRun",
     "agents_entry",
-    "asked",
-    "capabilities_from",
-    "line",
+    "capabilities_from_dict",
+    "failure_to_dict",
+    "has_cassette_format",
     "read_agents",
+    "request_fields",
+    "to_line",
 ]
 
 FORMAT: Final = "agentnb.recording/1"
@@ -46,244 +48,239 @@ Decision = tuple[str | None, bool]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def asked(request: RunRequest, *, via: str, run_id: str | None = None) -> dict[str, Any]:
-    """Return all that was asked, as JSON: what has to be the same for an answer to be the same.
+def has_cassette_format(header: Any) -> bool:
+    """Return whether a first line is a cassette's, of any version."""
+    kind = cast("dict[str, Any]", header).get("format") if isinstance(header, dict) else None
+    return isinstance(kind, str) and kind.startswith(FORMAT.partition("/")[0] + "/")
 
-    Attachments stand for themselves by the digest of their content.  ``run_id`` is the run that is
-    joined, where ``via`` is ``attach`` or ``decision``.
+
+def request_fields(request: RunRequest, *, via: str, run_id: str | None = None) -> dict[str, Any]:
+    """Return a request as JSON: equal requests have equal answers.
+
+    Attachments are compared by the digest of their content.  ``run_id`` is the attached run, where
+    ``via`` is ``attach`` or ``decision``.  Defaults are left out, to keep lines readable.
     """
-    joined = via in ("attach", "decision")
-    told: dict[str, Any] = {
+    attached = via in ("attach", "decision")
+    fields: dict[str, Any] = {
         "agent": request.agent,
         "prompt": request.prompt,
-        # A run that is joined knows its session only once it has told it.
-        "session_id": None if joined else request.session_id,
-        "history": list(request.history),
-        "params": dict(request.params),
-        "output_schema": request.output_schema,
-        "media": [_media(item) for item in request.media],
-        "followups": request.followups,
-        "stream": joined or via == "stream",
-        "run_id": run_id if joined else None,
+        # The session of an attached run is known only once it was received.
+        "session_id": None if attached else request.session_id,
+        "history": list(request.history) or None,
+        "params": dict(request.params) or None,
+        "output_schema": request.output_schema or None,
+        "media": [_media_fields(item) for item in request.media] or None,
+        "followups": request.followups or None,
+        "stream": None if attached or via == "stream" else False,
+        "run_id": run_id if attached else None,
     }
-    return plain({name: value for name, value in told.items() if not _is_default(name, value)})
+    return _masked_json({name: value for name, value in fields.items() if value is not None})
 
 
-def _is_default(name: str, value: Any) -> bool:
-    # Left out, so that a line holds what somebody typed and little else.
-    return (
-        value is None
-        or value in ([], {})
-        or (name, value)
-        in (
-            ("followups", False),
-            ("stream", True),
-        )
-    )
-
-
-def plain(value: Any) -> Any:
+def _masked_json(value: Any) -> Any:
     """Return ``value`` as a reader of the file gets it back, with secrets masked."""
     return json.loads(mask(json.dumps(mask_value(value, names=True), default=str)))
 
 
-def _media(item: Media) -> dict[str, Any]:
-    name, data = item.name, item.data
+def _media_fields(item: Media) -> dict[str, Any]:
+    name, data, url = item.name, item.data, None
     if item.path is not None:
         name = name or item.path.name
-        data = _content(item.path)
-    told: dict[str, Any] = {"name": name and attachment_name(name), "mime_type": item.mime_type}
-    if item.url is not None and not item.url.lower().startswith("data:"):
-        # What it is signed with is another the next time.
-        told["url"] = kept_address(item.url)
-    elif item.url is not None:
+        data = _read_bytes(item.path)
+    if item.url is not None and item.url.lower().startswith("data:"):
         data = item.url.encode()
-    if data is not None:
-        told["sha256"] = sha256(data).hexdigest()
-    return {name: value for name, value in told.items() if value is not None}
+    elif item.url is not None:
+        # Signatures in the query differ from one request to the next.
+        url = kept_address(item.url)
+    fields = {
+        "name": name and attachment_name(name),
+        "mime_type": item.mime_type,
+        "url": url,
+        "sha256": None if data is None else sha256(data).hexdigest(),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _read_media(item: Any) -> Any:
-    """Return an attachment of a recording as `_media` makes it, also of an earlier version's."""
+    """Return a recorded attachment as `_media_fields` makes it, also an earlier version's."""
     if not isinstance(item, dict):
         return item
-    told = cast("dict[str, Any]", item)
+    fields = cast("dict[str, Any]", item)
     cleaners = {"name": attachment_name, "url": kept_address}
-    return told | {
+    return fields | {
         name: clean(text)
         for name, clean in cleaners.items()
-        if isinstance(text := told.get(name), str)
+        if isinstance(text := fields.get(name), str)
     }
 
 
-def _content(path: Path) -> bytes | None:
+def _read_bytes(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError:
-        return None  # sending it fails by itself
+        return None  # the request will fail by the same error
 
 
 @dataclass(slots=True, kw_only=True)
-class TapedRun:
-    """One run of a recording: what was asked, and all that came of it.
+class CassetteRun:
+    """One recorded run: its request and everything that was received.
 
-    ``failure`` is the exception that a failed run ended by, as its class and attributes.  One that
-    `shortened` returned has no events, until `whole` reads them.
-    ``decisions`` are those made while its stream was open, or of a run joined again after a
-    decision that one.
+    ``failure`` is the exception that a failed run ended by, as its class and attributes.
+    ``decisions`` are those made while its stream was open, or for a continuation the one that it
+    follows.  A run that `stub` returned has no events until `load` reads them.
     """
 
     platform: str
     id: str | None = None
     via: str
-    asked: dict[str, Any]
+    request: dict[str, Any]
     sent_at: datetime
     events: list[Event]
     times: list[float]
     duration: float | None = None
     failure: dict[str, Any] | None = None
     decisions: list[Decision] = field(default_factory=list[Decision])
-    reread: Callable[[], TapedRun] | None = None
+    loader: Callable[[], CassetteRun] | None = None
 
-    def shortened(self, reread: Callable[[], TapedRun]) -> TapedRun:
-        """Return the run without what is only played; ``reread`` returns all of it."""
-        return replace(self, events=[], times=[], failure=None, reread=reread)
+    def stub(self, loader: Callable[[], CassetteRun]) -> CassetteRun:
+        """Return the run without its events; ``loader`` returns all of it."""
+        return replace(self, events=[], times=[], failure=None, loader=loader)
 
-    def whole(self) -> TapedRun:
-        """Return all of the run.
+    def load(self) -> CassetteRun:
+        """Return the run with its events.
 
         Raises:
             PlaybackError: it is no longer in the file.
         """
-        return self if self.reread is None else self.reread()
+        return self if self.loader is None else self.loader()
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "entry": "run",
             "platform": self.platform,
             "id": self.id,
             "via": self.via,
-            "asked": self.asked,
+            "asked": self.request,
             "sent_at": self.sent_at.isoformat(),
             "duration": self.duration,
         }
         if self.decisions:
-            told["decisions"] = self.decisions
+            entry["decisions"] = self.decisions
         if self.failure is not None:
-            told["failure"] = self.failure
+            entry["failure"] = self.failure
         masked, _ = without_secrets(self.events)
-        told["events"] = [
+        entry["events"] = [
             {"at": at, **event_to_dict(event)} for at, event in zip(self.times, masked, strict=True)
         ]
-        return told
+        return entry
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TapedRun:
-        """Return the run of an entry, whoever wrote it.
+    def from_json(cls, data: Mapping[str, Any]) -> CassetteRun:
+        """Return the run of an entry that anyone may have written.
 
         Raises:
             ValueError: a value is missing or of another type than `to_json` writes.
         """
-        read = _run_line().validate_python(data)
-        asked = dict(read["asked"])
-        if isinstance(media := asked.get("media"), list):
-            asked["media"] = [_read_media(item) for item in cast("list[Any]", media)]
+        entry = _run_adapter().validate_python(data)
+        request = dict(entry["asked"])
+        if isinstance(media := request.get("media"), list):
+            request["media"] = [_read_media(item) for item in cast("list[Any]", media)]
         return cls(
-            platform=read["platform"],
-            id=read.get("id"),
-            via=read["via"],
-            asked=asked,
-            sent_at=datetime.fromisoformat(read["sent_at"]),
-            duration=read["duration"],
-            events=[event_from_dict(entry) for entry in read["events"]],
-            times=[float(entry["at"]) for entry in read["events"]],
-            failure=cast("dict[str, Any] | None", read.get("failure")),
-            decisions=[(identifier_or_none(d[0]), d[1]) for d in read.get("decisions", ())],
+            platform=entry["platform"],
+            id=entry.get("id"),
+            via=entry["via"],
+            request=request,
+            sent_at=datetime.fromisoformat(entry["sent_at"]),
+            duration=entry["duration"],
+            events=[event_from_dict(event) for event in entry["events"]],
+            times=[float(event["at"]) for event in entry["events"]],
+            failure=cast("dict[str, Any] | None", entry.get("failure")),
+            decisions=[(identifier_or_none(d[0]), d[1]) for d in entry.get("decisions", ())],
         )
 
     def exception(self) -> AgentnbError | None:
-        """Return the exception that it ended by, made anew; None where there was none.
+        """Return a new copy of the exception that it ended by; None where there was none.
 
         Raises:
             ValueError: its attributes are not those of its class.
         """
         if self.failure is None:
             return None
-        # A class of a newer version is read as the base of all.
+        # A class of a newer version is read as the base class.
         kind: Any = getattr(errors, self.failure["class"], AgentnbError)
         if not (isinstance(kind, type) and issubclass(kind, AgentnbError)):
             raise ValueError("a failure is no error of agentnb")
-        given: dict[str, Any] = dict(self.failure["attributes"])
-        message, hint = given.pop("message"), given.pop("hint", None)
+        attributes: dict[str, Any] = dict(self.failure["attributes"])
+        message, hint = attributes.pop("message"), attributes.pop("hint", None)
         if not isinstance(message, str) or not isinstance(hint, str | None):
             raise ValueError("a failure has no message")
-        made = kind.__new__(kind)
+        error = kind.__new__(kind)
         if issubclass(kind, errors.RunError):
-            # It has the run that raises it, and nothing that was recorded.
-            AgentnbError.__init__(made, message, hint=hint)
-            return made
-        known = signature(kind.__init__).parameters
-        _constructor(kind)(made, message, **{k: v for k, v in given.items() if k in known})
-        made.hint = hint
-        return made
+            # It refers to the run that raises it, which no recording has.
+            AgentnbError.__init__(error, message, hint=hint)
+            return error
+        parameters = signature(kind.__init__).parameters
+        known = {name: value for name, value in attributes.items() if name in parameters}
+        _validated_constructor(kind)(error, message, **known)
+        error.hint = hint
+        return error
 
 
 # `class` is a keyword of Python.
-_FailureLine = TypedDict("_FailureLine", {"class": str, "attributes": dict[str, Any]})
+_FailureEntry = TypedDict("_FailureEntry", {"class": str, "attributes": dict[str, Any]})
 
 
-class _Asked(TypedDict, extra_items=Any):
-    """What `asked` returns; what else a question has is compared as it is."""
+class _RequestEntry(TypedDict, extra_items=Any):
+    """What `request_fields` returns; its other fields are compared as they are."""
 
     agent: str
     prompt: str
 
 
-class _RunLine(TypedDict):
-    """A run as `TapedRun.to_json` writes it."""
+class _RunEntry(TypedDict):
+    """A run as `CassetteRun.to_json` writes it."""
 
     platform: str
     id: NotRequired[str | None]
     via: Literal["stream", "invoke", "attach", "decision"]
-    asked: _Asked
+    asked: _RequestEntry
     sent_at: str
     duration: _Seconds | None
     events: list[dict[str, Any]]
-    failure: NotRequired[_FailureLine | None]
+    failure: NotRequired[_FailureEntry | None]
     decisions: NotRequired[list[tuple[str | None, bool]]]
 
 
 @cache
-def _run_line() -> TypeAdapter[_RunLine]:
-    return TypeAdapter(_RunLine)
+def _run_adapter() -> TypeAdapter[_RunEntry]:
+    return TypeAdapter(_RunEntry)
 
 
 @cache
-def _constructor(kind: type[AgentnbError]) -> Any:
-    """Return the constructor of an error, which checks the types of its arguments."""
+def _validated_constructor(kind: type[AgentnbError]) -> Any:
     initialize: Any = kind.__init__
     return validate_call(config=ConfigDict(strict=True))(initialize)
 
 
-def failure_of(error: BaseException | None) -> dict[str, Any] | None:
-    """Return an exception of this package as JSON; None for any other, which its event tells."""
+def failure_to_dict(error: BaseException | None) -> dict[str, Any] | None:
+    """Return an exception of this package as JSON; None for any other: its event suffices."""
     if not isinstance(error, AgentnbError):
         return None
-    told = {
+    attributes = {
         name: value
         for name, value in vars(error).items()
         if isinstance(value, str | int | float | None) and not name.startswith("_")
     }
-    return {"class": type(error).__name__, "attributes": plain(told)}
+    return {"class": type(error).__name__, "attributes": _masked_json(attributes)}
 
 
 def agents_entry(platform: str, agents: Iterable[AgentInfo]) -> dict[str, Any]:
     """Return a platform's list of agents as an entry."""
-    told = [
-        {name: value for name, value in asdict(each).items() if value not in (None, {})}
-        for each in agents
+    listed = [
+        {name: value for name, value in asdict(agent).items() if value not in (None, {})}
+        for agent in agents
     ]
-    return {"entry": "agents", "platform": platform, "agents": mask_value(told, names=True)}
+    return {"entry": "agents", "platform": platform, "agents": mask_value(listed, names=True)}
 
 
 def read_agents(data: Mapping[str, Any]) -> list[AgentInfo]:
@@ -291,14 +288,14 @@ def read_agents(data: Mapping[str, Any]) -> list[AgentInfo]:
     return TypeAdapter(list[AgentInfo]).validate_python(data["agents"])
 
 
-def capabilities_from(data: Mapping[str, Any]) -> Capabilities:
-    """Return capabilities from the JSON form of theirs; what this version does not know is left."""
+def capabilities_from_dict(data: Mapping[str, Any]) -> Capabilities:
+    """Return capabilities from their JSON form; fields of newer versions are ignored."""
     known = {name: data[name] for name in data if name in Capabilities.__dataclass_fields__}
     return TypeAdapter(Capabilities).validate_python(known)
 
 
-def line(entry: Mapping[str, Any]) -> str:
-    """Return an entry as a line of the file, readable where it can be."""
+def to_line(entry: Mapping[str, Any]) -> str:
+    """Return an entry as a line of the file, with non-ASCII text readable where possible."""
     entry = mask_value(entry)
     text = json.dumps(entry, ensure_ascii=False, default=str, separators=(", ", ": "))
     try:

@@ -1,26 +1,25 @@
-"""Which recorded run answers a question, and what to say where none does."""
+"""Find the recorded run that answers a request, or explain why there is none."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from heapq import nlargest
 from typing import Any, Final
 
-from agentnb.cassettes.entries import TapedRun
+from agentnb.cassettes.entries import CassetteRun
 from agentnb.config.names import quoted
 from agentnb.errors import PlaybackError
 
-__all__ = ["Shelf", "named"]
+__all__ = ["RecordedAnswers", "quoted_name"]
 
-_SHOWN: Final = 60
-# How much of two long prompts is compared to find the nearest, and how many are compared closely:
-# that takes the square of their length.
-_COMPARED: Final = 200
-_CLOSELY: Final = 5
-_WORDS: Final = {
+_EXCERPT: Final = 60
+# Comparing prompts takes the square of their length: compare their beginnings, few of them exactly.
+_COMPARED_LENGTH: Final = 200
+_EXACT_CANDIDATES: Final = 5
+_FIELDS: Final = {
     "agent": "the agent",
     "prompt": "the prompt",
     "session_id": "the session",
@@ -28,98 +27,98 @@ _WORDS: Final = {
     "params": "the parameters",
     "output_schema": "the output schema",
     "media": "the attachments",
-    "followups": "whether follow-ups are asked for",
+    "followups": "whether follow-ups are requested",
     "stream": "whether it streams",
-    "run_id": "the run that is joined",
+    "run_id": "the attached run",
 }
 
 
-class Shelf:
-    """The recorded runs of one platform, each to be taken once, in the order of their sending."""
+class RecordedAnswers:
+    """The recorded runs of one platform; each answers one request, oldest first."""
 
-    def __init__(self, platform: str, runs: Iterable[TapedRun]) -> None:
-        self._platform = named(platform)
+    def __init__(self, platform: str, runs: Iterable[CassetteRun]) -> None:
+        self._platform = quoted_name(platform)
         self._runs = sorted(runs, key=lambda run: run.sent_at)
-        self._left: dict[str, deque[TapedRun]] = {}
+        self._left: dict[str, deque[CassetteRun]] = {}
         for run in self._runs:
-            self._left.setdefault(_key(run.asked), deque()).append(run)
+            self._left.setdefault(_key(run.request), deque()).append(run)
 
     @property
     def left(self) -> int:
-        """How many have not been taken."""
+        """Number of runs not yet played."""
         return sum(len(runs) for runs in self._left.values())
 
-    def take(self, asked: Mapping[str, Any]) -> TapedRun:
-        """Return the run that answers what is ``asked``.
+    def pop(self, request: Mapping[str, Any]) -> CassetteRun:
+        """Return the next run recorded for ``request``.
 
         Raises:
-            PlaybackError: it was not recorded, or has been taken as often as it was.
+            PlaybackError: it was not recorded, or was played as often as it was recorded.
         """
-        runs = self._left.get(_key(asked))
+        runs = self._left.get(_key(request))
         if runs:
             return runs.popleft()
-        what = _described(asked)
+        summary = _summary(request)
         if runs is not None:
-            count = sum(_key(run.asked) == _key(asked) for run in self._runs)
+            count = sum(_key(run.request) == _key(request) for run in self._runs)
             times = "once" if count == 1 else f"{count} times"
             raise PlaybackError(
-                f"{self._platform}: {what} was recorded {times} and is asked once more.",
+                f"{self._platform}: {summary} was recorded {times} and is requested once more.",
                 hint="agentnb.record() makes a new recording.",
             )
         raise PlaybackError(
-            f"{self._platform}: {what} was not recorded.", hint=self._nearest(asked)
+            f"{self._platform}: {summary} was not recorded.", hint=self._nearest(request)
         )
 
-    def _nearest(self, asked: Mapping[str, Any]) -> str:
+    def _nearest(self, request: Mapping[str, Any]) -> str:
         if not self._runs:
             return "No run of this platform was recorded."
-        likely = nlargest(_CLOSELY, self._runs, key=lambda run: _likeness(run.asked, asked))
-        nearest = max(likely, key=lambda run: _likeness(run.asked, asked, closely=True)).asked
-        differs = [words for name, words in _WORDS.items() if nearest.get(name) != asked.get(name)]
-        told = f"Nearest is {_described(nearest)}; what differs: {', '.join(differs)}."
-        if "params" in asked or "params" in nearest:
-            told += _parameters(nearest.get("params", {}), asked.get("params", {}))
-        if asked.get("session_id") != nearest.get("session_id"):
-            told += " Recorded in " + _session(nearest) + ", asked in " + _session(asked) + "."
-        return told
+        likely = nlargest(
+            _EXACT_CANDIDATES, self._runs, key=lambda run: _similarity(run.request, request)
+        )
+        nearest = max(likely, key=lambda run: _similarity(run.request, request, exact=True)).request
+        differing = [
+            text for name, text in _FIELDS.items() if nearest.get(name) != request.get(name)
+        ]
+        hint = f"Nearest is {_summary(nearest)}; what differs: {', '.join(differing)}."
+        old, new = nearest.get("params", {}), request.get("params", {})
+        parameters = [
+            f"{quoted_name(name)} was {json.dumps(old.get(name))}, is {json.dumps(new.get(name))}"
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        ]
+        if parameters:
+            hint += f" {'; '.join(parameters)[:300]}."
+        if request.get("session_id") != nearest.get("session_id"):
+            hint += f" Recorded in {_session(nearest)}, requested in {_session(request)}."
+        return hint
 
 
-def named(text: object) -> str:
+def quoted_name(text: object) -> str:
     """Return a name for a message: on one line, escaped and bounded."""
     return quoted(str(text))[1:-1]
 
 
-def _key(asked: Mapping[str, Any]) -> str:
-    return json.dumps(asked, sort_keys=True)
+def _key(request: Mapping[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True)
 
 
-def _described(asked: Mapping[str, Any]) -> str:
-    if run_id := asked.get("run_id"):
-        return f"joining the run {named(run_id)} of {named(asked['agent'])}"
-    words = " ".join(str(asked["prompt"])[: 4 * _SHOWN].split())
-    return f"{quoted(words, longest=_SHOWN - 1)} to {named(asked['agent'])}"
+def _summary(request: Mapping[str, Any]) -> str:
+    if run_id := request.get("run_id"):
+        return f"attaching to the run {quoted_name(run_id)} of {quoted_name(request['agent'])}"
+    prompt = " ".join(str(request["prompt"])[: 4 * _EXCERPT].split())
+    return f"{quoted(prompt, longest=_EXCERPT - 1)} to {quoted_name(request['agent'])}"
 
 
-def _session(asked: Mapping[str, Any]) -> str:
-    session = asked.get("session_id")
-    return f"session {named(session)}" if session else "a new session"
+def _session(request: Mapping[str, Any]) -> str:
+    session = request.get("session_id")
+    return f"session {quoted_name(session)}" if session else "a new session"
 
 
-def _parameters(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    names: Sequence[str] = sorted({*recorded, *asked})
-    differing = [
-        f"{named(name)} was {json.dumps(recorded.get(name))}, is {json.dumps(asked.get(name))}"
-        for name in names
-        if recorded.get(name) != asked.get(name)
-    ]
-    return f" {'; '.join(differing)[:300]}." if differing else ""
-
-
-def _likeness(
-    recorded: Mapping[str, Any], asked: Mapping[str, Any], *, closely: bool = False
+def _similarity(
+    recorded: Mapping[str, Any], request: Mapping[str, Any], *, exact: bool = False
 ) -> tuple[float, int]:
-    ours, theirs = (str(each["prompt"])[:_COMPARED] for each in (recorded, asked))
-    same = sum(recorded.get(name) == asked.get(name) for name in _WORDS)
+    ours, theirs = (str(each["prompt"])[:_COMPARED_LENGTH] for each in (recorded, request))
+    equal_fields = sum(recorded.get(name) == request.get(name) for name in _FIELDS)
     matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-    prompts = matcher.ratio() if closely else matcher.quick_ratio()
-    return prompts + (recorded["agent"] == asked["agent"]) * 0.5, same
+    ratio = matcher.ratio() if exact else matcher.quick_ratio()
+    return ratio + (recorded["agent"] == request["agent"]) * 0.5, equal_fields

@@ -1,4 +1,4 @@
-"""A platform that is not there: its name and what it could do, for runs that are played."""
+"""A platform without a server: its name and capabilities, for runs that are played back."""
 
 from __future__ import annotations
 
@@ -12,34 +12,23 @@ __all__ = ["OfflinePlatform"]
 
 
 class OfflinePlatform:
-    """A `Platform` that refuses everything, and stops nothing anywhere.
-
-    What plays recorded runs overrides what it has a record of.
-    """
+    """A `Platform` that refuses every call; subclasses override what they have a record of."""
 
     def __init__(self, name: str, capabilities: Capabilities | None = None) -> None:
-        self._name = name
-        self._capabilities = capabilities or Capabilities()
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._capabilities
+        self.name = name
+        self.capabilities = capabilities or Capabilities()
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        raise self._refusal("be asked")
+        raise self._refusal("start a run")
         yield []
 
     async def invoke(self, request: RunRequest) -> list[Event]:
-        raise self._refusal("be asked")
+        raise self._refusal("start a run")
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        raise self._refusal(f"let anybody join the run {run_id}")
+        raise self._refusal(f"attach to the run {run_id}")
         yield []
 
     async def decide(
@@ -56,7 +45,7 @@ class OfflinePlatform:
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
-        """Do nothing: nothing runs anywhere."""
+        """Do nothing: no run is in progress anywhere."""
 
     async def agents(self) -> list[AgentInfo]:
         raise self._refusal("list its agents")
@@ -76,13 +65,13 @@ class OfflinePlatform:
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        raise self._refusal("tell how a run stands")
+        raise self._refusal("return the status of a run")
 
     async def aclose(self) -> None:
         """Do nothing: there are no connections."""
 
-    def _refusal(self, what: str) -> AgentnbError:
+    def _refusal(self, call: str) -> AgentnbError:
         return UnsupportedError(
-            f"This is a recording: {self.name} cannot {what}.",
+            f"This is a recording: {self.name} cannot {call}.",
             hint="agentnb.agent() gives the agent itself.",
         )

@@ -1,4 +1,4 @@
-"""Recorded events, played again at the pace at which they had come, or quicker."""
+"""Play recorded events again, at the pace at which they arrived or faster."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from agentnb.errors import RequestError
 from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event
 from agentnb.recording.clock import Clock, current_clock
 
-__all__ = ["checked_speed", "play"]
+__all__ = ["play", "validate_speed"]
 
 
-def checked_speed(speed: float) -> float:
-    """Return how many times as fast as recorded to play; infinity, also for 0, is at once.
+def validate_speed(speed: float) -> float:
+    """Return the speed of a playback as a multiple of real time; infinity for 0: no waiting.
 
     Raises:
-        RequestError: it is negative or no number.
+        RequestError: it is negative or not a number.
     """
-    # Callers without types are told, too.
+    # Callers may not check types.
     is_number = isinstance(speed, int | float) and not isinstance(speed, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not is_number or math.isnan(speed) or speed < 0:
         raise RequestError(
@@ -36,37 +36,33 @@ async def play(
     *,
     speed: float = math.inf,
     duration: float | None = None,
-    wait_to_go_on: Callable[[ApprovalRequested], Awaitable[None]] | None = None,
+    on_approval: Callable[[ApprovalRequested], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[list[Event], None]:
-    """Yield ``events`` in the batches in which they had come, and set the run's clock to ``times``.
+    """Yield ``events`` in their recorded batches, and set the run's clock to ``times``.
 
-    ``speed`` is as `checked_speed` returns it.  ``duration`` is where the clock is left.
-    ``wait_to_go_on``, where given, is awaited after each approval that was asked for.
+    ``speed`` is as `validate_speed` returns it, ``duration`` the clock's final time.
+    ``on_approval`` is awaited after each requested approval.
     """
     clock = current_clock() or Clock()
     loop = asyncio.get_running_loop()
-    begun = loop.time()
-    over = False
-    clock.set(0.0, rate=_rate(speed))
+    start = loop.time()
+    rate = 0.0 if math.isinf(speed) else speed
+    ended = False
+    clock.set(0.0, rate=rate)
     for at, batch in groupby(zip(events, times, strict=True), key=lambda pair: pair[1]):
-        # What came after the end belongs to it, and nobody would wait for it.
-        if not over and not math.isinf(speed) and (left := begun + at / speed - loop.time()) > 0:
-            await asyncio.sleep(left)
+        # Events after the terminal one are part of the end and need no waiting.
+        if not ended and rate and (delay := start + at / rate - loop.time()) > 0:
+            await asyncio.sleep(delay)
         clock.set(at)
         arrived = [event for event, _ in batch]
         yield arrived
-        over = over or any(isinstance(event, TERMINAL_EVENTS) for event in arrived)
+        ended = ended or any(isinstance(event, TERMINAL_EVENTS) for event in arrived)
         for event in arrived:
-            if wait_to_go_on is not None and isinstance(event, ApprovalRequested):
-                waited = loop.time()
-                await wait_to_go_on(event)
-                begun += loop.time() - waited
-        if not over:
-            # Until the next batch it shows how far the play has come.
-            clock.set(at, rate=_rate(speed))
+            if on_approval is not None and isinstance(event, ApprovalRequested):
+                paused = loop.time()
+                await on_approval(event)
+                start += loop.time() - paused
+        if not ended:
+            clock.set(at, rate=rate)
     if duration is not None:
         clock.set(duration)
-
-
-def _rate(speed: float) -> float:
-    return 0.0 if math.isinf(speed) else speed

@@ -1,13 +1,12 @@
-"""The form in which events and their times are stored: compact JSON, as many events as it takes.
+"""Encode events and their times for the store, as compact JSON.
 
     {"v": 1, "at": "mpmZmZmZuT8=", "n": [3], "events": ["Hel", "lo", {"type": "run_finished", ...}]}
 
-``at`` are the times as doubles, little-endian, in Base64: exact, shorter than digits and far
-quicker to write.  ``n`` tells how many events in a row have each of them, since what one network
-read brought came at one moment; without it, each event has its own.  A text delta is its text
-alone, further deltas are short lists, and every other event is `event_to_dict`.  Where a text holds
-half a surrogate pair, which no database takes, the whole follows a ``~``, each character being one
-byte of its UTF-8.
+``at`` are the times as little-endian doubles in Base64: exact, shorter than digits and much faster
+to write.  ``n`` is the number of consecutive events with each time, since those of one network read
+have the same; without it, each event has its own.  A text delta is its bare text, other deltas are
+short lists, and every other event is `event_to_dict`.  Where a text has a lone surrogate, which no
+database takes, the payload is ``~`` and its UTF-8 bytes as Latin-1 characters.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ from agentnb.event.types import (
 __all__ = ["decode", "decode_of", "encode"]
 
 _VERSION: Final = 1
-# Before a payload whose characters are bytes.
+# Prefix of a payload whose characters are bytes.
 _BYTES: Final = "~"
 
 
 def encode(events: Sequence[Event], times: Sequence[float]) -> str:
-    """Return ``events`` and ``times``, which are as many, as text that `decode` reads.
+    """Return ``events`` and ``times``, of equal length, as text that `decode` reads.
 
-    Lossless, but for values in the ``details`` of an event that JSON does not have: tuples become
-    lists.  An event that cannot be written at all becomes a `RawEvent` that says so.
+    Lossless but for tuples in the ``details`` of an event, which become lists.  An event that JSON
+    cannot encode becomes a `RawEvent` with the problem.
     """
     head: dict[str, Any] = {"v": _VERSION}
     if 2 * len(set(times)) < len(times):
@@ -51,30 +50,30 @@ def encode(events: Sequence[Event], times: Sequence[float]) -> str:
         times = [time for time, _ in groups]
         head["n"] = [count for _, count in groups]
     head["at"] = b64encode(_doubles(times).tobytes()).decode()
-    told = [
-        # The usual one first, and without a call: this is done for every event of every run.
-        event.text if type(event) is TextDelta and event.part_id is None else _told(event)
+    encoded = [
+        # The most frequent kind without a call: this is done for every event of every run.
+        event.text if type(event) is TextDelta and event.part_id is None else _encode(event)
         for event in events
     ]
     try:
-        payload = _dumps({**head, "events": told})
+        payload = _dumps({**head, "events": encoded})
     except (TypeError, ValueError, RecursionError):
-        told = [_writable(event) for event in events]
-        payload = _dumps({**head, "events": told})
+        encoded = [_encode_or_raw(event) for event in events]
+        payload = _dumps({**head, "events": encoded})
     if not payload.isascii():
         try:
             payload.encode()
         except UnicodeEncodeError:
-            # JSON's own escapes would join two halves that were apart.
+            # JSON's escapes would join two lone halves that happen to be adjacent.
             return _BYTES + payload.encode("utf-8", "surrogatepass").decode("latin-1")
     return payload
 
 
 def decode(payload: str) -> tuple[list[Event], list[float]]:
-    """Return the events and times that `encode` made ``payload`` of.
+    """Return the events and times that `encode` was given.
 
     Raises:
-        ValueError: it is not such a text, or of a newer version.
+        ValueError: it is damaged, or of a newer version.
     """
     try:
         return _decoded(payload)
@@ -83,10 +82,7 @@ def decode(payload: str) -> tuple[list[Event], list[float]]:
 
 
 def decode_of(run: str, payload: str) -> tuple[list[Event], list[float]]:
-    """Return what `decode` does; nothing, with a `HistoryWarning` that names ``run``, if it fails.
-
-    One run whose events cannot be read takes nothing from the others.
-    """
+    """Do as `decode` does; on failure warn, with ``run`` named, and return nothing."""
     try:
         return decode(payload)
     except ValueError as error:
@@ -110,19 +106,19 @@ def _decoded(payload: str) -> tuple[list[Event], list[float]]:
         at.byteswap()
     times = at.tolist()
     if "n" in content:
-        times = _repeated(times, content["n"], most=len(content["events"]))
+        times = _repeated(times, content["n"], total=len(content["events"]))
     events: list[Event] = [
-        TextDelta(told) if isinstance(told, str) else _event(told) for told in content["events"]
+        TextDelta(item) if isinstance(item, str) else _event(item) for item in content["events"]
     ]
     if len(events) != len(times):
         raise ValueError("These stored events are damaged: they and their times do not match.")
     return events, times
 
 
-def _repeated(times: Sequence[float], counts: Sequence[Any], *, most: int) -> list[float]:
-    """Return each time as often as it counts; they are told apart before they take any room."""
+def _repeated(times: Sequence[float], counts: Sequence[Any], *, total: int) -> list[float]:
+    """Repeat each time as often as counted; validate the counts before allocating."""
     whole = all(type(count) is int and count >= 0 for count in counts)
-    if not whole or len(counts) != len(times) or sum(counts) != most:
+    if not whole or len(counts) != len(times) or sum(counts) != total:
         raise ValueError("These stored events are damaged: they and their times do not match.")
     return list(chain.from_iterable(map(repeat, times, counts)))
 
@@ -138,7 +134,7 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _told(event: Event) -> Any:
+def _encode(event: Event) -> Any:
     match event:
         case TextDelta():
             return event.text if event.part_id is None else ["t", event.text, event.part_id]
@@ -150,8 +146,8 @@ def _told(event: Event) -> Any:
             return event_to_dict(event)
 
 
-def _event(told: Any) -> Event:
-    match told:
+def _event(item: Any) -> Event:
+    match item:
         case ["t", str(text), str(part_id)]:
             return TextDelta(text, part_id)
         case ["r", str(text)]:
@@ -161,17 +157,16 @@ def _event(told: Any) -> Event:
         case ["c", str(call_id), str(arguments), str(output)]:
             return ToolCallDelta(call_id=call_id, arguments=arguments, output=output)
         case dict():
-            return event_from_dict(cast("dict[str, Any]", told))
+            return event_from_dict(cast("dict[str, Any]", item))
         case _:
             raise ValueError("These stored events are damaged: one is of no known form.")
 
 
-def _writable(event: Event) -> Any:
-    """Return what stands for an event of a batch in which one cannot be written."""
-    told = _told(event)
+def _encode_or_raw(event: Event) -> Any:
+    item = _encode(event)
     try:
-        _dumps(told)
+        _dumps(item)
     except (TypeError, ValueError, RecursionError) as error:
         problem = f"It could not be stored: {type(error).__name__}."
         return event_to_dict(RawEvent(name=event.type, data="", problem=problem))
-    return told
+    return item

@@ -1,6 +1,6 @@
-"""What a run did when: its events as stretches of time, to be drawn as bars.
+"""Fold a run's events into segments of time, to be drawn as bars.
 
-Pure, like the transcript: events and their times in, segments out, no exception on any order.
+Pure, like the transcript; no order of events raises.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Kind", "Segment", "timeline"]
 
 Kind = Literal["waiting", "reasoning", "text", "tool", "approval"]
 
-# Results of tools that come in while the answer streams do not cut it; a silence does.
+# A result that arrives while the answer streams does not split it, unless text then pauses.
 _SILENCE: Final = 0.5
 _EXCERPT: Final = 160
 _LABELS: Final[dict[Kind, str]] = {
@@ -42,12 +42,12 @@ _LABELS: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of a run, ``start`` and ``end`` in seconds since it was sent.
+    """A segment of a run, ``start`` and ``end`` in seconds since it was sent.
 
     ``label`` is the tool's name, or the kind in words.  ``status`` is that of a tool call
     (``running``, ``completed``, ``failed``, ``abandoned``) or of an approval (``pending``,
-    ``decided``, ``abandoned``), else None.  ``detail`` is one short line: how a passage begins, a
-    call's error or else its arguments, what an approval is for.
+    ``decided``, ``abandoned``), else None.  ``detail`` is one short line: the beginning of a
+    passage, a call's error or else its arguments, the message of an approval.
     """
 
     kind: Kind
@@ -65,24 +65,24 @@ def timeline(
     until: float | None = None,
     silence: float = _SILENCE,
 ) -> list[Segment]:
-    """Return the segments of a run in the order they began; [] where nothing has happened.
+    """Return the segments of a run in the order of their start; [] where there are no events.
 
     ``times`` are seconds since the run was sent, one for each event.  ``waiting`` is from then to
-    the first event of substance.  Consecutive fragments are one segment; tool calls may overlap
-    anything.  What is unfinished ends with the run, or where that has not ended at ``until``,
-    which is the last event unless given (for a live run: the seconds elapsed).  A passage is cut
-    by a longer ``silence`` (seconds) in which a tool is heard; where that is infinite, the same
-    events make the same number of segments whatever their times are.
+    the first text, reasoning, call or approval.  Consecutive deltas are one segment; tool calls may
+    overlap anything.  An open segment ends with the run, or while that continues at ``until``
+    (default: the last event; for a live run, the seconds elapsed).  A tool event splits a passage
+    that pauses for longer than ``silence`` seconds; with infinity, the number of segments does not
+    depend on times.
     """
     fold = _Fold(silence)
-    # Not strict: of a live run the two may have been read a moment apart.
+    # Not strict: a live run may grow between reading the two.
     for event, at in zip(events, times, strict=False):
         fold.add(event, at)
     return fold.segments(until)
 
 
 class _Open:
-    """A segment that can still grow."""
+    """A segment under construction."""
 
     __slots__ = ("detail", "end", "error", "kind", "label", "start", "status")
 
@@ -96,7 +96,7 @@ class _Open:
         self.error: str | None = None
 
     def append(self, text: str) -> None:
-        # An excerpt is all that is shown; a long answer must not be copied with each fragment.
+        # Only an excerpt is displayed; do not copy a long answer with each fragment.
         if len(self.detail) <= _EXCERPT:
             self.detail += text[: 2 * _EXCERPT]
 
@@ -111,20 +111,20 @@ class _Fold:
     def __init__(self, silence: float) -> None:
         self._silence = silence
         self._now = 0.0
-        self._begun = False  # something of substance has come
-        self._any = False
+        self._begun = False  # a segment other than waiting has started
+        self._has_events = False
         self._ended: float | None = None
-        self._found: list[_Open] = []
+        self._segments: list[_Open] = []
         self._calls: dict[str, _Open] = {}
         self._passage: _Open | None = None
-        self._heard = False  # a tool, since the passage's last fragment
+        self._tool_since = False  # a tool event since the passage's last fragment
         self._approvals: list[_Open] = []
 
     def add(self, event: Event, at: float) -> None:
-        # A clock that was set back, or a time that is none, must not turn a segment around.
+        # A clock that was set back, or NaN, must not give a segment a negative length.
         if math.isfinite(at) and at > self._now:
             self._now = at
-        self._any = True
+        self._has_events = True
         match event:
             case TextDelta() | ReasoningDelta():
                 if event.text:
@@ -154,43 +154,43 @@ class _Fold:
                 pass
 
     def segments(self, until: float | None) -> list[Segment]:
-        """Return what was found, with what is open closed."""
+        """Return all segments, with the open ones closed."""
         last = self._now
         if until is not None and math.isfinite(until):
             last = max(last, until)
         end = last if self._ended is None else self._ended
-        if not self._begun and (self._any or end > 0):
-            self._found.append(self._waiting(end))
-        return [found.closed(end) for found in self._found]
+        if not self._begun and (self._has_events or end > 0):
+            self._segments.append(self._waiting(end))
+        return [segment.closed(end) for segment in self._segments]
 
     def _begin(self, kind: Kind, *, status: str | None = None) -> _Open:
         if not self._begun:
             self._begun = True
             if self._now > 0:
-                self._found.append(self._waiting(self._now))
-        made = _Open(kind, self._now, status=status)
-        self._found.append(made)
-        return made
+                self._segments.append(self._waiting(self._now))
+        segment = _Open(kind, self._now, status=status)
+        self._segments.append(segment)
+        return segment
 
     def _waiting(self, end: float) -> _Open:
-        made = _Open("waiting", 0.0)
-        made.end = end
-        return made
+        segment = _Open("waiting", 0.0)
+        segment.end = end
+        return segment
 
     def _grow(self, kind: Kind, text: str) -> None:
         self._decide("decided")
         passage = self._passage
-        silence = 0.0 if passage is None else self._now - (passage.end or 0)
-        silent = self._heard and silence > self._silence
-        if passage is None or passage.kind != kind or silent:
+        pause = 0.0 if passage is None else self._now - (passage.end or 0)
+        split = self._tool_since and pause > self._silence
+        if passage is None or passage.kind != kind or split:
             passage = self._passage = self._begin(kind)
         passage.append(text)
         passage.end = self._now
-        self._heard = False
+        self._tool_since = False
 
     def _call(self, call_id: str) -> _Open:
         self._decide("decided")
-        self._heard = True
+        self._tool_since = True
         call = self._calls.get(call_id)
         if call is None:
             status = "running" if self._ended is None else "abandoned"
@@ -222,9 +222,9 @@ class _Fold:
         if (
             isinstance(event, RunFinished)
             and event.output
-            and not any(found.kind == "text" for found in self._found)
+            and not any(segment.kind == "text" for segment in self._segments)
         ):
-            # An answer that was not streamed is there all at once.
+            # The answer was not streamed.
             answer = self._begin("text")
             answer.append(event.output)
             answer.end = self._now

@@ -1,8 +1,8 @@
-"""The transcript: a pure fold of events into what a reader sees.
+"""The transcript: a pure fold of events into the text and tool calls that a view displays.
 
 A `Transcript` is an ordered list of parts (passages of text, passages of reasoning, tool calls)
 plus the run's status, usage and the like.  Only `Transcript.apply` changes it; no order of events
-makes it fail.  Shared fixtures hold the page's copy, ``js/src/transcript.ts``, to the same result.
+raises.  Shared fixtures keep ``js/src/transcript.ts`` to the same result.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agentnb._support.text import printable, printable_or_none
-from agentnb.event.requested_calls import latest_requests
+from agentnb.event.approvals import latest_requests
 from agentnb.event.types import (
     ApprovalRequested,
     Event,
@@ -53,8 +53,7 @@ FINAL_STATUSES: frozenset[Status] = frozenset(
 class TextBuffer:
     """Text that grows at its end.
 
-    Appending is O(1) and `since` costs what is new, so that a long answer stays linear; joining on
-    every delta would make it quadratic.
+    Appending is O(1) and `since` costs the length of its result: a long answer stays linear.
     """
 
     __slots__ = ("_chunks", "_length")
@@ -76,7 +75,7 @@ class TextBuffer:
         """Return the text from ``offset`` (code points) on."""
         missing = self._length - offset
         tail: list[str] = []
-        # The list may be replaced by `__str__` on another thread; walk the one that is here now.
+        # `__str__` may replace the list on another thread; `reversed` keeps this one.
         for chunk in reversed(self._chunks):
             if missing <= 0:
                 break
@@ -98,7 +97,7 @@ class TextBuffer:
 
 @dataclass(slots=True)
 class Passage:
-    """A run of text or of reasoning that no other part interrupts."""
+    """Consecutive text, or consecutive reasoning."""
 
     kind: Literal["text", "reasoning"]
     part_id: str | None = None
@@ -165,12 +164,11 @@ Part = Passage | ToolCall
 
 @dataclass(slots=True)
 class Transcript:
-    """What a run has brought so far.
+    """The content of a run so far.
 
     A text delta continues the last part when that is text too (or the part of the same
-    ``part_id``), and begins a new one otherwise; reasoning likewise.  The first terminal event
-    decides the status; later ones change nothing, but usage and followups that come after it
-    still count.
+    ``part_id``), and starts a new one otherwise; reasoning likewise.  The first terminal event
+    decides the status; later ones change nothing, while usage and followups after it still count.
     """
 
     status: Status = "queued"
@@ -186,12 +184,11 @@ class Transcript:
     finished: RunFinished | None = None
     failure: RunFailed | None = None
     cancelled: RunCancelled | None = None
-    # Why the answer of a run that completed is not of the form that was asked for, in one line.
+    # Why the answer of a completed run does not match the requested schema, in one line.
     output_error: str | None = None
-    # How many of the approvals the run no longer waits for.
+    # Number of approvals that the run no longer waits for.
     _decided: int = field(default=0, init=False, repr=False, compare=False)
-    # Where to find a part again by its id: a search through all of them would make many calls cost
-    # the square of their number.
+    # Parts by id: searching the list would cost the square of the number of calls.
     _calls: dict[str, ToolCall] = field(
         default_factory=dict[str, ToolCall], init=False, repr=False, compare=False
     )
@@ -200,7 +197,7 @@ class Transcript:
     )
 
     def apply(self, event: Event, at: float | None = None) -> None:
-        """Fold one event in; ``at`` is its arrival in seconds since the run was sent."""
+        """Fold one event; ``at`` is its arrival in seconds since the run was sent."""
         match event:
             case TextDelta():
                 self._append("text", event.text, event.part_id)
@@ -260,24 +257,24 @@ class Transcript:
                     self.cancelled = event
 
     def apply_all(self, events: Iterable[Event], at: float | None = None) -> None:
-        """Fold events in that arrived together, as `apply` does each of them."""
-        goes_on: TextBuffer | None = None
+        """Fold events that arrived together, as `apply` does each of them."""
+        continued: TextBuffer | None = None
         part_id: str | None = None
         texts: list[str] = []
         for event in events:
-            # Nearly all are text that goes on, and each step more would be felt.
-            if goes_on is not None and type(event) is TextDelta and event.part_id == part_id:
+            # Nearly all events continue the last text: append those in one step.
+            if continued is not None and type(event) is TextDelta and event.part_id == part_id:
                 texts.append(event.text)
                 continue
-            if goes_on is not None:
-                goes_on.extend(texts)
-                goes_on, texts = None, []
+            if continued is not None:
+                continued.extend(texts)
+                continued, texts = None, []
             self.apply(event, at)
             last = self.parts[-1] if self.parts else None
             if self.status == "running" and isinstance(last, Passage) and last.kind == "text":
-                goes_on, part_id = last.text, last.part_id
-        if goes_on is not None:
-            goes_on.extend(texts)
+                continued, part_id = last.text, last.part_id
+        if continued is not None:
+            continued.extend(texts)
 
     @property
     def text(self) -> str:
@@ -288,7 +285,7 @@ class Transcript:
 
     @property
     def reasoning(self) -> str:
-        """The reasoning: every reasoning delta, concatenated, passages apart by a blank line."""
+        """The reasoning: every reasoning delta, with a blank line between passages."""
         return "\n\n".join(
             str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == "reasoning"
         )
@@ -299,12 +296,12 @@ class Transcript:
 
     @property
     def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The approvals that the run waits for; of several with one id, the last request."""
+        """The approvals that the run waits for; the last request of each id."""
         return latest_requests(self.approvals[self._decided :] if self.status == "paused" else ())
 
     @property
     def error_code(self) -> str | None:
-        """The code of the failure; "output" where the answer is not of the form asked for."""
+        """The code of the failure; "output" where the answer does not match its schema."""
         if self.failure is not None:
             return self.failure.code
         return None if self.output_error is None else "output"
@@ -319,17 +316,16 @@ class Transcript:
         return self.status in FINAL_STATUSES
 
     def find_tool_call(self, call_id: str) -> ToolCall | None:
-        """Return the call of this id, None where there is none."""
         return self._calls.get(call_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, which the page keeps too."""
+        """Return the JSON form, which the page has too."""
         return {**self.head_to_dict(), "parts": [p.to_dict() for p in self.parts]}
 
     def head_to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of all but the parts; the text costs nothing.
+        """Return the JSON form without the parts.
 
-        ``approvals`` are those that the run waits for; once it goes on, all that it asked for.
+        ``approvals`` are the pending ones; where none is pending, all that were requested.
         """
         error = None
         if self.failure is not None:
@@ -370,7 +366,7 @@ class Transcript:
         return self._new_call(call_id, "", at) if call is None else call
 
     def _new_call(self, call_id: str, name: str, at: float | None) -> ToolCall:
-        # One that begins after the end has nobody left to finish it, though its end may yet come.
+        # After the run's end nothing will finish it, though its own end may still arrive.
         status = "abandoned" if self.is_final else "running"
         call = ToolCall(call_id, name, status=status, started=at)
         self.parts.append(call)

@@ -1,13 +1,13 @@
-"""What can happen in a run: the `Event` union.
+"""The events of a run: the `Event` union.
 
-Every platform's wire is decoded into these few classes, and everything else (the transcript, the
-live view, the tables) is made from them alone.  Events are immutable, carry no clock and no
+Every platform's wire format is decoded into these classes, and everything else (the transcript, the
+live view, the tables) is made from them alone.  Events are immutable and have no clock and no
 reference to a platform, so a recorded list of them can be folded, sent and compared anywhere.
 
-The constructors check their fields, since functions of users make events, too: data given as a
-tool's arguments or result becomes JSON, an exception given as an error becomes its text, a dict
-given as usage becomes `Usage`.  Whatever has no such meaning raises `TypeError` or `ValueError`.
-In ids, names and approvals control characters are written as signs.
+Users' functions make events, too, so the constructors validate their fields: data given as a tool's
+arguments or result becomes JSON, an exception given as an error becomes its text, a dict given as
+usage becomes `Usage`; anything else raises `TypeError` or `ValueError`.  Control characters in ids,
+names and approvals are replaced by visible symbols.
 
 `event_to_dict` and `event_from_dict` are the JSON form, which the store and the fixtures use.
 """
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from agentnb._support.text import name_signs, printable, strip_controls
 from agentnb.errors import in_sentences, try_again_in
-from agentnb.event.validation import Checked, Place, identifier, plain_text, usage_fields
+from agentnb.event.validation import EventField, Validated, identifier, plain_text, usage_fields
 
 __all__ = [
     "TERMINAL_EVENTS",
@@ -47,12 +47,12 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage(Checked):
+class Usage(Validated):
     """Tokens of one run, and its cost where the platform reports one.
 
     ``cached_tokens`` are part of ``input_tokens`` and ``reasoning_tokens`` part of
     ``output_tokens``; neither is ever added to the totals.  None means "not reported", never zero.
-    ``cost_usd`` is what the platform said, in US dollars; it is never computed here.
+    ``cost_usd`` is the platform's figure in US dollars, never computed here.
     """
 
     input_tokens: int | None = None
@@ -66,7 +66,7 @@ class Usage(Checked):
         """Return this usage with every field that ``later`` reports replaced by it.
 
         Platforms report running totals, so the later figure replaces the earlier one.  A total
-        that was the sum of input and output stays their sum where only one of them is news.
+        that was the sum of input and output stays their sum where only one of them is reported.
         """
         merged: dict[str, Any] = {
             f.name: new if (new := getattr(later, f.name)) is not None else getattr(self, f.name)
@@ -82,10 +82,10 @@ class Usage(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Checked):
-    """The platform accepted the run.  It may come again with what was still unknown.
+class RunStarted(Validated):
+    """The platform accepted the run.  It may be repeated with fields that were unknown before.
 
-    An id that holds control characters is none.
+    An id with control characters becomes None.
     """
 
     type: ClassVar[Literal["run_started"]] = "run_started"
@@ -95,15 +95,15 @@ class RunStarted(Checked):
     model: str | None = None
 
 
-# Nearly all events are fragments.  The `__init__` that a frozen class is given sets each field by
-# its name, which takes longer than all that is asked of a fragment later; theirs know the places.
+# Nearly all events are fragments.  The `__init__` of a frozen dataclass sets fields by name, which
+# takes longer than everything that follows for a fragment; these set their slots.
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class ReasoningDelta:
-    """A fragment of what the agent thinks, to be appended.
+    """A fragment of the reasoning, to be appended.
 
-    ``part_id`` tells separate passages apart where the platform numbers them.
+    ``part_id`` identifies the passage where the platform numbers them.
     """
 
     type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
@@ -133,9 +133,9 @@ class TextDelta:
 
 
 def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
-    """Return the fields of a fragment, of which one is not exactly of its type."""
-    part = None if part_id is None else Place(event, "part_id").checked(identifier, part_id)
-    return Place(event, "text").checked(plain_text, text), part
+    """Return the fields of a fragment converted to their exact types."""
+    part = None if part_id is None else EventField(event, "part_id").checked(identifier, part_id)
+    return EventField(event, "text").checked(plain_text, text), part
 
 
 def _setter(cls: type, name: str) -> Callable[[object, object], None]:
@@ -149,22 +149,22 @@ _set_text_part: Final = _setter(TextDelta, "part_id")
 
 
 def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
-    """Return a `TextDelta` for each text; where there are many, sooner than one by one."""
+    """Return a `TextDelta` for each text; faster for many than one by one."""
     if len(pieces) < 2 or set(map(type, pieces)) != {str}:
         return [TextDelta(text) for text in pieces]
-    made = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
-    for delta, text in zip(made, pieces, strict=True):
+    deltas = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
+    for delta, text in zip(deltas, pieces, strict=True):
         _set_text(delta, text)
         _set_text_part(delta, None)
-    return made
+    return deltas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallStarted(Checked):
+class ToolCallStarted(Validated):
     """The agent calls a tool.
 
-    ``arguments`` is what is known of them so far, as text: JSON where the platform sends JSON, and
-    "" where they follow in `ToolCallDelta` or are not told at all.
+    ``arguments`` are those known so far, as text: JSON where the platform sends JSON, and "" where
+    they follow in `ToolCallDelta` or are never sent.
     """
 
     type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
@@ -174,7 +174,7 @@ class ToolCallStarted(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta(Checked):
+class ToolCallDelta(Validated):
     """A further fragment of a call's arguments or of its output, to be appended."""
 
     type: ClassVar[Literal["tool_call_delta"]] = "tool_call_delta"
@@ -184,12 +184,12 @@ class ToolCallDelta(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallFinished(Checked):
+class ToolCallFinished(Validated):
     """A tool call ended.
 
-    ``result`` is text (JSON where the platform sends JSON); None leaves what `ToolCallDelta`
-    brought.  ``arguments``, where given, are the final ones and replace what streamed.  A call that
-    failed carries ``error``.
+    ``result`` is text (JSON where the platform sends JSON); None keeps the output of
+    `ToolCallDelta`.  ``arguments``, where given, replace those that were streamed.  A call that
+    failed has an ``error``.
     """
 
     type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
@@ -201,7 +201,7 @@ class ToolCallFinished(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReported(Checked):
+class UsageReported(Validated):
     """The run's usage so far, as a running total."""
 
     type: ClassVar[Literal["usage_reported"]] = "usage_reported"
@@ -210,13 +210,13 @@ class UsageReported(Checked):
 
     def __post_init__(self) -> None:
         if not isinstance(usage := cast("Any", self.usage), Usage):
-            given = Place(type(self).__name__, "usage").checked(usage_fields, usage)
+            given = EventField(type(self).__name__, "usage").checked(usage_fields, usage)
             object.__setattr__(self, "usage", Usage(**given))
-        Checked.__post_init__(self)
+        Validated.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowupsSuggested(Checked):
+class FollowupsSuggested(Validated):
     """Questions that the agent suggests to ask next."""
 
     type: ClassVar[Literal["followups_suggested"]] = "followups_suggested"
@@ -224,8 +224,8 @@ class FollowupsSuggested(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRequested(Checked):
-    """The run waits for a person's decision; its status becomes ``paused``."""
+class ApprovalRequested(Validated):
+    """The run waits for a user's decision; its status becomes ``paused``."""
 
     type: ClassVar[Literal["approval_requested"]] = "approval_requested"
     approval_id: str | None = None
@@ -234,17 +234,17 @@ class ApprovalRequested(Checked):
     arguments: str = ""
 
     def __post_init__(self) -> None:
-        Checked.__post_init__(self)
+        Validated.__post_init__(self)
         object.__setattr__(self, "message", printable(strip_controls(self.message)))
         object.__setattr__(self, "arguments", printable(self.arguments))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawEvent(Checked):
-    """A wire event kept as it came, because its kind is unknown or its content malformed.
+class RawEvent(Validated):
+    """A wire event kept as received, because its kind is unknown or its content malformed.
 
-    ``name`` is the wire's own event name, ``data`` its payload as text, ``problem`` says what was
-    wrong with a known kind; None means that the kind is merely unknown.
+    ``name`` is the event name on the wire, ``data`` its payload as text, ``problem`` what is wrong
+    with an event of a known kind; None for an unknown kind.
     """
 
     type: ClassVar[Literal["raw_event"]] = "raw_event"
@@ -254,12 +254,12 @@ class RawEvent(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(Checked):
+class RunFinished(Validated):
     """The run completed.
 
-    ``output`` is the whole answer where the platform repeats it at the end: it fills an answer that
-    was not streamed and is otherwise only kept.  ``duration`` is the platform's own figure in
-    seconds.  ``details`` is whatever else it said, JSON-like.
+    ``output`` is the whole answer where the platform repeats it at the end: it is the text of a run
+    that streamed none.  ``duration`` is the platform's own figure in seconds.  ``details`` are
+    further JSON-like values that it reported.
     """
 
     type: ClassVar[Literal["run_finished"]] = "run_finished"
@@ -269,14 +269,14 @@ class RunFinished(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed(Checked):
+class RunFailed(Validated):
     """The run ended without completing.
 
-    ``status`` is ``failed`` (the platform said so, or the request was refused), ``truncated`` (the
-    stream ended without a terminal event) or ``interrupted`` (the process that ran it went away).
-    ``hint`` says in one line what to do next, where that is known.  ``retry_after`` is how many
-    seconds the platform asks to wait before another attempt.  ``error_type`` is the name of the
-    exception class it came from, where there was one.
+    ``status`` is ``failed`` (on the platform, or the request was refused), ``truncated`` (the
+    stream ended without a terminal event) or ``interrupted`` (the process that ran it ended).
+    ``hint`` is one line about what to do next.  ``retry_after`` is how many seconds the platform
+    wants clients to wait before another attempt.  ``error_type`` is the name of the exception's
+    class, where it came from one.
     """
 
     type: ClassVar[Literal["run_failed"]] = "run_failed"
@@ -291,11 +291,11 @@ class RunFailed(Checked):
     def __post_init__(self) -> None:
         if isinstance(error := cast("Any", self.message), BaseException) and not self.error_type:
             object.__setattr__(self, "error_type", type(error).__name__)
-        Checked.__post_init__(self)
+        Validated.__post_init__(self)
 
     @property
     def next_step(self) -> str | None:
-        """What to do next, and when to try again; None where neither is known."""
+        """The hint and the time to retry; None where neither is known."""
         wait = try_again_in(self.retry_after)
         if self.hint is None or wait is None or wait in self.hint:
             return self.hint or wait
@@ -303,12 +303,12 @@ class RunFailed(Checked):
 
     @property
     def line(self) -> str:
-        """What went wrong, and what to do next, as a reader is told."""
+        """The message and the next step, as displayed."""
         return in_sentences(self.message, self.next_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled(Checked):
+class RunCancelled(Validated):
     """The run was cancelled, here or on the platform."""
 
     type: ClassVar[Literal["run_cancelled"]] = "run_cancelled"
@@ -369,11 +369,11 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 
 
 def event_from_dict(data: dict[str, Any]) -> Event:
-    """Return the event that `event_to_dict` made ``data`` from.
+    """Return the event of a JSON form that `event_to_dict` returned.
 
-    Fields that this version does not know are dropped, so that newer records stay readable; an
-    unknown ``type`` becomes a `RawEvent`, and so does an event with a field that its constructor
-    refuses, which earlier versions did not check.
+    Unknown fields are dropped, so that newer records stay readable; an unknown ``type`` becomes a
+    `RawEvent`, and so does an event with a field that its constructor refuses, which earlier
+    versions did not validate.
 
     Raises:
         KeyError: ``data`` has no ``type``.

@@ -1,6 +1,6 @@
-"""Checks of the fields of events: convert what has one obvious meaning, refuse the rest.
+"""Validate the fields of events: convert values of one obvious meaning, refuse the rest.
 
-Every check takes a value and the `Place` of its field, returns the value to keep, and raises
+Every validator takes a value and its `EventField`, returns the value to keep, and raises
 `TypeError` or `ValueError` with one line that names event, field, expected and given type.
 """
 
@@ -24,8 +24,8 @@ __all__ = [
     "COST_KEYS",
     "DETAIL_KEYS",
     "TOKEN_KEYS",
-    "Checked",
-    "Place",
+    "EventField",
+    "Validated",
     "identifier",
     "json_document",
     "json_text",
@@ -62,8 +62,8 @@ DETAIL_KEYS: Final = (
 _SCALARS: Final = frozenset({str, bool, type(None)})
 
 
-class Place(NamedTuple):
-    """The field that is checked, for the message of an error."""
+class EventField(NamedTuple):
+    """The field under validation, for the messages of errors."""
 
     event: str
     field: str
@@ -76,43 +76,43 @@ class Place(NamedTuple):
         return ValueError(f"{self.event}.{self.field} must be {expected}, not {given}.")
 
     def checked(self, check: Check, value: Any) -> Any:
-        """Return what ``check`` makes of ``value``; all of its errors name this field."""
+        """Return ``check(value)``; every error names this field."""
         try:
             return check(value, self)
         except Exception as error:
             if str(error).startswith(f"{self.event}.{self.field} must be "):
                 raise
-            # The value's own code failed: its `__str__`, its iterator, a lookup of an attribute.
+            # The value's own code failed: its `__str__`, its iterator, an attribute.
             given = f"{type(value).__name__}, which raised {type(error).__name__}"
             raise self.wrong_value("a value that can be read", given) from error
 
 
-Check = Callable[[Any, Place], Any]
+Check = Callable[[Any, EventField], Any]
 Clean = Callable[[str], str | None]
 
 
-def plain_text(value: Any, place: Place) -> str:
+def plain_text(value: Any, target: EventField) -> str:
     """Return a text; an instance of a subclass of `str` becomes an exact one."""
     if isinstance(value, str):
         return str.__str__(value)
-    raise place.wrong_type("text (str)", value)
+    raise target.wrong_type("text (str)", value)
 
 
-def identifier(value: Any, place: Place) -> str:
-    """Return an id as text; integers and UUIDs are taken."""
+def identifier(value: Any, target: EventField) -> str:
+    """Return an id as text; integers and UUIDs are accepted."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, UUID):
         return str(value)
     if (whole := _whole(value)) is None:
-        raise place.wrong_type("an id (str or int)", value)
+        raise target.wrong_type("an id (str or int)", value)
     try:
         return str(whole)
     except ValueError:  # more digits than Python writes
-        raise place.wrong_value("an id (str or int)", "a number too large to keep") from None
+        raise target.wrong_value("an id (str or int)", "a number too large to keep") from None
 
 
-def error_text(value: Any, place: Place) -> str:
+def error_text(value: Any, target: EventField) -> str:
     """Return an error as text; an exception gives its type and message, data its JSON."""
     if isinstance(value, BaseException):
         name, message = type(value).__name__, str(value)
@@ -120,14 +120,14 @@ def error_text(value: Any, place: Place) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, Mapping):
-        return json_text(cast("Mapping[Any, Any]", value), place)
-    raise place.wrong_type("text (str) or an exception", value)
+        return json_text(cast("Mapping[Any, Any]", value), target)
+    raise target.wrong_type("text (str) or an exception", value)
 
 
-def json_text(value: Any, place: Place) -> str:
+def json_text(value: Any, target: EventField) -> str:
     """Return data as JSON; a text stays as it is.
 
-    Pydantic models, dataclasses, dates, decimals, sets, NumPy's scalars and arrays are taken.
+    Pydantic models, dataclasses, dates, decimals, sets, NumPy's scalars and arrays are accepted.
     NaN and infinities become null.  Bytes must be UTF-8.
     """
     if isinstance(value, str):
@@ -136,27 +136,27 @@ def json_text(value: Any, place: Place) -> str:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise place.wrong_value("text or JSON data", "bytes that are not UTF-8") from None
-    text = json_document(value, place)
-    # A date or a decimal is a string of JSON, whose quotes would only be in the way.
+            raise target.wrong_value("text or JSON data", "bytes that are not UTF-8") from None
+    text = json_document(value, target)
+    # A date or a decimal is a JSON string; return it without the quotes.
     return json.loads(text) if text.startswith('"') else text
 
 
-def json_document(value: Any, place: Place) -> str:
+def json_document(value: Any, target: EventField) -> str:
     """Return data as JSON, as `json_text` does; a text becomes a string of JSON."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        data = _json_like(value, place)
+        data = _json_like(value, target)
     try:
         return json.dumps(data, ensure_ascii=False)
     except (ValueError, RecursionError):
         # An integer of thousands of digits, or depth that only this encoder refuses.
-        raise place.wrong_value("text or JSON data", "data too large or too deep") from None
+        raise target.wrong_value("text or JSON data", "data too large or too deep") from None
 
 
-def details(value: Any, place: Place) -> dict[str, Any]:
-    """Return a dict of JSON-like values; what JSON has not is converted as by `json_text`."""
+def details(value: Any, target: EventField) -> dict[str, Any]:
+    """Return a dict of JSON-like values; other values are converted as by `json_text`."""
     if type(value) is dict:
         given = cast("dict[Any, Any]", value)
         if all(type(key) is str and type(item) in _SCALARS for key, item in given.items()):
@@ -164,79 +164,79 @@ def details(value: Any, place: Place) -> dict[str, Any]:
     elif value is None:
         return {}
     elif not isinstance(value, Mapping):
-        raise place.wrong_type("a dict", value)
+        raise target.wrong_type("a dict", value)
     given = dict(cast("Mapping[str, Any]", value))
     try:
         json.dumps(given, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        given = cast("dict[str, Any]", _json_like(given, place))
+        given = cast("dict[str, Any]", _json_like(given, target))
         try:
             json.dumps(given)
         except (ValueError, RecursionError):
-            raise place.wrong_value("a dict", "data too large or too deep") from None
+            raise target.wrong_value("a dict", "data too large or too deep") from None
     return given
 
 
-def texts(value: Any, place: Place) -> tuple[str, ...]:
+def texts(value: Any, target: EventField) -> tuple[str, ...]:
     """Return several texts as a tuple; a single text is a tuple of one."""
     expected = "a sequence of texts (str)"
     if isinstance(value, str):
         value = (value,)
     if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes | bytearray):
-        raise place.wrong_type(expected, cast("object", value))
+        raise target.wrong_type(expected, cast("object", value))
     items = tuple(cast("Iterable[Any]", value))
     for item in items:
         if not isinstance(item, str):
             kind = "None" if item is None else type(item).__name__
-            raise TypeError(f"{place.event}.{place.field} must be {expected}, not of {kind}.")
+            raise TypeError(f"{target.event}.{target.field} must be {expected}, not of {kind}.")
     return tuple(printable(str.__str__(item)) for item in items)
 
 
-def count(value: Any, place: Place) -> int:
+def count(value: Any, target: EventField) -> int:
     """Return a number of things: a whole number of 0 or more, None not included."""
     if (whole := _whole(value)) is None and (number := _real(value)) is not None:
         if not number.is_integer():
-            raise place.wrong_value("a whole number of 0 or more", _shown(number))
+            raise target.wrong_value("a whole number of 0 or more", _number_text(number))
         whole = int(number)
     if whole is None:
-        raise place.wrong_type("a whole number of 0 or more (int)", value)
+        raise target.wrong_type("a whole number of 0 or more (int)", value)
     if whole < 0 or whole > _LARGEST:
-        raise place.wrong_value("a whole number of 0 or more", _shown(whole))
+        raise target.wrong_value("a whole number of 0 or more", _number_text(whole))
     return whole
 
 
-def amount(value: Any, place: Place) -> float:
+def amount(value: Any, target: EventField) -> float:
     """Return a finite number of 0 or more; integers stay integers."""
     if (number := _whole(value)) is None:
         number = _real(value)
     if number is None:
-        raise place.wrong_type("a number of 0 or more (float)", value)
+        raise target.wrong_type("a number of 0 or more (float)", value)
     if not 0 <= number <= _LARGEST:  # NaN is neither
-        raise place.wrong_value("a finite number of 0 or more", _shown(number))
+        raise target.wrong_value("a finite number of 0 or more", _number_text(number))
     return number
 
 
-def seconds(value: Any, place: Place) -> float:
-    """Return a time in seconds; a `timedelta` is taken."""
+def seconds(value: Any, target: EventField) -> float:
+    """Return a time in seconds; a `timedelta` is accepted."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    return amount(value, place)
+    return amount(value, target)
 
 
-def status(value: Any, place: Place) -> str:
+def status(value: Any, target: EventField) -> str:
     """Return the status that a run ends with when it does not complete."""
     expected = "'failed', 'truncated' or 'interrupted'"
     if not isinstance(value, str):
-        raise place.wrong_type(expected, value)
+        raise target.wrong_type(expected, value)
     if value not in ("failed", "truncated", "interrupted"):
-        raise place.wrong_value(expected, repr(str.__str__(value)))
+        raise target.wrong_value(expected, repr(str.__str__(value)))
     return str.__str__(value)
 
 
-def usage_fields(value: Any, place: Place) -> dict[str, Any]:
-    """Return the arguments of `Usage` for a usage as vendors spell it, not yet checked.
+def usage_fields(value: Any, target: EventField) -> dict[str, Any]:
+    """Return the arguments of `Usage` for a usage as vendors spell it, not yet validated.
 
-    ``value`` is a mapping, a pydantic model or a dataclass.  Keys of no known meaning are left out.
+    ``value`` is a mapping, a pydantic model or a dataclass.  Unknown keys are left out.
     """
     expected = "a Usage, or a dict of counts"
     if callable(dump := getattr(value, "model_dump", None)) and not isinstance(value, type):
@@ -244,7 +244,7 @@ def usage_fields(value: Any, place: Place) -> dict[str, Any]:
     elif is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if not isinstance(value, Mapping):
-        raise place.wrong_type(expected, cast("object", value))
+        raise target.wrong_type(expected, cast("object", value))
     given = cast("Mapping[Any, Any]", value)
     flat = dict(given)
     for name in DETAIL_KEYS:
@@ -254,7 +254,7 @@ def usage_fields(value: Any, place: Place) -> dict[str, Any]:
     spelled = {**TOKEN_KEYS, "cost_usd": COST_KEYS}
     if given and not any(key in flat for keys in spelled.values() for key in keys):
         some = ", ".join(repr(key) for key in list(given)[:5])
-        raise place.wrong_value(
+        raise target.wrong_value(
             f"{expected} such as 'input_tokens' and 'output_tokens'", f"one of {some}"
         )
     return {
@@ -263,7 +263,7 @@ def usage_fields(value: Any, place: Place) -> dict[str, Any]:
     }
 
 
-# Fields of one name mean the same in every event.
+# A field's name has one meaning in all events.
 _CHECKS: Final[dict[str, Check]] = {
     **dict.fromkeys(("run_id", "session_id", "call_id", "approval_id", "code"), identifier),
     **dict.fromkeys(("arguments", "output", "result", "data"), json_text),
@@ -285,29 +285,29 @@ _CLEAN: Final[dict[str, Clean]] = {
 _TEXTS: Final = (identifier, json_text, error_text, plain_text)
 
 
-class Checked:
-    """A dataclass that checks its fields, by their names, when an instance is made.
+class Validated:
+    """A dataclass that validates its fields, by their names, when an instance is created.
 
-    A field whose default is None or "" takes None.
+    A field whose default is None or "" accepts None.
     """
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
         for name, check, passing, clean in _checks_of(type(self)):
-            value = made = getattr(self, name)
+            value = result = getattr(self, name)
             if type(value) not in passing:
-                made = Place(type(self).__name__, name).checked(check, value)
-            if clean is not None and type(made) is str:
-                made = clean(made)
-            if made is not value:
-                object.__setattr__(self, name, made)
+                result = EventField(type(self).__name__, name).checked(check, value)
+            if clean is not None and type(result) is str:
+                result = clean(result)
+            if result is not value:
+                object.__setattr__(self, name, result)
 
 
 @cache
 def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clean | None], ...]:
-    """Return for each field its name, its check, the types that need none, and what cleans it."""
-    made: list[tuple[str, Check, tuple[type, ...], Clean | None]] = []
+    """Return for each field its name, its validator, the types that need none, and its cleaner."""
+    checks: list[tuple[str, Check, tuple[type, ...], Clean | None]] = []
     for field in fields(cls):
         if (check := _CHECKS.get(field.name)) is None:
             continue
@@ -316,24 +316,24 @@ def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clea
             passing = (*passing, type(None))
         elif field.default == "":
             check = _none_as_empty(check)
-        made.append((field.name, check, passing, _CLEAN.get(field.name)))
-    return tuple(made)
+        checks.append((field.name, check, passing, _CLEAN.get(field.name)))
+    return tuple(checks)
 
 
 def _none_as_empty(check: Check) -> Check:
-    return lambda value, place: "" if value is None else check(value, place)
+    return lambda value, target: "" if value is None else check(value, target)
 
 
-# What is larger is no float, and neither is infinity.
+# Larger integers have no float.
 _LARGEST: Final = sys.float_info.max
 
 
-def _shown(number: float) -> str:
+def _number_text(number: float) -> str:
     return "a number too large to keep" if number > _LARGEST else f"{max(number, -_LARGEST):g}"
 
 
 def _whole(value: Any) -> int | None:
-    """Return an integer of any type, NumPy's too, as an `int`; None where it is none."""
+    """Return an integer of any type, NumPy's too, as an `int`; None for other values."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -347,7 +347,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _real(value: Any) -> float | None:
-    """Return a number with a fraction, NumPy's and decimals too, as a `float`; None if none."""
+    """Return a float, a decimal or NumPy's float as a `float`; None for other values."""
     if isinstance(value, float | Decimal):
         return float(value)
     if isinstance(value, bool | str | bytes) or getattr(value, "shape", None) != ():
@@ -359,9 +359,9 @@ def _real(value: Any) -> float | None:
     return item if isinstance(item, float) else None
 
 
-def _json_like(value: Any, place: Place) -> Any:
-    """Return ``value`` as what `json.dumps` takes."""
-    # Imported when it is needed: text and plain data, nearly all that there is, do without it.
+def _json_like(value: Any, target: EventField) -> Any:
+    """Return ``value`` as `json.dumps` accepts it."""
+    # Imported late: plain data, nearly all of it, does not need it.
     from pydantic_core import to_jsonable_python
 
     unknown: list[str] = []
@@ -375,21 +375,21 @@ def _json_like(value: Any, place: Place) -> Any:
     try:
         return _finite(to_jsonable_python(value, fallback=fallback, by_alias=True))
     except RecursionError:
-        raise place.wrong_value("text or JSON data", "data too large or too deep") from None
+        raise target.wrong_value("text or JSON data", "data too large or too deep") from None
     except Exception as error:
         if unknown:
             expected = "text or JSON data (str, dict, list, number, pydantic model)"
             raise TypeError(
-                f"{place.event}.{place.field} must be {expected}, not {unknown[0]}."
+                f"{target.event}.{target.field} must be {expected}, not {unknown[0]}."
             ) from None
         circular = "Circular reference" in str(error)
         reason = "which contains itself" if circular else "which has no JSON form"
         given = f"{type(value).__name__}, {reason}"
-        raise place.wrong_value("text or JSON data", given) from error
+        raise target.wrong_value("text or JSON data", given) from error
 
 
 def _finite(value: Any) -> Any:
-    """Return JSON-like data with None in the place of NaN and infinities."""
+    """Return JSON-like data with None in place of NaN and infinities."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -22,7 +22,7 @@ from agentnb.errors import (
 from agentnb.monitoring.clock import PollingClock
 from agentnb.monitoring.items import STRIKES, RemoteItem
 from agentnb.platforms.base import Platform
-from agentnb.platforms.batching import batches, common
+from agentnb.platforms.run_lists import batches, common
 
 __all__ = ["Pace", "Poller"]
 

@@ -1,5 +1,5 @@
-"""The remote systems that agentnb can speak to, one package each.
+"""The remote systems that agentnb supports, one package each.
 
-`agentnb.platforms.registry` finds them by name; `agentnb.platforms.base` is what each must answer.
-Nothing is imported here, so that a session pays only for the platforms it uses.
+`agentnb.platforms.registry` finds them by name; `agentnb.platforms.base` is the protocol
+that each implements.  Nothing is imported here: a session pays only for the platforms it uses.
 """

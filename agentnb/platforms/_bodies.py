@@ -1,25 +1,40 @@
-"""Times and error bodies, in whichever of the common forms a platform sends them."""
+"""Parse times, time zones, durations and error bodies, in any of the forms that platforms send."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 from agentnb._http import ErrorDetails, parse_retry_after
 from agentnb.errors import FieldProblem
 from agentnb.platforms._wire import mend, one_line
 
-__all__ = ["execution_time", "parse_error_body", "parse_seconds", "parse_time"]
+__all__ = [
+    "LEAST_OFFSET",
+    "MOST_OFFSET",
+    "execution_time",
+    "parse_error_body",
+    "parse_seconds",
+    "parse_time",
+    "parse_zone",
+]
 
 _MAX_TIME_SECONDS: Final = 253_402_300_799  # the last second of the year 9999
+LEAST_OFFSET: Final = timedelta(hours=-12)
+MOST_OFFSET: Final = timedelta(hours=14)
+"""The range of offsets from UTC that are in use."""
+
+_OFFSET: Final = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 
 
 def parse_time(value: Any) -> datetime | None:
-    """Return a wire time as an aware datetime in UTC; None where there is none or it is no time.
+    """Return a wire time as an aware datetime in UTC; None for anything else.
 
-    Takes ISO 8601 text (without a zone it is UTC), and epoch seconds or milliseconds.
+    Accepts ISO 8601 text (without a zone it is UTC), and epoch seconds or milliseconds.
     """
     try:
         if isinstance(value, datetime):
@@ -39,13 +54,13 @@ def parse_time(value: Any) -> datetime | None:
 
 
 def parse_error_body(status: int, body: Any) -> ErrorDetails:
-    """Return what an error body says, in whichever of the common forms it comes.
+    """Return the details of an error body.
 
-    Understood are ``{"error": {"code", "message", "requestId", "retry_after", "details"}}``,
+    Its form is ``{"error": {"code", "message", "requestId", "retry_after", "details"}}``,
     ``{"error": "...", "message": "..."}``, problem details (``title``, ``detail``), and a
     validator's ``{"detail": [{"loc", "msg", "type"}]}``, also as ``details`` or in its ``fields``.
-    ``retry_after`` may stand in ``details`` and ``metadata``, too, in seconds or as a date.
-    ``status`` is not needed.
+    ``retry_after`` may also be in ``details`` or ``metadata``, in seconds or as a date.  ``status``
+    is not used.
     """
     if not isinstance(body, dict):
         return ErrorDetails(message=_line(body))
@@ -80,17 +95,15 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
     )
 
 
-def _retry_after(*places: dict[str, Any]) -> float | None:
-    """Return the first wait that one of ``places`` or its details give, in seconds."""
-    nested = [place.get(name) for place in places for name in ("details", "detail", "metadata")]
-    found = [
-        cast("dict[str, Any]", place) for place in (*places, *nested) if isinstance(place, dict)
-    ]
-    waits = (_wait(place.get(name)) for place in found for name in ("retry_after", "retryAfter"))
-    return next((wait for wait in waits if wait is not None), None)
+def _retry_after(*objects: dict[str, Any]) -> float | None:
+    """Return the first delay of ``objects`` and their details, in seconds."""
+    nested = [each.get(name) for each in objects for name in ("details", "detail", "metadata")]
+    found = [cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)]
+    delays = (_delay(each.get(name)) for each in found for name in ("retry_after", "retryAfter"))
+    return next((delay for delay in delays if delay is not None), None)
 
 
-def _wait(value: Any) -> float | None:
+def _delay(value: Any) -> float | None:
     seconds = parse_seconds(value)
     if seconds is not None or not isinstance(value, str):
         return seconds
@@ -113,7 +126,7 @@ def _line(value: Any) -> str | None:
 
 
 def parse_seconds(value: Any) -> float | None:
-    """Return a wire duration in seconds; None where it is none, negative or not finite."""
+    """Return a wire duration in seconds; None where it is not a finite number of 0 or more."""
     if isinstance(value, bool):
         return None
     try:
@@ -141,7 +154,30 @@ def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
 
 def execution_time(payload: dict[str, Any]) -> float | None:
     """Return the ``execution_time`` of a payload, or of its ``metadata``, in seconds."""
-    places = (payload, payload.get("metadata"))
-    found = [cast("dict[str, Any]", place) for place in places if isinstance(place, dict)]
-    seconds = (parse_seconds(place.get("execution_time")) for place in found)
-    return next((each for each in seconds if each is not None), None)
+    metadata = payload.get("metadata")
+    seconds = parse_seconds(payload.get("execution_time"))
+    if seconds is None and isinstance(metadata, dict):
+        return parse_seconds(cast("dict[str, Any]", metadata).get("execution_time"))
+    return seconds
+
+
+def parse_zone(text: str) -> tzinfo:
+    """Return the zone of an IANA name (``Europe/Berlin``) or an offset (``+05:30``).
+
+    Raises:
+        ValueError: it is neither of them.
+    """
+    name = text.strip()
+    if name.upper() in ("UTC", "GMT", "Z"):
+        return UTC
+    if (match := _OFFSET.fullmatch(name)) is not None:
+        size = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+        offset = -size if match[1] == "-" else size
+        if int(match[3] or 0) < 60 and LEAST_OFFSET <= offset <= MOST_OFFSET:
+            return timezone(offset)
+    else:
+        try:
+            return ZoneInfo(name)
+        except (LookupError, OSError, ValueError):
+            pass
+    raise ValueError("must be a time zone such as 'Europe/Berlin' or '+05:30'")

@@ -1,4 +1,4 @@
-"""From a platform's settings to its HTTP client."""
+"""Make a platform's HTTP client from its settings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["http_client", "key_header"]
 def key_header(
     settings: PlatformSettings, *, name: str = "Authorization", scheme: str = "Bearer"
 ) -> dict[str, SecretStr]:
-    """Return the header that says who asks: the key behind its scheme; none where there is no key.
+    """Return the header with the API key; {} where there is no key.
 
-    ``scheme`` "" sends the key alone.
+    With an empty ``scheme`` the value is the key alone.
     """
     if settings.api_key is None:
         return {}
@@ -35,7 +35,7 @@ def http_client(
     parse_error: ErrorParser = parse_error_body,
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
 ) -> HttpClient:
-    """Return the client of a platform; ``base_url`` counts where the settings name none."""
+    """Return the client of a platform; ``base_url`` is the default of the settings' own."""
     return HttpClient(
         settings.base_url or base_url,
         name=settings.platform,

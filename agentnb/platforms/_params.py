@@ -1,4 +1,4 @@
-"""The parameters that users give: checked, and refused in words, before anything is sent."""
+"""Validate users' parameters before anything is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ P = TypeVar("P", bound=Outbound)
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return a hint that names the closest known word, or all of them where none is close."""
     options = sorted(set(known))
-    # Only here: what is spelt right does not need it.
+    # Imported late: only a misspelt name needs it.
     import difflib
 
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
@@ -34,7 +34,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 
 def check_params(model: type[P], params: Mapping[str, Any], *, platform: str) -> P:
-    """Return ``params`` as ``model``; names may be in snake_case or as the wire spells them.
+    """Return ``params`` as ``model``; names may be in snake_case or in the wire's spelling.
 
     Raises:
         RequestError: an unknown name (with the closest known one as hint), a name given in both
@@ -47,7 +47,7 @@ def check_params(model: type[P], params: Mapping[str, Any], *, platform: str) ->
     try:
         return model.model_validate(dict(params))
     except ValidationError as error:
-        # The contexts hold the ranges; the inputs are shown bounded, as what was typed.
+        # The contexts hold the ranges; inputs are quoted up to a bound.
         raise _refusal(model, error, platform) from None
     except RecursionError:
         raise RequestError(f"{platform}: the parameters are nested too deeply.") from None
@@ -57,7 +57,7 @@ def check_options(model: type[P], options: Mapping[str, Any], *, platform: str) 
     """Return a platform's own settings as ``model``.
 
     Raises:
-        ConfigError: as `check_params` refuses parameters.
+        ConfigError: where `check_params` would raise.
     """
     try:
         return check_params(model, options, platform=platform)
@@ -81,7 +81,7 @@ def _refusal(model: type[Outbound], error: ValidationError, platform: str) -> Re
             messages.append(f"{path} is required")
         else:
             what = _requirement(model, loc) or _must(item["msg"])
-            messages.append(f"{path} {what}, not {_shown(item['input'])}")
+            messages.append(f"{path} {what}, not {_excerpt(item['input'])}")
     return RequestError(one_line(f"{platform}: {'; '.join(messages)}."), hint=hint)
 
 
@@ -91,7 +91,7 @@ def _must(message: str) -> str:
     return f"must {verb}" if verb else message
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
@@ -124,7 +124,7 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 
 
 def _requirement(model: type[BaseModel], loc: tuple[str, ...]) -> str | None:
-    """Say what a numeric field must be, as in "must be a number from 0 to 2"."""
+    """Return the requirement of a numeric field, as in "must be a number from 0 to 2"."""
     parent = _model_at(model, loc[:-1])
     field = _field(parent, loc[-1]) if parent is not None and loc else None
     if field is None:
@@ -191,7 +191,7 @@ def check_choice(value: Any, choices: Iterable[str], *, name: str, platform: str
     options = list(choices)
     if value not in options:
         raise RequestError(
-            f"{platform}: {name} must be one of {', '.join(options)}, not {_shown(value)}."
+            f"{platform}: {name} must be one of {', '.join(options)}, not {_excerpt(value)}."
         )
     return cast("str", value)
 
@@ -204,6 +204,6 @@ def check_count(value: Any, *, name: str, platform: str, minimum: int = 0) -> in
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
         raise RequestError(
-            f"{platform}: {name} must be an integer of {minimum} or more, not {_shown(value)}."
+            f"{platform}: {name} must be an integer of {minimum} or more, not {_excerpt(value)}."
         )
     return value

@@ -1,4 +1,4 @@
-"""Taking up a run's stream again: what is told of it anew, without what was delivered before."""
+"""Resume a run's stream: filter what was delivered before out of a stream that repeats it."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.platforms._replayed_tool_calls import SplicedCalls
+from agentnb.platforms._replayed_tool_calls import ReplayedToolCalls
 
 __all__ = ["Splice", "has_content", "incomplete", "rest_of"]
 
 Delta = TextDelta | ReasoningDelta
 _Key = tuple[type[Delta], str | None]
 
-# So many characters are not found in an answer by chance.
-_UNMISTAKABLE: Final = 32
+# A match of this many characters is no coincidence.
+_UNIQUE_LENGTH: Final = 32
 _CONTENT: Final = (TextDelta, ReasoningDelta, ToolCallStarted, ToolCallDelta, ToolCallFinished)
 
 
 def has_content(events: Iterable[Event]) -> bool:
-    """Tell whether a run has said or done anything."""
+    """Return whether there is text, reasoning or a tool call."""
     return any(isinstance(event, _CONTENT) for event in events)
 
 
 def incomplete(kept: str, *, platform: str) -> list[Event]:
-    """Return the end of a run that completed, and whose answer cannot be completed here.
+    """Return the end of a run that completed and whose answer cannot be completed here.
 
-    ``kept`` is what there is of it; it is reported, since nobody knows what of it would be said
-    twice.
+    ``kept`` is the answer at the platform; it is reported raw, since parts of it might be repeated.
     """
-    problem = "it does not go on from what was shown before the stream broke off"
+    problem = "it does not continue the text received before the stream broke off"
     return [
         *([RawEvent(name="answer", data=kept, problem=problem)] if kept else []),
         RunFailed(
             message="The run completed, but its stream broke off, and the rest of the answer is "
-            f"not to be had from {platform}.",
+            f"not available from {platform}.",
             status="truncated",
             code="answer_incomplete",
         ),
@@ -59,25 +58,25 @@ def incomplete(kept: str, *, platform: str) -> list[Event]:
 
 
 class Splice:
-    """Hands out what a run that is told again adds to what was delivered of it.
+    """Passes what a repeated stream adds to the events ``delivered`` before.
 
-    What is compared is what was said and done, not how it was cut into events: text and reasoning
-    by characters, part by part; tool calls by id, else by name and order; raw events by name, and
-    approvals, by number; what says nothing new about the run (`RunStarted`, usage, followups) is
-    dropped.  A part or a call that has another id this time goes on under the id it had.
+    Content is compared, not its division into events: text and reasoning by characters, part by
+    part; tool calls by id, else by name and order; raw events by name, and approvals, by number.
+    `RunStarted`, usage and followups without news are dropped.  A part or a call that has another
+    id this time continues under its first one.
 
-    Where text is not the one that was delivered, `diverged` is true, and the rest of that kind is
-    dropped: nothing is shown that might be doubled.  With ``loose``, for records that trim and
-    know no parts, white space and parts do not count.
+    Where text differs from the delivered one, `diverged` is true and the rest of that kind is
+    dropped, so that no text is doubled.  With ``loose``, for records that trim and have no parts,
+    white space and parts are ignored.
     """
 
     def __init__(self, delivered: Sequence[Event], *, loose: bool = False) -> None:
         self._loose = loose
-        self._calls = SplicedCalls(delivered)
+        self._calls = ReplayedToolCalls(delivered)
         self._parts: dict[_Key, _Part] = {}
         self._renamed: dict[_Key, _Key] = {}
         self._last_part: dict[type[Delta], str | None] = {}
-        self._lost: set[type[Delta]] = set()
+        self._diverged_kinds: set[type[Delta]] = set()
         self._raw: Counter[str] = Counter()
         self._approvals = 0
         self._facts: deque[Event] = deque()
@@ -105,31 +104,31 @@ class Splice:
 
     @property
     def diverged(self) -> bool:
-        """Whether text came again that is not the one that was delivered."""
-        return bool(self._lost)
+        """Whether repeated text differs from the delivered one."""
+        return bool(self._diverged_kinds)
 
     @property
     def answer_diverged(self) -> bool:
-        """Whether the answer itself came again as another one; reasoning does not count."""
-        return TextDelta in self._lost
+        """Whether the repeated answer differs, apart from its reasoning."""
+        return TextDelta in self._diverged_kinds
 
     @property
     def caught_up(self) -> bool:
-        """Whether all text and all tool calls that were delivered have come again."""
+        """Whether all delivered text and tool calls were repeated."""
         return self._calls.caught_up and all(part.is_done for part in self._parts.values())
 
     @property
     def has_text_again(self) -> bool:
-        """Whether all text that was delivered has come again."""
+        """Whether all delivered text was repeated."""
         return all(part.is_done for key, part in self._parts.items() if key[0] is TextDelta)
 
     @property
     def weight(self) -> int:
-        """How much was delivered that can be recognized, in characters; a tool call is many."""
+        """How much delivered content can be recognized, in characters; a tool call counts 100."""
         return self._calls.count * 100 + sum(len(part.text) for part in self._parts.values())
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
-        """Return what of ``events``, the next ones told, was not delivered."""
+        """Return the content of ``events``, the next of the stream, that was not delivered."""
         found: list[Event] = []
         for event in events:
             for new in self._new(event):
@@ -138,18 +137,17 @@ class Splice:
         return found
 
     def news(self, events: Iterable[Event]) -> list[Event]:
-        """Return ``events``, which go on after what was delivered, but for facts that are known."""
+        """Return ``events``, which follow the delivered ones, without known facts."""
         found = [event for event in events if not self._is_known(event)]
         for event in found:
             self._note(event)
         return found
 
     def complete(self, whole: str | None) -> list[Event] | None:
-        """Return what the reader lacks of a whole answer, at the end of a run that told less.
+        """Return what is missing of a whole answer, at the end of a run that streamed less.
 
-        None where that cannot be known: there is no answer, or it does not go on from what was
-        delivered, so that something might be said twice.  Where nothing was delivered nothing is
-        returned: the end itself carries the answer.
+        None where that is unknown: there is no answer, or it does not continue the delivered text.
+        Where no text was delivered nothing is returned: the end itself has the answer.
         """
         if not self._text:
             return []
@@ -161,9 +159,9 @@ class Splice:
         return [event]
 
     def rest(self, whole: str) -> str | None:
-        """Return what of a whole answer was neither delivered nor handed out, see `rest_of`."""
+        """Return what of a whole answer was neither delivered nor passed, see `rest_of`."""
         return rest_of(
-            whole, said="".join(self._text), passage="".join(self._text[self._passage :])
+            whole, text="".join(self._text), passage="".join(self._text[self._passage :])
         )
 
     def _new(self, event: Event) -> list[Event]:
@@ -182,7 +180,7 @@ class Splice:
                 return [] if self._is_known(event) else [event]
 
     def _note(self, event: Event) -> None:
-        """Remember what the reader has."""
+        """Update the delivered content."""
         match event:
             case TextDelta():
                 self._text.append(event.text)
@@ -195,13 +193,13 @@ class Splice:
             case _:
                 pass
 
-    # --- what is known of the run ---------------------------------------------------------------
+    # --- facts about the run --------------------------------------------------------------------
 
     def _is_known(self, event: Event) -> bool:
         if not isinstance(event, RunStarted | UsageReported | FollowupsSuggested):
             return False
         if event in self._facts:
-            # In order: what came before it has been passed over.
+            # In order: facts before it were skipped.
             while self._facts.popleft() != event:
                 pass
             return True
@@ -220,7 +218,7 @@ class Splice:
 
     def _delta(self, event: Delta) -> list[Event]:
         kind = type(event)
-        if kind in self._lost:
+        if kind in self._diverged_kinds:
             return []
         key = self._key(event)
         key = self._renamed.get(key, key)
@@ -235,27 +233,27 @@ class Splice:
         was_done = part.is_done
         rest = part.take(event.text)
         if rest is None:
-            self._lost.add(kind)
+            self._diverged_kinds.add(kind)
             return []
         if not rest:
             return []
         if not self._loose:
             return [replace(event, text=rest, part_id=key[1])]
-        # What goes on in the middle of a part is the same part.
+        # Text in the middle of a part continues that part.
         return [event if was_done else replace(event, text=rest, part_id=self._last_part[kind])]
 
     def _same_part(self, kind: type[Delta], text: str) -> _Key | None:
-        """Return the delivered part that goes by another id this time, None where none does."""
+        """Return the delivered part that this text repeats under another id, if any."""
         for key, part in self._parts.items():
-            open_to_all = key[1] is None or not part.claimed
-            if key[0] is kind and open_to_all and not part.is_done and part.fits(text):
+            available = key[1] is None or not part.claimed
+            if key[0] is kind and available and not part.is_done and part.fits(text):
                 return key
         return None
 
 
 @dataclass(slots=True)
 class _Part:
-    """One part's text as it was delivered, and how much of it has come again."""
+    """The delivered text of one part, and how much of it was repeated."""
 
     text: str
     loose: bool
@@ -277,7 +275,7 @@ class _Part:
         )
 
     def take(self, text: str) -> str | None:
-        """Return what a piece that comes again adds; None where it is another text."""
+        """Return what a repeated piece adds; None where it differs."""
         if self.is_done:
             return text
         if not self.fits(text):
@@ -290,23 +288,23 @@ class _Part:
         return _continuing(self.text, _after(text, count)) if self.loose else text[count:]
 
 
-def rest_of(whole: str, *, said: str, passage: str) -> str | None:
-    """Return what of a whole answer has not been said; None where it is not the answer to that.
+def rest_of(whole: str, *, text: str, passage: str) -> str | None:
+    """Return what of a whole answer was not delivered; None where it does not continue the text.
 
-    ``said`` is all text so far, ``passage`` what came since the last tool call or reasoning: some
-    platforms repeat all that was said as the answer, and some the last passage alone.  White space
-    does not count, since platforms trim.
+    ``text`` is all text so far, ``passage`` that since the last tool call or reasoning: some
+    platforms have all of the text as the answer, and some the last passage alone.  White space is
+    ignored, since platforms trim.
     """
-    wanted, had, last = (_dense(text) for text in (whole, said, passage))
+    wanted, had, last = (_dense(each) for each in (whole, text, passage))
     if not had:
         return whole
     if wanted.startswith(had):
-        return _continuing(said, _after(whole, len(had)))
+        return _continuing(text, _after(whole, len(had)))
     if wanted in had:
         return ""
-    if len(had) >= _UNMISTAKABLE and wanted.count(had) == 1:
-        # It was joined in the middle.
-        return _continuing(said, _after(whole, wanted.index(had) + len(had)))
+    if len(had) >= _UNIQUE_LENGTH and wanted.count(had) == 1:
+        # The stream was attached to in the middle.
+        return _continuing(text, _after(whole, wanted.index(had) + len(had)))
     if last and wanted.startswith(last):
         return _continuing(passage, _after(whole, len(last)))
     return None
@@ -317,7 +315,7 @@ def _dense(text: str) -> str:
 
 
 def _after(text: str, count: int) -> str:
-    """Return what follows the first ``count`` characters that are not white space."""
+    """Return the text after its first ``count`` characters that are not white space."""
     if not count:
         return text
     for found in re.finditer(r"\S", text):
@@ -327,17 +325,19 @@ def _after(text: str, count: int) -> str:
     return ""
 
 
-def _continuing(said: str, rest: str) -> str:
-    """Return ``rest`` without the white space that was said already; "" where there is no more."""
-    space = said[len(said.rstrip()) :]
+def _continuing(text: str, rest: str) -> str:
+    """Return ``rest`` without the white space that ``text`` ends with; "" for white space alone."""
+    space = text[len(text.rstrip()) :]
     if not rest.strip():
         return ""
     return rest[len(space) :] if rest.startswith(space) else rest.lstrip()
 
 
 def _merged(known: RunStarted, event: RunStarted) -> RunStarted:
-    told = {f.name: value for f in fields(event) if (value := getattr(event, f.name)) is not None}
-    return replace(known, **told)
+    reported = {
+        f.name: value for f in fields(event) if (value := getattr(event, f.name)) is not None
+    }
+    return replace(known, **reported)
 
 
 def _with_usage(known: UsageReported, event: UsageReported) -> UsageReported:

@@ -1,4 +1,4 @@
-"""Tool calls that are told again, without what was delivered of them before."""
+"""Filter tool calls that a resumed stream repeats."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 
-__all__ = ["SplicedCalls"]
+__all__ = ["ReplayedToolCalls"]
 
-Call = ToolCallStarted | ToolCallDelta | ToolCallFinished
+CallEvent = ToolCallStarted | ToolCallDelta | ToolCallFinished
 
 
-class _Text:
-    """A text that the reader has, and how much of it has come again.
+class _RepeatedText:
+    """A delivered text and how much of it was repeated; joined only where it is compared."""
 
-    It comes in many pieces, and is put together only where it is compared.
-    """
-
-    __slots__ = ("_differs", "_pieces", "_size", "_told")
+    __slots__ = ("_differs", "_pieces", "_repeated", "_size")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._size = self._told = 0
+        self._size = self._repeated = 0
         self._differs = False
 
     @property
@@ -32,28 +29,29 @@ class _Text:
         return self._pieces[0]
 
     @property
-    def is_told(self) -> bool:
-        return self._told >= self._size
+    def is_repeated(self) -> bool:
+        return self._repeated >= self._size
 
     def add(self, piece: str) -> None:
-        """Take note of what the reader has."""
+        """Append delivered text."""
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
 
     def replace(self, text: str) -> None:
-        """Begin anew, for the reader too."""
-        self._pieces, self._size, self._told, self._differs = [text], len(text), len(text), False
+        """Replace the delivered text."""
+        self._pieces, self._size, self._repeated = [text], len(text), len(text)
+        self._differs = False
 
-    def begin_again(self) -> None:
-        self._told, self._differs = 0, False
+    def restart(self) -> None:
+        self._repeated, self._differs = 0, False
 
     def take(self, piece: str) -> str:
-        """Return what the next piece that comes again adds; "" also where it is another text."""
-        known = min(len(piece), max(self._size - self._told, 0))
+        """Return what the next repeated piece adds; "" also where it differs."""
+        known = min(len(piece), max(self._size - self._repeated, 0))
         if known and not self._differs:
-            self._differs = not self.whole.startswith(piece[:known], self._told)
-        self._told += len(piece)
+            self._differs = not self.whole.startswith(piece[:known], self._repeated)
+        self._repeated += len(piece)
         if self._differs:
             return ""
         self.add(piece[known:])
@@ -61,55 +59,55 @@ class _Text:
 
 
 @dataclass(slots=True)
-class _Call:
-    """One call: what the reader has of it, and what has come again (``told``)."""
+class _DeliveredCall:
+    """The delivered content of one call, and how much of it was repeated."""
 
     call_id: str
     name: str = ""
-    begins: int = 0
+    starts: int = 0
     ends: int = 0
     streamed: bool = False
     claimed: bool = False
-    is_bare: bool = False  # its end that was delivered has neither result nor error
-    begins_told: int = 0
-    ends_told: int = 0
-    arguments: _Text = field(default_factory=_Text)
-    output: _Text = field(default_factory=_Text)
+    is_bare: bool = False  # its delivered end has neither result nor error
+    starts_repeated: int = 0
+    ends_repeated: int = 0
+    arguments: _RepeatedText = field(default_factory=_RepeatedText)
+    output: _RepeatedText = field(default_factory=_RepeatedText)
 
     @property
     def is_done(self) -> bool:
         return (
             self.claimed
-            and self.begins_told >= self.begins
-            and self.ends_told >= self.ends
-            and self.output.is_told
-            and (not self.streamed or self.arguments.is_told)
+            and self.starts_repeated >= self.starts
+            and self.ends_repeated >= self.ends
+            and self.output.is_repeated
+            and (not self.streamed or self.arguments.is_repeated)
         )
 
 
-class SplicedCalls:
-    """Hands out what of calls that are told again was not delivered.
+class ReplayedToolCalls:
+    """Passes what repeated calls add to the delivered ones.
 
-    A call is found by its id; where the id is another one, or belongs to another tool, it is the
-    next of that tool's name that has not come yet.  Arguments that streamed and the output go on
-    where they stopped; a beginning or an end that was delivered does not come twice.
+    A call is matched by its id; where that is new, or belongs to another tool, by the name of its
+    tool and order.  Streamed arguments and output continue where they stopped; a delivered start or
+    end is not repeated.
     """
 
     def __init__(self, delivered: Iterable[Event]) -> None:
-        self._calls: dict[str, _Call] = {}
+        self._calls: dict[str, _DeliveredCall] = {}
         self._renamed: dict[str, str] = {}
         for event in delivered:
             if isinstance(event, ToolCallStarted | ToolCallDelta | ToolCallFinished):
-                call = self._calls.setdefault(event.call_id, _Call(event.call_id))
+                call = self._calls.setdefault(event.call_id, _DeliveredCall(event.call_id))
                 _deliver(call, event)
         self.count = len(self._calls)
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that was delivered has come again."""
+        """Whether all delivered calls were repeated."""
         return all(call.is_done for call in self._calls.values())
 
-    def feed(self, event: Call) -> list[Event]:
+    def feed(self, event: CallEvent) -> list[Event]:
         """Return what an event adds."""
         call = self._find(event)
         if call is None:
@@ -117,12 +115,12 @@ class SplicedCalls:
         call.claimed = True
         match event:
             case ToolCallStarted():
-                call.begins_told += 1
-                if call.begins_told > call.begins:
-                    call.begins = call.begins_told
+                call.starts_repeated += 1
+                if call.starts_repeated > call.starts:
+                    call.starts = call.starts_repeated
                     call.arguments.replace(event.arguments)
                     return [replace(event, call_id=call.call_id)]
-                return self._begin(call, event)
+                return self._restart(call, event)
             case ToolCallDelta():
                 new = ToolCallDelta(
                     call_id=call.call_id,
@@ -131,13 +129,13 @@ class SplicedCalls:
                 )
                 return [new] if new.arguments or new.output else []
             case ToolCallFinished():
-                call.ends_told += 1
-                if call.ends_told <= call.ends:
+                call.ends_repeated += 1
+                if call.ends_repeated <= call.ends:
                     return _outcome(call, event)
-                call.ends = call.ends_told
+                call.ends = call.ends_repeated
                 return [replace(event, call_id=call.call_id)]
 
-    def _find(self, event: Call) -> _Call | None:
+    def _find(self, event: CallEvent) -> _DeliveredCall | None:
         call_id = self._renamed.get(event.call_id)
         if call_id is not None:
             return self._calls.get(call_id)
@@ -152,8 +150,8 @@ class SplicedCalls:
                 return call
         if known is None:
             return None
-        # The id is taken by a call of another tool.
-        fresh = _Call(self._fresh(event.call_id), event.name, claimed=True)
+        # A call of another tool has this id.
+        fresh = _DeliveredCall(self._fresh(event.call_id), event.name, claimed=True)
         self._renamed[event.call_id] = fresh.call_id
         self._calls[fresh.call_id] = fresh
         return fresh
@@ -164,14 +162,14 @@ class SplicedCalls:
             number += 1
         return f"{call_id}-{number}"
 
-    def _begin(self, call: _Call, event: ToolCallStarted) -> list[Event]:
-        """Return what a beginning that came already says that it did not say before."""
+    def _restart(self, call: _DeliveredCall, event: ToolCallStarted) -> list[Event]:
+        """Return what a repeated start adds."""
         had = call.arguments.whole
-        call.arguments.begin_again()
-        if call.begins_told < call.begins or not event.arguments:
+        call.arguments.restart()
+        if call.starts_repeated < call.starts or not event.arguments:
             return []
         if had and not call.streamed:
-            # Another record may write the same arguments with other spaces.
+            # Another record may format the same arguments with other spaces.
             call.arguments.take(event.arguments[: len(had)])
             return []
         if event.arguments.startswith(had):
@@ -180,20 +178,20 @@ class SplicedCalls:
         if had.startswith(event.arguments) or call.ends:
             call.arguments.take(event.arguments[: len(had)])
             return []
-        # What streamed of them was written otherwise; a second beginning replaces it.
+        # The streamed arguments were formatted otherwise; a second start replaces them.
         call.arguments.replace(event.arguments)
         return [replace(event, call_id=call.call_id)]
 
-    def _arguments(self, call: _Call, piece: str) -> str:
-        if call.begins_told < call.begins:
-            return ""  # a later beginning replaced them
+    def _arguments(self, call: _DeliveredCall, piece: str) -> str:
+        if call.starts_repeated < call.starts:
+            return ""  # a later start replaced them
         return call.arguments.take(piece)
 
 
-def _outcome(call: _Call, event: ToolCallFinished) -> list[Event]:
-    """Return what an end that was delivered says now and did not say then.
+def _outcome(call: _DeliveredCall, event: ToolCallFinished) -> list[Event]:
+    """Return what a repeated end adds.
 
-    The result comes as output, so that the call has not taken until now.
+    Its result becomes output, so that the end's time stays.
     """
     if not call.is_bare or call.output.whole:
         return []
@@ -205,13 +203,13 @@ def _outcome(call: _Call, event: ToolCallFinished) -> list[Event]:
     return [ToolCallDelta(call_id=call.call_id, output=new)] if new else []
 
 
-def _deliver(call: _Call, event: Call) -> None:
+def _deliver(call: _DeliveredCall, event: CallEvent) -> None:
     match event:
         case ToolCallStarted():
-            call.begins += 1
+            call.starts += 1
             call.name = event.name or call.name
             if event.arguments:
-                call.arguments = _Text()
+                call.arguments = _RepeatedText()
                 call.arguments.add(event.arguments)
                 call.streamed = False
         case ToolCallDelta():

@@ -1,4 +1,4 @@
-"""Asking for a run: what comes before it, and telling it from the others of its session."""
+"""Identify the run that a request started among the others of its session."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from agentnb.errors import ConnectionFailedError, StreamCutError
 
 __all__ = ["Asked", "AskedRuns", "not_begun"]
 
-# A date in a header has whole seconds; two machines of one platform differ by a little more.
+# The Date header has whole seconds; the clocks of a platform's machines differ by a little more.
 _BEFORE: Final = timedelta(seconds=1)
 _AFTER: Final = timedelta(seconds=5)
-# Of how many sessions to remember the latest question.
-_REMEMBERED: Final = 1000
+# Number of sessions whose latest request is kept.
+_MAX_SESSIONS: Final = 1000
 
 
 class Asked:
-    """One request for a run; make it before that is sent.
+    """One request that starts a run; created before it is sent.
 
-    In a session that is ``fresh``, made for this run, any run is the one.  In another it is one
-    that is not ``known`` from before and that began after the request, by the platform's own clock:
-    others may have runs there, too.
+    In a session that is ``fresh``, created for this run, any run is its run.  In another one it is
+    a run that is not ``known`` from before and that started after the request, by the platform's
+    clock: other clients may have runs there, too.
     """
 
     def __init__(self, *, fresh: bool, known: Collection[str] = ()) -> None:
@@ -38,18 +38,18 @@ class Asked:
 
     @property
     def can_tell(self) -> bool:
-        """Whether a run can be told from others at all."""
+        """Whether the run can be identified at all."""
         return self.is_fresh or self._date is not None
 
     def answered(self, headers: Mapping[str, str]) -> None:
-        """Take note of the platform's clock; ``headers`` are those of the request's answer."""
+        """Read the platform's clock from the headers of the response."""
         self._answered = time.monotonic()
         self._date = parse_date(headers.get("date", "")) or self._date
 
     def began(self, *, within: timedelta | None = None) -> tuple[datetime, datetime] | None:
-        """Return between which moments of the platform's clock the run began; None if unknown.
+        """Return the earliest and latest start of the run by the platform's clock; None if unknown.
 
-        ``within`` bounds how long after the answer it may have begun.
+        ``within`` bounds how long after the response it may have started.
         """
         if self._date is None:
             return None
@@ -60,48 +60,45 @@ class Asked:
         return self._date - took - _BEFORE, self._date + since + _AFTER
 
     def is_known(self, run_id: str) -> bool:
-        """Tell whether a run is known to be another one, of an earlier request."""
+        """Return whether a run belongs to an earlier request."""
         return run_id in self._known
 
     def may_be(self, run_id: str, created_at: datetime | None) -> bool:
-        """Tell whether a run that the platform lists is the one that was asked for."""
+        """Return whether a listed run may be the run of this request."""
         if self.is_fresh:
             return True
         window = self.began()
         if window is None or created_at is None or self.is_known(run_id):
             return False
-        # A later one is of a platform that writes times of another zone without saying so.
+        # A later time comes from a platform that sends local times without their zone.
         return window[0] <= created_at <= window[1]
 
 
 class AskedRuns:
-    """The latest request in each session that this client has asked in."""
+    """The latest request of this client in each session."""
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._latest: OrderedDict[str, Asked] = OrderedDict()
 
-    def note(self, session_id: str, asked: Asked) -> Asked:
-        """Remember the latest request in a session; return it."""
-        self._asked[session_id] = asked
-        self._asked.move_to_end(session_id)
-        while len(self._asked) > _REMEMBERED:
-            self._asked.popitem(last=False)
-        return asked
+    def note(self, session_id: str, start: Asked) -> Asked:
+        """Set the latest request of a session; return it."""
+        self._latest[session_id] = start
+        self._latest.move_to_end(session_id)
+        while len(self._latest) > _MAX_SESSIONS:
+            self._latest.popitem(last=False)
+        return start
 
     def latest(self, session_id: str) -> Asked | None:
-        """Return the latest request in a session, None where this client has made none."""
-        return self._asked.get(session_id)
+        """Return the latest request of a session, None where this client made none."""
+        return self._latest.get(session_id)
 
 
 @contextmanager
 def not_begun(name: str) -> Generator[None, None, None]:
-    """Have an answer that breaks off in here reported as a failed connection.
-
-    No stream has broken off: the run was not asked for yet, and there is nothing to take up.
-    """
+    """Report a truncated response as a failed connection: there is no run to resume."""
     try:
         yield
     except StreamCutError as error:
         raise ConnectionFailedError(
-            f"The connection to {name} broke off before the run was asked for."
+            f"The connection to {name} broke off before the run was requested."
         ) from error

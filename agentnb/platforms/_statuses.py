@@ -1,4 +1,4 @@
-"""Words for a run's status, as servers of agents spell them."""
+"""Map the statuses that servers send to agentnb's."""
 
 from __future__ import annotations
 
@@ -45,15 +45,12 @@ _STATUSES: Final[dict[str, Status]] = {
 
 
 def read_status(value: Any, *, ended: bool = False) -> Status:
-    """Return agentnb's word for a run's status.
-
-    A word that is not known is ``completed`` where the run has ended, else ``running``.
-    """
+    """Return a run's status; an unknown one is ``completed`` if it has ended, else ``running``."""
     return _STATUSES.get(_word(value), "completed" if ended else "running")
 
 
 def is_status(value: Any) -> bool:
-    """Return whether ``value`` is a word for a run's status."""
+    """Return whether ``value`` is a known status."""
     return _word(value) in _STATUSES
 
 

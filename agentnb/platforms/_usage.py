@@ -1,4 +1,4 @@
-"""Usage as platforms spell it."""
+"""Parse usage in the spellings of platforms and vendors."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from agentnb.event.validation import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
 __all__ = ["read_count", "read_usage"]
 
-# Past this, a count is an accident, and a page could not hold it as a number.
-_MOST: Final = 2**53
-# Some servers write their figures as texts.
+# The largest integer that JavaScript represents exactly.
+_MAX_COUNT: Final = 2**53
+# Some servers send numbers as strings.
 _NUMERAL: Final = re.compile(r"\s*\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?\s*", re.ASCII)
 
 
 def read_usage(data: Any) -> Usage | None:
-    """Return what ``data`` reports as usage, None where it reports nothing.
+    """Return the usage in ``data``, None where it reports none; never raises.
 
-    A total that is not reported beside the tokens of input and output is their sum.
-
-    Total: a figure that is no number, negative or beyond reason counts as not reported.
+    A missing total is the sum of input and output.  A figure that is no number, negative or too
+    large counts as not reported.
     """
     if not isinstance(data, Mapping):
         return None
@@ -51,7 +50,7 @@ def read_usage(data: Any) -> Usage | None:
 
 
 def read_count(value: Any) -> int | None:
-    """Return ``value`` where it is a whole number of things, also as a text, else None."""
+    """Return ``value`` where it is a whole number of 0 or more, also as a string, else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -60,11 +59,10 @@ def read_count(value: Any) -> int | None:
         if not value.is_integer():
             return None
         value = int(value)
-    return value if isinstance(value, int) and 0 <= value < _MOST else None
+    return value if isinstance(value, int) and 0 <= value < _MAX_COUNT else None
 
 
 def _number(text: str) -> int | float | None:
-    """Return the number that a text is, None where it is none."""
     if _NUMERAL.fullmatch(text) is None:
         return None
     stripped = text.strip()

@@ -1,4 +1,4 @@
-"""What not every platform takes, refused in the same words by all that do not."""
+"""Validate requests against what a platform supports, with the same errors for all."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _FILTERS: Final = ("session_id", "status", "limit", "order", "offset")
 
 
 def as_messages(history: Sequence[Mapping[str, object]]) -> tuple[Message, ...]:
-    """Return earlier messages, checked; what they carry besides is left out.
+    """Return earlier messages with only their role and content.
 
     Raises:
         RequestError: one is no message.
     """
-    made: list[Message] = []
+    messages: list[Message] = []
     for number, message in enumerate(history, start=1):
         match message:
             case {"role": str(role), "content": str(content)} if role in _ROLES:
-                made.append({"role": role, "content": content})
+                messages.append({"role": role, "content": content})
             case _:
                 raise RequestError(
                     f"Message {number} of the history is no message.",
                     hint="One is {'role': 'user', 'content': '...'}; the role is one of "
                     f"{', '.join(_ROLES)}.",
                 )
-    return tuple(made)
+    return tuple(messages)
 
 
 def check_history(request: RunRequest, *, platform: str, supported: bool) -> None:
-    """Refuse earlier messages where they cannot be taken.
+    """Refuse earlier messages that the platform or the session cannot take.
 
     Raises:
-        UnsupportedError: the platform begins every session empty.
-        RequestError: a session is given, too, which has its own.
+        UnsupportedError: the platform's sessions begin empty.
+        RequestError: the request has a session, which has its own messages.
     """
     if not request.history:
         return
@@ -58,47 +58,47 @@ def check_history(request: RunRequest, *, platform: str, supported: bool) -> Non
 
 
 def no_approvals(platform: str) -> UnsupportedError:
-    """Return the error of a platform whose runs wait for no decision."""
+    """Return the error of a platform without approvals."""
     return UnsupportedError(f"{platform} does not take decisions on approvals.")
 
 
 def remote_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return filters of `Platform.runs` as they were given; ``session`` means ``session_id``.
+    """Return validated filters of `Platform.runs`; ``session`` is short for ``session_id``.
 
     Raises:
-        RequestError: there is no such filter, or one is given twice.
+        RequestError: a filter is unknown or given twice.
     """
-    read = {"session_id" if name == "session" else name: value for name, value in given.items()}
-    if len(read) < len(given):
+    filters = {"session_id" if name == "session" else name: value for name, value in given.items()}
+    if len(filters) < len(given):
         raise RequestError("session and session_id are the same filter: give one of them.")
-    for name in read:
+    for name in filters:
         if name not in _FILTERS:
             near = suggestion(name, _FILTERS)
             raise RequestError(
                 f"A platform's runs cannot be filtered by '{name}'.",
                 hint=" ".join(filter(None, [near, f"There are {', '.join(_FILTERS)}."])),
             )
-    # A `Run` stands for its session, as everywhere.
-    session = read.get("session_id")
+    # A `Run` stands for its session.
+    session = filters.get("session_id")
     if session is not None and not isinstance(session, str):
-        read["session_id"] = getattr(session, "session_id", None)
-        if read["session_id"] is None:
+        filters["session_id"] = getattr(session, "session_id", None)
+        if filters["session_id"] is None:
             raise RequestError("That is no session, and no run that has one.")
-    return read
+    return filters
 
 
 async def joined(
     platform: Platform, run_id: str, *, agent: str, session_id: str | None
 ) -> AsyncGenerator[list[Event], None]:
-    """Yield what `Platform.attach` does.
+    """Yield the events of `Platform.attach`.
 
     Raises:
-        NotFoundError: there is no such run; the hint is about runs, not about agents.
+        NotFoundError: there is no such run; its hint is about runs, not about agents.
     """
     batches = platform.attach(run_id, agent=agent, session_id=session_id)
     try:
-        async with aclosing(batches) as joined:
-            async for batch in joined:
+        async with aclosing(batches) as stream:
+            async for batch in stream:
                 yield batch
     except NotFoundError as error:
         if error.missing not in (None, "agent"):

@@ -1,17 +1,16 @@
-"""What the platforms' wires have in common: models, validation by tag, mended text.
+"""Models and validation that the platforms' wire formats have in common.
 
-Inbound models are tolerant (what they do not know is kept), outbound ones strict (what they do not
-know is refused before anything is sent).  Everything that reads a platform's answer is total: it
-never raises, whatever the answer holds, but for `MalformedError`.
+Inbound models keep unknown fields, outbound ones refuse them before anything is sent.  Whatever a
+response contains, reading it raises nothing but `MalformedError`.
 
-`check_params` and its kin are in ``_params.py``, times and error bodies in ``_bodies.py``.
+Users' parameters are in ``_params.py``, times and error bodies in ``_bodies.py``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import (
@@ -23,15 +22,15 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
-# What platforms send is mended by it.
 from agentnb._support.text import well_formed as mend
 from agentnb.errors import RequestError
+from agentnb.event.surrogates import SurrogateJoiner
+from agentnb.sse import ServerSentEvent
 
 __all__ = [
     "JSON_DECODER",
-    "SHALLOW",
     "EventCodec",
     "Inbound",
     "Lenient",
@@ -40,24 +39,24 @@ __all__ = [
     "Outbound",
     "SurrogateJoiner",
     "as_text",
-    "could_be_deep",
     "explain",
     "json_payload",
     "mend",
     "mend_deep",
     "one_line",
+    "peek",
     "to_wire",
     "validated",
 ]
 
 _MAX_LINE: Final = 300
 _MAX_DEPTH: Final = 100
-# Each level opens and closes, so that most texts are too short to be deep.
-SHALLOW: Final = 2 * _MAX_DEPTH
+# A level takes two characters, so a shorter text cannot be too deep.
+_SHALLOW: Final = 2 * _MAX_DEPTH
 
 
 class Inbound(BaseModel):
-    """What a platform says: unknown fields are kept in ``model_extra``."""
+    """A response or event of a platform; unknown fields are kept in ``model_extra``."""
 
     # Schemas are built on first use, so that importing a platform stays cheap.
     model_config = ConfigDict(
@@ -70,7 +69,7 @@ class Inbound(BaseModel):
 
 
 class Outbound(BaseModel):
-    """What is sent: unknown fields are refused, numbers are finite, booleans are no numbers."""
+    """A request: unknown fields are refused, numbers are finite, booleans are no numbers."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -93,15 +92,15 @@ Number = BeforeValidator(_no_bool)
 
 
 def to_wire(model: BaseModel) -> dict[str, Any]:
-    """Return the JSON form that is sent: wire names, and no field that is None.
+    """Return the JSON form to send: wire names, without fields that are None.
 
-    Nulls inside free-form objects are the caller's own and stay.
+    Nulls inside free-form objects stay.
 
     Raises:
         RequestError: a free-form value has no JSON form.
     """
     try:
-        # A half character cannot be sent as UTF-8, so it is shown as what it is: U+FFFD.
+        # A lone surrogate has no UTF-8 form; it becomes U+FFFD.
         data = mend_deep(model.model_dump(by_alias=True, exclude_none=True))
         return cast("dict[str, Any]", _JSON.dump_python(data, mode="json"))
     except (PydanticSerializationError, RecursionError, ValueError) as error:
@@ -113,7 +112,7 @@ _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 def mend_deep(value: Any) -> Any:
-    """Return a JSON-like value with every string in it mended; tuples become lists."""
+    """Return a JSON-like value without lone surrogates; tuples become lists."""
     if isinstance(value, str):
         return mend(value)
     if isinstance(value, dict):
@@ -132,8 +131,8 @@ def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Lenient = WrapValidator(_or_none)
-"""For inbound fields that must not spoil the rest, as in ``Annotated[int | None, Lenient] = None``:
-what is not of the type is None."""
+"""For optional inbound fields, as in ``Annotated[int | None, Lenient] = None``: None where the
+value is not of the type."""
 
 
 # --- inbound events ---------------------------------------------------------------------------
@@ -142,21 +141,17 @@ M = TypeVar("M", bound=Inbound)
 
 
 class MalformedError(ValueError):
-    """A wire event that is not what its kind promises; the message is one short line."""
+    """A wire event that does not match the model of its kind; the message is one short line."""
 
 
 class EventCodec(Generic[M]):
-    """Validates a wire event by its tag, once.
-
-    ``models`` maps each known tag to its model; several tags may share one.
-    """
+    """Validates wire events by their tag; several tags may share a model."""
 
     def __init__(self, models: Mapping[str, type[M]]) -> None:
         self._models = dict(models)
 
     @property
     def tags(self) -> frozenset[str]:
-        """The tags that are known."""
         return frozenset(self._models)
 
     def knows(self, tag: str) -> bool:
@@ -166,7 +161,7 @@ class EventCodec(Generic[M]):
         """Return the event, or None where the tag is unknown.
 
         Raises:
-            MalformedError: the tag is known and the payload is not what it promises.
+            MalformedError: the tag is known and the payload does not match its model.
         """
         model = self._models.get(tag)
         return None if model is None else validated(model, payload)
@@ -176,7 +171,7 @@ def validated(model: type[M], value: Any) -> M:
     """Return a value as its model.
 
     Raises:
-        MalformedError: it is not what the model promises.
+        MalformedError: it does not match the model.
     """
     try:
         return model.model_validate(value)
@@ -189,32 +184,31 @@ def validated(model: type[M], value: Any) -> M:
 def json_payload(text: str) -> Any:
     """Return the JSON value of an event's data.
 
-    NaN and infinities, which are no JSON, become None; lone surrogates stay (see
-    `SurrogateJoiner`).
+    NaN and infinities become None; lone surrogates stay (see `SurrogateJoiner`).
 
     Raises:
         MalformedError: not JSON, nested too deeply, or a number too long to read.
     """
     text = text.strip(" \t\n\r")
     try:
-        # `json.loads` with hooks makes a decoder each time, which costs more than it then decodes.
+        # `json.loads` with hooks makes a decoder for each call, which takes longer than decoding.
         value, end = JSON_DECODER.raw_decode(text)
         if end != len(text):
             raise json.JSONDecodeError("Extra data", text, end)
     except RecursionError:
         raise MalformedError("nested too deeply") from None
     except ValueError as error:
-        # JSONDecodeError quotes a position only; int() names its digit limit.
+        # The messages quote no content: JSONDecodeError a position, int() its digit limit.
         raise MalformedError(one_line(f"not JSON: {error}")) from None
-    # Whatever the depth limit lets through can later be walked and written without a thought.
-    if could_be_deep(text) and _is_deep(value):
+    # Within the depth limit, later code may walk and encode values recursively.
+    if _could_be_deep(text) and _is_deep(value):
         raise MalformedError("nested too deeply")
     return value
 
 
-def could_be_deep(text: str) -> bool:
-    """Tell whether a text of JSON has as many brackets as one that is nested too deeply."""
-    return len(text) > SHALLOW and text.count("[") + text.count("{") > _MAX_DEPTH
+def _could_be_deep(text: str) -> bool:
+    """Return whether JSON text has enough brackets to be nested too deeply."""
+    return len(text) > _SHALLOW and text.count("[") + text.count("{") > _MAX_DEPTH
 
 
 def _is_deep(value: Any) -> bool:
@@ -255,13 +249,13 @@ def explain(error: ValidationError) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` mended, on one line, and at most 300 characters long."""
+    """Return ``text`` without lone surrogates, on one line of at most 300 characters."""
     text = " ".join(mend(text).split())
     return text if len(text) <= _MAX_LINE else text[: _MAX_LINE - 1] + "…"
 
 
 def as_text(value: Any) -> str:
-    """Return a wire value as text: a string as it is, None as "", anything else as JSON."""
+    """Return a wire value as text: strings unchanged, None as "", anything else as JSON."""
     if isinstance(value, str):
         return mend(value)
     if value is None:
@@ -272,34 +266,38 @@ def as_text(value: Any) -> str:
         return ""
 
 
-# --- half characters --------------------------------------------------------------------------
+# --- the fast path of decoders ----------------------------------------------------------------
+
+# A longer text may have a number of more digits than Python parses.
+_LONGEST: Final = 4000
 
 
-class SurrogateJoiner:
-    """Mends text that a server cut in the middle of a character.
+def peek(frames: Sequence[ServerSentEvent]) -> Iterable[dict[str, Any] | None]:
+    """Return the JSON object of each frame's data, None where it may be none.
 
-    A server that slices by UTF-16 units sends an emoji's two halves in two fragments.  The first
-    half is held back until its other half comes, under the same ``key``.
+    Nearly all frames are a fragment of the answer in a small JSON object; a decoder that handles
+    those first spares them its general path.  Use only their strings: unlike in `json_payload`, NaN
+    and infinities stay.
     """
+    if len(frames) == 1:
+        return (_object_in(frames[0].data),)
+    texts = [frame.data for frame in frames]
+    if max(map(len, texts), default=0) <= _SHALLOW:
+        try:
+            values = list(map(from_json, texts))
+        except ValueError:
+            pass
+        else:
+            if set(map(type, values)) == {dict}:
+                return values
+    return map(_object_in, texts)
 
-    __slots__ = ("held",)
 
-    def __init__(self) -> None:
-        #: What is held back, by key.  Where that is nothing, `feed` leaves ASCII as it is.
-        self.held: dict[str, str] = {}
-
-    def feed(self, text: str, key: str = "") -> str:
-        """Return what of ``text`` can be shown now."""
-        if not self.held and text.isascii():
-            return text
-        text = self.held.pop(key, "") + text
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            self.held[key] = text[-1]
-            text = text[:-1]
-        return mend(text)
-
-    def flush(self) -> dict[str, str]:
-        """Return, by key, what the halves that never found each other are shown as."""
-        held = dict(self.held)
-        self.held.clear()
-        return dict.fromkeys(held, "\ufffd")
+def _object_in(text: str) -> dict[str, Any] | None:
+    if len(text) > _SHALLOW and (len(text) > _LONGEST or _could_be_deep(text)):
+        return None
+    try:
+        value = from_json(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", value) if type(value) is dict else None

@@ -1,7 +1,7 @@
-"""What a platform must answer: the `Platform` protocol, and what it is asked with.
+"""The `Platform` protocol, and the values that its methods take and return.
 
-A platform is one remote system.  It turns a `RunRequest` into HTTP, and the answer, by a pure
-decoder, into events.  Third parties add one through the entry-point group ``agentnb.platforms``:
+A platform is one remote system.  It sends a `RunRequest` over HTTP and decodes the response, by a
+pure decoder, into events.  Third parties add one by the entry-point group ``agentnb.platforms``:
 name -> a callable taking `PlatformSettings` and returning a `Platform`.
 """
 
@@ -76,15 +76,15 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """One question to one agent.
+    """One prompt to one agent.
 
     ``session_id`` continues a conversation; None begins one.  ``history`` are the messages that a
-    new session begins with, oldest first, where `Capabilities.history` says that it may; with a
+    new session begins with, oldest first, where `Capabilities.history` is true; with a
     ``session_id``, which has its own, it is a `RequestError`.  ``params`` are the platform's own
-    request parameters, in snake_case or as the wire spells them; a platform refuses unknown ones
-    with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema that the
-    answer is asked to follow.  ``followups`` asks for questions to ask next, where
-    `Capabilities.followups` says that there may be some; elsewhere it changes nothing.
+    request parameters, in snake_case or in the wire's spelling; a platform refuses unknown ones
+    with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema for
+    the answer.  ``followups`` requests suggested questions, where `Capabilities.followups` is true;
+    elsewhere it has no effect.
     """
 
     agent: str
@@ -99,15 +99,14 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a platform can do; what it cannot raises `UnsupportedError`.
+    """The features of a platform; calls for others raise `UnsupportedError`.
 
     ``history``: a new session can begin with the messages of an earlier one.  ``approvals``: a run
-    that asked for an approval can be decided, with `Platform.decide`, and joined again, with
-    `Platform.attach`.  ``media``: what attachments it takes, None where it takes none.
-    ``followups``: it suggests further questions, where it is asked to.  ``status_batch``: what runs
-    have in common that one request of `Platform.status` can ask for together: nothing (``all``),
-    their ``agent`` or their ``session``; None where each run takes a request of its own.
-    ``lists_sessions``: runs are listed of one session at a time only.
+    that requested an approval can be decided, with `Platform.decide`, and attached to again, with
+    `Platform.attach`.  ``media``: the attachments it accepts, None for none.  ``followups``: it
+    suggests further questions on request.  ``status_batch``: what the runs of one `Platform.status`
+    request must have in common: nothing (``all``), their ``agent`` or their ``session``; None where
+    each run takes its own request.  ``lists_sessions``: runs are listed for one session at a time.
     """
 
     sessions: bool = True
@@ -128,9 +127,9 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo:
-    """An agent that a platform lists.  ``raw`` is its whole entry, as it came.
+    """An agent that a platform lists.  ``raw`` is its whole entry, as received.
 
-    In the other fields control characters are written as signs; they are safe to print.
+    The other fields are safe to print: control characters are replaced by symbols.
     """
 
     id: str
@@ -147,9 +146,9 @@ class AgentInfo:
 class RemoteRun:
     """A run as a platform lists it: the common fields, and the whole entry in ``raw``.
 
-    Times are timezone-aware; a platform's time without a zone is read as UTC where the platform
-    does not know better, see `LearnsTimes`.  In all texts but ``output`` and ``raw`` control
-    characters are written as signs; they are safe to print.
+    Times are timezone-aware; a time without a zone is read as UTC unless the platform has
+    learnt its zone, see `LearnsTimes`.  All texts but ``output`` and ``raw`` are safe to print:
+    control characters are replaced by symbols.
     """
 
     id: str
@@ -169,9 +168,9 @@ class RemoteRun:
 
 
 def make_printable(listed: object, names: Sequence[str]) -> None:
-    """Write the controls in the fields ``names`` of a frozen dataclass as signs."""
+    """Replace control characters in the fields ``names`` of a frozen dataclass by symbols."""
     for name in names:
-        # A platform of someone else may give an id that is no text.
+        # A third party's platform may give an id that is no text.
         if isinstance(text := getattr(listed, name), str):
             object.__setattr__(listed, name, printable(text))
 
@@ -179,9 +178,9 @@ def make_printable(listed: object, names: Sequence[str]) -> None:
 class Platform(Protocol):
     """One remote system.
 
-    Every method is called on agentnb's own event loop.  All raise `PlatformError` for an answer
-    that is an error, `TransportError` for a failed connection, `RequestError` for a request that
-    cannot be sent, and `UnsupportedError` for what `capabilities` denies.
+    Every method is called on agentnb's own event loop.  All raise `PlatformError` for an error
+    response, `TransportError` for a failed connection, `RequestError` for a request that cannot be
+    sent, and `UnsupportedError` for what `capabilities` excludes.
     """
 
     @property
@@ -191,24 +190,24 @@ class Platform(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        """Start a run and yield its events, in batches of what one network read brought.
+        """Start a run and yield its events, one batch for each network read.
 
-        Closing the generator closes the connection.  It ends after the wire's end,
-        whether or not a terminal event came: what that means is the caller's to decide.  A
-        platform that knows ids only from headers yields `RunStarted` first.
+        Closing the generator closes the connection.  It ends with the response, with or without a
+        terminal event; the caller decides what that means.  A platform that knows ids only from
+        headers yields `RunStarted` first.
         """
         ...
 
     async def invoke(self, request: RunRequest) -> list[Event]:
-        """Do a run without streaming; return the events that a stream would have brought."""
+        """Execute a run without streaming; return the events that a stream would have had."""
         ...
 
     def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Join a run that is still going; yields as `stream` does.
+        """Attach to a run in progress; yield as `stream` does.
 
-        What it brought before comes first, as far as the platform keeps it.
+        Its earlier events come first, as far as the platform keeps them.
         """
         ...
 
@@ -221,20 +220,19 @@ class Platform(Protocol):
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Answer the approval that a paused run waits for; then `attach` tells how it goes on.
+        """Decide the approval that a paused run waits for; then `attach` yields its continuation.
 
-        ``approval_id`` is the one of `ApprovalRequested`; None means the only one that the run
-        waits for.
+        ``approval_id`` is that of `ApprovalRequested`; None means the only pending one.
 
         Raises:
-            RequestError: the run waits for no such decision, or for several, and none is named.
+            RequestError: the approval is not pending, or several are and none is named.
         """
         ...
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
-        """Ask the platform to stop a run.
+        """Stop a run on the platform.
 
         Where the platform has no such call, closing the stream is what stops it, and this raises
         `UnsupportedError`.
@@ -262,7 +260,7 @@ class Platform(Protocol):
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Return the state of each run, by id; ids that the platform does not know are absent."""
+        """Return the state of each run, by id; unknown ids are absent."""
         ...
 
     async def aclose(self) -> None:
@@ -272,7 +270,7 @@ class Platform(Protocol):
 
 @runtime_checkable
 class KeepsEvents(Protocol):
-    """A platform that can tell later what happened in its runs."""
+    """A platform that keeps the events of its runs."""
 
     async def recorded_events(
         self, session_id: str
@@ -287,10 +285,7 @@ class KeepsEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A question and its answer, as a platform keeps them; None where it does not.
-
-    ``reasoning`` is what led to the answer.
-    """
+    """A prompt, its reasoning and its answer, as a platform keeps them; None for what it drops."""
 
     prompt: str | None = None
     text: str | None = None
@@ -299,14 +294,14 @@ class Exchange:
 
 @runtime_checkable
 class KeepsMessages(Protocol):
-    """A platform that can tell later what was asked and answered in a session."""
+    """A platform that keeps the messages of its sessions."""
 
     async def exchanges(
         self, session_id: str, began: Mapping[str, datetime]
     ) -> Mapping[str, Exchange]:
-        """Return what was asked and answered in runs of a session, by the run's id.
+        """Return the prompts and answers of a session's runs, by the run's id.
 
-        ``began`` is when each of the runs began.  A run of which nothing is kept is absent.
+        ``began`` is when each of the runs started.  A run without kept messages is absent.
 
         Raises:
             NotFoundError: the platform does not know the session.
@@ -316,16 +311,16 @@ class KeepsMessages(Protocol):
 
 @runtime_checkable
 class LearnsTimes(Protocol):
-    """A platform whose times may lack a zone, which it learns from runs whose start is known."""
+    """A platform that learns the zone of its times from runs with a known start."""
 
     def learn_starts(self, starts: Mapping[str, datetime]) -> None:
-        """Take note of when runs began, by this machine's clock: aware times by the run's id."""
+        """Take the starts of runs by this machine's clock: aware times by the run's id."""
         ...
 
 
 @runtime_checkable
 class Resumes(Protocol):
-    """A platform that can take up a run's stream again after its connection broke."""
+    """A platform that can resume a run's stream after its connection broke."""
 
     def resume(
         self,
@@ -335,28 +330,27 @@ class Resumes(Protocol):
         session_id: str | None,
         delivered: Sequence[Event],
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield what came after ``delivered``, nothing of it twice and nothing left out.
+        """Yield the events after ``delivered``, without duplicates or gaps; starts no run.
 
-        ``request`` is the one that began the run here (`stream`, or `attach`, then without a
-        prompt); ``run_id`` and ``session_id`` are what its stream told.  ``delivered`` are all
-        events that were yielded so far, in order.  Yields as `Platform.stream` does, and may end
-        early as that may; an empty batch says that something came, and nothing of it is new.
-        Nothing is asked anew: no run is started.
+        ``request`` is the one of this run's `stream` (or `attach`, then without a prompt);
+        ``run_id`` and ``session_id`` are those received so far.  ``delivered`` are all events
+        yielded so far, in order.  Yields as `Platform.stream` does, and may end early as that may;
+        an empty batch means that frames arrived without news.
 
         Raises:
-            RequestError: there is nothing to take it up by, no run id for example.
-            NotFoundError: the platform does not know the run any more.
+            RequestError: the stream cannot be resumed, without a run id for example.
+            NotFoundError: the platform no longer knows the run.
         """
         ...
 
 
 @runtime_checkable
 class Forgets(Protocol):
-    """A platform that keeps what `Resumes.resume` goes on by, between one attempt and the next."""
+    """A platform that keeps state for `Resumes.resume` between attempts."""
 
     def forget(self, run_id: str) -> None:
-        """Let that go: the run has ended here, and no attempt follows.
+        """Drop the state of a run that has ended here.
 
-        Somebody else's attempt for the same run may follow all the same; it does without.
+        An attempt of another client of the run may still follow, without that state.
         """
         ...

@@ -1,4 +1,4 @@
-"""Attachments as users give them."""
+"""Convert the attachments that users give."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SOURCE_KEYS: Final = ("data", "url", "path")
 def media_items(
     media: MediaLike | Iterable[MediaLike] | None,
 ) -> tuple[MediaLike, ...]:
-    """Return attachments, given as one, several or None, as a tuple of the items as given."""
+    """Return one attachment, several or None as a tuple."""
     if media is None:
         return ()
     if isinstance(media, Media | str | Path | bytes | Mapping):
@@ -40,12 +40,10 @@ def media_items(
 
 
 def as_media(item: MediaLike) -> Media:
-    """Return the attachment that ``item`` is, whichever form of `MediaLike` it has.
-
-    Its name is an `attachment_name`, also where it is that of its path.
+    """Return ``item`` as an attachment, with an `attachment_name`.
 
     Raises:
-        RequestError: it is none of these, or a path with no file, or its content is not here.
+        RequestError: it is no `MediaLike`, a path without a file, or has no content.
     """
     media = _as_media(item)
     name = cast("object", media.name) or None
@@ -58,7 +56,7 @@ def as_media(item: MediaLike) -> Media:
         )
     given = name or (media.path.name if media.path is not None else None)
     clean = given and attachment_name(given)
-    # A name that is that of the path is left to it.
+    # A name equal to that of the path stays implicit.
     return media if clean in (given, name) else replace(media, name=clean)
 
 
@@ -87,7 +85,7 @@ def _as_media(item: MediaLike) -> Media:
                 f"The attachment {quoted(mask(item))} is neither a file nor an address.",
                 hint="Content itself is given as bytes, or as Media(data=..., mime_type=...).",
             )
-        case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
+        case other:  # pyright: ignore[reportUnnecessaryComparison]  # callers may not check types
             raise RequestError(f"A {type(other).__name__} is no attachment.")
 
 
@@ -95,8 +93,8 @@ def _from_mapping(item: Mapping[str, Any]) -> Media:
     """Return the attachment that a mapping describes.
 
     ``data`` is bytes, base64 or an address; ``url`` or ``path`` may stand in its place.  The MIME
-    type is ``type`` (also ``mime_type`` or ``mimeType``) and may be missing where it can be told
-    from the content or the name.
+    type is ``type`` (also ``mime_type`` or ``mimeType``) and may be missing where the
+    content or the name implies it.
 
     Raises:
         RequestError: a key is unknown or given twice, there is not exactly one source, or a value
@@ -114,9 +112,9 @@ def _from_mapping(item: Mapping[str, Any]) -> Media:
         raise RequestError(
             "An attachment has exactly one of data, url and path, and one type at most."
         )
-    words = {key: item[key] for key in (*types, "name") if item.get(key) is not None}
-    for key, word in words.items():
-        if not isinstance(word, str) or not word.strip():
+    texts = {key: item[key] for key in (*types, "name") if item.get(key) is not None}
+    for key, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
             raise RequestError(f"An attachment's {key} is text, such as 'image/png'.")
     source = item[sources[0]]
     if sources == ["data"] and isinstance(source, str):
@@ -135,18 +133,18 @@ def _from_mapping(item: Mapping[str, Any]) -> Media:
     else:
         raise RequestError(f"An attachment's {sources[0]} is no {type(source).__name__}.")
     found = as_media(source)
-    mime_type = words[types[0]].strip() if types else None
+    mime_type = texts[types[0]].strip() if types else None
     return Media(
         mime_type=mime_type,
         data=found.data,
         path=found.path,
         url=found.url,
-        name=words.get("name"),
+        name=texts.get("name"),
     )
 
 
 def _decoded(text: str) -> bytes:
-    """Return the bytes that base64 text stands for, in either alphabet, wrapped or not.
+    """Decode base64 text, in either alphabet, wrapped or not.
 
     Raises:
         RequestError: it is no base64.
@@ -162,17 +160,17 @@ def _decoded(text: str) -> bytes:
 
 
 def media_refusal(platform: Platform) -> str | None:
-    """Return why ``platform`` takes no attachments, in one line; None where it takes some."""
+    """Return why ``platform`` takes no attachments, in one line; None where it does."""
     if platform.capabilities.media is not None:
         return None
     return f"{platform.name} does not take attachments."
 
 
 def check_words(prompt: str, media: Iterable[MediaLike], platform: Platform) -> None:
-    """Refuse a question without words, but for attachments that may come alone.
+    """Refuse an empty prompt, unless its attachments may come alone.
 
     Raises:
-        RequestError: words are missing.
+        RequestError: the prompt is missing.
     """
     if prompt.strip():
         return

@@ -1,13 +1,12 @@
-"""Platforms by name: the built-in ones, and those that other distributions add.
+"""Platforms by name: the built-in ones, and those of other distributions.
 
-A third party adds a platform with an entry point in the group ``agentnb.platforms``, whose name is
-the platform's and whose object is a callable that takes `PlatformSettings` and returns a
-`Platform`::
+A third party adds a platform with an entry point in the group ``agentnb.platforms``, named as
+the platform, with a callable that takes `PlatformSettings` and returns a `Platform`::
 
     [project.entry-points."agentnb.platforms"]
     acme = "acme_agentnb:AcmePlatform"
 
-Names are listed without importing anything; only `load` imports, and only the one asked for.
+Listing names imports nothing; `load` imports one platform.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ BUILTIN: Final[dict[str, str]] = {
 }
 
 
-# The platforms of a recording that is played back, which need not be installed or configured here.
+# Platforms of the cassette that is played back, which need not be installed here.
 _played: tuple[str, ...] = ()
 
 
 def set_played(names: tuple[str, ...]) -> None:
-    """Let `names` have these, too."""
+    """Add the platforms of a cassette to `names`."""
     global _played
     _played = names
 
@@ -52,7 +51,7 @@ def names() -> list[str]:
 
 
 class _Names(Collection[str]):
-    """`names`, looked up where they are needed: whether a built-in one is known is known anyway."""
+    """The result of `names`, evaluated late: built-in names need no lookup."""
 
     def __contains__(self, name: object) -> bool:
         return name in BUILTIN or name in names()
@@ -64,22 +63,19 @@ class _Names(Collection[str]):
         return len(names())
 
 
-#: What `names` returns, each time that it is asked.
+#: The current result of `names`.
 NAMES: Final[Collection[str]] = _Names()
 
 
 def load(name: str) -> Callable[[PlatformSettings], Platform]:
-    """Return what makes the platform ``name`` from its settings.
-
-    A built-in name is never taken over by an installed one.
+    """Return the factory of the platform ``name``; a built-in name is never overridden.
 
     Raises:
-        ConfigError: there is no such platform, or what its entry point names cannot be imported
-            or called.
+        ConfigError: there is no such platform, or its entry point cannot be imported or called.
     """
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].partition(":")
-        return _checked(getattr(imported(module), attribute), name)
+        return _validated(getattr(imported(module), attribute), name)
     entry = _installed().get(name)
     if entry is None:
         known = names()
@@ -88,32 +84,32 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
             hint=suggestion(name, known) or f"Known are: {', '.join(known)}.",
         )
     try:
-        made = entry.load()
-    # Whatever a stranger's module does while it is imported must not look like our own failure.
+        factory = entry.load()
+    # A third party's module may raise anything while it is imported.
     except Exception as error:
         raise ConfigError(
             f"The platform '{name}' is installed as {entry.value} and cannot be loaded: "
             f"{type(error).__name__}: {error}"
         ) from error
-    return _checked(made, name)
+    return _validated(factory, name)
 
 
 def unsupported(name: str, what: str) -> UnsupportedError:
-    """Return the error that says that the platform ``name`` has no ``what``, to be raised."""
+    """Return the error of a platform that does not support ``what``."""
     return UnsupportedError(f"The platform {name} does not support this: {what}.")
 
 
-def _checked(made: Any, name: str) -> Callable[[PlatformSettings], Platform]:
-    if not callable(made):
+def _validated(factory: Any, name: str) -> Callable[[PlatformSettings], Platform]:
+    if not callable(factory):
         raise ConfigError(
             f"The platform '{name}' is no callable that takes PlatformSettings, "
-            f"but a {type(made).__name__}."
+            f"but a {type(factory).__name__}."
         )
-    return cast("Callable[[PlatformSettings], Platform]", made)
+    return cast("Callable[[PlatformSettings], Platform]", factory)
 
 
 def _installed() -> dict[str, EntryPoint]:
-    # Looked up each time: what is installed in a running kernel is found without a restart.
+    # Not cached: what is installed into a running kernel is found without a restart.
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
         found.setdefault(entry.name, entry)

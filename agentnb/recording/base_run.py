@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentnb._support.text import identifier_or_none, printable
 from agentnb.event.transcript import Status, ToolCall, Transcript
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Capabilities, RunRequest
     from agentnb.render import RunView
 
-__all__ = ["PlatformFacts", "RunFacts"]
+__all__ = ["PlatformFacts", "RunFacts", "Via"]
+
+#: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, attached again after a decision, or
+#: not at all: it is a recorded run that is replayed.
+Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 
 
 class PlatformFacts(Protocol):
@@ -34,7 +39,12 @@ class PlatformFacts(Protocol):
 
 
 class RunFacts:
-    """The side of a run that is read; `agentnb.Run` drives it, too."""
+    """A run as it is read; `agentnb.Run` also executes it."""
+
+    #: By which call of the platform it was started.
+    via: Via = "stream"
+    #: Whether it is kept in the history's store.
+    durable: bool = False
 
     def __init__(
         self,
@@ -47,6 +57,8 @@ class RunFacts:
         self.local_id = uuid.uuid4().hex
         self.request = request
         self.title = printable(title)
+        #: The approvals that were decided here, and whether each was granted.
+        self.decisions: list[tuple[str | None, bool]] = []
         self._platform = platform
         self._recording = recording or Recording(
             Transcript(
@@ -70,6 +82,11 @@ class RunFacts:
     def agent(self) -> str:
         """The agent's id on its platform."""
         return printable(self.request.agent)
+
+    @property
+    def client(self) -> PlatformFacts:
+        """The platform that it was sent to."""
+        return self._platform
 
     @property
     def platform(self) -> str:
@@ -162,6 +179,11 @@ class RunFacts:
         return self.transcript.output_error and visible(self.transcript.output_error)
 
     @property
+    def exception(self) -> BaseException | None:
+        """The exception that it failed by, where it failed in this process."""
+        return None
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """Every event so far, in order."""
         with self.lock:
@@ -216,6 +238,13 @@ class RunFacts:
     def reconnects(self) -> int | None:
         """How often its stream broke off and was taken up again; None where that is not known."""
         return self._recording.reconnects
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every batch of events and at the end; return what undoes it.
+
+        It is called on the background loop and must not block; what it raises is logged.
+        """
+        return self._recording.subscribe(callback)
 
     # -- keeping it ------------------------------------------------------------------------------
 

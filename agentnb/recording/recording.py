@@ -10,11 +10,11 @@ from itertools import repeat
 from typing import Final, Literal
 
 from agentnb._support.fork import renew_lock_after_fork
+from agentnb.event.surrogates import EventSurrogateJoiner
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.recording.clock import Clock
 from agentnb.recording.feed import EventFeed, EventIterator
-from agentnb.recording.surrogates import Halves
 
 __all__ = ["Recording", "Waiting"]
 
@@ -63,7 +63,7 @@ class Recording:
         self.waiting: Waiting | None = None
         #: Tells of an answer that completes in what it is not of the form that was asked for.
         self.check: Callable[[Transcript], str | None] | None = None
-        self._halves = Halves()
+        self._joiner = EventSurrogateJoiner()
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
         renew_lock_after_fork(self, "lock")
@@ -83,7 +83,7 @@ class Recording:
         at = self.clock.now()
         with self.lock:
             # A copy, since the caller may use its list again.
-            batch = self._halves.feed(batch)
+            batch = self._joiner.feed(batch)
             self.waiting = None
             self.events.extend(batch)
             self.times.extend(repeat(at, len(batch)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event.requested_calls import changed_ids
+from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import Segment
 from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
 from agentnb.event.types import ApprovalRequested

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentnb.cassettes import note_agents
+from agentnb.cassettes import record_agents
 from agentnb.config import AgentName, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.platforms._validation import remote_filters
 from agentnb.platforms.base import AgentInfo, Platform, RemoteRun
 from agentnb.run.clients import connect
-from agentnb.run.request import answer_of, collected
+from agentnb.run.request import call_sync, collect_runs
 from agentnb.store.recent import recent_runs
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def known_agents() -> list[str]:
 
 def agents_of(platform: Platform) -> list[AgentInfo]:
     """Return the agents that the platform lists (blocks)."""
-    found = answer_of(platform, platform.agents())
-    note_agents(platform, found)
+    found = call_sync(platform, platform.agents())
+    record_agents(platform, found)
     return found
 
 
@@ -82,11 +82,11 @@ class Listings(Protocol):
         from agentnb.tables.run_list import RunList
 
         runs = self.platform.runs(agent=self.id, **remote_filters(filters))
-        return RunList(answer_of(self.platform, collected(runs)), platform=self.platform.name)
+        return RunList(call_sync(self.platform, collect_runs(runs)), platform=self.platform.name)
 
     def remote_status(
         self, run_ids: Sequence[str], *, session: str | None = None
     ) -> dict[str, RemoteRun]:
         """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
         work = self.platform.status(run_ids, agent=self.id, session_id=session)
-        return answer_of(self.platform, work)
+        return call_sync(self.platform, work)

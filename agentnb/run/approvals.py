@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import RequestError
-from agentnb.event.requested_calls import is_changed
+from agentnb.event.approvals import is_changed
 from agentnb.event.types import (
     TERMINAL_EVENTS,
     ApprovalRequested,

@@ -15,14 +15,14 @@ from agentnb.errors import AgentnbError, DeadlineError, UnsupportedError
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import Event, RunCancelled, RunFailed
 from agentnb.recording.recording import Recording
-from agentnb.run.hints import advise
-from agentnb.run.outcome import failed_by
-from agentnb.run.stream_consumer import Follower, Resume, Source
+from agentnb.run.hints import add_hint
+from agentnb.run.outcome import failure_end
+from agentnb.run.stream_consumer import Resume, Source, StreamConsumer
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Driver", "stop_all"]
+__all__ = ["RunExecutor", "stop_all"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ _CLOSE: Final = 2.0
 # How long telling the platform of a cancellation may take, in seconds.
 _CANCEL_CALL: Final = 5.0
 # The drivers at work, and the tasks that nobody awaits; the loop itself keeps only weak references.
-_live: set[Driver] = set()
+_live: set[RunExecutor] = set()
 _pending: set[asyncio.Future[None]] = set()
 
 
-class Driver:
+class RunExecutor:
     """Runs the stream of one request on the background loop.
 
     ``resume`` takes the stream up again where it broke off, None where nothing can.  ``terms`` are
@@ -72,7 +72,7 @@ class Driver:
         self._by_timeout = terms is not None and terms.by_timeout
         # Telling the platform of the end is not bounded by what the run could take.
         self._afterwards = Terms(retries=terms.retries if terms else None)
-        self._follower = Follower(
+        self._follower = StreamConsumer(
             source,
             recording,
             platform=platform,
@@ -186,7 +186,7 @@ class Driver:
             return
         # The run ends by its own error, whatever goes wrong here or interrupts it.
         try:
-            await advise(self._platform, self._request.agent, error)
+            await add_hint(self._platform, self._request.agent, error)
         except (Exception, asyncio.CancelledError) as problem:
             _log.info("There is no advice on an error", exc_info=problem)
 
@@ -249,7 +249,7 @@ class Driver:
             case _:
                 pass
         self._note(error)
-        return failed_by(error)
+        return failure_end(error)
 
     def _note(self, error: BaseException) -> None:
         """Remember what the run ended by."""
@@ -321,7 +321,7 @@ async def stop_all(grace: float) -> None:
 
 
 def _after_fork() -> None:
-    # Each run has ended its copy, see `Driver.abandon`.
+    # Each run has ended its copy, see `RunExecutor.abandon`.
     _live.clear()
     _pending.clear()
 

@@ -23,7 +23,7 @@ from agentnb.platforms import registry
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["advise", "advise_on_address"]
+__all__ = ["add_address_hint", "add_hint"]
 
 # How long the platform may take to list its agents for a suggestion, in seconds.
 _LISTING: Final = 3.0
@@ -33,17 +33,17 @@ _FRESH: Final = 30.0
 _listings: WeakKeyDictionary[Platform, tuple[float, list[str]]] = WeakKeyDictionary()
 
 
-async def advise(platform: Platform, agent: str, error: BaseException) -> None:
+async def add_hint(platform: Platform, agent: str, error: BaseException) -> None:
     """Set the hint of an error that a run of ``agent`` failed by; other errors stay as they are.
 
     A platform that lists its agents is asked for them where there is no such agent.
     """
     if isinstance(error, NotFoundError) and error.missing == "agent":
         error.hint = await _agent_hint(platform, agent)
-    advise_on_address(platform.name, error)
+    add_address_hint(platform.name, error)
 
 
-def advise_on_address(name: str, error: BaseException) -> None:
+def add_address_hint(name: str, error: BaseException) -> None:
     """Name an address of the platform in ``.env``, which is not used, where a connection failed."""
     is_connection = isinstance(error, ConnectionFailedError) or (
         isinstance(error, DeadlineError) and error.deadline == "connect"

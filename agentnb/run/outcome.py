@@ -11,7 +11,14 @@ from agentnb.event.types import ApprovalRequested, Event, RunCancelled, RunFaile
 if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
 
-__all__ = ["cut_off", "cut_short", "end_of", "failed_by", "is_last_passage", "one_line"]
+__all__ = [
+    "failure_end",
+    "incomplete_end",
+    "is_last_passage",
+    "one_line",
+    "remote_end",
+    "truncated_end",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +28,7 @@ _INCOMPLETE = "The answer may be incomplete."
 _REASON = 300
 
 
-def failed_by(error: BaseException) -> RunFailed:
+def failure_end(error: BaseException) -> RunFailed:
     """Return the end of a run in which ``error`` was raised."""
     name = type(error).__name__
     if not isinstance(error, AgentnbError):
@@ -42,7 +49,7 @@ def failed_by(error: BaseException) -> RunFailed:
     )
 
 
-def cut_short(first: Exception | None, output: str | None) -> RunFailed:
+def incomplete_end(first: Exception | None, output: str | None) -> RunFailed:
     """Return the end of a run that completed on its platform, and whose answer may not be all here.
 
     ``first`` is what its stream broke off by, None where it just ended; ``output`` the answer that
@@ -61,7 +68,7 @@ def cut_short(first: Exception | None, output: str | None) -> RunFailed:
     )
 
 
-def cut_off(
+def truncated_end(
     first: Exception | None, last: Exception | None, *, attempts: int, goes_on: bool
 ) -> RunFailed:
     """Return the end of a run whose stream is gone, and whose platform does not say how it ended.
@@ -90,7 +97,7 @@ def cut_off(
     )
 
 
-def end_of(remote: RemoteRun) -> Event | None:
+def remote_end(remote: RemoteRun) -> Event | None:
     """Return the end that a platform's list has of a run, None where it has none."""
     match remote.status:
         case "completed":

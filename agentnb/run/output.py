@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from agentnb.errors import OutputError, RequestError
 from agentnb.event.transcript import Transcript
 
-__all__ = ["AnswerCheck", "OutputType", "output_schema", "parse_output", "schema_fields"]
+__all__ = ["OutputType", "OutputValidator", "output_schema", "parse_output", "schema_fields"]
 
 _SIMPLE: Final = frozenset({"string", "integer", "number", "boolean"})
 # So much of a value stands in a message, in characters.
@@ -76,7 +76,7 @@ def _adapter(output_type: Any) -> TypeAdapter[Any]:
     return TypeAdapter(output_type)
 
 
-class AnswerCheck:
+class OutputValidator:
     """Checks the answer of one run, once it has completed, against ``type``.
 
     ``text`` is then what parses: the answer, or the final form of it that the platform gave beside

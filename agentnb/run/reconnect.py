@@ -15,7 +15,7 @@ from agentnb.errors import (
     StreamCutError,
 )
 
-__all__ = ["Reconnecting", "broke_off", "may_pass"]
+__all__ = ["ReconnectPolicy", "is_disconnect", "may_pass"]
 
 # The pauses between two questions how a run is that goes on elsewhere, in seconds.
 _FIRST_QUESTION: Final = 1.0
@@ -29,7 +29,7 @@ _AFTER_NEWS: Final = 0.1
 _GROWN: Final = 20
 
 
-class Reconnecting:
+class ReconnectPolicy:
     """Counts one run's attempts to have its stream again, and the time they take.
 
     An attempt that brings an event is a success, and the count begins anew.  It knows no clock and
@@ -112,7 +112,7 @@ class Reconnecting:
         return True
 
 
-def broke_off(error: Exception, *, began: bool, known: bool = False) -> bool:
+def is_disconnect(error: Exception, *, began: bool, known: bool = False) -> bool:
     """Tell whether ``error`` is a stream that broke off, so that it could be taken up again.
 
     ``began``: something of it had arrived.  What breaks before that may be a request that comes

@@ -8,7 +8,7 @@ from datetime import UTC
 from pathlib import Path
 
 from agentnb.cassettes.offline import OfflinePlatform
-from agentnb.cassettes.player import checked_speed, play
+from agentnb.cassettes.player import play, validate_speed
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunFailed
 from agentnb.recording.base_run import RunFacts
 from agentnb.recording.clock import current_clock
@@ -32,7 +32,7 @@ def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
         HistoryError: there is no such run, or the history or the file cannot be read.
         RequestError: ``speed`` is negative, or no number.
     """
-    speed = checked_speed(speed)
+    speed = validate_speed(speed)
     found = _find(run)
     with found.lock:
         # What is live may go on meanwhile; what is shown again is what there is now.

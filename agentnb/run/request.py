@@ -17,17 +17,17 @@ from agentnb.event.types import Event
 from agentnb.platforms._validation import as_messages, check_history
 from agentnb.platforms.base import Message, Platform, RemoteRun, RunRequest
 from agentnb.platforms.media import MediaLike, as_media, check_words, media_items, media_refusal
-from agentnb.run.hints import advise_on_address
+from agentnb.run.hints import add_address_hint
 from agentnb.run.output import OutputType, output_schema
 
 __all__ = [
+    "HasDefaults",
     "HasSession",
-    "HasTerms",
-    "answer_of",
-    "asked_for",
-    "at_once",
-    "collected",
+    "build_request",
+    "call_sync",
+    "collect_runs",
     "forget_refused_key",
+    "invoked",
     "terms_for",
     "unsupported",
 ]
@@ -42,7 +42,7 @@ class HasSession(Protocol):
     def session_id(self) -> str | None: ...
 
 
-class HasTerms(Protocol):
+class HasDefaults(Protocol):
     """An agent, as far as its terms are concerned; None stands for its platform's own."""
 
     deadlines: Deadlines | None
@@ -52,7 +52,7 @@ class HasTerms(Protocol):
     def platform(self) -> Platform: ...
 
 
-def asked_for(
+def build_request(
     platform: Platform,
     agent: str,
     prompt: str,
@@ -103,7 +103,10 @@ def asked_for(
 
 
 def terms_for(
-    agent: HasTerms, deadlines: Deadlines | None, retries: Retries | None, timeout: float | None
+    agent: HasDefaults,
+    deadlines: Deadlines | None,
+    retries: Retries | None,
+    timeout: float | None,
 ) -> Terms | None:
     """Return the terms of a run: those given, else the agent's.
 
@@ -123,22 +126,22 @@ def terms_for(
     return Terms(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
 
 
-async def at_once(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+async def invoked(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
     """Yield all of an answer that is asked for in one piece."""
     yield await platform.invoke(request)
 
 
-def answer_of(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
+def call_sync(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
     """Return what ``work``, which asks ``platform``, comes to (blocks)."""
     try:
         return wait(work)
     except AgentnbError as error:
         forget_refused_key(platform, error)
-        advise_on_address(platform.name, error)
+        add_address_hint(platform.name, error)
         raise
 
 
-async def collected(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
+async def collect_runs(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
     """Return all that a platform lists."""
     return [run async for run in runs]
 

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._http import Terms
 from agentnb._loop import in_background, submit
 from agentnb._loop import wait as wait_for
 from agentnb._support.fork import renew_after_fork
 from agentnb._support.tracebacks import short_interrupts
-from agentnb.cassettes import watch
+from agentnb.cassettes import record_run
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.errors import (
     AgentnbError,
@@ -30,12 +30,12 @@ from agentnb.errors import (
 )
 from agentnb.event.types import ApprovalRequested, Event
 from agentnb.platforms.base import Resumes
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import RunFacts, Via
 from agentnb.recording.feed import EventIterator
 from agentnb.recording.recording import Recording
 from agentnb.run.approvals import Decided, Named, all_decided, waiting_approval
-from agentnb.run.executor import Driver
-from agentnb.run.output import AnswerCheck, parse_output
+from agentnb.run.executor import RunExecutor
+from agentnb.run.output import OutputValidator, parse_output
 from agentnb.run.stream_consumer import Resume, Source, resume_of
 from agentnb.store import recent
 
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from agentnb.render import RunView
 
 __all__ = ["Run"]
-
-#: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, joined again after a decision, or
-#: not at all: it is a recorded run, shown again.
-Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 
 # How long a paused run's stream may take to end before it counts as staying open, in seconds.
 _MAY_END: Final = 0.5
@@ -94,10 +90,8 @@ class Run(RunFacts):
         self.terms = terms
         #: Whether it is kept in the history's store; what is only played is not.
         self.durable = not isinstance(platform, OfflinePlatform)
-        #: The approvals that were decided here, and whether each was granted.
-        self.decisions: list[tuple[str | None, bool]] = []
         self._client = platform
-        self._output = None if output_type is None else AnswerCheck(output_type)
+        self._output = None if output_type is None else OutputValidator(output_type)
         self._recording.check = self._output and self._output.check
         # One line that is shown above it.
         self._notice = notice
@@ -109,7 +103,7 @@ class Run(RunFacts):
         self._successor: Run | None = None
         self._watched = False
         self._ending = _new_ending()
-        self._driver = Driver(
+        self._driver = RunExecutor(
             source,
             self._recording,
             platform=platform,
@@ -195,7 +189,7 @@ class Run(RunFacts):
         """Send it, on the background loop; return it at once.  A second call changes nothing."""
         if not self._watched:
             self._watched = True
-            watch(self)
+            record_run(self)
         self._driver.start()
         return self
 
@@ -384,13 +378,6 @@ class Run(RunFacts):
             ending.cancel()
 
     # -- listening -------------------------------------------------------------------------------
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` after every batch of events and at the end; return what undoes it.
-
-        It is called on the background loop and must not block; what it raises is logged.
-        """
-        return self._recording.subscribe(callback)
 
     def iterate(self) -> EventIterator:
         """Return its events from the first on, for ``async for``, as they arrive.

@@ -13,7 +13,7 @@ from agentnb import _loop
 from agentnb.run.clients import close_clients
 from agentnb.run.executor import stop_all
 
-__all__ = ["leave_in_order"]
+__all__ = ["register_shutdown"]
 
 # How long the end of the process may be held up, in seconds: for telling platforms of the runs
 # that it leaves behind, and for closing connections.
@@ -21,7 +21,7 @@ _TELL: Final = 0.7
 _CLOSE: Final = 0.3
 
 
-def leave_in_order() -> None:
+def register_shutdown() -> None:
     """See to it that the process, when it ends, leaves nothing running on a platform."""
     # `atexit` comes too late: by then the pool of threads is shut down in which asyncio looks up
     # the name of the platform to be told.  This runs before all that was registered earlier, as the

@@ -20,13 +20,13 @@ from agentnb.platforms.base import Forgets, Resumes
 from agentnb.recording.recording import Recording, Waiting
 from agentnb.redaction.events import StreamMask, masked_event
 from agentnb.redaction.secrets import MASK, mask
-from agentnb.run.outcome import cut_off, cut_short, end_of, is_last_passage, one_line
-from agentnb.run.reconnect import Reconnecting, broke_off, may_pass
+from agentnb.run.outcome import incomplete_end, is_last_passage, one_line, remote_end, truncated_end
+from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, may_pass
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RemoteRun, RunRequest
 
-__all__ = ["Follower", "Resume", "Source", "resume_of"]
+__all__ = ["Resume", "Source", "StreamConsumer", "resume_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def resume_of(platform: Platform, request: RunRequest, transcript: Transcript) -
     return resume
 
 
-class Follower:
+class StreamConsumer:
     """Takes the stream of one run to its end; ``request`` is what the platform was asked.
 
     ``resume`` takes it up again where it broke off, None where nothing can.  ``is_decided`` tells
@@ -144,7 +144,7 @@ class Follower:
     # -- the stream ------------------------------------------------------------------------------
 
     async def _follow(self) -> Event | None:
-        tries = Reconnecting(self._retries)
+        tries = ReconnectPolicy(self._retries)
         # What the stream broke off by after its latest event, and what the latest attempt did.
         first = last = await self._take(self._source)
         resumable = self._resume is not None
@@ -162,7 +162,7 @@ class Follower:
                 is_over = await self._is_over()
         return None
 
-    async def _take_up(self, tries: Reconnecting) -> tuple[Exception | None, bool]:
+    async def _take_up(self, tries: ReconnectPolicy) -> tuple[Exception | None, bool]:
         """Make one attempt; return what it failed by, and whether there is use in another."""
         loop = asyncio.get_running_loop()
         self._is_taken_up = True
@@ -197,7 +197,7 @@ class Follower:
         except Exception as error:
             # What breaks after the terminal event, or is broken off, cannot unmake the answer.
             if not self._transcript.is_final and (
-                self._is_stopping() or not broke_off(error, began=self._began, known=known)
+                self._is_stopping() or not is_disconnect(error, began=self._began, known=known)
             ):
                 raise
             _log.info("A stream broke off: %s", error)
@@ -279,7 +279,7 @@ class Follower:
 
     async def _ask_for_end(
         self,
-        tries: Reconnecting,
+        tries: ReconnectPolicy,
         first: Exception | None,
         last: Exception | None,
         *,
@@ -300,7 +300,7 @@ class Follower:
                 if may_pass(error):
                     pause = tries.pause(error)
             else:
-                if remote is not None and (end := end_of(remote)) is not None:
+                if remote is not None and (end := remote_end(remote)) is not None:
                     if resumable and self._retries.reconnects and self._lacks(end):
                         # A platform may tell the whole of a run once that has ended.
                         await self._take_up(tries)
@@ -315,7 +315,7 @@ class Follower:
             there = f"The stream is gone, and the run goes on at {self._platform.name}."
             await self._wait(pause, tries, there if goes_on else one_line(first))
         self.error = first or last
-        return cut_off(first, last, attempts=attempts, goes_on=goes_on)
+        return truncated_end(first, last, attempts=attempts, goes_on=goes_on)
 
     def _whole(self, end: Event, first: Exception | None) -> Event:
         """Return ``end``, unless what arrived may be a part of the answer and would look whole."""
@@ -329,7 +329,7 @@ class Follower:
         if first is None and is_last_passage(output, of=self._transcript.text):
             return end
         self.error = first
-        return cut_short(first, output)
+        return incomplete_end(first, output)
 
     def _lacks(self, end: Event) -> bool:
         """Tell whether the rest of the answer is not to be had from ``end``."""
@@ -355,7 +355,7 @@ class Follower:
         # Where nothing was said, the end says it all.
         return [*told, TextDelta(rest)] if rest and arrived else told
 
-    async def _wait(self, seconds: float, tries: Reconnecting, reason: str) -> None:
+    async def _wait(self, seconds: float, tries: ReconnectPolicy, reason: str) -> None:
         self._say("reconnect", tries.attempts, tries.most, seconds, reason)
         await asyncio.sleep(seconds)
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from agentnb._support.fork import keep_forever, pause_for_fork, renew_after_fork, undisturbed
 from agentnb.config import EMBEDDED
 from agentnb.errors import ConfigError
-from agentnb.platforms._zones import parse_zone
+from agentnb.platforms._bodies import parse_zone
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
 from agentnb.sandbox.engine import Engine

@@ -17,7 +17,7 @@ from agentnb._loop import all_or_none
 from agentnb.errors import NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
-from agentnb.platforms.batching import batches, common
+from agentnb.platforms.run_lists import batches, common
 from agentnb.store.failures import explained
 from agentnb.store.locking import in_transaction
 from agentnb.store.recent import recent_runs

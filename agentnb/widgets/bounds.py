@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentnb.event.requested_calls import approval_key
+from agentnb.event.approvals import approval_key
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
 from agentnb.event.types import ApprovalRequested
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from agentnb.event.requested_calls import approval_key
+from agentnb.event.approvals import approval_key
 from agentnb.event.types import ApprovalRequested, Event
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
-from agentnb.event.requested_calls import changed_ids
+from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import timeline
 from agentnb.event.types import Event, event_to_dict
 from agentnb.recording.recording import Waiting

@@ -19,13 +19,13 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from agentnb.run.reconnect import Reconnecting, broke_off, may_pass
+from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, may_pass
 
 CUT = StreamCutError("It broke off.")
 
 
-def trying(retries: Retries | None = None) -> Reconnecting:
-    return Reconnecting(retries or Retries(), jitter=lambda: 1.0)
+def trying(retries: Retries | None = None) -> ReconnectPolicy:
+    return ReconnectPolicy(retries or Retries(), jitter=lambda: 1.0)
 
 
 def late(deadline: str) -> DeadlineError:
@@ -45,7 +45,7 @@ class TestPauses:
         assert tries.made == 100
 
     def test_jitter_only_shortens(self) -> None:
-        tries = Reconnecting(Retries(reconnects=50, reconnect_timeout=None))
+        tries = ReconnectPolicy(Retries(reconnects=50, reconnect_timeout=None))
         pauses = [tries.pause(CUT) for _ in range(50)]
         assert all(pause is not None and pause <= 8.0 for pause in pauses)
         assert len(set(pauses[10:])) > 1
@@ -200,7 +200,7 @@ class TestBounds:
     ],
 )
 def test_what_counts_as_broken_off(error: Exception, began: bool, broken: bool) -> None:
-    assert broke_off(error, began=began) is broken
+    assert is_disconnect(error, began=began) is broken
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_what_counts_as_broken_off(error: Exception, began: bool, broken: bool) 
     [(CUT, True), (late("idle"), True), (ConnectionFailedError("refused"), False)],
 )
 def test_of_a_run_that_was_there_before(error: Exception, broken: bool) -> None:
-    assert broke_off(error, began=False, known=True) is broken
+    assert is_disconnect(error, began=False, known=True) is broken
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from agentnb.event.types import (
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
 from agentnb.recording.recording import Waiting
 from agentnb.run.executor import stop_all
-from agentnb.run.reconnect import Reconnecting
+from agentnb.run.reconnect import ReconnectPolicy
 from agentnb.run.run import Run
 from tests.faults.rawserver import Connection, RawServer, Received, Script, running
 from tests.played import LONG
@@ -267,14 +267,14 @@ async def reset(c: Connection) -> None:
 def pauses_made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long runs wait between attempts to take up their streams, in seconds; the list grows."""
     made: list[float] = []
-    pause = Reconnecting.pause
+    pause = ReconnectPolicy.pause
 
     def noted(
-        self: Reconnecting, error: Exception | None, *, is_over: bool = False
+        self: ReconnectPolicy, error: Exception | None, *, is_over: bool = False
     ) -> float | None:
         seconds = pause(self, error, is_over=is_over)
         made.append(seconds or 0.0)
         return seconds
 
-    monkeypatch.setattr(Reconnecting, "pause", noted)
+    monkeypatch.setattr(ReconnectPolicy, "pause", noted)
     return made

@@ -209,7 +209,7 @@ def test_a_record_that_trims_and_knows_no_parts() -> None:
     ],
 )
 def test_the_rest_of_an_answer(whole: str, said: str, passage: str, rest: str | None) -> None:
-    assert rest_of(whole, said=said, passage=passage) == rest
+    assert rest_of(whole, text=said, passage=passage) == rest
 
 
 def test_long_output_of_a_tool_takes_time_in_proportion() -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from agentnb.event.types import Event, RawEvent, text_deltas
-from agentnb.platforms._peek import peek
-from agentnb.platforms._wire import MalformedError, json_payload, mend
+from agentnb.platforms._wire import MalformedError, json_payload, mend, peek
 from agentnb.platforms.generic.categories import (
     Category,
     category_of,

@@ -28,7 +28,8 @@ from agentnb.event.types import (
     RunFinished,
     TextDelta,
 )
-from agentnb.event.validation import Place, json_document
+from agentnb.event.validation import EventField as Place
+from agentnb.event.validation import json_document
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 

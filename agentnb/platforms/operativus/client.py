@@ -27,11 +27,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentnb._http import JsonAnswer, quote_segment
 from agentnb.errors import NotFoundError, PlatformError, RequestError, TransportError
 from agentnb.event.types import Event, RunStarted
+from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_options
 from agentnb.platforms._run_starts import Asked
-from agentnb.platforms._windows import check_window, window
-from agentnb.platforms._zones import parse_zone
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -56,6 +55,7 @@ from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.server_times import ServerTimes
 from agentnb.platforms.operativus.session_search import RunIdSearch, SessionSearch
 from agentnb.platforms.operativus.wire import OperativusOptions
+from agentnb.platforms.run_lists import check_window, window
 
 # Decoders are imported with the first response, while the request is on its way.
 if TYPE_CHECKING:

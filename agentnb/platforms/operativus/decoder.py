@@ -21,7 +21,6 @@ from agentnb.event.types import (
     text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._peek import peek
 from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
@@ -31,6 +30,7 @@ from agentnb.platforms._wire import (
     json_payload,
     mend,
     one_line,
+    peek,
     validated,
 )
 from agentnb.platforms.operativus.responses import plain, read_followups

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, cast
 
-from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._zones import LEAST_OFFSET, MOST_OFFSET
+from agentnb.platforms._bodies import LEAST_OFFSET, MOST_OFFSET, parse_time
 
 __all__ = ["ServerTimes", "Window"]
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 from annotated_types import Ge
 from pydantic import Field, field_validator
 
+from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload
-from agentnb.platforms._zones import parse_zone
 
 __all__ = [
     "STREAM_TAGS",

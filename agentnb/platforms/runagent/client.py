@@ -31,9 +31,8 @@ from agentnb.errors import AgentnbError, PlatformError, RequestError, Unsupporte
 from agentnb.event.types import Event
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
-from agentnb.platforms._peek import peek
 from agentnb.platforms._validation import no_approvals
-from agentnb.platforms._wire import Outbound
+from agentnb.platforms._wire import Outbound, peek
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,

@@ -12,9 +12,9 @@ from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import NotFoundError
 from agentnb.platforms._bodies import parse_error_body, parse_time
 from agentnb.platforms._statuses import read_status
-from agentnb.platforms._windows import check_window, window
 from agentnb.platforms._wire import as_text, mend
 from agentnb.platforms.base import AgentInfo, RemoteRun
+from agentnb.platforms.run_lists import check_window, window
 from agentnb.platforms.runagent.messages import recorded_text
 
 __all__ = ["InvocationApi"]

@@ -27,7 +27,6 @@ from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms._validation import check_history, no_approvals
-from agentnb.platforms._windows import check_window, window
 from agentnb.platforms._wire import as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -36,6 +35,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.run_lists import check_window, window
 from agentnb.platforms.runtools.responses import agent_info, read_rows, remote_run
 from agentnb.platforms.runtools.wire import (
     RunMessage,

@@ -28,7 +28,6 @@ from agentnb.event.types import (
     text_deltas,
 )
 from agentnb.platforms._payloads import failure_event, first_text, json_object
-from agentnb.platforms._peek import peek
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
@@ -37,6 +36,7 @@ from agentnb.platforms._wire import (
     mend,
     mend_deep,
     one_line,
+    peek,
 )
 from agentnb.platforms.seekr import wire
 from agentnb.platforms.seekr.payloads import (

@@ -308,7 +308,7 @@ async def test_a_break_before_the_run_is_asked_for_is_no_broken_stream(
 ) -> None:
     answer = {"content-type": "application/json"}
     server.on("POST /v1/threads/thread_1/messages", Reply(headers=answer, pieces=[b'{"id', CUT]))
-    with pytest.raises(ConnectionFailedError, match="before the run was asked for"):
+    with pytest.raises(ConnectionFailedError, match="before the run was requested"):
         async for _ in platform.stream(ask() if fresh else ask(session_id="thread_1")):
             pass
     assert STREAM not in server.calls

@@ -101,7 +101,7 @@ def test_the_same_question_is_answered_in_the_recorded_order(
         assert [seekr.run("Hello").id for _ in range(3)] == ids
         run = seekr.run("Hello", check=False)
     assert run.status == "failed"
-    told = "seekr: 'Hello' to echo was recorded 3 times and is asked once more."
+    told = "seekr: 'Hello' to echo was recorded 3 times and is requested once more."
     assert message_of(run) == told
 
 
@@ -132,7 +132,7 @@ def test_another_question_is_named_with_the_nearest(seekr: agentnb.Agent, tape: 
     assert isinstance(went_on.exception, PlaybackError)
     assert went_on.exception.hint is not None
     assert "what differs: the session." in went_on.exception.hint
-    assert f"Recorded in a new session, asked in session {session}." in went_on.exception.hint
+    assert f"Recorded in a new session, requested in session {session}." in went_on.exception.hint
 
 
 def test_attachments_count_by_their_content(sandbox: Sandbox, tape: Path, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_decision_is_played(tape: Path) -> None:
     assert kept(played) == kept(recorded)
     assert refused.status == "failed"
 
-    says = r"is refused was not recorded\. Recorded is that a1 was approved\."
+    says = r"is refused was not recorded\. In the recording a1 was approved\."
     with agentnb.playback(tape), pytest.raises(PlaybackError, match=says):
         agent.run("Buy").deny()
 
@@ -298,7 +298,7 @@ def test_joining_a_run_is_played(tape: Path) -> None:
     with agentnb.playback(tape):
         assert kept(agent.attach("run_9").wait()) == kept(recorded)
         other = agent.attach("run_8").wait(check=False)
-    assert message_of(other) == "played: joining the run run_8 of player was not recorded."
+    assert message_of(other) == "played: attaching to the run run_8 of player was not recorded."
 
 
 def test_times_are_those_of_the_recording_at_any_speed(tape: Path) -> None:

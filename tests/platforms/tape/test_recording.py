@@ -37,7 +37,7 @@ def test_a_file_is_lines_of_json(seekr: agentnb.Agent, tape: Path) -> None:
         seekr.run("And?", stream=False)
     assert isinstance(recorder, Recorder)
     assert recorder.runs == 2
-    assert repr(recorder) == "<Tape answers.jsonl>"
+    assert repr(recorder) == "<Cassette answers.jsonl>"
     head, platform, first, second = entries(tape)
     assert head["format"] == "agentnb.recording/1"
     assert platform["entry"] == "platform"
@@ -168,7 +168,7 @@ def test_what_failed_is_written_later(seekr: agentnb.Agent, tape: Path) -> None:
         assert isinstance(recorder, Recorder)
         tape.rename(aside)
         seekr.run("One")
-        recorder.catch_up()
+        recorder.flush()
         # No other file is begun in its place.
         assert not tape.exists()
         aside.rename(tape)

@@ -1,6 +1,6 @@
-"""Approvals as an agent requests them: which of them still count, and how a view names one.
+"""Requested approvals: which of them are current, and the key that a view has for one.
 
-An agent may request the same approval, by its id, several times and each time for something else.
+An agent may request an approval of the same id several times, each time with other content.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def is_changed(
     approvals: Iterable[ApprovalRequested],
     decided: Iterable[str | None] = (),
 ) -> bool:
-    """Tell whether its id was requested for something else before, without a decision on that.
+    """Return whether its id was requested with other content before that was decided.
 
-    ``approvals`` are all requests of the run, ``decided`` the ids of those that were decided.
+    ``approvals`` are all requests of the run, ``decided`` the ids of the decided ones.
     """
     key = approval.approval_id
     if key is None:
@@ -39,7 +39,7 @@ def is_changed(
 
 
 def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
-    """Return the ids that were requested for more than one thing."""
+    """Return the ids that were requested with different content."""
     first: dict[str, ApprovalRequested] = {}
     return {
         key
@@ -48,10 +48,10 @@ def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
     }
 
 
-# The same few are named again with every change of a run, and their arguments may be megabytes.
+# Views need the keys at every change of a run, and arguments may be megabytes.
 @lru_cache(maxsize=100)
 def approval_key(approval: ApprovalRequested) -> str:
-    """Return what a view names this very request by: another content has another key."""
+    """Return a key for exactly this content of a request."""
     digest = hashlib.blake2b(digest_size=12)
     for text in (approval.approval_id, approval.message, approval.tool, approval.arguments):
         content = b"" if text is None else text.encode("utf-8", "surrogatepass")

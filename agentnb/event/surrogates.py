@@ -1,0 +1,78 @@
+"""Join characters that a server, or a user's function, cut in half (lone surrogates).
+
+No file and no terminal takes half of a surrogate pair; U+FFFD stands for one without its other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from agentnb._support.text import well_formed
+from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, RunFinished, TextDelta
+
+__all__ = ["EventSurrogateJoiner", "SurrogateJoiner"]
+
+
+class SurrogateJoiner:
+    """Joins halves across the fragments of several texts, each of them known by a ``key``.
+
+    A server that slices by UTF-16 units sends an emoji's two halves in two fragments.  The first
+    half is withheld until the other one arrives under the same key.
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        #: Withheld halves by key.  While there is none, `feed` returns ASCII unchanged.
+        self.held: dict[str, str] = {}
+
+    def feed(self, text: str, key: str = "") -> str:
+        """Return ``text`` with its characters whole, without a first half at its end."""
+        if not self.held and text.isascii():
+            return text
+        text = self.held.pop(key, "") + text
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self.held[key] = text[-1]
+            text = text[:-1]
+        return well_formed(text)
+
+    def flush(self) -> dict[str, str]:
+        """Return a replacement character for each withheld half, by key."""
+        lone = dict.fromkeys(self.held, "\ufffd")
+        self.held.clear()
+        return lone
+
+
+class EventSurrogateJoiner:
+    """Joins halves across the text and reasoning events of one run, part by part."""
+
+    __slots__ = ("_joiners",)
+
+    def __init__(self) -> None:
+        self._joiners = {TextDelta: SurrogateJoiner(), ReasoningDelta: SurrogateJoiner()}
+
+    def feed(self, batch: Iterable[Event]) -> tuple[Event, ...]:
+        """Return the events of ``batch`` with text that can be encoded."""
+        batch = tuple(batch)
+        holds = any(joiner.held for joiner in self._joiners.values())
+        if not holds and all(map(_is_encodable, batch)):
+            return batch
+        events: list[Event] = []
+        for event in batch:
+            if isinstance(event, TextDelta | ReasoningDelta):
+                joiner = self._joiners[type(event)]
+                event = replace(event, text=joiner.feed(event.text, event.part_id or ""))
+            elif isinstance(event, TERMINAL_EVENTS):
+                for kind, joiner in self._joiners.items():
+                    events += [kind(text, part or None) for part, text in joiner.flush().items()]
+                if isinstance(event, RunFinished) and event.output:
+                    event = replace(event, output=well_formed(event.output))
+            events.append(event)
+        return tuple(events)
+
+
+def _is_encodable(event: Event) -> bool:
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return event.text.isascii() or well_formed(event.text) is event.text
+    return not isinstance(event, RunFinished) or not event.output or event.output.isascii()
