@@ -45,7 +45,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._support.text import escaped
-from agentnb._support.tracebacks import in_short
+from agentnb._support.tracebacks import short_traceback
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ class AgentnbError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         # What IPython shows of it: how this package got there says nothing to who called it.
-        return in_short(self)
+        return short_traceback(self)
 
 
 class ConfigError(AgentnbError):
@@ -342,7 +342,7 @@ class RunError(AgentnbError):
     def _render_traceback_(self) -> list[str]:
         cause = self.__cause__
         # A run that ended by an error of another kind ended by somebody's mistake.
-        return in_short(self, fault=None if isinstance(cause, AgentnbError) else cause)
+        return short_traceback(self, fault=None if isinstance(cause, AgentnbError) else cause)
 
 
 class FunctionTraceback(Exception):

@@ -1,8 +1,7 @@
-"""How the embedded server is reached, and the agents that were added to it.
+"""Access to the embedded server and the agents added to it.
 
-The server lives above the layers that connect to it, and is started only when something asks for
-it; the package's root says here how.  This module imports nothing, so that importing agentnb stays
-cheap.
+The server is in a layer above those that connect to it and starts on demand; the package's root
+registers it here.  This module imports nothing, so that importing agentnb stays fast.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
         """The agents that were added to the servers of this process."""
 
         def find(self, name: str) -> Any:
-            """Return the one of this name, None where there is none."""
+            """Return the agent of this name, or None."""
             ...
 
         def add(self, agent: Any) -> None:
-            """Add one that `find` gave, here or in another process."""
+            """Add an agent that `find` returned, in this or another process."""
             ...
 
 
@@ -32,24 +31,24 @@ __all__ = ["added_agents", "connect", "is_embedded", "set_added_agents", "set_co
 Connector = Callable[[str], "tuple[str, SecretStr]"]
 _connector: Connector | None = None
 _added: Callable[[], AddedAgents] | None = None
-# Where the server is, or was.
+# Present and former addresses of the server.
 _addresses: set[str] = set()
 
 
 def set_connector(connector: Connector) -> None:
-    """Say how the server is reached: platform type -> its base address and its key."""
+    """Register the connector: platform type -> base address and key."""
     global _connector
     _connector = connector
 
 
 def set_added_agents(added: Callable[[], AddedAgents]) -> None:
-    """Say where the agents are that were added to the server."""
+    """Register the function that returns the agents added to the server."""
     global _added
     _added = added
 
 
 def added_agents() -> AddedAgents:
-    """Return the agents that were added to the server, which need not run for that."""
+    """Return the agents added to the server, whether it runs or not."""
     if _added is None:
         raise RuntimeError("The embedded server is set up by importing agentnb.")
     return _added()
@@ -65,5 +64,5 @@ def connect(platform: str) -> tuple[str, SecretStr]:
 
 
 def is_embedded(address: str | None) -> bool:
-    """Tell whether ``address`` is one that `connect` gave."""
+    """Return whether `connect` returned ``address``."""
     return address in _addresses

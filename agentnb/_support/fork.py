@@ -1,13 +1,12 @@
 """Keep a forked child process apart from its parent.
 
 A child made by `os.fork` has a copy of its parent's memory, the same open sockets, and only the
-thread that forked.  Locks may be held by threads that do not exist there, and whatever is read from
-or written to a socket is taken from, or added to, what the parent exchanges.  So each owner of such
-state registers here how the child replaces it: modules by `after_fork_in_child`, objects by
-`renew_after_fork`.  Locks of others, such as those of Python's imports, cannot be replaced.  So a
-fork waits for a moment in which no thread of this package holds any: an event loop is paused
-between two steps (`pause_for_fork`), and what other threads do is `undisturbed`.  On systems
-without `os.fork` nothing is ever called.
+thread that forked.  Threads that do not exist in the child may hold locks, and both processes would
+read from and write to the same sockets.  Each owner of such state therefore registers how the child
+replaces it: modules with `after_fork_in_child`, objects with `renew_after_fork`.  Other locks, such
+as Python's import locks, cannot be replaced, so a fork waits until no thread of this package holds
+any: event loops pause between two steps (`pause_for_fork`), and other threads finish their
+`undisturbed` blocks.  On systems without `os.fork` no callback is ever called.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class ForkAware(Protocol):
     """An object with state that a forked child must not share with its parent."""
 
     def after_fork(self) -> None:
-        """Replace that state; called in the child, before any other code of it."""
+        """Replace that state; called in the child before any other code."""
         ...
 
 
@@ -51,7 +50,7 @@ class HasSocket(Protocol):
     """A transport or stream of asyncio, anyio or httpcore."""
 
     def get_extra_info(self, name: str, /) -> Any:
-        """Return its socket for the name ``socket``, None once it has none."""
+        """Return the socket for the name ``socket``, None if there is none."""
         ...
 
 
@@ -67,9 +66,9 @@ class CanBePaused(Protocol):
         ...
 
 
-# How long a fork waits for event loops at most, in seconds.
-_PATIENCE: Final = 5.0
-# How often it looks whether the thread of a loop has ended, in seconds.
+# Longest wait of a fork for event loops, in seconds.
+_MAX_WAIT: Final = 5.0
+# Interval for checking whether a loop's thread has ended, in seconds.
 _TICK: Final = 0.05
 
 _callbacks: Final[list[Callable[[], None]]] = []
@@ -80,41 +79,41 @@ _around: Final[list[tuple[Callable[[], None], Callable[[], None]]]] = []
 _loops: Final[WeakKeyDictionary[threading.Thread, CanBePaused]] = WeakKeyDictionary()
 _pauses: Final[list[_Pause]] = []
 _quiescence = Quiescence()
-# The parent's objects.  Freeing one could close a TLS session or unregister a socket from the event
-# poll object that both processes share, so the child never does.
+# The parent's objects, which the child never frees: freeing one could close a TLS session or
+# unregister a socket from the epoll object that both processes share.
 _kept: Final[list[object]] = []
 
 
 def after_fork_in_child(callback: Callable[[], None]) -> None:
-    """Call ``callback`` in each forked child, after the objects were renewed."""
+    """Call ``callback`` in each forked child, after objects were renewed."""
     _callbacks.append(callback)
 
 
 def renew_after_fork(owner: ForkAware) -> None:
-    """Call the `after_fork` method of ``owner`` in each forked child, as long as it exists."""
+    """Call ``owner.after_fork()`` in each forked child while ``owner`` exists."""
     _objects.add(owner)
 
 
 def renew_lock_after_fork(owner: object, attribute: str = "_lock") -> None:
-    """Replace the lock of ``owner`` by a new one in each forked child, as long as it exists."""
+    """Replace the lock of ``owner`` in each forked child while ``owner`` exists."""
     _locked[owner] = attribute
 
 
 def close_after_fork(stream: HasSocket) -> None:
     """Close the child's copy of the stream's socket; the parent's connection is not affected.
 
-    Otherwise the other end would not see the parent close it until the child ends, too.
+    Otherwise the peer would not see the parent close the connection until the child ends, too.
     """
     _sockets.add(stream)
 
 
 def keep_forever(*objects: object) -> None:
-    """Keep the parent's ``objects`` from being freed in this child."""
+    """Never free the parent's ``objects`` in this child."""
     _kept.extend(objects)
 
 
 def around_fork(before: Callable[[], None], after_in_parent: Callable[[], None]) -> None:
-    """Call ``before`` in the forking thread before each fork, and the other afterwards."""
+    """Call ``before`` in the forking thread before each fork, and ``after_in_parent`` after it."""
     _around.append((before, after_in_parent))
 
 
@@ -125,37 +124,37 @@ def pause_for_fork(loop: CanBePaused, thread: threading.Thread) -> None:
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Have forks of other threads wait for the end of the block, for a few seconds."""
+    """Delay forks of other threads until the block ends, for a few seconds at most."""
     if threading.current_thread() in _loops:
-        yield  # it is paused only after the block
+        yield  # the loop pauses only after the block
         return
     with _quiescence.use():
         yield
 
 
 class _Pause:
-    """One event loop that is not to go on until the process is forked."""
+    """Pause of one event loop until the process has forked."""
 
     def __init__(self, loop: CanBePaused, thread: threading.Thread) -> None:
         self._thread = thread
-        self._begun = threading.Event()
+        self._paused = threading.Event()
         self.end = threading.Event()
         with suppress(RuntimeError):  # closed
             loop.call_soon_threadsafe(self._pause)
 
     def _pause(self) -> None:
-        self._begun.set()
-        self.end.wait(_PATIENCE)
+        self._paused.set()
+        self.end.wait(_MAX_WAIT)
 
     def wait(self, until: float) -> None:
-        """Wait until it has begun, or will not."""
+        """Wait until the loop has paused or its thread has ended."""
         while self._thread.is_alive() and (left := until - time.monotonic()) > 0:
-            if self._begun.wait(min(left, _TICK)):
+            if self._paused.wait(min(left, _TICK)):
                 break
 
 
 def _before_fork() -> None:
-    # Before the loops are paused, which other threads may wait for.
+    # Before loops pause, because other threads may wait for them.
     _quiescence.begin_fork()
     this = threading.current_thread()
     _pauses[:] = [
@@ -163,7 +162,7 @@ def _before_fork() -> None:
         for thread, loop in list(_loops.items())
         if thread is not this and thread.is_alive()
     ]
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _MAX_WAIT
     for pause in _pauses:
         pause.wait(until)
     for before, _ in reversed(_around):
@@ -187,13 +186,13 @@ def _after_fork() -> None:
     _pauses.clear()
     _close_sockets()
     for owner, attribute in list(_locked.items()):
-        # Reentrant, which serves where a plain lock did, too.
+        # A reentrant lock can replace a plain one, too.
         setattr(owner, attribute, threading.RLock())
     for renew in (*(owner.after_fork for owner in list(_objects)), *_callbacks):
         try:
             renew()
         except Exception:
-            # The others must be renewed all the same.
+            # Renew the others all the same.
             _log.exception("A forked process could not replace what it shares with its parent")
 
 
@@ -204,8 +203,8 @@ def _close_sockets() -> None:
     descriptors = [number for number in map(_descriptor, streams) if number >= 0]
     if not descriptors:
         return
-    # The socket objects go on to name these numbers, and may be closed at the end of the process.
-    # So the numbers stay taken, and refer to nothing.
+    # The socket objects keep these descriptors and may close them at exit, so the descriptors stay
+    # in use and refer to the null device.
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in descriptors:
         os.dup2(nothing, number, inheritable=False)
@@ -217,7 +216,7 @@ def _descriptor(stream: HasSocket) -> int:
         found = stream.get_extra_info("socket")
         return -1 if found is None else int(found.fileno())
     except Exception:
-        # A stream that is being closed may have no socket any more.
+        # A closing stream may have no socket any more.
         return -1
 
 

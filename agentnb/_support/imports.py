@@ -1,4 +1,4 @@
-"""Importing much at once."""
+"""Import modules with fork and garbage collection held back."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["imported", "without_collections"]
 
 
 def imported(name: str) -> ModuleType:
-    """Return the module ``name``; where it is imported now, `without_collections`."""
+    """Return the module ``name``; import it `without_collections` if needed."""
     if name not in sys.modules:
         with undisturbed(), without_collections():
             import_module(name)
-    # Another thread may be at it still.
+    # Another thread may still be importing it.
     return import_module(name)
 
 
-# How many threads keep the collector from running at this moment.
+# Number of threads that hold back the collector.
 _without = 0
 
 
 @contextmanager
 def without_collections() -> Generator[None]:
-    """Keep the garbage collector from running within: for imports, and for nothing else.
+    """Disable the garbage collector in the block; for imports only.
 
-    They make thousands of objects that stay.  The collector would go through those and all others
-    that a notebook holds, dozens of times, which takes a sixth of the time.
+    Imports create thousands of permanent objects.  The collector would traverse these and all
+    others of a notebook dozens of times, a sixth of the time of an import.
     """
     global _without
     was_on = gc.isenabled()
@@ -42,22 +42,22 @@ def without_collections() -> Generator[None]:
         yield
     finally:
         _without -= was_on
-        # Another thread may have been here first: it turns it on.
+        # If another thread disabled it first, that thread enables it.
         if was_on:
-            _take_for_old()
+            _move_to_oldest_generation()
             gc.enable()
 
 
-def _take_for_old() -> None:
-    """Have the collector take all objects for old, without looking at them one by one."""
-    # What somebody froze is to stay so.
+def _move_to_oldest_generation() -> None:
+    """Move all objects to the oldest generation, without traversing them."""
+    # Objects frozen by the user stay frozen.
     if not gc.get_freeze_count():
         gc.freeze()
         gc.unfreeze()
 
 
 def _after_fork() -> None:
-    """Turn the collector on in a child whose parent had it off for a moment."""
+    """Enable the collector in a child that was forked while it was disabled."""
     global _without
     if _without:
         _without = 0

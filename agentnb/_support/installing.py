@@ -1,4 +1,4 @@
-"""The distribution's version, its name on PyPI, and the commands that install it."""
+"""Version and PyPI name of the distribution, and its install commands."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def install_hint(*extras: str) -> str:
 
 
 def upgrade_hint(*extras: str) -> str:
-    """Return the command that upgrades the package and what ``extras`` need."""
+    """Return the command that upgrades the package with ``extras``."""
     return install_hint(*extras).replace("install", "install -U", 1)

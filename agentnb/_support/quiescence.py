@@ -1,4 +1,4 @@
-"""Keep something unused while the process is forked."""
+"""Keep a resource unused while the process forks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Final
 
 __all__ = ["Quiescence"]
 
-# How long a fork waits for other threads at most, in seconds.
-_PATIENCE: Final = 5.0
+# Longest wait of a fork for other threads, in seconds.
+_MAX_WAIT: Final = 5.0
 
 
 class Quiescence:
-    """Counts the uses of each thread, and delays new ones while the process is forked."""
+    """Counts each thread's uses of a resource, and blocks new ones during a fork."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,9 +27,9 @@ class Quiescence:
         """Mark the block as a use; a fork in another thread waits for its end."""
         thread = threading.get_ident()
         with self._changed:
-            # A thread that is waited for must not wait itself.
+            # A thread that the fork waits for must not wait itself.
             while self._is_forking and thread not in self._users:
-                self._changed.wait(_PATIENCE)
+                self._changed.wait(_MAX_WAIT)
             self._users[thread] += 1
         try:
             yield
@@ -41,15 +41,15 @@ class Quiescence:
                     self._changed.notify_all()
 
     def begin_fork(self) -> bool:
-        """Wait until no other thread has a use; return whether no thread has."""
+        """Wait until no other thread uses the resource; return whether none does."""
         thread = threading.get_ident()
         with self._changed:
             self._is_forking = True
-            self._changed.wait_for(lambda: not self._users.keys() - {thread}, _PATIENCE)
+            self._changed.wait_for(lambda: not self._users.keys() - {thread}, _MAX_WAIT)
             return not self._users
 
     def end_fork(self) -> None:
-        """Let uses begin again."""
+        """Allow uses again."""
         with self._changed:
             self._is_forking = False
             self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""What IPython shows of an error instead of a traceback through this package.
+"""Short tracebacks in IPython, without this package's frames.
 
-IPython asks an exception that has ``_render_traceback_`` for its lines.  IPython itself is not
-imported here: where it asks, it is there.
+IPython calls an exception's ``_render_traceback_`` for its lines.  This module does not import
+IPython; IPython is imported when it calls.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from itertools import takewhile
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
-__all__ = ["hide_frames", "in_short", "short_interrupts"]
+__all__ = ["hide_frames", "short_interrupts", "short_traceback"]
 
 _OWN: Final = __name__.partition(".")[0]
 _NOTEBOOK: Final = ("IPython", "ipykernel")
-# These show what they are asked for, whole: ``%xmode Verbose``, ``%tb Verbose``.
+# Modes that display the whole traceback: ``%xmode Verbose``, ``%tb Verbose``.
 _WHOLE: Final = ("Verbose", "Docs", "Doctest")
 
-_Place = tuple[FrameType, int]
+_Location = tuple[FrameType, int]
 
 
-def in_short(error: BaseException, *, fault: BaseException | None = None) -> list[str]:
-    """Return where the user's code met ``error``, and what it says, a line each.
+def short_traceback(error: BaseException, *, fault: BaseException | None = None) -> list[str]:
+    """Return the lines of the user's code that led to ``error``, and its message.
 
-    A cell that is one line is not named: it stands right above.  ``fault`` is an exception that
-    nobody foresaw and that ``error`` came from: where it was raised is shown, too, or it could
-    never be found.  In IPython's verbose modes everything is shown, as IPython does it; in its
-    minimal one, only what ``error`` says.
+    A cell of one line is omitted, because it is displayed right above.  ``fault`` is the unexpected
+    exception that caused ``error``; its location is included.  IPython's verbose modes display the
+    whole traceback, its minimal mode only the message.
     """
     shell = _shell()
     traceback: Any = getattr(shell, "InteractiveTB", None)
@@ -42,21 +41,21 @@ def in_short(error: BaseException, *, fault: BaseException | None = None) -> lis
         return [last]
     lines: list[str] = []
     if fault is not None and (raised := _raised_at(fault.__traceback__)):
-        for place in raised:
-            lines += _told(place, shell)
+        for location in raised:
+            lines += _format(location, shell)
         lines.append("")
     calls = _calls(error.__traceback__)
     if len(calls) > 1 or not all(map(_is_one_line, calls)):
-        for place in calls:
-            lines += _told(place, shell)
+        for location in calls:
+            lines += _format(location, shell)
     return [*lines, last]
 
 
 def hide_frames(error: BaseException) -> None:
-    """Have IPython and Python's own traceback leave out this package's frames of ``error``."""
+    """Omit this package's frames of ``error`` in the tracebacks of IPython and Python."""
     notes = getattr(error, "__notes__", ())
     marked: Any = error
-    marked._render_traceback_ = lambda: [*in_short(error), *notes]
+    marked._render_traceback_ = lambda: [*short_traceback(error), *notes]
     marked.hides_agentnb_frames = True
     _install_hook()
 
@@ -73,7 +72,7 @@ def short_interrupts() -> Generator[None]:
 
 @cache
 def _install_hook() -> None:
-    """Put a hook before Python's own, once: it holds no error that was caught."""
+    """Install the exception hook, once."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], raised: BaseException, tb: TracebackType | None) -> None:
@@ -85,10 +84,10 @@ def _install_hook() -> None:
 
 
 def _cut_frames(error: BaseException) -> bool:
-    """Take this package's frames out of ``error``, if it is to hide them, and of what led to it.
+    """Remove this package's frames from ``error`` and its contexts if they are marked to hide them.
 
-    That is what it came from and is to hide them, and the interrupts that came before: a second
-    Ctrl-C while the first one was served.  Returns whether it was ``error`` itself.
+    Earlier interrupts (a second Ctrl-C during the first) are cut, too.  Return whether ``error``
+    itself is marked.
     """
     is_hiding = is_first = getattr(error, "hides_agentnb_frames", False)
     seen: set[int] = set()
@@ -104,46 +103,46 @@ def _cut_frames(error: BaseException) -> bool:
 
 
 def _without_own(tb: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that leads into this package."""
+    """Return the part of a traceback before this package."""
     if tb is None or _package((tb.tb_frame, tb.tb_lineno)) == _OWN:
         return None
     tb.tb_next = _without_own(tb.tb_next)
     return tb
 
 
-def _calls(tb: TracebackType | None) -> list[_Place]:
-    """Return the user's code that led into this package."""
-    before = takewhile(lambda place: _package(place) != _OWN, _places(tb))
-    return [place for place in before if _package(place) not in _NOTEBOOK]
+def _calls(tb: TracebackType | None) -> list[_Location]:
+    """Return the locations in the user's code before this package."""
+    before = takewhile(lambda location: _package(location) != _OWN, _locations(tb))
+    return [location for location in before if _package(location) not in _NOTEBOOK]
 
 
-def _raised_at(tb: TracebackType | None) -> list[_Place]:
-    """Return the last place in this package, and the code of others that it called."""
-    places = list(_places(tb))
-    own = [index for index, place in enumerate(places) if _package(place) == _OWN]
-    return places[own[-1] :] if own else places
+def _raised_at(tb: TracebackType | None) -> list[_Location]:
+    """Return the last location in this package, and those in other code that it called."""
+    locations = list(_locations(tb))
+    own = [index for index, location in enumerate(locations) if _package(location) == _OWN]
+    return locations[own[-1] :] if own else locations
 
 
-def _places(tb: TracebackType | None) -> Iterator[_Place]:
+def _locations(tb: TracebackType | None) -> Iterator[_Location]:
     while tb is not None:
         yield tb.tb_frame, tb.tb_lineno
         tb = tb.tb_next
 
 
-def _package(place: _Place) -> str:
-    return str(place[0].f_globals.get("__name__", "")).partition(".")[0]
+def _package(location: _Location) -> str:
+    return str(location[0].f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _is_one_line(place: _Place) -> bool:
-    code: CodeType = place[0].f_code
-    lines = linecache.getlines(code.co_filename, place[0].f_globals)
+def _is_one_line(location: _Location) -> bool:
+    code: CodeType = location[0].f_code
+    lines = linecache.getlines(code.co_filename, location[0].f_globals)
     return sum(map(bool, map(str.strip, lines))) == 1
 
 
-def _told(place: _Place, shell: Any) -> list[str]:
-    frame, number = place
+def _format(location: _Location, shell: Any) -> list[str]:
+    frame, number = location
     code: CodeType = frame.f_code
-    # IPython keeps the cells under names of its own.
+    # IPython has its own names for cells.
     named: Any = getattr(getattr(shell, "compile", None), "format_code_name", None)
     label = named and named(code.co_filename)
     where = " ".join(label) if label else f'File "{code.co_filename}"'

@@ -1,4 +1,4 @@
-"""Taking secrets out of events, also those that lie across several of them."""
+"""Redact secrets in events, including secrets split across several events."""
 
 from __future__ import annotations
 
@@ -31,145 +31,144 @@ from agentnb.redaction.secrets import (
 
 __all__ = ["StreamMask", "masked_event", "without_secrets"]
 
-# A text that grows, and the field of the event that brings more of it.
-_Place = tuple[Hashable, str]
+# Identifies a text that grows, and the field of the event that appends to it.
+_TextKey = tuple[Hashable, str]
 _DETAILS: Final = "details"
 
 
 class StreamMask:
-    """Takes secrets out of the events of one stream, before anybody sees them.
+    """Redacts the events of one stream, before any consumer receives them.
 
-    Also out of texts that come in pieces: the answer, the reasoning, a call's arguments and its
-    output.  A piece that ends with what could be the beginning of a secret (4 characters of it, or
-    more) waits with that end for the next piece of the same text; whatever else comes first, and
-    `flush`, lets it go, so that events keep their order.  What is let go is masked itself where it
-    is half of a secret, and the rest of the secret is masked even then.
+    Texts that arrive in pieces (the answer, the reasoning, a call's arguments and output) are
+    redacted across pieces.  If a piece ends with 4 or more characters of a possible secret, they
+    are buffered until the next piece of the same text; any other event, and `flush`, releases them,
+    so that events keep their order.  A released end is masked if it is half of a secret or more;
+    the rest of the secret is masked in any case.
 
-    An event may lose its end to the next one, or vanish into it; nothing else is changed where
-    there is no secret.
+    Events without a secret are unchanged, except that a buffered end moves to the next event.
     """
 
-    __slots__ = ("_begun", "_held")
+    __slots__ = ("_buffered", "_prefixes")
 
     def __init__(self) -> None:
-        # The end of each text that could be the beginning of a secret, shown or not.
-        self._begun: dict[_Place, str] = {}
-        # What is kept back of the last event, as an event.
-        self._held: Event | None = None
+        # The end of each text that could be the beginning of a secret, released or not.
+        self._prefixes: dict[_TextKey, str] = {}
+        # The buffered end, as an event.
+        self._buffered: Event | None = None
 
     def feed(self, batch: Sequence[Event]) -> Sequence[Event]:
-        """Return what can be shown after ``batch``; mostly that is ``batch`` itself."""
+        """Return the events to release after ``batch``, usually ``batch`` itself."""
         result: list[Event] | None = None
         for index, event in enumerate(batch):
-            if self._held is None and self._passes(event):
+            if self._buffered is None and self._is_clean(event):
                 if result is not None:
                     result.append(event)
             else:
                 if result is None:
                     result = list(batch[:index])
-                self._take(event, result)
+                self._redact(event, result)
         if result is None or (len(result) == len(batch) and all(map(is_, result, batch))):
             return batch
         return result
 
     def flush(self) -> list[Event]:
-        """Return what was kept back."""
+        """Return the buffered events."""
         result: list[Event] = []
-        self._let_go(result)
+        self._release(result)
         return result
 
-    def _passes(self, event: Event) -> bool:
-        """Tell quickly whether ``event`` is nowhere near a secret; note how its text ends."""
+    def _is_clean(self, event: Event) -> bool:
+        """Return whether ``event`` cannot be part of a secret; remember how its text ends."""
         kind = type(event)
         if kind is TextDelta or kind is ReasoningDelta:
             delta = cast("TextDelta", event)
             if delta.part_id is not None and has_secret(delta.part_id):
                 return False
-            return self._passes_text(((kind, delta.part_id), "text"), delta.text)
+            return self._is_clean_text(((kind, delta.part_id), "text"), delta.text)
         if isinstance(event, ToolCallDelta):
             call, arguments, output = event.call_id, event.arguments, event.output
             if has_secret(call):
                 return False
             if not (arguments and output):
                 name = "arguments" if arguments else "output"
-                return self._passes_text((call, name), arguments or output)
-            # Nothing is noted of the one unless the other passes, too.
+                return self._is_clean_text((call, name), arguments or output)
+            # Remember neither unless both pass.
             return (
                 not self._is_near((call, "output"), output)
-                and self._passes_text((call, "arguments"), arguments)
-                and self._passes_text((call, "output"), output)
+                and self._is_clean_text((call, "arguments"), arguments)
+                and self._is_clean_text((call, "output"), output)
             )
         if _has_secret(event):
             return False
         if isinstance(event, ToolCallStarted):
-            return self._passes_text((event.call_id, "arguments"), event.arguments)
+            return self._is_clean_text((event.call_id, "arguments"), event.arguments)
         return True
 
-    def _is_near(self, place: _Place, text: str) -> bool:
-        return len(near_secret(self._begun.get(place, "") + text)) > HARMLESS
+    def _is_near(self, key: _TextKey, text: str) -> bool:
+        return len(near_secret(self._prefixes.get(key, "") + text)) > HARMLESS
 
-    def _passes_text(self, place: _Place, text: str) -> bool:
-        begun = self._begun.get(place, "")
-        near = near_secret(begun + text)
+    def _is_clean_text(self, key: _TextKey, text: str) -> bool:
+        prefix = self._prefixes.get(key, "")
+        near = near_secret(prefix + text)
         if len(near) > HARMLESS:
             return False
         if near:
-            self._begun[place] = near
-        elif begun:
-            del self._begun[place]
+            self._prefixes[key] = near
+        elif prefix:
+            del self._prefixes[key]
         return True
 
-    def _take(self, event: Event, result: list[Event]) -> None:
-        place = _place(event)
-        if place is None:
-            self._let_go(result)
+    def _redact(self, event: Event, result: list[Event]) -> None:
+        key = _text_key(event)
+        if key is None:
+            self._release(result)
             result.append(masked_event(event) if _has_secret(event) else event)
             return
         if isinstance(event, ToolCallDelta) and not (event.arguments or event.output):
-            # It goes on with no text, and so lets none go.
+            # Appends no text, so it releases none.
             result.append(masked_event(event) if _has_secret(event) else event)
             return
         if isinstance(event, ToolCallDelta) and event.arguments and event.output:
-            self._take(replace(event, output=""), result)
-            self._take(replace(event, arguments=""), result)
+            self._redact(replace(event, output=""), result)
+            self._redact(replace(event, arguments=""), result)
             return
-        held = ""
-        if self._held is not None:
-            if _place(self._held) == place:
-                held = getattr(self._held, place[1])
-                self._held = None
+        buffered = ""
+        if self._buffered is not None:
+            if _text_key(self._buffered) == key:
+                buffered = getattr(self._buffered, key[1])
+                self._buffered = None
             else:
-                self._let_go(result)
-        text: str = getattr(event, place[1])
-        begun = self._begun.pop(place, "")
-        clean, begun, back = mask_growing(begun + text, len(begun) - len(held))
-        if begun:
-            self._begun[place] = begun
-        if back:
-            clean, rest = clean[:-back], clean[-back:]
-            self._held = _more(event, place[1], rest)
+                self._release(result)
+        text: str = getattr(event, key[1])
+        prefix = self._prefixes.pop(key, "")
+        clean, prefix, kept_back = mask_growing(prefix + text, len(prefix) - len(buffered))
+        if prefix:
+            self._prefixes[key] = prefix
+        if kept_back:
+            clean, rest = clean[:-kept_back], clean[-kept_back:]
+            self._buffered = _appended(event, key[1], rest)
         if clean != text:
             if not clean and not isinstance(event, ToolCallStarted):
                 return
-            event = replace(event, **{place[1]: clean})
+            event = replace(event, **{key[1]: clean})
         result.append(masked_event(event) if _has_secret(event) else event)
 
-    def _let_go(self, result: list[Event]) -> None:
-        held, self._held = self._held, None
-        if held is None or (place := _place(held)) is None:
+    def _release(self, result: list[Event]) -> None:
+        buffered, self._buffered = self._buffered, None
+        if buffered is None or (key := _text_key(buffered)) is None:
             return
-        begun, back = self._begun[place], getattr(held, place[1])
-        if gives_away(begun):
-            if gives_away(begun[: -len(back)]):
-                return  # its mask was shown already
-            held = replace(held, **{place[1]: MASK})
-        result.append(masked_event(held) if _has_secret(held) else held)
+        prefix, kept_back = self._prefixes[key], getattr(buffered, key[1])
+        if gives_away(prefix):
+            if gives_away(prefix[: -len(kept_back)]):
+                return  # its mask was released before
+            buffered = replace(buffered, **{key[1]: MASK})
+        result.append(masked_event(buffered) if _has_secret(buffered) else buffered)
 
 
 def without_secrets(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
-    """Return ``events`` without the secrets that lie across several of them.
+    """Return ``events`` without secrets that are split across several of them.
 
-    And whether what comes next may complete another one.
+    Also return whether the texts end with the beginning of another secret.
     """
     texts: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, event in enumerate(events):
@@ -184,8 +183,8 @@ def without_secrets(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
                 texts["output", event.call_id].append(index)
     half = False
     changed = events
-    for place, indices in texts.items():
-        name = place[0] if isinstance(place, tuple) and isinstance(place[0], str) else "text"
+    for key, indices in texts.items():
+        name = key[0] if isinstance(key, tuple) and isinstance(key[0], str) else "text"
         pieces: list[str] = [getattr(changed[index], name) for index in indices]
         half = half or may_begin_secret("".join(pieces))
         if (masked := mask_pieces(pieces)) is None:
@@ -197,17 +196,17 @@ def without_secrets(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
 
 
 def masked_event(event: Event) -> Event:
-    """Return ``event`` with every text in it masked, without details that nest too deeply."""
-    told = event_to_dict(event)
+    """Return ``event`` with all its texts masked; omit details that nest too deeply."""
+    data = event_to_dict(event)
     try:
-        clean = mask_value(told)
+        clean = mask_value(data)
     except RecursionError:
-        clean = mask_value({name: value for name, value in told.items() if name != _DETAILS})
+        clean = mask_value({name: value for name, value in data.items() if name != _DETAILS})
     return event_from_dict({**clean, "type": event.type})
 
 
-def _place(event: Event) -> _Place | None:
-    """Return which text grows by ``event``; None where none does."""
+def _text_key(event: Event) -> _TextKey | None:
+    """Return the key of the text that ``event`` appends to, or None."""
     kind = type(event)
     if kind is TextDelta or kind is ReasoningDelta:
         return (kind, cast("TextDelta", event).part_id), "text"
@@ -216,16 +215,16 @@ def _place(event: Event) -> _Place | None:
     return (event.call_id, "arguments") if isinstance(event, ToolCallStarted) else None
 
 
-def _more(event: Event, name: str, text: str) -> Event:
-    """Return an event that brings ``text`` after what ``event`` brought."""
+def _appended(event: Event, name: str, text: str) -> Event:
+    """Return an event that appends ``text`` after ``event``."""
     if isinstance(event, ToolCallStarted):
         return ToolCallDelta(call_id=event.call_id, arguments=text)
     return replace(event, **{name: text})
 
 
 def _has_secret(event: Event) -> bool:
-    """Tell whether `masked_event` would change ``event``."""
-    return any(_holds_secret(getattr(event, name)) for name in _NAMES[type(event)])
+    """Return whether `masked_event` would change ``event``."""
+    return any(_holds_secret(getattr(event, name)) for name in _FIELDS[type(event)])
 
 
 def _holds_secret(value: Any) -> bool:
@@ -241,4 +240,4 @@ def _holds_secret(value: Any) -> bool:
     return False
 
 
-_NAMES: Final = {kind: tuple(each.name for each in fields(kind)) for kind in get_args(Event)}
+_FIELDS: Final = {kind: tuple(each.name for each in fields(kind)) for kind in get_args(Event)}

@@ -1,4 +1,4 @@
-"""The HTTP client's own logs, without the keys that servers echo into them."""
+"""Redact keys in the logs of the HTTP libraries, which repeat headers of responses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["mask_logs"]
 class _Mask(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
-            said = record.getMessage()
+            message = record.getMessage()
         except (TypeError, ValueError):
-            # The handler will report what is wrong with it.
+            # The handler reports the malformed record.
             return True
-        masked = mask(said)
-        if masked != said:
+        masked = mask(message)
+        if masked != message:
             record.msg, record.args = masked, ()
         return True
 
@@ -26,10 +26,9 @@ _filter = _Mask()
 
 
 def mask_logs() -> None:
-    """Have every logger of httpx, and of what is under it, take known keys out of what it says.
+    """Redact known keys in all loggers of httpx, httpcore, aiohttp and websockets.
 
-    httpcore's repeat the headers of answers at DEBUG.  A filter is its logger's alone, not one of
-    the loggers below it, so each gets it; a second call changes nothing.
+    A filter does not apply to child loggers, so each logger gets it.  Idempotent.
     """
     for name in ("httpx", *logging.root.manager.loggerDict):
         if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp", "websockets"):

@@ -1,4 +1,4 @@
-"""The keys that this process knows, and taking them out of what is kept."""
+"""Secrets known to this process, and their redaction."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ __all__ = [
     "remember_secret",
 ]
 
-#: What stands in the place of a secret.
+#: Replaces a secret.
 MASK: Final = "***"
-#: So many characters of a secret's beginning tell nothing: any text may end with them.
+#: Characters at the beginning of a secret that reveal nothing: any text may end with them.
 HARMLESS: Final = 3
 
-# Shorter values are stand-ins such as "test"; hiding those would only garble text.
+# Shorter values are placeholders such as "test"; masking them would garble text.
 _SECRET_CHARS: Final = 8
 # The last word of a name whose value must stay secret; `max_tokens` does not.
 _SECRET_WORDS: Final = frozenset(
     {"apikey", "authorization", "cookie", "key", "passwd", "password", "secret", "token"}
 )
-# Under these nothing but a secret is given; `sort_key` and `page_token` are ordinary.
+# Names whose value is always a secret; `sort_key` and `page_token` are not.
 _ALWAYS: Final = _SECRET_WORDS - {"key", "token"}
 _ALWAYS_BEFORE: Final[dict[str, frozenset[str]]] = {
     "key": frozenset({"access", "api", "auth", "private", "secret", "signing"}),
@@ -52,23 +52,23 @@ _ALWAYS_BEFORE: Final[dict[str, frozenset[str]]] = {
 }
 # Words as in api_key, Api-Key and apiKey.
 _WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
-# What keys begin with, followed somewhere by what no name of an agent has; or a JSON web token.
+# A key's usual prefix followed by characters that no agent name has; or a JSON web token.
 _KEY_LIKE: Final = re.compile(
     r"(?:sk|pk|rk|ghp|gho|hf|xox[a-z])[-_](?=.*[0-9])(?=.*[A-Za-z0-9]{16})[\w-]+"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
 )
-# So long a value is opaque, in characters, where digits and letters are mixed in it; one of the
-# environment, which is called a key there, sooner; and without digits later.
+# Length in characters from which mixed digits and letters count as opaque, and from which a single
+# word of the environment counts as a key without digits.
 _OPAQUE: Final = 16
 _PASSPHRASE: Final = 20
-# How deep a JSON text within a JSON text within ... is looked through.
+# How many levels of JSON nested in JSON strings are searched.
 _ESCAPED: Final = 3
 # From this length on a plain search is faster than a regular expression, in characters.
 _LONG: Final = 1024
 
 
 class _Known:
-    """The secrets in every form in which text can hold them, the longest first."""
+    """The secrets in every form in which text can contain them, longest first."""
 
     __slots__ = ("forms", "hint", "longest", "pattern")
 
@@ -79,7 +79,7 @@ class _Known:
         # The first characters of a secret anywhere, or fewer of them at the end.
         self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
 
-    # Tracebacks may show the values of names, this one among them.
+    # Tracebacks may print the values of variables.
     def __repr__(self) -> str:
         return f"<{len(self.forms)} forms of secrets>"
 
@@ -89,9 +89,9 @@ _known = _Known()
 
 
 def remember_secret(value: SecretStr | str) -> None:
-    """Have `mask` take ``value`` out from now on; of "Bearer KEY" also the key alone.
+    """Redact ``value`` from now on; of "Bearer KEY" also the key alone.
 
-    Values of fewer than 8 characters are stand-ins, not secrets.
+    Values of fewer than 8 characters are placeholders, not secrets.
     """
     global _known
     plain = (value if isinstance(value, str) else value.get_secret_value()).strip()
@@ -107,10 +107,10 @@ def remember_secret(value: SecretStr | str) -> None:
 
 
 def remember_environment() -> None:
-    """Have `mask` take out the API keys that the environment holds, whether used yet or not.
+    """Redact the API keys of the environment from now on, used or not.
 
-    What is not used yet counts where it looks like a key: one word of digits and letters from 8
-    characters on, or one of 20.  A mere word such as "completed" would be missed in every answer.
+    An unused value counts if it looks like a key: one word of digits and letters of at least 8
+    characters, or any word of 20.  A word such as "completed" would be redacted in every answer.
     """
     for name, value in os.environ.items():
         value = value.strip()
@@ -121,7 +121,7 @@ def remember_environment() -> None:
 
 
 def has_secret(text: str) -> bool:
-    """Tell whether `mask` would change ``text``."""
+    """Return whether `mask` would change ``text``."""
     return any(map(text.__contains__, _known.forms))
 
 
@@ -131,12 +131,12 @@ def mask(text: str) -> str:
 
 
 def mask_value(value: Any, *, names: bool = False) -> Any:
-    """Return JSON-like ``value`` with every text masked; with ``names``, also what secrets name.
+    """Return JSON-like ``value`` with all texts masked; with ``names``, also values named secret.
 
-    What JSON cannot hold is left as it is.
+    Other objects are returned unchanged.
 
     Raises:
-        RecursionError: it nests too deeply.
+        RecursionError: ``value`` nests too deeply.
     """
     if isinstance(value, str):
         return mask(value)
@@ -153,9 +153,9 @@ def mask_value(value: Any, *, names: bool = False) -> Any:
 
 
 def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
-    """Return ``pieces`` of one text, masked also where a secret lies across several.
+    """Return ``pieces`` of one text with secrets masked, including secrets split across pieces.
 
-    The mask stands in the piece in which the secret begins.  None where there is no secret in them.
+    The mask is in the piece in which the secret begins.  Return None if there is no secret.
     """
     whole = "".join(pieces)
     if not has_secret(whole):
@@ -171,7 +171,7 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
             kept.append(whole[start : next_one.start()])
             if next_one.start() >= start:
                 kept.append(MASK)
-            # What is left of the secret is cut off the pieces that follow.
+            # Cut the rest of the secret off the following pieces.
             start = max(start, min(next_one.end(), end))
             if next_one.end() > end:
                 break
@@ -183,10 +183,10 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
 
 
 def near_secret(text: str) -> str:
-    """Look quickly for where a secret may begin in ``text``; return "" where there is none.
+    """Return where a secret may begin in ``text``, or "" if none does; a quick check.
 
-    Up to `HARMLESS` characters are the end of ``text``, which may go on as a secret; more are the
-    beginning of what may be one.
+    At most `HARMLESS` characters are the end of ``text``, which may continue as a secret; more
+    characters are the beginning of a possible secret.
     """
     known = _known
     if len(text) < _LONG:
@@ -199,41 +199,41 @@ def near_secret(text: str) -> str:
 
 
 def may_begin_secret(text: str) -> bool:
-    """Tell whether ``text`` ends with what could be the beginning of a secret."""
-    return bool(_begun(text))
+    """Return whether ``text`` ends with what could be the beginning of a secret."""
+    return bool(_secret_prefix(text))
 
 
-def mask_growing(text: str, shown: int) -> tuple[str, str, int]:
-    """Mask a text that goes on, and whose first ``shown`` characters were shown already.
+def mask_growing(text: str, released: int) -> tuple[str, str, int]:
+    """Mask a growing text, of which the first ``released`` characters were released before.
 
-    Return what follows them, masked; the end of ``text`` that could be the beginning of a secret;
-    and how many characters of what follows are to be kept back for that, until more of it is known.
-    Fewer than 4 characters are not kept back, so that "s" does not wait for "sk-".
+    Return the masked rest; the end of ``text`` that could be the beginning of a secret; and the
+    number of characters at the end of the rest to keep back until the text continues.  Fewer than 4
+    characters are not kept back, so that "s" does not wait for "sk-".
     """
     kept: list[str] = []
     done = start = 0
     for found in _known.pattern.finditer(text) if has_secret(text) else ():
         begin, done = found.span()
-        if begin >= shown:
-            kept += (text[max(start, shown) : begin], MASK)
-        elif done > shown and not gives_away(text[begin:shown]):
+        if begin >= released:
+            kept += (text[max(start, released) : begin], MASK)
+        elif done > released and not gives_away(text[begin:released]):
             kept.append(MASK)
         start = done
-    start = max(start, shown)
+    start = max(start, released)
     kept.append(text[start:])
-    begun = _begun(text[done:])
-    back = min(len(begun), len(text) - start) if len(begun) > HARMLESS else 0
-    return "".join(kept), begun, back
+    prefix = _secret_prefix(text[done:])
+    back = min(len(prefix), len(text) - start) if len(prefix) > HARMLESS else 0
+    return "".join(kept), prefix, back
 
 
-def gives_away(begun: str) -> bool:
-    """Tell whether ``begun``, the beginning of a secret, is so much of it that it is one itself."""
-    return len(begun) >= _SECRET_CHARS and any(
-        form.startswith(begun) and 2 * len(begun) >= len(form) for form in _known.forms
+def gives_away(prefix: str) -> bool:
+    """Return whether ``prefix``, the beginning of a secret, is long enough to be one itself."""
+    return len(prefix) >= _SECRET_CHARS and any(
+        form.startswith(prefix) and 2 * len(prefix) >= len(form) for form in _known.forms
     )
 
 
-def _begun(text: str) -> str:
+def _secret_prefix(text: str) -> str:
     """Return the longest end of ``text`` that could be the beginning of a secret."""
     longest = ""
     for form in _known.forms:
@@ -248,15 +248,15 @@ def _begun(text: str) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether what is called ``name`` must stay secret: ``api_key``, ``X-Token``."""
+    """Return whether a value called ``name`` must stay secret: ``api_key``, ``X-Token``."""
     return _WORDS.split(name)[-1].lower() in _SECRET_WORDS
 
 
 def is_given_secret(name: str, value: Any) -> bool:
-    """Tell whether a parameter called ``name`` is given a secret with ``value``.
+    """Return whether a parameter called ``name`` is given a secret with ``value``.
 
-    By the name alone where that can mean nothing else (``api_key``, ``password``); under any other
-    name of a key or token where the value is opaque: ``sort_key=name`` is none.
+    The name decides if it is unambiguous (``api_key``, ``password``); any other name of a key or
+    token needs an opaque value, so ``sort_key=name`` is not a secret.
     """
     if not is_secret_name(name):
         return False
@@ -270,13 +270,13 @@ def is_given_secret(name: str, value: Any) -> bool:
 
 
 def is_opaque(text: str) -> bool:
-    """Tell whether ``text`` is one word of digits and letters, and as long as keys are."""
+    """Return whether ``text`` is one word of digits and letters as long as a key."""
     return _is_mixed(text, _SECRET_CHARS)
 
 
 def looks_like_key(text: str) -> bool:
-    """Tell whether ``text``, given as some name, is a known secret or one by its looks."""
-    # Not merely holds one: in development the key of a platform may be a word such as its name.
+    """Return whether ``text``, passed as a name, is a known secret or has the form of one."""
+    # Equal, not contained: in development a platform's key may be a word such as its name.
     return mask(text) == MASK or _KEY_LIKE.fullmatch(text) is not None
 
 
@@ -294,7 +294,7 @@ def _is_one_word(text: str) -> bool:
 
 
 def _start(form: str) -> str:
-    """Return an expression for the first characters of ``form``, or for fewer at the end."""
+    """Return a pattern for the first characters of ``form``, or fewer at the end of the text."""
     result = re.escape(form[HARMLESS])
     for character in reversed(form[:HARMLESS]):
         result = f"{re.escape(character)}(?:\\Z|{result})"
@@ -302,7 +302,7 @@ def _start(form: str) -> str:
 
 
 def _escapes(secret: str) -> set[str]:
-    """Return ``secret`` as JSON writes it, as JSON within JSON writes that, and so on."""
+    """Return the forms of ``secret`` in JSON, in JSON nested in JSON, and so on."""
     forms = {secret}
     for ascii_only in (True, False):
         form = secret
@@ -313,7 +313,7 @@ def _escapes(secret: str) -> set[str]:
 
 
 def _after_fork() -> None:
-    # The thread that may have held it does not exist in the child.
+    # The thread that held it does not exist in the child.
     global _lock
     _lock = threading.Lock()
 
