@@ -13,11 +13,10 @@ from agentnb.event.types import (
     RunFinished,
     RunStarted,
     TextDelta,
-    UsageReported,
     text_deltas,
 )
-from agentnb.platforms._bodies import execution_time, parse_error_body
-from agentnb.platforms._usage import read_usage
+from agentnb.platforms._bodies import execution_time
+from agentnb.platforms._payloads import as_object, failure_event, json_object, usage_events
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
@@ -152,11 +151,7 @@ class Decoder:
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            found = json_payload(data)
-            if isinstance(found, dict):
-                payload = cast("dict[str, Any]", found)
-            else:
-                problem = "not a JSON object"
+            payload = json_object(data)
         except MalformedError as error:
             problem = str(error)
             if tag == "error" and data.strip():
@@ -184,7 +179,7 @@ class Decoder:
             events.append(RawEvent(name=mend(tag), data=mend(data), problem=problem))
         if tag == "error":
             # However garbled, the end of a run is its end.
-            return [*events, *_usage(payload.get("usage")), *self._end(_failure(payload))]
+            return [*events, *usage_events(payload.get("usage")), *self._end(_failure(payload))]
         if tag == "done":
             return [*events, *self._done(payload)]
         match model:
@@ -303,7 +298,7 @@ class Decoder:
     # --- the end ------------------------------------------------------------------------------
 
     def _done(self, payload: dict[str, Any]) -> list[Event]:
-        events = _usage(payload.get("usage"))
+        events = usage_events(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
             events.append(RunStarted(session_id=mend(session)))
         end = _finished(payload, ("usage", "execution_time", "session_id"))
@@ -342,28 +337,22 @@ def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event
     """
     answer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"result": payload}
     if answer.get("error") is not None and answer.get("result") is None:
-        return [*_usage(answer.get("usage")), _failure(answer)]
-    found = answer.get("metadata")
-    metadata = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return [*usage_events(answer.get("usage")), _failure(answer)]
+    metadata = as_object(answer.get("metadata"))
     named = metadata.get("session_id") or answer.get("session_id")
     text = as_text(answer.get("result"))
     finished = _finished({**metadata, **answer}, ("usage", "execution_time", "result", "metadata"))
     return [
         RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
         *([TextDelta(text)] if text else []),
-        *_usage(answer.get("usage")),
+        *usage_events(answer.get("usage")),
         finished,
     ]
 
 
 def _failure(payload: dict[str, Any]) -> RunFailed:
-    said = parse_error_body(0, payload)
-    return RunFailed(
-        message=said.message or "The platform reported an error and did not say which.",
-        code=said.code,
-        retry_after=said.retry_after,
-        details=mend_deep(payload),
-    )
+    default = "The platform reported an error and did not say which."
+    return failure_event(payload, default=default)
 
 
 def _finished(fields: dict[str, Any], known: Sequence[str]) -> RunFinished:
@@ -379,11 +368,6 @@ def _incomplete(end: RunFinished) -> RunFailed:
         code="answer_incomplete",
         details=end.details,
     )
-
-
-def _usage(value: Any) -> list[Event]:
-    usage = read_usage(value)
-    return [] if usage is None else [UsageReported(usage=usage)]
 
 
 def _is_index(value: Any) -> TypeGuard[int | None]:
