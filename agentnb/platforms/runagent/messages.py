@@ -44,7 +44,7 @@ _TEXT_KEYS: Final = (
 _PROMPT_ROLES: Final = frozenset({"user", "human", "system", "developer", "tool", "function"})
 _MAX_DEPTH: Final = 6
 _FAILED: Final = ("fail", "error")
-# How much of an answer without text is shown as JSON, in characters.
+# How much of an answer without text is returned as JSON, in characters.
 _MAX_JSON: Final = 200_000
 
 
@@ -112,11 +112,11 @@ class MessageDecoder:
         usage = usage_events(as_object(value).get("usage"))
         text = _chunk_text(value)
         if text is None:
-            shown = as_text(value)
+            text = as_text(value)
             if self._json_length < _MAX_JSON:
-                self._json.append(shown[: _MAX_JSON - self._json_length])
-                self._json_length += len(shown)
-            return [RawEvent(name="data", data=shown), *usage]
+                self._json.append(text[: _MAX_JSON - self._json_length])
+                self._json_length += len(text)
+            return [RawEvent(name="data", data=text), *usage]
         if _is_reasoning(value):
             return [*([ReasoningDelta(mend(text))] if text else []), *usage]
         return [*self._text(text), *usage]
@@ -153,7 +153,7 @@ def answer_text(data: Any) -> str:
     try:
         value: Any = _unwrapped(data)
     except MalformedError:
-        value = cast("Any", data)
+        value = data
     text = _chunk_text(value) if isinstance(value, dict | list) else None
     return as_text(value) if text is None else mend(text)
 
@@ -170,8 +170,8 @@ def recorded_text(data: Any) -> str:
     if len(chunks) != record.get("total_chunks"):
         return ""
     decoder = MessageDecoder()
-    told = [{"type": "data", "content": chunk} for chunk in chunks]
-    events = [event for fields in told for event in decoder.decode(json.dumps(fields))]
+    messages = [{"type": "data", "content": chunk} for chunk in chunks]
+    events = [event for fields in messages for event in decoder.decode(json.dumps(fields))]
     return "".join(
         event.text for event in [*events, *decoder.finish()] if isinstance(event, TextDelta)
     )
