@@ -1,6 +1,6 @@
 """The platform ``local``: Python functions as agents.
 
-`iterate_function` runs any function and tells what it does as events; the embedded sandbox and
+`iterate_function` runs any function and yields events; the embedded sandbox and
 `FunctionPlatform`, which serves ``agentnb.agent(my_function)``, are both built on it.
 """
 

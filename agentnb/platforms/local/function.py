@@ -1,4 +1,4 @@
-"""Running a function of any kind and telling what it does as events."""
+"""Run a function of any kind and yield events."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ AgentFunction = Callable[..., Any]
 either kind, giving text or events."""
 
 _EVENT_CLASSES: Final[tuple[type[Any], ...]] = get_args(Event)
-_HERE: Final = Path(__file__).parent
+_PACKAGE_DIR: Final = Path(__file__).parent
 # An asynchronous generator that never waits would starve everything else on its loop.
-_BREATH: Final = 64
+_YIELD_INTERVAL: Final = 64
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,8 +50,8 @@ class FunctionContext:
     """What a function may know besides the prompt: its second parameter.
 
     ``history`` holds the turns before this one, oldest first.  ``params`` are the request's own
-    free-form parameters.  ``output_schema`` is the JSON schema that the answer is asked to follow.
-    ``decisions`` maps the id of each approval that was asked for to ``APPROVED`` or ``REJECTED``
+    free-form parameters.  ``output_schema`` is the JSON schema that the answer should follow.
+    ``decisions`` maps the id of each requested approval to ``APPROVED`` or ``REJECTED``
     once somebody decided: a function that yields `ApprovalRequested` goes on after that.  In the
     sandbox a rejected run is cancelled there; as an agent of this process the function goes on in
     both cases, and reads here what was decided.
@@ -108,7 +108,7 @@ async def iterate_batches(
                         data = item
                         continue
                     if isinstance(item, TERMINAL_EVENTS):
-                        events += _ending(data, item, has_text=has_text)
+                        events += _final_events(data, item, has_text=has_text)
                         break
                     has_text = has_text or isinstance(item, TextDelta)
                     events.append(item)
@@ -121,7 +121,7 @@ async def iterate_batches(
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # Nobody cancelled this task: the function itself gave up.
+        # This task was not cancelled: the function raised it itself.
         yield [*events, RunCancelled(reason="The function cancelled itself.")]
         return
     except GeneratorExit:
@@ -130,7 +130,7 @@ async def iterate_batches(
         # BaseException, because `sys.exit()` in a user's function must not end the event loop.
         yield [*events, _failure(error)]
         return
-    yield _ending(data, RunFinished(), has_text=has_text)
+    yield _final_events(data, RunFinished(), has_text=has_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class _Data:
     text: str
 
 
-def _ending(data: _Data | None, end: Event, *, has_text: bool) -> list[Event]:
+def _final_events(data: _Data | None, end: Event, *, has_text: bool) -> list[Event]:
     """Return the last events of a run, with the structured output as its answer."""
     if data is None:
         return [end]
@@ -180,7 +180,7 @@ async def _items(
                     raise
                 yield [converted]
                 count += 1
-                if count % _BREATH == 0:
+                if count % _YIELD_INTERVAL == 0:
                     await asyncio.sleep(0)
         finally:
             if isinstance(source, AsyncGenerator):
@@ -253,7 +253,7 @@ def _failure(error: BaseException) -> RunFailed:
     message = str(error)
     frames = error.__traceback__
     # The frames down to the function's own tell its author nothing.
-    while frames is not None and Path(frames.tb_frame.f_code.co_filename).parent == _HERE:
+    while frames is not None and Path(frames.tb_frame.f_code.co_filename).parent == _PACKAGE_DIR:
         frames = frames.tb_next
     lines = traceback.format_exception(type(error), error, frames)
     return RunFailed(
@@ -273,7 +273,7 @@ def _runs_on_loop(function: AgentFunction) -> bool:
 def _arguments(
     function: AgentFunction, prompt: str, context: FunctionContext
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return how to call ``function``: the context only where it is asked for.
+    """Return how to call ``function``: with the context only if it takes one.
 
     A second parameter with a default of its own is the function's business, unless it is called
     ``context``.

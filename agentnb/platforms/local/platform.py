@@ -21,15 +21,15 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.local.function import AgentFunction, FunctionContext
-from agentnb.platforms.local.pump import Pump
+from agentnb.platforms.local.function_run import FunctionRun
 
 __all__ = ["FunctionPlatform"]
 
 _MAX_SESSIONS: Final = 1000
 _MAX_MESSAGES: Final = 400
-# Runs that wait for somebody to decide, or to join them again; beyond it the oldest is given up.
+# Runs suspended for a decision; beyond it the oldest is discarded.
 _MAX_WAITING: Final = 100
-# No wire bounds them; these keep a slip of the hand from filling the memory.
+# Not bounded by a wire; these limits protect the memory from mistakes.
 _MEDIA: Final = MediaSupport(max_bytes=256 * 2**20, max_count=100, alone=True)
 _RUNS_HINT: Final = "agentnb.runs() has the runs of this kernel."
 
@@ -56,8 +56,8 @@ class FunctionPlatform:
         doc = inspect.getdoc(function) if hasattr(function, "__name__") else None
         self._description = description or (doc.partition("\n")[0] if doc else None)
         self._sessions: OrderedDict[str, list[Message]] = OrderedDict()
-        self._running: dict[str, Pump] = {}
-        self._waiting: OrderedDict[str, Pump] = OrderedDict()
+        self._running: dict[str, FunctionRun] = {}
+        self._waiting: OrderedDict[str, FunctionRun] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class FunctionPlatform:
 
     @property
     def agent_id(self) -> str:
-        """The id that the function is asked by: its own name, unless another was given."""
+        """The agent's id: the name of the function, unless another was given."""
         return self._agent
 
     @property
@@ -95,9 +95,9 @@ class FunctionPlatform:
             output_schema=request.output_schema,
             media=request.media,
         )
-        pump = Pump(self._function, request.prompt, context)
+        run = FunctionRun(self._function, request.prompt, context)
         started = RunStarted(run_id=context.run_id, session_id=session_id, agent=request.agent)
-        async with aclosing(self._follow(pump, [pump.tell(started)])) as batches:
+        async with aclosing(self._follow(run, [run.record(started)])) as batches:
             async for batch in batches:
                 yield batch
 
@@ -109,20 +109,20 @@ class FunctionPlatform:
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Join a run that asked for an approval: what it brought so far, and how it goes on.
+        """Attach to a run that requested an approval; yield past and future events.
 
-        Any other local run lives and ends with its one stream.
+        Other local runs end with their stream.
 
         Raises:
             RequestError: no such run waits here.
         """
-        pump = self._waiting.pop(run_id, None)
-        if pump is None:
+        run = self._waiting.pop(run_id, None)
+        if run is None:
             raise RequestError(
                 f"No local run {run_id} waits to be joined again.",
                 hint="A local run can be joined again once it has asked for an approval.",
             )
-        async with aclosing(self._follow(pump, pump.told())) as batches:
+        async with aclosing(self._follow(run, run.delivered_events())) as batches:
             async for batch in batches:
                 yield batch
 
@@ -135,31 +135,35 @@ class FunctionPlatform:
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Let a function that asked for an approval go on.
+        """Resume a function that requested an approval.
 
         Raises:
             RequestError: it waits for no such decision.
         """
-        pump = self._waiting.get(run_id) or self._running.get(run_id)
-        if pump is None or pump.waits_for is None or approval_id not in (None, pump.waits_for):
+        run = self._waiting.get(run_id) or self._running.get(run_id)
+        if (
+            run is None
+            or run.pending_approval is None
+            or approval_id not in (None, run.pending_approval)
+        ):
             named = f"the approval {approval_id}" if approval_id else "an approval"
             raise RequestError(f"The run {run_id} does not wait for {named}.")
-        pump.decide("APPROVED" if approved else "REJECTED")
+        run.decide("APPROVED" if approved else "REJECTED")
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
         """Stop a run, or where ``run_id`` is None every run of a session."""
 
-        def is_meant(pump: Pump) -> bool:
+        def is_meant(run: FunctionRun) -> bool:
             if run_id is not None:
-                return pump.context.run_id == run_id
-            return session_id is not None and pump.context.session_id == session_id
+                return run.context.run_id == run_id
+            return session_id is not None and run.context.session_id == session_id
 
-        for pump in filter(is_meant, list(self._running.values())):
-            pump.cancel()
-        for pump in filter(is_meant, list(self._waiting.values())):
-            await self._give_up(pump)
+        for run in filter(is_meant, list(self._running.values())):
+            run.cancel()
+        for run in filter(is_meant, list(self._waiting.values())):
+            await self._discard(run)
 
     async def agents(self) -> list[AgentInfo]:
         """Return the one function."""
@@ -186,53 +190,55 @@ class FunctionPlatform:
 
     async def aclose(self) -> None:
         """Stop what still runs."""
-        for pump in list(self._running.values()):
-            await pump.aclose()
-        for pump in list(self._waiting.values()):
-            await self._give_up(pump)
+        for run in list(self._running.values()):
+            await run.aclose()
+        for run in list(self._waiting.values()):
+            await self._discard(run)
 
-    async def _follow(self, pump: Pump, first: list[Event]) -> AsyncGenerator[list[Event], None]:
-        """Yield ``first``, and then what the function brings; see to what becomes of it."""
-        run_id = pump.context.run_id
-        self._running[run_id] = pump
+    async def _follow(
+        self, run: FunctionRun, first: list[Event]
+    ) -> AsyncGenerator[list[Event], None]:
+        """Yield ``first`` and the function's events; record or suspend the run at the end."""
+        run_id = run.context.run_id
+        self._running[run_id] = run
         try:
             yield first
-            async with aclosing(pump.batches()) as batches:
+            async with aclosing(run.batches()) as batches:
                 async for batch in batches:
-                    if pump.transcript.is_final:
+                    if run.transcript.is_final:
                         # Before the end is seen: the next question may follow at once.
-                        self._remember(pump)
+                        self._remember(run)
                     yield batch
         finally:
             del self._running[run_id]
-            if pump.is_suspended:
-                await self._keep(pump)
+            if run.is_suspended:
+                await self._suspend(run)
             else:
-                await pump.aclose()
-                if not pump.transcript.is_final:
-                    self._remember(pump)
+                await run.aclose()
+                if not run.transcript.is_final:
+                    self._remember(run)
 
-    async def _keep(self, pump: Pump) -> None:
-        self._waiting[pump.context.run_id] = pump
+    async def _suspend(self, run: FunctionRun) -> None:
+        self._waiting[run.context.run_id] = run
         while len(self._waiting) > _MAX_WAITING:
-            await self._give_up(next(iter(self._waiting.values())))
+            await self._discard(next(iter(self._waiting.values())))
 
-    async def _give_up(self, pump: Pump) -> None:
-        """End a run that nobody reads; what it said before stays in its session."""
-        if self._waiting.pop(pump.context.run_id, None) is not None:
-            await pump.aclose()
-            self._remember(pump)
+    async def _discard(self, run: FunctionRun) -> None:
+        """End a suspended run; its answer so far stays in its session."""
+        if self._waiting.pop(run.context.run_id, None) is not None:
+            await run.aclose()
+            self._remember(run)
 
-    def _remember(self, pump: Pump) -> None:
-        transcript = pump.transcript
+    def _remember(self, run: FunctionRun) -> None:
+        transcript = run.transcript
         text = transcript.text
         if transcript.status != "completed" and not text:
             return
         turn: list[Message] = [
-            {"role": "user", "content": pump.prompt},
+            {"role": "user", "content": run.prompt},
             {"role": "assistant", "content": text},
         ]
-        self._add(pump.context.session_id, turn)
+        self._add(run.context.session_id, turn)
 
     def _add(self, session_id: str, more: Sequence[Message]) -> None:
         messages = self._sessions.setdefault(session_id, [])

@@ -1,4 +1,4 @@
-"""A thread for a synchronous function, and the way its items come back to the event loop."""
+"""A thread that runs a synchronous function and passes its items to the event loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["Worker"]
 
 logger = logging.getLogger(__name__)
 
-# How far the thread may run ahead of its consumer, in items.
-_AHEAD: Final = 256
+# Items buffered before the thread has to wait for its consumer.
+_MAX_BUFFERED: Final = 256
 
 
 class Worker:
@@ -112,7 +112,7 @@ class Worker:
                     self._wake()
                 with self._changed:
                     while not self._stopped and (
-                        len(self._pending) >= _AHEAD or self._waits_for_consumer
+                        len(self._pending) >= _MAX_BUFFERED or self._waits_for_consumer
                     ):
                         self._changed.wait()
                     if self._stopped:
@@ -129,6 +129,6 @@ class Worker:
         try:
             self._loop.call_soon_threadsafe(self._arrived.set)
         except RuntimeError:
-            # The loop is closed: nobody waits any more.
+            # The loop is closed, so there is no consumer.
             with self._changed:
                 self._stopped = True

@@ -54,8 +54,8 @@ DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
 _log = logging.getLogger(__name__)
 
-# How long a chunk that arrived damaged may take to come again, in seconds: the answer waits for it.
-_AGAIN: Final = 5.0
+# Timeout for fetching a damaged chunk again, in seconds; the answer waits for it.
+_REFETCH_TIMEOUT: Final = 5.0
 
 Protocol = Literal["sse", "websocket"]
 
@@ -136,36 +136,36 @@ class RunAgentPlatform:
         decoder = position.decoder
         async for frames in answer.batches():
             read = zip(frames, peek(frames), strict=True)
-            events, to_ask = decoder.decode_on(read)
-            while to_ask is not None:
-                # What is decoded is told before anything is waited for that may not come.
-                yield self._noted(position, events)
-                again = await self._chunk_again(position, to_ask)
+            events, missing = decoder.decode_on(read)
+            while missing is not None:
+                # Deliver decoded events before waiting for a chunk that may not come.
+                yield self._record_position(position, events)
+                again = await self._refetch_chunk(position, missing)
                 events = [] if again is None else decoder.decode(again)
-                more, to_ask = decoder.decode_on(read)
+                more, missing = decoder.decode_on(read)
                 events += more
-            self._noted(position, events)
+            self._record_position(position, events)
             if events or is_again:
                 yield events
-        if rest := decoder.pause() if position.may_go_on else decoder.finish():
+        if rest := decoder.pause() if position.can_resume else decoder.finish():
             yield rest
 
-    def _noted(self, position: Position, events: list[Event]) -> list[Event]:
+    def _record_position(self, position: Position, events: list[Event]) -> list[Event]:
         position.note(events)
         self._positions.remember(position)
         return events
 
-    async def _chunk_again(self, position: Position, index: int) -> ServerSentEvent | None:
+    async def _refetch_chunk(self, position: Position, index: int) -> ServerSentEvent | None:
         """Return the chunk ``index``, which arrived damaged, as the platform tells it again.
 
         None where it cannot be had.  Its stream is not left for that: it may be all there is.
         """
         retries = current_terms().retries
-        if not position.may_go_on or (retries is not None and not retries.reconnects):
+        if not position.can_resume or (retries is not None and not retries.reconnects):
             return None
         path, body = self._from(position, index)
         try:
-            async with asyncio.timeout(_AGAIN):
+            async with asyncio.timeout(_REFETCH_TIMEOUT):
                 with aside():
                     async with (
                         self._http.stream("POST", path, json=body) as answer,
@@ -197,8 +197,8 @@ class RunAgentPlatform:
         """Take up a session's stream where this client stopped reading it.
 
         Raises:
-            RequestError: this client was not reading it: where to begin, and what was asked, is
-                for `resume` to be told.  Or it reads it now: two would take each other's chunks.
+            RequestError: this client has not read it, so position and question are unknown, or is
+                reading it now: two readers would take each other's chunks.
         """
         position = self._positions.of(run_id, session_id)
         if position is None:
@@ -211,7 +211,7 @@ class RunAgentPlatform:
         request = position.request
         if agent is not None and agent != request.agent:
             position.request = replace(request, agent=agent)
-        async with aclosing(self._go_on(position, session_id or run_id)) as batches:
+        async with aclosing(self._resume_stream(position, session_id or run_id)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -230,7 +230,7 @@ class RunAgentPlatform:
 
         Raises:
             RequestError: no chunk has come yet, or none that this client knows of: the platform
-                would be asked anew, and a second run be paid for.  Or another run reads it.
+                would start a second, paid run.  Or another run reads it.
             PlatformError: the platform answers anew instead of going on.
         """
         session_id = session_id or request.session_id
@@ -241,11 +241,11 @@ class RunAgentPlatform:
                 f"{self._name}: how far this stream was read is not known, so that it cannot be "
                 "taken up again.",
             )
-        async with aclosing(self._go_on(position, session_id)) as batches:
+        async with aclosing(self._resume_stream(position, session_id)) as batches:
             async for batch in batches:
                 yield batch
 
-    async def _go_on(
+    async def _resume_stream(
         self, position: Position, session_id: str
     ) -> AsyncGenerator[list[Event], None]:
         if position.is_read:
@@ -273,8 +273,8 @@ class RunAgentPlatform:
         self, position: Position, index: int, *, session_id: str | None = None
     ) -> tuple[str, dict[str, Any]]:
         """Return the path and the body that ask for an answer again, from a chunk on."""
-        # The question is sent again, since the platform wants one.  What else it was asked with
-        # has to be the same, too: other chunks would have other numbers.
+        # The platform requires the question again.  The other parameters of the request
+        # have to be the same, too: other chunks would have other numbers.
         request = replace(position.request, session_id=session_id or position.session_id)
         body = self._body(request)
         body["parameters"] = {**body.get("parameters", {}), "resume_from_index": index}
@@ -371,7 +371,7 @@ class RunAgentPlatform:
         return self._invocations
 
     async def _has_entrypoints(self, request: RunRequest) -> bool:
-        """Tell whether the address is known to have entrypoints; find out where it must be."""
+        """Return whether the address is known to have entrypoints; find out where it must be."""
         if self._protocol is not None:
             return self._protocol == "websocket"
         params = check_params(Params, request.params, platform=self._name)
@@ -380,7 +380,7 @@ class RunAgentPlatform:
         return False
 
     async def _is_other_protocol(self, request: RunRequest, error: PlatformError) -> bool:
-        """Tell whether a request failed because the address has entrypoints instead."""
+        """Return whether a request failed because the address has entrypoints instead."""
         if self._protocol is not None or error.status not in _NO_SUCH_PATH:
             return False
         return await self._found_entrypoints(request.agent)

@@ -13,11 +13,10 @@ from agentnb.event.types import (
     RunFinished,
     RunStarted,
     TextDelta,
-    UsageReported,
     text_deltas,
 )
-from agentnb.platforms._bodies import execution_time, parse_error_body
-from agentnb.platforms._usage import read_usage
+from agentnb.platforms._bodies import execution_time
+from agentnb.platforms._payloads import as_object, failure_event, json_object, usage_events
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
@@ -35,10 +34,10 @@ __all__ = ["Decoder", "first_chunk", "invoked_events"]
 
 # How many chunks may wait for one that is missing before them.
 _MAX_WAITING: Final = 8
-# Of how many of the latest chunks to remember what they said.
+# Latest chunks whose content is remembered.
 _MAX_SEEN: Final = 256
-# Of how many chunks that arrived damaged to ask for: where many do, the next one will, too.
-_MAX_ASKED: Final = 8
+# Damaged chunks fetched again; if there are more, the next is likely damaged, too.
+_MAX_REFETCHED: Final = 8
 
 
 class Decoder:
@@ -48,7 +47,7 @@ class Decoder:
     stream that was taken up again a little too early does not repeat itself.  Chunks wait a little
     for one that is missing before them; where it does not come, and where the platform numbers
     with gaps, those that wait follow in order, and later ones are taken as they arrive.  A chunk
-    that comes after one with a higher index has been shown is reported as a `RawEvent`, and not put
+    that comes after one with a higher index was delivered is reported as a `RawEvent`, and not put
     behind it.  Chunks without an index are taken as they arrive.
 
     One that arrives damaged is reported, too.  Where it does not come again (`to_ask_again`), the
@@ -69,7 +68,7 @@ class Decoder:
         self._counts_characters: bool | None = None
         self._missing: int | None = None
         self._damaged: set[int] = set()
-        self._asked: set[int] = set()
+        self._refetched: set[int] = set()
         self._ids: set[tuple[str | None, str | None]] = set()
         self._ended = False
 
@@ -83,10 +82,10 @@ class Decoder:
         return self._last + (self._length if self._counts_characters else 1)
 
     def to_ask_again(self) -> int | None:
-        """Return the index of a chunk that arrived damaged and is to be asked for, each once.
+        """Return the index of a chunk that arrived damaged and is to be fetched again, each once.
 
         None where there is none, or its place is not certain: the platform may count chunks or
-        characters, and asked for the first chunk it could begin anew.
+        characters, and a request for the first chunk may start a new run.
         """
         index = self.next_index
         is_certain = (
@@ -96,11 +95,11 @@ class Decoder:
         )
         if (
             not is_certain
-            or index not in self._damaged - self._asked
-            or len(self._asked) == _MAX_ASKED
+            or index not in self._damaged - self._refetched
+            or len(self._refetched) == _MAX_REFETCHED
         ):
             return None
-        self._asked.add(index)
+        self._refetched.add(index)
         return index
 
     def decode_on(
@@ -108,7 +107,7 @@ class Decoder:
     ) -> tuple[list[Event], int | None]:
         """Return the events of the next frames, each with what `peek` has found of it.
 
-        Stops at a frame behind which a chunk is to be asked for again, and returns its index, too.
+        Stops at a frame behind which a chunk is to be fetched again, and returns its index, too.
         """
         events: list[Event] = []
         texts: list[str] = []
@@ -152,11 +151,7 @@ class Decoder:
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            found = json_payload(data)
-            if isinstance(found, dict):
-                payload = cast("dict[str, Any]", found)
-            else:
-                problem = "not a JSON object"
+            payload = json_object(data)
         except MalformedError as error:
             problem = str(error)
             if tag == "error" and data.strip():
@@ -184,7 +179,7 @@ class Decoder:
             events.append(RawEvent(name=mend(tag), data=mend(data), problem=problem))
         if tag == "error":
             # However garbled, the end of a run is its end.
-            return [*events, *_usage(payload.get("usage")), *self._end(_failure(payload))]
+            return [*events, *usage_events(payload.get("usage")), *self._end(_failure(payload))]
         if tag == "done":
             return [*events, *self._done(payload)]
         match model:
@@ -232,7 +227,7 @@ class Decoder:
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
         self._see([index], [content])
         if self._last is not None and index < self._last:
-            # What follows it has been shown, and cannot be moved.
+            # Text after it was delivered and cannot be moved.
             problem = f"chunk {index} came after chunk {self._last}"
             return [RawEvent(name="chunk", data=mend(data), problem=problem)]
         if self._last is not None and index < self._last + self._length:
@@ -250,7 +245,7 @@ class Decoder:
         return events
 
     def _expected(self) -> int | None:
-        """Return the index of a chunk that need only be shown, None where there is none such."""
+        """Return the index of a chunk that needs no reordering, None if there is none."""
         if (
             self._last is None
             or self._counts_characters is None
@@ -303,7 +298,7 @@ class Decoder:
     # --- the end ------------------------------------------------------------------------------
 
     def _done(self, payload: dict[str, Any]) -> list[Event]:
-        events = _usage(payload.get("usage"))
+        events = usage_events(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
             events.append(RunStarted(session_id=mend(session)))
         end = _finished(payload, ("usage", "execution_time", "session_id"))
@@ -342,28 +337,22 @@ def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event
     """
     answer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"result": payload}
     if answer.get("error") is not None and answer.get("result") is None:
-        return [*_usage(answer.get("usage")), _failure(answer)]
-    found = answer.get("metadata")
-    metadata = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return [*usage_events(answer.get("usage")), _failure(answer)]
+    metadata = as_object(answer.get("metadata"))
     named = metadata.get("session_id") or answer.get("session_id")
     text = as_text(answer.get("result"))
     finished = _finished({**metadata, **answer}, ("usage", "execution_time", "result", "metadata"))
     return [
         RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
         *([TextDelta(text)] if text else []),
-        *_usage(answer.get("usage")),
+        *usage_events(answer.get("usage")),
         finished,
     ]
 
 
 def _failure(payload: dict[str, Any]) -> RunFailed:
-    said = parse_error_body(0, payload)
-    return RunFailed(
-        message=said.message or "The platform reported an error and did not say which.",
-        code=said.code,
-        retry_after=said.retry_after,
-        details=mend_deep(payload),
-    )
+    default = "The platform reported an error and did not say which."
+    return failure_event(payload, default=default)
 
 
 def _finished(fields: dict[str, Any], known: Sequence[str]) -> RunFinished:
@@ -379,11 +368,6 @@ def _incomplete(end: RunFinished) -> RunFailed:
         code="answer_incomplete",
         details=end.details,
     )
-
-
-def _usage(value: Any) -> list[Event]:
-    usage = read_usage(value)
-    return [] if usage is None else [UsageReported(usage=usage)]
 
 
 def _is_index(value: Any) -> TypeGuard[int | None]:

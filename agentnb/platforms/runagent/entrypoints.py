@@ -70,7 +70,7 @@ class EntrypointApi:
         self.left: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def is_served(self, agent: str) -> bool:
-        """Tell whether the address has this API.
+        """Return whether the address has this API.
 
         Raises:
             NotFoundError: it has, and serves another agent.

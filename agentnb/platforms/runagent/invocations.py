@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import NotFoundError
 from agentnb.platforms._bodies import parse_error_body, parse_time
+from agentnb.platforms._payloads import as_list, as_object, first_text
 from agentnb.platforms._statuses import read_status
-from agentnb.platforms._wire import as_text, mend
+from agentnb.platforms._windows import check_window, window
+from agentnb.platforms._wire import as_text
 from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.run_lists import check_window, window
 from agentnb.platforms.runagent.messages import recorded_text
@@ -41,11 +43,11 @@ class InvocationApi:
             NotFoundError: the address has not this API.
         """
         answer = await self._http.request("GET", "/api/v1")
-        config = _mapping(_mapping(answer.data).get("config"))
-        agent_id = _text(config, "agent_id")
+        config = as_object(as_object(answer.data).get("config"))
+        agent_id = first_text(config, "agent_id")
         if agent_id is None:
             return []
-        name, description = _text(config, "agent_name"), _text(config, "description")
+        name, description = first_text(config, "agent_name"), first_text(config, "description")
         return [AgentInfo(id=agent_id, name=name, description=description, raw=config)]
 
     async def runs(
@@ -76,7 +78,7 @@ class InvocationApi:
                     answer = await self._http.request("GET", path)
                 except NotFoundError:
                     return None
-            return self._remote_run(_mapping(answer.data))
+            return self._remote_run(as_object(answer.data))
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(run_id)) for run_id in dict.fromkeys(run_ids)]
@@ -99,9 +101,8 @@ class InvocationApi:
         seen: set[str] = set()
         while True:
             answer = await self._http.request("GET", path, params={"limit": limit})
-            listed = _mapping(answer.data).get("invocations")
-            rows = cast("list[Any]", listed) if isinstance(listed, list) else []
-            for run in map(self._remote_run, map(_mapping, rows)):
+            rows = as_list(as_object(answer.data).get("invocations"))
+            for run in map(self._remote_run, map(as_object, rows)):
                 if run is None or run.id in seen:
                     continue
                 seen.add(run.id)
@@ -113,7 +114,7 @@ class InvocationApi:
 
 
 def _remote_run_of(row: Mapping[str, Any]) -> RemoteRun | None:
-    run_id = _text(row, "invocation_id")
+    run_id = first_text(row, "invocation_id")
     if run_id is None:
         return None
     error = row.get("error_detail")
@@ -123,7 +124,7 @@ def _remote_run_of(row: Mapping[str, Any]) -> RemoteRun | None:
         id=run_id,
         # It is "pending" as long as it goes on.
         status="running" if state == "queued" else state,
-        agent=_text(row, "agent_id"),
+        agent=first_text(row, "agent_id"),
         created_at=parse_time(row.get("request_timestamp")),
         started_at=parse_time(row.get("request_timestamp")),
         finished_at=finished,
@@ -131,12 +132,3 @@ def _remote_run_of(row: Mapping[str, Any]) -> RemoteRun | None:
         error=(parse_error_body(0, error).message or as_text(error) or None) if error else None,
         raw=row,
     )
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    return (mend(value) or None) if isinstance(value, str) else None

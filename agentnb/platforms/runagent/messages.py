@@ -13,10 +13,16 @@ from agentnb.event.types import (
     RunFinished,
     RunStarted,
     TextDelta,
-    UsageReported,
 )
-from agentnb.platforms._bodies import parse_error_body, parse_seconds
-from agentnb.platforms._usage import read_usage
+from agentnb.platforms._bodies import parse_seconds
+from agentnb.platforms._payloads import (
+    as_list,
+    as_object,
+    failure_event,
+    first_text,
+    json_object,
+    usage_events,
+)
 from agentnb.platforms._wire import (
     MalformedError,
     SurrogateJoiner,
@@ -38,7 +44,7 @@ _TEXT_KEYS: Final = (
 _PROMPT_ROLES: Final = frozenset({"user", "human", "system", "developer", "tool", "function"})
 _MAX_DEPTH: Final = 6
 _FAILED: Final = ("fail", "error")
-# How much of an answer without text is shown as JSON, in characters.
+# How much of an answer without text is returned as JSON, in characters.
 _MAX_JSON: Final = 200_000
 
 
@@ -62,12 +68,9 @@ class MessageDecoder:
         if self.ended:
             return []
         try:
-            payload = json_payload(message)
+            fields = json_object(message)
         except MalformedError as error:
             return [RawEvent(name="message", data=mend(message), problem=str(error))]
-        if not isinstance(payload, dict):
-            return [RawEvent(name="message", data=mend(message), problem="not a JSON object")]
-        fields = cast("dict[str, Any]", payload)
         match fields.get("type"):
             case "data" | "raw_data":
                 return self._data(fields, message)
@@ -85,7 +88,7 @@ class MessageDecoder:
     def _status(self, fields: dict[str, Any], message: str) -> list[Event]:
         status = fields.get("status")
         if status == "stream_started":
-            return [RunStarted(run_id=_identifier(fields))]
+            return [RunStarted(run_id=first_text(fields, "invocation_id"))]
         if status == "stream_completed":
             hidden = ("type", "status", "execution_time", "invocation_id")
             details = {k: mend_deep(v) for k, v in fields.items() if k not in hidden}
@@ -106,17 +109,14 @@ class MessageDecoder:
             return []
         if not isinstance(value, dict | list):
             return self._text(value if isinstance(value, str) else as_text(value))
-        usage: list[Event] = []
-        if isinstance(value, dict):
-            found = read_usage(cast("dict[str, Any]", value).get("usage"))
-            usage = [] if found is None else [UsageReported(usage=found)]
+        usage = usage_events(as_object(value).get("usage"))
         text = _chunk_text(value)
         if text is None:
-            shown = as_text(value)
+            text = as_text(value)
             if self._json_length < _MAX_JSON:
-                self._json.append(shown[: _MAX_JSON - self._json_length])
-                self._json_length += len(shown)
-            return [RawEvent(name="data", data=shown), *usage]
+                self._json.append(text[: _MAX_JSON - self._json_length])
+                self._json_length += len(text)
+            return [RawEvent(name="data", data=text), *usage]
         if _is_reasoning(value):
             return [*([ReasoningDelta(mend(text))] if text else []), *usage]
         return [*self._text(text), *usage]
@@ -148,13 +148,12 @@ def result_events(payload: Any) -> list[Event]:
 
 def answer_text(data: Any) -> str:
     """Return the answer that an entrypoint gave, as text; "" where there is none."""
-    outer = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-    if isinstance(result := outer.get("result_data"), dict):
-        data = cast("dict[str, Any]", result).get("data")
+    if isinstance(result := as_object(data).get("result_data"), dict):
+        data = as_object(result).get("data")
     try:
         value: Any = _unwrapped(data)
     except MalformedError:
-        value = cast("Any", data)
+        value = data
     text = _chunk_text(value) if isinstance(value, dict | list) else None
     return as_text(value) if text is None else mend(text)
 
@@ -164,34 +163,22 @@ def recorded_text(data: Any) -> str:
 
     Of a stream it holds the first chunks, which are the whole where there were no more.
     """
-    record = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    record = as_object(data)
     if "stream_completed" not in record:
         return answer_text(data)
-    samples = record.get("sample_chunks")
-    chunks = cast("list[Any]", samples) if isinstance(samples, list) else []
+    chunks = as_list(record.get("sample_chunks"))
     if len(chunks) != record.get("total_chunks"):
         return ""
     decoder = MessageDecoder()
-    told = [{"type": "data", "content": chunk} for chunk in chunks]
-    events = [event for fields in told for event in decoder.decode(json.dumps(fields))]
+    messages = [{"type": "data", "content": chunk} for chunk in chunks]
+    events = [event for fields in messages for event in decoder.decode(json.dumps(fields))]
     return "".join(
         event.text for event in [*events, *decoder.finish()] if isinstance(event, TextDelta)
     )
 
 
 def _failure(fields: dict[str, Any]) -> RunFailed:
-    details = parse_error_body(0, fields)
-    return RunFailed(
-        message=details.message or "The server reported an error without a message.",
-        code=details.code,
-        retry_after=details.retry_after,
-        details=mend_deep(fields),
-    )
-
-
-def _identifier(fields: dict[str, Any]) -> str | None:
-    found = fields.get("invocation_id")
-    return mend(found) if isinstance(found, str) and found else None
+    return failure_event(fields, default="The server reported an error without a message.")
 
 
 def _unwrapped(content: Any) -> Any:

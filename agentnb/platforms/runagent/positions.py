@@ -1,4 +1,4 @@
-"""How far this client has read its streams, so that they can be gone on with."""
+"""How far this client has read its streams, so that they can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REMEMBERED: Final = 200
 class Position:
     """How far the stream of a request was read: its decoder knows, and goes on with what follows.
 
-    ``first`` is where the request itself began to read; ``session_id`` is what its stream told, and
+    ``first`` is where the request itself began to read; ``session_id`` is the id in its stream, and
     ``ids`` are that and all others that it goes by.
     ``is_read`` says that somebody reads it now; two would take each other's chunks.
     """
@@ -46,7 +46,7 @@ class Position:
         return max(self.first, self.decoder.next_index)
 
     @property
-    def may_go_on(self) -> bool:
+    def can_resume(self) -> bool:
         """Whether there is more to come, and a place to ask for it from."""
         return not self.ended and self.next_index > 0 and bool(self.ids)
 
@@ -60,7 +60,7 @@ class Position:
             self.is_read = False
 
     def note(self, events: Sequence[Event]) -> None:
-        """Learn from what the stream told."""
+        """Update the ids and the end from the stream's events."""
         if set(map(type, events)) == {TextDelta}:
             return  # as nearly always, and a stream has many
         for event in events:

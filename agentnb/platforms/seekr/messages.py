@@ -181,9 +181,8 @@ async def read_exchanges(
         async for page in pages:
             newest_first += page
             exchanges = match_exchanges(newest_first[::-1], began)
-            if all(
-                run_id in exchanges and exchanges[run_id].prompt is not None for run_id in began
-            ):
+            complete = {run_id for run_id, found in exchanges.items() if found.prompt is not None}
+            if began.keys() <= complete:
                 break
     return exchanges
 

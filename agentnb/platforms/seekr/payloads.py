@@ -101,6 +101,8 @@ def final_text(output: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstFragment:
+    """The first fragment of a part: text, or a tool call."""
+
     kind: Literal["text", "reasoning", "tool", "other"]
     text: str = ""
     call_id: str = ""
@@ -145,7 +147,9 @@ def first_fragment(content: Any) -> FirstFragment:
 
 
 def _fragment(part_kind: str, fields: Mapping[str, Any]) -> FirstFragment:
-    kind = _KINDS.get(part_kind, "other")
+    kind = _KINDS.get(part_kind)
+    if kind is None:
+        return FirstFragment(kind="other")
     if kind == "tool":
         return FirstFragment(
             kind=kind,
@@ -153,8 +157,7 @@ def _fragment(part_kind: str, fields: Mapping[str, Any]) -> FirstFragment:
             name=as_text(fields.get("tool_name")),
             arguments=as_text(fields.get("args")),
         )
-    text = "" if kind == "other" else as_text(fields.get("content"))
-    return FirstFragment(kind=kind, text=text)
+    return FirstFragment(kind=kind, text=as_text(fields.get("content")))
 
 
 def _unquote(literal: str) -> str:

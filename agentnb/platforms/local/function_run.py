@@ -1,4 +1,4 @@
-"""One run of a function: in a task of its own, so that it goes on, waits and stops by itself."""
+"""A run of a function in its own task, independent of the consumer of its events."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ from agentnb.event.transcript import Transcript
 from agentnb.event.types import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
 from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_batches
 
-__all__ = ["Pump"]
+__all__ = ["FunctionRun"]
 
-# How far a function may run ahead of its consumer, in events.
-_AHEAD: Final = 256
+# Events buffered before the function has to wait for its consumer.
+_MAX_BUFFERED: Final = 256
 
 
-class Pump:
-    """Runs a function and hands its events over, to one consumer at a time.
+class FunctionRun:
+    """Runs a function and delivers its events to one consumer at a time.
 
-    Where the function asks for an approval it is suspended until `decide`; `batches` ends there
-    and may be called again.  ``transcript`` is folded from what was handed over.
+    A function that requests an approval is suspended until `decide`; `batches` ends there and may
+    be called again.  ``transcript`` is folded from the delivered events.
     """
 
     def __init__(self, function: AgentFunction, prompt: str, context: FunctionContext) -> None:
         self.prompt = prompt
         self.context = context
         self.transcript = Transcript()
-        self._told = _Told()
+        self._log = _EventLog()
         self._pending: list[Event] = []
         self._ended = False
-        self._asked: str | None = None
+        self._approval_id: str | None = None
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._decided = asyncio.Event()
         self._task = asyncio.create_task(self._run(function, prompt))
 
     @property
-    def waits_for(self) -> str | None:
+    def pending_approval(self) -> str | None:
         """The id of the approval that the function waits for."""
-        return None if self._ended else self._asked
+        return None if self._ended else self._approval_id
 
     @property
     def is_suspended(self) -> bool:
-        """Whether all was handed over up to an approval that nobody gave yet."""
-        return self.waits_for is not None and not self._pending
+        """Whether all events up to a pending approval were delivered."""
+        return self.pending_approval is not None and not self._pending
 
-    def tell(self, event: Event) -> Event:
-        """Take note of an event that is handed over, and return it."""
+    def record(self, event: Event) -> Event:
+        """Record an event as delivered, and return it."""
         self.transcript.apply(event)
-        self._told.add(event)
+        self._log.add(event)
         return event
 
-    def told(self) -> list[Event]:
-        """Return what was handed over so far; fragments that belong together are one event."""
-        return self._told.events()
+    def delivered_events(self) -> list[Event]:
+        """Return the events delivered so far; consecutive fragments are merged."""
+        return self._log.events()
 
     async def batches(self) -> AsyncGenerator[list[Event], None]:
-        """Yield what arrives until the function has ended, or waits for an approval."""
+        """Yield events until the function has ended or waits for an approval."""
         while True:
             if self._pending:
                 batch, self._pending = self._pending, []
                 self._room.set()
-                yield [self.tell(event) for event in batch]
-            elif self._ended or self._asked is not None:
+                yield [self.record(event) for event in batch]
+            elif self._ended or self._approval_id is not None:
                 return
             else:
                 self._changed.clear()
                 await self._changed.wait()
 
     def decide(self, decision: Literal["APPROVED", "REJECTED"]) -> None:
-        """Let the function go on with what was decided; what follows is its own choice."""
-        if self._asked is not None:
-            self.context.decisions[self._asked] = decision
-            self._asked = None
+        """Resume the function with a decision; what follows is its own choice."""
+        if self._approval_id is not None:
+            self.context.decisions[self._approval_id] = decision
+            self._approval_id = None
             self._decided.set()
 
     def cancel(self) -> None:
@@ -89,7 +89,7 @@ class Pump:
 
     async def aclose(self) -> None:
         self.cancel()
-        # A function may refuse to be cancelled; its consumer shall not hang with it.
+        # A function may ignore the cancellation; do not block its consumer.
         await asyncio.wait({self._task}, timeout=1)
 
     async def _run(self, function: AgentFunction, prompt: str) -> None:
@@ -100,7 +100,7 @@ class Pump:
                         return
                     for event in batch:
                         await self._take(event)
-                    while len(self._pending) >= _AHEAD:
+                    while len(self._pending) >= _MAX_BUFFERED:
                         self._room.clear()
                         await self._room.wait()
         finally:
@@ -115,14 +115,14 @@ class Pump:
         if event.approval_id is None:
             event = replace(event, approval_id=f"approval_{uuid.uuid4().hex}")
         self._decided.clear()
-        self._asked = event.approval_id
+        self._approval_id = event.approval_id
         self._pending.append(event)
         self._changed.set()
         await self._decided.wait()
 
 
-class _Told:
-    """Events for whoever joins later, in little more memory than their text takes."""
+class _EventLog:
+    """Delivered events, stored compactly for a later `attach`."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[Event, list[str]]] = []
