@@ -273,7 +273,7 @@ def test_an_error_in_the_platforms_own_form(ask: Ask, platform: str, status: int
     answer = ask(f"status {status} retry_after=7")
     assert (answer.status, answer.headers["retry-after"]) == (status, "7")
     body = answer.json
-    message = f"The sandbox was told to answer {status}."
+    message = f"The sandbox was set to answer {status}."
     if platform == "operativus":
         assert (body["status"], body["detail"]) == (status, message)
         assert answer.headers["content-type"] == "application/problem+json"

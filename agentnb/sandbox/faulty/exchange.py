@@ -56,7 +56,7 @@ class Refused(Exception):
     """A fault that is an error answer."""
 
     def __init__(self, status: int, retry_after: str | None) -> None:
-        super().__init__(f"The sandbox was told to answer {status}.")
+        super().__init__(f"The sandbox was set to answer {status}.")
         self.status = status
         self.retry_after = retry_after
 

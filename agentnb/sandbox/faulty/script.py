@@ -188,7 +188,7 @@ class Fail(Fault):
     """The platform's own error event after so many; the run has failed then."""
 
     events: _Events = 0
-    message: str = "The sandbox was told to fail."
+    message: str = "The sandbox was set to fail."
     code: str = "SANDBOX_FAULT"
     retry_after: _Seconds | None = None
 
