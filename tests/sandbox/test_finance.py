@@ -15,9 +15,9 @@ import pytest
 
 import agentnb.sandbox.data
 from agentnb.event.transcript import Transcript
+from agentnb.sandbox.agents.finance.answers import suggest
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
-from agentnb.sandbox.agents.finance.answers import suggest
 from agentnb.sandbox.data.generate import make_prices
 from tests.sandbox.finance_talk import talk
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
-from agentnb.sandbox.agents.finance.answers import Answer, answer, closing_line, suggest
+from agentnb.sandbox.agents.finance.answers import FinanceAnswer, answer, closing_line, suggest
 from agentnb.sandbox.agents.finance.prices import load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
 from agentnb.sandbox.agents.finance.schema import fill_schema
@@ -37,7 +37,7 @@ async def finance_agent(prompt: str, context: FunctionContext) -> AsyncGenerator
         try:
             yield next(steps)
         except StopIteration as done:
-            result: Answer = done.value
+            result: FinanceAnswer = done.value
             break
     schema = _output_schema(context)
     if schema is None:

@@ -26,7 +26,7 @@ from agentnb.sandbox.agents.finance.prices import (
 from agentnb.sandbox.agents.finance.question import Period, Question, trailing
 from agentnb.sandbox.agents.finance.tools import Toolbox
 
-__all__ = ["Answer", "answer", "closing_line", "suggest"]
+__all__ = ["FinanceAnswer", "answer", "closing_line", "suggest"]
 
 _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
@@ -35,14 +35,14 @@ _REFUSED: Final = (
 
 
 @dataclass(slots=True)
-class Answer:
+class FinanceAnswer:
     """An answer in Markdown, with its facts in one row for each share."""
 
     text: str
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-Steps = Generator[Event, None, Answer]
+Steps = Generator[Event, None, FinanceAnswer]
 
 
 def answer(question: Question, tools: Toolbox) -> Steps:
@@ -59,10 +59,10 @@ def answer(question: Question, tools: Toolbox) -> Steps:
             notes = ["Which company do you mean?"]
         elif question.kind == "unknown" and not notes:
             notes = ["I did not understand that."]
-        return Answer("\n\n".join([*notes, _capabilities()]))
+        return FinanceAnswer("\n\n".join([*notes, _capabilities()]))
     if missing := _outside(question):
         yield from tools.think("There are no prices at all for that time, so I will say so.")
-        return Answer("\n\n".join([*notes, missing]))
+        return FinanceAnswer("\n\n".join([*notes, missing]))
     result = yield from handler(question, tools)
     result.text = "\n\n".join([*notes, result.text])
     return result
@@ -117,7 +117,7 @@ def _price(question: Question, tools: Toolbox) -> Steps:
         paragraphs.append(sentence)
     if question.why:
         paragraphs.append((yield from _explain(question.tickers[0], day, tools)))
-    return Answer("\n\n".join(paragraphs), rows)
+    return FinanceAnswer("\n\n".join(paragraphs), rows)
 
 
 def _change(question: Question, tools: Toolbox) -> Steps:
@@ -142,7 +142,7 @@ def _change(question: Question, tools: Toolbox) -> Steps:
     text = "\n\n".join([*notes, lead, markdown_table(["", "Day", "Close"], body, left=2)])
     if question.why:
         text += "\n\n" + (yield from _explain(ticker, period.end, tools))
-    return Answer(text, [_row(found)])
+    return FinanceAnswer(text, [_row(found)])
 
 
 def _compare(question: Question, tools: Toolbox) -> Steps:
@@ -168,7 +168,7 @@ def _compare(question: Question, tools: Toolbox) -> Steps:
     if question.why:
         text += "\n\n" + (yield from _explain(shares[0]["ticker"], period.end, tools))
     rows = [_row(share) | {"rank": rank} for rank, share in enumerate(shares, start=1)]
-    return Answer(text, rows)
+    return FinanceAnswer(text, rows)
 
 
 def _volatility(question: Question, tools: Toolbox) -> Steps:
@@ -184,7 +184,7 @@ def _volatility(question: Question, tools: Toolbox) -> Steps:
         notes.append(
             f"{days} trading days are too few to tell how a price swings; ask for a week or more."
         )
-        return Answer("\n\n".join(notes), rows)
+        return FinanceAnswer("\n\n".join(notes), rows)
     rows.sort(key=lambda r: -r["yearly_percent"])
     first = rows[0]
     share = f"**{company(first['ticker'])}**"
@@ -213,7 +213,7 @@ def _volatility(question: Question, tools: Toolbox) -> Steps:
         "square root of 252 trading days."
     )
     text = "\n\n".join([*notes, lead, markdown_table(header, body), method])
-    return Answer(text, rows)
+    return FinanceAnswer(text, rows)
 
 
 def _history(question: Question, tools: Toolbox) -> Steps:
@@ -221,12 +221,13 @@ def _history(question: Question, tools: Toolbox) -> Steps:
     yield from tools.think(f"Plan: call get_price_history {period.label} and show the closes.")
     found: list[dict[str, Any]] = []
     for ticker in question.tickers:
-        found.append((yield from tools.get_price_history(ticker, period.start, period.end)))
+        history = yield from tools.get_price_history(ticker, period.start, period.end)
+        found.append(history)
     body = [[day, *(dollars(f["closes"][day]) for f in found)] for day in found[0]["closes"]]
     names = join_words([company(t) for t in question.tickers])
     table = markdown_table(["Day", *question.tickers], body)
     text = "\n\n".join([*notes, f"Closes of {names} {period.label}:", table])
-    return Answer(text, [_row(f) for f in found])
+    return FinanceAnswer(text, [_row(f) for f in found])
 
 
 _HANDLERS: Final[dict[str, Callable[[Question, Toolbox], Steps]]] = {

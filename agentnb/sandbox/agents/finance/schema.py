@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.sandbox.agents.finance.answers import Answer, closing_line
+from agentnb.sandbox.agents.finance.answers import FinanceAnswer, closing_line
 from agentnb.sandbox.agents.finance.prices import up_or_down
 
 __all__ = ["fill_schema"]
@@ -37,7 +37,7 @@ _FACTS: Final = (
 )
 
 
-def fill_schema(schema: Schema, answer: Answer) -> str:
+def fill_schema(schema: Schema, answer: FinanceAnswer) -> str:
     """Return JSON text that follows ``schema`` as far as the answer's facts go.
 
     A property without a fact is left out, a required string becomes "not available".
