@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from agentnb.monitoring.clock import PollingClock
+from agentnb.monitoring.polling import PollingClock
 
 
 class SimulatedTime(PollingClock):

@@ -1,6 +1,6 @@
-"""Watching runs: what is listened to here, and what a platform is asked for now and then."""
+"""Monitoring of runs: those of this process by listening, others by polling their platforms."""
 
-from agentnb.monitoring.rows import WatchedRun
 from agentnb.monitoring.watch import Watch
+from agentnb.monitoring.watched_run import WatchedRun
 
 __all__ = ["Watch", "WatchedRun"]

@@ -1,4 +1,4 @@
-"""One thing that is watched: a run of this process, or one that its platform is asked for."""
+"""What a `Watch` watches: runs of this process, and runs polled at their platforms."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agentnb.event.transcript import FINAL_STATUSES
-from agentnb.monitoring.rows import WatchedRun, local_row, remote_times
+from agentnb.monitoring.watched_run import WatchedRun, remote_times, watched_run
 from agentnb.platforms.base import Platform, RemoteRun
 from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs
 
-__all__ = ["STRIKES", "Item", "LocalItem", "RemoteItem", "remote_item"]
+__all__ = ["MAX_FAILURES", "Item", "LocalItem", "RemoteItem", "own_runs", "remote_item"]
 
-#: How many times a platform may answer without a run until that counts as not knowing it.
-STRIKES: Final = 3
+#: After how many responses without a run its platform is taken not to know it.
+MAX_FAILURES: Final = 3
 
 
 @dataclass(eq=False, slots=True)
 class LocalItem:
-    """A run of this process: nobody needs to be asked for it."""
+    """A run of this process, which is listened to."""
 
     run: Run
 
@@ -33,23 +33,24 @@ class LocalItem:
 
     @property
     def newest(self) -> Run:
-        """The run as which it goes on."""
+        """The last of its successors, or itself."""
         run = self.run
         while run.successor is not None:
             run = run.successor
         return run
 
     def row(self) -> WatchedRun:
-        # The key stays the one that it began with.
-        return replace(local_row(self.newest), key=self.key)
+        # The key stays that of the first run.
+        return replace(watched_run(self.newest), key=self.key)
 
 
 @dataclass(eq=False, slots=True)
 class RemoteItem:
-    """A run that its platform is asked for.
+    """A run that is polled at its platform.
 
-    ``state`` is what it said last.  ``strikes`` counts the answers without the run; ``gone`` says
-    why nobody asks any more, ``problem`` what went wrong with a request for it.
+    ``state`` is its last known state.  ``failures`` counts responses without it.  ``stopped`` is
+    why polling ended, ``problem`` the error of a request for it, ``delay`` why the last poll
+    brought nothing.
     """
 
     client: Platform
@@ -57,10 +58,10 @@ class RemoteItem:
     agent: str | None = None
     session_id: str | None = None
     state: RemoteRun | None = None
-    strikes: int = 0
-    gone: str | None = None
+    failures: int = 0
+    stopped: str | None = None
     problem: str | None = None
-    trouble: str | None = None
+    delay: str | None = None
 
     @property
     def key(self) -> str:
@@ -68,21 +69,22 @@ class RemoteItem:
 
     @property
     def final(self) -> bool:
-        known = self.state is not None and self.state.status in FINAL_STATUSES
-        return known or self.gone is not None
+        is_final = self.state is not None and self.state.status in FINAL_STATUSES
+        return is_final or self.stopped is not None
 
-    def take(self, state: RemoteRun) -> bool:
-        """Keep what the platform said; tell whether it is news."""
+    def update(self, state: RemoteRun) -> bool:
+        """Store a new state; return whether it differs."""
         before = None if self.state is None else (self.state.status, self.state.error)
         self.agent = self.agent or state.agent
         self.session_id = self.session_id or state.session_id
-        self.state, self.strikes, self.trouble = state, 0, None
+        self.state, self.failures, self.delay = state, 0, None
         return before != (state.status, state.error)
 
     def row(self) -> WatchedRun:
         state = self.state
-        began, elapsed = (None, None) if state is None else remote_times(state)
-        cancels = self.client.capabilities.cancel
+        start, elapsed = (None, None) if state is None else remote_times(state)
+        # The status of a cancelled run says enough.
+        reason = None if state is None or state.status == "cancelled" else state.error
         return WatchedRun(
             key=self.key,
             run_id=self.run_id,
@@ -90,49 +92,43 @@ class RemoteItem:
             agent=self.agent,
             session_id=self.session_id,
             title=self.agent or self.client.name,
-            # Of one that was never seen nothing better can be said than that it is not known to
-            # have begun.
             status="queued" if state is None else state.status,
-            started_at=began,
+            started_at=start,
             elapsed=elapsed,
             detail=self._detail(),
-            error=self.problem or self._reason(),
+            error=self.problem or reason,
             final=self.final,
-            can_cancel=cancels and not self.final,
+            can_cancel=self.client.capabilities.cancel and not self.final,
         )
 
-    def _reason(self) -> str | None:
-        # That somebody stopped it says its status.
-        state = self.state
-        return None if state is None or state.status == "cancelled" else state.error
-
     def _detail(self) -> str:
-        if self.gone is not None:
-            return self.gone
-        if self.trouble is not None:
-            return self.trouble
+        if self.stopped is not None or self.delay is not None:
+            return self.stopped or self.delay or ""
         if self.state is None:
-            return "Not found yet" if self.strikes else "Is being asked for"
+            return "Not found yet" if self.failures else "Not polled yet"
         match self.state.status:
             case "queued":
-                return "Waits on the platform"
+                return "Queued on the platform"
             case "running":
-                return "Goes on on the platform"
+                return "Running on the platform"
             case "paused":
                 return "Waits for a decision"
             case _:
-                model = self.state.model
-                return f"Model {model}" if model else ""
+                return f"Model {self.state.model}" if self.state.model else ""
 
 
 Item = LocalItem | RemoteItem
 
 
-def remote_item(client: Platform, run_id: str, of: str | None, session: str | None) -> Item:
-    """Return the run; where this process follows it, or knows its end, as it is here."""
-    for run in reversed(recent_runs()):
-        if isinstance(run, Run) and run.client is client and run.id == run_id:
-            if run.done and run.status in ("truncated", "interrupted"):
-                break  # what was cut off here may well go on there
-            return LocalItem(run)
-    return RemoteItem(client, run_id, agent=of, session_id=session)
+def own_runs() -> list[Run]:
+    """Return the runs of this process, newest first."""
+    return [run for run in reversed(recent_runs()) if isinstance(run, Run)]
+
+
+def remote_item(client: Platform, run_id: str, agent: str | None, session: str | None) -> Item:
+    """Return a run of a platform, as a local one where this process follows it or has its end."""
+    run = next((r for r in own_runs() if r.client is client and r.id == run_id), None)
+    # A run that was cut off here may still be running there.
+    if run is not None and not (run.done and run.status in ("truncated", "interrupted")):
+        return LocalItem(run)
+    return RemoteItem(client, run_id, agent=agent, session_id=session)

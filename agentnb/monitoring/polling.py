@@ -1,11 +1,13 @@
-"""Asking one platform for its runs, again and again, and no more often than it deserves."""
+"""Polling of one platform for the state of its runs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from agentnb._http import LONGEST_WISH, Terms
@@ -19,26 +21,22 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
-from agentnb.monitoring.clock import PollingClock
-from agentnb.monitoring.items import STRIKES, RemoteItem
+from agentnb.monitoring.items import MAX_FAILURES, RemoteItem
 from agentnb.platforms.base import Platform
 from agentnb.platforms.run_lists import batches, common
 
-__all__ = ["Pace", "Poller"]
+__all__ = ["Poller", "PollingClock", "PollingInterval"]
 
 _log = logging.getLogger(__name__)
 
-# How many requests may be under way at once.
-_AT_ONCE: Final = 4
-# How much longer each pause is than the one before, where nothing changed.
-_SLOWER: Final = 1.5
-# However many requests a round takes, another follows after so many seconds.
-_LONGEST_ROUND: Final = 60.0
-# The next round is the further attempt.
-_ONCE: Final = Terms(retries=Retries(requests=0))
-
-# What will not be better the next time.
-_FOR_GOOD: Final = (
+_MAX_CONCURRENT_REQUESTS: Final = 4
+# How much longer each interval is than the one before, while nothing changes.
+_GROWTH: Final = 1.5
+# Longest interval because of the number of requests in a round, in seconds.
+_MAX_ROUND_INTERVAL: Final = 60.0
+# The next round is the retry.
+_NO_RETRIES: Final = Terms(retries=Retries(requests=0))
+_PERMANENT_ERRORS: Final = (
     AuthenticationError,
     BudgetExceededError,
     ConfigError,
@@ -47,140 +45,153 @@ _FOR_GOOD: Final = (
 )
 
 
-class Pace:
-    """How long to pause between the requests to one platform, in seconds.
+class PollingClock:
+    """Real time; tests inject another."""
 
-    A round of n requests is followed by n times the pause, so that a platform that must be asked
-    for each run by itself gets no more requests than one that tells of all at once; a minute is
-    the most, or ``longest``.
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float, wake: asyncio.Event) -> None:
+        """Wait ``seconds``, or until ``wake`` is set."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await wake.wait()
+
+
+class PollingInterval:
+    """Seconds between the rounds of requests to one platform.
+
+    A round of n requests is followed by n times the interval, up to a minute or ``longest``, so
+    that a platform with one request per run gets no more requests than one with batches.
     """
 
     def __init__(self, shortest: float, longest: float) -> None:
         self._shortest = shortest
         self._longest = max(shortest, longest)
-        self._pause = shortest
+        self._interval = shortest
         self._failures = 0
 
     def after(self, *, changed: bool, requests: int) -> float:
-        """Return the pause after a round that went well."""
+        """Return the interval after a successful round."""
         self._failures = 0
-        # Whoever saw a change will see the next one soon; else it may well take longer.
-        self._pause = self._shortest if changed else min(self._pause * _SLOWER, self._longest)
-        return max(self._pause, min(requests * self._shortest, _LONGEST_ROUND))
+        grown = min(self._interval * _GROWTH, self._longest)
+        self._interval = self._shortest if changed else grown
+        return max(self._interval, min(requests * self._shortest, _MAX_ROUND_INTERVAL))
 
-    def after_failure(self, wish: float | None) -> float:
-        """Return the pause after a round that failed; ``wish`` is what the platform asked for."""
+    def after_failure(self, retry_after: float | None) -> float:
+        """Return the interval after a failed round."""
         self._failures += 1
-        self._pause = self._shortest
-        own = min(self._shortest * 2 ** min(self._failures, 16), self._longest)
-        # A longer wish is not believed: what goes on there has to be seen some time.
-        return own if wish is None else max(self._shortest, min(wish, LONGEST_WISH))
+        self._interval = self._shortest
+        if retry_after is not None:
+            return max(self._shortest, min(retry_after, LONGEST_WISH))
+        return min(self._shortest * 2 ** min(self._failures, 16), self._longest)
 
 
 class Poller:
-    """Follows the runs of one client until all have ended.  One event loop's own."""
+    """Polls the runs of one client until all have ended.  Belongs to one event loop."""
 
     def __init__(
         self,
         client: Platform,
         items: Sequence[RemoteItem],
         *,
-        pace: Pace,
+        interval: PollingInterval,
         clock: PollingClock,
-        news: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.client = client
         self.items = list(items)
         self.requests = 0
         self.wake = asyncio.Event()
-        self._pace = pace
+        self._interval = interval
         self._clock = clock
-        self._news = news
+        self._on_change = on_change
 
-    async def follow(self) -> None:
-        """Ask until every run is final."""
+    async def run(self) -> None:
+        """Poll until every run is final."""
         while self._open:
             self.wake.clear()
-            with _ONCE.applied():
-                pause = await self._round()
-            self._news()
-            if not self._open:
-                return
-            await self._clock.sleep(pause, self.wake)
+            with _NO_RETRIES.applied():
+                seconds = await self._round()
+            self._on_change()
+            if self._open:
+                await self._clock.sleep(seconds, self.wake)
 
     @property
     def _open(self) -> list[RemoteItem]:
         return [item for item in self.items if not item.final]
 
     async def _round(self) -> float:
-        """Ask once for every run that is not final; return how long to pause."""
-        asks = batches(self._open, self.client.capabilities)
-        gate = asyncio.Semaphore(_AT_ONCE)
+        """Request the state of every open run once; return the seconds until the next round."""
+        requests = batches(self._open, self.client.capabilities)
+        semaphore = asyncio.Semaphore(_MAX_CONCURRENT_REQUESTS)
         failure: AgentnbError | None = None
         changed = False
 
-        async def one(ask: list[RemoteItem]) -> None:
+        async def poll(batch: list[RemoteItem]) -> None:
             nonlocal failure, changed
-            async with gate:
+            async with semaphore:
                 if failure is not None:
-                    return  # who cannot answer is not asked more
+                    return
                 try:
-                    news = await self._ask(ask)
-                    # Not in one, which would forget what the others found meanwhile.
-                    changed = changed or news
-                except _FOR_GOOD as error:
-                    _give_up(ask, error)
+                    has_news = await self._poll(batch)
+                    # Not in one expression, which would read `changed` before the await.
+                    changed = changed or has_news
+                except _PERMANENT_ERRORS as error:
+                    _stop(batch, error)
                     changed = True
                 except AgentnbError as error:
-                    if _passes(error):
+                    if _is_transient(error):
                         failure = error
                     else:
-                        changed |= _strike(ask, error)
+                        changed |= _count_failure(batch, error)
                 finally:
-                    # When it is known what it brought.
+                    # Counted once its outcome is known.
                     self.requests += 1
 
-        await asyncio.gather(*(one(ask) for ask in asks))
+        await asyncio.gather(*(poll(batch) for batch in requests))
         if failure is None:
-            return self._pace.after(changed=changed, requests=len(asks))
-        wish = failure.retry_after if isinstance(failure, PlatformError) else None
-        pause = self._pace.after_failure(wish)
+            return self._interval.after(changed=changed, requests=len(requests))
+        retry_after = failure.retry_after if isinstance(failure, PlatformError) else None
+        seconds = self._interval.after_failure(retry_after)
         for item in self._open:
-            item.trouble = f"{failure.message} Asked again in {math.ceil(pause)} s."
-        return pause
+            item.delay = f"{failure.message} Next attempt in {math.ceil(seconds)} s."
+        return seconds
 
-    async def _ask(self, ask: list[RemoteItem]) -> bool:
+    async def _poll(self, batch: list[RemoteItem]) -> bool:
+        """Request the state of several runs; return whether one changed."""
         try:
             found = await self.client.status(
-                [item.run_id for item in ask],
-                agent=common(item.agent for item in ask),
-                session_id=common(item.session_id for item in ask),
+                [item.run_id for item in batch],
+                agent=common(item.agent for item in batch),
+                session_id=common(item.session_id for item in batch),
             )
         except AgentnbError:
             raise
         except Exception as error:
-            # A platform of somebody else's; it must not end the watching of the others.
-            _log.info("The state of runs is not to be had", exc_info=error)
+            # A third-party platform must not end the watching of the others.
+            _log.info("The state of runs cannot be read", exc_info=error)
             raise PlatformError(f"{self.client.name}: {type(error).__name__}: {error}") from error
         changed = False
-        for item in ask:
+        for item in batch:
             state = found.get(item.run_id)
             if state is not None:
-                changed |= item.take(state)
+                changed |= item.update(state)
                 continue
-            item.trouble = None
-            item.strikes += 1
-            if item.strikes >= STRIKES:
-                item.gone = "Unknown to the platform"
+            item.delay = None
+            item.failures += 1
+            if item.failures >= MAX_FAILURES:
+                item.stopped = "Unknown to the platform"
                 item.problem = f"{self.client.name} does not know this run."
                 changed = True
-        if self.client.capabilities.status_batch == "agent":
-            for item in ask if len(ask) > 1 else ():
-                await self._ask_why(item)
+        if self.client.capabilities.status_batch == "agent" and len(batch) > 1:
+            for item in batch:
+                await self._find_error(item)
         return changed
 
-    async def _ask_why(self, item: RemoteItem) -> None:
-        """Ask for a run that failed alone: a call for several leaves out why."""
+    async def _find_error(self, item: RemoteItem) -> None:
+        """Request a failed run alone, because the response for several has no errors."""
         state = item.state
         if state is None or state.status != "failed" or state.error is not None:
             return
@@ -190,32 +201,29 @@ class Poller:
                 [item.run_id], agent=item.agent, session_id=item.session_id
             )
         except Exception as error:
-            _log.info("Why a run failed is not to be had: %s", error)
+            _log.info("The error of a run cannot be read: %s", error)
             return
-        if (whole := found.get(item.run_id)) is not None:
-            item.take(whole)
+        if (complete := found.get(item.run_id)) is not None:
+            item.update(complete)
 
 
-def _passes(error: AgentnbError) -> bool:
-    """Tell whether it may well go better later."""
-    if not isinstance(error, PlatformError):
-        return True
-    status = error.status
+def _is_transient(error: AgentnbError) -> bool:
+    status = error.status if isinstance(error, PlatformError) else None
     return status is None or status >= 500 or status in (408, 409, 425, 429)
 
 
-def _strike(ask: list[RemoteItem], error: AgentnbError) -> bool:
-    """Count a refusal; after some of them nobody asks any more."""
-    for item in ask:
-        item.strikes += 1
-        item.trouble = error.message
-    if ask[0].strikes < STRIKES:
+def _count_failure(batch: list[RemoteItem], error: AgentnbError) -> bool:
+    """Count a refused request; return whether polling stops because of it."""
+    for item in batch:
+        item.failures += 1
+        item.delay = error.message
+    if batch[0].failures < MAX_FAILURES:
         return False
-    _give_up(ask, error)
+    _stop(batch, error)
     return True
 
 
-def _give_up(ask: list[RemoteItem], error: AgentnbError) -> None:
-    for item in ask:
-        item.gone = "Not followed any more"
+def _stop(batch: list[RemoteItem], error: AgentnbError) -> None:
+    for item in batch:
+        item.stopped = "Not followed any more"
         item.problem = str(error)

@@ -1,81 +1,91 @@
-"""From what a user names to what is watched: runs of this process, runs of platforms, agents."""
+"""Resolution of a user's targets to the runs and agents that are watched."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeGuard, cast
 
 from agentnb.agents import Agent, agent
-from agentnb.errors import RequestError, UnsupportedError
-from agentnb.monitoring.items import Item, LocalItem, RemoteItem, remote_item
-from agentnb.monitoring.known_runs import (
-    in_the_history,
-    in_this_process,
-    is_table,
-    kept,
-    table_rows,
-)
-from agentnb.platforms.base import Platform, RemoteRun
+from agentnb.errors import HistoryError, RequestError, UnsupportedError
+from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb.monitoring.items import Item, LocalItem, RemoteItem, own_runs, remote_item
+from agentnb.platforms.base import Capabilities, Platform, RemoteRun
 from agentnb.render.visible import one_line
+from agentnb.run.clients import connect
 from agentnb.run.run import Run
-from agentnb.store.recent import recent_runs
 
-__all__ = ["Targets", "find_sessions", "listed", "resolve"]
+__all__ = ["Targets", "find_sessions", "list_agent_runs", "resolve"]
 
 _log = logging.getLogger(__name__)
 
+# The platform of Python functions, whose runs only their own process knows.
+_FUNCTIONS: Final = "local"
+# Statuses that a platform would not change; a run that was cut off here may continue there.
+_ENDED: Final = ("completed", "failed", "cancelled")
 # How many of an agent's newest runs are watched.
 _NEWEST: Final = 20
-# How many ids that nobody knows are named, and how much of each.
-_IDS: Final = 3
-_ID: Final = 80
+# How many unknown ids an error names, and how many characters of each.
+_MAX_IDS: Final = 3
+_MAX_ID: Final = 80
 
 
 @dataclass(slots=True)
 class Targets:
-    """What is to be watched: runs, and agents whose runs are still to be listed."""
+    """Runs to watch, and agents whose runs have to be listed first."""
 
     items: list[Item]
     agents: list[Agent]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TableRun:
+    """A run in a table, with the attributes of a stored run; None where the table lacks one."""
+
+    id: str
+    local_id: str | None = None
+    platform: str | None = None
+    agent: str | None = None
+    session_id: str | None = None
+    status: Status | None = None
+    created_at: datetime | None = None
+    duration: float | None = None
+    error: str | None = None
+
+
 def resolve(targets: Any, *, within: str | Agent | None = None) -> Targets:
-    """Return what ``targets`` name, each run once; ``within`` is the agent of bare run ids.
+    """Return the runs of ``targets``, each once; ``within`` is the agent of bare run ids.
 
-    Ids without an agent are looked up: among the runs of this process, then in the history.
+    Ids without an agent are looked up in this process, then in the history.
 
     Raises:
-        RequestError: something among them names no run, or a run that is not known.
+        RequestError: a target is not a run, or an id is unknown.
     """
-    found = Targets([], [])
-    whose = _Whose(within)
-    _add(found, targets, whose)
-    whose.check()
+    resolver = _Resolver(within)
+    resolver.add(targets)
+    resolver.raise_for_unknown()
     unique: dict[str, Item] = {}
-    for item in found.items:
+    for item in resolver.items:
         unique.setdefault(item.key, item)
-    return Targets(list(unique.values()), found.agents)
+    return Targets(list(unique.values()), resolver.agents)
 
 
-async def listed(of: Agent) -> list[Item]:
-    """Return the newest runs of an agent, its platform's and this process's own, newest first.
+async def list_agent_runs(of: Agent) -> list[Item]:
+    """Return the newest runs of an agent, from this process and its platform, newest first.
 
     Raises:
-        UnsupportedError: the platform does not list its runs, and this process knows of none.
+        UnsupportedError: the platform does not list its runs, and this process has none.
     """
-    own: list[Item] = [
-        LocalItem(run)
-        for run in reversed(recent_runs())
-        if isinstance(run, Run) and (run.client is of.platform and run.agent == of.id)
-    ]
-    # Those that go on, and as many of the others as there is room for.
-    going = [item for item in own if not item.final]
-    items = (going + [item for item in own if item.final][: max(0, _NEWEST - len(going))]) or own
-    known = {item.run.id for item in items if isinstance(item, LocalItem)}
     client = of.platform
+    own = [LocalItem(run) for run in own_runs() if run.client is client and run.agent == of.id]
+    active = [item for item in own if not item.final]
+    ended = [item for item in own if item.final]
+    items: list[Item] = [*active, *ended[: max(0, _NEWEST - len(active))]]
+    known = {item.run.id for item in own if item in items}
     try:
         if not client.capabilities.list_runs:
             raise UnsupportedError(
@@ -85,127 +95,216 @@ async def listed(of: Agent) -> list[Item]:
         async for state in client.runs(agent=of.id, limit=_NEWEST):
             if state.id not in known:
                 item = RemoteItem(client, state.id, agent=of.id)
-                item.take(state)
+                item.update(state)
                 items.append(item)
     except (RequestError, UnsupportedError):
-        # SeekrFlow lists the runs of a thread only; those of this process are something.
+        # SeekrFlow lists only the runs of a thread; then those of this process have to do.
         if not items:
             raise
     return items
 
 
 async def find_sessions(items: Sequence[RemoteItem]) -> None:
-    """Fill in, for one client, the sessions that runs are found by and the user did not give."""
+    """Look up missing sessions of one client's runs, where its requests need them."""
     client = items[0].client
-    lost = {item.run_id: item for item in items if item.session_id is None}
-    if not lost or not client.capabilities.lists_sessions:
+    missing = {item.run_id: item for item in items if item.session_id is None}
+    if not missing or not client.capabilities.lists_sessions:
         return
 
-    def look() -> dict[str, str]:
-        # Only where it is needed: it loads what a database takes.
+    def look_up() -> dict[str, str]:
+        # Imported here because it loads the database.
         from agentnb.store.lookup import sessions_of
 
-        return sessions_of(client.name, list(lost))
+        return sessions_of(client.name, list(missing))
 
     try:
-        found = await asyncio.to_thread(look)
+        found = await asyncio.to_thread(look_up)
     except Exception as error:
-        # The platform's client may know them, and says so where it does not.
-        _log.info("The store was of no help", exc_info=error)
+        # The client may know them, and reports it otherwise.
+        _log.info("Sessions cannot be looked up in the history", exc_info=error)
         return
     for run_id, session in found.items():
-        lost[run_id].session_id = session
+        missing[run_id].session_id = session
 
 
-class _Whose:
-    """The agent that bare run ids belong to, made when the first of them comes."""
+class _Resolver:
+    """Collects the items and agents of targets; ``within`` is the agent of bare run ids."""
 
-    def __init__(self, given: str | Agent | None) -> None:
-        self._given = given
-        self._unknown: list[str] = []
+    def __init__(self, within: str | Agent | None) -> None:
+        self.items: list[Item] = []
+        self.agents: list[Agent] = []
+        self._within = within
+        self._unknown: dict[str, None] = {}
 
-    @property
-    def agent(self) -> Agent | None:
-        if isinstance(self._given, str):
-            self._given = agent(self._given)
-        return self._given
+    def add(self, target: Any) -> None:
+        match target:
+            case Run():
+                self.items.append(LocalItem(target))
+            case Agent():
+                self.agents.append(target)
+            case str():
+                self._add_id(target)
+            case RemoteRun():
+                item = self._add_id(target.id, target)
+                if isinstance(item, RemoteItem):
+                    item.update(target)
+            case _ if _is_table(target):
+                for row in _table_runs(target):
+                    self.add(row if row.platform else row.id)
+            case (Agent() as of, ids, *more) if isinstance(target, tuple) and len(more) <= 2:
+                self._add_ids(of.platform, of.id, ids, more)
+            case (client, ids, *more) if isinstance(target, tuple) and _is_platform(client):
+                self._add_ids(client, None, ids, more)
+            case _ if _is_stored_run(target):
+                self.items.append(_stored_item(target))
+            case Iterable():
+                for each in cast("Iterable[Any]", target):
+                    self.add(each)
+            case _:
+                raise RequestError(
+                    f"{target!r} names no run.",
+                    hint="Give a run, a run's id with its agent, or an agent.",
+                )
 
-    def look_up(self, run_id: str) -> Item | None:
-        """Return the run if it is known here; else note it for `check`."""
-        item = in_this_process(run_id) or in_the_history(run_id)
-        if item is None and run_id not in self._unknown:
-            self._unknown.append(run_id)
-        return item
-
-    def check(self) -> None:
-        """Raise if there were ids that nobody knows."""
-        if not self._unknown:
+    def raise_for_unknown(self) -> None:
+        unknown = list(self._unknown)
+        if not unknown:
             return
-        shown = ", ".join(repr(one_line(each, _ID)) for each in self._unknown[:_IDS])
-        if (more := len(self._unknown) - _IDS) > 0:
-            shown += f" and {more} more"
-        what = f"run {shown} is" if len(self._unknown) == 1 else f"runs {shown} are"
+        names = ", ".join(repr(one_line(each, _MAX_ID)) for each in unknown[:_MAX_IDS])
+        if (more := len(unknown) - _MAX_IDS) > 0:
+            names += f" and {more} more"
+        what = f"run {names} is" if len(unknown) == 1 else f"runs {names} are"
         raise RequestError(f"It is not known whose {what}.", hint='Say it: agent="platform:agent".')
 
+    def _add_id(self, run_id: str, state: RemoteRun | None = None) -> Item | None:
+        if isinstance(self._within, str):
+            self._within = agent(self._within)
+        of = self._within
+        if of is not None:
+            name = (state.agent if state else None) or of.id
+            session = state.session_id if state else None
+            item: Item | None = remote_item(of.platform, run_id, name, session)
+        else:
+            item = _own_item(run_id) or _find_in_history(run_id)
+        if item is None:
+            self._unknown[run_id] = None
+        else:
+            self.items.append(item)
+        return item
 
-def _add(found: Targets, target: Any, whose: _Whose) -> None:
-    match target:
-        case Run():
-            found.items.append(LocalItem(target))
-        case Agent():
-            found.agents.append(target)
-        case str() if (of := whose.agent) is not None:
-            found.items.append(remote_item(of.platform, target, of.id, None))
-        case str():
-            if (item := whose.look_up(target)) is not None:
-                found.items.append(item)
-        case RemoteRun():
-            of = whose.agent
-            item = whose.look_up(target.id) if of is None else _listed(of, target)
-            if isinstance(item, RemoteItem):
-                item.take(target)
-            if item is not None:
-                found.items.append(item)
-        case _ if is_table(target):
-            for row in table_rows(target):
-                _add(found, row if row.platform else row.id, whose)
-        case (first, *rest) if isinstance(target, tuple) and _names_place(first, rest):
-            client, of_agent = _place(first)
-            ids, *more = rest
-            given_agent, session = (*more, None, None)[:2]
-            for run_id in [ids] if isinstance(ids, str) else cast("Iterable[str]", ids):
-                found.items.append(remote_item(client, run_id, given_agent or of_agent, session))
-        case _ if _is_stored(target):
-            found.items.append(kept(target))
-        case Iterable():
-            for each in cast("Iterable[Any]", target):
-                _add(found, each, whose)
-        case _:
-            raise RequestError(
-                f"{target!r} names no run.",
-                hint="Give a run, a run's id with its agent, or an agent.",
+    def _add_ids(self, client: Platform, agent_id: str | None, ids: Any, more: list[Any]) -> None:
+        given_agent, session = (*more, None, None)[:2]
+        for run_id in [ids] if isinstance(ids, str) else cast("Iterable[str]", ids):
+            self.items.append(remote_item(client, run_id, given_agent or agent_id, session))
+
+
+def _own_item(run_id: str) -> Item | None:
+    """Return the run of this process with this id, the platform's or agentnb's own."""
+    run = next((r for r in own_runs() if run_id in (r.id, r.local_id)), None)
+    if run is None:
+        return None
+    if run.platform == _FUNCTIONS:
+        return LocalItem(run)
+    return remote_item(run.client, run.id, run.agent, run.session_id)
+
+
+def _find_in_history(run_id: str) -> Item | None:
+    try:
+        # Imported here because it loads the database.
+        from agentnb.store.lookup import known_run
+
+        found = known_run(run_id)
+    except (HistoryError, ImportError) as error:
+        _log.info("The history cannot be read", exc_info=error)
+        return None
+    return None if found is None else _stored_item(found)
+
+
+def _stored_item(run: Any) -> Item:
+    """Return a stored run, which is polled unless it is known to have ended.
+
+    Raises:
+        ConfigError: its platform's key or settings are missing.
+    """
+    local_id = getattr(run, "local_id", None)
+    if (own := next((r for r in own_runs() if r.local_id == local_id), None)) is not None:
+        return _own_item(own.local_id) or LocalItem(own)
+    if run.status not in _ENDED and run.platform != _FUNCTIONS:
+        return remote_item(connect(run.platform), run.id, run.agent, run.session_id)
+    item = RemoteItem(_offline(run.platform), run.id, agent=run.agent, session_id=run.session_id)
+    start: datetime | None = run.created_at
+    duration: float | None = run.duration
+    has_end = start is not None and duration is not None
+    item.update(
+        RemoteRun(
+            id=run.id,
+            status=run.status or "queued",
+            agent=run.agent,
+            session_id=run.session_id,
+            created_at=start,
+            started_at=start,
+            finished_at=start + timedelta(seconds=duration) if has_end else None,
+            error=run.error if run.status == "failed" else None,
+        )
+    )
+    if run.status not in FINAL_STATUSES:
+        item.stopped = "Runs in another kernel, which alone knows its state"
+    return item
+
+
+def _table_runs(table: Any) -> Iterator[_TableRun]:
+    """Yield the runs of a pandas or polars table with the columns of `agentnb.runs`.
+
+    Raises:
+        RequestError: it has no column ``run_id``.
+    """
+    texts = ("run_id", "local_id", "platform", "agent", "session_id", "status", "error")
+    columns = [str(name) for name in table.columns]
+    if "run_id" not in columns:
+        raise RequestError(
+            "The table has no column 'run_id'.", hint="agentnb.runs() returns a table that has it."
+        )
+    # Without the columns of long texts.
+    needed = table[[name for name in columns if name in (*texts, "started_at", "duration")]]
+    rows: list[dict[str, Any]] = (
+        needed.to_dicts() if hasattr(needed, "to_dicts") else needed.to_dict("records")
+    )
+    for row in rows:
+        values = {name: row.get(name) for name in texts}
+        known = {k: v for k, v in values.items() if isinstance(v, str) and v}
+        start, duration = row.get("started_at"), row.get("duration")
+        if run_id := known.pop("run_id", None):
+            yield _TableRun(
+                id=run_id,
+                # pandas' NaT is a datetime that does not equal itself.
+                created_at=start if isinstance(start, datetime) and start == start else None,
+                duration=duration.total_seconds()
+                if isinstance(duration, timedelta) and duration == duration
+                else None,
+                **cast("dict[str, Any]", known),
             )
 
 
-def _listed(of: Agent, run: RemoteRun) -> Item:
-    return remote_item(of.platform, run.id, run.agent or of.id, run.session_id)
+def _is_table(value: Any) -> bool:
+    return hasattr(value, "columns") and (hasattr(value, "to_dicts") or hasattr(value, "to_dict"))
 
 
 def _is_platform(value: Any) -> TypeGuard[Platform]:
     return hasattr(value, "capabilities") and callable(getattr(value, "status", None))
 
 
-def _names_place(first: Any, rest: list[Any]) -> bool:
-    return bool(rest) and len(rest) <= 3 and (_is_platform(first) or isinstance(first, Agent))
+def _is_stored_run(target: Any) -> bool:
+    return all(hasattr(target, n) for n in ("id", "platform", "agent", "session_id", "status"))
 
 
-def _place(first: Any) -> tuple[Platform, str | None]:
-    if isinstance(first, Agent):
-        return first.platform, first.id
-    return first, None
+class _OfflinePlatform:
+    """Stands for a platform that gets no requests."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.capabilities = Capabilities()
 
 
-def _is_stored(target: Any) -> bool:
-    return not isinstance(target, str) and all(
-        hasattr(target, name) for name in ("id", "platform", "agent", "session_id", "status")
-    )
+@lru_cache(maxsize=256)
+def _offline(name: str) -> Platform:
+    return cast("Platform", _OfflinePlatform(name))

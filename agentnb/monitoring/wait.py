@@ -1,8 +1,9 @@
-"""`wait`: until several runs have ended, wherever they go on."""
+"""`wait`: wait until several runs have ended, local or remote."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from agentnb.agents import Agent
@@ -12,7 +13,7 @@ from agentnb.run.run import Run
 
 __all__ = ["wait"]
 
-# How often a waiting loop looks up, in seconds: Ctrl-C does not wake it everywhere.
+# Seconds between two wake-ups of a waiting loop, because Ctrl-C does not wake every loop.
 _TICK: Final = 0.1
 
 
@@ -25,18 +26,17 @@ async def wait(
     interval: float = 3.0,
     max_interval: float = 30.0,
 ) -> list[Run | WatchedRun]:
-    """Wait, on any event loop, until every run has ended or waits for a decision; return them.
+    """Wait, on any event loop, until every run has ended or is paused; return them.
 
-    ``runs`` are those of `agentnb.monitoring.Watch`: runs, tables of runs, and what names runs of
-    platforms; bare ids that neither this process nor the history knows are ``agent``'s.  They come
-    back in the order they were given, each once, a run of this process as itself (or as the run
-    that took its place after a decision), another as a `WatchedRun`.  ``timeout`` is in seconds.
-    The waiting does not own the runs: when it is cancelled they go on.
+    ``runs`` are as for `agentnb.monitoring.Watch`; ids that neither this process nor the history
+    knows belong to ``agent``.  They are returned in the same order without duplicates: a run of
+    this process as itself, or as the run that continues it after a decision, another as a
+    `WatchedRun`.  ``timeout`` is in seconds.  Cancelling the wait does not cancel the runs.
 
     Raises:
-        RunError: ``check`` is true, and a run did not complete; of the first such, after all ended.
-            Its ``run`` is what would have been returned.
-        TimeoutError: some go on still.
+        RunError: ``check`` is true, and a run did not complete: the first such, once all ended.
+            Its ``run`` is the one that would have been returned.
+        TimeoutError: some runs have not ended.
     """
     watch = Watch(runs, agent=agent, interval=interval, max_interval=max_interval)
     try:
@@ -44,8 +44,8 @@ async def wait(
             await _settled(watch)
     except TimeoutError:
         rows = watch.rows()
-        going = sum(not row.settled for row in rows)
-        raise TimeoutError(f"{going} of {len(rows)} runs go on after {timeout:g} s.") from None
+        active = sum(not row.settled for row in rows)
+        raise TimeoutError(f"{active} of {len(rows)} runs go on after {timeout:g} s.") from None
     finally:
         watch.stop()
     results = watch.results()
@@ -57,24 +57,21 @@ async def wait(
 
 async def _settled(watch: Watch) -> None:
     loop = asyncio.get_running_loop()
-    news = asyncio.Event()
+    changed = asyncio.Event()
 
-    def told() -> None:
-        # The loop of who waits may be closed by the time that somebody tells it something.
+    def on_change() -> None:
+        # The waiting loop may be closed before the last change.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(news.set)
+            loop.call_soon_threadsafe(changed.set)
 
-    unsubscribe = watch.subscribe(told)
+    unsubscribe = watch.subscribe(on_change)
     try:
         watch.start()
         while not (watch.done or (watch.listed and all(row.settled for row in watch.rows()))):
-            news.clear()
-            try:
-                # A loop that sleeps in select() does not see a signal whose handler is in Python.
+            changed.clear()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
-                    await news.wait()
-            except TimeoutError:
-                continue
+                    await changed.wait()
     finally:
         unsubscribe()
 
@@ -83,9 +80,10 @@ def _check(result: Run | WatchedRun) -> None:
     if isinstance(result, Run):
         result.raise_for_status()
     elif result.status not in ("completed", "paused"):
-        # It holds no answer, yet it is all that is known of the run here.
+        # No Run exists here, and the state is all that is known of it.
         known: Any = result
-        why = result.error or f"It is {result.status}."
+        reason = result.error or f"It is {result.status}."
         kinds = {"cancelled": RunCancelledError, "truncated": RunTruncatedError}
-        error = kinds.get(result.status, RunFailedError)
-        raise error(f"The run {result.run_id} of {result.title} did not complete: {why}", run=known)
+        kind = kinds.get(result.status, RunFailedError)
+        text = f"The run {result.run_id} of {result.title} did not complete: {reason}"
+        raise kind(text, run=known)

@@ -1,4 +1,4 @@
-"""`Watch`: what becomes of some runs, wherever they go on."""
+"""`Watch`: follows the state of runs, local or remote."""
 
 from __future__ import annotations
 
@@ -14,42 +14,38 @@ from agentnb._loop import background_loop
 from agentnb._support.fork import keep_forever, renew_after_fork
 from agentnb.agents import Agent
 from agentnb.errors import AgentnbError, RequestError, UnsupportedError
-from agentnb.monitoring.clock import PollingClock
 from agentnb.monitoring.items import Item, LocalItem, RemoteItem
-from agentnb.monitoring.polling import Pace, Poller
-from agentnb.monitoring.rows import WatchedRun
-from agentnb.monitoring.targets import Targets, find_sessions, listed, resolve
-from agentnb.platforms.base import Platform
+from agentnb.monitoring.polling import Poller, PollingClock, PollingInterval
+from agentnb.monitoring.targets import Targets, find_sessions, list_agent_runs, resolve
+from agentnb.monitoring.watched_run import WatchedRun
 from agentnb.run.run import Run
 
 __all__ = ["Watch"]
 
 _log = logging.getLogger(__name__)
 
-# How often listeners are told of a local run's progress, in seconds; its status they hear at once.
-_PROGRESS: Final = 0.2
-# How often a waiting loop looks up, in seconds: Ctrl-C does not wake it everywhere.
+# Seconds between two notifications of a local run's progress; changes of status are immediate.
+_PROGRESS_INTERVAL: Final = 0.2
+# Seconds between two wake-ups of a waiting loop, because Ctrl-C does not wake every loop.
 _TICK: Final = 0.1
-# How long a call that cancels a run may take, in seconds.
-_CANCEL_CALL: Final = 10.0
+_CANCEL_TIMEOUT: Final = 10.0
 
 
 class Watch:
     """Follows runs until all have ended.
 
-    ``targets`` are runs (of this process: they are listened to), ``(platform client or agent, run
-    id or ids[, agent[, session]])``, run ids and `RemoteRun` with ``agent`` (``platform:agent`` or
-    an `Agent`) or without where they are known here or in the history, a table as `agentnb.runs`
-    gives it, an `Agent` for its newest runs, or any nesting of these.  A platform is asked every
-    ``interval`` seconds, for up to 100 runs in a request where it can tell of many at once; the
-    pause grows up to ``max_interval`` while nothing changes.  A platform that must be asked for
-    each run by itself is asked as often, and so tells of each run less often.
+    ``targets`` are runs of this process, ``(platform client or agent, run id or ids[, agent[,
+    session]])``, run ids and `RemoteRun`, of ``agent`` (``platform:agent`` or an `Agent`) or known
+    here or in the history, a table as of `agentnb.runs`, an `Agent` for its newest runs, or any
+    nesting of these.  A platform is polled every ``interval`` seconds, for up to 100 runs in a
+    request where it supports that; the interval grows up to ``max_interval`` while nothing changes.
+    A platform that takes one run per request gets as many requests, so that each run is polled
+    less often.
 
-    It stops by itself; a run that waits for a decision is not over.  One that nobody holds any
-    more ends too.
+    It stops when all runs have ended, which a paused one has not, or when it is garbage-collected.
 
     Raises:
-        RequestError: a target names no run, or nobody knows whose it is.
+        RequestError: a target is not a run, or an id is unknown.
     """
 
     def __init__(
@@ -64,74 +60,77 @@ class Watch:
         if not interval > 0:
             raise RequestError("The interval must be more than 0 seconds.")
         self._listeners: dict[object, Callable[[], None]] = {}
-        self._engine = _Engine(
+        # The loop holds the worker, which must not hold this object.
+        watch = weakref.ref(self)
+
+        def notify() -> None:
+            if (alive := watch()) is not None:
+                alive._notify()
+
+        self._worker = _Worker(
             resolve(targets, within=agent),
             interval=interval,
             max_interval=max_interval,
             clock=clock or PollingClock(),
+            notify=notify,
         )
-        # The loop holds the engine, and the engine must not hold this.
-        self._engine.told = _forward(weakref.ref(self))
-        weakref.finalize(self, self._engine.stop).atexit = False
+        weakref.finalize(self, self._worker.stop).atexit = False
 
     def __repr__(self) -> str:
         rows = self.rows()
         return f"<Watch {sum(row.final for row in rows)} of {len(rows)} runs are over>"
 
     def rows(self) -> list[WatchedRun]:
-        """Return every run as it is now, in the order they were given."""
-        return [item.row() for item in self._engine.items]
+        """Return the state of every run, in the order of the targets."""
+        return [item.row() for item in self._worker.items]
 
     def results(self) -> list[Run | WatchedRun]:
-        """Return every run in the same order, those of this process as they are."""
-        return [
-            item.newest if isinstance(item, LocalItem) else item.row()
-            for item in self._engine.items
-        ]
+        """Return every run in the same order, those of this process as `Run`."""
+        items = self._worker.items
+        return [item.newest if isinstance(item, LocalItem) else item.row() for item in items]
 
     @property
     def listed(self) -> bool:
-        """Whether it is known which runs an agent has; True where no agent was given."""
-        return self._engine.listed
+        """Whether the runs of all agents have been listed."""
+        return self._worker.listed
 
     @property
     def requests(self) -> int:
-        """How many times a platform was asked."""
-        return self._engine.requests
+        """Number of requests to platforms."""
+        return self._worker.requests
 
     @property
     def problem(self) -> str | None:
-        """Why an agent's runs could not be listed, or watching broke off; else None."""
-        return self._engine.problem
+        """Why an agent's runs could not be listed, or watching failed; else None."""
+        return self._worker.problem
 
     @property
     def done(self) -> bool:
         """Whether every run is final, or `stop` was called."""
-        return self._engine.over
+        return self._worker.done
 
     def start(self) -> Watch:
-        """Begin to watch; a second call changes nothing."""
-        self._engine.start()
+        """Start watching, unless it has started."""
+        self._worker.start()
         return self
 
     def stop(self) -> None:
-        """Watch no more; the runs go on."""
-        self._engine.stop()
+        """Stop watching; the runs go on."""
+        self._worker.stop()
 
     async def wait(self) -> list[WatchedRun]:
         """Wait, on any event loop, until every run is final or `stop` was called."""
         self.start()
-        future = asyncio.wrap_future(self._engine.ended)
+        future = asyncio.wrap_future(self._worker.ended)
         try:
             while not future.done():
-                # A loop that sleeps in select() does not see a signal whose handler is in Python.
                 await asyncio.wait({future}, timeout=_TICK)
         finally:
             future.cancel()
         return self.rows()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` at every change and at the end; return what undoes it.
+        """Call ``callback`` after every change and at the end; return what unsubscribes it.
 
         It is called on the background loop and must not block.
         """
@@ -140,16 +139,16 @@ class Watch:
         return lambda: self._listeners.pop(key, None) and None
 
     def cancel(self, key: str) -> None:
-        """Ask for the end of the run ``key``; returns at once, from any thread.
+        """Request cancellation of the run ``key``, without waiting.  Thread-safe.
 
-        What goes wrong stands in the row's ``error``.
+        An error is reported in the row's ``error``.
 
         Raises:
             KeyError: no such run is watched.
         """
-        self._engine.cancel(key)
+        self._worker.cancel(key)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for callback in tuple(self._listeners.values()):
             try:
                 callback()
@@ -157,49 +156,47 @@ class Watch:
                 _log.exception("A listener of a watch raised")
 
 
-def _forward(watch: weakref.ref[Watch]) -> Callable[[], None]:
-    def told() -> None:
-        if (alive := watch()) is not None:
-            alive._tell()  # pyright: ignore[reportPrivateUsage]
-
-    return told
-
-
-class _Engine:
-    """What works on the background loop for one `Watch`."""
+class _Worker:
+    """The part of one `Watch` that runs on the background loop."""
 
     def __init__(
-        self, targets: Targets, *, interval: float, max_interval: float, clock: PollingClock
+        self,
+        targets: Targets,
+        *,
+        interval: float,
+        max_interval: float,
+        clock: PollingClock,
+        notify: Callable[[], None],
     ) -> None:
         self.items: tuple[Item, ...] = tuple(targets.items)
-        self.ended: Future[None] = Future()
-        self.ended.set_running_or_notify_cancel()
-        self.over = False
-        self.problem: str | None = None
-        self.told: Callable[[], None] = lambda: None
-        self._agents = targets.agents
         self.listed = not targets.agents
+        self.done = False
+        self.problem: str | None = None
+        self._agents = targets.agents
         self._interval, self._max_interval = interval, max_interval
         self._clock = clock
-        self._pollers: list[Poller] = []
-        self._task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._unsubscribe: list[Callable[[], None]] = []
+        self._notify = notify
         self._statuses: dict[str, Any] = {}
-        self._due: asyncio.TimerHandle | None = None
-        self._local_news: asyncio.Event | None = None
-        self._pending: set[asyncio.Future[None]] = set()
+        self._reset()
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
-        """Begin anew when it is next started: the parent's task does not run in a forked child."""
-        keep_forever(self._task, self._due, *self._unsubscribe, *self._pending)
-        self._loop = self._task = self._due = self._local_news = None
-        self._pollers, self._unsubscribe, self._pending = [], [], set()
-        self.ended = Future()
+    def _reset(self) -> None:
+        self.ended: Future[None] = Future()
         self.ended.set_running_or_notify_cancel()
-        if self.over:
+        if self.done:
             self.ended.set_result(None)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._local_change: asyncio.Event | None = None
+        self._pollers: list[Poller] = []
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._cancellations: set[asyncio.Future[None]] = set()
+
+    def after_fork(self) -> None:
+        """Allow a new start: the parent's task does not run in a forked child."""
+        keep_forever(self._task, self._timer, *self._unsubscribe, *self._cancellations)
+        self._reset()
 
     @property
     def requests(self) -> int:
@@ -214,7 +211,7 @@ class _Engine:
         if self._loop is None:
             self._end()
             return
-        with suppress(RuntimeError):  # the loop is closed, and everything on it has ended
+        with suppress(RuntimeError):  # the loop is closed, with everything on it
             self._loop.call_soon_threadsafe(self._stop)
 
     def cancel(self, key: str) -> None:
@@ -223,17 +220,16 @@ class _Engine:
             raise KeyError(key)
         if isinstance(item, LocalItem):
             item.newest.cancel()
-            return
-        if not item.final:
-            background_loop().call_soon_threadsafe(self._cancel_later, item)
+        elif not item.final:
+            background_loop().call_soon_threadsafe(self._start_cancellation, item)
 
     # -- on the loop -----------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._task is None and not self.over:
-            self._task = asyncio.create_task(self._work())
-            # Not in the work's own `finally`: one cancelled before its first step has none.
-            self._task.add_done_callback(self._worked)
+        if self._task is None and not self.done:
+            self._task = asyncio.create_task(self._run())
+            # Not in a `finally` of the task, which one cancelled before its first step has not.
+            self._task.add_done_callback(self._finished)
 
     def _stop(self) -> None:
         if self._task is not None:
@@ -241,112 +237,119 @@ class _Engine:
         else:
             self._end()
 
-    async def _work(self) -> None:
-        self._local_news = asyncio.Event()
+    async def _run(self) -> None:
+        self._local_change = asyncio.Event()
         for item in self.items:
             self._listen(item)
         await self._list_agents()
-        clients: dict[int, list[RemoteItem]] = {}
+        by_client: dict[int, list[RemoteItem]] = {}
         for item in self.items:
             if isinstance(item, RemoteItem):
-                clients.setdefault(id(item.client), []).append(item)
-        for items in clients.values():
+                by_client.setdefault(id(item.client), []).append(item)
+        for items in by_client.values():
             await find_sessions(items)
-        self._pollers = [self._poller(items[0].client, items) for items in clients.values()]
-        async with asyncio.TaskGroup() as works:
-            for work in (self._local(), *(poller.follow() for poller in self._pollers)):
-                works.create_task(work)
+        self._pollers = [
+            Poller(
+                items[0].client,
+                items,
+                interval=PollingInterval(self._interval, self._max_interval),
+                clock=self._clock,
+                on_change=self._changed,
+            )
+            for items in by_client.values()
+        ]
+        async with asyncio.TaskGroup() as group:
+            for work in (self._wait_for_local(), *(poller.run() for poller in self._pollers)):
+                group.create_task(work)
 
-    def _worked(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.problem = f"Watching broke off: {type(error).__name__}: {error}"
-            _log.error("Watching runs broke off", exc_info=error)
+            self.problem = f"Watching failed: {type(error).__name__}: {error}"
+            _log.error("Watching runs failed", exc_info=error)
         self._end()
-
-    def _poller(self, client: Platform, items: list[RemoteItem]) -> Poller:
-        pace = Pace(self._interval, self._max_interval)
-        return Poller(client, items, pace=pace, clock=self._clock, news=self._news)
 
     async def _list_agents(self) -> None:
         for of in self._agents:
             try:
-                found = await listed(of)
+                found = await list_agent_runs(of)
             except AgentnbError as error:
                 self.problem = str(error)
                 continue
             except Exception as error:
-                # A platform of somebody else's; it must not end the watching of the others.
-                _log.info("An agent's runs are not to be had", exc_info=error)
+                # A third-party platform must not end the watching of the others.
+                _log.info("An agent's runs cannot be listed", exc_info=error)
                 self.problem = f"{of.name}: {type(error).__name__}: {error}"
                 continue
             known = {item.key for item in self.items}
-            fresh = [item for item in found if item.key not in known]
-            for item in fresh:
+            new = [item for item in found if item.key not in known]
+            for item in new:
                 self._listen(item)
-            self.items = (*self.items, *fresh)
+            self.items = (*self.items, *new)
         if not self.listed:
             self.listed = True
-            self._news()
+            self._changed()
 
     def _end(self) -> None:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = []
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-        if not self.over:
-            self.over = True
-            # Those who listen hear of it before those who wait go on.
-            self.told()
+        self._cancel_timer()
+        if not self.done:
+            self.done = True
+            # Listeners first, then those who wait.
+            self._notify()
             self.ended.set_result(None)
 
-    def _news(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-        self.told()
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _changed(self) -> None:
+        self._cancel_timer()
+        self._notify()
 
     # -- runs of this process --------------------------------------------------------------------
 
     def _listen(self, item: Item) -> None:
-        if isinstance(item, LocalItem):
-            heard = item.newest
+        if not isinstance(item, LocalItem):
+            return
+        current = item.newest
 
-            def changed() -> None:
-                nonlocal heard
-                if item.newest is not heard:
-                    heard = item.newest
-                    self._unsubscribe.append(heard.subscribe(changed))
-                self._heard(item)
+        def on_change() -> None:
+            nonlocal current
+            if item.newest is not current:
+                current = item.newest
+                self._unsubscribe.append(current.subscribe(on_change))
+            self._local_changed(item)
 
-            self._statuses[item.key] = None
-            self._unsubscribe.append(heard.subscribe(changed))
+        self._statuses[item.key] = None
+        self._unsubscribe.append(current.subscribe(on_change))
 
-    def _heard(self, item: LocalItem) -> None:
-        now = (item.newest.status, item.final)
-        if now != self._statuses.get(item.key):
-            self._statuses[item.key] = now
-            self._news()
-            if self._local_news is not None:
-                self._local_news.set()
-        elif self._due is None:
-            self._due = asyncio.get_running_loop().call_later(_PROGRESS, self._news)
+    def _local_changed(self, item: LocalItem) -> None:
+        status = (item.newest.status, item.final)
+        if status != self._statuses.get(item.key):
+            self._statuses[item.key] = status
+            self._changed()
+            if self._local_change is not None:
+                self._local_change.set()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_PROGRESS_INTERVAL, self._changed)
 
-    async def _local(self) -> None:
-        """Wait until every run of this process is final."""
+    async def _wait_for_local(self) -> None:
         own = [item for item in self.items if isinstance(item, LocalItem)]
-        news = self._local_news
-        while news is not None and not all(item.final for item in own):
-            news.clear()
-            await news.wait()
+        change = self._local_change
+        while change is not None and not all(item.final for item in own):
+            change.clear()
+            await change.wait()
 
     # -- cancelling ------------------------------------------------------------------------------
 
-    def _cancel_later(self, item: RemoteItem) -> None:
+    def _start_cancellation(self, item: RemoteItem) -> None:
         task = asyncio.ensure_future(self._cancel(item))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        self._cancellations.add(task)
+        task.add_done_callback(self._cancellations.discard)
 
     async def _cancel(self, item: RemoteItem) -> None:
         client = item.client
@@ -356,11 +359,11 @@ class _Engine:
                     f"{client.name} has no call that cancels a run.",
                     hint="Only closing its stream stops it.",
                 )
-            async with asyncio.timeout(_CANCEL_CALL):
+            async with asyncio.timeout(_CANCEL_TIMEOUT):
                 await client.cancel(item.run_id, agent=item.agent, session_id=item.session_id)
             item.problem = None
         except TimeoutError:
-            item.problem = f"{client.name} did not answer when it was asked to cancel the run."
+            item.problem = f"{client.name} did not respond to the request to cancel the run."
         except AgentnbError as error:
             item.problem = str(error)
         except Exception as error:
@@ -368,4 +371,4 @@ class _Engine:
         for poller in self._pollers:
             if poller.client is client:
                 poller.wake.set()
-        self._news()
+        self._changed()

@@ -118,7 +118,7 @@ class TextDisplay:
 
 def _waiting_line(waiting: Waiting, now: float) -> str:
     # Only where a run waits: it loads more than a cell of text does.
-    from agentnb.monitoring.rows import waiting_words
+    from agentnb.monitoring.watched_run import waiting_words
 
     left = math.ceil(waiting.until - now)
     when = f", in {left} s" if left > 0 else ""

@@ -1,79 +1,79 @@
 """The embedded default: a local server that speaks every platform's API.
 
-Agents behind it are Python functions::
+Its agents are Python functions::
 
     @agentnb.sandbox.agent("parrot")
     async def parrot(prompt, context):
         yield f"You said: {prompt}"
 
-A synchronous function runs in a thread of its own; an asynchronous one runs on the server's event
-loop and must not block it.  ``finance_agent`` and ``echo`` are built in.
+A synchronous function runs in its own thread; an asynchronous one runs on the server's event loop
+and must not block it.  ``finance_agent`` and ``echo`` are built in.
 
-`start` returns the one sandbox of this process, started on first use; ``python -m agentnb.sandbox``
-runs one on its own.  It listens on 127.0.0.1 only and wants its key.  Importing this module is
-cheap: the server is imported when it starts.
+`start` returns this process's sandbox, started on first use; ``python -m agentnb.sandbox`` runs one
+alone.  It listens on 127.0.0.1 only and requires its key.  Importing this module is cheap: the
+server is imported when it starts.
 
 OperativusAI's real server
 --------------------------
 OperativusAI's published server differs from its API page.  ``Sandbox(operativus="real")``,
-``start(operativus="real")`` and ``python -m agentnb.sandbox --operativus real`` speak as it does:
-START names no run, tools are told by a sentence and have no end, CONTENT_DONE and STOP follow an
-ERROR, too, suggested questions come as FOLLOWUP_SUGGESTION, lists are flat pages, a row may still
-read RUNNING just after STOP, and times are local ones that name no zone.  That zone is
-``time_zone``, or ``--time-zone``: "+05:30" by default.
+``start(operativus="real")`` and ``python -m agentnb.sandbox --operativus real`` behave the same:
+START has no run id, a tool call is one sentence without an end, CONTENT_DONE and STOP follow an
+ERROR, too, followups come as FOLLOWUP_SUGGESTION, lists are flat pages, a row may still be RUNNING
+just after STOP, and times are local, without an offset.  Their zone is ``time_zone``, or
+``--time-zone``: "+05:30" by default.
 
-When a platform misbehaves
---------------------------
-The sandbox misbehaves as a script says, on a real connection, so that a notebook can be tried
-before a platform does::
+Fault injection
+---------------
+The sandbox injects the faults of a script on real connections, so that a notebook can be tested
+against a platform that fails::
 
     with agentnb.sandbox.faults("status 503 times=1; drop after=2000 times=2"):
         agent.run("What drives NVDA?")
 
-A script is faults separated by ``;``, each a name and settings.  What is before the answer's head
-starts no run, but for ``stall`` and ``slow-head``.
+A script is a list of faults separated by ``;``, each a name and settings.  A fault before the
+response head starts no run, except ``stall`` and ``slow-head``.
 
 ==========================  ======================================================================
-``status 429``              an error answer; ``retry_after=1`` is its Retry-After, as written
-``drop``                    the connection ends before any answer; ``how=reset`` (by default) or
+``status 429``              an error response; ``retry_after=1`` is its Retry-After, verbatim
+``drop``                    the connection ends before any response; ``how=reset`` (default) or
                             ``close``
 ``drop after=300``          it ends after 300 bytes of the body, or ``events=3``; ``how=short``:
-                            before the length that was promised
-``end events=3``            the body ends as it should, before the run does; or ``after=300``
+                            before the promised Content-Length
+``end events=3``            the body ends properly, before the run does; or ``after=300``
 ``stall seconds=5``         silence before the head, or ``after=300`` or ``events=3``; without
                             ``seconds`` for as long as the client waits
 ``slow-head seconds=3``     the head byte by byte
 ``drip seconds=1``          only comments from there on: ``after=300``, ``events=3``, or at once
 ``type text/html``          the events under another content type
 ``malformed events=3``      the event after 3 has half of its data
-``error events=3``          the run fails there, in the platform's words; ``message``, ``code``,
+``error events=3``          the run fails there, in the platform's form; ``message``, ``code``,
                             ``retry_after``
-``compress gzip``           or ``deflate``, flushed with each event, also where it is not asked for
-``duplicate events=3``      the event after 3 comes twice; each one where no number is given
-``reorder events=3``        the event after 3 comes after the next; of each two where none is given
-``live``                    SeekrFlow's ``attach`` leaves out what came before
-``record``                  OperativusAI's ``events`` tell what happened and not what was said
+``compress gzip``           or ``deflate``, flushed with each event, whatever the client accepts
+``duplicate events=3``      the event after 3 comes twice; every one without a number
+``reorder events=3``        the event after 3 comes after the next; every other without a number
+``live``                    SeekrFlow's ``attach`` skips the earlier events
+``record``                  OperativusAI's ``events`` are the record of the run, without its text
 ==========================  ======================================================================
 
-``times=2`` lets a fault happen to a run's first two connections that it concerns; without it, to
-each.  ``on=`` says which these are: ``start`` begins a run, ``join`` takes it up again, ``runs``
-are both (by default), ``other`` are all other requests, ``any`` is any.  Bytes are those of the
-body as it is sent; comments are no events, and what counts events happens to streams only.
+``times=2`` limits a fault to the first two connections of a run that it applies to.  ``on=``
+selects these: ``start`` requests, ``join`` requests, both (``runs``, the default), all ``other``
+requests, or ``any``.  Bytes are those of the body as sent; comments do not count as events, and
+faults at events happen to streams only.
 
-A run whose stream a fault has broken goes on for 30 seconds, to be taken up again; one whose client
-leaves by itself ends, but for what `Sandbox.keep` gives it.
+A run whose stream a fault has broken continues for 30 seconds, so that it can be joined; one whose
+client disconnects ends after `Sandbox.keep` seconds.
 
-A script comes from the nearest of these:
+A script comes from the first of these:
 
 - the request's header ``X-Sandbox-Fault``;
 - the agent's parameters, in a cell or in code: SeekrFlow and RunTools
   ``--param metadata='{"fault":"drop after=300"}'``, run-agent.ai
   ``--param parameters='{"fault":"drop after=300"}'``, OperativusAI and plain ``sandbox:`` agents
   ``--param model="fault: drop after=300"``;
-- `faults` for this process's sandbox, `Sandbox.faults` for one of your own, ``--fault`` on the
-  command line.
+- `faults` for this process's sandbox, `Sandbox.faults` for another, ``--fault`` on the command
+  line.
 
-A script that cannot be read is refused, in the platform's form, with a line that says why.
+A script that cannot be parsed gets an error response that says why.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb.platforms.local import FunctionContext
-    from agentnb.sandbox.server import Misbehaving, OperativusMode, Sandbox
+    from agentnb.sandbox.server import FaultsContext, OperativusMode, Sandbox
 
 __all__ = ["FunctionContext", "Sandbox", "agent", "agent_names", "faults", "start"]
 
@@ -100,7 +100,7 @@ agent = shared.agent
 
 
 def agent_names() -> list[str]:
-    """Return the names of the agents that the sandboxes of this process have; starts nothing."""
+    """Return the names of the agents of this process's sandboxes, without starting one."""
     return list(dict.fromkeys([*_BUILTIN, *(entry.name for entry in shared.list())]))
 
 
@@ -116,10 +116,10 @@ def start(
     operativus: OperativusMode | None = None,
     time_zone: str | None = None,
 ) -> Sandbox:
-    """Return this process's sandbox, started when it is not running yet; any thread may call.
+    """Return this process's sandbox, started if necessary.  Thread-safe.
 
-    ``port`` 0 takes a free one.  One that is running already keeps its key, pace and zone.
-    ``operativus`` and ``time_zone`` are as `Sandbox` takes them.
+    ``port`` 0 takes a free one.  A running sandbox keeps its key, pace and zone.  ``operativus``
+    and ``time_zone`` are as for `Sandbox`.
 
     Raises:
         ConfigError: the port is taken, or the sandbox runs on another one or in another mode.
@@ -152,14 +152,8 @@ def start(
         return _default
 
 
-def faults(script: str | None) -> Misbehaving:
-    """Let this process's sandbox misbehave from now on; None: no longer.  It is started for that.
-
-    As a context manager it ends with its block; see `Sandbox.faults`.
-
-    Raises:
-        ConfigError: the script cannot be read.
-    """
+def faults(script: str | None) -> FaultsContext:
+    """Inject the faults of ``script`` in this process's sandbox; see `Sandbox.faults`."""
     return start().faults(script)
 
 

@@ -22,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
     key = options.key or os.environ.get(_KEY_VARIABLE, "").strip()
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
     try:
         sandbox = Sandbox(
             port=options.port,
@@ -31,29 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             operativus=options.operativus,
             time_zone=options.time_zone,
         )
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    ended = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
         sandbox.faults(options.fault)
         sandbox.start()
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     with sandbox:
-        # Who chose the key knows it; it need not stand in a terminal's history or a log.
-        given = "THE_KEY_YOU_GAVE" if options.key else f"${_KEY_VARIABLE}"
-        shown = given if key else sandbox.api_key.get_secret_value()
-        sys.stdout.write(_usage(sandbox, shown))
+        # A key chosen by the user is not printed: the output may be logged.
+        placeholder = "THE_KEY_YOU_GAVE" if options.key else f"${_KEY_VARIABLE}"
+        sys.stdout.write(
+            _usage(sandbox, placeholder if key else sandbox.api_key.get_secret_value())
+        )
         sys.stdout.flush()
-        # In steps, because a wait without end is deaf to signals on Windows.
+        # With a timeout, because Windows delivers no signals during an endless wait.
         while not ended.wait(0.5):
             pass
     sys.stdout.write("Stopped.\n")
@@ -68,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: a free one)")
     parser.add_argument(
         "--key",
-        help=f"the API key to ask for (default: {_KEY_VARIABLE} or a random one); other users of "
+        help=f"the API key to require (default: {_KEY_VARIABLE} or a random one); other users of "
         "this machine can read command lines, so prefer the variable",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Running agents: the one place where a request becomes a run."""
+"""Execution of agents: where a request becomes a run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from agentnb.event.types import (
 )
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext, Message, iterate_function
-from agentnb.sandbox.faulty.plan import Book, Faults
+from agentnb.sandbox.fault_injection.plan import FaultSettings, PendingPlans
 from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
-from agentnb.sandbox.state import RunRecord, Session, Store, new_id
+from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore, new_id
 
-__all__ = ["Engine"]
+__all__ = ["SandboxEngine"]
 
-# An agent that never waits must not keep the server from reading its sockets.
-_BREATH: Final = 32
+# Events between two turns of the loop, so that a busy agent leaves the server responsive.
+_YIELD_EVERY: Final = 32
 # Longest text of a run, in characters.
 _MAX_TEXT: Final = 64 * 2**20
 # Seconds before an event at pace 1: about 60 tokens a second, and slower tools.
@@ -43,36 +43,32 @@ _PAUSES: Final[dict[type[Event], float]] = {
 _FIRST_PAUSE: Final = 0.25
 
 
-class Engine:
-    """Agents, the key, the pace, the faults, and every run that is going.
-
-    Lives on the server's event loop.
-    """
+class SandboxEngine:
+    """Agents, key, pace, faults and active runs; belongs to the server's event loop."""
 
     def __init__(self, registry: AgentRegistry, *, key: SecretStr, pace: float) -> None:
         self.registry = registry
         self.pace = pace
-        self.faults = Faults()
-        self.book = Book()
+        self.faults = FaultSettings()
+        self.pending_plans = PendingPlans()
         self._key = key
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: set[RunRecord] = set()
+        self._running: set[SandboxRun] = set()
 
     @property
     def active_runs(self) -> int:
-        """How many runs go on at this moment."""
         return len(self._running)
 
     def accepts(self, key: str) -> bool:
-        """Return whether ``key`` is the sandbox's, in a time that tells nothing of it."""
+        """Return whether ``key`` is the sandbox's, in constant time."""
         own = self._key.get_secret_value().encode()
         return secrets.compare_digest(key.encode("utf-8", "surrogateescape"), own)
 
     def start(
         self,
-        store: Store,
+        store: SandboxStore,
         agent: RegisteredAgent,
-        session: Session,
+        session: SandboxSession,
         prompt: str,
         *,
         history: Sequence[Message],
@@ -82,16 +78,16 @@ class Engine:
         media: Sequence[Media] = (),
         details: dict[str, Any] | None = None,
         with_client: bool = True,
-        asks_approval: bool = False,
+        waits_for_approval: bool = False,
         pace: float | None = None,
-    ) -> RunRecord:
+    ) -> SandboxRun:
         """Start ``agent`` on ``prompt``; the run is in ``store`` when this returns.
 
-        ``with_client`` lets the run end with its last reader; ``asks_approval`` lets it wait where
-        the agent asks for one; ``pace`` overrides the sandbox's and the agent's own.
+        ``with_client`` ends the run with its last client; ``waits_for_approval`` pauses it at an
+        approval request; ``pace`` overrides the sandbox's and the agent's own.
         """
         run_id = run_id or new_id("run")
-        run = RunRecord(
+        run = SandboxRun(
             id=run_id,
             sequence=store.next_sequence(),
             agent=agent,
@@ -109,7 +105,7 @@ class Engine:
             created_at=datetime.now(UTC),
             details=details or {},
             with_client=with_client,
-            asks_approval=asks_approval,
+            waits_for_approval=waits_for_approval,
         )
         store.add_run(run)
         pace = self.pace * agent.pace if pace is None else pace
@@ -126,8 +122,8 @@ class Engine:
         task.add_done_callback(ended)
         return run
 
-    def decide(self, run: RunRecord, approval_id: str, decision: str) -> None:
-        """Answer an approval that a run waits for: ``APPROVED`` goes on, ``REJECTED`` cancels."""
+    def decide(self, run: SandboxRun, approval_id: str, decision: str) -> None:
+        """Decide on a pending approval: ``APPROVED`` resumes the run, ``REJECTED`` cancels it."""
         run.approvals.pop(approval_id, None)
         run.context.decisions[approval_id] = decision
         if decision == "REJECTED":
@@ -137,22 +133,22 @@ class Engine:
         run.decided.set()
 
     async def stop(self) -> None:
-        """Cancel every run; wait a moment for their functions to notice."""
-        self.faults.let_go()
+        """Cancel every run, and wait up to a second for their functions to end."""
+        self.faults.abort_held()
         for run in list(self._running):
             run.cancel("The sandbox stopped.")
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=1)
 
-    async def _drive(self, run: RunRecord, pace: float) -> None:
+    async def _drive(self, run: SandboxRun, pace: float) -> None:
         try:
-            await self._follow(run, pace)
+            await self._execute(run, pace)
         finally:
-            # No reader may wait for ever, however this task ended.
+            # However this task ended, no reader may wait for ever.
             if not run.is_final:
                 run.add(RunFailed(message="The run broke off.", code="INTERRUPTED"))
 
-    async def _follow(self, run: RunRecord, pace: float) -> None:
+    async def _execute(self, run: SandboxRun, pace: float) -> None:
         run.started_at = datetime.now(UTC)
         run.add(RunStarted(run_id=run.id, session_id=run.session.id, agent=run.agent.name))
         length = count = 0
@@ -167,16 +163,16 @@ class Engine:
                 if length > _MAX_TEXT:
                     event = RunFailed(message="The answer grew too long.", code="TOO_LONG")
                 if isinstance(event, ApprovalRequested):
-                    await self._ask(run, event)
+                    await self._request_approval(run, event)
                 else:
                     run.add(event)
                 if run.is_final:
                     return
-                if not pause and count % _BREATH == 0:
+                if not pause and count % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
-                await run.log.room()
+                await run.log.wait_for_room()
 
-    async def _ask(self, run: RunRecord, event: ApprovalRequested) -> None:
+    async def _request_approval(self, run: SandboxRun, event: ApprovalRequested) -> None:
         approval_id = event.approval_id or new_id("appr")
         event = ApprovalRequested(
             approval_id=approval_id,
@@ -184,7 +180,7 @@ class Engine:
             tool=event.tool,
             arguments=event.arguments,
         )
-        if run.asks_approval:
+        if run.waits_for_approval:
             run.approvals[approval_id] = event
         run.add(event)
         if run.waits:

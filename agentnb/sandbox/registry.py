@@ -20,10 +20,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredAgent:
-    """A function and what the platforms' lists of agents say about it.
+    """A function and its entry in the platforms' lists of agents.
 
-    ``pace`` multiplies the sandbox's own pace: 0 sends everything as the function gives it, 1 adds
-    the pauses of a language model.
+    ``pace`` multiplies the sandbox's own: 0 adds no pauses, 1 those of a language model.
     """
 
     name: str
@@ -34,7 +33,7 @@ class RegisteredAgent:
 
 
 class AgentRegistry:
-    """Agents by name; where it has none of a name, its parent is asked.  Thread-safe."""
+    """Agents by name, falling back to the parent's.  Thread-safe."""
 
     def __init__(self, parent: AgentRegistry | None = None) -> None:
         self._parent = parent
@@ -65,7 +64,7 @@ class AgentRegistry:
     ) -> F | Callable[[F], F]:
         """Register the decorated function as an agent; return the function unchanged.
 
-        ``name`` defaults to the function's own.  A name that is taken is taken over, so that a
+        ``name`` defaults to the function's own.  An agent of the same name is replaced, so that a
         cell can be run again.
 
         Raises:
@@ -94,12 +93,11 @@ class AgentRegistry:
         return register
 
     def add(self, agent: RegisteredAgent) -> None:
-        """Add an agent as it was registered elsewhere; a name that is taken is taken over."""
+        """Add an agent, replacing one of the same name."""
         with self._lock:
             self._agents[agent.name] = agent
 
     def find(self, name: str) -> RegisteredAgent | None:
-        """Return the agent of this name, None where there is none."""
         with self._lock:
             found = self._agents.get(name)
         if found is None and self._parent is not None:

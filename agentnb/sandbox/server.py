@@ -22,13 +22,13 @@ from agentnb.errors import ConfigError
 from agentnb.platforms._bodies import parse_zone
 from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
-from agentnb.sandbox.engine import Engine
-from agentnb.sandbox.faulty.plan import Faults
-from agentnb.sandbox.faulty.script import Script, ScriptError, parse
-from agentnb.sandbox.faulty.wire import with_wire
+from agentnb.sandbox.engine import SandboxEngine
+from agentnb.sandbox.fault_injection.connection import with_connection
+from agentnb.sandbox.fault_injection.plan import FaultSettings
+from agentnb.sandbox.fault_injection.script import FaultScript, FaultScriptError, parse
 from agentnb.sandbox.registry import AgentRegistry, shared
 
-__all__ = ["DEFAULT_ZONE", "Misbehaving", "OperativusMode", "Sandbox"]
+__all__ = ["DEFAULT_ZONE", "FaultsContext", "OperativusMode", "Sandbox"]
 
 OperativusMode = Literal["page", "real"]
 DEFAULT_ZONE: Final = "+05:30"
@@ -42,16 +42,16 @@ class Sandbox:
     """A server that speaks every platform's API, in front of Python functions.
 
     It listens on 127.0.0.1 and ``port`` (0: a free one) once `start` has returned, on a daemon
-    thread with its own event loop; `stop`, leaving a ``with`` block and the interpreter's exit end
-    it.  ``api_key`` is random where none is given.  ``pace`` multiplies the pauses of the built-in
-    agents: 1 is a language model's pace, 0 sends as fast as it can.  ``keep`` is how many seconds a
-    run goes on after its last client left; one whose stream a fault has broken goes on for 30.
+    thread with its own event loop, until `stop`, the end of a ``with`` block or the interpreter's
+    exit.  ``api_key`` is random by default.  ``pace`` multiplies the pauses of the built-in agents:
+    1 is a language model's pace, 0 adds none.  ``keep`` is for how many seconds a run continues
+    after its last client disconnects; a run whose stream a fault has broken continues for 30.
 
-    ``operativus`` "real" speaks OperativusAI's API as its published server does instead of as its
-    API page has it, with local times of ``time_zone``, an IANA name or an offset.
+    ``operativus`` is "page" for OperativusAI's API as its API page has it, or "real" for its
+    published server, with local times of ``time_zone``, an IANA name or an offset.
 
     Raises:
-        ConfigError: the mode or the zone is none.
+        ConfigError: the mode or the zone is unknown.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Sandbox:
                 f"The sandbox has no mode {operativus!r} of OperativusAI.",
                 hint='It has "page" and "real".',
             )
-        #: How OperativusAI's API is spoken: as its "page" has it, or as its "real" server does.
+        #: "page" or "real"; see the class.
         self.operativus: OperativusMode = operativus
         try:
             self._zone = parse_zone(time_zone)
@@ -85,7 +85,7 @@ class Sandbox:
         #: The decorator that adds an agent to this sandbox only; see `AgentRegistry.agent`.
         self.agent = registry.agent
         self._registry = registry
-        self._engine = Engine(registry, key=self.api_key, pace=pace)
+        self._engine = SandboxEngine(registry, key=self.api_key, pace=pace)
         self._engine.faults.keep = keep
         self._lock = threading.Lock()
         self._port: int | None = None
@@ -93,7 +93,7 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
-        # Where the parent process of a forked one serves it.
+        # The port of the parent process, in a forked child.
         self._parent_port: int | None = None
         renew_after_fork(self)
 
@@ -129,11 +129,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it listens, as ``http://127.0.0.1:53211``."""
+        """Its address, such as ``http://127.0.0.1:53211``."""
         return f"http://{_HOST}:{self.port}"
 
     def base_url(self, platform: str) -> str:
-        """Return the address under which it speaks ``platform``, or answers as ``sandbox``.
+        """Return the address of ``platform``, or of ``sandbox``.
 
         Raises:
             ConfigError: it does not speak that platform, or is not running.
@@ -147,12 +147,12 @@ class Sandbox:
 
     @property
     def active_runs(self) -> int:
-        """How many runs go on at this moment; 0 once every client has what it came for, or left."""
+        """Number of active runs."""
         return self._engine.active_runs
 
     @property
     def pace(self) -> float:
-        """The pace of the built-in agents; may be set while it runs."""
+        """Pace of the built-in agents; may be changed at any time."""
         return self._engine.pace
 
     @pace.setter
@@ -161,35 +161,33 @@ class Sandbox:
 
     @property
     def keep(self) -> float:
-        """How many seconds a run goes on after its last client left; may be set while it runs."""
+        """Seconds for which runs continue without a client; may be changed at any time."""
         return self._engine.faults.keep
 
     @keep.setter
     def keep(self, keep: float) -> None:
         self._engine.faults.keep = keep
 
-    def faults(self, script: str | None) -> Misbehaving:
-        """Misbehave as ``script`` says, see `agentnb.sandbox`, from now on; None: no longer.
+    def faults(self, script: str | None) -> FaultsContext:
+        """Inject the faults of ``script``, see `agentnb.sandbox`, from now on; None ends that.
 
-        It counts for every run anew, and is for those that bring no script of their own.  As a
-        context manager it ends with the block; a run that began in it has it to its end.
+        It applies to each run that brings no script of its own, counted per run.  As a context
+        manager it ends with the block, but not for runs that began in it.
 
         Raises:
-            ConfigError: the script cannot be read.
+            ConfigError: the script cannot be parsed.
         """
         try:
             parsed = None if script is None else parse(script)
-        except ScriptError as error:
+        except FaultScriptError as error:
             raise ConfigError(str(error), hint="help(agentnb.sandbox) has them all.") from None
         settings = self._engine.faults
         before, settings.script = settings.script, parsed
-        return Misbehaving(self, settings, before)
+        return FaultsContext(self, settings, before)
 
     @undisturbed()
     def start(self) -> Sandbox:
-        """Start listening; does nothing when it does already.
-
-        In a forked child that is a server of its own, beside the parent's.
+        """Start listening, unless it does already; in a forked child, a second server.
 
         Raises:
             ConfigError: the port is taken.
@@ -201,8 +199,7 @@ class Sandbox:
             self._listener = listener = self._bind()
             self._port = listener.getsockname()[1]
             ready = threading.Event()
-            # An empty context: whatever cell happens to start this, what agents print later must
-            # not land in it.
+            # An empty context, so that agents do not print into the cell that starts this.
             self._thread = threading.Thread(
                 target=contextvars.Context().run,
                 args=(self._serve, listener, ready),
@@ -218,7 +215,7 @@ class Sandbox:
             return self
 
     def stop(self) -> None:
-        """Cancel every run and stop listening; does nothing when it is stopped."""
+        """Cancel every run and stop listening."""
         with self._lock:
             atexit.unregister(self.stop)
             thread, loop, server = self._thread, self._loop, self._server
@@ -233,7 +230,7 @@ class Sandbox:
             thread.join(timeout=5)
 
     def after_fork(self) -> None:
-        """Leave the server to the parent process: a forked child can call it, and not stop it."""
+        """Leave the server to the parent process; a forked child can only send it requests."""
         self._lock = threading.Lock()
         if self._loop is None:
             return
@@ -241,11 +238,9 @@ class Sandbox:
         if self._listener is not None:
             self._listener.close()
         keep_forever(self._loop, self._server, *asyncio.all_tasks(self._loop), self._engine)
-        engine, self._engine = (
-            self._engine,
-            Engine(self._registry, key=self.api_key, pace=self._engine.pace),
-        )
-        self._engine.faults = engine.faults
+        faults = self._engine.faults
+        self._engine = SandboxEngine(self._registry, key=self.api_key, pace=self._engine.pace)
+        self._engine.faults = faults
         port = self._port
         self._reset()
         self._parent_port = port
@@ -255,12 +250,12 @@ class Sandbox:
         self._parent_port = None
 
     def _bind(self) -> socket.socket:
-        # The protocol is named because asyncio turns Nagle's algorithm off only where it is:
-        # otherwise an answer waits 40 ms for the client's delayed acknowledgement.
+        # With an explicit protocol, because asyncio sets TCP_NODELAY only then; without it a
+        # response waits 40 ms for the client's delayed acknowledgement.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             if os.name == "posix":
-                # Lets a fixed port be taken again at once; on Windows it would allow theft.
+                # So that a fixed port can be reused at once; on Windows others could take it.
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((_HOST, self._wanted_port))
             listener.listen(2048)
@@ -280,7 +275,7 @@ class Sandbox:
                 port=self._port,
                 operativus_zone=self._zone if self.operativus == "real" else None,
             ),
-            # A notebook has no place for its log; an agent's error is in its run.
+            # Logs would end up in the notebook; an agent's error is in its run.
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -288,11 +283,10 @@ class Sandbox:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=2,
-            # Nobody stands before it whose word on where a request comes from would count.
             proxy_headers=False,
         )
         config.load()
-        config.http_protocol_class = with_wire(config.http_protocol_class)
+        config.http_protocol_class = with_connection(config.http_protocol_class)
         self._server = server = _Server(config, ready)
         try:
             with asyncio.Runner() as runner:
@@ -303,17 +297,19 @@ class Sandbox:
             listener.close()
 
 
-class Misbehaving:
-    """What `Sandbox.faults` gives: at the end of its ``with`` block all is as it was before."""
+class FaultsContext:
+    """Restores the previous faults of a sandbox at the end of a ``with`` block."""
 
-    def __init__(self, sandbox: Sandbox, settings: Faults, before: Script | None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, settings: FaultSettings, before: FaultScript | None
+    ) -> None:
         self._sandbox = sandbox
         self._settings = settings
         self._before = before
         self._now = settings.script
 
     def __repr__(self) -> str:
-        return f"<Misbehaving {self._now.text!r}>" if self._now else "<Misbehaving no more>"
+        return f"<FaultsContext {self._now.text!r}>" if self._now else "<FaultsContext off>"
 
     def __enter__(self) -> Sandbox:
         return self._sandbox

@@ -1,6 +1,6 @@
-"""What one platform of the sandbox remembers: sessions with their messages, and runs.
+"""Sessions, messages and runs of one platform of the sandbox.
 
-Everything is bounded: beyond the limits the oldest goes.  A store belongs to one event loop.
+Everything is bounded: the oldest go first.  A store belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, Final
 from agentnb.event.transcript import Status, Transcript
 from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled, RunFailed
 from agentnb.platforms.local import FunctionContext, Message
-from agentnb.sandbox.faulty.plan import Plan
-from agentnb.sandbox.log import EventLog
+from agentnb.sandbox.event_log import EventLog
+from agentnb.sandbox.fault_injection.plan import FaultPlan
 from agentnb.sandbox.registry import RegisteredAgent
 
-__all__ = ["RunRecord", "Session", "SessionMessage", "Store", "new_id"]
+__all__ = ["SandboxRun", "SandboxSession", "SandboxStore", "SessionMessage", "new_id"]
 
 _MAX_SESSIONS: Final = 2000
 _MAX_MESSAGES: Final = 400
 _MAX_RUNS: Final = 5000
-# Roughly, in bytes: what finished runs may hold altogether before the oldest go.
+# About how many bytes finished runs may hold together.
 _MAX_WEIGHT: Final = 128 * 2**20
 
 
@@ -39,8 +39,8 @@ def new_id(prefix: str) -> str:
 class SessionMessage:
     """One message of a session.
 
-    ``content`` is what was posted, in the platform's own form; ``text`` is the same as plain text.
-    ``run`` is the run that wrote it, None for a user's.  ``details`` is the dialect's own.
+    ``content`` is in the platform's own form, ``text`` the same as plain text.  ``run`` wrote it,
+    None for a user's message.  ``details`` belong to the dialect.
     """
 
     id: str
@@ -48,22 +48,22 @@ class SessionMessage:
     text: str
     content: Any
     created_at: datetime
-    run: RunRecord | None = None
+    run: SandboxRun | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True, kw_only=True)
-class Session:
-    """A conversation: "thread" where the platform says so."""
+class SandboxSession:
+    """A conversation; some platforms call it a thread."""
 
     id: str
     created_at: datetime
     details: dict[str, Any] = field(default_factory=dict[str, Any])
     messages: list[SessionMessage] = field(default_factory=list[SessionMessage])
-    active: list[RunRecord] = field(default_factory=list["RunRecord"])
+    active: list[SandboxRun] = field(default_factory=list["SandboxRun"])
 
     def add(
-        self, role: str, text: str, *, content: Any = None, run: RunRecord | None = None
+        self, role: str, text: str, *, content: Any = None, run: SandboxRun | None = None
     ) -> SessionMessage:
         message = SessionMessage(
             id=new_id("msg"),
@@ -78,30 +78,29 @@ class Session:
         return message
 
     def history(self) -> list[Message]:
-        """Return the conversation so far, as an agent's function gets it."""
         return [{"role": m.role, "content": m.text} for m in self.messages]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class RunRecord:
+class SandboxRun:
     """One execution of an agent.
 
-    ``sequence`` counts the store's runs.  ``details`` is the dialect's own: what the request said
-    and the answer repeats.  ``with_client`` tells that the run ends when its last client goes.
-    ``settled`` is set when it has ended, and while it waits for a decision.  ``plan`` is what goes
-    wrong with its connections.
+    ``sequence`` counts the store's runs.  ``details`` belong to the dialect: request fields that
+    the response repeats.  ``with_client`` ends the run with its last client.  ``settled`` is set
+    when it has ended, and while it waits for a decision.  ``plan`` holds the faults of its
+    connections.
     """
 
     id: str
     sequence: int
     agent: RegisteredAgent
-    session: Session
+    session: SandboxSession
     prompt: str
     context: FunctionContext
     created_at: datetime
     details: dict[str, Any]
     with_client: bool
-    asks_approval: bool
+    waits_for_approval: bool
     transcript: Transcript = field(default_factory=Transcript)
     log: EventLog = field(default_factory=EventLog)
     clients: int = 0
@@ -111,8 +110,8 @@ class RunRecord:
     task: asyncio.Task[None] | None = None
     approvals: dict[str, ApprovalRequested] = field(default_factory=dict[str, ApprovalRequested])
     decided: asyncio.Event = field(default_factory=asyncio.Event)
-    plan: Plan | None = None
-    patience: asyncio.TimerHandle | None = None
+    plan: FaultPlan | None = None
+    grace_timer: asyncio.TimerHandle | None = None
 
     @property
     def status(self) -> Status:
@@ -124,25 +123,25 @@ class RunRecord:
 
     @property
     def waits(self) -> bool:
-        """Whether somebody must decide before it goes on."""
+        """Whether it waits for a decision on an approval."""
         return bool(self.approvals) and not self.is_final
 
     @property
     def seconds(self) -> float:
-        """How long the run took, or has taken so far."""
+        """Duration so far."""
         begin = self.started_at or self.created_at
         return ((self.finished_at or datetime.now(UTC)) - begin).total_seconds()
 
     def add(self, event: Event) -> None:
-        """Take the next event; after the terminal one nothing counts any more."""
+        """Apply the next event; any after the terminal one is ignored."""
         if self.is_final:
             return
         self.transcript.apply(event)
         if isinstance(event, TERMINAL_EVENTS):
-            # First what others ask about, then the event itself: whoever reads the end of the
-            # stream and asks at once finds the session and the run as they shall be.
+            # The event goes last: a client that reads the end of the stream and sends a request
+            # at once finds the session and the run in their final state.
             self.finished_at = datetime.now(UTC)
-            self._forget_patience()
+            self._cancel_grace_timer()
             self.session.active.remove(self)
             text = self.transcript.text
             if text or self.status == "completed":
@@ -154,11 +153,11 @@ class RunRecord:
             self.log.append(event)
 
     def cancel(self, reason: str) -> None:
-        """Stop the run, at once for those who look, and its function as soon as it lets itself."""
+        """Mark the run cancelled, and cancel its function."""
         self._end(RunCancelled(reason=reason))
 
     def fail(self, event: RunFailed) -> None:
-        """Let the run fail, as `cancel` stops it."""
+        """Mark the run failed, and cancel its function."""
         self._end(event)
 
     def _end(self, event: Event) -> None:
@@ -169,14 +168,14 @@ class RunRecord:
             self.task.cancel()
 
     @contextmanager
-    def attended(self, keep: Callable[[], float] = lambda: 0.0) -> Generator[None, None, None]:
-        """Count a client in while it waits for the run; the last one to leave may end it.
+    def attach_client(self, keep: Callable[[], float] = lambda: 0.0) -> Generator[None, None, None]:
+        """Count a client while it waits for the run, which may end with the last one.
 
-        ``keep`` tells, once the client has left, for how many seconds the run then goes on to
-        wait for another.  One that waits for a decision goes on waiting: who decides comes later.
+        ``keep`` returns for how many seconds the run continues without clients.  A run that waits
+        for a decision is not ended.
         """
         self.clients += 1
-        self._forget_patience()
+        self._cancel_grace_timer()
         try:
             yield
         finally:
@@ -184,37 +183,39 @@ class RunRecord:
             if self.with_client and not self.clients and not self.is_final:
                 if seconds := keep():
                     loop = asyncio.get_running_loop()
-                    self.patience = loop.call_later(seconds, self._left_alone)
+                    self.grace_timer = loop.call_later(seconds, self._abandon)
                 else:
-                    self._left_alone()
+                    self._abandon()
 
-    def _left_alone(self) -> None:
-        self.patience = None
+    def _abandon(self) -> None:
+        self.grace_timer = None
         if not self.clients and not self.waits:
             self.cancel("The client went away.")
 
-    def _forget_patience(self) -> None:
-        if self.patience is not None:
-            self.patience.cancel()
-            self.patience = None
+    def _cancel_grace_timer(self) -> None:
+        if self.grace_timer is not None:
+            self.grace_timer.cancel()
+            self.grace_timer = None
 
     def weight(self) -> int:
-        """Return roughly the bytes that the run holds."""
+        """Return about how many bytes the run holds."""
         return 2000 + 120 * len(self.log) + 2 * len(self.transcript.text)
 
 
-class Store:
-    """One platform's sessions and runs, in the order they were made."""
+class SandboxStore:
+    """One platform's sessions and runs, in order of creation."""
 
     def __init__(self) -> None:
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._runs: OrderedDict[str, RunRecord] = OrderedDict()
+        self._sessions: OrderedDict[str, SandboxSession] = OrderedDict()
+        self._runs: OrderedDict[str, SandboxRun] = OrderedDict()
         self._sequence = 0
         self._weight = 0
         self._weights: OrderedDict[str, int] = OrderedDict()
 
-    def new_session(self, session_id: str, *, details: dict[str, Any] | None = None) -> Session:
-        session = Session(id=session_id, created_at=datetime.now(UTC), details=details or {})
+    def new_session(
+        self, session_id: str, *, details: dict[str, Any] | None = None
+    ) -> SandboxSession:
+        session = SandboxSession(id=session_id, created_at=datetime.now(UTC), details=details or {})
         self._sessions[session_id] = session
         if len(self._sessions) > _MAX_SESSIONS:
             oldest = next((s for s in self._sessions.values() if not s.active), None)
@@ -222,25 +223,24 @@ class Store:
                 del self._sessions[oldest.id]
         return session
 
-    def session(self, session_id: str) -> Session | None:
+    def session(self, session_id: str) -> SandboxSession | None:
         session = self._sessions.get(session_id)
         if session is not None:
             self._sessions.move_to_end(session_id)
         return session
 
-    def remove_session(self, session: Session) -> None:
-        """Forget a session and its runs; those that go on are cancelled."""
+    def remove_session(self, session: SandboxSession) -> None:
+        """Delete a session and its runs, cancelling those that are still running."""
         self._sessions.pop(session.id, None)
         for run in list(self.runs(session_id=session.id)):
             run.cancel("The session was deleted.")
             del self._runs[run.id]
             self._weight -= self._weights.pop(run.id, 0)
 
-    def sessions(self) -> Iterator[Session]:
-        """Iterate over the sessions, newest first."""
+    def sessions(self) -> Iterator[SandboxSession]:
         return iter(sorted(self._sessions.values(), key=lambda s: s.created_at, reverse=True))
 
-    def add_run(self, run: RunRecord) -> None:
+    def add_run(self, run: SandboxRun) -> None:
         self._runs[run.id] = run
         run.session.active.append(run)
 
@@ -248,7 +248,7 @@ class Store:
         self._sequence += 1
         return self._sequence
 
-    def run(self, run_id: str) -> RunRecord | None:
+    def run(self, run_id: str) -> SandboxRun | None:
         return self._runs.get(run_id)
 
     def runs(
@@ -257,8 +257,8 @@ class Store:
         session_id: str | None = None,
         agent: str | None = None,
         oldest_first: bool = False,
-    ) -> Iterator[RunRecord]:
-        """Iterate over the runs, newest first where not told otherwise."""
+    ) -> Iterator[SandboxRun]:
+        """Iterate over the runs, newest first by default."""
         runs = self._runs.values() if oldest_first else reversed(self._runs.values())
         for run in runs:
             if session_id is not None and run.session.id != session_id:
@@ -267,8 +267,8 @@ class Store:
                 continue
             yield run
 
-    def settle(self, run: RunRecord) -> None:
-        """Take note that a run ended, and let the oldest go where there are too many."""
+    def settle(self, run: SandboxRun) -> None:
+        """Account for a run that ended, and drop the oldest beyond the limits."""
         if run.id not in self._runs:
             return
         self._weights[run.id] = weight = run.weight()

@@ -32,7 +32,7 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.monitoring.rows import local_row
+from agentnb.monitoring.watched_run import watched_run
 from agentnb.platforms.operativus.responses import PendingApproval
 from agentnb.recording.base_run import RunFacts
 from agentnb.store.stored_run import read_export
@@ -135,7 +135,7 @@ def test_a_run(end: str, tmp_path: Path) -> None:
     assert run.tool_calls[0].name.startswith("a␛[31mb␛]0;title␇c")
     assert_inert(run, "run")
     assert_inert(timeline(run.events, run.event_times), "timeline")
-    assert_inert(local_row(run), "monitor")
+    assert_inert(watched_run(run), "monitor")
     for table in (agentnb.runs, agentnb.tool_calls, agentnb.events, agentnb.sessions):
         rows = table(agent=run.agent)
         assert len(rows) > 0

@@ -53,7 +53,7 @@ def post(
     method: str = "POST",
     fault: str | None = None,
     headers: dict[str, str] | None = None,
-    patience: float = 10.0,
+    grace_timer: float = 10.0,
     silent: Callable[[Answer], bool] | None = None,
     enough: int = 2**30,
     keyed: bool = True,
@@ -81,7 +81,7 @@ def post(
     raw = bytearray()
     end: End = "end"
     reads = 0
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=patience) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=grace_timer) as connection:
         connection.sendall(head.encode() + data)
         while True:
             try:
@@ -100,7 +100,7 @@ def post(
                 end = "enough"
                 break
             if silent is not None and b"\r\n\r\n" in raw and silent(_read(bytes(raw), end, reads)):
-                connection.settimeout(min(patience, _SILENCE))
+                connection.settimeout(min(grace_timer, _SILENCE))
     return _read(bytes(raw), end, reads)
 
 
@@ -137,7 +137,7 @@ def stream(
     fault: str | None = None,
     parameter: str | None = None,
     session: str | None = None,
-    patience: float = 10.0,
+    grace_timer: float = 10.0,
     silent: Callable[[Answer], bool] | None = None,
     enough: int = 2**30,
     agent: str = "echo",
@@ -178,7 +178,7 @@ def stream(
         path,
         body,
         fault=fault,
-        patience=patience,
+        grace_timer=grace_timer,
         silent=silent,
         enough=enough,
     )

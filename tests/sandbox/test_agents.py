@@ -280,7 +280,7 @@ def test_many_streams_at_once_do_not_mix(sandbox: Sandbox, client: Clients) -> N
 def test_silence_is_filled_with_comments(
     sandbox: Sandbox, client: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentnb.sandbox.streams._PATIENCE", 0.02)
+    monkeypatch.setattr("agentnb.sandbox.responses._KEEP_ALIVE_AFTER", 0.02)
     with client("operativus") as http_client:
         told = '{"text": "late", "delay_ms": 150}'
         answer = http_client.post("/api/agents/echo/runs/stream", json={"message": told})

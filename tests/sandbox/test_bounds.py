@@ -11,18 +11,18 @@ from pydantic import SecretStr
 from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.local import AgentFunction
 from agentnb.sandbox import state
-from agentnb.sandbox.engine import Engine
-from agentnb.sandbox.log import EventLog
+from agentnb.sandbox.engine import SandboxEngine
+from agentnb.sandbox.event_log import EventLog
 from agentnb.sandbox.registry import AgentRegistry
-from agentnb.sandbox.state import RunRecord, Session, Store
+from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore
 
 pytestmark = pytest.mark.anyio
 
 
-def engine_with(function: AgentFunction) -> Engine:
+def engine_with(function: AgentFunction) -> SandboxEngine:
     registry = AgentRegistry()
     registry.agent("it")(function)
-    return Engine(registry, key=SecretStr("k"), pace=0)
+    return SandboxEngine(registry, key=SecretStr("k"), pace=0)
 
 
 def says(text: str) -> AgentFunction:
@@ -32,7 +32,7 @@ def says(text: str) -> AgentFunction:
     return function
 
 
-def start(engine: Engine, store: Store, session: Session) -> RunRecord:
+def start(engine: SandboxEngine, store: SandboxStore, session: SandboxSession) -> SandboxRun:
     agent = engine.registry.find("it")
     assert agent is not None
     return engine.start(store, agent, session, "x", history=[], with_client=False)
@@ -42,15 +42,15 @@ async def test_a_log_gives_each_reader_everything_in_order() -> None:
     log = EventLog()
     log.append(TextDelta("a"))
     early, late = log.reader(), None
-    assert await early.next(patience=1) == [TextDelta("a")]
-    assert await early.next(patience=0.01) == []
+    assert await early.next(timeout=1) == [TextDelta("a")]
+    assert await early.next(timeout=0.01) == []
     log.append(TextDelta("b"))
     late = log.reader()
     log.close()
-    assert await early.next(patience=1) == [TextDelta("b")]
-    assert await early.next(patience=1) is None
-    assert await late.next(patience=1) == [TextDelta("a"), TextDelta("b")]
-    assert await late.next(patience=1) is None
+    assert await early.next(timeout=1) == [TextDelta("b")]
+    assert await early.next(timeout=1) is None
+    assert await late.next(timeout=1) == [TextDelta("a"), TextDelta("b")]
+    assert await late.next(timeout=1) is None
 
 
 async def test_a_log_keeps_the_latest_events_only() -> None:
@@ -58,7 +58,7 @@ async def test_a_log_keeps_the_latest_events_only() -> None:
     for number in range(1000):
         log.append(TextDelta(str(number)))
     assert 100 <= len(log) <= 126
-    kept = await log.reader().next(patience=1)
+    kept = await log.reader().next(timeout=1)
     assert kept is not None
     assert kept[-1] == TextDelta("999")
     assert kept == [TextDelta(str(n)) for n in range(1000 - len(kept), 1000)]
@@ -70,14 +70,14 @@ async def test_a_producer_waits_for_the_slowest_reader() -> None:
     reader = log.reader()
     for _ in range(300):
         log.append(TextDelta("x"))
-    waiting = asyncio.create_task(log.room())
+    waiting = asyncio.create_task(log.wait_for_room())
     await asyncio.sleep(0.01)
     assert not waiting.done()
-    await reader.next(patience=1)
+    await reader.next(timeout=1)
     await asyncio.wait_for(waiting, 1)
     for _ in range(300):
         log.append(TextDelta("x"))
-    waiting = asyncio.create_task(log.room())
+    waiting = asyncio.create_task(log.wait_for_room())
     await asyncio.sleep(0)
     reader.close()
     await asyncio.wait_for(waiting, 1)
@@ -85,7 +85,7 @@ async def test_a_producer_waits_for_the_slowest_reader() -> None:
 
 async def test_old_sessions_go_but_never_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "_MAX_SESSIONS", 3)
-    store = Store()
+    store = SandboxStore()
     release = asyncio.Event()
 
     async def waits(prompt: str) -> str:
@@ -105,7 +105,7 @@ async def test_old_sessions_go_but_never_one_in_use(monkeypatch: pytest.MonkeyPa
 
 async def test_old_runs_go_by_number_and_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "_MAX_RUNS", 5)
-    store = Store()
+    store = SandboxStore()
     session = store.new_session("s")
     engine = engine_with(says("short"))
     ids: list[str] = []
@@ -126,7 +126,7 @@ async def test_old_runs_go_by_number_and_by_weight(monkeypatch: pytest.MonkeyPat
 
 async def test_a_session_keeps_its_latest_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "_MAX_MESSAGES", 4)
-    session = Store().new_session("s")
+    session = SandboxStore().new_session("s")
     for number in range(9):
         session.add("user", str(number))
     assert [m["content"] for m in session.history()] == ["5", "6", "7", "8"]
@@ -139,7 +139,7 @@ async def test_an_agent_that_talks_for_ever_is_stopped(monkeypatch: pytest.Monke
         while True:
             yield "x" * 100
 
-    store = Store()
+    store = SandboxStore()
     run = start(engine_with(endless), store, store.new_session("s"))
     await asyncio.wait_for(run.settled.wait(), 10)
     assert run.status == "failed"
@@ -148,7 +148,7 @@ async def test_an_agent_that_talks_for_ever_is_stopped(monkeypatch: pytest.Monke
 
 
 async def test_nothing_counts_after_the_end() -> None:
-    store = Store()
+    store = SandboxStore()
     run = start(engine_with(says("done")), store, store.new_session("s"))
     await run.settled.wait()
     run.add(TextDelta("more"))
@@ -160,7 +160,7 @@ async def test_nothing_counts_after_the_end() -> None:
 
 
 async def test_a_run_cancelled_before_its_first_step_is_cancelled() -> None:
-    store = Store()
+    store = SandboxStore()
     run = start(engine_with(says("done")), store, store.new_session("s"))
     run.cancel("at once")
     assert run.status == "cancelled"

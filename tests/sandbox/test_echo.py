@@ -85,7 +85,7 @@ async def test_it_reports_usage_unless_told_otherwise() -> None:
 async def test_tools_are_called_and_the_last_may_fail() -> None:
     calls = [e for e in await say("x", tools=2, tool_error=True) if isinstance(e, ToolCallFinished)]
     assert json.loads(calls[0].result or "") == {"number": 1, "square": 1}
-    assert calls[1].error == "The tool was told to fail."
+    assert calls[1].error == "The tool was set to fail."
 
 
 async def test_it_asks_for_an_approval() -> None:

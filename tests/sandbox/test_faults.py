@@ -144,7 +144,7 @@ def test_silence_after_so_many_bytes(ask: Ask) -> None:
 
 
 def test_silence_before_the_head(ask: Ask) -> None:
-    answer = ask("stall", patience=0.4)
+    answer = ask("stall", grace_timer=0.4)
     assert (answer.reads, answer.end) == (0, "patience")
 
 
@@ -273,7 +273,7 @@ def test_an_error_in_the_platforms_own_form(ask: Ask, platform: str, status: int
     answer = ask(f"status {status} retry_after=7")
     assert (answer.status, answer.headers["retry-after"]) == (status, "7")
     body = answer.json
-    message = f"The sandbox was told to answer {status}."
+    message = f"The sandbox was set to answer {status}."
     if platform == "operativus":
         assert (body["status"], body["detail"]) == (status, message)
         assert answer.headers["content-type"] == "application/problem+json"
@@ -311,4 +311,4 @@ def test_a_script_that_is_no_text_is_refused(sandbox: Sandbox) -> None:
     for platform, path, body in asks:
         answer = post(sandbox, platform, path, body)
         assert answer.status in (400, 422)
-        assert "The script of faults is no text." in answer.text
+        assert "The script of faults is not a string." in answer.text

@@ -46,7 +46,7 @@ def test_a_request_that_is_refused_is_made_again(echo: agentnb.Agent, platform: 
 
 
 def test_a_refusal_that_lasts_is_told(echo: agentnb.Agent, platform: str) -> None:
-    with pytest.raises(RunError, match="told to answer 404"):
+    with pytest.raises(RunError, match="set to answer 404"):
         echo.run(TOLD, **carried(platform, "status 404"))
 
 

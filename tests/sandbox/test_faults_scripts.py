@@ -7,21 +7,28 @@ import pytest
 import agentnb.sandbox
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
-from agentnb.sandbox.faulty.plan import Book, Plan
-from agentnb.sandbox.faulty.script import FAULTS, Drop, Fail, ScriptError, Status, parse
+from agentnb.sandbox.fault_injection.plan import FaultPlan, PendingPlans
+from agentnb.sandbox.fault_injection.script import (
+    FAULTS,
+    DropFault,
+    ErrorFault,
+    FaultScriptError,
+    StatusFault,
+    parse,
+)
 
 
 def test_a_script_is_faults_with_settings() -> None:
     script = parse(" status 429 retry_after=1 times=2;drop after=300 how=close ; ")
     assert script.faults == (
-        Status(code=429, retry_after="1", times=2),
-        Drop(after=300, how="close"),
+        StatusFault(code=429, retry_after="1", times=2),
+        DropFault(after=300, how="close"),
     )
 
 
 def test_text_with_spaces_stands_in_quotes() -> None:
     (fault,) = parse("error events=2 message=\"it broke; sorry\" code='A B'").faults
-    assert fault == Fail(events=2, message="it broke; sorry", code="A B")
+    assert fault == ErrorFault(events=2, message="it broke; sorry", code="A B")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -58,7 +65,7 @@ def test_every_fault_is_in_the_documentation(name: str) -> None:
     ],
 )
 def test_a_wrong_script_is_refused_in_one_line(text: str, says: str) -> None:
-    with pytest.raises(ScriptError) as caught:
+    with pytest.raises(FaultScriptError) as caught:
         parse(text)
     assert str(caught.value).startswith(says)
     assert str(caught.value).isprintable()
@@ -71,38 +78,38 @@ def test_code_is_told_with_a_hint() -> None:
     assert "agentnb.sandbox" in (caught.value.hint or "")
 
 
-def names(plan: Plan, kind: str = "start") -> list[str]:
+def names(plan: FaultPlan, kind: str = "start") -> list[str]:
     return [type(fault).__name__ for fault in plan.next(kind)]  # pyright: ignore[reportArgumentType]
 
 
 def test_each_fault_counts_its_connections() -> None:
-    plan = Plan(parse("drop after=1 times=2; stall after=2 times=1; compress"))
-    assert names(plan) == ["Drop", "Stall", "Compress"]
-    assert names(plan) == ["Drop", "Compress"]
-    assert names(plan) == ["Compress"]
+    plan = FaultPlan(parse("drop after=1 times=2; stall after=2 times=1; compress"))
+    assert names(plan) == ["DropFault", "StallFault", "CompressFault"]
+    assert names(plan) == ["DropFault", "CompressFault"]
+    assert names(plan) == ["CompressFault"]
 
 
 def test_what_refuses_a_connection_leaves_the_rest_for_later() -> None:
-    plan = Plan(parse("drop after=1 times=1; status 503 times=1; drop times=1"))
-    assert names(plan) == ["Status"]
-    assert names(plan) == ["Drop"]
-    assert names(plan) == ["Drop"]
+    plan = FaultPlan(parse("drop after=1 times=1; status 503 times=1; drop times=1"))
+    assert names(plan) == ["StatusFault"]
+    assert names(plan) == ["DropFault"]
+    assert names(plan) == ["DropFault"]
     assert names(plan) == []
 
 
 def test_a_fault_concerns_some_requests() -> None:
-    plan = Plan(parse("drop after=1 on=join; stall; status 500 on=other; compress on=any"))
-    assert names(plan, "start") == ["Stall", "Compress"]
-    assert names(plan, "join") == ["Drop", "Stall", "Compress"]
-    assert names(plan, "other") == ["Status"]
+    plan = FaultPlan(parse("drop after=1 on=join; stall; status 500 on=other; compress on=any"))
+    assert names(plan, "start") == ["StallFault", "CompressFault"]
+    assert names(plan, "join") == ["DropFault", "StallFault", "CompressFault"]
+    assert names(plan, "other") == ["StatusFault"]
 
 
 def test_what_was_refused_is_known_when_it_comes_again() -> None:
-    book = Book()
+    book = PendingPlans()
     script = parse("status 503 times=1")
-    assert names(book.plan("a", script)) == ["Status"]
+    assert names(book.plan("a", script)) == ["StatusFault"]
     assert names(book.plan("a", script)) == []
-    assert names(book.plan("b", script)) == ["Status"]
-    assert names(book.plan("a", parse("status 503 times=2"))) == ["Status"]
+    assert names(book.plan("b", script)) == ["StatusFault"]
+    assert names(book.plan("a", parse("status 503 times=2"))) == ["StatusFault"]
     book.forget("b")
-    assert names(book.plan("b", script)) == ["Status"]
+    assert names(book.plan("b", script)) == ["StatusFault"]

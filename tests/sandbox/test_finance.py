@@ -15,9 +15,9 @@ import pytest
 
 import agentnb.sandbox.data
 from agentnb.event.transcript import Transcript
+from agentnb.sandbox.agents.finance.answers import suggest
 from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
-from agentnb.sandbox.agents.finance.remarks import suggest
 from agentnb.sandbox.data.generate import make_prices
 from tests.sandbox.finance_talk import talk
 
@@ -54,8 +54,7 @@ def test_the_prices_are_marked_as_samples_and_can_be_made_again() -> None:
 
 def test_the_prices_cover_two_years_of_ten_shares() -> None:
     prices = load_prices()
-    assert prices.tickers == list(NAMES)
-    assert len(prices.tickers) == 10
+    assert len(NAMES) == 10
     assert (prices.first_day, prices.last_day) == (date(2024, 7, 1), TODAY)
     assert all(price > 0 for ticker in NAMES for price in closes(ticker).values())
 
@@ -235,7 +234,7 @@ async def test_earlier_questions_complete_a_question(
 async def test_why_alone_repeats_the_question_before() -> None:
     run = await talk("How has Tesla changed over the past month?", "why?")
     assert "**Tesla (TSLA)**" in run.text
-    assert "- **The days:** the largest moves were" in run.text
+    assert "**Why?** I have prices and no news" in run.text
 
 
 async def test_another_period_repeats_the_kind_of_question() -> None:
@@ -245,21 +244,6 @@ async def test_another_period_repeats_the_kind_of_question() -> None:
     assert "Best of the 10 over the past month" in run.text
     run = await talk("How did NVDA do in April?", "and in May?")
     assert "**up 2.0% (+$2.99)** in May 2026" in run.text
-
-
-@pytest.mark.parametrize(
-    ("prompt", "refusal"),
-    [
-        ("What will NVDA cost tomorrow?", "I cannot tell what a price will do."),
-        ("Should I buy Apple?", "I cannot say what to buy or to sell."),
-        ("What is in the news about Tesla?", "I have no news."),
-        ("What are Microsoft's earnings?", "I have no earnings, dividends or other figures"),
-        ("Give me live prices of AMD", "nothing live"),
-        ("What is the bitcoin price?", "no index, currency, commodity or cryptocurrency"),
-    ],
-)
-async def test_limits_are_stated(prompt: str, refusal: str) -> None:
-    assert refusal in (await talk(prompt)).text
 
 
 @pytest.mark.parametrize(

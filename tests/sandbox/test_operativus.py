@@ -105,7 +105,7 @@ def test_an_error_ends_the_stream(operativus: httpx.Client, frames: Frames) -> N
     events = [f.json for f in frames(ask(operativus, '{"text": "a b", "error_after": 1}'))]
     assert [(e["event"], e["data"]) for e in events[1:]] == [
         ("CONTENT_DELTA", "a "),
-        ("ERROR", "The echo was told to fail."),
+        ("ERROR", "The echo was set to fail."),
     ]
 
 
@@ -115,7 +115,7 @@ def test_a_failing_tool_is_a_tool_error(operativus: httpx.Client, frames: Frames
     assert [e["event"] for e in events[1:4]] == ["TOOL_START", "TOOL_ERROR", "CONTENT_DELTA"]
     assert json.loads(events[2]["data"]) == {
         "name": "echo_tool",
-        "error": "The tool was told to fail.",
+        "error": "The tool was set to fail.",
     }
 
 
@@ -197,7 +197,7 @@ def test_a_synchronous_run_answers_with_everything(operativus: httpx.Client) -> 
 def test_a_synchronous_run_that_fails_says_so(operativus: httpx.Client) -> None:
     body = operativus.post(AGENT, json={"message": '{"error_after": 0}'}).json()
     assert body["status"] == "FAILED"
-    assert body["metadata"]["error"] == "The echo was told to fail."
+    assert body["metadata"]["error"] == "The echo was set to fail."
 
 
 def test_a_run_in_the_background_can_be_asked_for(operativus: httpx.Client) -> None:
@@ -284,7 +284,7 @@ def test_runs_are_listed_by_session_agent_and_status_in_pages(operativus: httpx.
     second = operativus.get("/api/v1/runs?sessionId=listed&size=3&page=1").json()
     assert [r["id"] for r in second["content"]] == ids[:1]
     only = operativus.get("/api/v1/runs?sessionId=listed&status=failed").json()["content"]
-    assert [r["errorMessage"] for r in only] == ["The echo was told to fail."]
+    assert [r["errorMessage"] for r in only] == ["The echo was set to fail."]
     assert operativus.get("/api/v1/runs?sessionId=listed&agentId=other").json()["content"] == []
     by_session = operativus.get("/api/sessions/listed/runs").json()
     assert [r["id"] for r in by_session] == [failed, *ids[::-1]]

@@ -147,7 +147,7 @@ def test_a_failing_agent_makes_invoke_fail(runagent: httpx.Client) -> None:
     assert answer.status_code == 500
     assert answer.json()["error"] == {
         "code": "ECHO_ERROR",
-        "message": "The echo was told to fail.",
+        "message": "The echo was set to fail.",
         "details": {},
         "status": 500,
     }

@@ -62,7 +62,7 @@ def test_an_error_is_a_frame(runtools: httpx.Client, frames: Frames) -> None:
     answer = ask(runtools, '{"text": "a b", "error_after": 1}')
     assert frames(answer.text)[-1].json == {
         "type": "error",
-        "message": "The echo was told to fail.",
+        "message": "The echo was set to fail.",
         "code": "ECHO_ERROR",
     }
 

@@ -59,7 +59,7 @@ def test_a_failed_run_ends_with_an_error_chunk_and_is_failed(
     thread = new_thread(seekr, '{"text": "a b", "error_after": 1}')
     chunks = [f.json for f in frames(stream(seekr, thread))]
     assert chunks[-1]["type"] == "error"
-    assert chunks[-1]["error"] == "The echo was told to fail."
+    assert chunks[-1]["error"] == "The echo was set to fail."
     assert "end_node" not in [c["type"] for c in chunks]
     run = seekr.get(f"/v1/threads/{thread}/runs?limit=1").json()[0]
     assert run["status"] == "failed"
@@ -124,7 +124,7 @@ def test_the_vercel_stream_has_parts_that_start_and_end(
         {
             "type": "tool-output-error",
             "toolCallId": "call_2",
-            "errorText": "The tool was told to fail.",
+            "errorText": "The tool was set to fail.",
         },
         {"type": "text-start", "id": "text_1"},
         {"type": "text-delta", "id": "text_1", "delta": "two "},
@@ -143,7 +143,7 @@ def test_the_vercel_stream_tells_an_error(seekr: httpx.Client, frames: Frames) -
     thread = new_thread(seekr, '{"text": "a b", "error_after": 1}')
     answer = seekr.post(f"/v1/threads/{thread}/runs/stream/vercel", json={"agent_id": "echo"})
     *_, error, done = frames(answer.text)
-    assert error.json == {"type": "error", "errorText": "The echo was told to fail."}
+    assert error.json == {"type": "error", "errorText": "The echo was set to fail."}
     assert done.data == "[DONE]"
 
 

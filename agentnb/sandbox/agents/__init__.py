@@ -10,7 +10,7 @@ __all__ = ["add_builtin", "echo", "finance_agent"]
 
 
 def add_builtin(registry: AgentRegistry) -> None:
-    """Add the built-in agents; one of the same name that a user registered stays."""
+    """Add the built-in agents, unless a user registered one of the same name."""
     if registry.find("finance_agent") is None:
         registry.agent("finance_agent", model="sandbox-finance-1", pace=1.0)(finance_agent)
     if registry.find("echo") is None:

@@ -1,4 +1,4 @@
-"""``echo``: says what it is told, in as many pieces, as fast and as badly as it is told."""
+"""``echo``: repeats its prompt, or streams and fails as its parameters say."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class EchoParams(BaseModel):
-    """What `echo` can be told; numbers may come as text, since some platforms carry nothing else.
+    """Parameters of `echo`; numbers may come as text, since some platforms carry nothing else.
 
-    - ``text``: what to say instead of the prompt; in words, or in pieces of ``size`` characters.
-    - ``deltas``, ``size``: say that many numbered pieces of that many characters instead.
-    - ``empty``: say nothing.
+    - ``text``: answer this instead of the prompt; in words, or in pieces of ``size`` characters.
+    - ``deltas``, ``size``: answer that many numbered pieces of that many characters instead.
+    - ``empty``: answer nothing.
     - ``delay_ms``: wait before each piece.
-    - ``reasoning``: think first, the text given or that many numbered pieces.
+    - ``reasoning``: reason first, with this text or that many numbered pieces.
     - ``tools``: call a tool that often; ``tool_error``: the last call fails.
-    - ``approval``: ask for one, with this message, before the answer.
-    - ``usage``: report it, on unless told otherwise; ``followups``: suggest that many.
+    - ``approval``: request one, with this message, before the answer.
+    - ``usage``: report it, on by default; ``followups``: suggest that many.
     - ``error_after``: fail after that many pieces, with ``error``, ``error_code`` and
       ``retry_after``; ``crash``: by an exception.
     """
@@ -58,7 +58,7 @@ class EchoParams(BaseModel):
     usage: bool = True
     followups: _Count = 0
     error_after: _Count | None = None
-    error: str = "The echo was told to fail."
+    error: str = "The echo was set to fail."
     error_code: str | None = "ECHO_ERROR"
     retry_after: float | None = None
     crash: bool = False
@@ -69,10 +69,9 @@ async def echo(prompt: str, context: FunctionContext) -> AsyncGenerator[Event, N
 
     They come as the request's own parameters, or as a prompt that is a JSON object.
     """
-    told = _told(prompt)
-    params = EchoParams.model_validate({**context.params, **(told or {})})
+    params = EchoParams.model_validate({**context.params, **_parse_params(prompt)})
     delay = params.delay_ms / 1000
-    for piece in _thoughts(params):
+    for piece in _reasoning(params):
         yield ReasoningDelta(piece)
     for number in range(1, params.tools + 1):
         call_id = f"call_{number}"
@@ -80,7 +79,7 @@ async def echo(prompt: str, context: FunctionContext) -> AsyncGenerator[Event, N
             call_id=call_id, name="echo_tool", arguments=json.dumps({"number": number})
         )
         if params.tool_error and number == params.tools:
-            yield ToolCallFinished(call_id=call_id, error="The tool was told to fail.")
+            yield ToolCallFinished(call_id=call_id, error="The tool was set to fail.")
         else:
             result = json.dumps({"number": number, "square": number * number})
             yield ToolCallFinished(call_id=call_id, result=result)
@@ -91,13 +90,13 @@ async def echo(prompt: str, context: FunctionContext) -> AsyncGenerator[Event, N
             tool="echo_tool",
             arguments="{}",
         )
-    said = 0
+    length = 0
     for count, piece in enumerate(_answer(params, prompt)):
         if count == params.error_after:
             break
         if delay:
             await asyncio.sleep(delay)
-        said += len(piece)
+        length += len(piece)
         yield TextDelta(piece)
     if params.error_after is not None:
         if params.crash:
@@ -107,10 +106,9 @@ async def echo(prompt: str, context: FunctionContext) -> AsyncGenerator[Event, N
         )
         return
     if params.usage:
-        sent = count_tokens(prompt)
-        received = count_tokens("x" * said)
+        read, written = count_tokens(len(prompt)), count_tokens(length)
         yield UsageReported(
-            usage=Usage(input_tokens=sent, output_tokens=received, total_tokens=sent + received),
+            usage=Usage(input_tokens=read, output_tokens=written, total_tokens=read + written),
             model="sandbox-echo-1",
         )
     if params.followups:
@@ -118,22 +116,20 @@ async def echo(prompt: str, context: FunctionContext) -> AsyncGenerator[Event, N
         yield FollowupsSuggested(followups=suggested)
 
 
-def _told(prompt: str) -> dict[str, Any] | None:
-    if not prompt.lstrip().startswith("{"):
-        return None
+def _parse_params(prompt: str) -> dict[str, Any]:
     try:
-        told = json.loads(prompt)
+        value = json.loads(prompt) if prompt.lstrip().startswith("{") else None
     except ValueError:
-        return None
-    return cast("dict[str, Any]", told) if isinstance(told, dict) else None
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _thoughts(params: EchoParams) -> Iterator[str]:
-    thoughts = params.reasoning
-    if isinstance(thoughts, str) and not thoughts.isdecimal():
-        yield from pieces(thoughts)
+def _reasoning(params: EchoParams) -> Iterator[str]:
+    reasoning = params.reasoning
+    if isinstance(reasoning, str) and not reasoning.isdecimal():
+        yield from pieces(reasoning)
         return
-    for number in range(int(thoughts)):
+    for number in range(int(reasoning)):
         yield f"thought {number} "
 
 

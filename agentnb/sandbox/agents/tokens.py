@@ -1,4 +1,4 @@
-"""Cutting text as a language model streams it, and guessing how many tokens it is."""
+"""Text cut as a language model streams it, and an estimate of its tokens."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def pieces(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def count_tokens(text: str) -> int:
-    """Return an estimate of the tokens in ``text``: one for every four characters begun."""
-    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+def count_tokens(characters: int) -> int:
+    """Return the estimated tokens of a text of so many characters, rounded up."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""How ``prices.csv`` was made: random walks, seeded, with nothing of any real market in them.
+"""Generate ``prices.csv``: seeded random walks, unrelated to any real market.
 
 ``python -m agentnb.sandbox.data.generate > prices.csv`` writes the file again.
 """

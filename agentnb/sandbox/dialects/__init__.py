@@ -1,5 +1,5 @@
-"""The platforms' APIs, each written against its own API page.
+"""The platforms' APIs, each written from its API page.
 
-Nothing here knows the clients under ``agentnb.platforms``: where both read a page differently, the
-contract suite finds it.
+Independent of the clients under ``agentnb.platforms``, so that the contract suite finds where one
+of them misreads a page.
 """

@@ -1,4 +1,4 @@
-"""What the four dialects share: routes, keys, checked bodies and errors in the platform's form."""
+"""Base of the dialects: routes, keys, validated bodies, errors in the platform's form."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentnb.event.types import Event
-from agentnb.sandbox.engine import Engine
-from agentnb.sandbox.faulty.exchange import HEADER, Exchange, Refused, exchange_of
-from agentnb.sandbox.faulty.script import Kind, ScriptError
+from agentnb.event.types import Event, ToolCallFinished
+from agentnb.sandbox.engine import SandboxEngine
+from agentnb.sandbox.fault_injection.injector import (
+    HEADER,
+    FaultInjector,
+    InjectedError,
+    injector_of,
+)
+from agentnb.sandbox.fault_injection.script import FaultScriptError, Kind
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.state import RunRecord, Store
-from agentnb.sandbox.streams import KEEP_ALIVE, read_run, run_until_gone
+from agentnb.sandbox.responses import KEEP_ALIVE, read_run, run_until_gone
+from agentnb.sandbox.state import SandboxRun, SandboxStore
 
 __all__ = [
     "ApiError",
     "Dialect",
     "Encoder",
     "bearer",
-    "compact",
-    "encoded",
-    "json_answer",
+    "encode_run",
     "json_or_text",
+    "json_response",
+    "to_json",
+    "tool_outcome",
     "utc",
 ]
 
@@ -45,9 +51,9 @@ _MAX_BODY: Final = 64 * 2**20
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """A refusal; each dialect gives it the form of its platform.
+    """An error response, which each dialect renders in the form of its platform.
 
-    ``problems`` are pydantic's own, their ``loc`` beginning with ``body`` or ``query``.
+    ``problems`` are pydantic's, their ``loc`` beginning with ``body`` or ``query``.
     """
 
     status: int
@@ -69,15 +75,12 @@ class ApiError(Exception):
 
 
 class Encoder(ABC):
-    """Turns events into the frames of one wire; has whatever state that takes.
-
-    ``keep_alive`` is sent while nothing happens.
-    """
+    """Encodes the events of one run as frames; ``keep_alive`` is sent while there are none."""
 
     keep_alive: ClassVar[bytes] = KEEP_ALIVE
 
     def open(self) -> list[bytes]:
-        """Return the frames that come before any event."""
+        """Return the frames before the first event."""
         return []
 
     @abstractmethod
@@ -85,25 +88,24 @@ class Encoder(ABC):
         """Return the frames of one event."""
 
     def pause(self) -> list[bytes]:
-        """Return the frames that end the stream of a run that waits for a decision."""
+        """Return the frames that end the stream of a paused run."""
         return []
 
     def encode_all(self, events: Sequence[Event]) -> bytes:
-        """Return the frames of several events as one piece."""
         return b"".join(frame for event in events for frame in self.encode(event))
 
 
 class Dialect(ABC):
-    """One platform's API: its routes, its way to carry a key, its errors and its state."""
+    """One platform's API: routes, authentication, errors and state."""
 
     invalid: ClassVar[int] = 422
-    """The status that says that a request is wrong."""
+    """The status of a request that fails validation."""
     run_calls: ClassVar[frozenset[str]]
-    """The methods that call `begin` themselves: those that start runs, and take them up."""
+    """The endpoints that call `begin` themselves, because they start or join runs."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: SandboxEngine) -> None:
         self.engine = engine
-        self.store = Store()
+        self.store = SandboxStore()
 
     @abstractmethod
     def routes(self) -> list[BaseRoute]:
@@ -114,13 +116,13 @@ class Dialect(ABC):
         """Return an error in the platform's form."""
 
     def keys(self, headers: Mapping[str, str]) -> list[str]:
-        """Return what the request offers as a key, in each of the ways the platform takes."""
+        """Return the keys in the request, in each form that the platform accepts."""
         return bearer(headers)
 
     def app(self) -> ASGIApp:
-        """Return the ASGI application: the key first, then the routes."""
+        """Return the ASGI application: authentication, then the routes."""
 
-        def refused(request: Request, error: Exception) -> Response:
+        def api_error(request: Request, error: Exception) -> Response:
             return self.problem(cast("ApiError", error))
 
         def http_error(request: Request, error: Exception) -> Response:
@@ -129,19 +131,19 @@ class Dialect(ABC):
             headers = dict(e.headers or {})
             return self.problem(ApiError(e.status_code, code, str(e.detail), headers=headers))
 
-        def gone(request: Request, error: Exception) -> Response:
-            # No client reads it; without a response the server would log a crash.
+        def disconnected(request: Request, error: Exception) -> Response:
+            # Nothing reads it; without a response the server would log a crash.
             return Response(status_code=400)
 
         def crashed(request: Request, error: Exception) -> Response:
             return self.problem(ApiError(500, "internal_error", "The sandbox failed."))
 
         routes = Starlette(
-            routes=[self._begun(route) for route in self.routes()],
+            routes=[self._with_faults(route) for route in self.routes()],
             exception_handlers={
-                ApiError: refused,
+                ApiError: api_error,
                 HTTPException: http_error,
-                ClientDisconnect: gone,
+                ClientDisconnect: disconnected,
                 Exception: crashed,
             },
         )
@@ -153,16 +155,18 @@ class Dialect(ABC):
                     message = "The API key is wrong." if offered else "The API key is missing."
                     await self.problem(ApiError(401, "unauthorized", message))(scope, receive, send)
                     return
-                faults, book = self.engine.faults, self.engine.book
-                exchange = Exchange(scope, send, faults=faults, book=book)
-                scope = {**scope, "agentnb.exchange": exchange}
-                send = exchange.send
+                engine = self.engine
+                faults = FaultInjector(
+                    scope, send, faults=engine.faults, pending=engine.pending_plans
+                )
+                scope = {**scope, "agentnb.faults": faults}
+                send = faults.send
             await routes(scope, receive, send)
 
         return guarded
 
-    def _begun(self, route: BaseRoute) -> BaseRoute:
-        """Return a route that begins its exchange; those that start runs do it later."""
+    def _with_faults(self, route: BaseRoute) -> BaseRoute:
+        """Return a route that calls `begin` first, unless its endpoint does."""
         if not isinstance(route, Route) or route.endpoint.__name__ in self.run_calls:
             return route
         endpoint = cast("Callable[[Request], Awaitable[Response]]", route.endpoint)
@@ -179,62 +183,57 @@ class Dialect(ABC):
         request: Request,
         kind: Kind,
         *,
-        run: RunRecord | None = None,
+        run: SandboxRun | None = None,
         script: Any = None,
-    ) -> Exchange:
-        """Begin the exchange: what a script has in store happens, or will.
+    ) -> FaultInjector:
+        """Apply the faults of the request, and prepare those of its response.
 
-        ``script`` is what the request's body says, which may be anything.
+        ``script`` is from the request's body, and not validated yet.
         """
-        exchange = exchange_of(request.scope)
+        injector = injector_of(request.scope)
         if not (script is None or isinstance(script, str)):
-            raise self._no_script("The script of faults is no text.", in_body=True)
+            raise self._script_error("The script of faults is not a string.", in_body=True)
         try:
-            await exchange.begin(kind, script=script, run=run, key=self._key(request))
-        except ScriptError as error:
+            await injector.begin(kind, script=script, run=run, key=self._key(request))
+        except FaultScriptError as error:
             in_body = HEADER not in request.headers
-            raise self._no_script(str(error), in_body=in_body) from None
-        except Refused as refused:
-            code = "rate_limited" if refused.status == 429 else "sandbox_fault"
-            headers = {} if (wish := refused.retry_after) is None else {"retry-after": wish}
-            raise ApiError(refused.status, code, str(refused), headers=headers) from None
-        return exchange
+            raise self._script_error(str(error), in_body=in_body) from None
+        except InjectedError as error:
+            code = "rate_limited" if error.status == 429 else "sandbox_fault"
+            headers = {} if error.retry_after is None else {"retry-after": error.retry_after}
+            raise ApiError(error.status, code, str(error), headers=headers) from None
+        return injector
 
     def _key(self, request: Request) -> str:
-        """Return what is the same for the same request made again."""
+        """Return a key that is the same when the request is retried."""
         given = request.headers.get("idempotency-key")
         body = getattr(request.state, "fingerprint", 0)
         return given or f"{type(self).__name__} {request.method} {request.url.path} {body}"
 
-    def _no_script(self, message: str, *, in_body: bool) -> ApiError:
+    def _script_error(self, message: str, *, in_body: bool) -> ApiError:
         where = ["body", "fault"] if in_body else ["header", HEADER]
         problem = {"type": "value_error", "loc": where, "msg": message}
         return ApiError(self.invalid, "invalid_request", message, [problem])
 
     def agent(self, name: str) -> RegisteredAgent:
-        """Return the agent of this name, or answer 404."""
         agent = self.engine.registry.find(name)
         if agent is None:
             raise ApiError(404, "agent_not_found", f"There is no agent {name!r}.")
         return agent
 
-    def run(self, run_id: str, *, agent: str | None = None) -> RunRecord:
-        """Return the run of this id, or answer 404."""
+    def run(self, run_id: str, *, agent: str | None = None) -> SandboxRun:
         run = self.store.run(run_id)
         if run is None or (agent is not None and run.agent.name != agent):
             raise ApiError(404, "run_not_found", f"There is no run {run_id!r}.")
         return run
 
-    def check_kept(self, run: RunRecord, *, since: int) -> None:
-        """Answer 410 where what came after ``since`` can no longer be counted from the beginning.
-
-        A very long run's beginning is not kept, and then no number is where it was.
-        """
+    def check_kept(self, run: SandboxRun, *, since: int) -> None:
+        """Respond 410 where the numbers of events are lost with the beginning of a long run."""
         if since and not run.log.is_whole:
             raise ApiError(410, "events_gone", f"The run {run.id!r} is too long to be taken up.")
 
     async def body(self, request: Request, model: type[M]) -> M:
-        """Return the checked body, or answer `invalid` with what is wrong with it."""
+        """Return the validated body, or respond `invalid` with its problems."""
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
@@ -255,7 +254,7 @@ class Dialect(ABC):
         return self.checked(data, model, where="body")
 
     def query(self, request: Request, model: type[M]) -> M:
-        """Return the checked query parameters, or answer `invalid`."""
+        """Return the validated query parameters, or respond `invalid`."""
         return self.checked(dict(request.query_params), model, where="query")
 
     def checked(self, data: Any, model: type[M], *, where: str) -> M:
@@ -265,33 +264,30 @@ class Dialect(ABC):
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            # By way of JSON, because an error's context may hold what has no such form.
+            # Through JSON, because an error's context may hold objects that are not JSON.
             found: list[dict[str, Any]] = json.loads(error.json(include_url=False))
             problems = [{**p, "loc": [where, *p["loc"]]} for p in found]
-            told = "; ".join(
+            message = "; ".join(
                 f"{'.'.join(str(part) for part in p['loc'][1:]) or where}: {p['msg']}"
                 for p in problems
             )
-            raise ApiError(self.invalid, "invalid_request", told, problems) from None
+            raise ApiError(self.invalid, "invalid_request", message, problems) from None
 
-    async def finish(self, request: Request, run: RunRecord) -> bool:
-        """Wait until a run has ended, or waits for a decision.
-
-        False when the client went away before, which ends the run too.
-        """
-        exchange = exchange_of(request.scope)
-        with run.attended(lambda: exchange.keep):
+    async def finish(self, request: Request, run: SandboxRun) -> bool:
+        """Wait until a run has ended or is paused; return False if the client disconnected."""
+        injector = injector_of(request.scope)
+        with run.attach_client(lambda: injector.keep):
             return await run_until_gone(request.receive, run.settled.wait)
 
 
 def bearer(headers: Mapping[str, str]) -> list[str]:
-    """Return the token of ``Authorization: Bearer ...``, where there is one."""
+    """Return the token of ``Authorization: Bearer ...`` as a list of at most one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return [token.strip()] if scheme.lower() == "bearer" and token.strip() else []
 
 
-def compact(value: Any) -> str:
-    """Return ``value`` as JSON on one line, text as it is."""
+def to_json(value: Any) -> str:
+    """Return ``value`` as JSON on one line, with non-ASCII text unescaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
@@ -300,7 +296,7 @@ def compact(value: Any) -> str:
     return text
 
 
-def json_answer(
+def json_response(
     value: Any,
     *,
     status: int = 200,
@@ -309,7 +305,7 @@ def json_answer(
 ) -> Response:
     """Return a JSON answer."""
     return Response(
-        compact(value).encode(), status_code=status, headers=headers, media_type=media_type
+        to_json(value).encode(), status_code=status, headers=headers, media_type=media_type
     )
 
 
@@ -321,16 +317,16 @@ def utc(moment: datetime | None, *, milliseconds: bool = False) -> str | None:
     return text.replace("+00:00", "Z")
 
 
-async def encoded(
-    run: RunRecord, encoder: Encoder, *, late: bool = False
+async def encode_run(
+    run: SandboxRun, encoder: Encoder, *, late: bool = False
 ) -> AsyncGenerator[bytes, None]:
-    """Yield a run's wire from its beginning to its end, what is there together as one piece.
+    """Yield a run's encoded events, batch by batch, until it ends or is paused.
 
-    It ends early where the run waits for a decision.  ``late`` leaves out what happened before.
+    ``late`` skips the events so far.
     """
     opening = b"".join(encoder.open())
     if late:
-        # The encoder has to know what its wire has open; who comes late is not told.
+        # The encoder needs the earlier events for its state; they are not sent.
         encoder.encode_all(run.log.since(0))
     else:
         yield opening
@@ -341,14 +337,23 @@ async def encoded(
         yield b"".join(encoder.pause())
 
 
-def _refused(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON.")
 
 
 def json_or_text(text: str) -> Any:
-    """Return the JSON value that ``text`` is, or the text itself."""
+    """Return ``text`` parsed as JSON, or itself where it is not JSON."""
     try:
-        # Python reads NaN and the infinities, which are no JSON and could not be sent as such.
-        return json.loads(text, parse_constant=_refused)
+        # Python accepts NaN and the infinities, which are not valid JSON.
+        return json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return text
+
+
+def tool_outcome(run: SandboxRun, event: ToolCallFinished) -> tuple[str, str]:
+    """Return the name and the result of a call, from the event or the run."""
+    call = run.transcript.find_tool_call(event.call_id)
+    name = event.name or (call.name if call is not None else "")
+    if event.result is not None:
+        return name, event.result
+    return name, "" if call is None else call.result

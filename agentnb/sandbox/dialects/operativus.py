@@ -16,31 +16,31 @@ from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
     Encoder,
-    encoded,
-    json_answer,
+    encode_run,
     json_or_text,
+    json_response,
     utc,
 )
 from agentnb.sandbox.dialects.operativus_events import (
+    RecordEncoder,
     StreamEventEncoder,
     metrics,
     tool_arguments,
 )
-from agentnb.sandbox.dialects.operativus_record import RecordEncoder
 from agentnb.sandbox.dialects.operativus_requests import (
     EventsQuery,
+    OperativusRunBody,
+    OperativusRunsQuery,
     Resolution,
-    RunRequest,
-    RunsQuery,
     media_of,
     script_of,
 )
-from agentnb.sandbox.state import RunRecord, new_id
-from agentnb.sandbox.streams import EventStream
+from agentnb.sandbox.responses import SSEResponse
+from agentnb.sandbox.state import SandboxRun, new_id
 
 __all__ = ["OperativusDialect", "status_of"]
 
-_MOST_IDS: Final = 100
+_MAX_IDS: Final = 100
 _STATUSES: Final[dict[Status, str]] = {
     "queued": "QUEUED",
     "running": "RUNNING",
@@ -51,15 +51,15 @@ _STATUSES: Final[dict[Status, str]] = {
 
 
 class OperativusDialect(Dialect):
-    """Sessions are made as they are named, by UUID or otherwise.
+    """Creates sessions on first use, by whatever id.
 
-    A script of faults stands in ``options``: as ``fault``, or as a ``model`` that begins with
-    ``fault:``, for clients that send no option but those of the API page.
+    A script of faults comes in ``options``: as ``fault``, or as a ``model`` that begins with
+    ``fault:``, for clients that send no other options than those of the API page.
     """
 
     invalid = 400
     accepted = 202
-    """The status that answers a run in the background."""
+    """The status of a response that starts a background run."""
     run_calls = frozenset({"run_stream", "run_sync", "run_background", "events"})
 
     def routes(self) -> list[BaseRoute]:
@@ -90,7 +90,7 @@ class OperativusDialect(Dialect):
         }
         if error.problems:
             body["errors"] = error.invalid_fields
-        return json_answer(
+        return json_response(
             body,
             status=error.status,
             headers=error.headers,
@@ -99,10 +99,10 @@ class OperativusDialect(Dialect):
 
     # --- runs ---
 
-    async def run_stream(self, request: Request) -> EventStream:
+    async def run_stream(self, request: Request) -> SSEResponse:
         run = await self._start(request)
         encoder = self.stream_encoder(run)
-        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
     async def run_sync(self, request: Request) -> Response:
         run = await self._start(request, pace=0)
@@ -131,42 +131,42 @@ class OperativusDialect(Dialect):
             "status": status_of(run),
             "metrics": self.metrics(run),
         }
-        return json_answer(answer)
+        return json_response(answer)
 
     async def run_background(self, request: Request) -> Response:
         run = await self._start(request, with_client=False)
-        return json_answer({"runId": run.id, "status": "QUEUED"}, status=self.accepted)
+        return json_response({"runId": run.id, "status": "QUEUED"}, status=self.accepted)
 
     async def run_status(self, request: Request) -> Response:
-        return json_answer(self.state(self._run(request)))
+        return json_response(self.state(self._run(request)))
 
     async def batch_status(self, request: Request) -> Response:
         agent = self.agent(request.path_params["agent_id"])
         if "runIds" not in request.query_params:
             raise ApiError(400, "invalid_request", "The parameter 'runIds' is missing.")
         ids = [i for i in request.query_params["runIds"].split(",") if i]
-        if len(ids) > _MOST_IDS:
-            raise ApiError(400, "invalid_request", f"At most {_MOST_IDS} run ids, not {len(ids)}.")
+        if len(ids) > _MAX_IDS:
+            raise ApiError(400, "invalid_request", f"At most {_MAX_IDS} run ids, not {len(ids)}.")
         found = [self.store.run(i) for i in dict.fromkeys(ids)]
-        return json_answer(self.batch([r for r in found if r is not None], agent.name))
+        return json_response(self.batch([r for r in found if r is not None], agent.name))
 
     async def cancel(self, request: Request) -> Response:
         self._run(request).cancel("Cancelled by a request.")
         return Response(status_code=204)
 
-    async def events(self, request: Request) -> EventStream:
+    async def events(self, request: Request) -> SSEResponse:
         run = self._run(request)
         since = self.query(request, EventsQuery).sinceId
         if since is None:
             last = request.headers.get("last-event-id", "")
             since = int(last) if last.isascii() and last.isdigit() else 0
-        exchange = await self.begin(request, "join", run=run)
+        injector = await self.begin(request, "join", run=run)
         self.check_kept(run, since=since)
-        encoder = self.events_encoder(run, since=since, as_record=exchange.is_record)
-        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
+        encoder = self.events_encoder(run, since=since, as_record=injector.is_record)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
-        query = self.query(request, RunsQuery)
+        query = self.query(request, OperativusRunsQuery)
         runs = [
             r
             for r in self.store.runs(session_id=query.sessionId, agent=query.agentId)
@@ -180,44 +180,37 @@ class OperativusDialect(Dialect):
             "totalElements": len(runs),
             "totalPages": -(-len(runs) // query.size),
         }
-        return json_answer(self.page(content, where))
+        return json_response(self.page(content, where))
 
     async def session_runs(self, request: Request) -> Response:
         session_id = request.path_params["session_id"]
         if self.store.session(session_id) is None:
             raise ApiError(404, "session_not_found", f"There is no session {session_id!r}.")
-        return json_answer([self.listed(r) for r in self.store.runs(session_id=session_id)])
+        return json_response([self.listed(r) for r in self.store.runs(session_id=session_id)])
 
-    # --- forms in which the two modes differ ---
+    # --- overridden for the published server ---
 
-    def stream_encoder(self, run: RunRecord) -> Encoder:
-        """Return what encodes the stream that begins a run."""
+    def stream_encoder(self, run: SandboxRun) -> Encoder:
         return StreamEventEncoder(run)
 
-    def events_encoder(self, run: RunRecord, *, since: int, as_record: bool) -> Encoder:
-        """Return what encodes a run's numbered events."""
+    def events_encoder(self, run: SandboxRun, *, since: int, as_record: bool) -> Encoder:
         if as_record:
             return RecordEncoder(run, since=since)
         return StreamEventEncoder(run, numbered=True, since=since)
 
-    def metrics(self, run: RunRecord) -> dict[str, Any]:
-        """Return the usage in the answer of a run that is not streamed."""
+    def metrics(self, run: SandboxRun) -> dict[str, Any]:
         return metrics(run)
 
-    def state(self, run: RunRecord) -> dict[str, Any]:
-        """Return the JSON object of a single run."""
+    def state(self, run: SandboxRun) -> dict[str, Any]:
         return _entity(run)
 
-    def listed(self, run: RunRecord) -> dict[str, Any]:
-        """Return a row of a list of runs."""
+    def listed(self, run: SandboxRun) -> dict[str, Any]:
         return _entity(run)
 
-    def batch(self, runs: Sequence[RunRecord], agent: str) -> list[dict[str, Any]]:
-        """Return the rows of those ``runs`` that were asked for together."""
+    def batch(self, runs: Sequence[SandboxRun], agent: str) -> list[dict[str, Any]]:
         return [_row(run) for run in runs if run.agent.name == agent]
 
     def page(self, content: list[dict[str, Any]], where: dict[str, Any]) -> dict[str, Any]:
-        """Return a page of rows; ``where`` says which one it is."""
         return {"content": content, "page": where}
 
     # --- agents and approvals ---
@@ -232,7 +225,7 @@ class OperativusDialect(Dialect):
             }
             for a in self.engine.registry.list()
         ]
-        return json_answer(agents)
+        return json_response(agents)
 
     async def approvals(self, request: Request) -> Response:
         pending = [
@@ -241,16 +234,16 @@ class OperativusDialect(Dialect):
                 "runId": run.id,
                 "agentId": run.agent.name,
                 "sessionId": run.session.id,
-                "message": asked.message,
-                "toolName": asked.tool,
-                "arguments": json_or_text(asked.arguments) if asked.arguments else None,
+                "message": approval.message,
+                "toolName": approval.tool,
+                "arguments": json_or_text(approval.arguments) if approval.arguments else None,
                 "status": "PENDING",
             }
             for run in self.store.runs(oldest_first=True)
-            for approval_id, asked in run.approvals.items()
+            for approval_id, approval in run.approvals.items()
             if not run.is_final
         ]
-        return json_answer(pending)
+        return json_response(pending)
 
     async def resolve(self, request: Request) -> Response:
         approval_id = request.path_params["approval_id"]
@@ -258,18 +251,18 @@ class OperativusDialect(Dialect):
         for run in self.store.runs():
             if approval_id in run.approvals and not run.is_final:
                 self.engine.decide(run, approval_id, body.decision)
-                return json_answer({"id": approval_id, "status": body.decision})
+                return json_response({"id": approval_id, "status": body.decision})
         raise ApiError(404, "approval_not_found", f"No approval {approval_id!r} is pending.")
 
     async def _start(
         self, request: Request, *, with_client: bool = True, pace: float | None = None
-    ) -> RunRecord:
+    ) -> SandboxRun:
         agent = self.agent(request.path_params["agent_id"])
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", f"Content-Type {kind!r} is not JSON.")
-        body = await self.body(request, RunRequest)
-        exchange = await self.begin(request, "start", script=script_of(body))
+        body = await self.body(request, OperativusRunBody)
+        injector = await self.begin(request, "start", script=script_of(body))
         session_id = body.sessionId or str(uuid.uuid4())
         session = self.store.session(session_id) or self.store.new_session(session_id)
         history = session.history()
@@ -286,22 +279,22 @@ class OperativusDialect(Dialect):
             media=media_of(body.media),
             details={"generate_followups": body.generateFollowups},
             with_client=with_client,
-            asks_approval=True,
+            waits_for_approval=True,
             pace=pace,
         )
-        exchange.carry(run)
+        injector.carry(run)
         return run
 
-    def _run(self, request: Request) -> RunRecord:
+    def _run(self, request: Request) -> SandboxRun:
         return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))
 
 
-def status_of(run: RunRecord) -> str:
+def status_of(run: SandboxRun) -> str:
     """Return the platform's name of a run's status."""
     return _STATUSES.get(run.status, "FAILED")
 
 
-def _row(run: RunRecord) -> dict[str, Any]:
+def _row(run: SandboxRun) -> dict[str, Any]:
     return {
         "id": run.id,
         "agentId": run.agent.name,
@@ -312,8 +305,8 @@ def _row(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _entity(run: RunRecord) -> dict[str, Any]:
-    """Return the whole ``AgentRun``: what a row has, the times and the output."""
+def _entity(run: SandboxRun) -> dict[str, Any]:
+    """Return the complete ``AgentRun``."""
     failure = run.transcript.failure
     return {
         **_row(run),
@@ -325,17 +318,17 @@ def _entity(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _run_metadata(run: RunRecord) -> dict[str, Any]:
+def _run_metadata(run: SandboxRun) -> dict[str, Any]:
     metadata: dict[str, Any] = {"durationMs": round(run.seconds * 1000)}
     if run.transcript.followups and run.details.get("generate_followups"):
         metadata["followups"] = list(run.transcript.followups)
-    for approval_id, asked in run.approvals.items() if run.waits else ():
+    for approval_id, approval in run.approvals.items() if run.waits else ():
         metadata["requiredAction"] = {
             "type": "TOOL_APPROVAL",
-            "tool": asked.tool,
-            "args": asked.arguments,
+            "tool": approval.tool,
+            "args": approval.arguments,
             "approvalId": approval_id,
-            "message": asked.message,
+            "message": approval.message,
         }
     if run.transcript.failure is not None:
         metadata["error"] = run.transcript.failure.message

@@ -14,14 +14,14 @@ from agentnb.sandbox.dialects.base import ApiError
 
 __all__ = [
     "EventsQuery",
+    "OperativusRunBody",
+    "OperativusRunsQuery",
     "Resolution",
-    "RunRequest",
-    "RunsQuery",
     "media_of",
     "script_of",
 ]
 
-_AS_MODEL: Final = "fault:"
+_MODEL_PREFIX: Final = "fault:"
 
 
 class MediaItem(BaseModel):
@@ -29,13 +29,13 @@ class MediaItem(BaseModel):
     data: Annotated[str, Field(min_length=1)]
 
 
-class Options(BaseModel, extra="allow"):
+class OperativusOptions(BaseModel, extra="allow"):
     model: str | None = None
     temperature: float | None = None
     maxTokens: Annotated[int, Field(ge=1)] | None = None
 
 
-class RunRequest(BaseModel):
+class OperativusRunBody(BaseModel):
     """Body of a request that starts a run."""
 
     message: str
@@ -44,17 +44,17 @@ class RunRequest(BaseModel):
     orgId: str | None = None
     generateFollowups: bool = False
     media: list[MediaItem] = []
-    options: Options | None = None
+    options: OperativusOptions | None = None
 
     @field_validator("message")
     @classmethod
-    def _says_something(cls, message: str) -> str:
+    def _not_blank(cls, message: str) -> str:
         if not message.strip():
             raise ValueError("must not be blank")
         return message
 
 
-class RunsQuery(BaseModel):
+class OperativusRunsQuery(BaseModel):
     """Query of a list of runs."""
 
     sessionId: str | None = None
@@ -65,7 +65,7 @@ class RunsQuery(BaseModel):
 
 
 class EventsQuery(BaseModel):
-    """Where the events of a run are to begin."""
+    """Query of the events of a run."""
 
     sinceId: Annotated[int, Field(ge=0)] | None = None
 
@@ -76,19 +76,19 @@ class Resolution(BaseModel):
     decision: Literal["APPROVED", "REJECTED"]
 
 
-def script_of(body: RunRequest) -> Any:
-    """Return the script of faults that a request brings, unchecked; None where it brings none."""
+def script_of(body: OperativusRunBody) -> Any:
+    """Return the request's script of faults, not validated yet; None where it has none."""
     options = body.options
     if options is None:
         return None
     given = (options.model_extra or {}).get("fault")
-    if given is None and (options.model or "").startswith(_AS_MODEL):
-        return (options.model or "").removeprefix(_AS_MODEL)
+    if given is None and (options.model or "").startswith(_MODEL_PREFIX):
+        return (options.model or "").removeprefix(_MODEL_PREFIX)
     return given
 
 
 def media_of(items: Sequence[MediaItem]) -> list[Media]:
-    """Return attachments as an agent gets them, or answer 400."""
+    """Return attachments as an agent gets them, or respond 400."""
     found: list[Media] = []
     for number, item in enumerate(items):
         if item.data.startswith(("http://", "https://")):

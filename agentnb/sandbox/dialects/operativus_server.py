@@ -1,4 +1,4 @@
-"""OperativusAI's API as its published server speaks it, which is not as its API page has it."""
+"""OperativusAI's API as its published server has it, which differs from its API page."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from starlette.routing import BaseRoute, Route
 
 from agentnb.sandbox.dialects.base import Encoder
 from agentnb.sandbox.dialects.operativus import OperativusDialect, status_of
-from agentnb.sandbox.dialects.operativus_events import ServerEventEncoder, metrics
-from agentnb.sandbox.dialects.operativus_record import RecordEncoder
-from agentnb.sandbox.engine import Engine
-from agentnb.sandbox.state import RunRecord
+from agentnb.sandbox.dialects.operativus_events import RecordEncoder, ServerEventEncoder, metrics
+from agentnb.sandbox.engine import SandboxEngine
+from agentnb.sandbox.state import SandboxRun
 
 __all__ = ["OperativusServerDialect"]
 
-# How long after its end a streamed run is still told as running.
+# For how long after its end a streamed run is still listed as running.
 _LAG: Final = timedelta(milliseconds=200)
 
 
 class OperativusServerDialect(OperativusDialect):
-    """Times are local ones of ``zone``, without saying so; a run is found by its session.
+    """Times are local to ``zone``, without an offset.
 
-    The record of a run does not tell what was said, and only the status of several runs together
-    tells their output.
+    A run's record has no text; only the status of several runs at once includes their output.
     """
 
     accepted = 200
 
-    def __init__(self, engine: Engine, *, zone: tzinfo) -> None:
+    def __init__(self, engine: SandboxEngine, *, zone: tzinfo) -> None:
         super().__init__(engine)
         self._zone = zone
 
@@ -41,22 +39,20 @@ class OperativusServerDialect(OperativusDialect):
             if not (isinstance(route, Route) and route.path.endswith("/{run_id}/status"))
         ]
 
-    def stream_encoder(self, run: RunRecord) -> Encoder:
+    def stream_encoder(self, run: SandboxRun) -> Encoder:
         run.details["streamed"] = True
         return ServerEventEncoder(run)
 
-    def events_encoder(self, run: RunRecord, *, since: int, as_record: bool) -> Encoder:
+    def events_encoder(self, run: SandboxRun, *, since: int, as_record: bool) -> Encoder:
         return RecordEncoder(run, since=since, space="")
 
-    def metrics(self, run: RunRecord) -> dict[str, Any]:
-        told = metrics(run)
-        told.pop("totalTokens", None)
-        return told
+    def metrics(self, run: SandboxRun) -> dict[str, Any]:
+        return {k: v for k, v in metrics(run).items() if k != "totalTokens"}
 
-    def state(self, run: RunRecord) -> dict[str, Any]:
+    def state(self, run: SandboxRun) -> dict[str, Any]:
         return self.listed(run)
 
-    def listed(self, run: RunRecord) -> dict[str, Any]:
+    def listed(self, run: SandboxRun) -> dict[str, Any]:
         is_over = self._is_over(run)
         usage = run.transcript.usage if is_over else None
         failure = run.transcript.failure
@@ -78,7 +74,7 @@ class OperativusServerDialect(OperativusDialect):
             "updatedAt": self._local((run.finished_at if is_over else None) or run.created_at),
         }
 
-    def batch(self, runs: Sequence[RunRecord], agent: str) -> list[dict[str, Any]]:
+    def batch(self, runs: Sequence[SandboxRun], agent: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for run in runs:
             row = {**self.listed(run), "input": run.prompt, "output": None, "errorMessage": None}
@@ -93,7 +89,7 @@ class OperativusServerDialect(OperativusDialect):
         is_last = where["number"] + 1 >= where["totalPages"]
         return {"content": content, **where, "first": where["number"] == 0, "last": is_last}
 
-    def _is_over(self, run: RunRecord) -> bool:
+    def _is_over(self, run: SandboxRun) -> bool:
         if not run.is_final or run.finished_at is None:
             return False
         lag = _LAG if run.details.get("streamed") else timedelta()

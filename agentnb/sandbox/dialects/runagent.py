@@ -1,4 +1,4 @@
-"""run-agent.ai's API: a stream of text chunks, and the same as one answer."""
+"""run-agent.ai's API: a stream of text chunks, or one response."""
 
 from __future__ import annotations
 
@@ -18,89 +18,89 @@ from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
     Encoder,
-    compact,
-    json_answer,
     json_or_text,
+    json_response,
+    to_json,
 )
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.state import RunRecord, new_id
-from agentnb.sandbox.streams import KEEP_ALIVE, EventStream, read_run, sse_frame
+from agentnb.sandbox.responses import KEEP_ALIVE, SSEResponse, read_run, sse_frame
+from agentnb.sandbox.state import SandboxRun, new_id
 
 __all__ = ["RunAgentDialect"]
 
 
-class Parameters(BaseModel, extra="allow"):
+class RunAgentParameters(BaseModel, extra="allow"):
     resume_from_index: Annotated[int, Field(ge=0)] | None = None
     stream_delay_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
     chunk_size: Annotated[int, Field(ge=1)] | None = None
 
 
-class RunRequest(BaseModel):
+class RunAgentBody(BaseModel):
     query: Annotated[str, Field(min_length=1)]
-    parameters: Parameters | None = None
+    parameters: RunAgentParameters | None = None
     session_id: Annotated[str, Field(min_length=1)] | None = None
 
 
 class ChunkEncoder(Encoder):
-    """``start``, ``chunk``, ``error`` and ``done``: text and usage are all this wire tells."""
+    """Encodes ``start``, ``chunk``, ``error`` and ``done`` events: text and usage only."""
 
-    def __init__(self, run: RunRecord, *, chunk_size: int | None = None, first: int = 0) -> None:
+    def __init__(self, run: SandboxRun, *, chunk_size: int | None = None, first: int = 0) -> None:
         self._run = run
         self._size = chunk_size
         self._first = first
         self._index = 0
-        self._began = False
-        self._held: list[str] = []
-        self._held_length = 0
+        self._has_text = False
+        self._buffer: list[str] = []
+        self._buffer_length = 0
 
     def open(self) -> list[bytes]:
         start = {"message": "Stream started", "session_id": self._run.session.id}
-        return [sse_frame(compact(start), event="start")]
+        return [sse_frame(to_json(start), event="start")]
 
     def encode(self, event: Event) -> list[bytes]:
         match event:
             case TextDelta():
                 return self._text(event.text)
             case RunFinished():
-                # An agent may give its whole answer at the end instead of bit by bit.
-                late = self._text(event.output) if event.output and not self._began else []
+                # An agent may return its whole answer at the end instead of streaming it.
+                late = self._text(event.output) if event.output and not self._has_text else []
                 return [*late, *self._rest(), self._done()]
             case RunFailed():
-                return [*self._rest(), sse_frame(compact(_stream_error(event)), event="error")]
+                return [*self._rest(), sse_frame(to_json(_stream_error(event)), event="error")]
             case RunCancelled():
                 error = {"error": event.reason or "Cancelled", "code": "CANCELLED"}
-                return [*self._rest(), sse_frame(compact(error), event="error")]
+                return [*self._rest(), sse_frame(to_json(error), event="error")]
             case RawEvent():
-                return [sse_frame(compact(json_or_text(event.data)), event=event.name)]
+                return [sse_frame(to_json(json_or_text(event.data)), event=event.name)]
             case _:
                 return []
 
     def _text(self, text: str) -> list[bytes]:
-        self._began = True
+        self._has_text = True
         if self._size is None:
             return self._chunk(text)
-        self._held.append(text)
-        self._held_length += len(text)
-        if self._held_length < self._size:
+        self._buffer.append(text)
+        self._buffer_length += len(text)
+        if self._buffer_length < self._size:
             return []
-        joined = "".join(self._held)
+        joined = "".join(self._buffer)
         whole = len(joined) - len(joined) % self._size
-        self._held = [joined[whole:]]
-        self._held_length = len(joined) - whole
+        self._buffer = [joined[whole:]]
+        self._buffer_length = len(joined) - whole
         frames: list[bytes] = []
         for at in range(0, whole, self._size):
             frames += self._chunk(joined[at : at + self._size])
         return frames
 
     def _rest(self) -> list[bytes]:
-        rest, self._held, self._held_length = "".join(self._held), [], 0
+        rest, self._buffer, self._buffer_length = "".join(self._buffer), [], 0
         return self._chunk(rest) if rest else []
 
     def _chunk(self, text: str) -> list[bytes]:
         index, self._index = self._index, self._index + 1
         if index < self._first:
             return []
-        return [sse_frame(compact({"content": text, "index": index}), event="chunk")]
+        return [sse_frame(to_json({"content": text, "index": index}), event="chunk")]
 
     def _done(self) -> bytes:
         done = {
@@ -108,11 +108,11 @@ class ChunkEncoder(Encoder):
             "usage": _usage(self._run),
             "execution_time": round(self._run.seconds, 3),
         }
-        return sse_frame(compact(done), event="done")
+        return sse_frame(to_json(done), event="done")
 
 
 class RunAgentDialect(Dialect):
-    """Sessions are made as they are named.  A script of faults is the parameter ``fault``."""
+    """Creates sessions on first use.  A script of faults is the parameter ``fault``."""
 
     run_calls = frozenset({"stream", "invoke"})
 
@@ -132,13 +132,13 @@ class RunAgentDialect(Dialect):
             "details": details,
             "status": error.status,
         }
-        if (wish := error.headers.get("retry-after")) is not None:
-            body["retry_after"] = json_or_text(wish)
-        return json_answer({"error": body}, status=error.status, headers=error.headers)
+        if (retry_after := error.headers.get("retry-after")) is not None:
+            body["retry_after"] = json_or_text(retry_after)
+        return json_response({"error": body}, status=error.status, headers=error.headers)
 
-    async def stream(self, request: Request) -> EventStream:
-        agent, body = await self._asked(request)
-        parameters = body.parameters or Parameters()
+    async def stream(self, request: Request) -> SSEResponse:
+        agent, body = await self._parse(request)
+        parameters = body.parameters or RunAgentParameters()
         first = parameters.resume_from_index
         run = None if first is None else self._resumed(body.session_id, agent)
         if run is None:
@@ -148,10 +148,10 @@ class RunAgentDialect(Dialect):
             self.check_kept(run, since=first or 0)
         encoder = ChunkEncoder(run, chunk_size=parameters.chunk_size, first=first or 0)
         delay = (parameters.stream_delay_ms or 0) / 1000
-        return EventStream(run, _frames(run, encoder, delay), failure=encoder.encode)
+        return SSEResponse(run, _frames(run, encoder, delay), failure=encoder.encode)
 
     async def invoke(self, request: Request) -> Response:
-        agent, body = await self._asked(request)
+        agent, body = await self._parse(request)
         run = await self._start(request, agent, body, pace=0)
         if not await self.finish(request, run):
             return Response(status_code=499)
@@ -170,14 +170,14 @@ class RunAgentDialect(Dialect):
                 "execution_time": round(run.seconds, 3),
             },
         }
-        return json_answer(answer)
+        return json_response(answer)
 
-    async def _asked(self, request: Request) -> tuple[RegisteredAgent, RunRequest]:
+    async def _parse(self, request: Request) -> tuple[RegisteredAgent, RunAgentBody]:
         agent = self.agent(request.path_params["agent_id"])
-        return agent, await self.body(request, RunRequest)
+        return agent, await self.body(request, RunAgentBody)
 
-    def _resumed(self, session_id: str | None, agent: RegisteredAgent) -> RunRecord | None:
-        """Return the run to go on with: the session's latest, done again where it broke off."""
+    def _resumed(self, session_id: str | None, agent: RegisteredAgent) -> SandboxRun | None:
+        """Return the session's latest run, started again where it was cut off."""
         if session_id is None:
             return None
         run = next(self.store.runs(session_id=session_id, agent=agent.name), None)
@@ -198,16 +198,16 @@ class RunAgentDialect(Dialect):
         self,
         request: Request,
         agent: RegisteredAgent,
-        body: RunRequest,
+        body: RunAgentBody,
         *,
         pace: float | None = None,
-    ) -> RunRecord:
-        exchange = await self.begin(request, "start", script=_script(body))
+    ) -> SandboxRun:
+        injector = await self.begin(request, "start", script=_script(body))
         session_id = body.session_id or new_id("sess")
         session = self.store.session(session_id) or self.store.new_session(session_id)
         history: list[Message] = session.history()
         session.add("user", body.query)
-        parameters = body.parameters or Parameters()
+        parameters = body.parameters or RunAgentParameters()
         if parameters.stream_delay_ms is not None:
             pace = 0
         run = self.engine.start(
@@ -219,17 +219,17 @@ class RunAgentDialect(Dialect):
             params=parameters.model_dump(exclude_none=True),
             pace=pace,
         )
-        exchange.carry(run)
+        injector.carry(run)
         return run
 
 
-def _script(body: RunRequest) -> Any:
+def _script(body: RunAgentBody) -> Any:
     extra = body.parameters.model_extra if body.parameters else None
     return (extra or {}).get("fault")
 
 
 async def _frames(
-    run: RunRecord, encoder: ChunkEncoder, delay: float
+    run: SandboxRun, encoder: ChunkEncoder, delay: float
 ) -> AsyncGenerator[bytes, None]:
     yield b"".join(encoder.open())
     async with aclosing(read_run(run)) as batches:
@@ -245,16 +245,16 @@ async def _frames(
                         await asyncio.sleep(delay)
 
 
-def _usage(run: RunRecord) -> dict[str, int]:
+def _usage(run: SandboxRun) -> dict[str, int]:
     usage = run.transcript.usage
     if usage is None:
         return {}
-    told = {
+    values = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
     }
-    return {k: v for k, v in told.items() if v is not None}
+    return {k: v for k, v in values.items() if v is not None}
 
 
 def _stream_error(event: RunFailed) -> dict[str, Any]:

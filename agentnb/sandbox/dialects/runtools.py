@@ -1,4 +1,4 @@
-"""RunTools' API: one call that runs, as a stream or as one answer, and lists."""
+"""RunTools' API: one call that runs an agent, streamed or not, and lists."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ from agentnb.sandbox.dialects.base import (
     Dialect,
     Encoder,
     bearer,
-    compact,
-    encoded,
-    json_answer,
+    encode_run,
     json_or_text,
+    json_response,
+    to_json,
+    tool_outcome,
     utc,
 )
-from agentnb.sandbox.state import RunRecord, new_id
-from agentnb.sandbox.streams import EventStream, sse_frame
+from agentnb.sandbox.responses import SSEResponse, sse_frame
+from agentnb.sandbox.state import SandboxRun, new_id
 
 __all__ = ["RunToolsDialect"]
 
@@ -47,23 +48,23 @@ class ChatMessage(BaseModel):
     content: str
 
 
-class RunConfig(BaseModel, extra="allow"):
+class RunToolsConfig(BaseModel, extra="allow"):
     maxTokens: Annotated[int, Field(ge=1)] | None = None
     maxTurns: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
-class RunRequest(BaseModel):
+class RunToolsRunBody(BaseModel):
     agent: Annotated[str, Field(min_length=1)]
     prompt: str | None = None
     messages: list[ChatMessage] | None = None
     threadId: Annotated[str, Field(min_length=1)] | None = None
     stream: bool = True
-    config: RunConfig = RunConfig()
+    config: RunToolsConfig = RunToolsConfig()
     metadata: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _asks_one_thing(self) -> RunRequest:
+    def _has_one_input(self) -> RunToolsRunBody:
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either prompt or messages")
         if self.messages is not None and (not self.messages or self.messages[-1].role != "user"):
@@ -71,7 +72,7 @@ class RunRequest(BaseModel):
         return self
 
 
-class RunsQuery(BaseModel):
+class RunToolsRunsQuery(BaseModel):
     agent: str | None = None
     status: str | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
@@ -80,14 +81,14 @@ class RunsQuery(BaseModel):
 class FrameEncoder(Encoder):
     """Frames named by category, the name in ``event:`` and in the JSON's ``type``."""
 
-    def __init__(self, run: RunRecord) -> None:
+    def __init__(self, run: SandboxRun) -> None:
         self._run = run
-        # Calls whose arguments still stream: they are announced once these are whole.
+        # Calls whose arguments still stream; they are sent once complete.
         self._open: dict[str, str] = {}
 
     def encode(self, event: Event) -> list[bytes]:
         return [
-            sse_frame(compact({"type": name, **payload}), event=name)
+            sse_frame(to_json({"type": name, **payload}), event=name)
             for name, payload in self.payloads(event)
         ]
 
@@ -127,25 +128,19 @@ class FrameEncoder(Encoder):
                 return []
 
     def _finished(self, event: ToolCallFinished) -> list[tuple[str, dict[str, Any]]]:
-        told: list[tuple[str, dict[str, Any]]] = []
-        call = self._run.transcript.find_tool_call(event.call_id)
-        name = event.name or (call.name if call is not None else "")
+        frames: list[tuple[str, dict[str, Any]]] = []
+        name, result = tool_outcome(self._run, event)
         if event.call_id in self._open:
             name = self._open.pop(event.call_id)
-            told.append(_call(name, call.arguments if call is not None else ""))
+            call = self._run.transcript.find_tool_call(event.call_id)
+            frames.append(_call(name, call.arguments if call is not None else ""))
         if event.error is not None:
-            return [*told, ("tool_result", {"tool": name, "error": event.error})]
-        result = event.result
-        if result is None:
-            result = call.result if call is not None else ""
-        return [*told, ("tool_result", {"tool": name, "output": json_or_text(result)})]
+            return [*frames, ("tool_result", {"tool": name, "error": event.error})]
+        return [*frames, ("tool_result", {"tool": name, "output": json_or_text(result)})]
 
 
 class RunToolsDialect(Dialect):
-    """Threads are made as they are named; what happens on them is kept as events.
-
-    A script of faults stands in ``metadata["fault"]``.
-    """
+    """Creates threads on first use.  A script of faults is ``metadata["fault"]``."""
 
     invalid = 400
     run_calls = frozenset({"create_run", "thread_events"})
@@ -166,11 +161,11 @@ class RunToolsDialect(Dialect):
         request_id = new_id("req")
         body = {"code": error.code, "message": error.message, "requestId": request_id}
         headers = {**error.headers, "x-request-id": request_id}
-        return json_answer({"error": body}, status=error.status, headers=headers)
+        return json_response({"error": body}, status=error.status, headers=headers)
 
     async def create_run(self, request: Request) -> Any:
-        body = await self.body(request, RunRequest)
-        exchange = await self.begin(request, "start", script=body.metadata.get("fault"))
+        body = await self.body(request, RunToolsRunBody)
+        injector = await self.begin(request, "start", script=body.metadata.get("fault"))
         agent = self.agent(body.agent)
         thread_id = body.threadId or new_id("thr")
         session = self.store.session(thread_id) or self.store.new_session(thread_id)
@@ -181,7 +176,6 @@ class RunToolsDialect(Dialect):
             history = [Message(role=m.role, content=m.content) for m in earlier]
             prompt = last.content
             if not session.messages:
-                # A thread that begins with them knows them from then on.
                 for message in earlier:
                     session.add(message.role, message.content)
         session.add("user", prompt)
@@ -194,11 +188,13 @@ class RunToolsDialect(Dialect):
             params={**body.metadata, "config": body.config.model_dump(exclude_none=True)},
             pace=None if body.stream else 0,
         )
-        exchange.carry(run)
+        injector.carry(run)
         headers = {"X-Run-ID": run.id, "X-Thread-ID": _header(session.id)}
         if body.stream:
             encoder = FrameEncoder(run)
-            return EventStream(run, encoded(run, encoder), failure=encoder.encode, headers=headers)
+            return SSEResponse(
+                run, encode_run(run, encoder), failure=encoder.encode, headers=headers
+            )
         if not await self.finish(request, run):
             return Response(status_code=499)
         failure = run.transcript.failure
@@ -211,16 +207,16 @@ class RunToolsDialect(Dialect):
             "result": run.transcript.text,
             **_outcome(run),
         }
-        return json_answer({"data": answer}, headers=headers)
+        return json_response({"data": answer}, headers=headers)
 
     async def list_runs(self, request: Request) -> Response:
-        query = self.query(request, RunsQuery)
+        query = self.query(request, RunToolsRunsQuery)
         runs = [
             _entry(r)
             for r in self.store.runs(agent=query.agent)
             if query.status is None or r.status == query.status
         ]
-        return json_answer({"data": runs[: query.limit]})
+        return json_response({"data": runs[: query.limit]})
 
     async def list_agents(self, request: Request) -> Response:
         agents = [
@@ -233,7 +229,7 @@ class RunToolsDialect(Dialect):
             }
             for a in self.engine.registry.list()
         ]
-        return json_answer({"data": agents})
+        return json_response({"data": agents})
 
     async def thread_events(self, request: Request) -> Response:
         thread_id = request.path_params["thread_id"]
@@ -245,7 +241,7 @@ class RunToolsDialect(Dialect):
         events: list[dict[str, Any]] = []
         for run in self.store.runs(session_id=thread_id, oldest_first=True):
             encoder = FrameEncoder(run)
-            # The log keeps no clock: an event's time lies between its run's beginning and end.
+            # The log has no times of single events.
             at = utc(run.started_at or run.created_at, milliseconds=True)
             for event in run.log.since(0):
                 events += [
@@ -258,31 +254,27 @@ class RunToolsDialect(Dialect):
                     }
                     for offset, (name, payload) in enumerate(encoder.payloads(event), start=1)
                 ]
-        return json_answer({"data": events})
+        return json_response({"data": events})
 
 
 def _call(name: str, arguments: str) -> tuple[str, dict[str, Any]]:
     return "tool_call", {"tool": name, "input": json_or_text(arguments) if arguments else {}}
 
 
-def _outcome(run: RunRecord) -> dict[str, Any]:
+def _outcome(run: SandboxRun) -> dict[str, Any]:
     usage = run.transcript.usage
-    told = (
-        {}
-        if usage is None
-        else {
-            "inputTokens": usage.input_tokens,
-            "outputTokens": usage.output_tokens,
-            "totalTokens": usage.total_tokens,
-        }
-    )
+    values = {
+        "inputTokens": usage and usage.input_tokens,
+        "outputTokens": usage and usage.output_tokens,
+        "totalTokens": usage and usage.total_tokens,
+    }
     return {
-        "usage": {k: v for k, v in told.items() if v is not None},
+        "usage": {k: v for k, v in values.items() if v is not None},
         "iterations": 1 + len(run.transcript.tool_calls),
     }
 
 
-def _entry(run: RunRecord) -> dict[str, Any]:
+def _entry(run: SandboxRun) -> dict[str, Any]:
     failure = run.transcript.failure
     return {
         "id": run.id,

@@ -15,34 +15,34 @@ from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
     bearer,
-    encoded,
-    json_answer,
+    encode_run,
+    json_response,
 )
 from agentnb.sandbox.dialects.seekr_chunks import PageEncoder, VercelEncoder
 from agentnb.sandbox.dialects.seekr_records import (
-    ModelSettings,
+    SeekrModelSettings,
     agent_record,
     message_record,
     run_record,
     run_status,
     thread_record,
 )
-from agentnb.sandbox.state import RunRecord, Session, SessionMessage, new_id
-from agentnb.sandbox.streams import EventStream
+from agentnb.sandbox.responses import SSEResponse
+from agentnb.sandbox.state import SandboxRun, SandboxSession, SessionMessage, new_id
 
 __all__ = ["SeekrDialect"]
 
 _DEFAULT_AGENT = "default_agent"
 
 
-class ResponseFormat(BaseModel):
+class SeekrResponseFormat(BaseModel):
     json_schema: dict[str, Any]
 
 
-class RunRequest(BaseModel):
+class SeekrRunBody(BaseModel):
     agent_id: str = _DEFAULT_AGENT
-    model_settings: ModelSettings = ModelSettings()
-    response_format: ResponseFormat | None = None
+    model_settings: SeekrModelSettings = SeekrModelSettings()
+    response_format: SeekrResponseFormat | None = None
     group: str = "default_group"
     metadata: dict[str, str] | None = None
 
@@ -71,14 +71,14 @@ class CancelRequest(BaseModel):
     agent_id: str | None = None
 
 
-class Page(BaseModel):
+class PageQuery(BaseModel):
     limit: Annotated[int, Field(ge=0)] = 20
     order: Literal["asc", "desc"] = "desc"
     offset: Annotated[int, Field(ge=0)] = 0
 
 
 class SeekrDialect(Dialect):
-    """Threads are the store's sessions.  A script of faults stands in ``metadata["fault"]``."""
+    """Threads are the store's sessions.  A script of faults is ``metadata["fault"]``."""
 
     run_calls = frozenset({"create_run", "stream_page", "stream_vercel", "attach"})
 
@@ -87,7 +87,7 @@ class SeekrDialect(Dialect):
         run = thread + "/runs/{run_id}"
         message = thread + "/messages/{message_id}"
         return [
-            # The vendor's client asks with a slash at the end, and follows no redirect.
+            # The vendor's client sends a trailing slash, and follows no redirect.
             *(
                 Route(path, call, methods=[method])
                 for path in ("/v1/threads", "/v1/threads/")
@@ -112,15 +112,15 @@ class SeekrDialect(Dialect):
         ]
 
     def keys(self, headers: Mapping[str, str]) -> list[str]:
-        """Take the raw key, as the vendor's client sends it, and with ``Bearer`` before it."""
+        """Accept the bare key, as the vendor's client sends it, and a bearer token."""
         raw = headers.get("authorization", "").strip()
         return [raw, *bearer(headers)] if raw else []
 
     def problem(self, error: ApiError) -> Response:
         if error.problems:
-            return json_answer({"detail": error.problems}, status=error.status)
+            return json_response({"detail": error.problems}, status=error.status)
         body = {"error": error.code, "message": error.message, "status": error.status}
-        return json_answer(body, status=error.status, headers=error.headers)
+        return json_response(body, status=error.status, headers=error.headers)
 
     # --- threads and messages ---
 
@@ -129,19 +129,19 @@ class SeekrDialect(Dialect):
         session = self.store.new_session(
             new_id("thread"), details={"meta_data": body.meta_data or {}}
         )
-        return json_answer(thread_record(session))
+        return json_response(thread_record(session))
 
     async def list_threads(self, request: Request) -> Response:
-        page = self.query(request, Page)
+        page = self.query(request, PageQuery)
         threads = list(self.store.sessions())
-        return json_answer([thread_record(s) for s in _cut(threads, page)])
+        return json_response([thread_record(s) for s in _paged(threads, page)])
 
     async def get_thread(self, request: Request) -> Response:
-        return json_answer(thread_record(self._thread(request)))
+        return json_response(thread_record(self._thread(request)))
 
     async def delete_thread(self, request: Request) -> Response:
         self.store.remove_session(self._thread(request))
-        return json_answer({"deleted": True})
+        return json_response({"deleted": True})
 
     async def create_message(self, request: Request) -> Response:
         session = self._thread(request)
@@ -154,21 +154,21 @@ class SeekrDialect(Dialect):
             text = "\n".join(part.text for part in body.content if part.text)
         message = session.add(body.role, text, content=content)
         message.details["meta_data"] = body.meta_data or {}
-        return json_answer(message_record(message, session))
+        return json_response(message_record(message, session))
 
     async def list_messages(self, request: Request) -> Response:
         session = self._thread(request)
-        page = self.query(request, Page)
+        page = self.query(request, PageQuery)
         newest_first = session.messages[::-1]
         text_only = _is_vendors_client(request)
-        found = _cut(newest_first, page)
-        return json_answer([message_record(m, session, text_only=text_only) for m in found])
+        found = _paged(newest_first, page)
+        return json_response([message_record(m, session, text_only=text_only) for m in found])
 
     async def get_message(self, request: Request) -> Response:
         session = self._thread(request)
         message = self._message(request, session)
         text_only = _is_vendors_client(request)
-        return json_answer(message_record(message, session, text_only=text_only))
+        return json_response(message_record(message, session, text_only=text_only))
 
     async def update_message(self, request: Request) -> Response:
         session = self._thread(request)
@@ -178,12 +178,12 @@ class SeekrDialect(Dialect):
             message.content = message.text = body.content
         if body.meta_data:
             message.details["meta_data"] = {**message.details["meta_data"], **body.meta_data}
-        return json_answer(message_record(message, session))
+        return json_response(message_record(message, session))
 
     async def delete_message(self, request: Request) -> Response:
         session = self._thread(request)
         session.messages.remove(self._message(request, session))
-        return json_answer({"deleted": True})
+        return json_response({"deleted": True})
 
     # --- runs ---
 
@@ -195,36 +195,36 @@ class SeekrDialect(Dialect):
             "status": run_status(run),
             "group": run.details["group"],
         }
-        return json_answer(body)
+        return json_response(body)
 
-    async def stream_page(self, request: Request) -> EventStream:
+    async def stream_page(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
         encoder = PageEncoder(run)
-        return EventStream(run, encoded(run, encoder), failure=encoder.encode)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
-    async def stream_vercel(self, request: Request) -> EventStream:
+    async def stream_vercel(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
         run.details["vercel"] = True
         headers = {"x-vercel-ai-ui-message-stream": "v1"}
         encoder = VercelEncoder(run)
-        return EventStream(run, encoded(run, encoder), failure=encoder.encode, headers=headers)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode, headers=headers)
 
-    async def attach(self, request: Request) -> EventStream:
+    async def attach(self, request: Request) -> SSEResponse:
         """Send the run again from its beginning, in the form it was started in."""
         run = self._run(request)
-        exchange = await self.begin(request, "join", run=run)
+        injector = await self.begin(request, "join", run=run)
         encoder = VercelEncoder(run) if run.details.get("vercel") else PageEncoder(run)
-        frames = encoded(run, encoder, late=exchange.is_live)
-        return EventStream(run, frames, failure=encoder.encode)
+        frames = encode_run(run, encoder, late=injector.is_live)
+        return SSEResponse(run, frames, failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
         session = self._thread(request)
-        page = self.query(request, Page)
+        page = self.query(request, PageQuery)
         runs = list(self.store.runs(session_id=session.id))
-        return json_answer([run_record(r) for r in _cut(runs, page)])
+        return json_response([run_record(r) for r in _paged(runs, page)])
 
     async def get_run(self, request: Request) -> Response:
-        return json_answer(run_record(self._run(request)))
+        return json_response(run_record(self._run(request)))
 
     async def cancel_run(self, request: Request) -> Response:
         run = self._run(request)
@@ -232,24 +232,24 @@ class SeekrDialect(Dialect):
         if body.agent_id is not None and body.agent_id != run.details["agent_id"]:
             raise ApiError(404, "run_not_found", f"{body.agent_id!r} has no run {run.id!r}.")
         run.cancel("Cancelled by a request.")
-        return json_answer({"status": "canceled", "run_id": run.id})
+        return json_response({"status": "canceled", "run_id": run.id})
 
     async def list_agents(self, request: Request) -> Response:
         agents = [agent_record(agent) for agent in self.engine.registry.list()]
-        return json_answer({"data": agents})
+        return json_response({"data": agents})
 
     async def get_agent(self, request: Request) -> Response:
-        return json_answer(agent_record(self.agent(request.path_params["agent_id"])))
+        return json_response(agent_record(self.agent(request.path_params["agent_id"])))
 
-    async def _start(self, request: Request, *, with_client: bool) -> RunRecord:
+    async def _start(self, request: Request, *, with_client: bool) -> SandboxRun:
         session = self._thread(request)
-        body = await self.body(request, RunRequest)
-        exchange = await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
+        body = await self.body(request, SeekrRunBody)
+        injector = await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
         agent = self.engine.registry.find(body.agent_id)
         if agent is None:
             is_default = body.agent_id == _DEFAULT_AGENT
             agent = self.agent("finance_agent" if is_default else body.agent_id)
-        asked = next(
+        last = next(
             (
                 i
                 for i in reversed(range(len(session.messages)))
@@ -257,17 +257,17 @@ class SeekrDialect(Dialect):
             ),
             None,
         )
-        if asked is None:
+        if last is None:
             raise ApiError(400, "no_message", "The thread has no message from a user to answer.")
         history: list[Message] = [
-            {"role": m.role, "content": m.text} for m in session.messages[:asked]
+            {"role": m.role, "content": m.text} for m in session.messages[:last]
         ]
         schema = body.response_format.json_schema if body.response_format else None
         run = self.engine.start(
             self.store,
             agent,
             session,
-            session.messages[asked].text,
+            session.messages[last].text,
             history=history,
             params={
                 **(body.metadata or {}),
@@ -285,24 +285,24 @@ class SeekrDialect(Dialect):
             },
             with_client=with_client,
         )
-        exchange.carry(run)
+        injector.carry(run)
         return run
 
-    def _thread(self, request: Request) -> Session:
+    def _thread(self, request: Request) -> SandboxSession:
         thread_id = request.path_params["thread_id"]
         session = self.store.session(thread_id)
         if session is None:
             raise ApiError(404, "thread_not_found", f"There is no thread {thread_id!r}.")
         return session
 
-    def _message(self, request: Request, session: Session) -> SessionMessage:
+    def _message(self, request: Request, session: SandboxSession) -> SessionMessage:
         message_id = request.path_params["message_id"]
         found = next((m for m in session.messages if m.id == message_id), None)
         if found is None:
             raise ApiError(404, "message_not_found", f"There is no message {message_id!r}.")
         return found
 
-    def _run(self, request: Request) -> RunRecord:
+    def _run(self, request: Request) -> SandboxRun:
         session = self._thread(request)
         run = self.run(request.path_params["run_id"])
         if run.session is not session:
@@ -311,10 +311,10 @@ class SeekrDialect(Dialect):
 
 
 def _is_vendors_client(request: Request) -> bool:
-    """Return whether the vendor's client asks, which knows no parts of a message but text."""
+    """Return whether the request is the vendor's client's, which reads text parts only."""
     return "x-seekrflow-client-user-agent" in request.headers
 
 
-def _cut(newest_first: list[Any], page: Page) -> list[Any]:
+def _paged(newest_first: list[Any], page: PageQuery) -> list[Any]:
     items = newest_first if page.order == "desc" else newest_first[::-1]
     return items[page.offset : page.offset + page.limit]

@@ -1,4 +1,4 @@
-"""SeekrFlow's two streams: the API page's own chunks, and the AI SDK's UI-message chunks."""
+"""Encoders of SeekrFlow's two streams: its own chunks, and the AI SDK's UI message chunks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from agentnb.event.types import (
     ToolCallStarted,
     UsageReported,
 )
-from agentnb.sandbox.dialects.base import Encoder, compact, json_or_text
-from agentnb.sandbox.state import RunRecord
-from agentnb.sandbox.streams import sse_frame
+from agentnb.sandbox.dialects.base import Encoder, json_or_text, to_json, tool_outcome
+from agentnb.sandbox.responses import sse_frame
+from agentnb.sandbox.state import SandboxRun
 
 __all__ = ["PageEncoder", "VercelEncoder", "tool_object"]
 
 
 def tool_object(text: str, key: str) -> dict[str, Any]:
-    """Return a tool's arguments or output as the object that the wire wants."""
+    """Return a tool's arguments or output as a JSON object."""
     value: Any = json_or_text(text) if text else {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {key: value}
 
@@ -35,23 +35,23 @@ def tool_object(text: str, key: str) -> dict[str, Any]:
 def _raw(event: RawEvent) -> bytes:
     value = json_or_text(event.data)
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {"data": value}
-    return sse_frame(compact({**fields, "type": event.name}))
+    return sse_frame(to_json({**fields, "type": event.name}))
 
 
-# The vendor's client takes a comment for data.
+# The vendor's client parses a comment as data.
 _BLANK: Final = b"\n"
 
 
 class PageEncoder(Encoder):
-    """The chunks of ``/runs/stream``: data-only frames, told apart by their ``type``."""
+    """Chunks of ``/runs/stream``: data-only frames with a ``type``."""
 
     keep_alive = _BLANK
 
-    def __init__(self, run: RunRecord) -> None:
+    def __init__(self, run: SandboxRun) -> None:
         self._run = run
         self._in_text = False
         self._part_index = -1
-        # Calls whose arguments still stream: they are announced once these are whole.
+        # Calls whose arguments still stream; they are sent once complete.
         self._open: dict[str, tuple[str, list[str]]] = {}
 
     def open(self) -> list[bytes]:
@@ -93,7 +93,7 @@ class PageEncoder(Encoder):
                 output = (
                     {"error": event.error}
                     if event.error is not None
-                    else tool_object(self._result(event), "result")
+                    else tool_object(tool_outcome(self._run, event)[1], "result")
                 )
                 frames.append(
                     self._chunk(
@@ -109,15 +109,8 @@ class PageEncoder(Encoder):
             case RawEvent():
                 return [_raw(event)]
             case _:
-                # This wire has no word for usage, followups, approvals and cancellation: the run
-                # itself, asked for by its id, tells what it can.
+                # No chunks exist for usage, followups, approvals and cancellation.
                 return []
-
-    def _result(self, event: ToolCallFinished) -> str:
-        if event.result is not None:
-            return event.result
-        call = self._run.transcript.find_tool_call(event.call_id)
-        return "" if call is None else call.result
 
     def _request(self, call_id: str, name: str, arguments: str) -> list[bytes]:
         self._part_index += 1
@@ -137,7 +130,7 @@ class PageEncoder(Encoder):
         self._in_text = True
         self._part_index += 1
         return [
-            # The content is the part's own notation, never a piece of the answer.
+            # The content is the notation of an empty part, never a piece of the answer.
             self._chunk(
                 "part_start_event", part_index=self._part_index, part_content="TextPart(content='')"
             ),
@@ -148,20 +141,20 @@ class PageEncoder(Encoder):
         return self._chunk("node_header", node_type=node_type, description=description)
 
     def _chunk(self, type: str, **fields: Any) -> bytes:
-        told = {k: v for k, v in fields.items() if v is not None or k == "tool_name"}
-        return sse_frame(compact({"type": type, **told, "meta_data": {}}))
+        present = {k: v for k, v in fields.items() if v is not None or k == "tool_name"}
+        return sse_frame(to_json({"type": type, **present, "meta_data": {}}))
 
 
 class VercelEncoder(Encoder):
-    """The chunks of ``/runs/stream/vercel``: parts that start and end, then ``[DONE]``."""
+    """Chunks of ``/runs/stream/vercel``: parts that start and end, then ``[DONE]``."""
 
     keep_alive = _BLANK
 
-    def __init__(self, run: RunRecord) -> None:
+    def __init__(self, run: SandboxRun) -> None:
         self._run = run
         self._part: str | None = None
         self._count = 0
-        # Calls whose arguments still stream, with what has come of them.
+        # Calls whose arguments still stream, with the pieces so far.
         self._open: dict[str, tuple[str, list[str]]] = {}
 
     def open(self) -> list[bytes]:
@@ -241,10 +234,7 @@ class VercelEncoder(Encoder):
                 self._chunk("tool-output-error", toolCallId=event.call_id, errorText=event.error)
             )
             return frames
-        result = event.result
-        if result is None:
-            call = self._run.transcript.find_tool_call(event.call_id)
-            result = "" if call is None else call.result
+        _, result = tool_outcome(self._run, event)
         frames.append(
             self._chunk(
                 "tool-output-available", toolCallId=event.call_id, output=json_or_text(result)
@@ -284,7 +274,7 @@ class VercelEncoder(Encoder):
         ]
 
     def _chunk(self, type: str, **fields: Any) -> bytes:
-        return sse_frame(compact({"type": type, **fields}))
+        return sse_frame(to_json({"type": type, **fields}))
 
 
 _DONE = b"data: [DONE]\n\n"

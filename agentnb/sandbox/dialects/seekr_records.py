@@ -1,4 +1,4 @@
-"""SeekrFlow's records: threads, messages, runs and agents, as its own client reads them."""
+"""SeekrFlow's JSON objects: threads, messages, runs and agents."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from agentnb.event.transcript import Passage, Status
 from agentnb.sandbox.dialects.base import json_or_text, utc
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.state import RunRecord, Session, SessionMessage
+from agentnb.sandbox.state import SandboxRun, SandboxSession, SessionMessage
 
 __all__ = [
-    "ModelSettings",
+    "SeekrModelSettings",
     "agent_record",
     "message_record",
     "run_record",
@@ -28,12 +28,12 @@ _STATUSES: Final[dict[Status, str]] = {
     "completed": "completed",
     "cancelled": "cancelled",
 }
-# Agents of a sandbox are functions, of which nobody knows when they were written.
-_MADE: Final = utc(datetime(2026, 1, 1, tzinfo=UTC), milliseconds=True)
+# Stands for the unknown creation time of a function.
+_CREATED: Final = utc(datetime(2026, 1, 1, tzinfo=UTC), milliseconds=True)
 
 
-class ModelSettings(BaseModel):
-    """How the model of a run is called."""
+class SeekrModelSettings(BaseModel):
+    """Model settings of a run."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 1
     top_p: Annotated[float, Field(ge=0, le=1)] = 1
@@ -42,12 +42,12 @@ class ModelSettings(BaseModel):
     max_tokens: int | None = None
 
 
-def run_status(run: RunRecord) -> str:
-    """Return a run's status in the platform's words."""
+def run_status(run: SandboxRun) -> str:
+    """Return the platform's name of a run's status."""
     return _STATUSES.get(run.status, "failed")
 
 
-def thread_record(session: Session) -> dict[str, Any]:
+def thread_record(session: SandboxSession) -> dict[str, Any]:
     """Return a session as a thread."""
     active = session.active[-1].id if session.active else None
     return {
@@ -61,7 +61,7 @@ def thread_record(session: Session) -> dict[str, Any]:
 
 
 def message_record(
-    message: SessionMessage, session: Session, *, text_only: bool = False
+    message: SessionMessage, session: SandboxSession, *, text_only: bool = False
 ) -> dict[str, Any]:
     """Return a message of a thread; ``text_only`` leaves out reasoning and tool calls."""
     run = message.run
@@ -78,7 +78,7 @@ def message_record(
     }
 
 
-def _parts(run: RunRecord, *, text_only: bool) -> list[dict[str, Any]]:
+def _parts(run: SandboxRun, *, text_only: bool) -> list[dict[str, Any]]:
     """Return an answer as the parts of a message's content."""
     parts: list[dict[str, Any]] = []
     for part in run.transcript.parts:
@@ -100,7 +100,7 @@ def _parts(run: RunRecord, *, text_only: bool) -> list[dict[str, Any]]:
 
 
 def agent_record(agent: RegisteredAgent) -> dict[str, Any]:
-    """Return an agent as the platform lists it, with every field that its client insists on."""
+    """Return an agent with every field that the vendor's client requires."""
     return {
         "id": agent.name,
         "name": agent.name,
@@ -114,9 +114,9 @@ def agent_record(agent: RegisteredAgent) -> dict[str, Any]:
         "user_id": "sandbox",
         "team_id": None,
         "tools": [],
-        "created_at": _MADE,
-        "updated_at": _MADE,
-        "last_deployed_at": _MADE,
+        "created_at": _CREATED,
+        "updated_at": _CREATED,
+        "last_deployed_at": _CREATED,
         "active_duration": 0,
         "reasoning_effort": "medium",
         "temperature": None,
@@ -124,9 +124,9 @@ def agent_record(agent: RegisteredAgent) -> dict[str, Any]:
     }
 
 
-def run_record(run: RunRecord) -> dict[str, Any]:
+def run_record(run: SandboxRun) -> dict[str, Any]:
     """Return a run, with every field of the API page."""
-    settings = cast("ModelSettings", run.details["settings"])
+    settings = cast("SeekrModelSettings", run.details["settings"])
     usage = run.transcript.usage
     ended = utc(run.finished_at, milliseconds=True)
     status = run_status(run)
@@ -162,5 +162,5 @@ def run_record(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _tool_names(run: RunRecord) -> list[str]:
+def _tool_names(run: SandboxRun) -> list[str]:
     return list(dict.fromkeys(call.name for call in run.transcript.tool_calls))

@@ -1,8 +1,8 @@
 """``finance_agent``: answers questions about the bundled sample prices.
 
-It reads companies, periods and kinds of question, calls its tools on the data, remembers the
+It parses companies, periods and kinds of question, calls its tools on the data, remembers the
 conversation, and says what it cannot do.  The same conversation always gives the same answer.
-Usage is an estimate: one token for every four characters of what it read and wrote.
+Usage is an estimate: one token for every four characters read and written.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
-from agentnb.sandbox.agents.finance.answers import Answer, answer
+from agentnb.sandbox.agents.finance.answers import FinanceAnswer, answer, closing_line, suggest
 from agentnb.sandbox.agents.finance.prices import load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
-from agentnb.sandbox.agents.finance.remarks import closing_line, suggest
 from agentnb.sandbox.agents.finance.schema import fill_schema
-from agentnb.sandbox.agents.finance.tools import Desk
+from agentnb.sandbox.agents.finance.tools import Toolbox
 from agentnb.sandbox.agents.tokens import count_tokens, pieces
 
 if TYPE_CHECKING:
@@ -32,48 +31,43 @@ async def finance_agent(prompt: str, context: FunctionContext) -> AsyncGenerator
     prices = load_prices()
     earlier = [m["content"] for m in context.history if m["role"] == "user"]
     question = parse_question(prompt, earlier, prices.last_day)
-    desk = Desk(prices)
-    working = answer(question, desk)
+    tools = Toolbox(prices)
+    steps = answer(question, tools)
     while True:
         try:
-            yield next(working)
+            yield next(steps)
         except StopIteration as done:
-            result: Answer = done.value
+            result: FinanceAnswer = done.value
             break
-    schema = _schema(context)
+    schema = _output_schema(context)
     if schema is None:
         text = f"{result.text}\n\n{closing_line()}"
     else:
-        for event in desk.think("The answer is asked for as JSON, so I fill in the schema."):
+        for event in tools.think("The answer is requested as JSON, so I fill in the schema."):
             yield event
-        text = fill_schema(schema, result, question)
+        text = fill_schema(schema, result)
     for piece in pieces(text):
         yield TextDelta(piece)
-    read = sum(len(m["content"]) for m in context.history) + len(prompt) + desk.characters_read
-    thought = count_tokens("x" * desk.characters_thought)
-    sent, received = count_tokens("x" * read), thought + count_tokens(text)
-    yield UsageReported(
-        usage=Usage(
-            input_tokens=sent,
-            output_tokens=received,
-            total_tokens=sent + received,
-            reasoning_tokens=thought,
-        ),
-        model=_MODEL,
+    read = sum(len(m["content"]) for m in context.history) + len(prompt) + tools.characters_read
+    reasoning = count_tokens(tools.characters_thought)
+    input_tokens, output_tokens = count_tokens(read), reasoning + count_tokens(len(text))
+    usage = Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=input_tokens + output_tokens,
+        reasoning_tokens=reasoning,
     )
+    yield UsageReported(usage=usage, model=_MODEL)
     yield FollowupsSuggested(followups=suggest(question))
 
 
-def _schema(context: FunctionContext) -> Mapping[str, Any] | None:
-    """Return the schema asked for: the platform's own, or a parameter where it has none."""
-    given = context.output_schema
-    if given is None:
-        given = context.params.get("output_schema")
-    if not isinstance(given, Mapping):
+def _output_schema(context: FunctionContext) -> Mapping[str, Any] | None:
+    """Return the requested schema: the platform's own, or a parameter where it has none."""
+    schema: Any = context.output_schema
+    if schema is None:
+        schema = context.params.get("output_schema")
+    if not isinstance(schema, Mapping):
         return None
-    schema = cast("Mapping[str, Any]", given)
-    inner = schema.get("schema")
-    if isinstance(inner, Mapping) and "properties" not in schema:
-        # Some clients wrap it, with a name beside it.
-        return cast("Mapping[str, Any]", inner)
-    return schema
+    # Some clients wrap the schema together with its name.
+    inner: Any = cast("Mapping[str, Any]", schema).get("schema")
+    return cast("Mapping[str, Any]", inner if isinstance(inner, Mapping) else schema)

@@ -1,67 +1,69 @@
-"""Answers: the plan, the tool calls, the words and the tables."""
+"""Answers: the plan, the tool calls, the text, the tables and the followups."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, Final
 
 from agentnb.event.types import Event
 from agentnb.sandbox.agents.finance.prices import (
     NAMES,
     company,
+    daily_returns,
     dollars,
     format_day,
     join_words,
+    load_prices,
     markdown_table,
+    move,
     percent,
-    signed_dollars,
+    percent_change,
     up_or_down,
 )
-from agentnb.sandbox.agents.finance.question import Question, trailing
-from agentnb.sandbox.agents.finance.remarks import (
-    capabilities,
-    clip,
-    covered,
-    explain_move,
-    explain_stretch,
-    outside,
-    refusal,
-)
-from agentnb.sandbox.agents.finance.tools import Desk
+from agentnb.sandbox.agents.finance.question import Period, Question, trailing
+from agentnb.sandbox.agents.finance.tools import Toolbox
 
-__all__ = ["Answer", "answer"]
+__all__ = ["FinanceAnswer", "answer", "closing_line", "suggest"]
+
+_REFUSED: Final = (
+    "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
+    "such as the past 3 months."
+)
 
 
 @dataclass(slots=True)
-class Answer:
+class FinanceAnswer:
     """An answer in Markdown, with its facts in one row for each share."""
 
     text: str
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    label: str = ""
 
 
-Work = Generator[Event, None, Answer]
+Steps = Generator[Event, None, FinanceAnswer]
 
 
-def answer(question: Question, desk: Desk) -> Work:
+def answer(question: Question, tools: Toolbox) -> Steps:
     """Yield reasoning and tool calls; return the answer without its closing line."""
-    yield from desk.think(_understood(question))
-    notes = _notes(question)
-    refused = refusal(question)
+    yield from tools.think(_understood(question))
+    notes: list[str] = []
+    if question.unknown:
+        notes.append(f"I have no prices for {join_words(question.unknown, 'or')}.")
     handler = _HANDLERS.get(question.kind)
-    needs_company = question.kind in ("price", "change", "compare", "volatility", "history")
-    if handler is None or (needs_company and not question.tickers):
-        return _helpless(question, refused, notes)
-    missing = outside(question, desk.prices)
-    if missing:
-        yield from desk.think("There are no prices at all for that time, so I will say so.")
-        return Answer("\n\n".join([*notes, *([refused] if refused else []), missing]))
-    if refused:
-        yield from desk.think(f"{refused} I will say so, and give what the prices do tell.")
-        notes.append(f"{refused} This is what the prices tell:")
-    result = yield from handler(question, desk)
+    if handler is None or (question.kind != "rank" and not question.tickers):
+        if question.is_refused:
+            notes.append(_REFUSED)
+        elif handler is not None and not notes:
+            notes = ["Which company do you mean?"]
+        elif question.kind == "unknown" and not notes:
+            notes = ["I did not understand that."]
+        return FinanceAnswer("\n\n".join([*notes, _capabilities()]))
+    if missing := _outside(question):
+        yield from tools.think("There are no prices at all for that time, so I will say so.")
+        return FinanceAnswer("\n\n".join([*notes, missing]))
+    result = yield from handler(question, tools)
     result.text = "\n\n".join([*notes, result.text])
     return result
 
@@ -78,7 +80,6 @@ def _understood(question: Question) -> str:
         "rank": f"the best and the worst{of}",
         "history": f"the daily closes{of}",
         "help": "what I can do",
-        "thanks": "nothing more",
         "unknown": "something I do not recognise",
     }[question.kind]
     when = ""
@@ -91,163 +92,110 @@ def _understood(question: Question) -> str:
     return f"The question asks for {subject}{when}{why}.{earlier}"
 
 
-def _notes(question: Question) -> list[str]:
-    notes: list[str] = []
-    if question.unknown:
-        notes.append(f"I have no prices for {join_words(question.unknown, 'or')}.")
-    return notes
-
-
-def _helpless(question: Question, refused: str, notes: list[str]) -> Answer:
-    if question.kind == "thanks":
-        return Answer("You are welcome.")
-    if question.kind == "help":
-        return Answer("\n\n".join([*notes, *([refused] if refused else []), capabilities()]))
-    lead = [*notes, *([refused] if refused else [])]
-    if not lead and question.kind != "unknown":
-        lead = ["Which company do you mean?"]
-    elif not lead:
-        lead = ["I did not understand that."]
-    elif notes and not refused:
-        return Answer("\n\n".join([*lead, covered()]))
-    return Answer("\n\n".join([*lead, capabilities()]))
-
-
-def _price(question: Question, desk: Desk) -> Work:
-    prices = desk.prices
+def _price(question: Question, tools: Toolbox) -> Steps:
+    prices = tools.prices
     wanted = question.day
-    day = prices.day_at(wanted or prices.last_day)
-    notes: list[str] = []
-    if wanted is not None and prices.first_day <= wanted != day:
-        notes.append(
+    day = max(prices.last_two("NVDA", wanted or prices.last_day))
+    paragraphs: list[str] = []
+    if wanted not in (None, day):
+        paragraphs.append(
             f"There was no trading on {format_day(wanted)}; this is the last close before it."
         )
-    tools = join_words([f"get_stock_price({t})" for t in question.tickers])
-    yield from desk.think(f"Plan: call {tools} for the close on {format_day(day)}.")
+    calls = join_words([f"get_stock_price({t})" for t in question.tickers])
+    yield from tools.think(f"Plan: call {calls} for the close on {format_day(day)}.")
     rows: list[dict[str, Any]] = []
     for ticker in question.tickers:
-        found = yield from desk.get_stock_price(ticker, None if wanted is None else day)
-        move = prices.last_move(ticker, day)
-        rows.append(
-            {
-                **found,
-                "price": found["close"],
-                "start_price": found["previous_close"],
-                "start_date": move.days[0].isoformat(),
-            }
-        )
-    if len(rows) == 1:
-        row = rows[0]
-        text = (
-            f"**{company(row['ticker'])}** closed at **{dollars(row['close'])}** "
-            f"on {format_day(day)}"
+        row = yield from tools.get_stock_price(ticker, None if wanted is None else day)
+        rows.append(row | {"price": row["close"]})
+        sentence = (
+            f"**{company(ticker)}** closed at **{dollars(row['close'])}** on {format_day(day)}"
         )
         if row["change"] is None:
-            text += ", the first day of the sample."
+            sentence += ", the first day of the sample."
         else:
-            day_move = _moved(row["change_percent"], row["change"])
-            text += f", {day_move} from the close before."
-    else:
-        body = [
-            [
-                company(r["ticker"]),
-                dollars(r["close"]),
-                signed_dollars(r["change"] or 0),
-                percent(r["change_percent"] or 0),
-            ]
-            for r in rows
-        ]
-        text = f"The closes on {format_day(day)}:\n\n" + markdown_table(
-            ["Share", "Close", "Change", "Change in %"], body
-        )
+            sentence += f", {move(row['change_percent'], row['change'])} from the close before."
+        paragraphs.append(sentence)
     if question.why:
-        for ticker in question.tickers:
-            text += "\n\n" + (yield from explain_move(ticker, day, desk))
-    return Answer("\n\n".join([*notes, text]), rows, label=f"on {format_day(day)}")
+        paragraphs.append((yield from _explain(question.tickers[0], day, tools)))
+    return FinanceAnswer("\n\n".join(paragraphs), rows)
 
 
-def _change(question: Question, desk: Desk) -> Work:
+def _change(question: Question, tools: Toolbox) -> Steps:
     ticker = question.tickers[0]
-    period, notes = clip(question.period or trailing(1, "month", desk.prices.last_day), desk.prices)
-    yield from desk.think(f"Plan: call get_price_history({ticker}) {period.label}.")
-    found = yield from desk.get_price_history(ticker, period.start, period.end)
-    stretch = desk.prices.stretch(ticker, period.start, period.end)
-    high, low = stretch.high, stretch.low
-    move = _moved(stretch.percent, stretch.change)
-    verb = "stayed" if up_or_down(stretch.percent) == "unchanged" else "went"
+    period, notes = _period(question, tools)
+    yield from tools.think(f"Plan: call get_price_history({ticker}) {period.label}.")
+    found = yield from tools.get_price_history(ticker, period.start, period.end)
+    first, last = found["first_close"], found["last_close"]
+    first_day, last_day = _day(found["start"]), _day(found["end"])
+    high, low = found["high"], found["low"]
+    verb = "stayed" if up_or_down(found["change_percent"]) == "unchanged" else "went"
     lead = (
-        f"**{company(ticker)}** {verb} **{move}** {period.label}: from {dollars(stretch.start)} on "
-        f"{format_day(stretch.days[0])} to {dollars(stretch.end)} "
-        f"on {format_day(stretch.days[-1])}."
+        f"**{company(ticker)}** {verb} **{move(found['change_percent'], found['change'])}** "
+        f"{period.label}: from {dollars(first)} on {first_day} to {dollars(last)} on {last_day}."
     )
     body = [
-        ["First close", format_day(stretch.days[0]), dollars(stretch.start)],
-        ["Highest", format_day(high[1]), dollars(high[0])],
-        ["Lowest", format_day(low[1]), dollars(low[0])],
-        ["Last close", format_day(stretch.days[-1]), dollars(stretch.end)],
+        ["First close", first_day, dollars(first)],
+        ["Highest", _day(high["date"]), dollars(high["close"])],
+        ["Lowest", _day(low["date"]), dollars(low["close"])],
+        ["Last close", last_day, dollars(last)],
     ]
-    text = f"{lead}\n\n{markdown_table(['', 'Day', 'Close'], body, left=2)}"
+    text = "\n\n".join([*notes, lead, markdown_table(["", "Day", "Close"], body, left=2)])
     if question.why:
-        text += "\n\n" + (yield from explain_stretch(stretch, period, desk))
-    row = _row(found) | {"high": high[0], "low": low[0]}
-    return Answer("\n\n".join([*notes, text]), [row], label=period.label)
+        text += "\n\n" + (yield from _explain(ticker, period.end, tools))
+    return FinanceAnswer(text, [_row(found)])
 
 
-def _compare(question: Question, desk: Desk) -> Work:
-    period, notes = clip(question.period or trailing(1, "month", desk.prices.last_day), desk.prices)
-    names = ", ".join(question.tickers)
-    yield from desk.think(f"Plan: call compare({names}) {period.label}, and order by the change.")
-    found = yield from desk.compare(question.tickers, period.start, period.end)
+def _compare(question: Question, tools: Toolbox) -> Steps:
+    period, notes = _period(question, tools)
+    tickers = question.tickers if len(question.tickers) > 1 else tuple(NAMES)
+    names = f" for {len(tickers)} shares" if question.kind == "rank" else f"({', '.join(tickers)})"
+    yield from tools.think(f"Plan: call compare{names} {period.label}, and order by the change.")
+    found = yield from tools.compare(tickers, period.start, period.end)
     shares: list[dict[str, Any]] = found["shares"]
-    best, last = shares[0], shares[-1]
-    lead = (
-        f"**{company(best['ticker'])}** did best {period.label}, {_turned(best)}; "
-        f"{company(last['ticker'])} did worst, {_turned(last)}."
-    )
-    if len(shares) == 2:
-        gap = best["change_percent"] - last["change_percent"]
+    best, worst = (f"**{company(s['ticker'])}**" for s in (shares[0], shares[-1]))
+    up, down = shares[0]["change_percent"], shares[-1]["change_percent"]
+    if question.kind == "rank":
         lead = (
-            f"**{company(best['ticker'])}** did better {period.label}: {_turned(best)}, against "
-            f"{percent(last['change_percent'])} for {company(last['ticker'])}, "
-            f"a difference of {gap:.1f} points."
+            f"Best of the {len(shares)} {period.label}: {best}, {move(up)}. Worst: {worst}, "
+            f"{move(down)}. The average is {percent(found['average_change_percent'])}."
         )
-    text = f"{lead}\n\n{_share_table(shares)}"
+    else:
+        lead = (
+            f"{best} did better {period.label}: {move(up)}, against {percent(down)} for "
+            f"{worst.strip('*')}, a difference of {up - down:.1f} points."
+        )
+    text = "\n\n".join([*notes, lead, _share_table(shares)])
     if question.why:
-        stretch = desk.prices.stretch(best["ticker"], period.start, period.end)
-        text += "\n\n" + (yield from explain_stretch(stretch, period, desk))
-    return Answer("\n\n".join([*notes, text]), [_row(s) for s in shares], label=period.label)
+        text += "\n\n" + (yield from _explain(shares[0]["ticker"], period.end, tools))
+    rows = [_row(share) | {"rank": rank} for rank, share in enumerate(shares, start=1)]
+    return FinanceAnswer(text, rows)
 
 
-def _volatility(question: Question, desk: Desk) -> Work:
-    period, notes = clip(question.period or trailing(1, "year", desk.prices.last_day), desk.prices)
-    tickers = question.tickers
-    tools = join_words([f"get_volatility({t})" for t in tickers])
-    yield from desk.think(f"Plan: call {tools} {period.label}.")
+def _volatility(question: Question, tools: Toolbox) -> Steps:
+    period, notes = _period(question, tools, (1, "year"))
+    calls = join_words([f"get_volatility({t})" for t in question.tickers])
+    yield from tools.think(f"Plan: call {calls} {period.label}.")
     rows: list[dict[str, Any]] = []
-    for ticker in tickers:
-        found = yield from desk.get_volatility(ticker, period.start, period.end)
-        stretch = desk.prices.stretch(ticker, period.start, period.end)
-        rows.append(found | {"volatility": found["yearly_percent"], "price": stretch.end})
+    for ticker in question.tickers:
+        found = yield from tools.get_volatility(ticker, period.start, period.end)
+        rows.append(found | {"volatility": found["yearly_percent"]})
     if rows[0]["daily_percent"] is None:
         days = rows[0]["trading_days"]
-        text = (
+        notes.append(
             f"{days} trading days are too few to tell how a price swings; ask for a week or more."
         )
-        return Answer("\n\n".join([*notes, text]), rows, label=period.label)
+        return FinanceAnswer("\n\n".join(notes), rows)
     rows.sort(key=lambda r: -r["yearly_percent"])
     first = rows[0]
-    lead = (
-        f"The price of **{company(first['ticker'])}** typically moved by "
-        f"**{first['daily_percent']:.1f}% a day** {period.label}, which is "
-        f"{first['yearly_percent']:.0f}% over a year."
-    )
-    if len(rows) > 1:
-        calmest = rows[-1]
+    share = f"**{company(first['ticker'])}**"
+    yearly = f"{first['yearly_percent']:.0f}%"
+    if len(rows) == 1:
         lead = (
-            f"**{company(first['ticker'])}** swings most {period.label}: "
-            f"{first['yearly_percent']:.0f}% a year; {company(calmest['ticker'])} swings least: "
-            f"{calmest['yearly_percent']:.0f}%."
+            f"The price of {share} typically moved by **{first['daily_percent']:.1f}% a day** "
+            f"{period.label}, which is {yearly} over a year."
         )
+    else:
+        lead = f"{share} swings most {period.label}: {yearly} a year."
     body = [
         [
             company(r["ticker"]),
@@ -260,103 +208,194 @@ def _volatility(question: Question, desk: Desk) -> Work:
         for r in rows
     ]
     header = ["Share", "A day", "A year", "Best day", "Worst day", "Largest fall"]
-    text = (
-        f"{lead}\n\n{markdown_table(header, body)}\n\n"
+    method = (
         "A day's figure is the standard deviation of daily returns; a year's is that times the "
         "square root of 252 trading days."
     )
-    return Answer("\n\n".join([*notes, text]), rows, label=period.label)
+    text = "\n\n".join([*notes, lead, markdown_table(header, body), method])
+    return FinanceAnswer(text, rows)
 
 
-def _rank(question: Question, desk: Desk) -> Work:
-    period, notes = clip(question.period or trailing(1, "month", desk.prices.last_day), desk.prices)
-    tickers = question.tickers if len(question.tickers) > 1 else tuple(desk.prices.tickers)
-    yield from desk.think(
-        f"Plan: call compare for {len(tickers)} shares {period.label}, and order by the change."
-    )
-    found = yield from desk.compare(tickers, period.start, period.end)
-    shares: list[dict[str, Any]] = found["shares"]
-    first, last = shares[0], shares[-1]
-    lead = (
-        f"Best of the {len(shares)} {period.label}: **{company(first['ticker'])}**, "
-        f"{_turned(first)}. Worst: **{company(last['ticker'])}**, {_turned(last)}. "
-        f"The average is {percent(found['average_change_percent'])}."
-    )
-    rows = [_row(s) | {"rank": n} for n, s in enumerate(shares, start=1)]
-    text = f"{lead}\n\n{_share_table(shares)}"
-    return Answer("\n\n".join([*notes, text]), rows, label=period.label)
-
-
-def _history(question: Question, desk: Desk) -> Work:
-    period, notes = clip(question.period or trailing(10, "day", desk.prices.last_day), desk.prices)
-    yield from desk.think(
-        f"Plan: call get_price_history {period.label} and show the closes, thinned out if many."
-    )
-    rows: list[dict[str, Any]] = []
-    closes: list[dict[str, float]] = []
+def _history(question: Question, tools: Toolbox) -> Steps:
+    period, notes = _period(question, tools, (10, "day"))
+    yield from tools.think(f"Plan: call get_price_history {period.label} and show the closes.")
+    found: list[dict[str, Any]] = []
     for ticker in question.tickers:
-        found = yield from desk.get_price_history(ticker, period.start, period.end)
-        rows.append(_row(found))
-        closes.append(found["closes"])
-    body = [[day, *(dollars(c[day]) for c in closes)] for day in closes[0]]
+        history = yield from tools.get_price_history(ticker, period.start, period.end)
+        found.append(history)
+    body = [[day, *(dollars(f["closes"][day]) for f in found)] for day in found[0]["closes"]]
     names = join_words([company(t) for t in question.tickers])
-    text = f"Closes of {names} {period.label}:\n\n" + markdown_table(
-        ["Day", *question.tickers], body
-    )
-    return Answer("\n\n".join([*notes, text]), rows, label=period.label)
+    table = markdown_table(["Day", *question.tickers], body)
+    text = "\n\n".join([*notes, f"Closes of {names} {period.label}:", table])
+    return FinanceAnswer(text, [_row(f) for f in found])
 
 
-_HANDLERS: Final[dict[str, Callable[[Question, Desk], Work]]] = {
+_HANDLERS: Final[dict[str, Callable[[Question, Toolbox], Steps]]] = {
     "price": _price,
     "change": _change,
     "compare": _compare,
     "volatility": _volatility,
-    "rank": _rank,
+    "rank": _compare,
     "history": _history,
 }
 
 
+def _explain(ticker: str, day: date, tools: Toolbox) -> Generator[Event, None, str]:
+    """Analyse the move that led to ``day``; return Markdown."""
+    yield from tools.think(
+        "I have prices and no news, so I cannot know the cause. What I can tell: whether the move "
+        "is unusual for the share, whether the others moved with it, and where the price stands. "
+        f"For that I call get_price_history({ticker}) over a year, and compare on the day."
+    )
+    prices = tools.prices
+    start = max(trailing(1, "year", day).start, prices.first_day)
+    year = yield from tools.get_price_history(ticker, start, day)
+    days = prices.last_two(ticker, day)
+    market = yield from tools.compare(tuple(NAMES), min(days), max(days))
+    average: float = market["average_change_percent"]
+    moved = percent_change(days)
+    own = moved - average
+    typical = statistics.fmean(abs(r) for r in daily_returns(prices.closes(ticker, start, day)))
+    size = abs(moved) / typical if typical else 0.0
+    unusual = "an ordinary day" if size < 1.5 else "a large move" if size < 3 else "a rare move"
+    close, low, high = year["last_close"], year["low"]["close"], year["high"]["close"]
+    level = (close - low) / (high - low) * 100 if high > low else 50.0
+    yield from tools.think(
+        f"The day's {percent(moved)} against a typical ±{typical:.1f}%: {unusual}. The ten "
+        f"shares averaged {percent(average)}, so {percent(own)} is the share's own."
+    )
+    rows: list[list[str]] = []
+    for count, unit in ((1, "week"), (1, "month"), (3, "month"), (1, "year")):
+        period = trailing(count, unit, day)
+        begin = max(period.start, prices.first_day)
+        alone = prices.change(ticker, begin, day)
+        every = statistics.fmean(prices.change(t, begin, day) for t in NAMES)
+        name = period.label.removeprefix("over the past ")
+        points = percent(alone - every).removesuffix("%")
+        rows.append([f"Past {name}", percent(alone), percent(every), points])
+    shared = "with" if average * moved > 0 and abs(own) < abs(moved) else "against"
+    if abs(own) > 2 * abs(average):
+        shared = "mostly apart from"
+    return (
+        f"**Why?** I have prices and no news, so I can say how {company(ticker)} moved, not what "
+        "caused it:\n\n"
+        f"- **The day:** {up_or_down(moved)} {abs(moved):.1f}% is {unusual}; the "
+        f"price typically moves by {typical:.1f}% a day.\n"
+        f"- **The others:** the ten shares averaged {percent(average)} that day, so it moved "
+        f"{shared} the group; {percent(own)} is its own.\n"
+        f"- **The level:** {dollars(close)} lies {level:.0f}% of the way from the year's low "
+        f"({dollars(low)}) to its high ({dollars(high)}).\n\n"
+        + markdown_table(["", ticker, "All ten", "Points apart"], rows)
+    )
+
+
+def _outside(question: Question) -> str:
+    """Return the answer for a time without any prices, an empty string for any other."""
+    prices = load_prices()
+    first, last = prices.first_day, prices.last_day
+    if question.day is not None:
+        is_before, is_after = question.day < first, question.day > last
+        when = f"on {format_day(question.day)}"
+    elif question.period is not None:
+        # A change takes two closes, so a period that touches only one day of the sample has none.
+        is_before, is_after = question.period.end <= first, question.period.start >= last
+        when = question.period.label
+    else:
+        return ""
+    if not (is_before or is_after):
+        return ""
+    edge = f"before {format_day(first)}" if is_before else f"after {format_day(last)}"
+    return (
+        f"I have no prices {edge}, so I cannot answer for that time ({when}). "
+        f"Ask about a time from {format_day(first)} to {format_day(last)}."
+    )
+
+
+def _period(
+    question: Question, tools: Toolbox, default: tuple[int, str] = (1, "month")
+) -> tuple[Period, list[str]]:
+    """Return the part of the question's period that has prices, and notes on what is left out."""
+    first, last = tools.prices.first_day, tools.prices.last_day
+    period = question.period or trailing(*default, last)
+    notes: list[str] = []
+    # A period may begin on the day before the first one, and a weekend before that.
+    if period.start < first - timedelta(days=3):
+        notes.append(f"The sample begins on {format_day(first)}; I start there.")
+    if period.end > last:
+        notes.append(f"The sample ends on {format_day(last)}; I stop there.")
+    start, end = max(period.start, first), min(period.end, last)
+    label = f"from {format_day(start)} to {format_day(end)}" if notes else period.label
+    return Period(start, end, label), notes
+
+
+def _day(text: str) -> str:
+    return format_day(date.fromisoformat(text))
+
+
 def _row(found: dict[str, Any]) -> dict[str, Any]:
     """Return a tool's result with the names that `fill_schema` reads."""
-    return {
-        **found,
-        "price": found["last_close"],
-        "start_price": found["first_close"],
-        "start_date": found["start"],
-        "date": found["end"],
-        "volatility": found.get("yearly_volatility_percent"),
-        "currency": "USD",
-    }
-
-
-def _moved(change_percent: float, change: float) -> str:
-    word = up_or_down(change_percent)
-    if word == "unchanged":
-        return "unchanged"
-    return f"{word} {abs(change_percent):.1f}% ({signed_dollars(change)})"
-
-
-def _turned(share: dict[str, Any]) -> str:
-    word = up_or_down(share["change_percent"])
-    return word if word == "unchanged" else f"{word} {abs(share['change_percent']):.1f}%"
-
-
-def _swing(share: dict[str, Any]) -> str:
-    swing = share["yearly_volatility_percent"]
-    return "unknown" if swing is None else f"{swing:.0f}%"
+    return {**found, "price": found["last_close"], "date": found["end"], "currency": "USD"}
 
 
 def _share_table(shares: list[dict[str, Any]]) -> str:
-    body = [
-        [
-            NAMES[s["ticker"]],
-            s["ticker"],
-            dollars(s["first_close"]),
-            dollars(s["last_close"]),
-            percent(s["change_percent"]),
-            _swing(s).replace("unknown", "–"),
-        ]
-        for s in shares
-    ]
+    body: list[list[str]] = []
+    for share in shares:
+        swing = share["yearly_volatility_percent"]
+        body.append(
+            [
+                NAMES[share["ticker"]],
+                share["ticker"],
+                dollars(share["first_close"]),
+                dollars(share["last_close"]),
+                percent(share["change_percent"]),
+                "–" if swing is None else f"{swing:.0f}%",
+            ]
+        )
     header = ["Company", "Ticker", "First close", "Last close", "Change", "Volatility a year"]
     return markdown_table(header, body, left=2)
+
+
+def _capabilities() -> str:
+    prices = load_prices()
+    return (
+        f"I have sample prices of {join_words([company(t) for t in NAMES])}. They are daily closes "
+        f"from {format_day(prices.first_day)} to {format_day(prices.last_day)}. You can ask, for "
+        "example:\n\n"
+        "- What is the current NVDA stock price, and why?\n"
+        "- How has Apple changed since March 2025?\n"
+        "- Compare NVDA, AMD and Intel this year\n"
+        "- How volatile is Tesla?\n"
+        "- Which were the best and the worst over the past six months?\n"
+        "- Show me the closes of Microsoft over the last 10 days\n\n"
+        "I know prices only: no news, no forecasts, no advice."
+    )
+
+
+def closing_line() -> str:
+    """Return the last line of every answer."""
+    day = format_day(load_prices().last_day)
+    return f"*Sample data, not real market prices; the last day is {day}.*"
+
+
+def suggest(question: Question) -> tuple[str, ...]:
+    """Return three followup questions that the agent can answer."""
+    tickers = question.tickers
+    candidates = [
+        "Which were the best and the worst this year?",
+        "What is the current NVDA stock price, and why?",
+        "Compare NVDA with AMD this year",
+        "How volatile is Tesla?",
+    ]
+    if len(tickers) > 1:
+        names = " and ".join(NAMES[t] for t in tickers[:2])
+        other = next(t for t in NAMES if t not in tickers[:9])
+        volatile = f"Which of {names} is more volatile?"
+        candidates = [volatile, f"And {NAMES[other]}?", "And over the past three months?"]
+    elif tickers:
+        name = NAMES[tickers[0]]
+        peer = NAMES["AMD" if tickers[0] == "NVDA" else "NVDA"]
+        why = [] if question.why else ["And why?"]
+        asks = [f"Compare it with {peer}", f"How volatile is {name}?"]
+        candidates = [*(why if question.kind == "price" else ()), *asks, *candidates]
+    text = question.text.strip().casefold()
+    return tuple([q for q in candidates if q.casefold() != text][:3])

@@ -1,4 +1,4 @@
-"""Parsing of questions: kind, companies, period, limits, and what earlier questions add."""
+"""Parsing of questions: kind, companies, period, and what earlier questions add."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Final, Literal
 
 from agentnb.sandbox.agents.finance.prices import MONTHS, NAMES, format_day
 
-__all__ = ["LIMITS", "Period", "Question", "find_time", "parse_question", "trailing"]
+__all__ = ["Period", "Question", "find_time", "parse_question", "trailing"]
 
-Kind = Literal[
-    "price", "change", "compare", "volatility", "rank", "history", "help", "thanks", "unknown"
-]
+Kind = Literal["price", "change", "compare", "volatility", "rank", "history", "help", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Period:
 class Question:
     """A parsed question.
 
-    ``unknown`` are companies without prices, ``limits`` keys of `LIMITS`. ``continues`` is true if
-    an earlier question of the conversation completed it.
+    ``unknown`` are companies without prices.  ``is_refused`` says that prices do not answer it,
+    ``continues`` that an earlier question of the conversation completed it.
     """
 
     text: str
@@ -45,13 +43,8 @@ class Question:
     period: Period | None = None
     day: date | None = None
     why: bool = False
-    limits: tuple[str, ...] = ()
+    is_refused: bool = False
     continues: bool = False
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether prices would answer another question than this one, so that none are given."""
-        return any(LIMITS[name][1] for name in self.limits)
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -63,118 +56,44 @@ def _words(*patterns: str) -> re.Pattern[str]:
 _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     (
         "rank",
-        _words(
-            r"best|worst|top|rank(?:ing|ed)?|gainers?|losers?|winners?|strongest|weakest",
-            r"which (?:stock|share|company|one)s? (?:rose|fell|gained|lost)",
-        ),
+        _words(r"best|worst|top|rank(?:ing|ed)?|gainers?|losers?|which stocks? (?:rose|lost)"),
     ),
     (
         "help",
-        _words(
-            r"what (?:else )?(?:can|do) you (?:do|know|offer|answer)|help|who are you|what are you",
-            r"(?:what|which) (?:stocks|shares|companies|tickers|data) (?:do|can|are)",
-        ),
+        _words(r"what (?:can|do) you (?:do|know)|help|(?:what|which) (?:shares|companies) do"),
     ),
-    ("volatility", _words(r"volatil\w*|risk\w*|swing\w*|fluctuat\w*|drawdown|stable|calm\w*")),
-    ("compare", _words(r"compar\w*|versus|vs\.?|against|differences? between|better than")),
-    ("history", _words(r"histor\w+|closes|daily prices|closing prices|day by day")),
+    ("volatility", _words(r"volatil\w*|risk\w*|swing\w*|fluctuat\w*|stable")),
+    ("compare", _words(r"compar\w*|versus|vs\.?|against|better than")),
+    ("history", _words(r"histor\w+|closes|daily prices")),
     (
         "change",
         _words(
-            r"chang\w*|mov(?:e|ed|es)|perform\w*|returns?|gain\w*|los(?:t|e|s|ses)|ris(?:e|en)|rose",
-            r"fall\w*|fell|drop\w*|grow\w*|grew|trend\w*|doing|gone|up|down|highs?|lows?",
-            r"increas\w*|decreas\w*|how (?:did|has|have|is|was)",
+            r"chang\w*|mov(?:e|ed|es)|perform\w*|returns?|gain\w*|los(?:t|e|ses)|ris(?:e|en)|rose",
+            r"fall\w*|fell|drop\w*|grow\w*|trend\w*|doing|gone|up|down|highs?|lows?",
+            r"how (?:did|has|have|is|was)",
         ),
     ),
     ("price", _words(r"prices?|quotes?|worth|costs?|trad(?:es|ing)|close[ds]?|how much|stocks?")),
-    ("thanks", re.compile(r"^\W*(?:thanks?|thank you|great|ok(?:ay)?|bye|goodbye)\b", re.I)),
-    ("help", re.compile(r"^\W*(?:hi|hello|hey|good (?:morning|evening|day))\b", re.I)),
+    ("help", re.compile(r"^\W*(?:hi|hello|hey|thanks?)\b", re.IGNORECASE)),
 )
-
-LIMITS: Final[dict[str, tuple[str, bool, re.Pattern[str]]]] = {
-    "forecasts": (
-        "I cannot tell what a price will do.",
-        False,
-        _words(r"will|predict\w*|forecast\w*|tomorrow|next \w+|going to|future|outlook|expect\w*"),
-    ),
-    "advice": (
-        "I cannot say what to buy or to sell.",
-        False,
-        _words(r"should (?:i|we)|recommend\w*|advi[cs]e|(?:good|bad) (?:investment|time)|buy|sell"),
-    ),
-    "news": ("I have no news.", False, _words(r"news|headlines?|announce\w*|rumou?rs?|events?")),
-    "fundamentals": (
-        "I have no earnings, dividends or other figures of the companies.",
-        False,
-        _words(r"p/?e|earnings?|revenues?|dividends?|market cap\w*|profits?|margins?|cash flow"),
-    ),
-    "other markets": (
-        "I have ten shares: no index, currency, commodity or cryptocurrency.",
-        False,
-        _words(
-            r"bitcoin|btc|ethereum|crypto\w*|gold|silver|oil|euros?|bonds?|inflation|s&p(?: ?500)?",
-            r"nasdaq|dow(?: jones)?|dax|index|indices|etfs?",
-        ),
-    ),
-    "live data": (
-        "I have one close a day: nothing live, nothing within a day, no volumes.",
-        False,
-        _words(r"real[ -]?time|live|intraday|hourly|pre-?market|volumes?|opening price|options?"),
-    ),
-    "statistics": (
-        "I cannot do that: I compute no correlations, averages or indicators.",
-        True,
-        _words(r"correlat\w*|covarian\w*|regress\w*|averag\w*|median|beta|sharpe|rsi|macd"),
-    ),
-    "amounts": (
-        "I cannot do that: I do not reckon with sums of money or with what might have been.",
-        True,
-        _words(
-            r"[$€£] ?\d[\d,.]*[km]?|\d[\d,.]*k? ?(?:dollars|usd|euros)|what would|invested",
-            r"if (?:i|we|you) (?:had|have|put|bought|sold)",
-        ),
-    ),
-    "times": (
-        "I cannot do that: I read days, months, years, and spans such as the past 3 months only.",
-        True,
-        _words(
-            r"q[1-4]|(?:first|second|third|fourth) quarter|half(?: a)?[ -]year|\d+[dwmqy]|\d{4}s",
-            r"trading days?|\d+/\d+/\d+|decades?|all[ -]time|ever|(?:weekly|monthly|annual)",
-        ),
-    ),
-    "writing": (
-        "I cannot do that: I write no poems, stories or other texts.",
-        True,
-        _words(r"haikus?|poe(?:ms?|try)|jokes?|stor(?:y|ies)|essays?|translat\w*"),
-    ),
-    "facts": (
-        "I cannot do that: I know prices, and nothing else about the companies.",
-        True,
-        _words(r"found(?:ed|er|ers)|ceo|employees?|headquarters?|who (?:is|owns|runs)"),
-    ),
-}
-"""By name: the sentence, whether no prices are given then, and the words that are recognised."""
-
-_WHY: Final = _words(r"why|reasons?|caused?s?|explain\w*|behind|drove|driv(?:es|ing)")
-_BACK: Final = _words(
-    r"it|its|it['’]s|that|them|they|their|these|those|both|each|the (?:two|other)"
+# Questions that prices do not answer.
+_REFUSED: Final = _words(
+    r"will|predict\w*|forecast\w*|tomorrow|should (?:i|we)|recommend\w*|buy|sell|news|earnings?",
+    r"revenues?|dividends?|profits?|bitcoin|crypto\w*|nasdaq|live|intraday|correlat\w*|averag\w*",
+    r"[$€£] ?\d[\d,.]*|what would|if (?:i|we) (?:had|bought|sold)|q[1-4]|half(?: a)? year|\d{4}s",
+    r"\d+/\d+/\d+|all[ -]time|ever|haikus?|poems?|who (?:is|founded)",
 )
-_ALL: Final = _words(
-    r"everything|all (?:the )?(?:ten|10|shares|stocks|companies|others?)",
-    r"(?:every|each) (?:share|stock|company)|the (?:others|rest)",
-    r"(?:most|least) (?:volatile|risky|stable)|calmest|riskiest",
-)
-_MORE: Final = re.compile(r"^\W*(?:and|also|plus|add|what about|how about)\b", re.I)
+_WHY: Final = _words(r"why|reasons?|causes?|explain\w*|behind|drove|drives")
+_REFERENCE: Final = _words(r"it|its|that|them|they|their|these|those|both|the (?:two|other)")
+_ALL: Final = _words(r"everything|all (?:the )?(?:ten|shares|stocks)|each \w+|most \w+|least \w+")
+_MORE: Final = re.compile(r"^\W*(?:and|also|plus|add|what about|how about)\b", re.IGNORECASE)
 _NEEDS_COMPANY: Final = frozenset({"price", "change", "compare", "volatility", "history"})
 
 _ALIASES: Final = {
     **{name.lower(): ticker for ticker, name in NAMES.items()},
     **{ticker.lower(): ticker for ticker in NAMES},
-    "advanced micro devices": "AMD",
     "google": "GOOGL",
-    "goog": "GOOGL",
     "facebook": "META",
-    "jp morgan": "JPM",
     "jpmorgan": "JPM",
 }
 _KNOWN: Final = re.compile(
@@ -185,16 +104,14 @@ _KNOWN: Final = re.compile(
 )
 # Capitals in the middle of a sentence: a ticker or a name, except for the words below.
 _NAME: Final = re.compile(r"(?<![\w'’/.])([A-Z][\w&]*(?:\.[A-Z])?)(?![\w/])")
-_COMPARED: Final = re.compile(r"\b(?:vs\.?|versus|against|with)\s+([a-z]\w*)", re.IGNORECASE)
 _ORDINARY: Final = frozenset(
     re.findall(
         r"\S+",
         """
-        a ai all an and any api are best but buy ceo compare csv dax did do does english etf eur
-        explain for from gdp has how i in is it its json last market me my nasdaq no not now of on
-        or other others over past please qtd s&p sell share show since stock tell than that the
-        their them these this those to u.s uk up us usa usd versus vs was what when which who why
-        will with worst yes ytd monday tuesday wednesday thursday friday
+        a ai all an and any are best but ceo compare did do does english explain for from has how i
+        in is it its json last me my no not now of on or please share show since stock tell than
+        that the their them these this those to u.s uk us usa usd versus vs was what when which who
+        why will with worst yes ytd
         """,
     )
 ) | {name[:length].lower() for name in MONTHS for length in (3, 9)}
@@ -204,29 +121,32 @@ def _companies(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return tickers in the order of mention, and names that look like companies without prices."""
     tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
     rest = _KNOWN.sub("_", text)
-    names = [] if text.isupper() else list(_NAME.finditer(rest))
     unknown: list[str] = []
-    for match in sorted((*names, *_COMPARED.finditer(rest)), key=lambda m: m.start(1)):
+    for match in () if text.isupper() else _NAME.finditer(rest):
         begins_sentence = re.search(r"(?:^|[.?!:])\W*$", rest[: match.start(1)])
-        if match[1].lower() in _ORDINARY or (begins_sentence and not match[1].isupper()):
-            continue
-        unknown.append(match[1] if len(match[1]) > 1 else match[1].upper())
+        is_name = match[1].isupper() or not begins_sentence
+        if is_name and match[1].lower() not in _ORDINARY:
+            unknown.append(match[1])
     return tickers, tuple(dict.fromkeys(unknown))
 
 
-_NUMBERS: Final = {
-    word: number
-    for number, words in enumerate(
-        ["a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1
-    )
-    for word in words.split()
-}
+_NUMBER_WORDS: Final = [
+    "a an one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+]
+_NUMBERS: Final = {w: n for n, words in enumerate(_NUMBER_WORDS, 1) for w in words.split()}
 _NUMBER: Final = r"(\d{1,4}|" + "|".join(_NUMBERS) + r")"
 _UNIT: Final = r"(day|week|month|quarter|year)s?\b"
 _MONTH_NUMBERS: Final = {
-    name[:length].lower(): number
-    for number, name in enumerate(MONTHS, start=1)
-    for length in (3, 9)
+    name[:length].lower(): number for number, name in enumerate(MONTHS, 1) for length in (3, 9)
 }
 _MONTH: Final = r"(?:" + "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True)) + r")\b"
 _YEAR: Final = r"(?:19|20)\d\d\b"
@@ -249,28 +169,25 @@ def find_time(text: str, today: date) -> tuple[date | None, Period | None]:
         return _back(today, _count(found[1]), found[2]), None
     if "yesterday" in text:
         return today - timedelta(days=1), None
-    if found := re.search(rf"\b(?:from|between) {_DATE} (?:to|until|and|through) {_DATE}", text):
-        first, last = _read(found[1], today), _read(found[2], today)
+    if found := re.search(rf"\b(?:from|between) {_DATE} (?:to|until|and) {_DATE}", text):
+        first, last = _parse_date(found[1], today), _parse_date(found[2], today)
         if first is None or last is None or first[0] > last[1]:
             return None, None
         label = f"from {format_day(first[0])} to {format_day(last[1])}"
         return None, Period(first[0], last[1], label)
     found = re.search(rf"\b(?:since|from|after) (?:the )?{_DATE}", text)
-    if found and (span := _read(found[1], today)):
+    if found and (span := _parse_date(found[1], today)):
         return None, Period(span[0], max(span[0], today), f"since {format_day(span[0])}")
     if found := re.search(rf"\b(?:last|past|previous|in an?|over an?) {_NUMBER}? ?{_UNIT}", text):
         return None, trailing(_count(found[1] or "one") or 1, found[2], today)
     if found := re.search(rf"\b(?!an? ){_NUMBER}[ -]{_UNIT}", text):
         return None, trailing(_count(found[1]) or 1, found[2], today)
-    if found := re.search(rf"\bthis {_UNIT}|\b(ytd|year[ -]to[ -]date)\b", text):
-        return None, _this(found[1] or "year", today)
-    prefix = r"\b(?:in|on|at|as of|during|for|throughout)"
-    found = re.search(rf"{prefix} (?:the )?{_DATE}", text) or re.search(
-        rf"(?<![\w$.,/-])(\d{{4}}-\d\d-\d\d"
-        rf"|(?:\d{{1,2}} )?{_MONTH}(?: \d{{1,2}},?)? {_YEAR}|{_YEAR})",
-        text,
+    if found := re.search(rf"\bthis {_UNIT}|\b(ytd|year to date)\b", text):
+        return None, _current(found[1] or "year", today)
+    found = re.search(rf"\b(?:in|on|at|during|for) (?:the )?{_DATE}", text) or re.search(
+        rf"(?<![\w$.,/-])(\d{{4}}-\d\d-\d\d|(?:\d{{1,2}} )?{_MONTH} {_YEAR}|{_YEAR})", text
     )
-    span = _read(found[1], today) if found else None
+    span = _parse_date(found[1], today) if found else None
     if span is None:
         return None, None
     start, end = span
@@ -282,7 +199,7 @@ def find_time(text: str, today: date) -> tuple[date | None, Period | None]:
     return None, Period(start - timedelta(days=1), end, label)
 
 
-def _this(unit: str, today: date) -> Period:
+def _current(unit: str, today: date) -> Period:
     begin = {
         "year": date(today.year, 1, 1),
         "quarter": date(today.year, 3 * ((today.month - 1) // 3) + 1, 1),
@@ -293,14 +210,13 @@ def _this(unit: str, today: date) -> Period:
     return Period(begin - timedelta(days=1), today, f"this {unit}")
 
 
-def _read(text: str, today: date) -> tuple[date, date] | None:
+def _parse_date(text: str, today: date) -> tuple[date, date] | None:
     """Return the first and the last day of a date, None if there is no such date."""
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             day = date.fromisoformat(text)
             return day, day
-        year = re.search(_YEAR, text)
-        month = re.search(_MONTH, text)
+        year, month = re.search(_YEAR, text), re.search(_MONTH, text)
         if month is None:
             return date(int(text), 1, 1), date(int(text), 12, 31)
         number = re.search(r"\b\d{1,2}\b", text)
@@ -360,7 +276,7 @@ def _parse(text: str, today: date) -> Question:
         period=period,
         day=day,
         why=_WHY.search(text) is not None,
-        limits=tuple(name for name, (_, _, words) in LIMITS.items() if words.search(text)),
+        is_refused=_REFUSED.search(text) is not None,
     )
 
 
@@ -368,26 +284,27 @@ def _complete(question: Question, before: Question | None) -> Question:
     """Return the question with its gaps filled from the one before it."""
     kind, tickers, period = question.kind, question.tickers, question.period
     why, continues = question.why, False
+    more = _MORE.search(question.text) is not None
     if question.is_refused:
         # The companies are remembered for the next question.
-        tickers = tickers or (before.tickers if before is not None else ())
-        return replace(question, kind="unknown", tickers=tickers)
+        return replace(
+            question, kind="unknown", tickers=tickers or (before.tickers if before else ())
+        )
     if before is not None and before.tickers:
-        refers_back = _BACK.search(question.text) is not None
         if not tickers and not question.unknown and kind in _NEEDS_COMPANY:
             tickers, continues = before.tickers, True
-        elif kind == "unknown" and not tickers and not question.unknown and why:
-            return replace(before, text=question.text, why=True, continues=True, limits=())
-        elif tickers and kind == "compare" and (refers_back or len(tickers) == 1):
+        elif not tickers and not question.unknown and kind == "unknown" and why:
+            return replace(before, text=question.text, why=True, continues=True)
+        elif kind == "compare" and (len(tickers) == 1 or _REFERENCE.search(question.text)):
             tickers, continues = (*before.tickers, *tickers), True
         elif tickers and kind == "unknown":
             kind, continues, why = before.kind, True, why or before.why
-            if kind == "compare" and _MORE.search(question.text):
+            if kind == "compare" and more:
                 tickers = (*before.tickers, *tickers)
         if continues and period is None and question.day is None and kind != "price":
             period = before.period
     # "And over the last year?" repeats what was computed before.
-    is_bare = kind == "change" and not question.tickers and _MORE.search(question.text)
+    is_bare = kind == "change" and not question.tickers and more
     if before is not None and is_bare and before.kind in ("rank", "volatility"):
         kind, tickers, continues = before.kind, before.tickers, True
     tickers = tuple(dict.fromkeys(tickers))

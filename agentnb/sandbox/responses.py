@@ -1,4 +1,4 @@
-"""A server-sent-events answer that notices at once when its client goes away."""
+"""A server-sent-events response that notices at once when its client disconnects."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 
 from agentnb.event.types import Event, RunFailed
-from agentnb.sandbox.faulty.exchange import exchange_of
-from agentnb.sandbox.state import RunRecord
+from agentnb.sandbox.fault_injection.injector import injector_of
+from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["KEEP_ALIVE", "EventStream", "read_run", "run_until_gone", "sse_frame"]
+__all__ = ["KEEP_ALIVE", "SSEResponse", "read_run", "run_until_gone", "sse_frame"]
 
-# Seconds of silence before a comment tells the client that the agent is still at work.
-_PATIENCE: Final = 15.0
+# Seconds without an event before a keep-alive comment is sent.
+_KEEP_ALIVE_AFTER: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 def sse_frame(
     data: str, *, event: str | None = None, id: int | None = None, space: str = " "
 ) -> bytes:
-    """Return one event as bytes; ``data`` is one line, as JSON without indentation is.
-
-    ``space`` is what stands after the colons.
-    """
+    """Return one event as bytes; ``data`` is one line, ``space`` follows each colon."""
     head = "" if id is None else f"id:{space}{id}\n"
     if event is not None:
         head += f"event:{space}{event}\n"
@@ -34,15 +31,14 @@ def sse_frame(
     return f"{head}data:{space}{data}\n\n".encode()
 
 
-async def read_run(run: RunRecord, *, late: bool = False) -> AsyncGenerator[list[Event], None]:
-    """Yield a run's events from its beginning; [] now and then while there is nothing new.
+async def read_run(run: SandboxRun, *, late: bool = False) -> AsyncGenerator[list[Event], None]:
+    """Yield a run's events in batches; an empty one when a keep-alive is due.
 
-    It ends with the run, and where the run waits for a decision.  ``late`` leaves out what
-    happened before.
+    Ends with the run, or where it waits for a decision.  ``late`` skips the events so far.
     """
     reader = run.log.reader(late=late)
     try:
-        while (batch := await reader.next(patience=_PATIENCE)) is not None:
+        while (batch := await reader.next(timeout=_KEEP_ALIVE_AFTER)) is not None:
             yield batch
             if run.waits and reader.is_up_to_date:
                 return
@@ -50,16 +46,15 @@ async def read_run(run: RunRecord, *, late: bool = False) -> AsyncGenerator[list
         reader.close()
 
 
-class EventStream:
-    """An ASGI answer that sends the ``frames`` of a run; the run is told when the client leaves.
+class SSEResponse:
+    """ASGI response that sends the ``frames`` of a run, which may end when the client disconnects.
 
-    What is ready together is sent together; nothing is held back.  ``failure`` makes the frames of
-    a failure, for one that is asked for.
+    ``failure`` encodes an injected failure of the run.
     """
 
     def __init__(
         self,
-        run: RunRecord,
+        run: SandboxRun,
         frames: AsyncGenerator[bytes, None],
         *,
         failure: Callable[[RunFailed], Sequence[bytes]],
@@ -76,9 +71,9 @@ class EventStream:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = exchange_of(scope)
+        exchange = injector_of(scope)
         exchange.stream(self._run, self._failure)
-        with self._run.attended(lambda: exchange.keep):
+        with self._run.attach_client(lambda: exchange.keep):
             await run_until_gone(receive, lambda: self._send(send))
 
     async def _send(self, send: Send) -> None:
@@ -90,16 +85,15 @@ class EventStream:
             }
             await send(start)
             async for chunk in frames:
-                if not chunk:
-                    continue
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def run_until_gone(receive: Receive, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
-    """Do ``work``; cancel it when the client goes away.  Tell whether it was done to its end."""
+    """Run ``work``, cancelled when the client disconnects; return whether it finished."""
     working = asyncio.ensure_future(work())
-    watching = asyncio.ensure_future(_gone(receive))
+    watching = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -112,6 +106,6 @@ async def run_until_gone(receive: Receive, work: Callable[[], Coroutine[Any, Any
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

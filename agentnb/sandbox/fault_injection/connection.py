@@ -1,4 +1,4 @@
-"""The connection itself, which ASGI does not show: ending it badly, and writing it slowly."""
+"""Control of a connection below ASGI: reset, close, and slow writes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ import os
 import socket
 import struct
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["Wire", "with_wire"]
+__all__ = ["Connection", "with_connection"]
 
-# On, and for no second: closing sends RST, and what was not yet sent is not.
-_ABRUPTLY: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-_LOOK: Final = 0.005
+# Lingering for zero seconds: closing sends RST and discards what is buffered.
+_LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_POLL: Final = 0.005
 
 
-class Wire:
-    """A connection's transport, as the server writes to it.
-
-    What is written while it is `held` waits, so that it can be sent another way.
-    """
+class Connection:
+    """A connection's transport, as the server writes to it; writes are collected while `held`."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.lost = asyncio.Event()
         self._held: list[bytes] | None = None
-        # The server's own writes: no detour where nothing is held.
         self.write = transport.write
 
     def __getattr__(self, name: str) -> Any:
@@ -37,7 +33,6 @@ class Wire:
 
     @property
     def is_ending(self) -> bool:
-        """Whether nothing that is written now would arrive."""
         return self.transport.is_closing()
 
     @contextmanager
@@ -51,46 +46,44 @@ class Wire:
             self.write = self.transport.write
 
     async def reset(self) -> None:
-        """End the connection by RST, once what was written has left; wait until it is over."""
-        # Only the server itself is told when a transport's buffer is empty.
+        """Send RST once the write buffer is empty; wait until the connection is closed."""
+        # Only the server's protocol is notified of an empty buffer.
         while self.transport.get_write_buffer_size() and not self.lost.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
         connection = self.transport.get_extra_info("socket")
         if not self.transport.is_closing():
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABRUPTLY)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self.transport.abort()
         await self.lost.wait()
 
     async def hang_up(self) -> None:
-        """End the connection by FIN after what was written; wait until it is over."""
+        """Send FIN after the written data; wait until the connection is closed."""
         self.transport.close()
         await self.lost.wait()
 
     async def pause(self, seconds: float | None) -> None:
-        """Wait ``seconds`` (None: for ever), or until the client has gone."""
-        try:
+        """Wait ``seconds`` (None: for ever), or until the client disconnects."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.lost.wait()
-        except TimeoutError:
-            pass
 
 
-def with_wire(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
-    """Return a server's ``protocol`` whose requests carry their `Wire` as ``state["wire"]``."""
+def with_connection(protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
+    """Return a server's ``protocol`` whose requests carry their `Connection` in ``state``."""
 
-    class Wired(protocol):
+    class ControlledProtocol(protocol):
         app_state: dict[str, Any]
-        wire: Wire
+        connection: Connection
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)
             close_after_fork(transport)
-            self.wire = Wire(transport)
-            self.app_state = {**self.app_state, "wire": self.wire}
-            super().connection_made(self.wire)  # pyright: ignore[reportArgumentType]
+            self.connection = Connection(transport)
+            self.app_state = {**self.app_state, "connection": self.connection}
+            super().connection_made(self.connection)  # pyright: ignore[reportArgumentType]
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            self.wire.lost.set()
+            self.connection.lost.set()
 
-    return Wired
+    return ControlledProtocol

@@ -1,4 +1,4 @@
-"""Scripts of faults: what can go wrong, and the small language that says so.
+"""Parsing of fault scripts.
 
 A script is faults separated by ``;``.  A fault is a name, for some a value, and settings::
 
@@ -21,42 +21,42 @@ from agentnb.config import suggestion
 
 __all__ = [
     "FAULTS",
-    "ByteOrEvent",
-    "Compress",
-    "Drip",
-    "Drop",
-    "Duplicate",
-    "End",
-    "Fail",
+    "CompressFault",
+    "ContentTypeFault",
+    "DripFault",
+    "DropFault",
+    "DuplicateFault",
+    "EndFault",
+    "ErrorFault",
     "Fault",
+    "FaultScript",
+    "FaultScriptError",
     "Kind",
-    "Live",
-    "Malformed",
-    "Record",
-    "Reorder",
-    "Script",
-    "ScriptError",
-    "SlowHead",
-    "Stall",
-    "Status",
-    "Type",
+    "LiveFault",
+    "MalformedFault",
+    "PositionedFault",
+    "RecordFault",
+    "ReorderFault",
+    "SlowHeadFault",
+    "StallFault",
+    "StatusFault",
     "parse",
 ]
 
 Kind = Literal["start", "join", "other"]
-"""What a request is for: it starts a run, takes up one that goes on, or neither."""
+"""Whether a request starts a run, joins one, or neither."""
 
-_LONGEST: Final = 10_000
-_LONGEST_MESSAGE: Final = 300
+_MAX_SCRIPT: Final = 10_000
+_MAX_MESSAGE: Final = 300
 
 
-class ScriptError(ValueError):
-    """A script that cannot be read; the message is one line that says what is wrong."""
+class FaultScriptError(ValueError):
+    """A script that cannot be parsed; the message is one line."""
 
     def __init__(self, message: str) -> None:
-        # It quotes the script, which may hold anything.
+        # The message quotes the script, which may hold control characters.
         plain = "".join(c if c.isprintable() else " " for c in message)
-        super().__init__(" ".join(plain.split())[:_LONGEST_MESSAGE])
+        super().__init__(" ".join(plain.split())[:_MAX_MESSAGE])
 
 
 def _sendable(text: str) -> str:
@@ -72,36 +72,31 @@ _HeaderText = Annotated[str, AfterValidator(_sendable)]
 
 
 class Fault(BaseModel):
-    """What every fault takes.
+    """Settings common to all faults.
 
-    ``times`` is on how many connections it happens, None for each one.  ``on`` says on which:
-    those that start a run, those that take one up again, both (``runs``), all others
-    (``other``), or ``any``.
+    ``times`` limits the connections that it happens on.  ``on`` selects them: those that start a
+    run, those that join one, both (``runs``), all others (``other``), or ``any``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: ClassVar[str | None] = None
-    """The setting that stands without its name."""
+    """The setting that may be written without its name."""
 
     times: Annotated[int, Field(ge=1, le=10**6)] | None = None
     on: Literal["runs", "start", "join", "other", "any"] = "runs"
 
     def concerns(self, kind: Kind) -> bool:
-        """Return whether it happens to requests of this kind."""
         return self.on in (kind, "any") or (self.on == "runs" and kind != "other")
 
     @property
     def refuses(self) -> bool:
-        """Whether it takes the place of the whole answer, so that nothing is done."""
+        """Whether it replaces the response, so that nothing is done."""
         return False
 
 
-class ByteOrEvent(Fault):
-    """A fault that happens after so many bytes of the body, or after so many events of it.
-
-    Bytes are counted as they are sent, compressed ones compressed.  Comments are no events.
-    """
+class PositionedFault(Fault):
+    """Fault at a position: after a number of bytes as sent, or of events, of the body."""
 
     after: _Bytes | None = None
     events: _Events | None = None
@@ -112,12 +107,11 @@ class ByteOrEvent(Fault):
 
     @property
     def is_before_head(self) -> bool:
-        """Whether it happens before anything is sent."""
         return self.after is None and self.events is None
 
 
-class Status(Fault):
-    """An error answer in the platform's own form; ``retry_after`` is sent as it is written."""
+class StatusFault(Fault):
+    """Error response in the platform's form; ``retry_after`` is sent verbatim."""
 
     value = "code"
 
@@ -129,11 +123,11 @@ class Status(Fault):
         return True
 
 
-class Drop(ByteOrEvent):
-    """The connection ends: before anything, or in the middle of the body.
+class DropFault(PositionedFault):
+    """Connection closed: before the response, or in the middle of the body.
 
-    ``how``: ``reset`` (RST), ``close`` (the body is left without its end), or ``short`` (closed
-    before the length that the head promised).
+    ``how``: ``reset`` (RST), ``close`` (FIN in the middle of the body), or ``short`` (closed before
+    the promised Content-Length).
     """
 
     how: Literal["reset", "close", "short"] = "reset"
@@ -143,20 +137,20 @@ class Drop(ByteOrEvent):
         return self.is_before_head
 
 
-class Stall(ByteOrEvent):
-    """Nothing is sent for ``seconds``, None for as long as the client waits."""
+class StallFault(PositionedFault):
+    """Silence for ``seconds``, None for as long as the client waits."""
 
     seconds: _Seconds | None = None
 
 
-class SlowHead(Fault):
-    """The answer's head comes byte by byte, over ``seconds``."""
+class SlowHeadFault(Fault):
+    """Response head sent byte by byte, over ``seconds``."""
 
     seconds: _Seconds = 3.0
 
 
-class End(ByteOrEvent):
-    """The body ends as it should, before the event that says how the run ended."""
+class EndFault(PositionedFault):
+    """Body that ends properly, before the terminal event."""
 
     def model_post_init(self, context: object, /) -> None:
         super().model_post_init(context)
@@ -164,110 +158,110 @@ class End(ByteOrEvent):
             raise ValueError("say where: after (bytes) or events")
 
 
-class Drip(ByteOrEvent):
-    """From there on only comments, one each ``seconds``, as long as the client waits."""
+class DripFault(PositionedFault):
+    """Only comments from there on, one every ``seconds``, as long as the client waits."""
 
     seconds: Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)] = 1.0
 
 
-class Type(Fault):
-    """The body under another content type."""
+class ContentTypeFault(Fault):
+    """Another content type."""
 
     value = "type"
 
     type: _HeaderText
 
 
-class Malformed(Fault):
-    """The event after so many has only half of its data."""
+class MalformedFault(Fault):
+    """Event number ``events`` with half of its data."""
 
     events: _Events = 0
 
 
-class Fail(Fault):
-    """The platform's own error event after so many; the run has failed then."""
+class ErrorFault(Fault):
+    """The platform's error event after ``events`` events; fails the run."""
 
     events: _Events = 0
-    message: str = "The sandbox was told to fail."
+    message: str = "The sandbox was set to fail."
     code: str = "SANDBOX_FAULT"
     retry_after: _Seconds | None = None
 
 
-class Compress(Fault):
-    """The body compressed, flushed with each event, whatever the client takes."""
+class CompressFault(Fault):
+    """Compressed body, flushed with each event, whatever the client accepts."""
 
     value = "coding"
 
     coding: Literal["gzip", "deflate"] = "gzip"
 
 
-class Duplicate(Fault):
-    """The event after so many comes twice; each one where no number is given."""
+class DuplicateFault(Fault):
+    """Event number ``events``, or every event, sent twice."""
 
     events: _Events | None = None
 
 
-class Reorder(Fault):
-    """The event after so many comes after its successor; of each two where no number is given."""
+class ReorderFault(Fault):
+    """Event number ``events``, or every other event, sent after its successor."""
 
     events: _Events | None = None
 
 
-class Live(Fault):
-    """A stream that is joined again begins where the run is by then (SeekrFlow's ``attach``)."""
+class LiveFault(Fault):
+    """Joined streams begin with the next event (SeekrFlow's ``attach``)."""
 
     on: Literal["runs", "start", "join", "other", "any"] = "join"
 
 
-class Record(Fault):
-    """What is joined again tells what happened, not what was said (OperativusAI's ``events``)."""
+class RecordFault(Fault):
+    """Joined streams carry the record of the run without its text (OperativusAI's ``events``)."""
 
     on: Literal["runs", "start", "join", "other", "any"] = "join"
 
 
 FAULTS: Final[dict[str, type[Fault]]] = {
-    "status": Status,
-    "drop": Drop,
-    "stall": Stall,
-    "slow-head": SlowHead,
-    "end": End,
-    "drip": Drip,
-    "type": Type,
-    "malformed": Malformed,
-    "error": Fail,
-    "compress": Compress,
-    "duplicate": Duplicate,
-    "reorder": Reorder,
-    "live": Live,
-    "record": Record,
+    "status": StatusFault,
+    "drop": DropFault,
+    "stall": StallFault,
+    "slow-head": SlowHeadFault,
+    "end": EndFault,
+    "drip": DripFault,
+    "type": ContentTypeFault,
+    "malformed": MalformedFault,
+    "error": ErrorFault,
+    "compress": CompressFault,
+    "duplicate": DuplicateFault,
+    "reorder": ReorderFault,
+    "live": LiveFault,
+    "record": RecordFault,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """Faults, in the order in which they were written; ``text`` is what was."""
+class FaultScript:
+    """Faults in the order of the script's ``text``."""
 
     text: str
     faults: tuple[Fault, ...]
 
 
-def parse(text: str) -> Script:
-    """Return the script that ``text`` is.
+def parse(text: str) -> FaultScript:
+    """Parse ``text``.
 
     Raises:
-        ScriptError: it is none.
+        FaultScriptError: it is not a valid script.
     """
-    if len(text) > _LONGEST:
-        raise ScriptError(f"The script is longer than {_LONGEST} characters.")
+    if len(text) > _MAX_SCRIPT:
+        raise FaultScriptError(f"The script is longer than {_MAX_SCRIPT} characters.")
     try:
         faults = [_fault(words) for words in _statements(text)]
     except ValueError as error:
-        if isinstance(error, ScriptError):
+        if isinstance(error, FaultScriptError):
             raise
-        raise ScriptError(f"The script cannot be read: {str(error).lower()}.") from None
+        raise FaultScriptError(f"The script cannot be read: {str(error).lower()}.") from None
     if not faults:
-        raise ScriptError(f"The script names no fault; there are {', '.join(FAULTS)}.")
-    return Script(text, tuple(faults))
+        raise FaultScriptError(f"The script names no fault; there are {', '.join(FAULTS)}.")
+    return FaultScript(text, tuple(faults))
 
 
 def _statements(text: str) -> Iterator[list[str]]:
@@ -290,16 +284,16 @@ def _fault(words: list[str]) -> Fault:
     model = FAULTS.get(name)
     if model is None:
         near = suggestion(name, FAULTS) or f"There are {', '.join(FAULTS)}."
-        raise ScriptError(f"There is no fault '{name}'. {near}")
+        raise FaultScriptError(f"There is no fault '{name}'. {near}")
     given: dict[str, str] = {}
     for word in rest:
         key, equals, value = word.partition("=")
         if not equals:
             if model.value is None or model.value in given:
-                raise ScriptError(f"{name}: '{word}' is no setting; one is name=value.")
+                raise FaultScriptError(f"{name}: '{word}' is no setting; one is name=value.")
             key, value = model.value, word
         if key in given:
-            raise ScriptError(f"{name}: {key} is given twice.")
+            raise FaultScriptError(f"{name}: {key} is given twice.")
         given[key] = value
     return _checked(model, given, name)
 
@@ -313,11 +307,13 @@ def _checked(model: type[Fault], given: dict[str, str], name: str) -> Fault:
         if found["type"] == "extra_forbidden":
             known = list(model.model_fields)
             near = suggestion(key, known) or f"It takes {', '.join(known)}."
-            raise ScriptError(f"{name}: there is no setting '{key}'. {near}") from None
+            raise FaultScriptError(f"{name}: there is no setting '{key}'. {near}") from None
         if found["type"] == "missing":
-            raise ScriptError(f"{name}: {key} is missing.") from None
-        told = found["msg"].removeprefix("Value error, ")
+            raise FaultScriptError(f"{name}: {key} is missing.") from None
+        message = found["msg"].removeprefix("Value error, ")
         if key in given:
-            must = told.removeprefix("Input should ").removeprefix("must ").partition(", unable")[0]
-            told = f"{key} must {must}, not '{given[key]}'"
-        raise ScriptError(f"{name}: {told}.") from None
+            must = (
+                message.removeprefix("Input should ").removeprefix("must ").partition(", unable")[0]
+            )
+            message = f"{key} must {must}, not '{given[key]}'"
+        raise FaultScriptError(f"{name}: {message}.") from None

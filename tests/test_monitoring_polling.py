@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from agentnb import _loop
 from agentnb.config import PlatformSettings
 from agentnb.monitoring import Watch
-from agentnb.monitoring.polling import Pace
+from agentnb.monitoring.polling import PollingInterval
 from agentnb.platforms.base import Platform
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.platforms.runagent import RunAgentPlatform
@@ -163,7 +163,7 @@ class TestTrouble:
         watch.subscribe(lambda: details.append(watch.rows()[0].detail))
         await watched(watch)
         assert time.pauses == [3, 70]
-        assert any("Slow down. Asked again in 70 s." in detail for detail in details)
+        assert any("Slow down. Next attempt in 70 s." in detail for detail in details)
         (row,) = watch.rows()
         assert (row.status, row.error, row.detail) == ("completed", None, "")
 
@@ -193,7 +193,7 @@ class TestTrouble:
         await until(time.over.is_set)
         (row,) = watch.rows()
         assert not row.final
-        assert "Asked again in 30 s." in row.detail
+        assert "Next attempt in 30 s." in row.detail
         watch.stop()
 
     async def test_a_run_that_the_platform_does_not_know(
@@ -308,7 +308,7 @@ class TestCancelling:
 
 
 def test_the_pace() -> None:
-    pace = Pace(3, 30)
+    pace = PollingInterval(3, 30)
     assert [pace.after(changed=False, requests=1) for _ in range(7)] == [
         *(4.5, 6.75, 10.125, 15.1875, 22.78125, 30, 30)
     ]

@@ -231,7 +231,7 @@ class TestLife:
 
         view = View(watch)
         await until(time.over.is_set)
-        engine = watch._engine  # pyright: ignore[reportPrivateUsage]
+        engine = watch._worker  # pyright: ignore[reportPrivateUsage]
         gone = weakref.ref(watch)
         del watch, view
         gc.collect()

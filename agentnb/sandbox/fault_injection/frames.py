@@ -1,45 +1,52 @@
-"""What happens to single events on their way: damaged, doubled, out of order."""
+"""Faults of single events: damaged, duplicated, reordered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentnb.sandbox.faulty.script import Duplicate, Fault, Malformed, Reorder
+from agentnb.sandbox.fault_injection.script import (
+    DuplicateFault,
+    Fault,
+    MalformedFault,
+    ReorderFault,
+)
 
-__all__ = ["Shaper", "frames_of", "is_comment"]
+__all__ = ["FrameShaper", "is_comment", "split_frames"]
 
 
-def frames_of(body: bytes) -> list[bytes]:
+def split_frames(body: bytes) -> list[bytes]:
     """Return the frames of a piece of an event stream, each with the blank line that ends it."""
-    # Whole frames are what the dialects send, and none has a blank line inside.
+    # The dialects send whole frames, and none contains a blank line.
     return [frame + b"\n\n" for frame in body.split(b"\n\n") if frame]
 
 
 def is_comment(frame: bytes) -> bool:
-    """Return whether a frame is a comment, which is no event."""
+    """Return whether ``frame`` is a comment, which does not count as an event."""
     return frame.startswith(b":")
 
 
-class Shaper:
-    """One stream's events, counted, and changed as the faults say."""
+class FrameShaper:
+    """Applies the faults of single events to one stream, and counts its events."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.count = 0
-        self._faults = [f for f in faults if isinstance(f, Duplicate | Malformed | Reorder)]
+        self._faults = [
+            f for f in faults if isinstance(f, DuplicateFault | MalformedFault | ReorderFault)
+        ]
         self._late: bytes | None = None
 
     def take(self, frame: bytes) -> list[bytes]:
-        """Return what is sent for the next event."""
+        """Return the frames to send for the next event."""
         number, self.count = self.count, self.count + 1
         copies = 1
         late = False
         for fault in self._faults:
             match fault:
-                case Malformed() if fault.events == number:
+                case MalformedFault() if fault.events == number:
                     frame = _damaged(frame)
-                case Duplicate() if fault.events in (None, number):
+                case DuplicateFault() if fault.events in (None, number):
                     copies += 1
-                case Reorder() if fault.events == number or (
+                case ReorderFault() if fault.events == number or (
                     fault.events is None and self._late is None
                 ):
                     late = True
@@ -55,7 +62,7 @@ class Shaper:
         return frames
 
     def rest(self) -> list[bytes]:
-        """Return what was held back and has no successor."""
+        """Return the delayed frame that has no successor."""
         rest, self._late = self._late, None
         return [] if rest is None else [rest]
 
@@ -71,5 +78,5 @@ def _halved(line: bytes) -> bytes:
         return line
     value = value.removeprefix(b" ")
     head = len(line) - len(value)
-    # In the middle of a character, too: such bytes are no text at all.
+    # May cut a character in half, which makes the bytes invalid UTF-8.
     return line[: head + len(value) // 2]

@@ -1,4 +1,4 @@
-"""A run's events, kept for whoever reads them: now, later, or again."""
+"""The log of a run's events, for any number of readers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from agentnb.event.types import Event
 
-__all__ = ["EventLog", "Reader"]
+__all__ = ["EventLog", "LogReader"]
 
 # How far an agent may run ahead of its slowest reader, in events.
 _AHEAD: Final = 256
-# What a late reader can still get, in events; beyond it the beginning is dropped.
+# Events kept for a late reader; the oldest go beyond that.
 _KEEP: Final = 50_000
 
 
 class EventLog:
-    """The events of one run, in order, with any number of readers.  One event loop's own."""
+    """The events of one run, in order.  Belongs to one event loop."""
 
     def __init__(self, *, keep: int = _KEEP) -> None:
         self.closed = False
-        self.readers: list[Reader] = []
+        self.readers: list[LogReader] = []
         self._keep = keep
         self._first = 0
         self._events: list[Event] = []
@@ -38,37 +38,35 @@ class EventLog:
         self._wake()
 
     def close(self) -> None:
-        """Close the log: no event follows."""
         self.closed = True
         self._wake()
         self._room.set()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until the slowest reader has caught up; without readers there is always room."""
-        while not self.closed and self._lag() >= _AHEAD:
+        while not self.closed and any(self.end() - r.position >= _AHEAD for r in self.readers):
             self._room.clear()
             await self._room.wait()
 
     @property
     def is_whole(self) -> bool:
-        """Whether it still has its beginning."""
+        """Whether its beginning is still there."""
         return self._first == 0
 
-    def reader(self, *, late: bool = False) -> Reader:
+    def reader(self, *, late: bool = False) -> LogReader:
         """Return a reader that begins with the oldest event kept, or with the next; close it."""
-        reader = Reader(self, self.end() if late else self._first)
+        reader = LogReader(self, self.end() if late else self._first)
         self.readers.append(reader)
         return reader
 
     def since(self, position: int) -> list[Event]:
-        """Return what is kept of the events from ``position`` on."""
+        """Return the events kept from ``position`` on."""
         return self._events[max(position - self._first, 0) :]
 
     def end(self) -> int:
-        """Return the position after the last event."""
         return self._first + len(self._events)
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, reader: LogReader) -> None:
         if reader in self.readers:
             self.readers.remove(reader)
         self._room.set()
@@ -76,17 +74,13 @@ class EventLog:
     def advance(self) -> None:
         self._room.set()
 
-    def _lag(self) -> int:
-        end = self.end()
-        return max((end - r.position for r in self.readers), default=0)
-
     def _wake(self) -> None:
         for reader in self.readers:
             reader.arrived.set()
 
 
-class Reader:
-    """One way through an `EventLog`, from its beginning to its end."""
+class LogReader:
+    """One reader's position in an `EventLog`."""
 
     def __init__(self, log: EventLog, position: int) -> None:
         self.position = position
@@ -94,8 +88,8 @@ class Reader:
         self._log = log
         self.arrived.set()
 
-    async def next(self, *, patience: float) -> list[Event] | None:
-        """Return what has arrived; [] after ``patience`` seconds without, None at the end."""
+    async def next(self, *, timeout: float) -> list[Event] | None:
+        """Return the new events; [] after ``timeout`` seconds without any, None at the end."""
         while True:
             batch = self._log.since(self.position)
             if batch:
@@ -106,14 +100,14 @@ class Reader:
                 return None
             self.arrived.clear()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     await self.arrived.wait()
             except TimeoutError:
                 return []
 
     @property
     def is_up_to_date(self) -> bool:
-        """Whether nothing has arrived that was not read."""
+        """Whether every event has been read."""
         return self.position == self._log.end()
 
     def close(self) -> None:
