@@ -1,16 +1,14 @@
-"""What is wrong with this installation, and what to do about it.
+"""Diagnose an installation: what is wrong with it, and how to fix it.
 
-`examine` looks at everything that a question passes on its way: the frontend, the packages, the
-configuration, the keys, the network, the platforms, the store.  Each check stands alone, in a
-thread of its own with a deadline of its own: one that fails or hangs is a finding like any other
-and stops no other.  No finding holds a key, and paths do not name the user.
+`examine` checks the frontend, packages, configuration, keys, network, platforms and the store.
+Each check runs in its own thread with its own deadline; one that fails or hangs is reported as a
+finding and stops no other.  Findings contain no keys, and their paths do not name the user.
 """
 
 from __future__ import annotations
 
-from agentnb.doctor.examining import chosen_platforms, examine
-from agentnb.doctor.findings import Finding, Level, Report
-from agentnb.doctor.host import Host
-from agentnb.doctor.text import as_text
+from agentnb.doctor.examination import examine, selected_platforms
+from agentnb.doctor.frontend import Host
+from agentnb.doctor.report import Finding, Level, Report, as_text
 
-__all__ = ["Finding", "Host", "Level", "Report", "as_text", "chosen_platforms", "examine"]
+__all__ = ["Finding", "Host", "Level", "Report", "as_text", "examine", "selected_platforms"]

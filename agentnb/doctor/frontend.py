@@ -1,4 +1,4 @@
-"""Who shows the runs, and how the kernel behaves under it."""
+"""Check the frontend, the kernel and its event loops."""
 
 from __future__ import annotations
 
@@ -6,98 +6,109 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from agentnb._loop import submit
-from agentnb.doctor.checking import Tell
-from agentnb.doctor.findings import note, ok, problem
-from agentnb.doctor.host import Host
-from agentnb.doctor.versions import installed, release
+from agentnb.doctor.packages import installed_version, parse_release
+from agentnb.doctor.report import Finding, note, ok, problem
 
-__all__ = ["look_at_frontend", "look_at_kernel", "look_at_loops"]
+__all__ = ["Host", "check_event_loops", "check_frontend", "check_kernel"]
 
-# What each way to show a run means, and what to do where it is not the live one.
+# Display mode -> what it means, and what to do if runs are not live.
 _DISPLAYS: Final = {
     "widget": ("runs are live views", ""),
     "static": (
-        "runs are shown once, at their end: nobody seems to be there to look at a live view",
-        "'%config AgentMagics.display = \"widget\"' shows live views all the same.",
+        "runs are displayed once, at their end: no frontend seems to display live views",
+        "'%config AgentMagics.display = \"widget\"' displays live views all the same.",
     ),
     "text": ("runs are plain text", ""),
 }
-# A variable that a host sets -> the host.
+# Environment variable -> the host that sets it.
 _VARIABLES: Final = {
     "COLAB_RELEASE_TAG": "Google Colab",
     "DATABRICKS_RUNTIME_VERSION": "Databricks",
     "KAGGLE_KERNEL_RUN_TYPE": "Kaggle",
     "VSCODE_PID": "VS Code",
 }
-# How long the background loop may take to answer, in seconds, before it counts as kept busy.
+# Seconds after which the background loop counts as blocked.
 _SLOW: Final = 0.5
 
 
-def look_at_frontend(tell: Tell, *, host: Host) -> None:
-    """Tell who asked, as far as it can be told, and how runs are shown there."""
-    where = host.frontend or _surroundings(host)
-    if host.display is None:
-        tell(ok("frontend", where))
-        return
-    says, hint = _DISPLAYS.get(host.display, (f"runs are shown as {host.display}", ""))
-    finding = note if hint else ok
-    tell(finding("frontend", f"{where}; {says}", hint))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Environment that the code runs in, as only the notebook layer knows it.
 
-
-def look_at_kernel(tell: Tell, *, host: Host) -> None:
-    """Tell which ipykernel it is, and whether a button is heard while a cell runs."""
-    version = installed("ipykernel")
-    if version is None:
-        says = "not installed: no notebook can run in this environment"
-        tell(note("ipykernel", says, "pip install ipykernel"))
-        return
-    if host.kind != "kernel":
-        tell(ok("ipykernel", version))
-        return
-    if host.subshells:
-        tell(ok("ipykernel", f"{version}, with subshells: buttons are heard while a cell runs"))
-        return
-    hint = "Interrupt the kernel to stop a cell at once"
-    if release(version) < (7,):
-        hint += ", or pip install -U 'ipykernel>=7.0'"
-    says = f"{version}, without subshells: a Stop button is heard when its cell has returned"
-    tell(note("ipykernel", says, f"{hint}."))
-
-
-def look_at_loops(tell: Tell, *, host: Host, seconds: float = 3.0) -> None:
-    """Tell what became of asyncio, and whether the loop that runs live on still answers.
-
-    It is waited for ``seconds``.
+    ``display`` is how runs are displayed, ``frontend`` the client's name if its messages have one.
+    ``subshells`` is whether the kernel handles messages while a cell runs, None outside a kernel.
+    ``loop`` is the kind of event loop that cells run in.
     """
-    patched = _patched_by()
-    if patched == "nest_asyncio":
-        # Its archived original loses the cells that were queued while a nested run went on.
-        loses = release(installed("ipykernel") or "") >= (7, 1) and host.kind == "kernel"
-        what = "cells that are queued meanwhile are lost" if loses else "it is archived"
-        hint = "Do not apply it; 'await' in cells, or call agentnb.allow_nested_loops()."
-        finding = problem if loses else note
-        tell(finding("event loop", f"nest_asyncio has patched asyncio: {what}", hint))
-    elif patched:
-        tell(ok("event loop", f"{patched} lets asyncio.run() be called inside a cell"))
-    late = _lateness(seconds)
-    kind = f"{host.loop}; " if host.loop else ""
-    if late is None:
-        says = f"the loop that serves the runs did not answer within {seconds:g} s"
-        hint = "An agent's function blocks it: let it 'await', or restart the kernel."
-        tell(problem("event loop", says, hint))
-    elif late > _SLOW:
-        says = f"the loop that serves the runs took {late:.1f} s to answer"
-        tell(note("event loop", says, "An agent's function blocks it, or the machine is busy."))
+
+    kind: Literal["kernel", "ipython", "python"] = "python"
+    display: str | None = None
+    frontend: str | None = None
+    subshells: bool | None = None
+    loop: str | None = None
+
+
+def check_frontend(*, host: Host) -> Iterator[Finding]:
+    """Report the frontend, as far as it is known, and how it displays runs."""
+    name = host.frontend or _detect_frontend(host)
+    if host.display is None:
+        yield ok("frontend", name)
+        return
+    message, hint = _DISPLAYS.get(host.display, (f"runs are displayed as {host.display}", ""))
+    yield (note if hint else ok)("frontend", f"{name}; {message}", hint)
+
+
+def check_kernel(*, host: Host) -> Iterator[Finding]:
+    """Report the version of ipykernel, and whether buttons work while a cell runs."""
+    version = installed_version("ipykernel")
+    if version is None:
+        message = "not installed: no notebook can run in this environment"
+        yield note("ipykernel", message, "pip install ipykernel")
+    elif host.kind != "kernel":
+        yield ok("ipykernel", version)
+    elif host.subshells:
+        yield ok("ipykernel", f"{version}, with subshells: buttons work while a cell runs")
     else:
-        tell(ok("event loop", f"{kind}the loop that serves the runs answers at once"))
+        hint = "Interrupt the kernel to stop a cell at once"
+        if parse_release(version) < (7,):
+            hint += ", or pip install -U 'ipykernel>=7.0'"
+        message = f"{version}, without subshells: a Stop button works when its cell has returned"
+        yield note("ipykernel", message, f"{hint}.")
 
 
-def _surroundings(host: Host) -> str:
-    """Return the host by what it leaves in the process."""
+def check_event_loops(*, host: Host, timeout: float = 3.0) -> Iterator[Finding]:
+    """Report patches of asyncio, and whether the background loop answers within ``timeout`` s."""
+    is_patched = hasattr(asyncio, "_nest_patched")
+    if is_patched and hasattr(asyncio, "_nest_asyncio2"):
+        yield ok("event loop", "nest_asyncio2 lets asyncio.run() be called inside a cell")
+    elif is_patched:
+        # The archived original loses cells that are queued while a nested run goes on.
+        loses = parse_release(installed_version("ipykernel") or "") >= (7, 1)
+        loses = loses and host.kind == "kernel"
+        effect = "cells that are queued meanwhile are lost" if loses else "it is archived"
+        message = f"nest_asyncio has patched asyncio: {effect}"
+        hint = "Do not apply it; 'await' in cells, or call agentnb.allow_nested_loops()."
+        yield (problem if loses else note)("event loop", message, hint)
+    latency = _loop_latency(timeout)
+    if latency is None:
+        message = f"the loop that serves the runs did not answer within {timeout:g} s"
+        hint = "An agent's function blocks it: let it 'await', or restart the kernel."
+        yield problem("event loop", message, hint)
+    elif latency > _SLOW:
+        message = f"the loop that serves the runs took {latency:.1f} s to answer"
+        hint = "An agent's function blocks it, or the machine is busy."
+        yield note("event loop", message, hint)
+    else:
+        kind = f"{host.loop}; " if host.loop else ""
+        yield ok("event loop", f"{kind}the loop that serves the runs answers at once")
+
+
+def _detect_frontend(host: Host) -> str:
     marimo: Any = sys.modules.get("marimo")
     if marimo is not None and getattr(marimo, "running_in_notebook", bool)():
         return "marimo"
@@ -110,12 +121,12 @@ def _surroundings(host: Host) -> str:
 
 
 def _jupyter_server() -> str:
-    """Return what the server was started as; any page of it may look at this kernel."""
+    """Return the name of the Jupyter server that started this kernel, or ""."""
     parent = os.environ.get("JPY_PARENT_PID", "")
     try:
-        # A dependency of ipykernel, which carries no types.
+        # psutil is a dependency of ipykernel, and untyped.
         command = " ".join(import_module("psutil").Process(int(parent)).cmdline())
-    # Where it cannot be told, for whatever reason of the system's, nothing is lost.
+    # Any failure of the system: the name is optional.
     except Exception:
         return ""
     if "jupyter-lab" in command or "jupyterlab" in command:
@@ -125,20 +136,16 @@ def _jupyter_server() -> str:
     return "a Jupyter server" if "jupyter" in command else ""
 
 
-def _patched_by() -> str:
-    if not hasattr(asyncio, "_nest_patched"):
-        return ""
-    return "nest_asyncio2" if hasattr(asyncio, "_nest_asyncio2") else "nest_asyncio"
+def _loop_latency(timeout: float) -> float | None:
+    """Return the seconds until the background loop answers, None after ``timeout``."""
 
-
-def _lateness(seconds: float) -> float | None:
     async def answer() -> None: ...
 
-    began = time.monotonic()
+    started = time.monotonic()
     future = submit(answer())
     try:
-        future.result(seconds)
+        future.result(timeout)
     except TimeoutError:
         future.cancel()
         return None
-    return time.monotonic() - began
+    return time.monotonic() - started

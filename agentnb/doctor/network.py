@@ -1,41 +1,51 @@
-"""The way to a platform: its name, a connection, TLS, an answer, and what time the server has."""
+"""Check the way to a server: DNS, proxies, the connection, TLS, and the server's clock."""
 
 from __future__ import annotations
 
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from agentnb._http.deadlines import Deadlines
 from agentnb._http.request import check_base_url
 from agentnb._http.transport import Transport
 from agentnb._http.transports import TransportName, chosen_transport
-from agentnb.doctor.discretion import shown_address
-from agentnb.doctor.findings import Finding, note, ok, problem
-from agentnb.doctor.proxies import proxy_for
+from agentnb.doctor.redact import shown_address
+from agentnb.doctor.report import Finding, note, ok, problem
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
 
-__all__ = ["Reached", "clock", "is_local", "look_up", "reach", "reached", "unreached"]
+__all__ = [
+    "ProbeResponse",
+    "check_clock",
+    "check_proxies",
+    "connected",
+    "not_connected",
+    "probe",
+    "proxy_for",
+    "unresolved_host",
+]
 
-# How much of the time for an answer a connection may take.
+# Share of the timeout that connecting may take.
 _CONNECT: Final = 0.5
-# Seconds that two clocks may be apart: `Date` has no fractions, and an answer takes its way.
-_APART: Final = 30.0
-_FAR_APART: Final = 300.0
+# Seconds that two clocks may differ: `Date` has no fractions, and the response takes its time.
+_MAX_SKEW: Final = 30.0
+_HARMFUL_SKEW: Final = 300.0
+_LOCALHOST: Final = "127.0.0.1"
 _LOCAL: Final = ("127.", "localhost", "::1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """An answer to a request without a key: any answer shows that the way is open.
+class ProbeResponse:
+    """Response to a request without a key; any status shows that the server can be reached.
 
-    ``asked`` is the moment, in seconds of the epoch, halfway between question and answer.
+    ``asked`` is the Unix time halfway between request and response.
     """
 
     status: int
@@ -44,15 +54,43 @@ class Reached:
     asked: float
 
 
-def is_local(address: str) -> bool:
-    """Tell whether ``address`` is on this machine."""
-    return (urlsplit(address).hostname or "").startswith(_LOCAL)
+def proxy_for(address: str) -> str | None:
+    """Return the proxy that requests to ``address`` go through, or None."""
+    proxies = getproxies()
+    parts = urlsplit(address)
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or "", proxies):
+        return None
+    return _proxy_url(proxy)
 
 
-def look_up(check: str, address: str) -> Finding | None:
-    """Return what is wrong with the name in ``address``; None where it resolves, or a proxy does.
+def check_proxies() -> Iterator[Finding]:
+    """Report the proxies of the environment, and whether one is used for this machine itself."""
+    proxies = getproxies()
+    named = [
+        f"{scheme}: {shown_address(_proxy_url(proxy))}"
+        for scheme, proxy in proxies.items()
+        if scheme in ("http", "https", "all") and proxy
+    ]
+    if not named:
+        yield ok("proxy", "none")
+        return
+    message = ", ".join(named) + (f"; not for {proxies['no']}" if proxies.get("no") else "")
+    if proxy_for(f"http://{_LOCALHOST}") is not None:
+        message += ": also requests to servers on this machine go there"
+        yield note("proxy", message, f"Add '{_LOCALHOST},localhost' to NO_PROXY.")
+    else:
+        yield ok("proxy", message)
 
-    Blocks, for as long as the system takes.
+
+def _proxy_url(proxy: str) -> str:
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def unresolved_host(check: str, address: str) -> Finding | None:
+    """Return why the host of ``address`` does not resolve; None if it or a proxy for it does.
+
+    Blocks for as long as the system's resolver takes.
     """
     host = urlsplit(address).hostname or ""
     if proxy_for(address) is not None:
@@ -60,29 +98,29 @@ def look_up(check: str, address: str) -> Finding | None:
     try:
         socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        says = f"{host} has no address: {error.strerror or error}."
-        return problem(check, says, "Check the spelling of base_url, the network and its DNS.")
+        message = f"{host} has no address: {error.strerror or error}."
+        return problem(check, message, "Check the spelling of base_url, the network and its DNS.")
     except UnicodeError:
-        return problem(check, "The name in base_url is none.", "Check its spelling.")
+        return problem(check, "The name in base_url is not a host name.", "Check its spelling.")
     return None
 
 
-async def reach(
+async def probe(
     name: str,
     address: str,
     *,
     trust_env: bool,
-    seconds: float,
+    timeout: float,
     configured: TransportName | None = None,
-) -> Reached:
-    """Ask ``address`` for anything, without a key; ``seconds`` is for how long.
+) -> ProbeResponse:
+    """Send a request without a key to ``address``, with a timeout in seconds.
 
     Raises:
         ConfigError: certificates or proxies that the environment names cannot be used.
-        TransportError: there is no connection, its certificate is not trusted, or no answer.
+        TransportError: there is no connection, its certificate is not trusted, or no response.
     """
-    connect = max(0.1, round(seconds * _CONNECT, 1))
-    deadlines = Deadlines(connect=connect, first_event=seconds, idle=seconds)
+    connect = max(0.1, round(timeout * _CONNECT, 1))
+    deadlines = Deadlines(connect=connect, first_event=timeout, idle=timeout)
     transport = Transport(
         check_base_url(address, name=name),
         name=name,
@@ -90,79 +128,78 @@ async def reach(
         library=chosen_transport(configured),
     )
     try:
-        began, on_clock = time.monotonic(), time.time()
+        started, now = time.monotonic(), time.time()
         request = transport.build(
             "GET", "/", params=None, headers=_headers, content=None, connect=connect
         )
-        answer = await transport.send(request, deadlines=deadlines, left=None)
-        took = time.monotonic() - began
-        await answer.aclose()
+        response = await transport.send(request, deadlines=deadlines, left=None)
+        elapsed = time.monotonic() - started
+        await response.aclose()
     finally:
         await transport.aclose()
-    return Reached(answer.status, answer.headers, took, on_clock + took / 2)
-
-
-def reached(check: str, address: str, answer: Reached) -> Finding:
-    """Return what an answer says of the way that it took."""
-    proxy = proxy_for(address)
-    ways = [
-        "the certificate is trusted" if address.startswith("https:") else "not encrypted",
-        f"through the proxy {shown_address(proxy)}" if proxy else "",
-        f"via {via[:80]}" if (via := answer.headers.get("via")) else "",
-    ]
-    told = ", ".join(way for way in ways if way)
-    says = f"{shown_address(address)} answers in {answer.seconds * 1000:.0f} ms; {told}"
-    if address.startswith("http:") and not is_local(address):
-        hint = "Others on the way can read the key; use an https address."
-        return note(check, says, hint)
-    return ok(check, says)
-
-
-def unreached(check: str, address: str, error: AgentnbError) -> Finding:
-    """Return why there was no answer, and what to do."""
-    hint = error.hint or ""
-    cause = error.__cause__
-    if isinstance(error, TransportError):
-        if "certificate" in error.message:
-            hint = (
-                "If a proxy of your network signs its own certificates, name the file of its "
-                "authority in SSL_CERT_FILE."
-            )
-        elif isinstance(cause, ConnectionRefusedError):
-            hint = "Nothing listens there: check the port in base_url, or start the server."
-        elif isinstance(error, DeadlineError):
-            hint = "Check base_url, the network, and whether a proxy is needed."
-    return problem(check, error.message, hint)
-
-
-def clock(check: str, answer: Reached) -> Finding | None:
-    """Return how far this machine's clock is from the server's; None where that tells none."""
-    date = answer.headers.get("date", "")
-    try:
-        told = parsedate_to_datetime(date)
-        # What a cache gives was told so many seconds ago.
-        age = float(answer.headers.get("age", "0"))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if not math.isfinite(age):
-        return None
-    told = told if told.tzinfo else told.replace(tzinfo=UTC)
-    # The second that it names is over by half, on average.
-    apart = answer.asked - (told.timestamp() + 0.5 + age)
-    if abs(apart) <= _APART:
-        return ok(check, "agrees with the server's")
-    when = datetime.fromtimestamp(told.timestamp(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    way = "ahead of" if apart > 0 else "behind"
-    says = f"This machine's clock is {_span(abs(apart))} {way} the server's ({when})."
-    hint = "Set it by the network's time: certificates, tokens and Retry-After depend on it."
-    return (problem if abs(apart) > _FAR_APART else note)(check, says, hint)
+    return ProbeResponse(response.status, response.headers, elapsed, now + elapsed / 2)
 
 
 def _headers() -> list[tuple[bytes, bytes]]:
     return [(b"accept", b"*/*"), (b"user-agent", b"agentnb-doctor")]
 
 
-def _span(seconds: float) -> str:
+def connected(check: str, address: str, response: ProbeResponse) -> Finding:
+    """Return a finding that describes the connection of a response."""
+    proxy = proxy_for(address)
+    is_encrypted = address.startswith("https:")
+    details = [
+        f"{shown_address(address)} answers in {response.seconds * 1000:.0f} ms; "
+        + ("the certificate is trusted" if is_encrypted else "not encrypted"),
+        f"through the proxy {shown_address(proxy)}" if proxy else "",
+        f"via {via[:80]}" if (via := response.headers.get("via")) else "",
+    ]
+    message = ", ".join(filter(None, details))
+    is_local = (urlsplit(address).hostname or "").startswith(_LOCAL)
+    if not is_encrypted and not is_local:
+        return note(check, message, "Others on the way can read the key; use an https address.")
+    return ok(check, message)
+
+
+def not_connected(check: str, address: str, error: AgentnbError) -> Finding:
+    """Return why there was no response, and what to do."""
+    hint = error.hint or ""
+    if isinstance(error, TransportError):
+        if "certificate" in error.message:
+            hint = (
+                "If a proxy of your network signs its own certificates, name the file of its "
+                "authority in SSL_CERT_FILE."
+            )
+        elif isinstance(error.__cause__, ConnectionRefusedError):
+            hint = "Nothing listens there: check the port in base_url, or start the server."
+        elif isinstance(error, DeadlineError):
+            hint = "Check base_url, the network, and whether a proxy is needed."
+    return problem(check, error.message, hint)
+
+
+def check_clock(check: str, response: ProbeResponse) -> Finding | None:
+    """Compare this machine's clock with the server's; None without a usable ``Date`` header."""
+    try:
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+        # A cached response is older by this many seconds.
+        age = float(response.headers.get("age", "0"))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not math.isfinite(age):
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    # `Date` is truncated to a second, so half a second is added on average.
+    skew = response.asked - (date.timestamp() + 0.5 + age)
+    if abs(skew) <= _MAX_SKEW:
+        return ok(check, "agrees with the server's")
+    when = datetime.fromtimestamp(date.timestamp(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    direction = "ahead of" if skew > 0 else "behind"
+    message = f"This machine's clock is {_duration(abs(skew))} {direction} the server's ({when})."
+    hint = "Set it by the network's time: certificates, tokens and Retry-After depend on it."
+    return (problem if abs(skew) > _HARMFUL_SKEW else note)(check, message, hint)
+
+
+def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"

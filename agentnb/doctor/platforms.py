@@ -1,8 +1,9 @@
-"""One platform: its key, the way to it, and whether it accepts the key."""
+"""Check one platform: its key, the connection, and whether the key is accepted."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from agentnb._http import Terms
@@ -11,10 +12,10 @@ from agentnb._http.request import check_base_url
 from agentnb._http.retries import Retries
 from agentnb.cassettes import now_playing
 from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
-from agentnb.doctor.checking import Tell, on_loop
-from agentnb.doctor.discretion import shown_address
-from agentnb.doctor.findings import note, ok, problem, refusal
-from agentnb.doctor.network import clock, look_up, reach, reached, unreached
+from agentnb.doctor.checks import run_on_loop
+from agentnb.doctor.network import check_clock, connected, not_connected, probe, unresolved_host
+from agentnb.doctor.redact import shown_address
+from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -25,141 +26,49 @@ from agentnb.errors import (
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Platform
 
-__all__ = ["client_of", "listed_agents", "look_at_platform", "patience"]
+__all__ = ["check_platform", "list_agents", "new_client", "single_attempt"]
 
-# How much of the time reaching a platform may take, and asking it.
-_REACH: Final = 0.55
-_ASK: Final = 0.85
-# The client's own deadlines come first, in seconds: they say which of them it was.
-_SLACK: Final = 1.0
-_LEAST: Final = 0.1
+# Shares of the timeout for connecting, and for listing the agents.
+_CONNECT_SHARE: Final = 0.55
+_LIST_SHARE: Final = 0.85
+# The client's own deadlines expire first, by so many seconds: they say which of them it was.
+_GRACE: Final = 1.0
+_MIN_TIMEOUT: Final = 0.1
 
 
-def patience(seconds: float) -> Terms:
-    """Return terms on which a request fails at once, and at the latest after ``seconds``."""
-    deadlines = Deadlines(connect=seconds, first_event=seconds, idle=seconds, total=seconds)
+def single_attempt(timeout: float) -> Terms:
+    """Return options for a request without retries that ends within ``timeout`` seconds."""
+    deadlines = Deadlines(connect=timeout, first_event=timeout, idle=timeout, total=timeout)
     return Terms(deadlines=deadlines, retries=Retries(requests=0, reconnects=0))
 
 
-def look_at_platform(tell: Tell, *, name: str, current: Config, seconds: float = 9.0) -> None:
-    """Tell of the platform's key, its address, the way there, and whether the key is accepted.
+def check_platform(*, name: str, current: Config, timeout: float = 9.0) -> Iterator[Finding]:
+    """Report the platform's key, its address, the connection, and whether the key is accepted.
 
-    No request waits for as long as ``seconds``.
+    Each request takes less than ``timeout`` seconds.
     """
     if now_playing() is not None:
-        tell(ok(name, "a recording is played back: nothing is asked"))
+        yield ok(name, "a recording is played back: no request is sent")
         return
     address = _address(name, current)
-    source = _look_at_key(tell, name, address, current)
+    source = yield from _check_key(name, address, current)
     if address == EMBEDDED:
-        tell(ok(f"{name}: connection", "the sandbox of this process"))
-        is_open = True
+        yield ok(f"{name}: connection", "the sandbox of this process")
     elif address is None:
-        says = "the platform's own address, which is not known here"
-        tell(ok(f"{name}: connection", says))
-        is_open = True
+        yield ok(f"{name}: connection", "the platform's own address, which is not known here")
     elif source is None and current.stranger(name) is not None:
-        # What a folder's file names is not asked anything before the user agreed to it.
-        is_open = False
-    else:
-        is_open = _look_at_way(tell, name, address, current, _part(seconds, _REACH))
-    if is_open and source:
-        _look_at_access(tell, name, source, current, _part(seconds, _ASK))
+        # An address from a folder's file gets no request before the user trusts it.
+        return
+    elif not (yield from _check_connection(name, address, current, timeout * _CONNECT_SHARE)):
+        return
+    if source:
+        yield _check_access(name, source, current, timeout * _LIST_SHARE)
 
 
-def _part(seconds: float, share: float) -> float:
-    # As it is shown.  No deadline is 0, which would be over before anything is asked.
-    return max(_LEAST, round(seconds * share, 1))
+def new_client(name: str, current: Config) -> Platform:
+    """Return a new client of the platform, which the caller closes.
 
-
-def _address(name: str, current: Config) -> str | None:
-    section = current.file.platforms.get(name, PlatformSection())
-    if address := url_from_environment(name) or section.base_url:
-        return address
-    made: Any = registry.load(current.platform_type(name))
-    return getattr(sys.modules.get(made.__module__), "DEFAULT_BASE_URL", None)
-
-
-def _look_at_key(tell: Tell, name: str, address: str | None, current: Config) -> str | None:
-    """Tell where the key comes from, never the key; return that, None where there is none."""
-    check = f"{name}: key"
-    try:
-        source = current.look_for_key(name)
-    except ConfigError as error:
-        if address != EMBEDDED:
-            tell(refusal(check, error))
-            return None
-        source = "the sandbox's own"
-    tell(ok(check, source))
-    return source
-
-
-def _look_at_way(tell: Tell, name: str, address: str, current: Config, seconds: float) -> bool:
-    check = f"{name}: connection"
-    section = current.file.platforms.get(name, PlatformSection())
-    trust_env = section.trust_env is not False
-    try:
-        address = check_base_url(address, name=name)
-    except ConfigError as error:
-        tell(refusal(check, error))
-        return False
-    if (unknown := look_up(check, address)) is not None:
-        tell(unknown)
-        return False
-    try:
-        asked = reach(
-            name,
-            address,
-            trust_env=trust_env,
-            seconds=seconds,
-            configured=current.file.transport,
-        )
-        answer = on_loop(asked, seconds=seconds + _SLACK)
-    except AgentnbError as error:
-        tell(unreached(check, address, error))
-        return False
-    except TimeoutError:
-        says = f"{shown_address(address)} gave no answer within {seconds:g} s"
-        tell(problem(check, says, "Check base_url, the network, and whether a proxy is needed."))
-        return False
-    tell(reached(check, address, answer))
-    if (time := clock(f"{name}: clock", answer)) is not None:
-        tell(time)
-    return True
-
-
-def _look_at_access(tell: Tell, name: str, source: str, current: Config, seconds: float) -> None:
-    """Tell whether the platform accepts the key, where asking that is free."""
-    check = f"{name}: access"
-    client = client_of(name, current)
-    try:
-        found = on_loop(listed_agents(client, seconds=seconds), seconds=seconds + _SLACK)
-    except AuthenticationError as error:
-        hint = f"The key ({source}) is wrong, or may not do this: put the right one there."
-        tell(problem(check, error.message, hint))
-    except RateLimitError as error:
-        tell(note(check, error.message, error.hint or "Ask again later."))
-    except NotFoundError as error:
-        tell(problem(check, error.message, "Check base_url: this is not the platform's API."))
-    except AgentnbError as error:
-        tell(refusal(check, error, "The platform itself fails; try again later."))
-    except TimeoutError:
-        hint = "The platform itself is slow; try again later."
-        tell(problem(check, f"{name} did not list its agents within {seconds:g} s", hint))
-    else:
-        if found is None:
-            says = "not checked: this platform has no call that is free and wants a key"
-            hint = f"'agentnb doctor --stream {name}:AGENT' asks a short question."
-            tell(ok(check, says, hint))
-            return
-        agents = "agent" if len(found) == 1 else "agents"
-        tell(ok(check, f"the key is accepted, {len(found)} {agents}"))
-
-
-def client_of(name: str, current: Config) -> Platform:
-    """Return a client of the platform that nobody else uses; it is to be closed.
-
-    Not the one that runs use: that is made by the configuration, whose files may be broken.
+    The client that runs share is not used: its configuration files may be broken.
 
     Raises:
         ConfigError: its settings are wrong.
@@ -168,18 +77,111 @@ def client_of(name: str, current: Config) -> Platform:
     return make(current.settings(name, ask=False))
 
 
-async def listed_agents(client: Platform, *, seconds: float) -> list[AgentInfo] | None:
-    """Return the agents that the platform lists, asked once; close the client.
+async def list_agents(client: Platform, *, timeout: float) -> list[AgentInfo] | None:
+    """Return the platform's agents, without retries, and close the client.
 
-    None where the platform has no such call.
+    None if the platform has no such call.
 
     Raises:
-        AgentnbError: it does not list them, or not within ``seconds``.
+        AgentnbError: it does not list them, or not within ``timeout`` seconds.
     """
     try:
         if not client.capabilities.list_agents:
             return None
-        with patience(seconds).applied():
+        with single_attempt(timeout).applied():
             return await client.agents()
     finally:
         await client.aclose()
+
+
+def _address(name: str, current: Config) -> str | None:
+    section = current.file.platforms.get(name, PlatformSection())
+    if address := url_from_environment(name) or section.base_url:
+        return address
+    factory: Any = registry.load(current.platform_type(name))
+    return getattr(sys.modules.get(factory.__module__), "DEFAULT_BASE_URL", None)
+
+
+def _check_key(
+    name: str, address: str | None, current: Config
+) -> Generator[Finding, None, str | None]:
+    """Report where the key comes from, never the key; return that, or None without a key."""
+    check = f"{name}: key"
+    try:
+        source = current.look_for_key(name)
+    except ConfigError as error:
+        if address != EMBEDDED:
+            yield failed(check, error)
+            return None
+        source = "the sandbox's own"
+    yield ok(check, source)
+    return source
+
+
+def _check_connection(
+    name: str, address: str, current: Config, timeout: float
+) -> Generator[Finding, None, bool]:
+    """Report the connection and the server's clock; return whether there is a connection."""
+    check = f"{name}: connection"
+    timeout = _rounded(timeout)
+    section = current.file.platforms.get(name, PlatformSection())
+    try:
+        address = check_base_url(address, name=name)
+    except ConfigError as error:
+        yield failed(check, error)
+        return False
+    if (unresolved := unresolved_host(check, address)) is not None:
+        yield unresolved
+        return False
+    request = probe(
+        name,
+        address,
+        trust_env=section.trust_env is not False,
+        timeout=timeout,
+        configured=current.file.transport,
+    )
+    try:
+        response = run_on_loop(request, timeout=timeout + _GRACE)
+    except AgentnbError as error:
+        yield not_connected(check, address, error)
+        return False
+    except TimeoutError:
+        message = f"{shown_address(address)} gave no answer within {timeout:g} s"
+        hint = "Check base_url, the network, and whether a proxy is needed."
+        yield problem(check, message, hint)
+        return False
+    yield connected(check, address, response)
+    if (clock := check_clock(f"{name}: clock", response)) is not None:
+        yield clock
+    return True
+
+
+def _check_access(name: str, source: str, current: Config, timeout: float) -> Finding:
+    """Return whether the platform accepts the key, if listing its agents is free."""
+    check = f"{name}: access"
+    timeout = _rounded(timeout)
+    client = new_client(name, current)
+    try:
+        agents = run_on_loop(list_agents(client, timeout=timeout), timeout=timeout + _GRACE)
+    except AuthenticationError as error:
+        hint = f"The key ({source}) is wrong, or may not do this: put the right one there."
+        return problem(check, error.message, hint)
+    except RateLimitError as error:
+        return note(check, error.message, error.hint or "Try again later.")
+    except NotFoundError as error:
+        return problem(check, error.message, "Check base_url: this is not the platform's API.")
+    except AgentnbError as error:
+        return failed(check, error, "The platform itself fails; try again later.")
+    except TimeoutError:
+        hint = "The platform itself is slow; try again later."
+        return problem(check, f"{name} did not list its agents within {timeout:g} s", hint)
+    if agents is None:
+        message = "not checked: this platform has no call that is free and wants a key"
+        return ok(check, message, f"'agentnb doctor --stream {name}:AGENT' asks a short question.")
+    noun = "agent" if len(agents) == 1 else "agents"
+    return ok(check, f"the key is accepted, {len(agents)} {noun}")
+
+
+def _rounded(timeout: float) -> float:
+    # As displayed; never 0, which would time out at once.
+    return max(_MIN_TIMEOUT, round(timeout, 1))

@@ -1,33 +1,34 @@
-"""The store of runs: where it is, whether it takes what is written, and how much room is left."""
+"""Check the store of runs: where it is, whether it is writable, and the free disk space."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentnb.config import config
-from agentnb.doctor.checking import Tell
-from agentnb.doctor.findings import note, ok, problem, refusal
+from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import AgentnbError, ConfigError
 
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["look_at_store"]
+__all__ = ["check_store"]
 
-# Less room than this is worth knowing, and less than that is a problem, in bytes.
-_LITTLE: Final = 500_000_000
-_NONE: Final = 20_000_000
-
-
-class _Undo(Exception):
-    """Takes back what a transaction did."""
+# Free bytes below which there is a note, and a problem.
+_LOW_SPACE: Final = 500_000_000
+_NO_SPACE: Final = 20_000_000
 
 
-def look_at_store(tell: Tell) -> None:
-    """Tell what became of the store; no password is in it."""
+class _Rollback(Exception):
+    """Raised inside a transaction to undo it."""
+
+
+def check_store() -> Iterator[Finding]:
+    """Report the state and location of the store, without passwords."""
+    # Imports SQLAlchemy, which the other checks do not need.
     from agentnb.store.migrations import HEAD
     from agentnb.store.store import is_off, store
     from agentnb.tables.pages import PageQuery, page
@@ -36,30 +37,29 @@ def look_at_store(tell: Tell) -> None:
         opened = store(required=True)
     except AgentnbError as error:
         if is_off():
-            tell(ok("history", "off: runs are not kept", error.hint or ""))
-        elif not _has_config():
-            # What is wrong with it is a finding of its own.
-            says = "not looked at, and nothing is kept: the configuration cannot be read"
-            tell(note("history", says, "Mend that first."))
+            yield ok("history", "off: runs are not kept", error.hint or "")
+        elif not _is_config_valid():
+            # Another check reports the configuration.
+            message = "not checked, and nothing is kept: the configuration cannot be read"
+            yield note("history", message, "Correct that first.")
         else:
-            tell(refusal("history", error, "Mend the configuration, or set AGENTNB_HISTORY."))
+            yield failed("history", error, "Correct the configuration, or set AGENTNB_HISTORY.")
         return
     try:
-        _write(opened)
+        _try_write(opened)
         rows = page(PageQuery(limit=0)).total
     except AgentnbError as error:
-        tell(refusal("history", error))
+        yield failed("history", error)
         return
     path = opened.path
-    size = f", {_size(path.stat().st_size)}" if path is not None and path.is_file() else ""
-    works = f"works, {rows:,} {'run' if rows == 1 else 'runs'}{size}, schema {HEAD}"
-    tell(ok("history", works))
-    tell(ok("history is in", _place(opened)))
+    size = f", {_bytes(path.stat().st_size)}" if path is not None and path.is_file() else ""
+    yield ok("history", f"works, {rows:,} {'run' if rows == 1 else 'runs'}{size}, schema {HEAD}")
+    yield ok("history is in", opened.url if path is None else str(path))
     if path is not None:
-        _look_at_room(tell, path)
+        yield from _check_space(path)
 
 
-def _has_config() -> bool:
+def _is_config_valid() -> bool:
     try:
         config()
     except (ConfigError, OSError):
@@ -67,8 +67,8 @@ def _has_config() -> bool:
     return True
 
 
-def _write(store: Store) -> None:
-    """Write to the store, and take it back.
+def _try_write(store: Store) -> None:
+    """Write to the store in a transaction that is rolled back.
 
     Raises:
         HistoryError: it cannot be written to.
@@ -77,36 +77,33 @@ def _write(store: Store) -> None:
 
     try:
         with store.begin() as connection:
-            # Of no row, and yet it needs the lock of writers and the right to write.
+            # Changes no row, but takes the write lock and needs write permission.
             connection.exec_driver_sql("UPDATE run SET key = key WHERE key = ''")
-            raise _Undo
-    except _Undo:
+            raise _Rollback
+    except _Rollback:
         return
     except Exception as error:
         raise explained(error, store.url) from None
 
 
-def _place(store: Store) -> str:
-    return store.url if store.path is None else str(store.path)
-
-
-def _look_at_room(tell: Tell, path: Path) -> None:
+def _check_space(path: Path) -> Iterator[Finding]:
     try:
         free = shutil.disk_usage(path.parent).free
     except OSError:
-        # Of some disks it cannot be asked.
+        # Some file systems do not report it.
         return
-    says = f"{_size(free)} free at {path.parent}{os.sep}"
-    hint = "Make room, forget old runs with '%agent history prune', or name another place in "
-    if free < _NONE:
-        tell(problem("disk", says, f"{hint}AGENTNB_HISTORY."))
-    elif free < _LITTLE:
-        tell(note("disk", says, f"{hint}AGENTNB_HISTORY."))
-    else:
-        tell(ok("disk", says))
+    message = f"{_bytes(free)} free at {path.parent}{os.sep}"
+    if free >= _LOW_SPACE:
+        yield ok("disk", message)
+        return
+    hint = (
+        "Make room, forget old runs with '%agent history prune', or name another place in "
+        "AGENTNB_HISTORY."
+    )
+    yield (problem if free < _NO_SPACE else note)("disk", message, hint)
 
 
-def _size(count: float) -> str:
+def _bytes(count: float) -> str:
     for power, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= power:
             return f"{count / power:,.1f} {unit}"

@@ -1,8 +1,7 @@
-"""Whether an answer arrives as it is written, or is held back and arrives at once.
+"""Check whether a response arrives as it is written, or buffered by a proxy.
 
-A proxy that collects an answer before it passes it on is not seen by any single request: only the
-times at which the pieces of an answer arrive tell.  To have an answer costs a run, but for the
-sandbox, whose echo is told how long to wait between its pieces.
+Only the arrival times of a response's chunks show whether a proxy buffers it.  Measuring them costs
+a run, except in the sandbox, whose echo agent pauses between chunks on request.
 """
 
 from __future__ import annotations
@@ -10,65 +9,55 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb.cassettes import now_playing
 from agentnb.config import EMBEDDED, Config
-from agentnb.doctor.checking import Tell, on_loop
-from agentnb.doctor.findings import Finding, note, ok, problem
-from agentnb.doctor.platforms import client_of, listed_agents, patience
+from agentnb.doctor.checks import run_on_loop
+from agentnb.doctor.platforms import list_agents, new_client, single_attempt
+from agentnb.doctor.report import Finding, note, ok, problem
 from agentnb.errors import AgentnbError, DeadlineError
-from agentnb.event.types import Event, ReasoningDelta, RunFailed, TextDelta
+from agentnb.event.types import ReasoningDelta, RunFailed, TextDelta
 from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Arrivals", "judge", "look_at_sandbox", "look_at_stream", "measure"]
+__all__ = ["Arrivals", "assess", "check_sandbox", "check_stream", "measure"]
 
-# What the sandbox's echo is asked: so many pieces, so far apart.
-_PIECES: Final = 12
-_APART_MS: Final = 40
+# Chunks that the sandbox's echo agent sends, and milliseconds between them.
+_CHUNKS: Final = 12
+_INTERVAL_MS: Final = 40
 _QUESTION: Final = "Count from one to forty in words, separated by commas."
-# Pieces that arrive within so many seconds of one another came together.
+# Chunks within so many seconds of one another arrived together.
 _TOGETHER: Final = 0.01
-# Fewer pieces than this tell nothing.
-_FEW: Final = 5
-# From how many seconds on a silence counts: any that is seen, and any that the sandbox, whose pace
-# is known, does not make.
+_MIN_CHUNKS: Final = 5
+# Seconds of silence before a burst: visible to a reader, or longer than the sandbox's interval.
 _SILENCE: Final = 0.3
-_SHORT_SILENCE: Final = 0.1
-# The share of pieces that came together from which on they are held back: at all, and all at once.
-_MOST: Final = 0.5
-_ALL: Final = 0.8
-# How often is looked whether the loop goes on, in seconds.
+_SANDBOX_SILENCE: Final = 0.1
+# Share of chunks in bursts from which a response counts as buffered, and as buffered completely.
+_BUFFERED: Final = 0.5
+_ALL_BUFFERED: Final = 0.8
+# Seconds between two measurements of the loop's latency.
 _TICK: Final = 0.02
-_HELD: Final = (
+_BUFFERING_HINT: Final = (
     "The agent itself writes so, or something on the way collects the answer: turn its buffering "
     "off for event streams (nginx: proxy_buffering off), or go around the proxy with NO_PROXY."
 )
-_BUSY: Final = "Look again when this machine is idle, and no agent's function blocks the loop."
+_BUSY: Final = "Check again when this machine is idle, and no agent's function blocks the loop."
 _SLOW_SANDBOX: Final = (
-    "This machine is busy, or an agent's function blocks the loop: look again when it is idle, or "
+    "This machine is busy, or an agent's function blocks the loop: check again when it is idle, or "
     "restart the kernel."
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Several pieces that arrived together, after so many seconds of silence."""
-
-    pieces: int
-    silence: float
-
-
 @dataclass(slots=True)
 class Arrivals:
-    """When the pieces of an answer arrived, in seconds since it was asked for.
+    """Arrival times of a response's chunks, in seconds since the request.
 
-    Those that arrived in one read have the same time.  ``stalled`` is the longest time for which
-    the loop that noted the times did not go on.
+    Chunks of one read have the same time.  ``stalled`` is the longest time for which the measuring
+    loop itself was blocked.
     """
 
     times: list[float] = field(default_factory=list[float])
@@ -77,64 +66,56 @@ class Arrivals:
 
     @property
     def pieces(self) -> int:
-        """How many pieces the server wrote, in however many reads they arrived."""
+        """Number of chunks that the server wrote."""
         return len(self.times)
 
-    @property
-    def spread(self) -> float:
-        """How long the pieces took to arrive, from the first to the last."""
-        return self.times[-1] - self.times[0] if self.times else 0.0
+    def bursts(self, silence: float) -> list[tuple[int, float]]:
+        """Return size and preceding silence of chunks that arrived together.
 
-    @property
-    def widest(self) -> float:
-        """The longest time from one piece to the next."""
-        apart = zip(self.times[1:], self.times, strict=False)
-        return max((after - before for after, before in apart), default=0.0)
-
-    def bursts(self, silence: float) -> list[Burst]:
-        """Return the pieces that came together after that many seconds of silence or more."""
-        found: list[Burst] = []
+        Only those after at least ``silence`` seconds.
+        """
         groups: list[list[float]] = []
         for moment in self.times:
             if groups and moment - groups[-1][0] <= _TOGETHER:
                 groups[-1].append(moment)
             else:
                 groups.append([moment])
-        last = 0.0
-        for group in groups:
-            if len(group) > 1 and group[0] - last >= silence:
-                found.append(Burst(len(group), group[0] - last))
-            last = group[-1]
-        return found
+        ends = [0.0, *(group[-1] for group in groups)]
+        return [
+            (len(group), group[0] - before)
+            for group, before in zip(groups, ends, strict=False)
+            if len(group) > 1 and group[0] - before >= silence
+        ]
 
 
-async def measure(client: Platform, request: RunRequest, *, seconds: float) -> Arrivals:
-    """Ask ``request`` and return when the pieces of its answer arrived; close the client.
+async def measure(client: Platform, request: RunRequest, *, timeout: float) -> Arrivals:
+    """Send a request, return the arrival times of its response, and close the client.
 
     Raises:
-        AgentnbError: there was no answer, or not within ``seconds``.
+        AgentnbError: there was no response, or not within ``timeout`` seconds.
     """
     loop = asyncio.get_running_loop()
     arrivals = Arrivals()
-    watching = asyncio.create_task(_watch(arrivals))
+    latency = asyncio.create_task(_measure_latency(arrivals))
     try:
-        with patience(seconds).applied():
-            began = loop.time()
+        with single_attempt(timeout).applied():
+            started = loop.time()
             async with aclosing(client.stream(request)) as batches:
                 async for batch in batches:
-                    now = loop.time() - began
-                    arrivals.times += [now] * _count(batch)
+                    now = loop.time() - started
                     for event in batch:
-                        if isinstance(event, RunFailed):
+                        if isinstance(event, TextDelta | ReasoningDelta):
+                            arrivals.times.append(now)
+                        elif isinstance(event, RunFailed):
                             arrivals.failure = event.message or "it failed"
     finally:
-        watching.cancel()
+        latency.cancel()
         await client.aclose()
     return arrivals
 
 
-async def _watch(arrivals: Arrivals) -> None:
-    """Note for how long the loop does not go on, since then nothing arrives by its time."""
+async def _measure_latency(arrivals: Arrivals) -> None:
+    """Record how long the loop is blocked, since chunks then arrive late."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _TICK
@@ -142,139 +123,132 @@ async def _watch(arrivals: Arrivals) -> None:
         arrivals.stalled = max(arrivals.stalled, loop.time() - due)
 
 
-def judge(check: str, arrivals: Arrivals, *, here: bool = False) -> Finding:
-    """Return what the times say; ``here`` is for the sandbox, which nothing on a way holds back."""
-    pieces = arrivals.pieces
-    if pieces < _FEW:
+def assess(check: str, arrivals: Arrivals, *, is_sandbox: bool = False) -> Finding:
+    """Return whether a response was buffered; nothing lies between here and the sandbox."""
+    chunks = arrivals.pieces
+    if chunks < _MIN_CHUNKS:
         if arrivals.failure:
             return problem(check, f"The run failed: {arrivals.failure}")
-        count = f"{pieces or 'no'} {'piece' if pieces == 1 else 'pieces'}"
-        says = f"The answer came in {count}, which tells nothing."
-        return note(check, says, "Name an agent that streams: '--stream PLATFORM:AGENT'.")
-    bursts = arrivals.bursts(_SHORT_SILENCE if here else _SILENCE)
-    together = sum(burst.pieces for burst in bursts)
-    if together < _MOST * pieces:
+        count = f"{chunks or 'no'} {'piece' if chunks == 1 else 'pieces'}"
+        message = f"The answer came in {count}, too few to measure."
+        return note(check, message, "Name an agent that streams: '--stream PLATFORM:AGENT'.")
+    bursts = arrivals.bursts(_SANDBOX_SILENCE if is_sandbox else _SILENCE)
+    together = sum(size for size, _ in bursts)
+    if together < _BUFFERED * chunks:
         return ok(check, _flow(arrivals, together))
-    largest = max(bursts, key=lambda burst: burst.pieces)
+    largest, silence = max(bursts, key=lambda burst: burst[0])
     count = f"{len(bursts)} burst{'' if len(bursts) == 1 else 's'}"
-    longest = max(burst.silence for burst in bursts)
-    says = f"{together} of {pieces} pieces arrived in {count}, after up to {longest:.1f} s"
-    if here:
-        paced = f"{says}, though sent {_APART_MS} ms apart; nothing is in between."
-        return note(check, paced, _BUSY)
-    if arrivals.stalled > largest.silence / 2:
-        stalled = f"{says}. The loop that reads them stood still for {arrivals.stalled:.1f} s."
-        return note(check, f"{stalled} So nothing is known of the way.", _BUSY)
-    if largest.pieces >= _ALL * pieces:
-        at_once = f"arrived at once, after {largest.silence:.1f} s of silence."
-        return problem(check, f"{largest.pieces} of {pieces} pieces of an answer {at_once}", _HELD)
-    return note(check, f"{says} of silence each.", _HELD)
+    longest = max(pause for _, pause in bursts)
+    message = f"{together} of {chunks} pieces arrived in {count}, after up to {longest:.1f} s"
+    if is_sandbox:
+        message += f", though sent {_INTERVAL_MS} ms apart; nothing is in between."
+        return note(check, message, _BUSY)
+    if arrivals.stalled > silence / 2:
+        message += f". The loop that reads them stood still for {arrivals.stalled:.1f} s."
+        return note(check, f"{message} So nothing is known of the way.", _BUSY)
+    if largest >= _ALL_BUFFERED * chunks:
+        message = f"arrived at once, after {silence:.1f} s of silence."
+        message = f"{largest} of {chunks} pieces of an answer {message}"
+        return problem(check, message, _BUFFERING_HINT)
+    return note(check, f"{message} of silence each.", _BUFFERING_HINT)
 
 
 def _flow(arrivals: Arrivals, together: int) -> str:
-    pieces, widest = arrivals.pieces, arrivals.widest
-    if arrivals.times[-1] < _SILENCE:
-        within = f"within {arrivals.times[-1] * 1000:.0f} ms of the question"
-        return f"{pieces} pieces {within}: too soon to be held back"
+    """Describe a response that was not buffered."""
+    times = arrivals.times
+    if times[-1] < _SILENCE:
+        within = f"within {times[-1] * 1000:.0f} ms of the question"
+        return f"{len(times)} pieces {within}: too soon to be held back"
+    widest = max(after - before for after, before in zip(times[1:], times, strict=False))
     apart = f"{widest:.1f} s" if widest >= 1 else f"{widest * 1000:.0f} ms"
-    says = f"{pieces} pieces over {arrivals.spread:.1f} s, at most {apart} apart"
+    message = f"{len(times)} pieces over {times[-1] - times[0]:.1f} s, at most {apart} apart"
     if together:
-        return f"{says}, {together} of them in bursts: most are not held back"
-    return f"{says}: nothing holds them back"
+        return f"{message}, {together} of them in bursts: most are not held back"
+    return f"{message}: nothing holds them back"
 
 
-def look_at_sandbox(tell: Tell, *, current: Config, seconds: float = 9.0) -> None:
-    """Tell whether the sandbox answers, and whether its pieces arrive apart."""
-    if now_playing() is not None:
-        tell(ok(EMBEDDED, "a recording is played back: nothing is asked"))
-        return
-    until = time.monotonic() + seconds
-    told = {"deltas": _PIECES, "size": 8, "delay_ms": _APART_MS, "usage": False}
-    request = RunRequest(agent="echo", prompt=json.dumps(told))
-
-    def left() -> float:
-        return max(_TICK, until - time.monotonic())
-
-    def ask() -> Arrivals:
-        asked = measure(client_of(EMBEDDED, current), request, seconds=left())
-        return on_loop(asked, seconds=left())
-
+def check_sandbox(*, current: Config, timeout: float = 9.0) -> Iterator[Finding]:
+    """Report whether the sandbox answers, and whether its chunks arrive apart."""
     check = EMBEDDED
+    if now_playing() is not None:
+        yield ok(check, "a recording is played back: no request is sent")
+        return
+    deadline = time.monotonic() + timeout
+    options = {"deltas": _CHUNKS, "size": 8, "delay_ms": _INTERVAL_MS, "usage": False}
+    request = RunRequest(agent="echo", prompt=json.dumps(options))
     try:
-        client = client_of(EMBEDDED, current)
-        agents = on_loop(listed_agents(client, seconds=left()), seconds=left())
-        tell(ok(check, f"answers, {len(agents or [])} agents"))
+        left = max(_TICK, deadline - time.monotonic())
+        listing = list_agents(new_client(EMBEDDED, current), timeout=left)
+        yield ok(check, f"answers, {len(run_on_loop(listing, timeout=left) or [])} agents")
         check = f"{EMBEDDED}: stream"
-        finding = judge(check, ask(), here=True)
-        # Whatever else this machine does at the moment may be over at the next.
-        tell(finding if finding.level == "ok" else judge(check, ask(), here=True))
+        finding = assess(check, _run(EMBEDDED, current, request, deadline), is_sandbox=True)
+        if finding.level != "ok":
+            # Once more, since other work on this machine may have delayed it.
+            finding = assess(check, _run(EMBEDDED, current, request, deadline), is_sandbox=True)
+        yield finding
     except (TimeoutError, DeadlineError):
-        tell(note(check, f"no answer within {seconds:g} s", _SLOW_SANDBOX))
+        yield note(check, f"no answer within {timeout:g} s", _SLOW_SANDBOX)
 
 
-def look_at_stream(
-    tell: Tell, *, name: str, agent: str | None, current: Config, seconds: float = 45.0
-) -> None:
-    """Ask an agent of the platform a short question; tell whether the answer arrives in pieces.
+def check_stream(
+    *, name: str, agent: str | None, current: Config, timeout: float = 45.0
+) -> Iterator[Finding]:
+    """Send an agent a short question and report whether the response is streamed.
 
-    Where it arrives at once, the question is asked once more.
+    If it arrives at once, the question is sent a second time.
     """
     check = f"{name}: stream"
     if now_playing() is not None:
         return
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + timeout
     try:
-        agent = agent or _default_agent(name, current) or _first_agent(name, current, seconds)
+        agent = agent or _default_agent(name, current) or _first_agent(name, current, timeout)
         if agent is None:
-            says = "not measured: no agent to ask is known"
-            tell(note(check, says, f"Name one: '--stream {name}:AGENT'."))
+            hint = f"Name one: '--stream {name}:AGENT'."
+            yield note(check, "not measured: no agent is known", hint)
             return
         request = RunRequest(agent=agent, prompt=_QUESTION)
-        arrivals = _asked(name, current, request, until - time.monotonic())
+        arrivals = _run(name, current, request, deadline)
     except AgentnbError as error:
-        tell(problem(check, f"not measured: {error.message}", error.hint or ""))
+        yield problem(check, f"not measured: {error.message}", error.hint or "")
         return
     except TimeoutError:
         hint = "Ask another agent: '--stream PLATFORM:AGENT'."
-        tell(problem(check, f"The answer did not end within {seconds:g} s.", hint))
+        yield problem(check, f"The answer did not end within {timeout:g} s.", hint)
         return
-    finding = judge(check, arrivals)
+    finding = assess(check, arrivals)
     if finding.level == "problem" and not arrivals.failure:
-        finding = _confirmed(finding, name, current, request, until - time.monotonic())
-    tell(finding)
+        finding = _second_opinion(finding, name, current, request, deadline)
+    yield finding
 
 
-def _asked(name: str, current: Config, request: RunRequest, seconds: float) -> Arrivals:
-    seconds = max(_TICK, seconds)
-    return on_loop(measure(client_of(name, current), request, seconds=seconds), seconds=seconds)
+def _run(name: str, current: Config, request: RunRequest, deadline: float) -> Arrivals:
+    left = max(_TICK, deadline - time.monotonic())
+    return run_on_loop(measure(new_client(name, current), request, timeout=left), timeout=left)
 
 
-def _confirmed(
-    first: Finding, name: str, current: Config, request: RunRequest, seconds: float
+def _second_opinion(
+    first: Finding, name: str, current: Config, request: RunRequest, deadline: float
 ) -> Finding:
-    """Return what a second answer says, since what held one back need not hold back all."""
+    """Measure a second response, since a single delay does not mean buffering."""
     try:
-        again = _asked(name, current, request, seconds)
+        arrivals = _run(name, current, request, deadline)
     except (AgentnbError, TimeoutError):
-        again = Arrivals()
-    if again.pieces >= _FEW:
-        return judge(first.check, again)
+        arrivals = Arrivals()
+    if arrivals.pieces >= _MIN_CHUNKS:
+        return assess(first.check, arrivals)
     return note(first.check, f"{first.says} A second answer did not come.", first.hint)
-
-
-def _count(batch: Sequence[Event]) -> int:
-    return sum(isinstance(event, TextDelta | ReasoningDelta) for event in batch)
 
 
 def _default_agent(name: str, current: Config) -> str | None:
     try:
-        chosen = current.resolve(None, registry.names())
+        default = current.resolve(None, registry.names())
     except AgentnbError:
         return None
-    return chosen.agent if chosen.platform == name else None
+    return default.agent if default.platform == name else None
 
 
-def _first_agent(name: str, current: Config, seconds: float) -> str | None:
-    listing = listed_agents(client_of(name, current), seconds=seconds)
-    found = on_loop(listing, seconds=seconds)
-    return found[0].id if found else None
+def _first_agent(name: str, current: Config, timeout: float) -> str | None:
+    listing = list_agents(new_client(name, current), timeout=timeout)
+    agents = run_on_loop(listing, timeout=timeout)
+    return agents[0].id if agents else None

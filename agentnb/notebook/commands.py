@@ -10,7 +10,7 @@ from agentnb import history
 from agentnb._support.installing import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.config.names import quoted
-from agentnb.doctor.discretion import shown_address
+from agentnb.doctor.redact import shown_address
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.notebook.attaching import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell

@@ -1,7 +1,7 @@
-"""A run as text, Markdown and HTML: pure functions of a `RunView`.
+"""Render a run as text, Markdown and HTML: pure functions of a `RunView`.
 
-`to_html` makes what a saved notebook keeps, `to_text` what a terminal shows, and `to_markdown` a
-document.  All three treat whatever the run brought as data from outside.
+`to_html` makes what a saved notebook keeps, `to_text` what a terminal displays, and `to_markdown` a
+document.  All three treat the content of a run as untrusted.
 """
 
 from __future__ import annotations
@@ -38,26 +38,21 @@ __all__ = [
     "to_text",
 ]
 
-# Where each name is defined: nobody needs all of them, and the first question waits for none.
-_WHERE = {
-    "ComparisonView": "comparison",
-    "RunView": "view",
-    "StreamCleaner": "visible",
-    "comparison_html": "comparison",
-    "comparison_markdown": "comparison",
-    "comparison_text": "comparison",
-    "one_line": "visible",
-    "strip_controls": "visible",
-    "summary": "view",
-    "to_html": "html",
-    "to_markdown": "markdown",
-    "to_text": "text",
+# Modules loaded on first use, so that a first run waits for none of the others.
+_MODULES = {
+    "comparison": ("ComparisonView", *(f"comparison_{x}" for x in ("html", "markdown", "text"))),
+    "html": ("to_html",),
+    "markdown": ("to_markdown",),
+    "text": ("to_text",),
+    "view": ("RunView", "summary"),
+    "visible": ("StreamCleaner", "one_line", "strip_controls"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(imported(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+    for module, names in _MODULES.items():
+        if name in names:
+            value = getattr(imported(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

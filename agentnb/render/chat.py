@@ -1,4 +1,4 @@
-"""A conversation as text, Markdown and HTML, composed of its runs' own renderings."""
+"""Render a conversation as text, Markdown and HTML, from the renderings of its runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentnb.render.html import page_html, question_html, to_html, whole_html
+from agentnb.render.html import muted_note, page_html, question_html, to_html, whole_html
 from agentnb.render.markdown import (
     answer_markdown,
     escape_markdown,
@@ -21,13 +21,12 @@ from agentnb.render.visible import one_line, visible
 
 __all__ = ["ChatView", "TurnView", "chat_html", "chat_markdown", "chat_text"]
 
-# What an output of a notebook shows of a long conversation: its last turns, and of these no more
-# than fits.
-_SHOWN_TURNS: Final = 50
-_SHOWN_BYTES: Final = 2_000_000
-_QUESTION: Final = 4_000
-_STOOD: Final = (
-    "A live chat stood here; this is what had been said when it was shown. "
+# Limits of a notebook's output: the last turns, and their bytes.
+_MAX_TURNS: Final = 50
+_MAX_BYTES: Final = 2_000_000
+_MAX_QUESTION: Final = 4_000
+_LIVE_NOTE: Final = (
+    "This was a live chat; these are its messages when it was displayed. "
     "chat.freeze() puts all of it into the notebook."
 )
 
@@ -36,7 +35,7 @@ _STOOD: Final = (
 class TurnView:
     """One question and its run; ``lock`` is held while the run is rendered.
 
-    ``attachments`` are the names of files, ``note`` one line for the reader.
+    ``attachments`` are file names, ``note`` is one line for the reader.
     """
 
     prompt: str
@@ -48,9 +47,9 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatView:
-    """A conversation as a renderer sees it: the turns of the branch that is shown, in order.
+    """A conversation as input of a renderer: the turns of the current branch, in order.
 
-    ``live`` says that it is what a viewer shows where it cannot show the live chat.
+    ``live`` marks the fallback for viewers without the live chat.
     """
 
     title: str
@@ -64,33 +63,32 @@ class ChatView:
 def chat_html(view: ChatView, *, standalone: bool = False) -> str:
     """Return the conversation as a fragment of HTML, safe in any viewer.
 
-    A fragment is for a notebook: the last 50 turns, at most about 2 MB, with a line that tells how
-    many are left out.  With ``standalone`` it is a whole document with all of them.  Neither makes
-    any network request.
+    A fragment is for a notebook: the last 50 turns, at most about 2 MB, with a note on the earlier
+    ones.  With ``standalone`` it is a document with all turns.  Neither makes any network request.
     """
     pieces: list[Html] = []
     size = 0
-    limit = len(view.turns) if standalone else _SHOWN_TURNS
+    limit = len(view.turns) if standalone else _MAX_TURNS
     for turn in reversed(view.turns[-limit:] if limit else ()):
-        made = _turn_html(turn, standalone=standalone)
-        size += len(made.encode())
-        if pieces and not standalone and size > _SHOWN_BYTES:
+        html = _turn_html(turn, standalone=standalone)
+        size += len(html.encode())
+        if pieces and not standalone and size > _MAX_BYTES:
             break
-        pieces.append(made)
-    blocks = [_head_html(view, left_out=len(view.turns) - len(pieces)), *reversed(pieces)]
-    body = joined(list(blocks), "\n")
-    # A plain string: hosts that look at types, such as marimo, know no other.
+        pieces.append(html)
+    head = _head_html(view, omitted=len(view.turns) - len(pieces))
+    body = joined([head, *reversed(pieces)], "\n")
+    # A plain string, since hosts such as marimo check for the exact type.
     return page_html(f"{view.title} · {view.platform}", body) if standalone else str(body)
 
 
 def chat_text(view: ChatView) -> str:
-    """Return the conversation as plain text, the last 50 turns of it."""
-    shown = view.turns[-_SHOWN_TURNS:]
-    lines = [f"{one_line(view.title)} · {one_line(view.platform)} · {_count(view)}"]
-    if left_out := len(view.turns) - len(shown):
-        lines.append(f"({_left_out(left_out)})")
-    for turn in shown:
-        prompt = visible(_bounded(turn.prompt))
+    """Return the last 50 turns of the conversation as plain text."""
+    turns = view.turns[-_MAX_TURNS:]
+    lines = [f"{one_line(view.title)} · {one_line(view.platform)} · {_questions(len(view.turns))}"]
+    if omitted := len(view.turns) - len(turns):
+        lines.append(f"({_omitted(omitted)})")
+    for turn in turns:
+        prompt = visible(_shortened(turn.prompt))
         lines += ["", *(f"> {line}".rstrip() for line in prompt.split("\n"))]
         if turn.attachments:
             lines.append(f"> ({_attached(turn)})")
@@ -102,19 +100,17 @@ def chat_text(view: ChatView) -> str:
 
 
 def chat_markdown(view: ChatView) -> str:
-    """Return the conversation as one document: facts, then each question and its answer."""
-    sessions = list(
-        dict.fromkeys(one_line(s) for t in view.turns if (s := t.run.transcript.session_id))
-    )
-    head = {
+    """Return the conversation as one document: front matter, then each question and its answer."""
+    sessions = [one_line(s) for turn in view.turns if (s := turn.run.transcript.session_id)]
+    facts = {
         "agent": one_line(view.title),
         "platform": one_line(view.platform),
         "session_id": view.session_id and one_line(view.session_id),
-        "sessions": sessions,
+        "sessions": list(dict.fromkeys(sessions)),
         "questions": len(view.turns),
         "usage": view.usage,
     }
-    blocks = [front_matter(head), f"# {escape_markdown(view.title)}"]
+    blocks = [front_matter(facts), f"# {escape_markdown(view.title)}"]
     for number, turn in enumerate(view.turns, 1):
         blocks += [f"## Question {number}", quote_markdown(turn.prompt)]
         if turn.attachments:
@@ -129,26 +125,26 @@ def chat_markdown(view: ChatView) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _head_html(view: ChatView, *, left_out: int) -> Html:
-    said = f" · {one_line(view.platform)} · {_count(view)}"
-    words = [element("strong", one_line(view.title)), element("small", said, style=MUTED)]
-    blocks = [element("p", *words)]
-    if left_out:
-        blocks.append(_note(_left_out(left_out)))
+def _head_html(view: ChatView, *, omitted: int) -> Html:
+    details = f" · {one_line(view.platform)} · {_questions(len(view.turns))}"
+    title = element("strong", one_line(view.title))
+    blocks = [element("p", title, element("small", details, style=MUTED))]
+    if omitted:
+        blocks.append(muted_note(_omitted(omitted)))
     if view.live:
-        blocks.append(_note(_STOOD))
+        blocks.append(muted_note(_LIVE_NOTE))
     elif not view.turns:
-        blocks.append(_note("Nothing was said yet."))
+        blocks.append(muted_note("No questions yet."))
     return sanitized(element("div", *blocks, class_=WRAPPER_CLASS))
 
 
 def _turn_html(turn: TurnView, *, standalone: bool) -> Html:
-    prompt = turn.prompt if standalone else _bounded(turn.prompt)
+    prompt = turn.prompt if standalone else _shortened(turn.prompt)
     notes: list[str] = []
     if turn.attachments:
-        notes.append(_note(_attached(turn)))
+        notes.append(muted_note(_attached(turn)))
     if turn.note:
-        notes.append(_note(one_line(turn.note, 500)))
+        notes.append(muted_note(one_line(turn.note, 500)))
     about = sanitized(element("div", *notes, class_=WRAPPER_CLASS)) if notes else Html("")
     question = element("div", question_html(prompt), class_=WRAPPER_CLASS)
     with turn.lock:
@@ -156,21 +152,16 @@ def _turn_html(turn: TurnView, *, standalone: bool) -> Html:
     return joined([sanitized(element("hr")), question, about, answer])
 
 
-def _bounded(prompt: str) -> str:
-    more = len(prompt) - _QUESTION
-    return prompt if more <= 0 else f"{prompt[:_QUESTION]}… ({more:,} more characters)"
+def _shortened(prompt: str) -> str:
+    more = len(prompt) - _MAX_QUESTION
+    return prompt if more <= 0 else f"{prompt[:_MAX_QUESTION]}… ({more:,} more characters)"
 
 
-def _note(text: str) -> Html:
-    return element("p", element("small", text, style=MUTED))
-
-
-def _count(view: ChatView) -> str:
-    count = len(view.turns)
+def _questions(count: int) -> str:
     return f"{count:,} question{'' if count == 1 else 's'}"
 
 
-def _left_out(count: int) -> str:
+def _omitted(count: int) -> str:
     return f"… {count:,} earlier question{'' if count == 1 else 's'}; an export has all."
 
 
@@ -179,6 +170,5 @@ def _attached(turn: TurnView) -> str:
 
 
 def _ids(run: RunView) -> str:
-    transcript = run.transcript
-    found = {"Run": transcript.run_id, "Session": transcript.session_id}
-    return " · ".join(f"{name}: {one_line(key)}" for name, key in found.items() if key)
+    ids = {"Run": run.transcript.run_id, "Session": run.transcript.session_id}
+    return " · ".join(f"{name}: {one_line(id)}" for name, id in ids.items() if id)

@@ -1,4 +1,4 @@
-"""Several answers to one question: side by side, and their figures in a table below."""
+"""Render several answers to one question side by side, with their metrics in a table below."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from agentnb.render.visible import one_line
 __all__ = ["ComparisonView", "comparison_html", "comparison_markdown", "comparison_text"]
 
 _BEST: Final = "★"
-_NONE: Final = "–"
-_PROMPT: Final = 300
+_MISSING: Final = "–"
+_MEANING: Final = "the least among the completed answers"
+_MAX_PROMPT: Final = 300
 _LEFT: Final = ALIGNMENTS["left"]
 _RIGHT: Final = ALIGNMENTS["right"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonView:
-    """Answers to one question as a renderer sees them: a label, which no other has, and the run.
+    """Answers to one question as input of a renderer: pairs of a unique label and a run.
 
-    Whoever renders runs that still go on holds their locks.
+    A caller that renders unfinished runs holds their locks.
     """
 
     prompt: str
@@ -45,27 +46,27 @@ class ComparisonView:
 
     @property
     def title(self) -> str:
-        """What it is called, in a few words."""
+        """Short title of the comparison."""
         return f"Comparison of {len(self.runs)} agents"
 
     @property
     def labelled(self) -> list[RunView]:
-        """The runs, each under its label."""
+        """The runs, with their labels as titles."""
         return [replace(view, title=label) for label, view in self.runs]
 
 
 def comparison_html(view: ComparisonView, *, standalone: bool = False) -> str:
-    """Return the answers in columns, which wrap where they have no room, and the table below.
+    """Return the answers in columns, which wrap where there is no room, and the table below.
 
-    A fragment for a notebook by default, each answer bounded as `to_html` bounds it; with
-    ``standalone`` a whole document.  Neither makes any network request.
+    By default a fragment for a notebook, with each answer limited as in `to_html`; with
+    ``standalone`` a document.  Neither makes any network request.
     """
-    shown: list[str] = []
+    answers: list[str] = []
     for run in view.labelled:
-        # Both make markup that went through the allow-list.
-        made = whole_html(run) if standalone else Html(to_html(run))
-        shown += [element("div", made, style=COLUMN), "\n"]
-    columns = element("div", *shown, style=COLUMNS)
+        # Both are sanitized already.
+        html = whole_html(run) if standalone else Html(to_html(run))
+        answers += [element("div", html, style=COLUMN), "\n"]
+    columns = element("div", *answers, style=COLUMNS)
     question = question_html(view.prompt) if standalone else _question(view.prompt)
     body = element(
         "div",
@@ -76,20 +77,20 @@ def comparison_html(view: ComparisonView, *, standalone: bool = False) -> str:
         style=BREAKING,
     )
     safe = sanitized(body)
-    # A plain string: hosts that look at types, such as marimo, know no other.
+    # A plain string, since hosts such as marimo check for the exact type.
     return page_html(view.title, safe, width="90rem") if standalone else str(safe)
 
 
 def comparison_text(view: ComparisonView) -> str:
-    """Return the answers one after the other, and their figures aligned, as plain text."""
+    """Return the answers one after the other, and their metrics aligned, as plain text."""
     blocks: list[str] = []
     for run in view.labelled:
         blocks += [f"── {one_line(run.title)} ──", to_text(run), ""]
     rows = [_HEADINGS, *_rows(view)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
-            cell.ljust(width) if i < _WORDS else cell.rjust(width)
+            cell.ljust(width) if i < _TEXT_COLUMNS else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         blocks.append("  ".join(cells).rstrip())
@@ -97,16 +98,19 @@ def comparison_text(view: ComparisonView) -> str:
 
 
 def comparison_markdown(view: ComparisonView) -> str:
-    """Return the question, the figures and the answers as one document."""
-    table = [_HEADINGS, tuple("---" if i < _WORDS else "--:" for i in range(len(_HEADINGS)))]
+    """Return the question, the metrics and the answers as one document."""
     rows = _rows(view)
-    table += [(escape_markdown(label), *cells) for label, *cells in rows]
+    table = [
+        _HEADINGS,
+        tuple("---" if i < _TEXT_COLUMNS else "--:" for i in range(len(_HEADINGS))),
+        *((escape_markdown(label), *cells) for label, *cells in rows),
+    ]
     blocks = [
         f"# {view.title}",
         quote_markdown(view.prompt),
         "\n".join(f"| {' | '.join(row)} |" for row in table),
     ]
-    if _marked(rows):
+    if _has_best(rows):
         blocks.append(f"{_BEST} {_MEANING}")
     for label, run in view.runs:
         blocks += [f"## {escape_markdown(label)}", *answer_markdown(run)]
@@ -116,52 +120,36 @@ def comparison_markdown(view: ComparisonView) -> str:
 # -- the table -----------------------------------------------------------------------------------
 
 
-def _input_tokens(view: RunView) -> float | None:
-    usage = view.transcript.usage
-    return usage and usage.input_tokens
+def _usage(field: str) -> Callable[[RunView], float | None]:
+    return lambda view: getattr(view.transcript.usage, field, None)
 
 
-def _output_tokens(view: RunView) -> float | None:
-    usage = view.transcript.usage
-    return usage and usage.output_tokens
-
-
-def _cost(view: RunView) -> float | None:
-    usage = view.transcript.usage
-    return usage and usage.cost_usd
-
-
-def _count(value: float) -> str:
-    return f"{value:,}"
-
-
-# What is measured, how it is read of a run, and how it is written; less is better in each.
-_FIGURES: Final[
+# Heading, value of a run, and format; less is better in each.
+_METRICS: Final[
     tuple[tuple[str, Callable[[RunView], float | None], Callable[[float], str]], ...]
 ] = (
     ("First token", lambda view: view.time_to_first_token, brief_seconds),
     ("Duration", lambda view: view.took, brief_seconds),
-    ("Input tokens", _input_tokens, _count),
-    ("Output tokens", _output_tokens, _count),
-    ("Cost", _cost, dollars),
+    ("Input tokens", _usage("input_tokens"), "{:,}".format),
+    ("Output tokens", _usage("output_tokens"), "{:,}".format),
+    ("Cost", _usage("cost_usd"), dollars),
 )
-# How many columns hold words.
-_WORDS: Final = 2
-_HEADINGS: Final = ("Agent", "Status", *(heading for heading, _, _ in _FIGURES))
-_MEANING: Final = "the least among the completed answers"
+_HEADINGS: Final = ("Agent", "Status", *(heading for heading, _, _ in _METRICS))
+# Columns of text, before those of numbers.
+_TEXT_COLUMNS: Final = 2
 
 
 def _rows(view: ComparisonView) -> list[tuple[str, ...]]:
-    columns: list[list[str]] = []
     runs = [run for _, run in view.runs]
-    for _, read, write in _FIGURES:
-        values = [read(run) for run in runs]
-        best = _best(runs, values, write)
-        shown = [_NONE if value is None else write(value) for value in values]
+    columns: list[list[str]] = []
+    for _, value_of, format_ in _METRICS:
+        values = [value_of(run) for run in runs]
+        best = _best(runs, values, format_)
+        texts = [_MISSING if value is None else format_(value) for value in values]
         columns.append(
             [
-                f"{text} {_BEST}" if text == best and _counts(run) else text
-                for run, text in zip(runs, shown, strict=True)
+                f"{text} {_BEST}" if text == best and _is_ranked(run) else text
+                for run, text in zip(runs, texts, strict=True)
             ]
         )
     return [
@@ -175,33 +163,33 @@ def _status(view: RunView) -> str:
     return f"{STATUS_MARKS[status]} {STATUS_WORDS[status]}"
 
 
-def _counts(view: RunView) -> bool:
-    # What broke off early was quick and cheap, and no better for it.
+def _is_ranked(view: RunView) -> bool:
+    # A run that ended early was quick and cheap, but no better.
     return view.transcript.status == "completed"
 
 
 def _best(
-    runs: Sequence[RunView], values: Sequence[float | None], write: Callable[[float], str]
+    runs: Sequence[RunView], values: Sequence[float | None], format_: Callable[[float], str]
 ) -> str | None:
-    """Return the least value as it is written, once all have ended; None where none stands out."""
+    """Return the least value, formatted, once all runs have ended; None if none stands out."""
     if any(run.duration is None for run in runs):
         return None
     pairs = zip(runs, values, strict=True)
-    found = [value for run, value in pairs if value is not None and _counts(run)]
-    # What reads the same is the same to a reader.
-    return write(min(found)) if len({write(value) for value in found}) > 1 else None
+    ranked = [value for run, value in pairs if value is not None and _is_ranked(run)]
+    # Values that are formatted alike are equal to a reader.
+    return format_(min(ranked)) if len(set(map(format_, ranked))) > 1 else None
 
 
-def _marked(rows: Sequence[tuple[str, ...]]) -> bool:
-    return any(cell.endswith(_BEST) for row in rows for cell in row[_WORDS:])
+def _has_best(rows: Sequence[tuple[str, ...]]) -> bool:
+    return any(cell.endswith(_BEST) for row in rows for cell in row[_TEXT_COLUMNS:])
 
 
 def _question(prompt: str) -> Html:
-    return element("p", element("small", one_line(prompt, _PROMPT), style=MUTED), dir="auto")
+    return element("p", element("small", one_line(prompt, _MAX_PROMPT), style=MUTED), dir="auto")
 
 
 def _table(view: ComparisonView) -> Html:
-    sides = [_LEFT if i < _WORDS else _RIGHT for i in range(len(_HEADINGS))]
+    sides = [_LEFT if i < _TEXT_COLUMNS else _RIGHT for i in range(len(_HEADINGS))]
     head = [
         element("th", heading, scope="col", style=side)
         for heading, side in zip(_HEADINGS, sides, strict=True)
@@ -209,16 +197,16 @@ def _table(view: ComparisonView) -> Html:
     rows = _rows(view)
     body: list[str] = []
     for label, *cells in rows:
-        made = [element("th", label, scope="row", style=_LEFT)]
-        made += [
+        row = [element("th", label, scope="row", style=_LEFT)]
+        row += [
             element("td", cell.replace(" ", "\u00a0"), style=side)
             for cell, side in zip(cells, sides[1:], strict=True)
         ]
-        body += [element("tr", *made), "\n"]
-    words = f"Figures · {_BEST} {_MEANING}" if _marked(rows) else "Figures"
+        body += [element("tr", *row), "\n"]
+    caption = f"Figures · {_BEST} {_MEANING}" if _has_best(rows) else "Figures"
     return element(
         "table",
-        element("caption", element("small", words, style=MUTED), style=_LEFT),
+        element("caption", element("small", caption, style=MUTED), style=_LEFT),
         element("thead", element("tr", *head)),
         element("tbody", *body),
     )

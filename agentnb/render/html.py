@@ -1,8 +1,8 @@
-"""A run as HTML that any viewer of notebooks can be given.
+"""Render a run as HTML that is safe and readable in any viewer of notebooks.
 
-The static view has to read well where styles, classes or scripts are taken away: in an untrusted
-notebook, in an HTML export, on GitHub.  So the elements carry the sense (``details``, ``table``,
-``blockquote``, ``small``), a few inline styles only add to it, and nothing is ever loaded.
+Untrusted notebooks, HTML exports and GitHub remove styles, classes or scripts.  So the elements
+carry the meaning (``details``, ``table``, ``blockquote``, ``small``), a few inline styles only add
+to it, and nothing is ever loaded.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agentnb.event.transcript import Passage, ToolCall
-from agentnb.render.bars import timeline_html
-from agentnb.render.data import spread_json
+from agentnb.render.markdown_html import MarkdownRenderer, plain_html
 from agentnb.render.markup import (
     ALERT,
     BOX,
@@ -29,61 +28,61 @@ from agentnb.render.markup import (
     joined,
     sanitized,
 )
-from agentnb.render.prose import ParsedProse, plain_html
-from agentnb.render.text import to_text
+from agentnb.render.text import pretty_json, to_text
+from agentnb.render.timeline import timeline_html
 from agentnb.render.view import (
     STATUS_MARKS,
     STATUS_WORDS,
     TOOL_WORDS,
     RunView,
-    approvals_shown,
     brief_seconds,
+    by_priority,
     changed_note,
     decision_hint,
     end_note,
     error_line,
-    facts,
-    foremost,
+    first_approvals,
+    metrics,
     seconds,
     transcript_bytes,
 )
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["page_html", "question_html", "to_html", "whole_html"]
+__all__ = ["muted_note", "page_html", "question_html", "to_html", "whole_html"]
 
-# What a notebook saves of a run, the HTML and the plain text beside it, stays in proportion to what
-# the run brought: three times that, and a fixed part for labels.
+# Limit of a notebook's outputs, HTML and text together: three bytes per byte of the transcript,
+# and a fixed part for labels.
 _PER_BYTE: Final = 3
 _FIXED: Final = 3800
-# A line of an output is a string of its own in a notebook's file, indented and quoted.
+# In a notebook's file each line of an output is an indented, quoted string.
 _PER_LINE: Final = 13
-_SAVED_TOTAL: Final = 1_000_000
-_SAVED_TOOL: Final = 4_000
-_SAVED_PARTS: Final = 2_000
-_FILE_TOTAL: Final = 20_000_000
+_OUTPUT_BYTES: Final = 1_000_000
+_OUTPUT_TOOL_TEXT: Final = 4_000
+_OUTPUT_PARTS: Final = 2_000
+_FILE_BYTES: Final = 20_000_000
 _PREVIEW: Final = 120
-_FEWEST_PARTS: Final = 50
-_FEWEST_LETTERS: Final = 50
+_MIN_PARTS: Final = 50
+_MIN_TEXT: Final = 50
 _DURATION: Final = re.compile(
     r"\b\d+(\.\d)?(\s|&nbsp;)(ms|s|min|h)\b((\s|&nbsp;)\d\d(\s|&nbsp;)(min|s)\b)?"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """How much is shown, and how: characters of one tool's text and of one passage."""
+class _Format:
+    """How much is rendered, and how.
+
+    ``tool`` and ``passage`` limit the characters of each text, ``parts`` the number of parts, of
+    which the last ones are kept.  ``lean`` omits styles, ``plain`` Markdown.  ``markdown`` is
+    shared by all formats of a run.  ``timeline`` adds the timeline.
+    """
 
     tool: int
     passage: int
-    # The last ones of all parts, where there are more.
     parts: int = 100_000
-    # Without what costs bytes and carries no sense.
     lean: bool = False
-    # Without Markdown.
     plain: bool = False
-    # The Markdown of the run; each form of it has the same.
-    prose: ParsedProse = field(default_factory=ParsedProse)
-    # With what the run did when, of which a notebook keeps as much as there is room for.
+    markdown: MarkdownRenderer = field(default_factory=MarkdownRenderer)
     timeline: bool = False
 
 
@@ -91,207 +90,239 @@ def to_html(view: RunView, *, standalone: bool = False) -> str:
     """Return the run as a fragment of HTML, safe in any viewer.
 
     A fragment is for a notebook: at most 1 MB, and together with `to_text` at most three times the
-    bytes of the run's transcript plus 4 kB, for which Markdown is given up and text cut, with a
-    note, where it must be.  Tool arguments and results are cut after 4,000 characters, and of more
-    than 2,000 parts the last ones are shown.
+    bytes of the run's transcript plus 4 kB.  If necessary, Markdown is not rendered and texts are
+    cut with a note.  Tool arguments and results are cut after 4,000 characters, and of more than
+    2,000 parts the last ones are rendered.
 
-    With ``standalone`` it is a whole document with a style sheet and the prompt, whose bounds are
-    far wider.  Neither makes any network request.
+    With ``standalone`` it is a document with a style sheet and the prompt, up to 20 MB.  Neither
+    makes any network request.
     """
-    # A plain string: some hosts look at the exact type of what they are to show.
-    return str(_document(view) if standalone else _saved_form(view))
+    if not standalone:
+        # A plain string, since hosts such as marimo check for the exact type.
+        return str(_output_html(view))
+    body = joined([question_html(view.prompt), whole_html(view)])
+    return page_html(f"{view.title} · {view.platform}", body)
 
 
-def _saved_form(view: RunView) -> Html:
+def whole_html(view: RunView) -> Html:
+    """Return the run as a fragment for a document of its own, limited to 20 MB."""
+    format_ = _Format(
+        tool=_FILE_BYTES, passage=_FILE_BYTES, markdown=_parsed_markdown(view), timeline=True
+    )
+    return _fitted(view, _FILE_BYTES, format_)
+
+
+def question_html(prompt: str) -> Html:
+    """Return a prompt as a quote of plain text."""
+    return sanitized(element("blockquote", plain_html(prompt), dir="auto"))
+
+
+def page_html(title: str, body: Html, *, width: str = "50rem") -> str:
+    """Return a document with a sanitized ``body``, which makes no request."""
+    return _PAGE.format(title=element("title", one_line(title)), body=body, width=width)
+
+
+def muted_note(text: str) -> Html:
+    """Return a paragraph of small, muted text."""
+    return element("p", _muted(text))
+
+
+def _output_html(view: RunView) -> Html:
+    """Return the fragment for a notebook's output."""
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
-    total = max(_FIXED // 2, min(both - len(text.encode()), _SAVED_TOTAL))
-    form = _Form(tool=_SAVED_TOOL, passage=total, parts=_SAVED_PARTS, prose=_prose_of(view))
-    blocks = _blocks(view, form)
-    most = min(both - _saved(text), _SAVED_TOTAL)
-    made, size = _measured(blocks, most)
-    if size <= most and _saved(made) <= most:
-        room = min(both - _saved(_steady(text)), _SAVED_TOTAL) - _saved(_steady(made))
-        bars = _timeline(view, room=room)
-        return made if bars is None else _wrapped([*blocks, bars])
-    return _within(view, total, replace(form, lean=True))
+    total = max(_FIXED // 2, min(both - len(text.encode()), _OUTPUT_BYTES))
+    format_ = _Format(
+        tool=_OUTPUT_TOOL_TEXT,
+        passage=total,
+        parts=_OUTPUT_PARTS,
+        markdown=_parsed_markdown(view),
+    )
+    blocks = _blocks(view, format_)
+    limit = min(both - _file_bytes(text), _OUTPUT_BYTES)
+    html, size = _sanitized_within(blocks, limit)
+    if size > limit or _file_bytes(html) > limit:
+        return _fitted(view, total, replace(format_, lean=True))
+    room = min(both - _file_bytes(_steady(text)), _OUTPUT_BYTES) - _file_bytes(_steady(html))
+    timeline = _timeline(view, room=room)
+    return html if timeline is None else sanitized(_wrapped([*blocks, timeline]))
 
 
-def _saved(text: str) -> int:
+def _file_bytes(text: str) -> int:
     """Return about how many bytes an output takes in a notebook's file."""
     return len(text.encode()) + text.count('"') + _PER_LINE * text.count("\n")
 
 
 def _steady(text: str) -> str:
-    """Return ``text`` with every duration as long as it can be, so that none decides on a size."""
+    """Return ``text`` with the longest possible durations, so that sizes do not depend on them."""
     return _DURATION.sub("59&nbsp;min&nbsp;59&nbsp;s", text)
 
 
 def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
-    # What goes on has a live view, which has it.
+    # An unfinished run has its timeline in the live view.
     if view.duration is None or (room is not None and room <= 0):
         return None
     return timeline_html(view.segments(), view.duration, room=room, line=_PER_LINE)
 
 
-def _within(view: RunView, total: int, form: _Form) -> Html:
-    """Return the run in this form, or in the richest plainer one of at most ``total`` bytes."""
-    made, size = _measured(_timed_blocks(view, form), total)
+def _fitted(view: RunView, total: int, format_: _Format) -> Html:
+    """Return the run in this format, or in the richest plainer one of at most ``total`` bytes."""
+    html, size = _sanitized_within(_timed_blocks(view, format_), total)
     if size <= total:
-        return made
-    # Escaping makes some text several times longer, so this may take some rounds.
-    cut = replace(form, lean=True, plain=True)
-    made, size = _measured(_timed_blocks(view, cut), total)
+        return html
+    # Escaping makes some text several times longer, so this may take several rounds.
+    cut = replace(format_, lean=True, plain=True)
+    html, size = _sanitized_within(_timed_blocks(view, cut), total)
     while size > total and cut.passage > 0:
         share = 0.9 * total / size
         cut = replace(
             cut,
             tool=int(min(cut.tool, cut.passage) * share),
             passage=int(cut.passage * share),
-            parts=max(_FEWEST_PARTS, int(min(cut.parts, len(view.transcript.parts)) * share)),
+            parts=max(_MIN_PARTS, int(min(cut.parts, len(view.transcript.parts)) * share)),
         )
-        made, size = _measured(_timed_blocks(view, cut), total)
-    return made if size <= total else sanitized(made)
+        html, size = _sanitized_within(_timed_blocks(view, cut), total)
+    return html if size <= total else sanitized(html)
 
 
-def _timed_blocks(view: RunView, form: _Form) -> list[str]:
-    blocks = _blocks(view, form)
-    if form.timeline and (bars := _timeline(view)) is not None:
-        blocks.append(bars)
+def _timed_blocks(view: RunView, format_: _Format) -> list[str]:
+    blocks = _blocks(view, format_)
+    if format_.timeline and (timeline := _timeline(view)) is not None:
+        blocks.append(timeline)
     return blocks
 
 
-def _measured(blocks: list[str], total: int) -> tuple[Html, int]:
-    """Return the fragment and its bytes; it is sanitized only where it may be within ``total``."""
-    made = _joined(blocks)
-    # Nothing but quotes is written shorter by the sanitizer.
-    size = len(made.encode()) - made.count("&quot;") * len("&quot")
+def _sanitized_within(blocks: list[str], total: int) -> tuple[Html, int]:
+    """Return the fragment and its bytes, sanitized only if it may be within ``total``."""
+    html = _wrapped(blocks)
+    # The sanitizer shortens nothing but quotes.
+    size = len(html.encode()) - html.count("&quot;") * len("&quot")
     if size > total:
-        return made, size
-    made = sanitized(made)
-    return made, len(made.encode())
+        return html, size
+    html = sanitized(html)
+    return html, len(html.encode())
 
 
 def _wrapped(blocks: list[str]) -> Html:
-    return sanitized(_joined(blocks))
-
-
-def _joined(blocks: list[str]) -> Html:
     return element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING)
 
 
-def _blocks(view: RunView, form: _Form) -> list[str]:
+def _blocks(view: RunView, format_: _Format) -> list[str]:
     blocks: list[str] = [_header(view)]
     if view.notice:
-        blocks.append(_note(one_line(view.notice, 500)))
-    parts = view.transcript.parts[-form.parts :]
+        blocks.append(muted_note(one_line(view.notice, 500)))
+    parts = view.transcript.parts[-format_.parts :]
     if (dropped := len(view.transcript.parts) - len(parts)) > 0:
-        blocks.append(_note(f"… {dropped:,} earlier parts"))
+        blocks.append(muted_note(f"… {dropped:,} earlier parts"))
     for part in parts:
         if isinstance(part, ToolCall):
-            blocks.append(_tool(part, form))
+            blocks.append(_tool(part, format_))
         elif part.kind == "reasoning":
-            blocks.append(_reasoning(part, form))
+            blocks.append(_reasoning(part, format_))
         else:
-            blocks.append(element("div", _prose(str(part.text), form), dir="auto"))
-    return [*blocks, *_approvals(view, form), *_end(view)]
+            blocks.append(element("div", _passage(part, format_), dir="auto"))
+    return [*blocks, *_approvals(view, format_), *_end(view)]
 
 
 def _header(view: RunView) -> Html:
     status = view.transcript.status
-    said = f"{STATUS_MARKS[status]} {STATUS_WORDS[status]} · {seconds(view.took)}"
+    state = f"{STATUS_MARKS[status]} {STATUS_WORDS[status]} · {seconds(view.took)}"
     return element(
         "p",
         element("strong", one_line(view.title)),
-        _muted(f" · {one_line(view.platform)} · {said}"),
+        _muted(f" · {one_line(view.platform)} · {state}"),
     )
 
 
-def _reasoning(part: Passage, form: _Form) -> Html:
-    said = _prose(str(part.text), form)
-    body = element("blockquote", said, dir="auto", style=_style(INDENTED, form))
-    return element("details", element("summary", "Reasoning"), body, style=_style(FOLDED, form))
+def _reasoning(part: Passage, format_: _Format) -> Html:
+    text = _passage(part, format_)
+    body = element("blockquote", text, dir="auto", style=_style(INDENTED, format_))
+    summary = element("summary", "Reasoning")
+    return element("details", summary, body, style=_style(FOLDED, format_))
 
 
-def _tool(call: ToolCall, form: _Form) -> Html:
-    words = [TOOL_WORDS[call.status]]
+def _tool(call: ToolCall, format_: _Format) -> Html:
+    state = TOOL_WORDS[call.status]
     if call.duration is not None:
-        words.append(brief_seconds(call.duration).replace(" ", "\u00a0"))
+        state += " · " + brief_seconds(call.duration).replace(" ", "\u00a0")
     name = element("code", one_line(call.name or "tool"))
-    preview = "" if form.lean else one_line(str(call.arguments_text), _PREVIEW)
-    said = f" {preview} · " if preview not in ("", "{}") else " "
-    summary = element("summary", name, _muted(said + " · ".join(words)))
+    preview = "" if format_.lean else one_line(str(call.arguments_text), _PREVIEW)
+    preview = f" {preview} · " if preview not in ("", "{}") else " "
+    summary = element("summary", name, _muted(preview + state))
     blocks: list[str] = []
     for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
         if text:
-            blocks += _data(label, text, form)
+            blocks += _data(label, text, format_)
     if call.error is not None:
-        blocks += _data("Error", call.error, form)
+        blocks += _data("Error", call.error, format_)
     if not blocks:
-        blocks.append(_note("No arguments and no result were reported."))
-    body = element("blockquote", *_on_lines(blocks), style=_style(INDENTED, form))
-    return element("details", summary, body, style=_style(FOLDED, form))
+        blocks.append(muted_note("No arguments and no result were reported."))
+    body = element("blockquote", *_on_lines(blocks), style=_style(INDENTED, format_))
+    return element("details", summary, body, style=_style(FOLDED, format_))
 
 
-def _data(label: str, text: str, form: _Form) -> list[str]:
-    """Return what a tool got or gave, as text: whatever it says it is, it is not run."""
-    shown = visible(text[: form.tool])
-    if len(text) <= form.tool and not form.lean:
-        shown = spread_json(shown)
-    # An HTML export gives a typewriter's face to `code` only.
-    code = element("code", shown, style=_style(DATA, form))
-    box = element("pre", code, style=_style(BOX, form))
-    # A label in a paragraph would stand as near to what is before it as to its own text.
-    return [joined([element("small", label), box]), *_more(len(text) - form.tool)]
+def _data(label: str, text: str, format_: _Format) -> list[str]:
+    """Return arguments or a result of a tool as plain text."""
+    content = visible(text[: format_.tool])
+    if len(text) <= format_.tool and not format_.lean:
+        content = pretty_json(content)
+    # An HTML export uses a monospaced font for `code` only.
+    code = element("code", content, style=_style(DATA, format_))
+    box = element("pre", code, style=_style(BOX, format_))
+    # As a paragraph, a label would be as near to the text before it as to its own.
+    return [joined([element("small", label), box]), *_more(len(text) - format_.tool)]
 
 
-def _prose(text: str, form: _Form) -> Html:
-    shown = text[: form.passage]
-    is_plain = form.plain or len(shown) < len(text)
-    made = form.prose.plain(shown) if is_plain else form.prose.html(shown, lean=form.lean)
-    return joined([made, *_more(len(text) - form.passage)])
+def _passage(part: Passage, format_: _Format) -> Html:
+    text = str(part.text)
+    kept = text[: format_.passage]
+    if format_.plain or len(kept) < len(text):
+        html = format_.markdown.plain(kept)
+    else:
+        html = format_.markdown.html(kept, lean=format_.lean)
+    return joined([html, *_more(len(text) - format_.passage)])
 
 
 def _more(count: int) -> list[str]:
-    return [_note(f"… {count:,} more characters")] if count > 0 else []
+    return [muted_note(f"… {count:,} more characters")] if count > 0 else []
 
 
-def _approvals(view: RunView, form: _Form) -> list[str]:
-    made: list[str] = []
-    shown, more = approvals_shown(view)
-    # Both shrink with the form where there is no room.
-    said, called = (min(most, max(form.tool, _FEWEST_LETTERS)) for most in (1000, 200))
-    for approval in shown:
+def _approvals(view: RunView, format_: _Format) -> list[str]:
+    html: list[str] = []
+    approvals, more = first_approvals(view)
+    # Both are cut like tool texts if there is no room.
+    max_message, max_tool = (min(most, max(format_.tool, _MIN_TEXT)) for most in (1000, 200))
+    for approval in approvals:
         words: list[str] = [element("strong", "Waiting for approval")]
-        words.append(f": {one_line(approval.message, said)}" if approval.message else "")
+        words.append(f": {one_line(approval.message, max_message)}" if approval.message else "")
         if approval.tool:
-            words += [" ", element("code", one_line(approval.tool, called))]
+            words += [" ", element("code", one_line(approval.tool, max_tool))]
         blocks: list[str] = [element("p", *words)]
         if approval.arguments not in ("", "{}"):
-            blocks += _data("Arguments", approval.arguments, form)
+            blocks += _data("Arguments", approval.arguments, format_)
         if (note := changed_note(view, approval)) is not None:
-            blocks.append(_note(note))
-        # In a style that no answer has, however much its words are like these.
-        made.append(element("blockquote", *blocks, style=PAUSE))
-    notes = [_note(note) for note in (more, decision_hint(view)) if note is not None]
-    return [*made, *notes]
+            blocks.append(muted_note(note))
+        # In a style that no answer can imitate.
+        html.append(element("blockquote", *blocks, style=PAUSE))
+    notes = [muted_note(note) for note in (more, decision_hint(view)) if note is not None]
+    return [*html, *notes]
 
 
 def _end(view: RunView) -> list[str]:
-    note, figures = end_note(view), _facts(view)
-    between = [*_failure(view), *_followups(view)]
+    note, figures = end_note(view), _metrics(view)
+    between = [*_error(view), *_followups(view)]
     if note is not None and figures is not None and not between:
         return [element("p", _muted(note, Html("<br>"), figures))]
-    made = [] if note is None else [_note(note)]
-    return [*made, *between, *([] if figures is None else [_note(figures)])]
+    notes = [] if note is None else [muted_note(note)]
+    return [*notes, *between, *([] if figures is None else [muted_note(figures)])]
 
 
-def _failure(view: RunView) -> list[str]:
+def _error(view: RunView) -> list[str]:
     error = error_line(view)
     if error is None:
         return []
-    word, line, code = error
-    words: list[str] = [element("strong", word), f": {one_line(line, 2000)}"]
+    label, message, code = error
+    words: list[str] = [element("strong", label), f": {one_line(message, 2000)}"]
     if code:
         words += [" ", element("code", one_line(code))]
     return [element("blockquote", element("p", *words), style=ALERT)]
@@ -300,63 +331,38 @@ def _failure(view: RunView) -> list[str]:
 def _followups(view: RunView) -> list[str]:
     if not view.transcript.followups:
         return []
-    asked = [element("li", one_line(question, 500)) for question in view.transcript.followups[:20]]
-    return [_note("Ask next"), element("ul", *asked)]
+    items = [element("li", one_line(question, 500)) for question in view.transcript.followups[:20]]
+    return [muted_note("Ask next"), element("ul", *items)]
 
 
-def _facts(view: RunView) -> str | None:
-    # The parts of one figure stay on one line where the whole does not fit, and what is between two
-    # figures shows on neither line.
-    found = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in facts(view)]
-    return "\u2003".join(found) or None
-
-
-def _note(text: str) -> Html:
-    return element("p", _muted(text))
+def _metrics(view: RunView) -> str | None:
+    # Lines break only between two metrics, at a space that is visible on neither line.
+    pairs = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in metrics(view)]
+    return "\u2003".join(pairs) or None
 
 
 def _muted(*content: str) -> Html:
     return element("small", *content, style=MUTED)
 
 
-def _style(style: str, form: _Form) -> str | None:
-    return None if form.lean else style
+def _style(style: str, format_: _Format) -> str | None:
+    return None if format_.lean else style
 
 
 def _on_lines(blocks: list[str]) -> list[str]:
-    """Return the blocks each on a line of its own, for the diffs of saved notebooks."""
+    """Return each block followed by a line break, for readable diffs of notebooks."""
     return [piece for block in blocks for piece in (block, "\n")]
 
 
-def whole_html(view: RunView) -> Html:
-    """Return the run as the fragment that a file of its own holds, bounded at 20 MB."""
-    form = _Form(tool=_FILE_TOTAL, passage=_FILE_TOTAL, prose=_prose_of(view), timeline=True)
-    return _within(view, _FILE_TOTAL, form)
+def _parsed_markdown(view: RunView) -> MarkdownRenderer:
+    """Return a renderer that has parsed the run's passages, in order of priority."""
+    renderer = MarkdownRenderer()
+    for part in by_priority(p for p in view.transcript.parts if isinstance(p, Passage)):
+        renderer.parse(str(part.text))
+    return renderer
 
 
-def _prose_of(view: RunView) -> ParsedProse:
-    prose = ParsedProse()
-    for part in foremost(p for p in view.transcript.parts if isinstance(p, Passage)):
-        prose.parse(str(part.text))
-    return prose
-
-
-def question_html(prompt: str) -> Html:
-    """Return what was asked, as it was written."""
-    return sanitized(element("blockquote", plain_html(prompt), dir="auto"))
-
-
-def page_html(title: str, body: Html, *, width: str = "50rem") -> str:
-    """Return a whole document that shows ``body``, which is safe already, and asks for nothing."""
-    return _PAGE.format(title=element("title", one_line(title)), body=body, width=width)
-
-
-def _document(view: RunView) -> str:
-    body = joined([question_html(view.prompt), whole_html(view)])
-    return page_html(f"{view.title} · {view.platform}", body)
-
-
-# The policy forbids every request, whatever the body holds.
+# The policy forbids every request, whatever the body contains.
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -1,9 +1,8 @@
-"""Building HTML that is safe by construction, and an allow-list that holds all the same.
+"""Build HTML that is safe by construction, and sanitize it by an allow-list all the same.
 
-`element` escapes every string it is given; only what it made itself, an `Html`, goes in as it is.
-`sanitized` then lets nothing through that agentnb does not write.  The allow-list also shows what
-the static view may be made of: what survives JupyterLab's sanitizer in an untrusted notebook, and
-mostly GitHub's too.
+`element` escapes every string except the `Html` that it built itself, and `sanitized` removes
+everything that agentnb does not write.  The allow-list holds what survives JupyterLab's sanitizer
+in an untrusted notebook, and mostly GitHub's too.
 """
 
 from __future__ import annotations
@@ -42,22 +41,21 @@ __all__ = [
     "joined",
     "link",
     "link_address",
-    "misleads",
     "sanitized",
 ]
 
-# MathJax leaves an element of these classes alone; without them it makes formulas of prices.
+# MathJax skips elements of these classes; without them it makes formulas of prices.
 WRAPPER_CLASS: Final = "agentnb-run mathjax_ignore tex2jax_ignore"
 ALIGNMENTS: Final = {side: f"text-align:{side}" for side in ("left", "center", "right")}
-# Only what JupyterLab's sanitizer lets through, and what reads well on light and on dark.
+# Styles that JupyterLab's sanitizer keeps, readable on light and on dark backgrounds.
 FOLDED: Final = "margin:.4em 0"
-# Jupyter keeps a quote clear by two letters on both sides, too much for a narrow column.
+# Jupyter indents a quote on both sides, too much for a narrow column.
 INDENTED: Final = "margin:.5em 0 .5em .5em"
 MUTED: Final = "opacity:.7"
 WRAPPED: Final = "white-space:pre-wrap"
-# `anywhere` and `word-break:break-word` are among what the sanitizer drops.
+# The sanitizer drops `anywhere` and `word-break:break-word`.
 BREAKING: Final = "overflow-wrap:break-word"
-# Under Jupyter's own style sheet headings are of regular weight.
+# Jupyter's style sheet sets headings in regular weight.
 HEADING: Final = "font-weight:600"
 # Jupyter wraps `code` and paints it opaque, within `pre` too, so both elements need a style.
 BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:auto"
@@ -65,11 +63,11 @@ CODE: Final = "background:none;white-space:pre"
 DATA: Final = "background:none;white-space:pre-wrap"
 ALERT: Final = "margin:.5em 0;border-left:3px solid #d33;padding-left:.8em"
 PAUSE: Final = "margin:.5em 0;border-left:3px solid #b70;padding-left:.8em"
-# Side by side where there is room, one below the other where there is not.
+# Side by side, or below one another where there is no room.
 COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
 COLUMN: Final = "flex:1 1 260px;min-width:0"
 SCROLLED: Final = "overflow-x:auto"
-# A table whose second column is a scale; Jupyter lays tables out as fixed, others do not.
+# A table whose second column is a scale; not every viewer has a fixed table layout.
 PLOT: Final = "width:100%;max-width:48em;table-layout:fixed"
 PLOT_LABELS: Final = "width:45%;text-align:left"
 STYLES: Final = frozenset(
@@ -80,25 +78,15 @@ STYLES: Final = frozenset(
     }
 )
 
-# A border is printed, and seen where a reader's own colours are forced; a background is not.
-_BAR: Final = "margin-left:{:.1f}%;width:{:.1f}%;min-width:2px;border-top:6px solid {}"
-_BARS: Final = re.compile(
+# A border, since backgrounds are not printed and not visible in forced colours.
+_BAR_STYLE: Final = "margin-left:{:.1f}%;width:{:.1f}%;min-width:2px;border-top:6px solid {}"
+_BAR_PATTERN: Final = re.compile(
     r"margin-left:\d{1,3}\.\d%;width:\d{1,3}\.\d%;min-width:2px;border-top:6px solid #[0-9a-f]{3}",
     re.ASCII,
 )
 
 _BLOCKS: Final = {
-    "blockquote",
-    "details",
-    "div",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "p",
-    "pre",
-    "summary",
+    *("blockquote", "details", "div", "h3", "h4", "h5", "h6", "hr", "p", "pre", "summary")
 }
 _LISTS: Final = {"li", "ol", "ul"}
 _TABLES: Final = {"caption", "table", "tbody", "td", "th", "thead", "tr"}
@@ -132,20 +120,20 @@ _AFTER_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:\s*//+\s*([^\s/?#\"'<>(),;
 _ADDRESS_LIKE: Final = re.compile(rf"\s*((?:[\w.+-]+@)?{_HOST}(?::\d+)?)(?:[/?#]\S*)?\s*")
 
 
-# A renderer of Markdown takes a blank line for the end of HTML, and what follows for Markdown.
+# In Markdown a blank line ends a block of HTML.
 _BLANK: Final = re.compile(r"\n(?=[ \t]*\n)")
 
-_LONGEST_LABEL: Final = 500
+_MAX_LABEL: Final = 500
 
 
 class Html(str):
-    """A string that is markup already."""
+    """A string of markup, which is not escaped again."""
 
     __slots__ = ()
 
 
 def escaped(text: str) -> Html:
-    """Return ``text`` as markup that shows it."""
+    """Return ``text`` as markup, escaped unless it is `Html`."""
     if isinstance(text, Html):
         return text
     for char, entity in _SPECIAL.items():
@@ -154,7 +142,7 @@ def escaped(text: str) -> Html:
 
 
 def element(tag: str, *children: str, **attributes: str | None) -> Html:
-    """Return an element; ``None`` leaves an attribute out, a trailing underscore is dropped."""
+    """Return an element; attributes of None are omitted, trailing underscores dropped."""
     words = [tag]
     for name, value in attributes.items():
         if value is not None:
@@ -163,28 +151,28 @@ def element(tag: str, *children: str, **attributes: str | None) -> Html:
 
 
 def joined(pieces: list[str], between: str = "") -> Html:
-    """Return the pieces one after the other, each escaped unless it is markup."""
+    """Return the concatenated pieces, each escaped unless it is `Html`."""
     return Html(escaped(between).join(map(escaped, pieces)))
 
 
 def bar_style(left: float, width: float, colour: str) -> str:
-    """Return the style of a bar, both in per cent of its scale; ``colour`` is ``#`` and 3 digits.
+    """Return the style of a bar, with offset and width in percent and a colour as ``#rgb``.
 
-    What is so short that it would not be seen is 2 pixels wide.
+    It is at least 2 pixels wide.
     """
     left = min(max(left, 0.0), 100.0)
-    return _BAR.format(left, min(max(width, 0.0), 100 - left), colour)
+    return _BAR_STYLE.format(left, min(max(width, 0.0), 100 - left), colour)
 
 
 def is_style(value: str) -> bool:
-    """Tell whether it is one of the styles that agentnb writes."""
-    return value in STYLES or _BARS.fullmatch(value) is not None
+    """Return whether agentnb writes this style."""
+    return value in STYLES or _BAR_PATTERN.fullmatch(value) is not None
 
 
 def sanitized(markup: Html) -> Html:
-    """Return ``markup`` with every element and attribute gone that agentnb does not write.
+    """Return ``markup`` without elements and attributes that agentnb does not write.
 
-    No line of it is blank, so that it stays HTML within Markdown, as ``nbconvert`` writes it.
+    No line is blank, so that it stays HTML within Markdown, as ``nbconvert`` writes it.
     """
     import nh3
 
@@ -212,16 +200,16 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
 
 
 class Address(NamedTuple):
-    """Where a link goes: the attribute's value, and the host or mailbox that a reader sees."""
+    """Target of a link: the attribute's value, and the host or mailbox to display."""
 
     href: str
     host: str
 
 
 def link_address(url: str) -> Address | None:
-    """Return the address of a link that may be followed: an absolute http, https or mailto one.
+    """Return the target of an absolute http, https or mailto link; None for any other.
 
-    A user name before the host is dropped, since it is there to look like the host.
+    A user name before the host is dropped, since it may imitate a host.
     """
     if _FORBIDDEN_IN_ADDRESS.search(url):
         return None
@@ -234,18 +222,17 @@ def link_address(url: str) -> Address | None:
         return Address(url, parts.path)
     if parts.scheme not in ("http", "https") or not host:
         return None
-    shown = f"[{host}]" if ":" in host else host
+    netloc = f"[{host}]" if ":" in host else host
     if port is not None:
-        shown += f":{port}"
-    return Address(urlunsplit(parts._replace(netloc=shown)), shown)
+        netloc += f":{port}"
+    return Address(urlunsplit(parts._replace(netloc=netloc)), netloc)
 
 
-def misleads(text: str, host: str) -> bool:
-    """Tell whether a link's text names a host, and it is not the one that the link goes to."""
-    # Nobody reads a longer text as an address.
-    text = unicodedata.normalize("NFKC", text[:_LONGEST_LABEL])
+def _is_misleading(text: str, host: str) -> bool:
+    """Return whether a link's text names another host than it goes to."""
+    text = unicodedata.normalize("NFKC", text[:_MAX_LABEL])
     text = _DOTS.sub(".", _SLASHES.sub("/", text))
-    # Text such as "report.pdf" within a sentence is not meant as a host; only addresses are.
+    # Only addresses count: "report.pdf" within a sentence is no host.
     found = _AFTER_SCHEME.search(text) or _ADDRESS_LIKE.fullmatch(text)
     return found is not None and _plain_host(found[1]) != _plain_host(host)
 
@@ -255,8 +242,8 @@ def _plain_host(host: str) -> str:
 
 
 def link(address: Address, label: Html, text: str) -> Html:
-    """Return a link; where its text names another host than it goes to, the real one follows."""
-    made = element("a", label, href=address.href, target="_blank")
-    if misleads(text, address.host):
-        return joined([made, f" ({address.host})"])
-    return made
+    """Return a link, followed by its host if ``text``, its plain label, names another one."""
+    anchor = element("a", label, href=address.href, target="_blank")
+    if _is_misleading(text, address.host):
+        return joined([anchor, f" ({address.host})"])
+    return anchor

@@ -1,4 +1,4 @@
-"""What a renderer is given of a run, and the words that all renderers share."""
+"""`RunView`, the input of all renderers, and the texts that they share."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = [
     "STATUS_WORDS",
     "TOOL_WORDS",
     "RunView",
-    "approvals_shown",
     "brief_seconds",
+    "by_priority",
     "changed_note",
     "decision_hint",
     "end_note",
     "error_line",
-    "facts",
-    "foremost",
+    "first_approvals",
+    "metrics",
     "seconds",
     "summary",
     "transcript_bytes",
@@ -40,8 +40,6 @@ STATUS_MARKS: Final[dict[Status, str]] = {
     "truncated": "⚠",
     "interrupted": "⚠",
 }
-
-
 STATUS_WORDS: Final[dict[Status, str]] = {
     "queued": "Queued",
     "running": "Running",
@@ -58,6 +56,11 @@ TOOL_WORDS: Final = {
     "failed": "✗ failed",
     "abandoned": "■ not finished",
 }
+# More approvals at once are counted, not listed.
+_MAX_APPROVALS: Final = 20
+# Bytes of a part's JSON besides its texts: field names, times and punctuation.
+_TOOL_OVERHEAD: Final = 150
+_PASSAGE_OVERHEAD: Final = 30
 
 
 def _no_segments() -> Sequence[Segment]:
@@ -66,13 +69,13 @@ def _no_segments() -> Sequence[Segment]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run as a renderer sees it.
+    """One run as input of a renderer.
 
-    The transcript is the live one: whoever renders a run that still goes on holds its lock.  Times
-    are seconds since sending; ``duration`` is None until the run has ended.  ``notice`` is one line
-    for the reader from agentnb itself.  ``can_decide`` says whether the reader may answer, in the
-    view, what the run waits for, ``takes_decisions`` whether its platform lets anybody do so.
-    ``segments`` makes its timeline; most renderers have no use for one.
+    The transcript is the live one: a caller that renders an unfinished run holds its lock.  Times
+    are seconds since the request; ``duration`` is None until the run has ended.  ``notice`` is one
+    line for the reader from agentnb itself.  ``can_decide`` is whether the view offers buttons for
+    a pending approval, ``takes_decisions`` whether the platform takes decisions at all.
+    ``segments`` computes the timeline; most renderers do not need it.
     """
 
     transcript: Transcript
@@ -96,7 +99,7 @@ class RunView:
 
 
 def seconds(value: float) -> str:
-    """Return a duration in words: ``0.4 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 04 min``."""
+    """Format a duration: ``0.4 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 04 min``."""
     tenths = max(0, round(value * 10))
     if tenths < 600:
         return f"{tenths / 10:.1f} s"
@@ -107,23 +110,36 @@ def seconds(value: float) -> str:
 
 
 def brief_seconds(value: float) -> str:
-    """Return a duration that may be very short: what took 3 ms did not take 0.0 s."""
+    """Format a duration that may be below 0.1 s, in milliseconds then."""
     return f"{max(0, round(value * 1000))} ms" if value < 0.1 else seconds(value)
 
 
 def dollars(value: float) -> str:
-    """Return a sum with as many digits as tell something about a small one."""
+    """Format an amount with at least two digits, and more of a small one."""
     if value == 0:
         return "$0"
     digits = 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 5
-    shown = f"{value:.{digits}f}"
-    while digits > 2 and shown.endswith("0"):
-        shown, digits = shown[:-1], digits - 1
-    return f"${shown}"
+    text = f"{value:.{digits}f}"
+    while digits > 2 and text.endswith("0"):
+        text, digits = text[:-1], digits - 1
+    return f"${text}"
 
 
-def total_tokens(view: RunView) -> int | None:
-    """Return the tokens of the run; None where the platform reported none."""
+def summary(view: RunView) -> str:
+    """Return the run in one line: ``finance_agent · completed · 1.2 s · 123 tokens``.
+
+    The duration that the platform reported follows the one measured here.
+    """
+    took = seconds(view.took)
+    if (own := view.transcript.platform_duration) is not None:
+        took += f" ({brief_seconds(own)} on the platform)"
+    words = [one_line(view.title), view.transcript.status, took]
+    if (total := _total_tokens(view)) is not None:
+        words.append(f"{total:,} tokens")
+    return " · ".join(words)
+
+
+def _total_tokens(view: RunView) -> int | None:
     usage = view.transcript.usage
     if usage is None:
         return None
@@ -133,67 +149,51 @@ def total_tokens(view: RunView) -> int | None:
     return sum(known) if known else None
 
 
-def summary(view: RunView) -> str:
-    """Return the run in one line: ``finance_agent · completed · 1.2 s · 123 tokens``.
-
-    Where the platform reported a duration of its own, it stands beside the one measured here.
-    """
-    took = seconds(view.took)
-    if (own := view.transcript.platform_duration) is not None:
-        took += f" ({brief_seconds(own)} on the platform)"
-    words = [one_line(view.title), view.transcript.status, took]
-    if (total := total_tokens(view)) is not None:
-        words.append(f"{total:,} tokens")
-    return " · ".join(words)
-
-
-def facts(view: RunView) -> list[tuple[str, str]]:
-    """Return the figures of a run in the order in which they are shown, each with what it is."""
-    found: list[tuple[str, str]] = []
+def metrics(view: RunView) -> list[tuple[str, str]]:
+    """Return the metrics of a run as pairs of label and value, in display order."""
+    pairs: list[tuple[str, str]] = []
     usage = view.transcript.usage
     if usage is not None:
         # Cached tokens are part of the input, reasoning tokens part of the output.
-        for label, whole, part, name, alone in (
+        for label, total, part, name, alone in (
             ("Input", usage.input_tokens, usage.cached_tokens, "cached", "Cached input"),
             ("Output", usage.output_tokens, usage.reasoning_tokens, "reasoning", "Reasoning"),
         ):
-            if whole is not None:
-                found.append((label, f"{whole:,}" + (f" ({part:,} {name})" if part else "")))
+            if total is not None:
+                pairs.append((label, f"{total:,}" + (f" ({part:,} {name})" if part else "")))
             elif part is not None:
-                found.append((alone, f"{part:,}"))
+                pairs.append((alone, f"{part:,}"))
         if usage.total_tokens is not None:
-            found.append(("Total", f"{usage.total_tokens:,} tokens"))
+            pairs.append(("Total", f"{usage.total_tokens:,} tokens"))
         if usage.cost_usd is not None:
-            found.append(("Cost", dollars(usage.cost_usd)))
+            pairs.append(("Cost", dollars(usage.cost_usd)))
     if view.time_to_first_token is not None:
-        found.append(("First token", seconds(view.time_to_first_token)))
+        pairs.append(("First token", seconds(view.time_to_first_token)))
     if (own := view.transcript.platform_duration) is not None:
-        found.append(("Platform time", brief_seconds(own)))
+        pairs.append(("Platform time", brief_seconds(own)))
     if view.transcript.model:
-        found.append(("Model", one_line(view.transcript.model)))
+        pairs.append(("Model", one_line(view.transcript.model)))
     if unknown := len(view.transcript.raw_events):
-        found.append(("Unknown events", f"{unknown:,}"))
-    return found
+        pairs.append(("Unknown events", f"{unknown:,}"))
+    return pairs
 
 
 def end_note(view: RunView) -> str | None:
-    """Return what to say at the end of an answer that is not whole; None where it is."""
-    arrived = bool(view.transcript.parts)
+    """Return a note for the end of an incomplete answer; None for a complete one."""
+    has_parts = bool(view.transcript.parts)
     match view.transcript.status:
         case "completed":
-            return None if arrived else "The agent answered nothing."
+            return None if has_parts else "The agent answered nothing."
         case "cancelled":
-            return "Stopped here." if arrived else "Stopped before anything arrived."
+            return "Stopped here." if has_parts else "Stopped before anything arrived."
+        case "truncated" if has_parts:
+            return "The stream ended before the run did. What had arrived is kept."
         case "truncated":
-            return (
-                "The stream ended before the run did. What had arrived is kept."
-                if arrived
-                else "The stream ended before anything arrived."
-            )
+            return "The stream ended before anything arrived."
         case "interrupted":
             failure = view.transcript.failure
+            # A failure with this code has a message that says it.
             if failure is not None and failure.code == "left":
-                # The message says it.
                 return None
             return "The process that followed this run went away before it ended."
         case _:
@@ -201,7 +201,7 @@ def end_note(view: RunView) -> str | None:
 
 
 def error_line(view: RunView) -> tuple[str, str, str | None] | None:
-    """Return what went wrong: a word for it, one line, and the platform's code; None if nothing."""
+    """Return label, message and platform code of the run's error, or None."""
     transcript = view.transcript
     if (failure := transcript.failure) is not None:
         return STATUS_WORDS[transcript.status], failure.line, failure.code
@@ -211,7 +211,7 @@ def error_line(view: RunView) -> tuple[str, str, str | None] | None:
 
 
 def decision_hint(view: RunView) -> str | None:
-    """Return how to go on with a run that waits for an approval; None where it does not."""
+    """Return how to decide a pending approval from code; None without one."""
     pending = view.transcript.pending_approvals
     if view.transcript.status != "paused" or not view.takes_decisions:
         return None
@@ -223,58 +223,45 @@ def decision_hint(view: RunView) -> str | None:
     return "Approve with run.approve(), refuse with run.deny()."
 
 
-def approvals_shown(view: RunView) -> tuple[Sequence[ApprovalRequested], str | None]:
-    """Return the first of the approvals that a run waits for, and how many more there are."""
+def first_approvals(view: RunView) -> tuple[Sequence[ApprovalRequested], str | None]:
+    """Return the first pending approvals, and a note with the number of further ones."""
     pending = view.transcript.pending_approvals
-    more = len(pending) - _APPROVALS
-    return pending[:_APPROVALS], f"… {more:,} more approvals" if more > 0 else None
+    more = len(pending) - _MAX_APPROVALS
+    return pending[:_MAX_APPROVALS], f"… {more:,} more approvals" if more > 0 else None
 
 
 def changed_note(view: RunView, approval: ApprovalRequested) -> str | None:
-    """Return that an approval was requested for something else before; None where it was not."""
+    """Return a note if an approval with this id was first requested for another call."""
     if approval.approval_id in changed_ids(view.transcript.approvals):
         return "This has changed since it was first requested."
     return None
 
 
-def foremost(passages: Iterable[Passage]) -> list[Passage]:
-    """Return passages in the order in which they matter: answers before reasoning, latest first.
+def by_priority(passages: Iterable[Passage]) -> list[Passage]:
+    """Return passages in the order in which they get a share of a common budget.
 
-    In this order they are given what there is for all of them.
+    Answers come before reasoning, and later ones before earlier ones.
     """
-    latest_first = list(passages)
-    latest_first.reverse()
+    latest_first = list(passages)[::-1]
     return sorted(latest_first, key=lambda passage: passage.kind != "text")
 
 
 def transcript_bytes(view: RunView) -> int:
-    """Return about how many bytes the run's transcript takes, as JSON in UTF-8."""
+    """Return about how many bytes the run's transcript takes as JSON in UTF-8."""
     transcript = view.transcript
     total = 0
     texts = [*transcript.followups]
-    for approval in approvals_shown(view)[0]:
+    for approval in first_approvals(view)[0]:
         texts += [approval.message, approval.tool or "", approval.arguments]
-        total += _TOOL_FRAME
+        total += _TOOL_OVERHEAD
     if (error := error_line(view)) is not None:
         texts.append(error[1])
     for part in transcript.parts:
         if isinstance(part, ToolCall):
-            texts += [
-                part.call_id,
-                part.name,
-                str(part.arguments_text),
-                str(part.result_text),
-                part.error or "",
-            ]
-            total += _TOOL_FRAME
+            texts += [part.call_id, part.name, part.error or ""]
+            texts += [str(part.arguments_text), str(part.result_text)]
+            total += _TOOL_OVERHEAD
         else:
             texts.append(str(part.text))
-            total += _PASSAGE_FRAME
+            total += _PASSAGE_OVERHEAD
     return total + sum(len(text.encode(errors="replace")) for text in texts)
-
-
-# As many approvals at once are nothing that a person reads.
-_APPROVALS: Final = 20
-# What the names of a part's fields, its times and its punctuation take.
-_TOOL_FRAME: Final = 150
-_PASSAGE_FRAME: Final = 30

@@ -11,7 +11,7 @@ from agentnb import _loop
 from agentnb.config import config
 from agentnb.config import resolution as config_session
 from agentnb.doctor import Finding
-from agentnb.doctor.platforms import look_at_platform
+from agentnb.doctor.platforms import check_platform
 from agentnb.run.clients import close_clients
 from agentnb.sandbox import Sandbox
 
@@ -38,8 +38,7 @@ def look() -> Look:
     """Look at one platform; the findings by what they are about."""
 
     def look_at(name: str) -> dict[str, Finding]:
-        found: list[Finding] = []
-        look_at_platform(found.append, name=name, current=config(reload=True))
+        found = list(check_platform(name=name, current=config(reload=True)))
         # Before the server ends, which would leave its side of a connection half closed.
         _loop.wait(close_clients())
         return {f.check.removeprefix(f"{name}: "): f for f in found}

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from agentnb.doctor.checking import Check, Tell, carry_out, on_loop
-from agentnb.doctor.findings import note, ok
+from agentnb.doctor.checks import DoctorCheck, run_checks, run_on_loop
+from agentnb.doctor.report import Finding, note, ok
 from agentnb.errors import ConfigError
 
 
-def fine(tell: Tell) -> None:
-    tell(ok("fine", "works"))
+def fine() -> Iterator[Finding]:
+    yield ok("fine", "works")
 
 
 def test_a_check_that_raises_is_a_finding() -> None:
-    def broken(tell: Tell) -> None:
-        tell(note("broken", "so far so good"))
+    def broken() -> Iterator[Finding]:
+        yield note("broken", "so far so good")
         raise ZeroDivisionError("one by zero")
 
-    first, second, third = carry_out([Check("broken", broken), Check("fine", fine)])
+    first, second, third = run_checks([DoctorCheck("broken", broken), DoctorCheck("fine", fine)])
     assert first.says == "so far so good", "what it found before is kept"
     assert second.level == "problem"
     assert second.check == "broken"
@@ -32,15 +33,16 @@ def test_a_check_that_raises_is_a_finding() -> None:
 
 
 def test_an_error_of_this_package_says_what_to_do() -> None:
-    def refused(tell: Tell) -> None:
+    def refused() -> Iterator[Finding]:
         raise ConfigError("It is wrong.", hint="Mend it.")
+        yield ok("settings", "not reached")
 
-    (found,) = carry_out([Check("settings", refused)])
+    (found,) = run_checks([DoctorCheck("settings", refused)])
     assert (found.level, found.says, found.hint) == ("problem", "It is wrong.", "Mend it.")
 
 
 def test_a_check_that_ends_the_process_does_not() -> None:
-    found = carry_out([Check("leaving", lambda tell: sys.exit(3)), Check("fine", fine)])
+    found = run_checks([DoctorCheck("leaving", lambda: sys.exit(3)), DoctorCheck("fine", fine)])
     assert [f.level for f in found] == ["problem", "ok"]
 
 
@@ -48,14 +50,17 @@ def test_a_check_that_hangs_is_left_behind() -> None:
     freed = threading.Event()
     late = threading.Event()
 
-    def hanging(tell: Tell) -> None:
-        tell(ok("hanging", "began"))
+    def hanging() -> Iterator[Finding]:
+        yield ok("hanging", "began")
         freed.wait(60)
-        tell(ok("hanging", "too late"))
+        yield ok("hanging", "too late")
         late.set()
 
-    checks = [Check("hanging", hanging, seconds=0.3, if_late="Pull the plug."), Check("fine", fine)]
-    found = carry_out(checks)
+    checks = [
+        DoctorCheck("hanging", hanging, timeout=0.3, if_late="Pull the plug."),
+        DoctorCheck("fine", fine),
+    ]
+    found = run_checks(checks)
     freed.set()
     assert [f.says for f in found] == [
         "began",
@@ -71,10 +76,11 @@ def test_a_check_that_hangs_is_left_behind() -> None:
 def test_what_waits_for_nobody_is_not_wrong_because_it_is_late() -> None:
     freed = threading.Event()
 
-    def waiting(tell: Tell) -> None:
+    def waiting() -> Iterator[Finding]:
         freed.wait(60)
+        yield ok("own", "too late")
 
-    (found,) = carry_out([Check("own", waiting, seconds=0.1, is_local=True)])
+    (found,) = run_checks([DoctorCheck("own", waiting, timeout=0.1, is_local=True)])
     freed.set()
     assert found.level == "note"
     assert "--timeout 60" in found.hint
@@ -83,11 +89,13 @@ def test_what_waits_for_nobody_is_not_wrong_because_it_is_late() -> None:
 def test_checks_go_on_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=20)
 
-    def meet(tell: Tell) -> None:
+    def meet() -> Iterator[Finding]:
         both.wait()
-        tell(ok("met", "the other one"))
+        yield ok("met", "the other one")
 
-    found = carry_out([Check("one", meet, seconds=30), Check("other", meet, seconds=30)])
+    found = run_checks(
+        [DoctorCheck("one", meet, timeout=30), DoctorCheck("other", meet, timeout=30)]
+    )
     assert [f.level for f in found] == ["ok", "ok"]
 
 
@@ -101,7 +109,7 @@ def test_work_on_the_loop_is_cancelled_when_its_time_is_up() -> None:
             cancelled.set()
 
     with pytest.raises(TimeoutError, match=r"0\.1 s"):
-        on_loop(endless(), seconds=0.1)
+        run_on_loop(endless(), timeout=0.1)
     assert cancelled.wait(10)
 
 
@@ -110,4 +118,4 @@ def test_a_time_out_of_the_work_itself_stays_its_own() -> None:
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        on_loop(out_of_time(), seconds=30)
+        run_on_loop(out_of_time(), timeout=30)

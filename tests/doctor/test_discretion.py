@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.doctor.discretion import discreet, shown_address
+from agentnb.doctor.redact import redact_text, shown_address
 from agentnb.redaction.secrets import remember_secret
 from tests.doctor.conftest import CANARY
 
@@ -15,9 +15,9 @@ def test_home_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/srv/people/jane")
     monkeypatch.setenv("USERPROFILE", "/srv/people/jane")
     home = str(Path.home())
-    assert discreet(f"{home}/agentnb.toml: wrong") == "~/agentnb.toml: wrong"
-    assert discreet(f"in {home}.") == "in ~."
-    assert discreet(f"{home}doe/x") == f"{home}doe/x", "another folder that begins alike"
+    assert redact_text(f"{home}/agentnb.toml: wrong") == "~/agentnb.toml: wrong"
+    assert redact_text(f"in {home}.") == "in ~."
+    assert redact_text(f"{home}doe/x") == f"{home}doe/x", "another folder that begins alike"
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_home_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_users_have_no_names(path: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/nowhere")
-    assert discreet(path) == shown
+    assert redact_text(path) == shown
 
 
 def test_keys_are_masked() -> None:
     remember_secret(CANARY)
-    assert CANARY not in discreet(f"the server said {CANARY}")
+    assert CANARY not in redact_text(f"the server said {CANARY}")
 
 
 @pytest.mark.parametrize(

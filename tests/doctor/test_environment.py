@@ -6,31 +6,29 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from agentnb import _loop
-from agentnb.doctor import Finding, Host
-from agentnb.doctor.checking import Tell
-from agentnb.doctor.environment import look_at_extras, look_at_packages, look_at_python
-from agentnb.doctor.frontend import look_at_frontend, look_at_kernel, look_at_loops
-from agentnb.doctor.proxies import look_at_proxies, proxy_for
-from agentnb.doctor.versions import installed, needs, release
-from agentnb.doctor.views import look_at_views
+from agentnb.doctor import Host
+from agentnb.doctor.frontend import check_event_loops, check_frontend, check_kernel
+from agentnb.doctor.network import check_proxies, proxy_for
+from agentnb.doctor.packages import (
+    check_extras,
+    check_packages,
+    check_python,
+    dependencies,
+    installed_version,
+    parse_release,
+)
+from agentnb.doctor.views import check_views
 from tests.doctor.conftest import CANARY
 
 
-def seen(look: Callable[[Tell], None]) -> list[Finding]:
-    found: list[Finding] = []
-    look(found.append)
-    return found
-
-
 def test_everything_is_there_where_tests_run() -> None:
-    found = [*seen(look_at_python), *seen(look_at_packages), *seen(look_at_extras)]
+    found = [*check_python(), *check_packages(), *check_extras()]
     assert {f.level for f in found} == {"ok"}
     said = " ".join(f.says for f in found)
     for package in ("httpx", "pydantic", "ipykernel", "altair", "duckdb"):
@@ -46,7 +44,7 @@ def test_another_project_that_is_installed_as_agentnb(
         f"Metadata-Version: 2.1\n{text}"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    found, *others = seen(look_at_packages)
+    found, *others = check_packages()
     assert found.level == "problem"
     assert "another project, agentnb " in found.says
     assert "pip uninstall -y agentnb" in found.hint
@@ -55,18 +53,18 @@ def test_another_project_that_is_installed_as_agentnb(
 
 
 def test_what_is_asked_for_is_read_as_packaging_means_it() -> None:
-    asked = {need.package: need for need in needs()}
-    assert asked["httpx"].extra == ""
-    assert asked["psycopg"].extra == "postgresql"
-    assert asked["psycopg"].versions.startswith(">=")
-    assert all(need.fits for need in asked.values())
-    assert installed("no-such-package-here") is None
-    assert release("7.4.0rc1") == (7, 4, 0)
-    assert release("unknown") == ()
+    by_name = {dependency.package: dependency for dependency in dependencies()}
+    assert by_name["httpx"].extra == ""
+    assert by_name["psycopg"].extra == "postgresql"
+    assert by_name["psycopg"].specifier.startswith(">=")
+    assert all(dependency.is_satisfied for dependency in by_name.values())
+    assert installed_version("no-such-package-here") is None
+    assert parse_release("7.4.0rc1") == (7, 4, 0)
+    assert parse_release("unknown") == ()
 
 
 def test_the_halves_of_the_widgets_fit_here() -> None:
-    (found,) = seen(look_at_views)
+    (found,) = check_views()
     assert found.level == "ok"
     assert f"anywidget {version('anywidget')}" in found.says
 
@@ -78,7 +76,7 @@ def test_another_anywidget_that_the_page_would_load(
     stale.mkdir(parents=True)
     (stale / "package.json").write_text(json.dumps({"name": "anywidget", "version": "0.0.1"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    (found,) = seen(look_at_views)
+    (found,) = check_views()
     assert found.level == "note"
     assert "would load its 0.0.1" in found.says
     assert "anywidget==0.0.1" in found.hint
@@ -94,7 +92,7 @@ def test_another_anywidget_that_the_page_would_load(
     ],
 )
 def test_the_frontend(host: Host, level: str, said: str) -> None:
-    (found,) = seen(lambda tell: look_at_frontend(tell, host=host))
+    (found,) = check_frontend(host=host)
     assert found.level == level
     assert said in found.says
     assert bool(found.hint) == (level == "note")
@@ -108,19 +106,19 @@ def test_the_kernel_is_looked_at_where_there_is_one() -> None:
         (Host(kind="kernel", subshells=False), "note", f"{own}, without subshells"),
     ]
     for host, level, said in expected:
-        (found,) = seen(lambda tell, host=host: look_at_kernel(tell, host=host))
+        (found,) = check_kernel(host=host)
         assert found.level == level
         assert found.says.startswith(said)
 
 
 def test_a_patched_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
-    first, _ = seen(lambda tell: look_at_loops(tell, host=Host(kind="kernel")))
+    first, _ = check_event_loops(host=Host(kind="kernel"))
     assert first.level == "problem"
     assert "queued meanwhile are lost" in first.says
     assert "allow_nested_loops" in first.hint
     monkeypatch.setattr(asyncio, "_nest_asyncio2", object(), raising=False)
-    levels = [f.level for f in seen(lambda tell: look_at_loops(tell, host=Host(kind="kernel")))]
+    levels = [f.level for f in check_event_loops(host=Host(kind="kernel"))]
     assert levels == ["ok", "ok"]
 
 
@@ -132,7 +130,7 @@ def test_a_loop_that_an_agent_blocks() -> None:
 
     blocked = _loop.submit(blocking())
     try:
-        (found,) = seen(lambda tell: look_at_loops(tell, host=Host()))
+        (found,) = check_event_loops(host=Host())
     finally:
         freed.set()
         blocked.result(30)
@@ -143,7 +141,7 @@ def test_a_loop_that_an_agent_blocks() -> None:
 
 def test_proxies_are_named_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://jane:{CANARY}@proxy.example.com:3128")
-    (found,) = seen(look_at_proxies)
+    (found,) = check_proxies()
     assert found.level == "ok"
     assert "https: http://proxy.example.com:3128" in found.says
     assert CANARY not in str(found)
@@ -156,18 +154,18 @@ def test_proxies_are_named_without_their_passwords(monkeypatch: pytest.MonkeyPat
 def test_a_proxy_before_this_very_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("HTTP_PROXY", "proxy.example.com:3128")
-    (found,) = seen(look_at_proxies)
+    (found,) = check_proxies()
     assert found.level == "note"
     assert "servers on this machine" in found.says
     assert "NO_PROXY" in found.hint
 
 
 def test_no_proxy() -> None:
-    (found,) = seen(look_at_proxies)
+    (found,) = check_proxies()
     assert found.says == "none"
 
 
 def test_the_loop_answers() -> None:
-    (found,) = seen(lambda tell: look_at_loops(tell, host=Host(loop="asyncio's SomeLoop")))
+    (found,) = check_event_loops(host=Host(loop="asyncio's SomeLoop"))
     assert "asyncio's SomeLoop; " in found.says
     assert found.level == "ok" or "took" in found.says

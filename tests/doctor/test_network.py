@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from agentnb.doctor.network import Reached, clock
+from agentnb.doctor.network import ProbeResponse, check_clock
 from agentnb.sandbox import Sandbox
 from tests.doctor.conftest import CANARY, Look
 from tests.faults.rawserver import CERTIFICATE, Connection, running, unused_port, with_tls
@@ -145,8 +145,8 @@ def test_the_sandbox_has_nothing_wrong(
     assert re.search(r"accepted, \d+ agents", found["access"].says)
 
 
-def answered(date: str, **headers: str) -> Reached:
-    return Reached(200, {"date": date, **headers}, 0.1, datetime.now(UTC).timestamp())
+def answered(date: str, **headers: str) -> ProbeResponse:
+    return ProbeResponse(200, {"date": date, **headers}, 0.1, datetime.now(UTC).timestamp())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def answered(date: str, **headers: str) -> Reached:
 )
 def test_a_clock_that_goes_wrong(minutes: int, level: str, way: str) -> None:
     there = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
-    found = clock("clock", answered(there))
+    found = check_clock("clock", answered(there))
     assert found is not None
     assert found.level == level
     assert way in found.says
@@ -164,15 +164,15 @@ def test_a_clock_that_goes_wrong(minutes: int, level: str, way: str) -> None:
 
 def test_an_answer_out_of_a_cache_says_nothing_wrong_of_the_clock() -> None:
     there = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
-    found = clock("clock", answered(there, age="3600"))
+    found = check_clock("clock", answered(there, age="3600"))
     assert found is not None
     assert found.level == "ok"
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2024", "\x00"])
 def test_a_date_that_is_none_tells_nothing(date: str) -> None:
-    assert clock("clock", answered(date)) is None
-    assert clock("clock", answered("Thu, 01 Jan 2026 00:00:00 GMT", age="nan")) is None
+    assert check_clock("clock", answered(date)) is None
+    assert check_clock("clock", answered("Thu, 01 Jan 2026 00:00:00 GMT", age="nan")) is None
 
 
 def test_the_clock_of_a_real_server(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from IPython.core.formatters import HTMLFormatter
 from jupyter_client.manager import start_new_kernel
 
 from agentnb.doctor import Report
-from agentnb.doctor.findings import ok, problem
+from agentnb.doctor.report import ok, problem
 from agentnb.notebook.doctor import Examined
 from tests.doctor.conftest import CANARY
 from tests.faults.rawserver import unused_port
@@ -55,7 +55,7 @@ def test_in_a_kernel(kernel: Kernel, surroundings: Path) -> None:
     unattended = kernel.run("%agent doctor seekr", attended=False).result["text/plain"]
     assert "seekr: key" in unattended
     assert "operativus: " not in unattended
-    assert "nobody seems to be there" in unattended
+    assert "no frontend seems to display" in unattended
 
 
 def test_a_formula_in_what_a_platform_says_is_none() -> None:

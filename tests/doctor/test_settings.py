@@ -9,32 +9,26 @@ import pytest
 from agentnb import history
 from agentnb._http.transports import TRANSPORT_VARIABLE
 from agentnb.config import Config, config
-from agentnb.doctor import Finding, chosen_platforms, examine, settings
-from agentnb.doctor.settings import look_at_default_agent, look_at_files, look_at_transport
+from agentnb.doctor import Finding, examine, selected_platforms, settings
+from agentnb.doctor.settings import check_config_files, check_default_agent, check_transport
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
 from tests.doctor.conftest import CANARY, Look
 
 
 def files(current: Config | None = None) -> Finding:
-    found: list[Finding] = []
-    look_at_files(found.append, current=current or Config())
-    (one,) = found
+    (one,) = check_config_files(current=current or Config())
     return one
 
 
 def default_agent() -> Finding:
-    found: list[Finding] = []
-    look_at_default_agent(found.append, current=config(reload=True))
-    (one,) = found
+    (one,) = check_default_agent(current=config(reload=True))
     return one
 
 
 def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def told() -> Finding:
-        found: list[Finding] = []
-        look_at_transport(found.append, current=config(reload=True))
-        (one,) = found
+        (one,) = check_transport(current=config(reload=True))
         return one
 
     assert (told().level, told().says.split()[0]) == ("ok", "httpx")
@@ -45,7 +39,7 @@ def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.Mo
         return None
 
     with monkeypatch.context() as patched:
-        patched.setattr(settings, "installed", nothing)
+        patched.setattr(settings, "installed_version", nothing)
         assert told().level == "problem"
         assert "pip install 'jupyter-agentnb[fast]'" in told().hint
     monkeypatch.setenv(TRANSPORT_VARIABLE, "pigeon")
@@ -98,7 +92,7 @@ def test_what_is_wrong_with_a_file_is_told_once(
         history.use(None)
     assert [f.check for f in report.findings if "agentnb.toml" in f.says] == ["configuration"]
     (about,) = [f for f in report.findings if f.check == "history"]
-    assert (about.level, about.hint) == ("note", "Mend that first.")
+    assert (about.level, about.hint) == ("note", "Correct that first.")
 
 
 def test_a_file_that_is_named_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +127,7 @@ def test_a_key_that_is_missing(look: Look, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_key_of_the_project_is_named_by_its_file(look: Look, surroundings: Path) -> None:
     (surroundings / ".env").write_text(f"OPERATIVUS_API_KEY={CANARY}\n")
     (surroundings / "agentnb.toml").write_text("[aliases]\n")
-    found: list[Finding] = []
-    look_at_files(found.append, current=config(reload=True))
+    found = list(check_config_files(current=config(reload=True)))
     assert [f.level for f in found] == ["ok", "ok"]
     assert str(surroundings / ".env") in found[0].says
     assert ".env" in look("operativus")["key"].says
@@ -185,11 +178,11 @@ def test_a_platform_on_the_sandbox_of_this_process(
 
 
 def test_only_what_is_configured_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen_platforms(Config(), []) == {}
+    assert selected_platforms(Config(), []) == {}
     monkeypatch.setenv("SEEKR_API_KEY", CANARY)
-    assert chosen_platforms(Config(), []) == {"seekr": None}
-    assert chosen_platforms(Config(), ["operativus"]) == {"operativus": None}
-    named = chosen_platforms(Config(aliases={"fin": "runtools:f"}), ["seekr:a", "fin"])
+    assert selected_platforms(Config(), []) == {"seekr": None}
+    assert selected_platforms(Config(), ["operativus"]) == {"operativus": None}
+    named = selected_platforms(Config(aliases={"fin": "runtools:f"}), ["seekr:a", "fin"])
     assert named == {"seekr": "a", "runtools": "f"}
     with pytest.raises(ConfigError, match=r"no platform 'seeker'.*Did you mean 'seekr'"):
-        chosen_platforms(Config(), ["seeker"])
+        selected_platforms(Config(), ["seeker"])

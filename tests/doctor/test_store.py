@@ -10,7 +10,7 @@ import pytest
 
 from agentnb import history
 from agentnb.doctor import Finding
-from agentnb.doctor.store import look_at_store
+from agentnb.doctor.store import check_store
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +20,7 @@ def closed() -> Iterator[None]:
 
 
 def findings() -> dict[str, Finding]:
-    found: list[Finding] = []
-    look_at_store(found.append)
-    return {f.check: f for f in found}
+    return {f.check: f for f in check_store()}
 
 
 def test_a_store_that_works(tmp_path: Path) -> None:

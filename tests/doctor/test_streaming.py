@@ -13,7 +13,7 @@ import pytest
 from agentnb import _loop
 from agentnb.config import Config, config
 from agentnb.doctor import Finding
-from agentnb.doctor.streaming import Arrivals, judge, look_at_sandbox, look_at_stream
+from agentnb.doctor.streaming import Arrivals, assess, check_sandbox, check_stream
 from agentnb.platforms.base import PlatformSettings
 from agentnb.platforms.runagent.client import RunAgentPlatform
 from agentnb.sandbox import Sandbox
@@ -52,10 +52,8 @@ def is_whole(answer: bytes) -> bool:
 
 
 def streamed(agent: str | None = "finance_agent") -> Finding:
-    found: list[Finding] = []
     current = config(reload=True)
-    look_at_stream(found.append, name="operativus", agent=agent, current=current)
-    (one,) = found
+    (one,) = check_stream(name="operativus", agent=agent, current=current)
     return one
 
 
@@ -110,9 +108,8 @@ def test_a_client_is_closed_also_where_nothing_could_be_asked(
     monkeypatch.setenv("RUNAGENT_API_KEY", sandbox.api_key.get_secret_value())
     monkeypatch.setenv("RUNAGENT_BASE_URL", sandbox.base_url("runagent"))
     assert look("runagent")["access"].says.startswith("not checked")
-    found: list[Finding] = []
-    look_at_stream(found.append, name="runagent", agent=None, current=config(reload=True))
-    assert found[0].says == "not measured: no agent to ask is known"
+    found = list(check_stream(name="runagent", agent=None, current=config(reload=True)))
+    assert found[0].says == "not measured: no agent is known"
     assert open_ones == set()
 
 
@@ -126,8 +123,7 @@ def test_an_agent_that_there_is_not(sandbox: Sandbox, monkeypatch: pytest.Monkey
 
 
 def test_the_sandbox_of_this_process_streams() -> None:
-    found: list[Finding] = []
-    look_at_sandbox(found.append, current=Config())
+    found = list(check_sandbox(current=Config()))
     answers, streams = found
     assert answers.level == "ok"
     assert "answers, " in answers.says
@@ -145,12 +141,10 @@ def test_a_loop_that_is_blocked_while_the_sandbox_answers_is_no_proxy() -> None:
         await asyncio.sleep(0.03)
         threading.Event().wait(0.9)
 
-    def tell(finding: Finding) -> None:
+    for finding in check_sandbox(current=Config(), timeout=60.0):
         found.append(finding)
         if finding.check == "sandbox":
             blocked.append(_loop.submit(block()))
-
-    look_at_sandbox(tell, current=Config(), seconds=60.0)
     blocked[0].result(30)
     streams = found[-1]
     assert streams.check == "sandbox: stream"
@@ -168,13 +162,11 @@ def test_a_loop_that_is_always_blocked_is_named() -> None:
             threading.Event().wait(0.4)
             await asyncio.sleep(0)
 
-    def tell(finding: Finding) -> None:
-        found.append(finding)
-        if finding.check == "sandbox":
-            blocked.append(_loop.submit(block()))
-
     try:
-        look_at_sandbox(tell, current=Config(), seconds=60.0)
+        for finding in check_sandbox(current=Config(), timeout=60.0):
+            found.append(finding)
+            if finding.check == "sandbox":
+                blocked.append(_loop.submit(block()))
     finally:
         over.set()
         blocked[0].result(30)
@@ -190,51 +182,51 @@ def arrivals(*gaps: float, first: float = 0.5, stalled: float = 0.0) -> Arrivals
 
 def test_pieces_that_come_apart_are_well() -> None:
     for gaps in ([0.02] * 30, [0.3] * 6, [2.0] * 8, [0.1, 0.0] * 10):
-        assert judge("s", arrivals(*gaps)).level == "ok"
+        assert assess("s", arrivals(*gaps)).level == "ok"
     # From a model that writes faster than a clock tells apart.
-    assert judge("s", arrivals(*[0.005] * 100)).level == "ok"
+    assert assess("s", arrivals(*[0.005] * 100)).level == "ok"
     # After it has thought, or called a tool.
-    found = judge("s", arrivals(*[0.02] * 30, 2.0, *[0.02] * 30))
+    found = assess("s", arrivals(*[0.02] * 30, 2.0, *[0.02] * 30))
     assert found.level == "ok"
     assert "at most 2.0 s apart" in found.says
 
 
 def test_pieces_that_come_at_once_after_a_while_were_held() -> None:
-    assert judge("s", arrivals(*[0.0] * 30, first=4.0)).level == "problem"
-    assert judge("s", arrivals(*[0.0001] * 30, first=4.0)).level == "problem"
+    assert assess("s", arrivals(*[0.0] * 30, first=4.0)).level == "problem"
+    assert assess("s", arrivals(*[0.0001] * 30, first=4.0)).level == "problem"
     # The first ones may slip through, before it begins to collect.
-    found = judge("s", arrivals(0.02, 5.0, *[0.0] * 30))
+    found = assess("s", arrivals(0.02, 5.0, *[0.0] * 30))
     assert found.level == "problem"
     assert found.says.startswith("31 of 33 pieces of an answer arrived at once, after 5.0 s")
 
 
 def test_what_took_no_time_could_not_be_held() -> None:
-    found = judge("s", arrivals(*[0.0] * 30, first=0.05))
+    found = assess("s", arrivals(*[0.0] * 30, first=0.05))
     assert found.level == "ok"
     assert "within 50 ms of the question" in found.says
 
 
 def test_what_the_sandbox_sent_apart_and_came_together_shows_a_busy_machine() -> None:
     for at_once in (arrivals(*[0.0] * 11, first=0.2), arrivals(0.04, 0.9, *[0.0] * 9)):
-        found = judge("s", at_once, here=True)
+        found = assess("s", at_once, is_sandbox=True)
         assert found.level == "note", found
         assert "idle" in found.hint
-    assert judge("s", arrivals(*[0.04] * 11), here=True).level == "ok"
+    assert assess("s", arrivals(*[0.04] * 11), is_sandbox=True).level == "ok"
 
 
 def test_what_was_not_read_in_time_says_nothing_of_the_way() -> None:
-    found = judge("s", arrivals(*[0.0] * 30, first=4.0, stalled=3.0))
+    found = assess("s", arrivals(*[0.0] * 30, first=4.0, stalled=3.0))
     assert found.level == "note"
     assert "stood still for 3.0 s" in found.says
     assert "proxy" not in found.hint
     # Too short to explain it.
-    assert judge("s", arrivals(*[0.0] * 30, first=4.0, stalled=1.0)).level == "problem"
+    assert assess("s", arrivals(*[0.0] * 30, first=4.0, stalled=1.0)).level == "problem"
 
 
 @pytest.mark.parametrize(("bursts", "pieces", "silence"), [(3, 41, 1.5), (6, 10, 2.0)])
 def test_bursts_are_worth_knowing(bursts: int, pieces: int, silence: float) -> None:
     one = [silence, *[0.0] * (pieces - 1)]
-    found = judge("s", arrivals(*(one * bursts)[1:]))
+    found = assess("s", arrivals(*(one * bursts)[1:]))
     assert found.level == "note"
     count = bursts * pieces
     expected = f"{count} of {count} pieces arrived in {bursts} bursts, after up to {silence} s"
@@ -243,14 +235,14 @@ def test_bursts_are_worth_knowing(bursts: int, pieces: int, silence: float) -> N
 
 
 def test_what_comes_together_now_and_then_is_not_hidden() -> None:
-    found = judge("s", arrivals(*[0.1] * 30, 2.0, *[0.0] * 9))
+    found = assess("s", arrivals(*[0.1] * 30, 2.0, *[0.0] * 9))
     assert found.level == "ok"
     assert "10 of them in bursts" in found.says
 
 
 def test_few_pieces_tell_nothing() -> None:
-    assert judge("s", Arrivals()).level == "note"
-    assert "1 piece, " in judge("s", arrivals()).says
-    failed = judge("s", Arrivals(times=[0.1], failure="out of money"))
+    assert assess("s", Arrivals()).level == "note"
+    assert "1 piece, " in assess("s", arrivals()).says
+    failed = assess("s", Arrivals(times=[0.1], failure="out of money"))
     assert failed.level == "problem"
     assert "out of money" in failed.says

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentnb.doctor import Report, as_text
-from agentnb.doctor.findings import note, ok, problem
+from agentnb.doctor.report import note, ok, problem
 
 WORDS = "words and more words of what was found, which go over several lines of a terminal"
 REPORT = Report(

@@ -13,8 +13,8 @@ import pytest
 
 from agentnb.event.types import Event, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import StreamCleaner, to_html, to_markdown, to_text
-from agentnb.render.inert import inert_markdown
-from agentnb.render.prose import prose_html
+from agentnb.render.markdown_html import markdown_html
+from agentnb.render.markdown_sanitizer import sanitize_markdown
 from tests.render.samples import answered, view_of
 
 MEGABYTE = 1_000_000
@@ -58,7 +58,7 @@ PATTERNS = {
 }
 
 
-@pytest.mark.parametrize("make", [inert_markdown, prose_html], ids=["Markdown", "HTML"])
+@pytest.mark.parametrize("make", [sanitize_markdown, markdown_html], ids=["Markdown", "HTML"])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_four_times_as_much_takes_about_four_times_as_long(
     pattern: str, make: Callable[[str], object]
@@ -72,7 +72,7 @@ def test_expressions_take_no_time_of_their_own() -> None:
     """Steps within one regular expression are no calls, so their time is measured: 9 s it was."""
     start = time.thread_time()
     for text in ("xmpp:" * 20_000, "]:" * 5_000 + "." * 90_000):
-        inert_markdown(text)
+        sanitize_markdown(text)
     assert time.thread_time() - start < 2
 
 
@@ -131,7 +131,7 @@ def test_many_results_stay_bounded_together() -> None:
 
 def test_an_answer_beyond_what_is_parsed_is_whole_and_plain() -> None:
     text = "*a* ![b](https://c.example/) " * 10_000
-    made = inert_markdown(text)
+    made = sanitize_markdown(text)
     assert made.startswith("```\n")
     assert text.strip() in made
     assert "<em>" not in to_html(answered(text))

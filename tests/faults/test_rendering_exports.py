@@ -16,7 +16,7 @@ from nbconvert.exporters import MarkdownExporter
 from agentnb.event.types import TextDelta, ToolCallFinished
 from agentnb.render import comparison_markdown, to_html, to_markdown, to_text
 from agentnb.render.chat import chat_html, chat_markdown
-from agentnb.render.inert import inert_markdown
+from agentnb.render.markdown_sanitizer import sanitize_markdown
 from tests.faults.hostile import OWN, texts
 from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.faults.test_rendering import chat_of, comparison_of
@@ -86,7 +86,7 @@ class TestMarkdown:
 
     @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
     def test_of_anything(self, text: str) -> None:
-        made = inert_markdown(text)
+        made = sanitize_markdown(text)
         for render in READERS.values():
             check_document(render(made))
 
@@ -94,7 +94,8 @@ class TestMarkdown:
         # One process for all of them, so that they are made by a seed.
         chosen = random.Random(20)
         texts = ["".join(chosen.choices(PIECES, k=chosen.randint(3, 30))) for _ in range(400)]
-        made = [*map(inert_markdown, texts), *(to_markdown(everywhere(t)) for t in TEXTS.values())]
+        made = [sanitize_markdown(text) for text in texts]
+        made += [to_markdown(everywhere(text)) for text in TEXTS.values()]
         for rendered in in_jupyterlab(made):
             check_document(rendered)
 
@@ -108,7 +109,7 @@ class TestMarkdown:
             "$$\n\\begin{aligned}\na &= b \\\\[2pt]\n\\end{aligned}\n$$\n\n"
             "\\begin{align}\na &= b\n\\end{align}\n\n1. a\n\n   ```py\n   {'b': [c]}\n   ```"
         )
-        assert inert_markdown(text) == text
+        assert sanitize_markdown(text) == text
 
     @pytest.mark.parametrize(
         ("text", "made"),
@@ -144,16 +145,16 @@ class TestMarkdown:
         ],
     )
     def test_what_is_not_is_text(self, text: str, made: str) -> None:
-        assert inert_markdown(text) == made
+        assert sanitize_markdown(text) == made
 
     def test_every_example_of_the_specification(self) -> None:
         for example in conformance("commonmark.json"):
             for end in range(0, len(example["markdown"]) + 1, 3):
-                check_document(READERS["commonmark"](inert_markdown(example["markdown"][:end])))
+                check_document(READERS["commonmark"](sanitize_markdown(example["markdown"][:end])))
 
     @pytest.mark.parametrize("name", pathological())
     def test_text_that_makes_parsers_slow(self, name: str) -> None:
-        assert inert_markdown(pathological()[name]).strip()
+        assert sanitize_markdown(pathological()[name]).strip()
 
 
 class TestNotebookAsMarkdown:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb.render.inert import inert_markdown
 from agentnb.render.markdown import quote_markdown
+from agentnb.render.markdown_sanitizer import sanitize_markdown
 from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.fuzz.links import Documents
 
@@ -37,7 +37,7 @@ GENERATED = 1_500
 def test_no_link_leads_elsewhere() -> None:
     documents = Documents(seed=20_260_101)
     texts = [*FOUND, *(documents.make() for _ in range(GENERATED))]
-    made = [inert_markdown(text) for text in texts]
+    made = [sanitize_markdown(text) for text in texts]
     for render in READERS.values():
         for each in made:
             check_document(render(each))
@@ -64,7 +64,7 @@ def test_no_link_leads_elsewhere() -> None:
     ],
 )
 def test_what_only_some_make_links_of(text: str, made: str) -> None:
-    assert inert_markdown(text) == made
+    assert sanitize_markdown(text) == made
 
 
 def test_code_that_is_quoted_is_told_apart_without_its_fence() -> None:

@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 
-from agentnb.render.inert import inert_markdown
+from agentnb.render.markdown_sanitizer import sanitize_markdown
 from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.fuzz.checks import DECODERS, check
 from tests.fuzz.links import Documents
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
 
 def check_documents(texts: list[str]) -> None:
     """Hold exported Markdown to what must hold of it in all renderers."""
-    made = [inert_markdown(text) for text in texts]
+    made = [sanitize_markdown(text) for text in texts]
     rendered = [
         (text, render(one))
         for render in READERS.values()

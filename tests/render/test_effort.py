@@ -10,9 +10,9 @@ import pytest
 
 from agentnb.event.types import ReasoningDelta, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import to_html, to_markdown
-from agentnb.render.effort import Effort, TooMuchWorkError
-from agentnb.render.inert import inert_markdown
-from agentnb.render.prose import prose_html
+from agentnb.render.markdown_html import markdown_html
+from agentnb.render.markdown_sanitizer import sanitize_markdown
+from agentnb.render.parse_budget import BudgetExceededError, ParseBudget
 from tests.faults.test_rendering_bounds import steps
 from tests.render.samples import answered, pathological, view_of
 
@@ -57,7 +57,7 @@ def filled(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-@pytest.mark.parametrize("make", [prose_html, inert_markdown], ids=["HTML", "Markdown"])
+@pytest.mark.parametrize("make", [markdown_html, sanitize_markdown], ids=["HTML", "Markdown"])
 def test_a_hundred_kilobytes_take_bounded_work(name: str, make: object) -> None:
     text = filled(name)
     assert callable(make)
@@ -77,16 +77,16 @@ def test_passages_of_one_run_share_a_budget(make: object) -> None:
 def test_ordinary_answers_are_markdown() -> None:
     rows = "".join(f"| item {n} | {n * 3}.50 | a **b** `c` |\n" for n in range(1000))
     table = f"| name | price | note |\n|---|---|---|\n{rows}"
-    assert prose_html(table).count("<tr>") == 1001
-    assert inert_markdown(table).startswith("| name")
+    assert markdown_html(table).count("<tr>") == 1001
+    assert sanitize_markdown(table).startswith("| name")
     prose = "".join(
         f"Lorem **ipsum {n}** `dolor{n}` [sit](https://x.example/{n}) amet, consectetur elit, sed "
         f"do eiusmod tempor incididunt ut labore.\n\n- one {n}\n"
         for n in range(715)
     )
     assert SIZE < len(prose) < 100_000
-    assert prose_html(prose).count("<strong>") == 715
-    assert inert_markdown(prose).strip() == prose.strip()
+    assert markdown_html(prose).count("<strong>") == 715
+    assert sanitize_markdown(prose).strip() == prose.strip()
 
 
 SECTION = """## Section {0}
@@ -126,9 +126,9 @@ def test_a_rich_answer_is_markdown_throughout(size: int) -> None:
 def test_what_takes_too_much_stays_plain() -> None:
     for unit in ("&#", "0\n\t ", "```\n", "a\n", "<!-- ", "- a\n", "`a` "):
         text = unit * (SIZE // len(unit))
-        assert prose_html(text).startswith("<pre style"), unit
-        assert inert_markdown(text).startswith("```"), unit
-    assert prose_html("][" + "=" * SIZE).startswith("<pre")
+        assert markdown_html(text).startswith("<pre style"), unit
+        assert sanitize_markdown(text).startswith("```"), unit
+    assert markdown_html("][" + "=" * SIZE).startswith("<pre")
 
 
 def test_answers_come_before_reasoning_and_the_latest_first() -> None:
@@ -171,8 +171,8 @@ def test_of_very_many_parts_the_last_ones_are_in_a_notebook() -> None:
 
 
 def test_a_budget_is_for_all_that_is_parsed_with_it() -> None:
-    effort = Effort()
-    with pytest.raises(TooMuchWorkError):
+    effort = ParseBudget()
+    with pytest.raises(BudgetExceededError):
         effort.spend_passage("*a*" * 100_000)
-    assert inert_markdown("*a*", effort).startswith("```")
+    assert sanitize_markdown("*a*", effort).startswith("```")
     assert "<em>" in to_html(answered("*a*"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from agentnb.render.markdown_html import markdown_html, plain_html
 from agentnb.render.markup import BOX, CODE, HEADING, sanitized
-from agentnb.render.prose import plain_html, prose_html
 from tests.render.samples import conformance, pathological, read
 
 PATHOLOGICAL = pathological()
 
 
 def html(markdown: str) -> str:
-    return str(sanitized(prose_html(markdown)))
+    return str(sanitized(markdown_html(markdown)))
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_table_cells_say_where_they_stand() -> None:
 
 def test_lean_form_says_the_same_in_fewer_bytes() -> None:
     markdown = "# h\n\n|a|b|\n|-|-:|\n|$1|$2|\n\n```\nc\n```"
-    assert "<td>$1</td><td>$2</td>" in str(prose_html(markdown, lean=True))
-    lean = str(sanitized(prose_html(markdown, lean=True)))
+    assert "<td>$1</td><td>$2</td>" in str(markdown_html(markdown, lean=True))
+    lean = str(sanitized(markdown_html(markdown, lean=True)))
     assert read(lean).text == read(html(markdown)).text
     assert "style" not in lean
     assert "span" not in lean

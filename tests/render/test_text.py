@@ -22,7 +22,7 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.render import to_markdown, to_text
-from agentnb.render.data import spread_json
+from agentnb.render.text import pretty_json
 from agentnb.render.view import brief_seconds, dollars, seconds
 from tests.render.samples import ANSWER, ATTACKS, EVENTS, answered, expanded, view_of
 from tests.strategies import event_lists
@@ -218,7 +218,7 @@ class TestSpreadJson:
         rows = '[[1,2,[3,{"a":4}]],[5,"x, y: {z}"]]'
         more = "m" * 20
         text = f'{{"symbol":"NVDA","empty":{{}},"none":[],"rows":{rows},"more":"{more}"}}'
-        assert spread_json(text) == (
+        assert pretty_json(text) == (
             "{\n"
             '  "symbol": "NVDA",\n'
             '  "empty": {},\n'
@@ -244,10 +244,10 @@ class TestSpreadJson:
         ids=["empty", "short", "malformed", "text", "spread already", "too deep"],
     )
     def test_all_else_stays(self, text: str) -> None:
-        assert spread_json(text) == text
+        assert pretty_json(text) == text
 
     def test_nothing_but_space_changes(self) -> None:
         text = '{"n":' + "9" * 5000 + ',"f":1.10,"e":1E5,"n":"\\u0041\\"}","k":[true,null,-0]}'
-        made = spread_json(text)
+        made = pretty_json(text)
         assert made != text
         assert re.sub(r"\s", "", made) == text

@@ -29,9 +29,9 @@ from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.recording.base_run import RunFacts
 from agentnb.recording.recording import Recording
 from agentnb.render import RunView, to_html, to_text
-from agentnb.render.bars import timeline_html
 from agentnb.render.chat import ChatView, TurnView, chat_html
 from agentnb.render.markup import sanitized
+from agentnb.render.timeline import timeline_html
 from agentnb.render.view import transcript_bytes
 from tests.render.harmless import check_harmless
 from tests.render.samples import EVENTS, Read, read, view_of

@@ -29,7 +29,7 @@ HTML("<p>$x^2$</p>")
 """
 _SAID = r"""
 from agentnb.doctor import Report
-from agentnb.doctor.findings import problem
+from agentnb.doctor.report import problem
 from agentnb.notebook.doctor import Examined
 Examined(Report((problem("seekr: access", r"$\href{https://evil.example}{Click}$"),), 1.0))
 """

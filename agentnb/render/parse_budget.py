@@ -1,9 +1,9 @@
-"""A bound on the work of a Markdown parser, for all texts of a document together.
+"""Limit the work of the Markdown parser on one document.
 
-The parser's time grows with the square of some input, such as brackets that match nothing, and
-even where it is linear, lines of two letters cost fifty times as much as prose.  So its steps are
-counted while blocks are parsed, and estimated for each passage before it is parsed.  The counts
-are the same on every machine.  Text that the budget does not cover becomes plain text.
+The parser's time is quadratic for some input, such as unmatched brackets, and even where it is
+linear, lines of two letters cost fifty times as much as prose.  So the steps of block parsing are
+counted, and the cost of each inline passage is estimated before it is parsed; both are the same on
+every machine.  Text beyond the budget is rendered as plain text.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     _BlockRule = Callable[[StateBlock, int, int, bool], bool]
 
-__all__ = ["Effort", "TooMuchWorkError", "bounded", "is_plain", "is_readable"]
+__all__ = ["BudgetExceededError", "ParseBudget", "has_no_syntax", "is_parsable", "limit_work"]
 
-# In units of about a microsecond.
+# Costs in units of about a microsecond.
 _BUDGET: Final = 115_000
 _CHECK: Final = 6
 _TOKEN: Final = 3.3
@@ -43,24 +43,23 @@ _PASSAGE: Final = 2
 _SCANNED: Final = 0.25
 _SCANNED_FIRST: Final = 1.5
 
-# Where inline syntax may begin, and where the parser stops all the same to look for it.
+# Characters at which inline syntax may begin, and others at which the parser stops as well.
 _DELIMITERS: Final = re.compile(r"[\n!&*<\[\\\]_`~]")
 _STOPS: Final = re.compile(r"[#$%+\-:=>@^{}]")
 _AUTOLINKS: Final = re.compile(r"<[\w.+-]{1,100}[:@]")
 _BRACKETS: Final = re.compile(r"[\[\]]")
-_MOST_BRACKETS: Final = 500
-_DEEPEST: Final = 30
+_MAX_BRACKETS: Final = 500
+_MAX_DEPTH: Final = 30
 
 
-class TooMuchWorkError(Exception):
-    """A text that takes more work than is done for one."""
+class BudgetExceededError(Exception):
+    """The text takes more work than the budget has left."""
 
 
-class Effort:
-    """Adds up the work on one document, over all texts in it and all times that each is parsed.
+class ParseBudget:
+    """Work that is left for one document: all its texts, each time that one is parsed.
 
-    Raises:
-        TooMuchWorkError: the budget is spent.
+    All methods raise `BudgetExceededError` when it is spent.
     """
 
     def __init__(self, budget: float = _BUDGET) -> None:
@@ -68,40 +67,40 @@ class Effort:
         self._tokens = 0
 
     def start(self, text: str) -> None:
-        """Take what it costs to go over the lines of a text, before it is parsed."""
+        """Spend the cost of going over the lines of a text, before it is parsed."""
         self._tokens = 0
         self.spend(
             _LINE * text.count("\n") + _QUOTED * text.count("\n>") + _DEFINITION * text.count("]:")
         )
 
     def spend(self, units: float) -> None:
-        """Take this much from the budget."""
+        """Subtract the cost of some work."""
         self._left -= units
         if self._left < 0:
-            raise TooMuchWorkError
+            raise BudgetExceededError
 
     def spend_block(self, tokens: int) -> None:
-        """Take one look at a line, and what has come to the parser's ``tokens`` since the last."""
+        """Spend the cost of testing a line, and of the parser's tokens since the last call."""
         self.spend(_CHECK + _TOKEN * max(0, tokens - self._tokens))
         self._tokens = tokens
 
     def spend_passage(self, passage: str) -> None:
-        """Take what it costs to parse one passage: a paragraph, a heading, a cell of a table."""
+        """Spend the cost of parsing the inline syntax of a paragraph, heading or table cell."""
         stops = len(_STOPS.findall(passage))
         self.spend(_PASSAGE + _STOP * stops + _DELIMITER * len(_DELIMITERS.findall(passage)))
-        opened: list[int] = []
+        open_brackets: list[int] = []
         units: float = 0
         count = 0
         for count, match in enumerate(_DELIMITERS.finditer(passage), 1):
             if match[0] == "[":
-                opened.append(count)
-            elif match[0] == "]" and opened:
-                # What is in brackets is parsed once more, as the text of a link.
-                units += _INNER * (count - opened.pop())
-        if opened:
-            # From a bracket that nothing closes the parser looks on to the end, and remembers that.
-            units += _SCANNED_FIRST * (count - opened[0] + stops)
-            units += _SCANNED * sum(count - at for at in opened)
+                open_brackets.append(count)
+            elif match[0] == "]" and open_brackets:
+                # The text in brackets is parsed again as the label of a link.
+                units += _INNER * (count - open_brackets.pop())
+        if open_brackets:
+            # After an unmatched bracket the parser scans to the end, and caches the result.
+            units += _SCANNED_FIRST * (count - open_brackets[0] + stops)
+            units += _SCANNED * sum(count - at for at in open_brackets)
         units += (
             _BREAK * passage.count("\n") + _CODE * passage.count("`") + _TAG * passage.count("<")
         )
@@ -111,25 +110,25 @@ class Effort:
         self.spend(units)
 
 
-def is_plain(passage: str) -> bool:
-    """Tell whether a passage is one line of text without inline syntax."""
+def has_no_syntax(passage: str) -> bool:
+    """Return whether a passage is one line of text without inline syntax."""
     return _DELIMITERS.search(passage) is None
 
 
-def is_readable(passage: str) -> bool:
-    """Tell whether links are looked for in a passage; not among too many or too deep brackets."""
+def is_parsable(passage: str) -> bool:
+    """Return whether a passage has few enough brackets to look for links."""
     depth = deepest = 0
     for match in _BRACKETS.finditer(passage):
         depth = max(0, depth + (1 if match[0] == "[" else -1))
         deepest = max(deepest, depth)
-    return deepest < _DEEPEST and passage.count("[") <= _MOST_BRACKETS
+    return deepest < _MAX_DEPTH and passage.count("[") <= _MAX_BRACKETS
 
 
-def bounded(parser: MarkdownIt) -> MarkdownIt:
-    """Return the parser, which now spends from the `Effort` in the environment that it is given."""
+def limit_work(parser: MarkdownIt) -> MarkdownIt:
+    """Make the parser spend from the `ParseBudget` in ``env["budget"]``, and return it."""
     from markdown_it.rules_block import fence, table
 
-    # Every line that may begin or end a block is tried for a fence.
+    # The parser tries a fence at every line that may begin or end a block.
     chains = ["paragraph", "reference"]
     parser.block.ruler.at("table", partial(_counted_table, table), {"alt": chains})
     chains = [*chains, "blockquote", "list"]
@@ -138,7 +137,7 @@ def bounded(parser: MarkdownIt) -> MarkdownIt:
 
 
 def _counted(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    _effort(state.env).spend_block(len(state.tokens))
+    _budget(state.env).spend_block(len(state.tokens))
     return rule(state, start, end, silent)
 
 
@@ -146,10 +145,10 @@ def _counted_table(rule: _BlockRule, state: StateBlock, start: int, end: int, si
     if not silent:
         # One row may have thousands of cells.
         columns = state.src.count("|", state.bMarks[start], state.eMarks[start])
-        _effort(state.env).spend(_CELL * columns)
+        _budget(state.env).spend(_CELL * columns)
     return rule(state, start, end, silent)
 
 
-def _effort(env: Any) -> Effort:
-    effort: Effort = env["effort"]
-    return effort
+def _budget(env: Any) -> ParseBudget:
+    budget: ParseBudget = env["budget"]
+    return budget

@@ -1,0 +1,135 @@
+"""Findings of the checks, and the report that collects them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from agentnb._support.installing import __version__
+from agentnb.errors import AgentnbError
+from agentnb.render import one_line
+
+__all__ = ["LEVELS", "Finding", "Level", "Report", "as_text", "failed", "note", "ok", "problem"]
+
+Level = Literal["problem", "note", "ok"]
+#: The levels in the order of the report.
+LEVELS: Final[tuple[Level, ...]] = ("problem", "note", "ok")
+
+_COLOURS: Final[dict[Level, str]] = {"problem": "\x1b[1;31m", "note": "\x1b[33m", "ok": "\x1b[32m"}
+_PLAIN: Final = "\x1b[0m"
+_LEVEL_WIDTH: Final = max(map(len, LEVELS))
+# Narrower than this many columns, a finding is printed below the name of its check.
+_MIN_TEXT_WIDTH: Final = 36
+_MAX_TEXT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Result of one check: its name, the message, and a hint what to do, or "".
+
+    A ``problem`` keeps something from working, a ``note`` is worth knowing.
+    """
+
+    level: Level
+    check: str
+    says: str
+    hint: str = ""
+
+
+def ok(check: str, message: str, hint: str = "") -> Finding:
+    """Return a finding that all is well."""
+    return Finding("ok", check, message, hint)
+
+
+def note(check: str, message: str, hint: str = "") -> Finding:
+    """Return a finding that is worth knowing."""
+    return Finding("note", check, message, hint)
+
+
+def problem(check: str, message: str, hint: str = "") -> Finding:
+    """Return a finding that something does not work."""
+    return Finding("problem", check, message, hint)
+
+
+def failed(check: str, error: AgentnbError, hint: str = "") -> Finding:
+    """Return an error of this package as a problem; its own hint takes precedence."""
+    return problem(check, error.message, error.hint or hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, problems first; ``seconds`` is how long the checks took."""
+
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    def of(self, level: Level) -> list[Finding]:
+        """Return the findings of one level, in the order of the checks."""
+        return [f for f in self.findings if f.level == level]
+
+    @property
+    def has_problem(self) -> bool:
+        return any(f.level == "problem" for f in self.findings)
+
+    @property
+    def summary(self) -> str:
+        """Number of findings of each level, in one line."""
+        counts = Counter(f.level for f in self.findings)
+        problems, notes = _count(counts["problem"], "problem"), _count(counts["note"], "note")
+        return f"{problems}, {notes}, {counts['ok']} ok ({self.seconds:.1f} s)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-compatible data, for bug reports."""
+        return {
+            "agentnb": __version__,
+            "seconds": round(self.seconds, 2),
+            "problems": len(self.of("problem")),
+            "findings": [
+                {"level": f.level, "check": f.check, "finding": f.says, "hint": f.hint or None}
+                for f in self.findings
+            ],
+        }
+
+
+def as_text(report: Report, *, width: int | None = 80, colour: bool = False) -> str:
+    """Return the report as aligned lines of at most ``width`` columns; None does not wrap.
+
+    Only a word longer than a line, such as a path, exceeds the width.
+    """
+    names = max((len(f.check) for f in report.findings), default=0)
+    lines = [line for f in report.findings for line in _lines(f, names, width, colour=colour)]
+    return "\n".join([*lines, "", report.summary] if lines else [report.summary])
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _lines(finding: Finding, names: int, width: int | None, *, colour: bool) -> list[str]:
+    level = finding.level.ljust(_LEVEL_WIDTH)
+    if colour:
+        level = f"{_COLOURS[finding.level]}{level}{_PLAIN}"
+    indent = _LEVEL_WIDTH + 2 + names + 2
+    name = one_line(finding.check)
+    lines, first = [], f"{level}  {name.ljust(names)}  "
+    if width is not None and width - indent < _MIN_TEXT_WIDTH:
+        indent = 2
+        lines, first = [f"{level}  {name}"], "  "
+    text = _wrapped(finding.says, "", indent, width)
+    text += _wrapped(finding.hint, "→ ", indent, width) if finding.hint else []
+    return [*lines, first + text[0], *(" " * indent + line for line in text[1:])]
+
+
+def _wrapped(text: str, mark: str, indent: int, width: int | None) -> list[str]:
+    line = mark + one_line(text, _MAX_TEXT)
+    if width is None:
+        return [line]
+    return textwrap.wrap(
+        line,
+        width - indent,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
