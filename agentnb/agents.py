@@ -190,7 +190,9 @@ class Agent(Maps, Listings):
         if not (abilities := (platform := self.platform).capabilities).attach:
             follow = "agentnb.monitor and agentnb.wait follow it." if abilities.run_status else None
             raise unsupported(platform.name, "requests to join a run again", hint=follow)
-        session = session or runs_so_far.session_of(platform.name, run_id)
+        from agentnb.store.lookup import session_of
+
+        session = session or session_of(platform.name, run_id)
         run = Run(
             lambda: joined(platform, run_id, agent=self.id, session_id=session),
             platform=platform,

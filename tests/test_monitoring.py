@@ -18,8 +18,7 @@ from agentnb.event.types import Event, ReasoningDelta, TextDelta, ToolCallFinish
 from agentnb.monitoring import Watch
 from agentnb.platforms.base import RemoteRun
 from agentnb.sandbox import Sandbox
-from agentnb.store.recorder import flush
-from agentnb.store.store import use
+from agentnb.store.recorder import flush, use
 from tests.simulated import SimulatedTime, until
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,9 @@ from agentnb.errors import MissingKeyError, RequestError
 from agentnb.monitoring import Watch
 from agentnb.platforms.base import RemoteRun
 from agentnb.sandbox import Sandbox
+from agentnb.store.recorder import use
 from agentnb.store.schema import run as runs
-from agentnb.store.store import store, use
+from agentnb.store.store import store
 from agentnb.store.timestamps import now
 
 pytestmark = pytest.mark.anyio

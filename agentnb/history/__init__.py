@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentnb.store.prices import set_prices
-    from agentnb.store.recorder import flush
+    from agentnb.store.recorder import flush, use
     from agentnb.store.retention import prune, vacuum
-    from agentnb.store.store import use
     from agentnb.store.stored_run import load
     from agentnb.store.transfer import export_history, import_history
     from agentnb.tables.events import events
@@ -68,7 +67,7 @@ _WHERE = {
     "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
     "tool_calls": "agentnb.tables.tool_calls",
-    "use": "agentnb.store.store",
+    "use": "agentnb.store.recorder",
     "vacuum": "agentnb.store.retention",
 }
 

@@ -1,12 +1,12 @@
-"""A run that was joined again is the one that was sent: in the end there is one row of it.
+"""Merging the row of an attached run with the row of the same run as it was started.
 
-Where who sent it lost it (cut off, interrupted, paused, or its process is gone), what was seen
-after joining takes its place, with the question and the moment of sending of the first.  Where that
-saw the run's end itself, what was joined adds nothing and goes.  As long as it may still see it,
-both stay; `settle` makes one row of them when it has ended.
+Where the first stream was lost (truncated, interrupted, paused, or its process is gone), the row of
+the attached stream replaces it and takes over its prompt and start.  Where the first stream has the
+run's end, the row of the attached one is deleted.  Until the first has ended both stay, and then
+`settle` merges them.
 
-An attempt to join that failed before anything arrived never changes another row of the run: its own
-row is deleted where there is another one.
+An attach that failed before anything arrived never changes another row of the run: its own row is
+deleted where there is another one.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ from sqlalchemy import (
 
 from agentnb.event.serialization import decode, encode
 from agentnb.event.transcript import FINAL_STATUSES
-from agentnb.store.processes import process_is_gone
+from agentnb.store.processes import is_process_gone
 from agentnb.store.schema import content, event_chunk, run, tool_call
 
-__all__ = ["best_first", "goes_on", "is_joined", "join", "settle"]
+__all__ = ["best_first", "is_attached", "is_followed", "merge_attached", "settle"]
 
-# Ends that the platform told; whatever else a joined run ends by says nothing of the run itself.
-_TOLD: Final = ("completed", "cancelled", "failed")
+_Row = Mapping[str, Any] | RowMapping
+
+# Ends reported by the platform; any other end is that of the stream, not of the run.
+_REPORTED: Final = ("completed", "cancelled", "failed")
 _UNFINISHED: Final = ("queued", "running")
-_MICRO: Final = 1_000_000
-# Runs that one statement looks for others of.
-_AT_ONCE: Final = 500
+# Keys in one statement.
+_BATCH: Final = 500
 
 
 def best_first() -> list[ColumnElement[Any]]:
-    """Return the order in which the best of several rows with the same run id comes first.
+    """Return the order that puts the best of several rows with the same run id first.
 
-    Of several platforms' runs the newest counts, but for one that failed before anything arrived,
-    as an attempt to join a run of another platform does; of the rows of one platform, the one that
-    has the run's end, then one that goes on, then the one with the most events.
+    Among platforms the newest run comes first, except one that failed before anything arrived, as
+    an attach to a run of another platform does.  Among the rows of one platform, the one with the
+    run's end comes first, then one that continues, then the one with the most events.
     """
     is_empty = (
         (run.c.status != "completed")
@@ -57,19 +58,19 @@ def best_first() -> list[ColumnElement[Any]]:
         & (func.coalesce(run.c.tool_calls, 0) == 0)
     )
     newest = func.max(case((is_empty, 0), else_=run.c.started_at)).over(partition_by=run.c.platform)
-    has_end = run.c.status.in_(_TOLD) & run.c.error_class.is_(None)
+    has_end = run.c.status.in_(_REPORTED) & run.c.error_class.is_(None)
     rank = case((has_end, 0), (run.c.status.not_in(FINAL_STATUSES), 1), else_=2)
     events = func.coalesce(run.c.events, 0).desc()
     return [newest.desc(), run.c.platform, rank, events, run.c.started_at.desc(), run.c.key]
 
 
-def is_joined() -> ColumnElement[bool]:
-    """Return whether a row of `content` is of a run that was joined: its question is not known."""
+def is_attached() -> ColumnElement[bool]:
+    """Return whether a row of `content` is of an attached run, whose prompt is unknown."""
     return content.c.prompt.is_(None) & content.c.request.is_not(None)
 
 
 _other: Final = run.alias()
-# Those of some runs that another row is of, too.
+# Keys of runs that have another row.
 _TO_SETTLE: Final = (
     select(run.c.key)
     .where(
@@ -83,86 +84,84 @@ _TO_SETTLE: Final = (
     .order_by(run.c.key)
 )
 _FIRST: Final = (
-    select(run, is_joined().label("is_joined"))
+    select(run, is_attached().label("is_attached"))
     .select_from(run.outerjoin(content, content.c.run == run.c.key))
     .where(run.c.key == bindparam("key_"))
 )
 
 
-def join(connection: Connection, joined: Mapping[str, Any] | RowMapping) -> bool:
-    """Make one row of a joined run that has ended, ``joined``, and of what was recorded of it.
+def merge_attached(connection: Connection, attached: _Row) -> bool:
+    """Merge the row of an attached run that has ended with the other rows of the run.
 
-    Returns whether the row of ``joined`` is still there.
+    Return whether the row still exists.
     """
-    if joined["run_id"] is None:
+    if attached["run_id"] is None:
         return True
     same = (
-        (run.c.platform == joined["platform"])
-        # Where the platform gave no id, a run goes by agentnb's own.
-        & or_(run.c.run_id == joined["run_id"], run.c.key == joined["run_id"])
-        & (run.c.key != joined["key"])
+        (run.c.platform == attached["platform"])
+        # A run without a platform id is known by agentnb's own.
+        & or_(run.c.run_id == attached["run_id"], run.c.key == attached["run_id"])
+        & (run.c.key != attached["key"])
     )
-    found = connection.execute(select(run).where(same).order_by(run.c.started_at)).mappings().all()
-    if (session := joined["session_id"]) is not None and _has_content(joined):
+    others = connection.execute(select(run).where(same).order_by(run.c.started_at)).mappings().all()
+    if (session := attached["session_id"]) is not None and _has_content(attached):
         # Some platforms number runs within their session.
-        found = [row for row in found if row["session_id"] in (None, session)]
-    if _is_superfluous(connection, joined, found):
-        connection.execute(delete(run).where(run.c.key == joined["key"]))
+        others = [row for row in others if row["session_id"] in (None, session)]
+    if _is_redundant(connection, attached, others):
+        connection.execute(delete(run).where(run.c.key == attached["key"]))
         return False
-    first = next((row for row in found if row["source"] != "platform"), None)
-    if first is not None and not goes_on(connection, first):
-        _replace(connection, first, joined)
+    first = next((row for row in others if row["source"] != "platform"), None)
+    if first is not None and not is_followed(connection, first):
+        _replace(connection, first, attached)
     return True
 
 
-def _is_superfluous(
-    connection: Connection, joined: Mapping[str, Any] | RowMapping, others: Sequence[RowMapping]
-) -> bool:
-    """Tell whether the other rows of a run say all that ``joined`` says."""
+def _is_redundant(connection: Connection, attached: _Row, others: Sequence[RowMapping]) -> bool:
+    """Return whether the other rows of a run have all that ``attached`` has."""
     first = next((row for row in others if row["source"] != "platform"), None)
-    if first is not None and _is_told(first):
+    if first is not None and _has_reported_end(first):
         return True
-    if joined["status"] != "completed" and not _has_content(joined):
-        # An attempt that failed, or was stopped, before anything arrived.
-        return any(not _is_told(joined) or _has_content(row) for row in others)
-    if _is_told(joined):
+    if attached["status"] != "completed" and not _has_content(attached):
+        # An attach that failed, or was cancelled, before anything arrived.
+        return any(not _has_reported_end(attached) or _has_content(row) for row in others)
+    if _has_reported_end(attached):
         return False
     if first is None:
         return any(row["status"] in FINAL_STATUSES for row in others)
-    if goes_on(connection, first):
+    if is_followed(connection, first):
         return False
-    return first["status"] == "paused" or (first["events"] or 0) >= (joined["events"] or 0)
+    return first["status"] == "paused" or (first["events"] or 0) >= (attached["events"] or 0)
 
 
-def _has_content(row: Mapping[str, Any] | RowMapping) -> bool:
+def _has_content(row: _Row) -> bool:
     return row["first_token"] is not None or bool(row["tool_calls"])
 
 
-def goes_on(connection: Connection, row: Mapping[str, Any] | RowMapping) -> bool:
-    """Tell whether the process that recorded a run still follows it."""
-    return row["status"] in _UNFINISHED and not process_is_gone(connection, row["process"])
+def is_followed(connection: Connection, row: _Row) -> bool:
+    """Return whether the process that recorded a run still streams it."""
+    return row["status"] in _UNFINISHED and not is_process_gone(connection, row["process"])
 
 
 def settle(connection: Connection, keys: Sequence[str]) -> None:
-    """Make one row of each run that has ended, and of what joined it and saw its end.
+    """Merge the rows of runs that have ended with those of attached streams.
 
-    Nearly always there is nothing to do, which one statement finds for all.
+    Nearly always there is nothing to do, which one statement finds out for all.
     """
-    for start in range(0, len(keys), _AT_ONCE):
-        some = {"keys": keys[start : start + _AT_ONCE]}
-        for key in connection.execute(_TO_SETTLE, some).scalars().all():
+    for start in range(0, len(keys), _BATCH):
+        batch = {"keys": keys[start : start + _BATCH]}
+        for key in connection.execute(_TO_SETTLE, batch).scalars().all():
             _settle(connection, key)
 
 
 def _settle(connection: Connection, key: str) -> None:
     first = connection.execute(_FIRST, {"key_": key}).mappings().first()
     if first is None:
-        # It was one of the rows of another run, which was settled before.
+        # It was merged when another row of the run was settled.
         return
-    if first["is_joined"]:
-        join(connection, first)
+    if first["is_attached"]:
+        merge_attached(connection, first)
         return
-    # Who joins a run does not know the question.
+    # The prompt of an attached run is unknown.
     later = (
         select(run)
         .select_from(run.outerjoin(content, content.c.run == run.c.key))
@@ -176,20 +175,18 @@ def _settle(connection: Connection, key: str) -> None:
         )
         .order_by(run.c.started_at)
     )
-    for joined in connection.execute(later).mappings().all():
-        join(connection, joined)
+    for attached in connection.execute(later).mappings().all():
+        merge_attached(connection, attached)
 
 
-def _is_told(row: Mapping[str, Any] | RowMapping) -> bool:
-    """Tell whether the platform itself told of the end; one who lost a run has it failed, too."""
-    return row["status"] in _TOLD and row["error_class"] is None
+def _has_reported_end(row: _Row) -> bool:
+    """Return whether the platform reported the end; a lost stream fails a run, too."""
+    return row["status"] in _REPORTED and row["error_class"] is None
 
 
-def _replace(
-    connection: Connection, first: RowMapping, joined: Mapping[str, Any] | RowMapping
-) -> None:
-    key, later = joined["key"], joined["started_at"] - first["started_at"]
-    token = joined["first_token"]
+def _replace(connection: Connection, first: RowMapping, attached: _Row) -> None:
+    key, later = attached["key"], attached["started_at"] - first["started_at"]
+    token = attached["first_token"]
     connection.execute(
         update(run)
         .where(run.c.key == key)
@@ -198,20 +195,22 @@ def _replace(
             pulled_at=first["pulled_at"],
             title=first["title"],
             started_at=first["started_at"],
-            duration=joined["duration"] + later if joined["duration"] is not None else None,
-            reconnects=_sum(first["reconnects"], joined["reconnects"]),
+            duration=attached["duration"] + later if attached["duration"] is not None else None,
+            reconnects=_sum(first["reconnects"], attached["reconnects"]),
             first_token=first["first_token"] or (None if token is None else token + later),
         )
     )
-    asked = connection.execute(select(content).where(content.c.run == first["key"])).mappings()
-    if (texts := asked.first()) is not None:
+    texts = (
+        connection.execute(select(content).where(content.c.run == first["key"])).mappings().first()
+    )
+    if texts is not None:
         known = {name: texts[name] for name in ("prompt", "request", "remote")}
         connection.execute(
             update(content)
             .where(content.c.run == key)
             .values({n: func.coalesce(v, content.c[n]) for n, v in known.items()})
         )
-    _delay(connection, key, later)
+    _shift_times(connection, key, later)
     connection.execute(delete(run).where(run.c.key == first["key"]))
 
 
@@ -220,8 +219,8 @@ def _sum(*counts: int | None) -> int | None:
     return sum(known) if known else None
 
 
-def _delay(connection: Connection, key: str, micros: int) -> None:
-    """Count the run's times from ``micros`` earlier."""
+def _shift_times(connection: Connection, key: str, micros: int) -> None:
+    """Add ``micros`` to the run's times."""
     connection.execute(
         update(tool_call)
         .where(tool_call.c.run == key)
@@ -230,9 +229,9 @@ def _delay(connection: Connection, key: str, micros: int) -> None:
     chunks = select(event_chunk.c.first, event_chunk.c.payload).where(event_chunk.c.run == key)
     for first, payload in connection.execute(chunks).all():
         events, times = decode(payload)
-        moved = encode(events, [time + micros / _MICRO for time in times])
+        shifted = encode(events, [time + micros / 1_000_000 for time in times])
         connection.execute(
             update(event_chunk)
             .where(event_chunk.c.run == key, event_chunk.c.first == first)
-            .values(payload=moved)
+            .values(payload=shifted)
         )

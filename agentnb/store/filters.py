@@ -1,4 +1,4 @@
-"""Which runs a table is made of: filters as users give them, checked and read."""
+"""Filters, order and limits of tables, parsed and validated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "read_order",
 ]
 
-#: One value of a filter, or several of which any will do.
+#: One value of a filter, or several alternatives.
 Some = str | Sequence[str]
 #: A point in time: see `read_filters`.
 Moment = datetime | date | timedelta | str
@@ -41,8 +41,7 @@ _UNITS: Final = {
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
 }
-# As pandas spells them, and as people do.  A month is no age, since it has no length, and so "m"
-# alone is none, which some take for one.
+# Spellings of pandas and everyday ones.  A month has no fixed length, so "m" alone is not accepted.
 _PART: Final = re.compile(
     r"(\d+(?:\.\d+)?)\s*(w|weeks?|d|days?|h|hours?|min|minutes?|s|sec|seconds?)(?![a-z])\s*"
 )
@@ -52,11 +51,11 @@ _DATE: Final = "an ISO date or time, such as 2026-01-31T12:00, or an age, such a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a run must be, to be in a table; None filters nothing.
+    """Conditions on a run; None filters nothing.
 
     ``since`` (included) and ``until`` (excluded) are microseconds since 1970-01-01 UTC; ``text`` is
-    a part of the question or the answer, in lower case; ``run`` holds platforms' ids and agentnb's
-    own; ``this_kernel`` keeps what this process ran.
+    a part of the prompt or the answer, in lower case; ``run`` has platforms' ids and agentnb's own;
+    ``this_kernel`` keeps the runs of this process.
     """
 
     agent: tuple[str, ...] | None = None
@@ -73,7 +72,7 @@ class Filters:
     this_kernel: bool = False
 
     def keeps(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether a run of this process, as `records` has it, is what they ask for."""
+        """Return whether a record, as of `tables.records`, matches."""
         plain = (
             (self.platform, "platform"),
             (self.status, "status"),
@@ -102,13 +101,13 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a table is sorted by."""
+    """The column that a table is sorted by."""
 
     column: str
     descending: bool
 
     def sort(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return ``records`` in order; what has no value comes last either way."""
+        """Return ``records`` in order; missing values come last either way."""
         known = [record for record in records if record[self.column] is not None]
         known.sort(key=lambda record: record[self.column], reverse=self.descending)
         return known + [record for record in records if record[self.column] is None]
@@ -129,36 +128,35 @@ def read_filters(
     text: str | None = None,
     this_kernel: bool = False,
 ) -> Filters:
-    """Return the filters that a user gave.
+    """Return validated filters.
 
-    Each of the names is one value or several.  An agent is its id or ``platform:agent``, or an
-    `Agent`; a session, and a run, may be given as a `Run`.  A moment is a datetime or a date (one
-    without a zone is in UTC), its ISO form, or an age: a timedelta, or text such as ``"7d"``,
-    ``"12h"``, ``"30min"``.
+    Each name is one value or several.  An agent is an id, ``platform:agent`` or an `Agent`; a
+    session or a run may be given as a `Run`.  A time is a datetime or a date (in UTC unless it has
+    a zone), its ISO form, or an age: a timedelta, or text such as ``"7d"``, ``"12h"``, ``"30min"``.
 
     Raises:
-        RequestError: a value cannot be understood, or there is no such status or source.
+        RequestError: a value is invalid, or there is no such status or source.
     """
     if text is not None and not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise RequestError(f"text is {type(text).__name__}, and must be a str.")
     return Filters(
-        agent=_several("agent", agent, _agent),
-        platform=_several("platform", platform, _platform),
-        status=_known("status", _several("status", status), STATUSES),
-        session=_several("session", session, _session),
-        user=_several("user", user),
-        model=_several("model", model),
-        source=_known("source", _several("source", source), SOURCES),
-        run=_several("run", run, _run),
-        since=_moment("since", since),
-        until=_moment("until", until),
+        agent=_texts("agent", agent, _agent),
+        platform=_texts("platform", platform, _platform),
+        status=_check("status", _texts("status", status), STATUSES),
+        session=_texts("session", session, _session),
+        user=_texts("user", user),
+        model=_texts("model", model),
+        source=_check("source", _texts("source", source), SOURCES),
+        run=_texts("run", run, _run),
+        since=_time("since", since),
+        until=_time("until", until),
         text=text.lower() if text else None,
         this_kernel=this_kernel,
     )
 
 
 def read_order(order: str, columns: Iterable[str]) -> Order:
-    """Return the order that ``order`` names: one of ``columns``, "-" before it for descending.
+    """Return the parsed order: one of ``columns``, prefixed with "-" for descending.
 
     Raises:
         RequestError: there is no such column.
@@ -172,10 +170,10 @@ def read_order(order: str, columns: Iterable[str]) -> Order:
 
 
 def read_limit(limit: int | None, name: str = "limit") -> int | None:
-    """Return a largest number, None for all; ``name`` is what an error calls it.
+    """Return a validated limit, None for all; ``name`` is used in errors.
 
     Raises:
-        RequestError: it is no whole number of 0 or more.
+        RequestError: it is not a whole number of 0 or more.
     """
     if limit is None:
         return None
@@ -185,18 +183,18 @@ def read_limit(limit: int | None, name: str = "limit") -> int | None:
 
 
 def age(name: str, given: timedelta | str) -> timedelta:
-    """Return an age such as ``"90d"`` as a timedelta; ``name`` is what an error calls it.
+    """Return an age such as ``"90d"`` as a timedelta; ``name`` is used in errors.
 
     Raises:
-        RequestError: it is none, or negative.
+        RequestError: it is invalid or negative.
     """
-    found = _read_age(given) if isinstance(given, str) else given
-    if not isinstance(found, timedelta) or found != found or found < timedelta(0):
+    parsed = _read_age(given) if isinstance(given, str) else given
+    if not isinstance(parsed, timedelta) or parsed != parsed or parsed < timedelta(0):
         raise RequestError(
             f"{name} is '{given}', which is no age.",
             hint="Write 2w, 90d, 12h, 30min, or a timedelta.",
         )
-    return found
+    return parsed
 
 
 def _read_age(text: str) -> timedelta | None:
@@ -212,21 +210,21 @@ def _read_age(text: str) -> timedelta | None:
         return None
 
 
-def _several(
+def _texts(
     name: str, given: Any, read: Callable[[Any], str | None] = lambda value: None
 ) -> tuple[str, ...] | None:
     if given is None:
         return None
     single = isinstance(given, str) or read(given) is not None or not isinstance(given, Iterable)
     values: list[Any] = [given] if single else list(cast("Iterable[Any]", given))
-    found = [value if isinstance(value, str) else read(value) for value in values]
-    for value, text in zip(values, found, strict=True):
+    texts = [value if isinstance(value, str) else read(value) for value in values]
+    for value, text in zip(values, texts, strict=True):
         if text is None:
             raise RequestError(f"{name} is {type(value).__name__}, and must be a str or a list.")
-    return tuple(text for text in dict.fromkeys(found) if text is not None)
+    return tuple(text for text in dict.fromkeys(texts) if text is not None)
 
 
-def _known(
+def _check(
     name: str, given: tuple[str, ...] | None, known: Sequence[str]
 ) -> tuple[str, ...] | None:
     for value in given or ():
@@ -237,7 +235,7 @@ def _known(
 
 
 def _agent(value: Any) -> str | None:
-    # An `Agent`, which lives above: its name is ``platform:agent``.
+    # An `Agent`, defined in a higher layer, is named ``platform:agent``.
     name = getattr(value, "name", None)
     return name if isinstance(name, str) else None
 
@@ -250,13 +248,13 @@ def _session(value: Any) -> str | None:
     session = getattr(value, "session_id", None)
     if isinstance(session, str):
         return session
-    # A run that has no session yet is in none; its own id is nobody's session.
+    # A run without a session: its local id matches no session.
     local = getattr(value, "local_id", None)
     return local if isinstance(local, str) else None
 
 
 def _run(value: Any) -> str | None:
-    # A `Run`, which keeps its own id for good, or a run as its platform lists it.
+    # A `Run`, or a run as its platform lists it.
     for name in ("local_id", "key", "id"):
         found = getattr(value, name, None)
         if isinstance(found, str):
@@ -264,18 +262,18 @@ def _run(value: Any) -> str | None:
     return None
 
 
-def _moment(name: str, given: Moment | None) -> int | None:
+def _time(name: str, given: Moment | None) -> int | None:
     if given is None:
         return None
     try:
-        return to_micros(_read_moment(name, given))
+        return to_micros(_read_time(name, given))
     except (ValueError, OverflowError, TypeError) as error:
         raise RequestError(
             f"{name} is '{given}', which is no moment.", hint=f"Write {_DATE}."
         ) from error
 
 
-def _read_moment(name: str, given: Moment) -> datetime:
+def _read_time(name: str, given: Moment) -> datetime:
     if isinstance(given, timedelta):
         return datetime.now(UTC) - age(name, given)
     if isinstance(given, str):

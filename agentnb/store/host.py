@@ -1,4 +1,4 @@
-"""This machine and its processes, as its system tells of them."""
+"""This machine's name and the state of its processes."""
 
 from __future__ import annotations
 
@@ -16,68 +16,67 @@ from typing import Final
 
 from agentnb.store.timestamps import to_micros
 
-__all__ = ["FoundProcess", "found_process", "host_name", "is_unique", "lives"]
+__all__ = ["ProcessInfo", "host_name", "is_process_alive", "is_unique_host", "process_info"]
 
-# Clocks are set, and `ps` tells whole seconds: what two readings of one start may differ by.
-_SAME_START: Final = 2_500_000
-# What Linux calls the numbering of processes outside of all containers.
-_OUTERMOST: Final = "pid:[4026531836]"
+# Clocks are set, and `ps` reports whole seconds: tolerance of two readings, in microseconds.
+_START_TOLERANCE: Final = 2_500_000
+# Name that Linux gives the PID namespace outside of all containers.
+_ROOT_NAMESPACE: Final = "pid:[4026531836]"
 
 
 def host_name() -> str:
-    """Return what tells this machine, or container, from others that share the store."""
-    told = [socket.gethostname()]
-    if (boot := _boot()) is not None:
-        told.append(boot)
+    """Return a name that distinguishes this machine or container from others that use the store."""
+    parts = [socket.gethostname()]
+    if (boot := _boot_id()) is not None:
+        parts.append(boot)
     with suppress(OSError):
-        numbering = str(Path("/proc/self/ns/pid").readlink())
-        # Containers may have one name and each its own processes of the same numbers.
-        if numbering != _OUTERMOST:
-            told.append(numbering)
-    return " ".join(told)
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+        # Containers may share a name, and each numbers its own processes.
+        if namespace != _ROOT_NAMESPACE:
+            parts.append(namespace)
+    return " ".join(parts)
 
 
 @cache
-def _boot() -> str | None:
-    """Return what no other machine has, nor this one after it was started again."""
+def _boot_id() -> str | None:
     with suppress(OSError, ValueError):
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() or None
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundProcess:
-    """A process as the system shows it.
+class ProcessInfo:
+    """State of a process.
 
-    ``is_over``: it has ended, though nobody took note of that yet.  ``started_at`` in microseconds,
-    by a clock that may have been set since; ``ticks`` from the boot, where the system tells them.
+    ``is_zombie``: it has ended and was not reaped.  ``started_at`` is in microseconds, by a clock
+    that may have been set since; ``ticks`` count from the boot, None where unknown.
     """
 
-    is_over: bool
+    is_zombie: bool
     started_at: int
     ticks: int | None = None
 
 
-def found_process(pid: int) -> FoundProcess | None:
-    """Return the process ``pid``, None where nobody tells of it."""
+def process_info(pid: int) -> ProcessInfo | None:
+    """Return the state of the process ``pid``, None where it is unknown."""
     try:
-        # The name of the program, in parentheses, may hold blanks and parentheses itself.
+        # The name of the program, in parentheses, may contain blanks and parentheses.
         stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        booted = re.search(rb"^btime (\d+)$", Path("/proc/stat").read_bytes(), re.MULTILINE)
-        if booted is not None:
+        boot_time = re.search(rb"^btime (\d+)$", Path("/proc/stat").read_bytes(), re.MULTILINE)
+        if boot_time is not None:
             ticks = int(stat[19])
-            started = int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK")
-            return FoundProcess(
-                is_over=stat[0] in (b"Z", b"X"), started_at=int(started * 1_000_000), ticks=ticks
+            started = int(boot_time[1]) + ticks / os.sysconf("SC_CLK_TCK")
+            return ProcessInfo(
+                is_zombie=stat[0] in (b"Z", b"X"), started_at=int(started * 1_000_000), ticks=ticks
             )
     except (OSError, ValueError, IndexError):
         pass
-    return None if sys.platform in ("linux", "win32") else _told_by_ps(pid)
+    return None if sys.platform in ("linux", "win32") else _info_from_ps(pid)
 
 
-def _told_by_ps(pid: int) -> FoundProcess | None:
+def _info_from_ps(pid: int) -> ProcessInfo | None:
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)],
             env={**os.environ, "LC_ALL": "C"},
             capture_output=True,
@@ -85,36 +84,36 @@ def _told_by_ps(pid: int) -> FoundProcess | None:
             timeout=2,
             check=True,
         ).stdout
-        state, _, started = told.strip().partition(" ")
-        moment = datetime.strptime(started.strip(), "%a %b %d %H:%M:%S %Y").astimezone()
-        return FoundProcess(is_over=state.startswith("Z"), started_at=to_micros(moment))
+        state, _, start = output.strip().partition(" ")
+        started = datetime.strptime(start.strip(), "%a %b %d %H:%M:%S %Y").astimezone()
+        return ProcessInfo(is_zombie=state.startswith("Z"), started_at=to_micros(started))
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
 
 
-def is_unique() -> bool:
-    """Tell whether no other machine has the `host_name` of this one."""
-    return _boot() is not None
+def is_unique_host() -> bool:
+    """Return whether no other machine can have the same `host_name`."""
+    return _boot_id() is not None
 
 
-def lives(pid: int, started_at: int, ticks: str) -> bool | None:
-    """Tell whether the process ``pid`` of this machine is the one that was started then.
+def is_process_alive(pid: int, started_at: int, ticks: str) -> bool | None:
+    """Return whether the process ``pid`` of this machine is the one started at that time.
 
-    ``ticks`` is when it was in clock ticks since the boot, "" where that is not known.  None where
-    the system does not tell of processes.
+    ``ticks`` is its start in clock ticks since the boot, "" where unknown.  None where the system
+    does not say.
     """
     if sys.platform == "win32":
-        # The call that asks whether a process lives would end it.
+        # os.kill would end the process.
         return None
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        pass  # somebody else's, and alive
-    found = found_process(pid)
-    if found is None:
+        pass  # another user's process, and alive
+    info = process_info(pid)
+    if info is None:
         return True
-    if found.ticks is not None and ticks.isdigit():
-        return not found.is_over and found.ticks == int(ticks)
-    return not found.is_over and abs(found.started_at - started_at) <= _SAME_START
+    if info.ticks is not None and ticks.isdigit():
+        return not info.is_zombie and info.ticks == int(ticks)
+    return not info.is_zombie and abs(info.started_at - started_at) <= _START_TOLERANCE

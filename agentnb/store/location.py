@@ -1,4 +1,4 @@
-"""Which store: from `use`, the environment, the configuration, or the user's data folder."""
+"""Location of the store: from `use`, the environment, the configuration, or the default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from agentnb.config import HistorySection, config
 from agentnb.errors import ConfigError, HistoryError
 
-__all__ = ["Place", "default_path", "keeps_content", "place", "refused", "shown"]
+__all__ = ["StoreLocation", "default_path", "invalid_location", "keeps_content", "place", "shown"]
 
 _OFF: Final = frozenset({"off", "none", "0", "false", "no"})
 _ON: Final = frozenset({"on", "1", "true", "yes"})
@@ -26,10 +26,10 @@ _HINT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the store is: a file of SQLite, an address of PostgreSQL, or nowhere.
+class StoreLocation:
+    """A file of SQLite, an address of PostgreSQL, or neither where history is off.
 
-    ``named_by`` says in words who said so.
+    ``named_by`` names the setting, for errors.
     """
 
     path: Path | None
@@ -41,14 +41,14 @@ class Place:
         return self.path is None and self.url is None
 
 
-def place(chosen: str | Path | None = None) -> Place:
-    """Return where the store is: ``chosen``, else ``AGENTNB_HISTORY``, else as configured.
+def place(chosen: str | Path | None = None) -> StoreLocation:
+    """Return the location: ``chosen``, else ``AGENTNB_HISTORY``, else as configured.
 
     The configuration is ``url`` in ``[history]`` of the user's file; without one, it is
     `default_path`.
 
     Raises:
-        HistoryError: what was found is no place of a store, or the configuration cannot be read.
+        HistoryError: the location is invalid, or the configuration cannot be read.
     """
     if chosen is not None:
         return _parsed(SecretStr(str(chosen)), "use()")
@@ -56,19 +56,19 @@ def place(chosen: str | Path | None = None) -> Place:
         return _parsed(given, "AGENTNB_HISTORY")
     url = _section().url
     if url is None or not url.strip():
-        return Place(default_path(), None, "the user's data folder")
-    found = _parsed(SecretStr(url.strip()), "[history] of the configuration file")
-    if found.path is not None and not found.path.expanduser().is_absolute():
-        # Each notebook's folder would have a store of its own, and none would show all runs.
+        return StoreLocation(default_path(), None, "the user's data folder")
+    location = _parsed(SecretStr(url.strip()), "[history] of the configuration file")
+    if location.path is not None and not location.path.expanduser().is_absolute():
+        # Each notebook's folder would have a store of its own.
         raise HistoryError(
-            f"[history] names {found.path}, which depends on the working folder.",
+            f"[history] names {location.path}, which depends on the working folder.",
             hint="Write the whole path; it may begin with ~.",
         )
-    return found
+    return location
 
 
-def shown(where: Place) -> Path | str | None:
-    """Return a place as users may read it: a whole path, or an address without its password."""
+def shown(where: StoreLocation) -> Path | str | None:
+    """Return a location to display: an absolute path, or an address without its password."""
     if where.path is not None:
         return where.path.expanduser().absolute()
     if where.url is None:
@@ -80,42 +80,42 @@ def shown(where: Place) -> Path | str | None:
         url = make_url(where.url.get_secret_value())
     except ArgumentError:
         return f"{where.named_by} names no address that can be read"
-    # Without the options, too, of which one may be a password.
-    shown = URL.create(
+    # Options are left out, too: one may be a password.
+    public = URL.create(
         url.drivername,
         username=url.username,
         host=url.host,
         port=url.port,
         database=url.database,
     )
-    return str(shown)
+    return str(public)
 
 
 def default_path() -> Path:
-    """Return the file of the store where nothing else is said."""
+    """Return the default file of the store."""
     import platformdirs
 
     return platformdirs.user_data_path("agentnb", appauthor=False) / "history.sqlite"
 
 
 def keeps_content() -> bool:
-    """Tell whether prompts, answers and events are kept, or only what is counted.
+    """Return whether prompts, answers and events are stored, or only figures.
 
     ``AGENTNB_HISTORY_CONTENT`` (0 or 1) wins over ``store_content`` in ``[history]``.
 
     Raises:
         HistoryError: the variable is neither, or the configuration cannot be read.
     """
-    given = os.environ.get("AGENTNB_HISTORY_CONTENT", "").strip().lower()
-    if given in _OFF | _ON:
-        return given in _ON
-    if given:
+    value = os.environ.get("AGENTNB_HISTORY_CONTENT", "").strip().lower()
+    if value in _OFF | _ON:
+        return value in _ON
+    if value:
         raise HistoryError("AGENTNB_HISTORY_CONTENT is neither 0 nor 1.")
     return _section().store_content
 
 
-def refused(named_by: str, reason: str) -> HistoryError:
-    """Return the error that ``named_by`` names no place of a store."""
+def invalid_location(named_by: str, reason: str) -> HistoryError:
+    """Return the error for an invalid location."""
     return HistoryError(f"{named_by} names no store of runs: {reason}.", hint=_HINT)
 
 
@@ -129,22 +129,22 @@ def _section() -> HistorySection:
         raise HistoryError(f"The configuration cannot be read: {error}.") from error
 
 
-def _parsed(address: SecretStr, named_by: str) -> Place:
+def _parsed(address: SecretStr, named_by: str) -> StoreLocation:
     text = address.get_secret_value()
     if text.lower() in _OFF:
-        return Place(None, None, named_by)
+        return StoreLocation(None, None, named_by)
     if _POSTGRESQL.match(text):
         normal = _POSTGRESQL.sub("postgresql+psycopg://", text, count=1)
-        return Place(None, SecretStr(normal), named_by)
+        return StoreLocation(None, SecretStr(normal), named_by)
     if found := _SQLITE.match(text):
-        # As SQLAlchemy has it: a third slash ends the host, which is empty.
+        # As in SQLAlchemy, the third slash ends the empty host.
         database = text[found.end() :].removeprefix("/")
         if not text[found.end() :].startswith("/") or not database or database.startswith(":"):
-            raise refused(named_by, "SQLite in memory would be gone with the process")
+            raise invalid_location(named_by, "SQLite in memory would be gone with the process")
         if "?" in database or database.startswith("file:"):
-            raise refused(named_by, "options of SQLite cannot be given")
-        return Place(Path(database), None, named_by)
+            raise invalid_location(named_by, "options of SQLite cannot be given")
+        return StoreLocation(Path(database), None, named_by)
     if found := _SCHEME.match(text):
         # The rest may hold a password.
-        raise refused(named_by, f"{found[1]} is none of its databases")
-    return Place(Path(text), None, named_by)
+        raise invalid_location(named_by, f"{found[1]} is none of its databases")
+    return StoreLocation(Path(text), None, named_by)

@@ -1,8 +1,8 @@
-"""The rows that a map completed before it was interrupted, where it had no checkpoint.
+"""Completed rows of maps that were interrupted without a checkpoint.
 
-They are in the store of runs, and forgotten with their runs.  Where the store keeps no content, is
-off or fails, they are in the memory of this process.  Earlier versions made a checkpoint of their
-own for each map, in the folder ``maps`` beside the default store.
+They are in the store of runs, and deleted with their runs.  Where the store has no content, is off
+or fails, they are in the memory of this process.  Earlier versions wrote a checkpoint for each map,
+in the folder ``maps`` next to the default store.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 _NAME: Final = re.compile(r"map:([0-9a-f]{12})")
-# Maps that are kept; each may have thousands of answers, and a user goes on with one soon.
-_MAPS: Final = 20
+# Maps that are kept; each may have thousands of rows, and is usually resumed soon.
+_MAX_MAPS: Final = 20
 
-# By name and settings: the rows that no store has.
+# Rows without a store, by name, and by settings and key.
 _memory: dict[str, dict[tuple[bytes, bytes], KeptRow]] = {}
 
 
@@ -50,19 +50,19 @@ class KeptRow(NamedTuple):
 
 
 def new_name() -> str:
-    """Return a name for the rows of one map: ``map:`` and 12 hexadecimal digits."""
+    """Return a new name for the rows of a map: ``map:`` and 12 hexadecimal digits."""
     return f"map:{uuid.uuid4().hex[:12]}"
 
 
 def is_name(text: str) -> bool:
-    """Tell whether ``text`` has the form of such a name."""
+    """Return whether ``text`` is such a name."""
     return _NAME.fullmatch(text) is not None
 
 
 def add_rows(name: str, rows: Sequence[KeptRow]) -> bool:
     """Keep rows under ``name``; return whether another process can read them.
 
-    Of more than 20 maps, the oldest go.
+    Of more than 20 maps, the oldest are deleted.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -75,7 +75,7 @@ def add_rows(name: str, rows: Sequence[KeptRow]) -> bool:
             return True
     known = _memory.setdefault(name, {})
     known.update({(row.settings, row.key): row for row in rows})
-    for old in list(_memory)[:-_MAPS]:
+    for old in list(_memory)[:-_MAX_MAPS]:
         del _memory[old]
     return False
 
@@ -84,7 +84,7 @@ def read_rows(name: str, settings: bytes) -> dict[bytes, str]:
     """Return the results under ``name`` of a map with these settings, by their rows' keys.
 
     Raises:
-        HistoryError: nothing is kept under the name, or the store fails.
+        HistoryError: there are no rows under the name, or the store fails.
     """
     from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
@@ -92,38 +92,37 @@ def read_rows(name: str, settings: bytes) -> dict[bytes, str]:
     from agentnb.store.failures import explained
     from agentnb.store.schema import kept_row
 
-    here = _memory.get(name)
-    found: list[KeptRow] = list(here.values()) if here is not None else []
+    rows = list(_memory.get(name, {}).values())
     if (store := _content_store()) is not None:
         columns = (kept_row.c[each] for each in KeptRow._fields)
         statement = select(*columns).where(kept_row.c.map == _id(name))
         try:
             with store.connect() as connection:
-                found += [KeptRow(*row) for row in connection.execute(statement)]
+                rows += [KeptRow(*row) for row in connection.execute(statement)]
         except SQLAlchemyError as error:
             raise explained(error, store.url) from error
-    if not found:
+    if not rows:
         raise HistoryError(
             f"The history has no rows of {name}.",
             hint="They were pruned, or are in another store or process.",
         )
-    return {row.key: row.result for row in found if row.settings == settings}
+    return {row.key: row.result for row in rows if row.settings == settings}
 
 
 def delete_rows(connection: Connection, runs: Iterable[str], before: int | None = None) -> None:
-    """Delete the rows of ``runs``, and all that were kept before a moment, in microseconds."""
+    """Delete the rows of ``runs``, and all older than ``before``, in microseconds."""
     from sqlalchemy import delete, or_
 
     from agentnb.store.schema import kept_row
 
-    gone = kept_row.c.run.in_(list(runs))
+    condition = kept_row.c.run.in_(list(runs))
     if before is not None:
-        gone = or_(gone, kept_row.c.kept_at < before)
-    connection.execute(delete(kept_row).where(gone))
+        condition = or_(condition, kept_row.c.kept_at < before)
+    connection.execute(delete(kept_row).where(condition))
 
 
 def delete_files(before: int) -> None:
-    """Delete the checkpoints that earlier versions made before a moment, in microseconds."""
+    """Delete checkpoints of earlier versions older than ``before``, in microseconds."""
     for file in (default_path().parent / "maps").glob("*.sqlite*"):
         with suppress(OSError):
             if file.stat().st_mtime_ns < before * 1000:
@@ -131,7 +130,7 @@ def delete_files(before: int) -> None:
 
 
 def _content_store() -> Store | None:
-    """Return the store, where there is one that keeps answers."""
+    """Return the store if there is one with content."""
     from agentnb.store.store import store
 
     opened = store()
@@ -154,8 +153,8 @@ def _write(connection: Connection, store: Store, name: str, rows: Sequence[KeptR
     newest = func.max(kept_row.c.kept_at)
     maps = select(kept_row.c.map).group_by(kept_row.c.map).order_by(newest.desc())
     known = list(connection.execute(maps).scalars())
-    if len(known) > _MAPS:
-        connection.execute(delete(kept_row).where(kept_row.c.map.in_(known[_MAPS:])))
+    if len(known) > _MAX_MAPS:
+        connection.execute(delete(kept_row).where(kept_row.c.map.in_(known[_MAX_MAPS:])))
 
 
 def _id(name: str) -> str:

@@ -1,15 +1,14 @@
-r"""Whether a file is on a network file system, where SQLite's WAL does not work.
+r"""Detection of network file systems, on which SQLite's WAL does not work.
 
-WAL needs memory that all processes share, which those of another machine do not; and several of
-these file systems do not lock reliably.  How it is told:
+WAL needs memory shared by all processes, and several of these file systems do not lock reliably:
 
-* Linux: by the type of the mount in /proc/self/mountinfo.  Besides NFS, SMB, AFS, Ceph, Lustre and
-  the like that is every ``fuse.…`` (sshfs, s3fs, rclone), and what virtual machines and containers
-  share with their host (9p, virtiofs, vboxsf).
+* Linux: by the mount type in /proc/self/mountinfo.  Besides NFS, SMB, AFS, Ceph, Lustre and
+  the like that includes every ``fuse.…`` (sshfs, s3fs, rclone), and folders that virtual machines
+  and containers share with their host (9p, virtiofs, vboxsf).
 * macOS: by the type that ``mount`` prints (smbfs, nfs, afpfs, webdav, macfuse).
 * Windows: a path of the form ``\\server\share``, or a drive that Windows calls remote.
 
-Where nothing can be told, the file counts as local.
+If in doubt, the file counts as local.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _DRIVE_REMOTE: Final = 4
 
 
 def is_network(path: Path) -> bool:
-    """Tell whether ``path``, which need not exist, is on a network file system."""
+    """Return whether ``path``, which need not exist, is on a network file system."""
     try:
         resolved = path.resolve()
         if sys.platform == "win32":
@@ -53,37 +52,34 @@ def is_network(path: Path) -> bool:
 
 
 def mount_type(path: Path, mountinfo: str) -> str:
-    """Return the type of the mount that holds ``path``, by the text of Linux's mountinfo.
-
-    Empty where none does.
-    """
+    """Return the type of the mount of ``path`` in the text of Linux's mountinfo, or ""."""
     mounts: list[tuple[Path, str]] = []
     for line in mountinfo.splitlines():
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
         if separator and len(fields) > 4:
-            mounts.append((Path(_unescaped(fields[4])), after.split(" ")[0]))
+            mounts.append((Path(_unescape(fields[4])), after.split(" ")[0]))
     return _innermost(path, mounts)
 
 
 def mounted_on_macos(path: Path, listing: str) -> str:
-    """Return the type of the mount that holds ``path``, by what ``mount`` prints on macOS."""
-    found = re.findall(r"^.*? on (/.*) \((\w+)[,)].*$", listing, re.MULTILINE)
-    return _innermost(path, [(Path(folder), kind) for folder, kind in found])
+    """Return the type of the mount of ``path`` in the output of ``mount`` on macOS."""
+    mounts = re.findall(r"^.*? on (/.*) \((\w+)[,)].*$", listing, re.MULTILINE)
+    return _innermost(path, [(Path(folder), kind) for folder, kind in mounts])
 
 
 def _innermost(path: Path, mounts: list[tuple[Path, str]]) -> str:
-    # Of two on the same folder, the later one is what is seen.
+    # Of two on the same folder, the later one hides the other.
     depth, kind = 0, ""
-    for folder, its_kind in mounts:
+    for folder, type_ in mounts:
         if path.is_relative_to(folder) and len(folder.parts) >= depth:
-            depth, kind = len(folder.parts), its_kind
+            depth, kind = len(folder.parts), type_
     return kind
 
 
-def _unescaped(text: str) -> str:
-    # Blanks in a name are written as octal numbers.
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+def _unescape(text: str) -> str:
+    # Blanks are written as octal numbers.
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _is_remote_drive(path: Path) -> bool:

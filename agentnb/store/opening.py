@@ -1,4 +1,4 @@
-"""Opening a store: its engine, what a connection is set to, and what a failure means."""
+"""Opening a store: its engine, the settings of its connections, and its schema."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from agentnb._support.installing import install_hint, upgrade_hint
 from agentnb.errors import HistoryError
 from agentnb.store import migrations
-from agentnb.store.failures import LEFT_ALONE, explained, is_busy, is_locked
-from agentnb.store.location import Place, refused
+from agentnb.store.failures import LEFT_UNCHANGED, explained, is_busy, is_locked
+from agentnb.store.location import StoreLocation, invalid_location
 from agentnb.store.network_drives import is_network
 
 __all__ = ["bare", "masked", "open_engine", "reading", "writing"]
 
 # Seconds that a statement waits for other processes' locks.
-_BUSY: Final = 30.0
-# Pauses between two looks at the lock of writers, in seconds: they grow with the time waited.
-_SHORTEST_PAUSE: Final = 0.0005
-_LONGEST_PAUSE: Final = 0.025
-# A kernel should not hang on a store that somebody keeps locked; a write waits longer.
+_BUSY_TIMEOUT: Final = 30.0
+# Interval between two attempts to lock for writing, in seconds; grows with the time waited.
+_MIN_DELAY: Final = 0.0005
+_MAX_DELAY: Final = 0.025
+# A kernel should not hang on a store that is locked; a write waits longer.
 _BUSY_AT_OPENING: Final = 5.0
-# What the log shrinks to once it has been written back.
+# Size to which the log shrinks after a checkpoint.
 _LOG_BYTES: Final = 64 * 1024 * 1024
-# Any number that everybody who migrates agrees on.
+# Any number, the same for all processes that migrate.
 _ADVISORY_LOCK: Final = 0x6167_656E_746E_62
 _SECRET_OPTIONS: Final = ("password", "sslpassword")
 _MODE: Final = "agentnb_transaction"
 
 
-def open_engine(place: Place) -> Engine:
-    """Return the engine of the store at ``place``, made or brought to the newest schema.
+def open_engine(location: StoreLocation) -> Engine:
+    """Return the engine of the store at ``location``, created or migrated to the newest schema.
 
     Raises:
-        HistoryError: it cannot be used; it was left as it was.
+        HistoryError: it cannot be used; it is left unchanged.
     """
-    engine = _sqlite(place.path) if place.path is not None else _postgresql(place)
+    engine = _sqlite(location.path) if location.path is not None else _postgresql(location)
     try:
-        if place.path is not None:
+        if location.path is not None:
             _prepare_file(engine)
         _migrate(engine)
     except HistoryError:
@@ -56,19 +56,19 @@ def open_engine(place: Place) -> Engine:
         raise
     except Exception as error:
         engine.dispose()
-        raise explained(error, _shown(engine)) from None
+        raise explained(error, _display_name(engine)) from None
     return engine
 
 
 def reading(engine: Engine) -> Engine:
-    """Return ``engine`` with transactions that see one state and cannot write."""
+    """Return ``engine`` with transactions that see one snapshot and cannot write."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{_MODE: "read"})
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def writing(engine: Engine) -> Engine:
-    """Return ``engine`` with transactions that hold the lock of writers from their beginning."""
+    """Return ``engine`` with transactions that hold the write lock from their start."""
     return engine.execution_options(**{_MODE: "write"})
 
 
@@ -80,7 +80,7 @@ def bare(engine: Engine) -> Engine:
 
 
 def masked(url: URL) -> str:
-    """Return ``url`` as text without what is secret in it."""
+    """Return ``url`` as text without secrets."""
     plain = url.difference_update_query(_SECRET_OPTIONS)
     return plain.render_as_string(hide_password=True)
 
@@ -88,11 +88,10 @@ def masked(url: URL) -> str:
 # --- SQLite
 
 
-def _sqlite(given: Path) -> Engine:
-    path = given
+def _sqlite(path: Path) -> Engine:
     try:
-        path = given.expanduser().absolute()
-        _make_file(path)
+        path = path.expanduser().absolute()
+        _create_file(path)
     except (OSError, RuntimeError) as error:
         raise HistoryError(
             f"The store of runs {path} cannot be made: {getattr(error, 'strerror', error)}.",
@@ -100,7 +99,7 @@ def _sqlite(given: Path) -> Engine:
         ) from None
     engine = sa.create_engine(
         URL.create("sqlite", database=str(path)),
-        # Otherwise a statement's parameters, which are prompts and answers, stand in its errors.
+        # Errors would contain a statement's parameters, which are prompts and answers.
         hide_parameters=True,
         connect_args={"timeout": _BUSY_AT_OPENING},
     )
@@ -110,24 +109,24 @@ def _sqlite(given: Path) -> Engine:
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own BEGIN comes late and is deferred: two that read and then write at once would
-    # fail at the lock instead of waiting for it. It is left out, and `_on_begin` says it.
+    # The driver's own BEGIN is deferred: of two that read and then write at once, one would fail at
+    # the lock instead of waiting for it.  `_on_begin` replaces it.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
-    # As part of a commit it would hold up other writers, and a commit that succeeded would fail
-    # where the disk is full: `Store` does it.
+    # Within a commit a checkpoint would block other writers, and on a full disk fail a commit that
+    # succeeded: `Store.checkpoint` does it.
     connection.execute("PRAGMA wal_autocheckpoint=0")
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    # With WAL, a power cut can cost the last commits, but never the file; without, the file is only
-    # safe if every commit is waited for.
+    # With WAL, a power cut can cost the last commits but never the file; without, the file is safe
+    # only with synchronous commits.
     connection.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'wal' else 'FULL'}")
 
 
-def _make_file(path: Path) -> None:
-    """Make an empty file that only the user can read, and its folder; SQLite's own are like it."""
+def _create_file(path: Path) -> None:
+    """Create an empty file that only the user can read, and its folder; SQLite copies the mode."""
     if path.exists():
-        # Not even to look at: closing a file frees all locks that this process has on it.
+        # Not opened: closing a file would release all locks that this process has on it.
         return
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -149,21 +148,21 @@ def _on_begin(connection: Connection) -> None:
     if mode == "read":
         connection.exec_driver_sql("BEGIN")
     else:
-        _begin_to_write(connection)
+        _begin_immediate(connection)
 
 
-def _begin_to_write(connection: Connection) -> None:
-    """Take the lock of writers as soon as it is free, waiting as long as the connection waits.
+def _begin_immediate(connection: Connection) -> None:
+    """Acquire the write lock as soon as it is free, within the connection's timeout.
 
-    SQLite looks again after up to 100 ms, where a transaction takes some 2: with several kernels
-    that write, most of the time would pass with the lock free.
+    SQLite retries after up to 100 ms, while a transaction takes some 2 ms: with several kernels
+    that write, the lock would be free most of the time.
     """
     driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    patience = driver.execute("PRAGMA busy_timeout").fetchone()[0]
-    begun = time.monotonic()
+    timeout = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    started = time.monotonic()
     driver.execute("PRAGMA busy_timeout=0")
     try:
-        while (waited := time.monotonic() - begun) < patience / 1000:
+        while (waited := time.monotonic() - started) < timeout / 1000:
             try:
                 driver.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -171,12 +170,12 @@ def _begin_to_write(connection: Connection) -> None:
                     break
             else:
                 return
-            pause = min(max(waited / 8, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            time.sleep(pause * random.uniform(0.5, 1.5))
-        # By SQLAlchemy, which raises what it makes of the error.
+            delay = min(max(waited / 8, _MIN_DELAY), _MAX_DELAY)
+            time.sleep(delay * random.uniform(0.5, 1.5))
+        # Through SQLAlchemy, which wraps the error.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:
-        driver.execute(f"PRAGMA busy_timeout={patience}")
+        driver.execute(f"PRAGMA busy_timeout={timeout}")
 
 
 def _set_query_only(connection: Connection, value: bool) -> None:
@@ -188,7 +187,7 @@ def _set_query_only(connection: Connection, value: bool) -> None:
 # --- PostgreSQL
 
 
-def _postgresql(place: Place) -> Engine:
+def _postgresql(location: StoreLocation) -> Engine:
     try:
         import psycopg as psycopg
     except ImportError:
@@ -197,14 +196,13 @@ def _postgresql(place: Place) -> Engine:
             hint=install_hint("postgresql"),
         ) from None
     try:
-        given = sa.make_url(place.url.get_secret_value() if place.url else "")
+        given = sa.make_url(location.url.get_secret_value() if location.url else "")
     except (SQLAlchemyError, ValueError):
-        # Neither message nor cause: they may quote the password.
-        raise refused(place.named_by, "the address cannot be read") from None
+        # Neither message nor cause: they may contain the password.
+        raise invalid_location(location.named_by, "the address cannot be read") from None
     secrets = {name: SecretStr(value) for name, value in _secrets(given)}
-    # Not for `_secrets.mask`: a password such as "postgres" is a word of prompts and answers, which
-    # the address has no part in.
-    # `URL.set` takes None for "as it is".
+    # Not registered as a secret to redact: a password such as "postgres" is a common word.
+    # `URL.set` treats None as "unchanged".
     url = URL.create(
         given.drivername, given.username, None, given.host, given.port, given.database, given.query
     ).difference_update_query(_SECRET_OPTIONS)
@@ -212,14 +210,14 @@ def _postgresql(place: Place) -> Engine:
     engine = sa.create_engine(
         url,
         hide_parameters=True,
-        # The connection of a kernel that slept is gone.
+        # Connections do not survive a suspended machine.
         pool_pre_ping=True,
         connect_args={k: v for k, v in settings.items() if k not in url.query},
     )
 
     def connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
-        # Added here, and the driver's own frames taken away: tracebacks that show local variables
-        # would show the password.
+        # Passed here, without the driver's frames: tracebacks with local variables would contain
+        # the password.
         try:
             return dialect.connect(
                 *arguments, **options, **{k: v.get_secret_value() for k, v in secrets.items()}
@@ -240,61 +238,61 @@ def _postgresql(place: Place) -> Engine:
 
 
 def _secrets(url: URL) -> list[tuple[str, str]]:
-    found = {name: url.query.get(name) for name in _SECRET_OPTIONS}
-    found["password"] = url.password or found["password"]
-    return [(name, value) for name, value in found.items() if isinstance(value, str)]
+    secrets = {name: url.query.get(name) for name in _SECRET_OPTIONS}
+    secrets["password"] = url.password or secrets["password"]
+    return [(name, value) for name, value in secrets.items() if isinstance(value, str)]
 
 
 # --- The schema
 
 
 def _prepare_file(engine: Engine) -> None:
-    """Choose WAL, or DELETE where the file is on a network; it stays so for all who open it."""
+    """Set the journal mode to WAL, or DELETE on a network file system; the file keeps it."""
     path = Path(engine.url.database or "")
-    wanted = "delete" if is_network(path) else "wal"
+    mode = "delete" if is_network(path) else "wal"
     until = time.monotonic() + _BUSY_AT_OPENING
     with bare(engine).connect() as connection:
-        # A file that is not to be used is not to be changed, either.
-        _version(connection, _shown(engine))
-        while connection.exec_driver_sql("PRAGMA journal_mode").scalar() != wanted:
+        # A file that cannot be used must not be changed.
+        _version(connection, _display_name(engine))
+        while connection.exec_driver_sql("PRAGMA journal_mode").scalar() != mode:
             try:
-                connection.exec_driver_sql(f"PRAGMA journal_mode={wanted}").scalar()
+                connection.exec_driver_sql(f"PRAGMA journal_mode={mode}").scalar()
             except DBAPIError as error:
-                # SQLite does not wait by itself here when several open a new file at once.
+                # SQLite does not wait here when several processes open a new file at once.
                 if not is_locked(error) or time.monotonic() > until:
                     raise
                 time.sleep(0.05)
-    # Connections from now on: as patient as writers need, and as safe as the mode asks for.
+    # Later connections use the long timeout and the synchronous setting of the mode.
     engine.dispose()
-    event.listen(engine, "connect", _be_patient)
+    event.listen(engine, "connect", _set_busy_timeout)
 
 
-def _be_patient(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute(f"PRAGMA busy_timeout={int(_BUSY * 1000)}")
+def _set_busy_timeout(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT * 1000)}")
 
 
 def _migrate(engine: Engine) -> None:
-    """Bring the store to the newest schema; of several processes, one does."""
+    """Migrate the store to the newest schema; of several processes, one does."""
     with reading(engine).begin() as connection:
-        if _version(connection, _shown(engine)) == migrations.HEAD:
+        if _version(connection, _display_name(engine)) == migrations.HEAD:
             return
-    # Not while the lock is held: other processes wait for it.
+    # Imported before the lock is taken, which other processes wait for.
     migrations.load()
     with writing(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-        # Another one may have done it while this one waited.
-        if _version(connection, _shown(engine)) != migrations.HEAD:
+        # Another process may have migrated it meanwhile.
+        if _version(connection, _display_name(engine)) != migrations.HEAD:
             migrations.upgrade(connection)
 
 
-def _shown(engine: Engine) -> str:
+def _display_name(engine: Engine) -> str:
     is_file = engine.dialect.name == "sqlite"
     return str(engine.url.database) if is_file else masked(engine.url)
 
 
-def _version(connection: Connection, shown: str) -> str | None:
-    """Return the store's schema; None of one that is empty."""
+def _version(connection: Connection, name: str) -> str | None:
+    """Return the store's schema revision, None for an empty database."""
     inspector = sa.inspect(connection)
     tables = inspector.get_table_names()
     if not tables:
@@ -302,21 +300,21 @@ def _version(connection: Connection, shown: str) -> str | None:
     if "alembic_version" not in tables:
         if connection.dialect.name == "sqlite" or "run" in tables:
             raise HistoryError(
-                f"{shown} is a database of something else than runs.",
+                f"{name} is a database of something else than runs.",
                 hint="Name another place in AGENTNB_HISTORY, or 'off'.",
             )
         return None
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
-    # Of a page that is damaged, SQLite may take whatever stands there for the row.
-    version = found[0] if len(found) == 1 else None
+    versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    # SQLite may read any bytes of a damaged page as the row.
+    version = versions[0] if len(versions) == 1 else None
     if not isinstance(version, str) or not migrations.is_revision(version):
         raise HistoryError(
-            f"The store of runs {shown} does not say which schema it has: it is damaged.",
-            hint=LEFT_ALONE,
+            f"The store of runs {name} does not say which schema it has: it is damaged.",
+            hint=LEFT_UNCHANGED,
         )
     if version not in migrations.REVISIONS:
         raise HistoryError(
-            f"The store of runs {shown} was made by a newer agentnb: its schema is {version}, and"
+            f"The store of runs {name} was made by a newer agentnb: its schema is {version}, and"
             f" this one knows {migrations.HEAD} at most.",
             hint=f"Upgrade with {upgrade_hint()}, or name another place in AGENTNB_HISTORY.",
         )

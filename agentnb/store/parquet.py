@@ -11,21 +11,21 @@ from typing import IO, Any, Final
 from sqlalchemy import Double, Integer, String, Table
 
 from agentnb.errors import HistoryError
-from agentnb.store.import_validation import checked
+from agentnb.store.export_files import LISTS, Entry, missing_package, open_file, replacing
+from agentnb.store.import_validation import validated
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
-from agentnb.store.transfer import SEVERAL, Entry, missing, opened, replacing
 
 __all__ = ["read_folder", "write_folder"]
 
 _TABLES: Final = {table.name: table for table in (process, run, content, event_chunk, tool_call)}
-# Rows that are written, or read, at once; the events of one run can be large.
-_ROWS: Final = 500
+# Rows written or read at once; the events of one run can be large.
+_BATCH_ROWS: Final = 500
 _FORMAT: Final = {b"agentnb.history": b"1"}
-# What an export may expand to, in bytes, beside the size of its files.
-_LEAST: Final = 64 * 2**20
-_RATIO: Final = 200
-# What a value takes besides its text, in bytes.
-_VALUE: Final = 16
+# Bound on the expanded size of an export, in bytes: a minimum, plus a multiple of its files' size.
+_MIN_EXPANDED: Final = 64 * 2**20
+_MAX_RATIO: Final = 200
+# Size of a value besides its text, in bytes.
+_VALUE_SIZE: Final = 16
 
 
 def write_folder(folder: str | Path, entries: Iterable[Entry]) -> None:
@@ -33,94 +33,94 @@ def write_folder(folder: str | Path, entries: Iterable[Entry]) -> None:
     _, parquet = _arrow()
     if "://" not in str(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    told: set[str] = set()
+    processes: set[str] = set()
     with replacing() as begin, ExitStack() as stack:
         writers: dict[str, Any] = {}
         for name, table in _TABLES.items():
             file = begin(_file(folder, name))
             writer = parquet.ParquetWriter(file, _schema(table), compression="zstd")
             writers[name] = stack.enter_context(writer)
-        waiting: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+        pending: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
         for entry in entries:
-            for name, rows in waiting.items():
+            for name, rows in pending.items():
                 value: Any = entry[name]
-                # A process has many runs and is told of once.
-                if name == "process" and (value is None or value["id"] in told):
+                # A process has many runs and is written once.
+                if name == "process" and (value is None or value["id"] in processes):
                     continue
                 if name == "process":
-                    told.add(value["id"])
+                    processes.add(value["id"])
                 if value is not None:
-                    rows += value if name in SEVERAL else [value]
-                if len(rows) >= _ROWS:
+                    rows += value if name in LISTS else [value]
+                if len(rows) >= _BATCH_ROWS:
                     _write(writers[name], name, rows)
-        for name, rows in waiting.items():
+        for name, rows in pending.items():
             if rows:
                 _write(writers[name], name, rows)
 
 
 def read_folder(folder: str | Path) -> Iterator[Entry]:
-    """Yield what `write_folder` wrote.
+    """Yield the validated entries that `write_folder` wrote.
 
     Raises:
-        HistoryError: it is something else, or expands to more than 200 times its size.
+        HistoryError: the folder is no export, or expands to more than 200 times its size.
     """
     _arrow()
     with ExitStack() as stack:
         try:
             files = {
-                name: stack.enter_context(opened(_file(folder, name), "rb")) for name in _TABLES
+                name: stack.enter_context(open_file(_file(folder, name), "rb")) for name in _TABLES
             }
         except FileNotFoundError as error:
-            raise _no_export(folder) from error
-        allowance = _Allowance(folder, _LEAST + _RATIO * sum(map(_size, files.values())))
-        rows = {name: _Rows(_read(files[name], folder, name, allowance)) for name in _TABLES}
+            raise _invalid_folder(folder) from error
+        limit = _SizeLimit(folder, _MIN_EXPANDED + _MAX_RATIO * sum(map(_size, files.values())))
+        rows = {name: _Rows(_read(files[name], folder, name, limit)) for name in _TABLES}
         processes = {str(row["id"]): row for row in rows.pop("process")}
         last = ""
-        for found in rows.pop("run"):
-            key = found["key"]
+        for row in rows.pop("run"):
+            key = row["key"]
             if not isinstance(key, str) or key <= last:
-                raise _no_export(folder)
+                raise _invalid_folder(folder)
             last = key
             try:
-                texts = rows["content"].of(key)
-                chunks, calls = rows["event_chunk"].of(key), rows["tool_call"].of(key)
+                texts = rows["content"].take(key)
+                chunks, calls = rows["event_chunk"].take(key), rows["tool_call"].take(key)
             except TypeError as error:
-                raise _no_export(folder) from error
-            process = found.get("process")
+                raise _invalid_folder(folder) from error
+            process = row.get("process")
             entry = {
                 "process": processes.get(process) if isinstance(process, str) else None,
-                "run": found,
+                "run": row,
                 "content": texts[0] if texts else None,
                 "event_chunk": chunks,
                 "tool_call": calls,
             }
-            yield checked(entry, f"The run {key[:32]!r} in {folder}")
+            yield validated(entry, f"The run {key[:32]!r} in {folder}")
 
 
-class _Allowance:
-    """How many bytes the files of an export may still expand to."""
+class _SizeLimit:
+    """Bound on the bytes that an export expands to."""
 
-    def __init__(self, folder: str | Path, most: int) -> None:
+    def __init__(self, folder: str | Path, size: int) -> None:
         self._folder = folder
-        self._most = self._left = most
+        self._size = self._left = size
 
-    def take(self, size: int) -> None:
-        """Take ``size`` bytes.
+    def add(self, size: int) -> None:
+        """Count ``size`` bytes.
 
         Raises:
-            HistoryError: there are not so many left.
+            HistoryError: the limit is exceeded.
         """
         self._left -= size
         if self._left < 0:
             raise HistoryError(
-                f"{self._folder} expands to more than {self._most:,} bytes, which an export of its"
+                f"{self._folder} expands to more than {self._size:,} bytes, which an export of its"
                 " size does not; it may be made to fill memory and disk.",
                 hint="If you trust it, export its runs to a .jsonl file where they come from.",
             )
 
 
 class _Rows:
-    """Rows sorted by run, of which those of one run after the other are taken."""
+    """Rows sorted by run, to be taken run by run."""
 
     def __init__(self, rows: Iterator[dict[str, Any]]) -> None:
         self._rows = rows
@@ -129,55 +129,55 @@ class _Rows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self._rows
 
-    def of(self, key: str) -> list[dict[str, Any]]:
-        """Return the rows of a run; those of runs before it are gone."""
-        found: list[dict[str, Any]] = []
+    def take(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of a run, skipping those of runs before it."""
+        taken: list[dict[str, Any]] = []
         while (row := self._next or next(self._rows, None)) is not None:
             if row["run"] > key:
                 self._next = row
-                return found
+                return taken
             if row["run"] == key:
-                found.append(row)
+                taken.append(row)
             self._next = None
-        return found
+        return taken
 
 
 def _read(
-    file: IO[Any], folder: str | Path, name: str, allowance: _Allowance
+    file: IO[Any], folder: str | Path, name: str, limit: _SizeLimit
 ) -> Iterator[dict[str, Any]]:
     arrow, parquet = _arrow()
     columns = {column.name: column for column in _TABLES[name].columns}
     texts = [each for each, column in columns.items() if isinstance(column.type, String)]
     try:
-        # A text that is repeated stays one text in memory until its row is read.
+        # Repeated texts are kept once in memory until their rows are read.
         opened_file = parquet.ParquetFile(file, read_dictionary=texts)
-    # A column that is missing, or is none of texts, is a KeyError or an ArrowException.
+    # A column that is missing, or has no text, raises a KeyError or an ArrowException.
     except (arrow.ArrowException, KeyError, OSError) as error:
-        raise _no_export(folder) from error
+        raise _invalid_folder(folder) from error
     schema = opened_file.schema_arrow
     metadata: dict[bytes, bytes] = schema.metadata or {}
     needed = {each for each, column in columns.items() if not column.nullable}
     if not needed <= set(schema.names) or not _FORMAT.items() <= metadata.items():
-        raise _no_export(folder)
-    # As the file has them; nothing else of it is read.
+        raise _invalid_folder(folder)
+    # Only known columns are read, in the order of the file.
     known = [field for field in schema if field.name in columns]
     if len({field.name for field in known}) < len(known) or not all(map(_is_plain, known)):
-        raise _no_export(folder)
+        raise _invalid_folder(folder)
     groups = (opened_file.metadata.row_group(at) for at in range(opened_file.num_row_groups))
-    allowance.take(sum(group.total_byte_size for group in groups))
-    allowance.take(_VALUE * len(columns) * opened_file.metadata.num_rows)
+    limit.add(sum(group.total_byte_size for group in groups))
+    limit.add(_VALUE_SIZE * len(columns) * opened_file.metadata.num_rows)
 
     def rows() -> Iterator[dict[str, Any]]:
         names = [field.name for field in known]
         try:
-            for batch in opened_file.iter_batches(batch_size=_ROWS, columns=names):
+            for batch in opened_file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
                 for at in range(batch.num_rows):
                     row = {each: batch.column(each)[at].as_py() for each in names}
-                    allowance.take(sum(len(each) for each in row.values() if isinstance(each, str)))
+                    limit.add(sum(len(each) for each in row.values() if isinstance(each, str)))
                     yield row
-        # Pages may be damaged, and values none that Python has.
+        # Pages may be damaged, and values out of range.
         except (arrow.ArrowException, ValueError, OverflowError, OSError) as error:
-            raise _no_export(folder) from error
+            raise _invalid_folder(folder) from error
 
     return rows()
 
@@ -223,7 +223,7 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow  # pyright: ignore[reportMissingTypeStubs]
         import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
-        raise missing("pyarrow") from None
+        raise missing_package("pyarrow") from None
     return pyarrow, pyarrow.parquet
 
 
@@ -233,5 +233,5 @@ def _file(folder: str | Path, name: str) -> str | Path:
     return f"{folder.rstrip('/')}/{name}.parquet"
 
 
-def _no_export(folder: str | Path) -> HistoryError:
+def _invalid_folder(folder: str | Path) -> HistoryError:
     return HistoryError(f"{folder} is no folder that export_history() wrote, or is not there.")

@@ -1,4 +1,4 @@
-"""What a model's tokens cost, where the platform does not say what a run did."""
+"""Prices of models, to compute the cost of runs whose platform does not report it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Price", "computed_cost", "cost_columns", "prices", "set_prices"]
 
 _NAMES: Final = ("input", "output", "cached")
-_PER: Final = 1_000_000
+_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's tokens cost, in US dollars for a million of them.
+    """Price of a model's tokens, in US dollars per million.
 
-    ``cached`` is the price of those input tokens that came from the platform's cache; without one
-    they cost what the others do.
+    ``cached`` is the price of input tokens from the platform's cache, by default ``input``.
     """
 
     input: float
@@ -36,18 +35,18 @@ class Price:
 
 
 _lock = threading.Lock()
-_set: Final[dict[str, Price]] = {}
+_overrides: Final[dict[str, Price]] = {}
 
 
 def set_prices(prices: Mapping[str, Mapping[str, float] | None]) -> None:
-    """Set what models' tokens cost, for this process; it wins over ``[prices]`` of the files.
+    """Set the prices of models for this process; they override ``[prices]`` of the files.
 
     ``prices`` maps a model, as runs name it, to ``{"input": 2.5, "output": 10, "cached": 1.25}``
-    in US dollars for a million tokens; ``cached`` may be left out.  Models that it does not name
-    keep the price they have; None takes back what was set.
+    in US dollars per million tokens; ``cached`` is optional.  Models that it does not name keep
+    their price; None removes a price that was set.
 
     Raises:
-        RequestError: a price is missing, unknown, or no number of 0 or more; nothing was set.
+        RequestError: a price is missing, unknown, or not a number of 0 or more; nothing was set.
     """
     read = {
         model: None if given is None else _price(model, given) for model, given in prices.items()
@@ -55,69 +54,69 @@ def set_prices(prices: Mapping[str, Mapping[str, float] | None]) -> None:
     with _lock:
         for model, price in read.items():
             if price is None:
-                _set.pop(model, None)
+                _overrides.pop(model, None)
             else:
-                _set[model] = price
+                _overrides[model] = price
 
 
 def prices() -> dict[str, Price]:
-    """Return the prices that hold, by model.
+    """Return the effective prices, by model.
 
     Raises:
         ConfigError: a configuration file cannot be read.
     """
-    written = config().file.prices
-    found = {model: Price(p.input, p.output, p.cached) for model, p in written.items()}
+    configured = {
+        model: Price(p.input, p.output, p.cached) for model, p in config().file.prices.items()
+    }
     with _lock:
-        return {**found, **_set}
+        return {**configured, **_overrides}
 
 
-def computed_cost(record: Mapping[str, Any], known: Mapping[str, Price]) -> float | None:
-    """Return what a run's tokens cost, in US dollars; None where model or tokens are not known.
+def computed_cost(record: Mapping[str, Any], price_list: Mapping[str, Price]) -> float | None:
+    """Return the cost of a run's tokens, in US dollars; None if model or tokens are unknown.
 
-    Cached tokens are a part of the input tokens and cost their own price instead.  ``record`` is a
-    run as `records` has it.
+    Cached tokens are a part of the input tokens, with their own price.
     """
-    price = known.get(record["model"] or "")
+    price = price_list.get(record["model"] or "")
     count, output = record["input_tokens"], record["output_tokens"]
     if price is None or count is None or output is None:
         return None
     cached = min(record["cached_tokens"] or 0, count)
-    of_cached = price.input if price.cached is None else price.cached
+    cached_price = price.input if price.cached is None else price.cached
     return (
-        (count - cached) * price.input / _PER
-        + cached * of_cached / _PER
-        + output * price.output / _PER
+        (count - cached) * price.input / _MILLION
+        + cached * cached_price / _MILLION
+        + output * price.output / _MILLION
     )
 
 
 def cost_columns(
-    known: Mapping[str, Price],
+    price_list: Mapping[str, Price],
 ) -> tuple[ColumnElement[float | None], ColumnElement[str | None]]:
-    """Return what a run of the store cost, and who says so, as expressions of the database.
+    """Return the cost of a run and its source as SQL expressions.
 
-    That is what its platform reported, else what `computed_cost` says.
+    The cost is the one that the platform reported, else `computed_cost`.
     """
     from sqlalchemy import Double, Text, case, cast, func, literal
 
     from agentnb.store.schema import run
 
     reported = (run.c.cost_usd.is_not(None), literal("platform", Text))
-    if not known:
+    if not price_list:
         return run.c.cost_usd.expression, case(reported)
     count, output = cast(run.c.input_tokens, Double), cast(run.c.output_tokens, Double)
     cached = cast(func.coalesce(run.c.cached_tokens, 0), Double)
     cached = case((cached > count, count), else_=cached)
 
     def times(price: float) -> ColumnElement[float]:
-        return literal(price / _PER, Double)
+        return literal(price / _MILLION, Double)
 
     computed = case(
         {
             model: (count - cached) * times(price.input)
             + cached * times(price.input if price.cached is None else price.cached)
             + output * times(price.output)
-            for model, price in sorted(known.items())
+            for model, price in sorted(price_list.items())
         },
         value=run.c.model,
     )

@@ -1,8 +1,7 @@
-"""The runs of this process, newest last; each is handed on to be recorded."""
+"""The runs of this process, newest last; each is passed on to the recorder."""
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from datetime import datetime
 from typing import Final, Protocol
@@ -12,16 +11,14 @@ from agentnb.recording.base_run import RunFacts
 from agentnb.redaction.secrets import remember_environment
 from agentnb.store import recorder
 
-__all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace", "session_of"]
+__all__ = ["RecordedRun", "last_run", "recent_runs", "remember", "replace"]
 
-_log = logging.getLogger(__name__)
-
-# A kernel that lives for weeks must not keep every answer it ever got.
-_KEPT: Final = 1_000
+# A kernel may run for weeks and must not keep every answer.
+_MAX_RUNS: Final = 1_000
 
 
 class RecordedRun(Protocol):
-    """What the tables read of a run."""
+    """The attributes of a run that tables read."""
 
     @property
     def id(self) -> str: ...
@@ -45,20 +42,20 @@ class RecordedRun(Protocol):
     def error(self) -> str | None: ...
 
 
-_runs: deque[RecordedRun] = deque(maxlen=_KEPT)
+_runs: deque[RecordedRun] = deque(maxlen=_MAX_RUNS)
 
 
 def remember(run: RecordedRun) -> None:
-    """Add a run, and record it; the oldest goes when there are more than 1,000."""
+    """Add a run and record it; of more than 1,000, the oldest is dropped."""
     _runs.append(run)
     if isinstance(run, RunFacts):
-        # A key that no platform was asked with yet may stand in a question all the same.
+        # A prompt may contain a key that no platform was called with yet.
         remember_environment()
         recorder.record(run)
 
 
 def replace(old: RecordedRun, new: RecordedRun) -> None:
-    """Put ``new`` in the place of ``old``, here and in the store; where that is gone, add it."""
+    """Replace ``old`` by ``new``, here and in the store; if it was dropped, add ``new``."""
     for index in range(len(_runs) - 1, -1, -1):
         if _runs[index] is old:
             _runs[index] = new
@@ -74,27 +71,6 @@ def recent_runs() -> list[RecordedRun]:
     return list(_runs)
 
 
-def session_of(platform: str, run_id: str) -> str | None:
-    """Return the session of a run as this process or the store knows it; None where neither does.
-
-    A store that fails knows nothing.
-    """
-    for run in reversed(recent_runs()):
-        # An attempt to join it that failed may have been given another session.
-        is_known = run.text or getattr(run, "via", None) != "attach"
-        session = run.transcript.session_id if is_known else None
-        if session is not None and (run.platform, run.id) == (platform, run_id):
-            return session
-    try:
-        from agentnb.store.lookup import sessions_of
-
-        return sessions_of(platform, [run_id]).get(run_id)
-    except Exception as error:
-        # The platform may do without, and says so where it does not.
-        _log.info("The store does not tell the session of a run", exc_info=error)
-        return None
-
-
 def last_run() -> RecordedRun | None:
-    """Return the newest run, None where there is none."""
+    """Return the newest run, None if there is none."""
     return _runs[-1] if _runs else None

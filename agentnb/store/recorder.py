@@ -1,8 +1,8 @@
-"""Every run of this process written to the store, while it streams.
+"""Recording of every run of this process in the store, while it streams.
 
-A run only says that there is something new of it.  One thread, the only one that writes, gathers
-that for a moment and writes what is new of all runs in one transaction.  Nothing that goes wrong
-with the store reaches a run: what could not be written stays due and is tried again.
+A run only notifies the recorder that it has something new.  One thread, the only one that writes,
+collects for a moment and then writes what is new of all runs in one transaction.  Failures of the
+store never reach a run: what could not be written stays due and is retried.
 """
 
 from __future__ import annotations
@@ -15,50 +15,48 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 from agentnb._support.fork import after_fork_in_child, keep_forever, undisturbed
 from agentnb.errors import HistoryWarning
 from agentnb.recording.base_run import RunFacts
-from agentnb.store.entries import Entry
-from agentnb.store.processes import HEARTBEAT, process_id
-from agentnb.store.writer import Writer
+from agentnb.store.processes import HEARTBEAT
+from agentnb.store.writer import Entry, Writer
 
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["flush", "forget", "leaving", "process_id", "record"]
+__all__ = ["flush", "forget", "leaving", "record", "use"]
 
 _log = logging.getLogger(__name__)
 
-# For how long what arrives is gathered before it is written, in seconds.
-_GATHER: Final = 0.25
-# The same where a run begins: one that ends at once is written in one transaction.
-_GATHER_BEGUN: Final = 0.02
+# How long new data is collected before it is written, in seconds.
+_COLLECT: Final = 0.25
+# The same at the start of a run: one that ends at once is written in one transaction.
+_COLLECT_AT_START: Final = 0.02
 # Writing takes at most one part in so many of a process's time.
-_SHARE: Final = 5
-# Loading what a database needs takes as long as all that the first run needs to be sent and seen,
-# which goes first, for so long.
-_BEFORE_OPENING: Final = 1.0
-# How long to wait after a failure, and at most after many, in seconds.
-_RETRY: Final = 1.0
-_RETRY_AT_MOST: Final = 60.0
-# How often a store is opened again in one turn, whose files were removed.
-_REOPENED: Final = 3
-# Runs that have ended and are kept for a store that fails.
-_KEPT: Final = 1000
-# How long the end of the process is held up at most, in seconds: opening a store takes several on a
-# busy machine.
-_AT_EXIT: Final = 20.0
-# One who was warned is not warned of the same again so soon, in seconds.
-_QUIET: Final = 600.0
+_MAX_SHARE: Final = 5
+# Importing the database takes as long as sending the first run and displaying its first event, so
+# it starts so many seconds later.
+_DELAY_BEFORE_OPENING: Final = 1.0
+# Delay after a failure, doubled after each, in seconds.
+_RETRY_DELAY: Final = 1.0
+_MAX_RETRY_DELAY: Final = 60.0
+# Times that a store whose files were removed is reopened in one turn.
+_MAX_REOPENS: Final = 3
+# Ended runs that wait for a store that fails.
+_MAX_WAITING: Final = 1000
+# Bound on the wait at the end of the process, in seconds: opening a store takes several on a busy
+# machine.
+_EXIT_TIMEOUT: Final = 20.0
+# Interval between two warnings of the same kind, in seconds.
+_WARNING_INTERVAL: Final = 600.0
 
 
 @runtime_checkable
-class _Heard(Protocol):
-    """A run that tells when something new has come."""
-
+class _Observable(Protocol):
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
 
 
@@ -67,33 +65,33 @@ class _Recorder(Writer):
 
     def __init__(self) -> None:
         super().__init__()
-        # Kept by their runs' listeners.
+        # Entries are kept alive by the listeners of their runs.
         self._entries: WeakValueDictionary[str, Entry] = WeakValueDictionary()
-        self._starting = threading.Lock()
+        self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        # There is something to write; it is to be written at once, and without waiting for a run
-        # that only began to end; somebody waits for it.
+        # There is something to write; it is to be written at once; without waiting for a run that
+        # has just started to end; a flush waits.
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._ended = threading.Event()
-        self._awaited = threading.Event()
-        # Of flushes: the number asked for, the number done, and how the last one went.
-        self._told = threading.Condition()
-        self._asked = 0
+        self._flushing = threading.Event()
+        # Number of flushes requested; number done, and whether the last one succeeded.
+        self._flushed = threading.Condition()
+        self._requested = 0
         self._done = (0, True)
         self._ending = False
-        # The store that is to be left, and the last one that was: nothing is written to it again.
+        # The store to leave, and the last one that was left: nothing is written to it again.
         self._leaving: Store | None = None
         self._left: Store | None = None
-        # From here on the thread's own.
+        # Used by the thread only.
         self._failures = 0
         self._lost = 0
         self._warned_at: float | None = None
 
-    # -- what runs and users call ----------------------------------------------------------------
+    # -- called by runs and users ------------------------------------------------------------------
 
     def record(self, run: RunFacts, *, instead_of: RunFacts | None = None) -> None:
-        if not isinstance(run, _Heard) or not getattr(run, "durable", True):
+        if not isinstance(run, _Observable) or not getattr(run, "durable", True):
             return
         replaced: tuple[str, ...] = ()
         if instead_of is not None:
@@ -104,8 +102,8 @@ class _Recorder(Writer):
         entry = Entry(run, replaced)
         self._entries[run.local_id] = entry
 
-        def heard() -> None:
-            # Called for every batch of every run: as little as there can be.
+        def notify() -> None:
+            # Called for every batch of every run, so it does as little as possible.
             if not entry.queued:
                 entry.queued = True
                 self._queue.append(entry)
@@ -114,8 +112,8 @@ class _Recorder(Writer):
                 self._ended.set()
                 self._urgent.set()
 
-        entry.unsubscribe = run.subscribe(heard)
-        heard()
+        entry.unsubscribe = run.subscribe(notify)
+        notify()
         if self._store is not None:
             self._urgent.set()
         self._start()
@@ -124,17 +122,17 @@ class _Recorder(Writer):
         if self._thread is None and not self._queue:
             return True
         self._start()
-        with self._told:
+        with self._flushed:
             self._ending = self._ending or ending
-            self._asked += 1
-            number = self._asked
-            for event in (self._awaited, self._ended, self._urgent, self._wake):
+            self._requested += 1
+            number = self._requested
+            for event in (self._flushing, self._ended, self._urgent, self._wake):
                 event.set()
-            in_time = self._told.wait_for(lambda: self._done[0] >= number, timeout)
+            in_time = self._flushed.wait_for(lambda: self._done[0] >= number, timeout)
             return in_time and self._done[1]
 
     def leave(self, get: Callable[[], Store | None], timeout: float) -> None:
-        """Write what is due to the store that ``get`` gives, and end this process in it."""
+        """Write what is due to the store that ``get`` returns, and end this process in it."""
         if self._queue or self._due:
             # Which may open it first.
             self.flush(timeout)
@@ -142,67 +140,67 @@ class _Recorder(Writer):
             self._leaving = store
             self.flush(timeout)
 
-    def go_on(self) -> None:
-        """Write the runs that go on to another store."""
+    def resume(self) -> None:
+        """Write the live runs to another store."""
         if self._live:
             self._wake.set()
 
     def _start(self) -> None:
-        with self._starting:
+        with self._start_lock:
             if self._thread is not None and self._thread.is_alive():
                 return
-            # Whatever cell happens to start it: what it says is not that cell's output.
+            # In an empty context: its warnings are not output of the cell that starts it.
             serve = partial(contextvars.Context().run, self._serve)
             thread = threading.Thread(target=serve, name="agentnb-history", daemon=True)
-            # At the very end of a process no thread begins any more.
+            # No thread starts while the interpreter is finalized.
             with suppress(RuntimeError):
                 thread.start()
                 self._thread = thread
 
-    # -- the thread ------------------------------------------------------------------------------
+    # -- the thread --------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        rest = _BEFORE_OPENING
+        rest = _DELAY_BEFORE_OPENING
         while True:
             self._wait(rest)
-            number, begun, done = self._asked, time.thread_time(), False
-            # Its first turn imports much.
+            number, started, done = self._requested, time.thread_time(), False
+            # The first turn imports much.
             with undisturbed():
                 try:
                     done = self._turn()
                 except Exception as error:
-                    # Whatever happens, the thread goes on.
+                    # Whatever happens, the thread continues.
                     with suppress(Exception):
-                        self._failed(error)
-            with self._told:
+                        self._handle(error)
+            with self._flushed:
                 self._done = (number, done)
-                self._told.notify_all()
+                self._flushed.notify_all()
             if done and self._store is not None:
-                # Nobody waits for it any more.
+                # After the flush, which does not wait for it.
                 with suppress(Exception):
-                    self._store.write_back_in_time()
-            rest = (time.thread_time() - begun) * (_SHARE - 1)
+                    self._store.checkpoint_if_due()
+            rest = (time.thread_time() - started) * (_MAX_SHARE - 1)
 
     def _wait(self, rest: float) -> None:
-        """Wait until something is to be written, and for more of it, unless it is urgent.
+        """Wait for something to write, and for more of it, unless it is urgent.
 
-        At least ``rest`` seconds, or until it may be tried again, but for who waits for a flush.
+        At least ``rest`` seconds, or until a retry is due, unless a flush waits.
         """
         if self._failures:
-            rest = min(_RETRY * 2 ** (self._failures - 1), _RETRY_AT_MOST)
-        if not self._awaited.wait(rest):
+            rest = min(_RETRY_DELAY * 2 ** (self._failures - 1), _MAX_RETRY_DELAY)
+        if not self._flushing.wait(rest):
             if not self._due:
                 self._wake.wait(HEARTBEAT if self._live else None)
-            if self._urgent.wait(_GATHER):
-                self._ended.wait(_GATHER_BEGUN)
-        for event in (self._awaited, self._ended, self._urgent, self._wake):
+            if self._urgent.wait(_COLLECT):
+                self._ended.wait(_COLLECT_AT_START)
+        for event in (self._flushing, self._ended, self._urgent, self._wake):
             event.clear()
 
     def _turn(self) -> bool:
-        """Write all that is due; return whether that went well, and others can see it."""
-        self._gather()
-        for _ in range(_REOPENED):
-            if (store := self._opened()) is None:
+        """Write all that is due; return whether others can see it now."""
+        self._take_queued()
+        for _ in range(_MAX_REOPENS):
+            if (store := self._open()) is None:
                 return False
             ending = self._ending or store is self._leaving
             self.write_due(store, ending=ending)
@@ -213,44 +211,44 @@ class _Recorder(Writer):
         self._failures = 0
         if ending:
             self._left = None if self._ending else store
-            # The last one to close it brings the log of SQLite into the file.
+            # Closing the last connection writes SQLite's log back into the file.
             store.close()
         return True
 
-    def _opened(self) -> Store | None:
+    def _open(self) -> Store | None:
         from agentnb.store.store import is_off, reopen, store
 
-        opened = store()
-        if opened is not None and opened is self._left:
-            return None  # another one is about to take its place
-        lost = opened if opened is not None and opened.is_lost else None
+        current = store()
+        if current is not None and current is self._left:
+            return None  # another one is about to replace it
+        lost = current if current is not None and current.is_lost else None
         is_moved = lost is not None and lost.is_moved
         if lost is not None:
-            opened = reopen(lost)
-        if opened is not self._store:
-            self._store = opened
-            self._begin_anew()
-            if lost is not None and opened is not None:
-                self._restore(opened, is_moved=is_moved)
+            current = reopen(lost)
+        if current is not self._store:
+            self._store = current
+            self._reset()
+            if lost is not None and current is not None:
+                self._restore(current, is_moved=is_moved)
             else:
                 self._written.clear()
-        if opened is None:
+        if current is None:
             self._failures = 0 if is_off() else self._failures + 1
             if is_off():
                 self._due.clear()
                 self._live.clear()
-            self._drop()
-        return opened
+            self._drop_oldest()
+        return current
 
-    def _failed(self, error: Exception) -> None:
-        """Keep what is due for later, and say so once."""
+    def _handle(self, error: Exception) -> None:
+        """Keep what is due for a retry, and warn once."""
         _log.info("Runs could not be written", exc_info=error)
         self._failures += 1
-        # What was being written may be there or not.
-        self._begin_anew()
-        self._drop()
+        # The transaction may have been committed or not.
+        self._reset()
+        self._drop_oldest()
         if isinstance(error, HistoryWarning) or not self._may_warn():
-            return  # that was it, where warnings are errors
+            return  # it was the warning, where warnings are errors
         problem = f"Runs cannot be recorded: {type(error).__name__}."
         if self._store is not None:
             from agentnb.store.failures import explained
@@ -259,57 +257,60 @@ class _Recorder(Writer):
         self._warn(f"{problem} Runs go on, and are written when the store can be used again.")
 
     def _may_warn(self) -> bool:
-        """Return whether the last warning of the store is long ago; if so, another one is given."""
+        """Return whether the last warning about the store is long ago, and count this as one."""
         moment = time.monotonic()
-        if self._warned_at is not None and moment - self._warned_at < _QUIET:
+        if self._warned_at is not None and moment - self._warned_at < _WARNING_INTERVAL:
             return False
         self._warned_at = moment
         return True
 
     def _restore(self, store: Store, *, is_moved: bool) -> None:
-        """Have the runs written again that were in a log that was removed.
+        """Write the runs again that were in a log that was removed.
 
-        A database that was moved, or deleted, is the user's: what was in it is left to them.
+        A database that the user moved or deleted is not restored.
         """
-        known = len(self._written)
+        count = len(self._written)
         if is_moved:
             self._written.clear()
-            said = "was moved or replaced while it was in use. Runs are recorded in the one there."
-        elif self.write_again(store):
-            said = f"lost its log, and the last {known} runs of this process are written again."
+            problem = "was moved or replaced while it was in use. Runs are recorded in the new one."
+        elif self.write_missing(store):
+            problem = f"lost its log, and the last {count} runs of this process are written again."
         else:
             return
-        if known and self._may_warn():
-            self._warn(f"The store of runs {store.url} {said}")
+        if count and self._may_warn():
+            self._warn(f"The store of runs {store.url} {problem}")
 
-    def _drop(self) -> None:
-        """Let go of the oldest runs that ended, where too many wait for a store that fails."""
+    def _drop_oldest(self) -> None:
+        """Drop the oldest ended runs where too many wait for a store that fails."""
         ended = [entry for entry in self._due if entry.run.done]
-        if len(ended) <= _KEPT:
+        excess = len(ended) - _MAX_WAITING
+        if excess <= 0:
             return
-        for entry in ended[: len(ended) - _KEPT]:
-            self._forget(entry)
+        for entry in ended[:excess]:
+            self._drop(entry)
             entry.close()
         if not self._lost:
-            self._warn(f"More than {_KEPT} runs wait for the store; the oldest are not recorded.")
-        self._lost += len(ended) - _KEPT
+            self._warn(
+                f"More than {_MAX_WAITING} runs wait for the store; the oldest are not recorded."
+            )
+        self._lost += excess
 
 
 _recorder = _Recorder()
 
 
 def record(run: RunFacts, *, instead_of: RunFacts | None = None) -> None:
-    """Write ``run`` as it goes on; it takes the place of ``instead_of`` where that is given.
+    """Write ``run`` while it streams; it replaces ``instead_of`` if given.
 
-    Returns at once.  A run that tells of nothing new, or is not `durable`, is left out.
+    Returns at once.  A run that has no listeners, or is not `durable`, is skipped.
     """
     _recorder.record(run, instead_of=instead_of)
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Wait until what has arrived so far is written, at most ``timeout`` seconds.
+    """Wait until everything that has arrived is written, at most ``timeout`` seconds.
 
-    Returns whether it is: False when it was not in time, the store fails, or history is off.
+    Return whether it is: False after the timeout, where the store fails, or where history is off.
     """
     return _recorder.flush(timeout)
 
@@ -319,34 +320,54 @@ def forget(keys: Iterable[str]) -> None:
     _recorder.forget(keys)
 
 
+def use(url: str | Path | None) -> None:
+    """Close this process's store and use another one.
+
+    Everything that has arrived is written to the old store; live runs are ``interrupted`` there and
+    written completely to the new one.  Waits seconds at most where the store does not respond.
+    ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
+    None reads the environment and the configuration again.  The store is opened at its first use.
+
+    Raises:
+        HistoryError: ``url`` does not name a store.
+    """
+    from agentnb.store.location import place
+    from agentnb.store.store import open_or_none, switch
+
+    if url is not None:
+        place(url)
+    with leaving(open_or_none):
+        switch(url)
+
+
 @contextmanager
 def leaving(get: Callable[[], Store | None], timeout: float = 5.0) -> Generator[None]:
-    """Have nothing written to the store that ``get`` gives in the block, nor after it.
+    """Write nothing to the store that ``get`` returns in the block, nor after it.
 
-    Before, what has arrived is written to it, and the runs that go on end there: they are written
-    wholly to the store that takes its place.  Waits at most ``timeout`` seconds for either.
+    Before the block, everything that has arrived is written to it, and live runs end there: they
+    are written completely to the next store.  Waits at most ``timeout`` seconds for either.
     """
     recorder = _recorder
     recorder.leave(get, timeout)
     try:
         yield
     finally:
-        recorder.go_on()
+        recorder.resume()
 
 
 def _at_exit() -> None:
-    # Nothing that goes wrong now can be acted on; a second Ctrl-C only ends the wait.
+    # A failure can no longer be acted on; a second Ctrl-C ends only the wait.
     with suppress(Exception, KeyboardInterrupt):
-        _recorder.flush(_AT_EXIT, ending=True)
+        _recorder.flush(_EXIT_TIMEOUT, ending=True)
 
 
 def _after_fork() -> None:
-    # The child has neither the thread nor the runs; its own ones begin with nothing.
+    # The child has neither the thread nor the runs.
     global _recorder
     keep_forever(_recorder)
     _recorder = _Recorder()
 
 
-# Registered before `leaving` registers what cancels the runs, and so called after that.
-getattr(threading, "_register_atexit", atexit.register)(_at_exit)
+# Called after what cancels the runs, which is registered later.
+atexit.register(_at_exit)
 after_fork_in_child(_after_fork)

@@ -1,4 +1,4 @@
-"""Forgetting: old runs are taken out of the store, and its room is given back."""
+"""Deleting old runs from the store, and freeing their space."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Pruned", "prune", "vacuum"]
 
-# Those that are still to bring something; they are never taken out.
+# Runs that may still change are never deleted.
 _LIVE: Final = ("queued", "running", "paused")
-# Runs that are taken out in one transaction: another kernel that writes waits for so long.
+# Runs deleted in one transaction, which blocks other writers.
 _BATCH: Final = 500
-# What a run costs beside its texts, with the indexes, in bytes; measured.
+# Measured size of a run besides its texts, with the indexes, in bytes.
 _PER_RUN: Final = 900
 _PER_ROW: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many runs were taken out of the store, and about how many bytes they had there.
+    """Number of runs deleted from the store, and about how many bytes they had.
 
-    The file shrinks by `vacuum`; until then it fills up again before it grows.  ``dry_run``: they
-    were only counted.
+    The file shrinks only with `vacuum`; until then the space is reused.  ``dry_run``: they were
+    only counted.
     """
 
     runs: int
@@ -51,17 +51,16 @@ def prune(
     max_bytes: int | None = None,
     dry_run: bool = False,
 ) -> Pruned:
-    """Take old runs out of the store, with all that belongs to them; return how many.
+    """Delete old runs from the store, with all that belongs to them; return how many.
 
-    That includes what was kept of interrupted maps, and their files of earlier versions.
+    That includes rows of interrupted maps, and the files of maps of earlier versions.
 
-    ``older_than`` takes out those that began longer ago, such as ``"90d"``; ``keep`` all but the
-    newest so many; ``max_bytes`` the oldest until the rest has at most about so many bytes.  Of
-    several, a run goes that any of them takes out.  Runs that go on are never taken out.
-    ``dry_run`` only counts.
+    ``older_than`` deletes runs that started longer ago, such as ``"90d"``; ``keep`` all but so many
+    newest; ``max_bytes`` the oldest until the rest has at most about so many bytes.  With several
+    limits, each applies.  Live runs are never deleted.  ``dry_run`` only counts.
 
     Raises:
-        RequestError: a limit is none, or there is no limit at all.
+        RequestError: a limit is invalid, or there is none.
         HistoryError: there is no store, or it fails.
     """
     if older_than is None and keep is None and max_bytes is None:
@@ -85,11 +84,11 @@ def prune(
 
 
 def vacuum() -> int:
-    """Write the store anew without the gaps that `prune` left; return the bytes given back.
+    """Free the space that `prune` left in the store; return the bytes freed.
 
-    SQLite: the whole file is written again, which needs as much room beside it and that nobody
-    else uses it meanwhile.  PostgreSQL: the room is made free for new runs, and what can be is
-    given back to the system.
+    SQLite: the whole file is rewritten, which needs as much free space and that no other process
+    uses it meanwhile.  PostgreSQL: the space is reused for new runs, and returned to the system
+    where possible.
 
     Raises:
         HistoryError: there is no store, or it is in use.
@@ -105,7 +104,7 @@ def vacuum() -> int:
         with store.autocommit() as connection:
             if store.dialect == "sqlite":
                 connection.exec_driver_sql("VACUUM")
-                # The new file is still in the log; without this it would stand there twice.
+                # Otherwise the data would be both in the file and in the log.
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             else:
                 for name in _tables():
@@ -123,53 +122,53 @@ def _prune(
     with store.connect() as connection:
         sizes = _sizes(store)
         if before is not None and keep is None and max_bytes is None:
-            # What is not looked at need not be measured.
+            # Other runs need not be measured.
             sizes = sizes.where(_run().c.started_at < before)
-        found = list(_chosen(connection.execute(sizes), before, keep, max_bytes))
+        selected = list(_selected(connection.execute(sizes), before, keep, max_bytes))
     if dry_run:
-        return Pruned(len(found), sum(size for _, size, _ in found), dry_run=True)
-    runs = taken = 0
-    for start in range(0, len(found), _BATCH):
-        batch = {key: size for key, size, _ in found[start : start + _BATCH]}
+        return Pruned(len(selected), sum(size for _, size, _ in selected), dry_run=True)
+    runs = freed = 0
+    for start in range(0, len(selected), _BATCH):
+        batch = {key: size for key, size, _ in selected[start : start + _BATCH]}
         for key in _delete(store, list(batch)):
             runs += 1
-            taken += batch[key]
-    # What was kept of interrupted maps before the newest run that is gone, or before the limit.
-    until = max(before or 0, *(started_at for _, _, started_at in found), 0)
+            freed += batch[key]
+    # Rows of interrupted maps older than the newest deleted run, or than the limit.
+    until = max(before or 0, *(started_at for _, _, started_at in selected), 0)
     with store.begin() as connection:
         delete_rows(connection, (), until)
     delete_files(until)
-    return Pruned(runs, taken)
+    return Pruned(runs, freed)
 
 
-def _chosen(
+def _selected(
     sizes: Iterable[Sequence[Any]], before: int | None, keep: int | None, max_bytes: int | None
 ) -> Iterator[tuple[str, int, int]]:
-    """Yield key, size and beginning of the runs to be taken out, newest first."""
-    kept = held = 0
+    """Yield key, size and start of the runs to delete, newest first."""
+    kept = total = 0
     for key, status, started_at, size in sizes:
-        goes = status not in _LIVE and (
+        is_selected = status not in _LIVE and (
             (before is not None and started_at < before)
             or (keep is not None and kept >= keep)
-            or (max_bytes is not None and held + size > max_bytes)
+            or (max_bytes is not None and total + size > max_bytes)
         )
-        if goes:
+        if is_selected:
             yield key, size, started_at
         else:
             kept += 1
-        if not goes or max_bytes is not None:
-            # Older ones that are smaller do not outlive a newer one that had no room.
-            held += size
+        if not is_selected or max_bytes is not None:
+            # A smaller older run is not kept in place of a newer one that did not fit.
+            total += size
 
 
 def _sizes(store: Store) -> Select[str, str, int, int]:
-    """Return the runs, newest first, each with about how many bytes it has in the store."""
+    """Select the runs, newest first, each with about its size in bytes."""
     from sqlalchemy import func, select
 
     from agentnb.store.schema import content, event_chunk, tool_call
 
     run = _run()
-    # PostgreSQL knows it without reading the text, and as compressed as it is.
+    # PostgreSQL has the compressed size without reading the text.
     measure = func.length if store.dialect == "sqlite" else func.pg_column_size
 
     def inside(table: Table, *names: str) -> ColumnElement[int]:
@@ -189,7 +188,7 @@ def _sizes(store: Store) -> Select[str, str, int, int]:
 
 
 def _delete(store: Store, keys: list[str]) -> list[str]:
-    """Take runs out that are still not live; return the keys of those that were."""
+    """Delete runs unless they are live by now; return the keys of those deleted."""
     from sqlalchemy import delete, select
 
     from agentnb.store.map_rows import delete_rows
@@ -198,9 +197,9 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
 
     run = _run()
     with store.begin() as connection:
-        # One may have been joined again since it was looked at.
-        still = select(run.c.key).where(run.c.key.in_(keys), run.c.status.not_in(_LIVE))
-        gone = list(connection.execute(still).scalars())
+        # One may have been attached meanwhile.
+        deletable = select(run.c.key).where(run.c.key.in_(keys), run.c.status.not_in(_LIVE))
+        gone = list(connection.execute(deletable).scalars())
         for table in (content, event_chunk, tool_call):
             connection.execute(delete(table).where(table.c.run.in_(gone)))
         connection.execute(delete(run).where(run.c.key.in_(gone)))
@@ -210,7 +209,7 @@ def _delete(store: Store, keys: list[str]) -> list[str]:
 
 
 def _size(store: Store) -> int:
-    """Return how many bytes the store has: SQLite's files, PostgreSQL's tables."""
+    """Return the size of SQLite's files or PostgreSQL's tables in bytes."""
     if store.path is not None:
         files = (store.path, store.path.with_name(store.path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())

@@ -1,4 +1,4 @@
-"""A run as rows of the store: what is new of it since the last time, without any secret."""
+"""The rows of a run that are new since the last write, with secrets redacted."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from agentnb.recording.base_run import RunFacts
 from agentnb.redaction.events import masked_event, without_secrets
 from agentnb.redaction.secrets import has_secret, mask, mask_value
 from agentnb.render.visible import well_formed
-from agentnb.store.cleaning import clean_run
+from agentnb.store.identifiers import clean_run
 from agentnb.store.timestamps import span, to_micros
 
 __all__ = ["Progress", "Rows", "plain", "rows_of"]
 
-# A chunk is written again, with what came since, until it holds so many events or characters: a
-# slow stream would otherwise leave a row for each few words.
+# A chunk is rewritten with later events until it has so many events or characters: a slow stream
+# would otherwise leave a row for each few words.
 _FULL_EVENTS: Final = 256
 _FULL_CHARS: Final = 8192
-# More events than these begin another chunk.
-_MOST_EVENTS: Final = 4096
-_LARGEST: Final = 2**63 - 1
+_MAX_EVENTS: Final = 4096
+_MAX_INT: Final = 2**63 - 1
 # The columns of a run that are not text.
 _NUMBERS: Final = frozenset(
     {
@@ -40,7 +39,7 @@ _NUMBERS: Final = frozenset(
 
 @dataclass(slots=True, kw_only=True)
 class Rows:
-    """What is to be written of one run: its rows, by the columns of the tables."""
+    """Rows of one run to write, by the columns of the tables."""
 
     run: dict[str, Any]
     content: dict[str, Any] | None
@@ -52,8 +51,8 @@ class Rows:
 class Progress:
     """How much of a run is in the store.
 
-    ``first`` is the event that the open chunk begins with, ``seen`` is how many there were,
-    ``content`` and ``calls`` tell what was written of the texts and the tool calls.
+    ``first`` is the position of the open chunk's first event, ``seen`` the number of events;
+    ``content`` and ``calls`` identify the versions of the texts and the tool calls.
     """
 
     first: int = 0
@@ -63,7 +62,7 @@ class Progress:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether nothing is written yet."""
+        """Whether nothing has been written yet."""
         return self.content is None
 
 
@@ -76,11 +75,11 @@ def rows_of(
     store_content: bool,
     last: bool = False,
 ) -> tuple[Rows, Progress]:
-    """Return what is new of ``run``, and how much of it will be in the store with that.
+    """Return the new rows of ``run``, and the progress once they are written.
 
-    Without ``store_content`` no text is among it but names, ids and the run's error.  The texts of
-    a run that goes on are written when they have doubled, so that the cost stays linear, and when
-    nothing follows, be it the ``last`` time.
+    Without ``store_content`` the only texts are names, ids and the run's error.  The texts of a
+    live run are written when they have doubled, so that the cost stays linear, and at its end or
+    with ``last``.
     """
     with run.lock:
         events, times = run.events_since(progress.first)
@@ -95,18 +94,18 @@ def rows_of(
         if written != progress.content and store_content:
             texts = (run.transcript.text, run.transcript.reasoning)
         calls = [
-            (position, told, _call_row(run.local_id, position, call))
+            (position, version, _call_row(run.local_id, position, call))
             for position, call in enumerate(run.tool_calls)
-            if progress.calls.get(position) != (told := _told(call))
+            if progress.calls.get(position) != (version := _version(call))
         ]
     row["user_name"] = user
     content = None
-    # Of a run that was joined, nobody here knows the question.
-    is_joined = getattr(run, "via", None) == "attach"
+    # The prompt of an attached run is unknown.
+    is_attached = getattr(run, "via", None) == "attach"
     if texts is not None:
         content = {
             "run": run.local_id,
-            "prompt": None if run.prompt == "" and is_joined else plain(run.request.prompt),
+            "prompt": None if run.prompt == "" and is_attached else plain(run.request.prompt),
             "text": plain(texts[0]),
             "reasoning": plain(texts[1]),
             "request": _request(run.request, run.title),
@@ -126,20 +125,20 @@ def rows_of(
         ),
         content=content,
         chunks=chunks,
-        tool_calls=[_shown(call, store_content=store_content) for _, _, call in calls],
+        tool_calls=[_call_text(call, store_content=store_content) for _, _, call in calls],
     )
-    known = {**progress.calls, **{position: told for position, told, _ in calls}} if calls else None
+    versions = {position: version for position, version, _ in calls}
     return rows, Progress(
         first=first,
         seen=row["events"],
         content=written,
-        calls=progress.calls if known is None else known,
+        calls={**progress.calls, **versions} if versions else progress.calls,
     )
 
 
 def plain(text: object) -> str:
-    """Return ``text`` as a column takes it: no secret, no half surrogate pair, no NUL."""
-    # What a platform of somebody else's gives for an id need not be text.
+    """Return ``text`` without secrets, lone surrogates and NUL characters."""
+    # An id from a third-party platform need not be text.
     return well_formed(mask(str(text))).replace("\0", "\ufffd")
 
 
@@ -178,8 +177,8 @@ def _run_row(run: RunFacts) -> dict[str, Any]:
 
 
 def _count(number: int | None) -> int | None:
-    # A platform may send any number; one that no column takes must not cost the run.
-    return number if number is not None and abs(number) <= _LARGEST else None
+    # A platform may send any number; one that does not fit must not cost the run.
+    return number if number is not None and abs(number) <= _MAX_INT else None
 
 
 def _amount(number: float | None) -> float | None:
@@ -192,8 +191,8 @@ def _amount(number: float | None) -> float | None:
 # -- tool calls ----------------------------------------------------------------------------------
 
 
-def _told(call: ToolCall) -> Hashable:
-    """Return what differs when a call is to be written again; while it runs, when it doubled."""
+def _version(call: ToolCall) -> Hashable:
+    """Return a value that changes when a call is to be rewritten; while it runs, on doubling."""
     sizes = (len(call.arguments_text), len(call.result_text))
     if call.status == "running":
         sizes = (sizes[0].bit_length(), sizes[1].bit_length())
@@ -215,9 +214,9 @@ def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _shown(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
+def _call_text(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
     if not store_content:
-        # What a tool says of its failure repeats what it was called with.
+        # A tool's error repeats its arguments.
         row = {**row, "arguments": None, "result": None, "error": None}
     return {
         name: value if value is None or isinstance(value, int) else plain(value)
@@ -231,22 +230,22 @@ def _shown(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
 def _chunks(
     key: str, first: int, events: list[Event], times: list[float], *, ended: bool
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the chunks of ``events``, and the event that the next write begins with."""
-    clean, half = without_secrets(events)
+    """Return the chunks of ``events``, and the position that the next write starts at."""
+    clean, may_continue = without_secrets(events)
     chunks: list[dict[str, Any]] = []
     size = 0
-    for start in range(0, len(events), _MOST_EVENTS):
-        some = clean[start : start + _MOST_EVENTS]
-        when = times[start : start + _MOST_EVENTS]
-        payload = encode(some, when)
+    for start in range(0, len(events), _MAX_EVENTS):
+        batch = clean[start : start + _MAX_EVENTS]
+        when = times[start : start + _MAX_EVENTS]
+        payload = encode(batch, when)
         if has_secret(payload):
-            payload = encode([masked_event(event) for event in some], when)
+            payload = encode([masked_event(event) for event in batch], when)
         size = len(payload)
-        chunks.append({"run": key, "first": first + start, "count": len(some), "payload": payload})
+        chunks.append({"run": key, "first": first + start, "count": len(batch), "payload": payload})
     last = chunks[-1]
     is_full = last["count"] >= _FULL_EVENTS or size >= _FULL_CHARS
-    # One that may end in the middle of a secret is written again, when the rest of it is known.
-    if not is_full or (half and not ended and len(events) < _MOST_EVENTS):
+    # A chunk that may end in the middle of a secret is rewritten once the rest is known.
+    if not is_full or (may_continue and not ended and len(events) < _MAX_EVENTS):
         return chunks, last["first"]
     return chunks, first + len(events)
 
@@ -255,8 +254,8 @@ def _chunks(
 
 
 def _request(request: RunRequest, title: str) -> str:
-    """Return what the run was asked with, as JSON; see the table ``content``."""
-    told = {
+    """Return the request as JSON; see the table ``content``."""
+    fields = {
         "session_id": request.session_id,
         "params": dict(request.params),
         "history": [dict(message) for message in request.history],
@@ -266,10 +265,10 @@ def _request(request: RunRequest, title: str) -> str:
         "title": title,
     }
     try:
-        return _json({**mask_value(told), "params": mask_value(told["params"], names=True)})
+        return _json({**mask_value(fields), "params": mask_value(fields["params"], names=True)})
     except (TypeError, ValueError, RecursionError):
-        # What is in the way can only be among what the user gave.
-        return _json(mask_value({**told, "params": {}, "history": [], "output_schema": None}))
+        # Only the user's own values can be the cause.
+        return _json(mask_value({**fields, "params": {}, "history": [], "output_schema": None}))
 
 
 def _json(value: Any) -> str:

@@ -1,8 +1,8 @@
 """The tables of the store, as SQLAlchemy Core describes them.
 
-Moments are whole microseconds since 1970-01-01 UTC, spans whole microseconds: both databases keep
-and compare such numbers exactly, and an index over them is small.  What is long (prompts, answers,
-events) stands in tables of its own, so that counting a million runs reads only what is counted.
+Times are whole microseconds since 1970-01-01 UTC, durations whole microseconds: both databases
+store and compare such numbers exactly, and an index over them is small.  Long values (prompts,
+answers, events) are in tables of their own, so that counting a million runs does not read them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ metadata: Final = MetaData(
     }
 )
 
-#: A process that records; one row for each that ever did.
+#: One row for each process that ever recorded a run.
 process: Final = Table(
     "process",
     metadata,
@@ -54,19 +54,18 @@ process: Final = Table(
     Column("pid", BigInteger, nullable=False),
     Column("user_name", Text),
     Column("started_at", BigInteger, nullable=False),
-    # When it last said that it lives; see `processes`.
+    # Time of its last heartbeat; see `processes`.
     Column("seen_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
 )
 
-#: One execution of an agent: what is filtered by, grouped by and added up.
+#: One run of an agent: the values to filter, group and sum by.
 run: Final = Table(
     "run",
     metadata,
-    # agentnb's own id (`RunFacts.local_id`); of a run known only from its platform, a digest of
-    # the platform's name and the run's id there.
+    # agentnb's own id (`RunFacts.local_id`); of a run known only from its platform, `platform_key`.
     Column("key", String(32), primary_key=True),
-    # recorded (its stream was seen here), platform (pulled), or both.
+    # recorded (streamed here), platform (pulled), or both.
     Column("source", Text, nullable=False),
     Column("process", String(32), ForeignKey("process.id")),
     Column("platform", Text, nullable=False),
@@ -77,7 +76,7 @@ run: Final = Table(
     Column("model", Text),
     Column("user_name", Text),
     Column("status", Text, nullable=False),
-    # When it was sent; of a pulled run, when the platform says it began, or was made.
+    # When it was sent; of a pulled run, when it started or was created, as the platform reports.
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     Column("duration", BigInteger),
@@ -91,28 +90,27 @@ run: Final = Table(
     Column("cost_usd", Double),
     Column("tool_calls", Integer),
     Column("tool_errors", Integer),
-    # How often its stream was taken up again; NULL where nobody here followed one, or counted.
+    # How often its stream was reconnected; NULL where there was none, or it was not counted.
     Column("reconnects", Integer),
     Column("events", Integer),
     Column("error", Text),
     Column("error_code", Text),
-    # The class of the exception that a failed run ended by.
+    # The class of the exception that a failed run ended with.
     Column("error_class", Text),
     # When the platform's own entry was last pulled.
     Column("pulled_at", BigInteger),
     Index(None, "started_at"),
-    # Runs are asked for by their id alone, too.
+    # Runs are looked up by their id alone, too.
     Index(None, "run_id", "platform"),
     Index(None, "session_id"),
     Index(None, "process", "status"),
 )
 
-#: The hour a run was sent, in hours since 1970-01-01 UTC.
+#: Hour of a run's start, in hours since 1970-01-01 UTC.
 run_hour: Final = run.c.started_at // literal_column("3600000000", BigInteger)
 
-#: What usage is added up from without reading the runs themselves.  It is in the order of the hours
-#: and, within one, of the names, so that SQLite sums up a million runs without sorting them.  An
-#: expression does that; a computed column would be in the way of every upsert.
+#: Covering index for sums of usage, ordered by hours and then names, so that SQLite sums a million
+#: runs without sorting them.  A computed column instead of the expression would break upserts.
 USAGE: Final = Index(
     "ix_run_usage",
     run_hour,
@@ -140,18 +138,18 @@ content: Final = Table(
     Column("prompt", Text),
     Column("text", Text),
     Column("reasoning", Text),
-    # JSON: what else was asked with, see `recorder`.
+    # JSON: the rest of the request, see `rows`.
     Column("request", Text),
-    # JSON: the platform's own entry of the run, as `RemoteRun.raw`.
+    # JSON: the platform's own entry of the run, `RemoteRun.raw`.
     Column("remote", Text),
 )
 
-#: The events of a run, as many in a row as one write brought; see `chunks` for the payload.
+#: Events of a run in chunks; `event.serialization` encodes the payload.
 event_chunk: Final = Table(
     "event_chunk",
     metadata,
     Column("run", String(32), ForeignKey("run.key", ondelete="CASCADE"), primary_key=True),
-    # The position of the first one in the run, from 0.
+    # Position of the first event in the run, from 0.
     Column("first", Integer, primary_key=True, autoincrement=False),
     Column("count", Integer, nullable=False),
     Column("payload", Text, nullable=False),
@@ -178,18 +176,18 @@ cursor: Final = Table(
     "cursor",
     metadata,
     Column("platform", Text, primary_key=True),
-    # What was listed: "" for all runs, or the session that the platform lists by.
+    # "" for all runs, or the session that the platform lists by.
     Column("scope", Text, primary_key=True),
     Column("newest", BigInteger, nullable=False),
     Column("pulled_at", BigInteger, nullable=False),
 )
 
-#: A row of a map that was interrupted without a checkpoint; see `kept_rows`.
+#: A row of a map that was interrupted without a checkpoint; see `map_rows`.
 kept_row: Final = Table(
     "kept_row",
     metadata,
     Column("map", String(12), primary_key=True),
-    # Digests, as in a checkpoint: of what all rows of the map share, and of the row.
+    # Digests, as in a checkpoint: of the settings of the map, and of the row.
     Column("settings", LargeBinary, primary_key=True),
     Column("key", LargeBinary, primary_key=True),
     Column("result", Text, nullable=False),

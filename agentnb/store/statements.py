@@ -1,4 +1,4 @@
-"""Filters and orders as the database's own expressions, and reading what it finds."""
+"""Filters and orders as SQL expressions, and the connections to read with."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ __all__ = [
     "tool_call_fields",
 ]
 
-# Rows that are read at once; a bound on memory beside the table itself.
-_PAGE: Final = 20_000
-# Names of a filter above which they are sent as one value: databases bound how many there may be.
-_MANY: Final = 500
+# Rows fetched at once; bounds memory besides the table itself.
+_PAGE_SIZE: Final = 20_000
+# Above so many names they are sent as one value: databases limit the number of parameters.
+_MAX_PARAMETERS: Final = 500
 _CONTAINS: Final = "agentnb_contains"
-# How long a table waits for what arrived just now to be written, in seconds.
-_FLUSH: Final = 5.0
-# How alike an agent without runs and one with runs are, for the first to be taken as misspelt.
-_ALIKE: Final = 0.85
+# How long a table waits for the recorder, in seconds.
+_FLUSH_TIMEOUT: Final = 5.0
+# Similarity of names above which an agent without runs is taken for a misspelling.
+_SIMILARITY: Final = 0.85
 
 
 @overload
@@ -68,30 +68,30 @@ def open_store(*, required: Literal[True]) -> Store: ...
 @overload
 def open_store(*, required: bool = False) -> Store | None: ...
 def open_store(*, required: bool = False) -> Store | None:
-    """Return the store with all in it that arrived so far; None where there is none to use.
+    """Return the store with everything that has arrived; None if there is no usable store.
 
     Raises:
         HistoryError: with ``required``, instead of None.
     """
-    from agentnb.store import processes, recorder
+    from agentnb.store import interruption, recorder
 
-    found = store(required=True) if required else store()
-    if found is None:
+    opened = store(required=True) if required else store()
+    if opened is None:
         return None
-    recorder.flush(timeout=_FLUSH)
-    if found.is_lost:
-        # A process that records has opened it again by now.
+    recorder.flush(timeout=_FLUSH_TIMEOUT)
+    if opened.is_lost:
+        # A recorder has reopened it by now.
         again = store(required=True) if required else store()
-        found = reopen(again) if again is not None and again.is_lost else again
-        if found is None:
+        opened = reopen(again) if again is not None and again.is_lost else again
+        if opened is None:
             return None
-    processes.mark_interrupted(found)
-    return found
+    interruption.mark_interrupted(opened)
+    return opened
 
 
 @contextmanager
 def reading(store: Store) -> Generator[Connection, None, None]:
-    """Yield a connection that sees one state of the store and knows what the filters need.
+    """Yield a connection that sees one snapshot of the store and has the functions of the filters.
 
     Raises:
         HistoryError: the database fails.
@@ -107,9 +107,9 @@ def reading(store: Store) -> Generator[Connection, None, None]:
 
 
 def pages(
-    connection: Connection, statement: Select[Any], *, size: int = _PAGE
+    connection: Connection, statement: Select[Any], *, size: int = _PAGE_SIZE
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield what ``statement`` finds, in lists of ``size`` rows, without holding all of them."""
+    """Yield the rows of ``statement`` in lists of ``size``."""
     streamed = connection.execute(statement, execution_options={"yield_per": size})
     with streamed:
         for page in streamed.partitions():
@@ -117,25 +117,25 @@ def pages(
 
 
 def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
-    """Refuse names of platforms and agents that are misspelt; ``empty``: they found nothing.
+    """Reject misspelled names of platforms and agents; ``empty``: there are no matching runs.
 
-    A platform has to be known here or to have runs.  An agent may have none yet, and is refused
-    only where one of nearly the same name has.  The store is asked only where a name is in doubt.
+    A platform must be known or have runs.  An agent may have no runs yet, and is rejected only if
+    one with a similar name has.  The store is read only if a name is in doubt.
 
     Raises:
-        RequestError: nothing has such a name.
+        RequestError: a name is unknown.
     """
     if not filters.platform and not (empty and filters.agent):
-        # Looking up what is installed takes longer than a table of some runs.
+        # Looking up installed platforms takes longer than a table of some runs.
         return
     current, builtin = config(), registry.names()
     platforms = {*current.platform_names(builtin), "local"}
-    odd = [name for name in filters.platform or () if name not in platforms]
-    if not odd and not (empty and filters.agent):
+    unknown = [name for name in filters.platform or () if name not in platforms]
+    if not unknown and not (empty and filters.agent):
         return
     pairs = _names(store)
     platforms |= {platform for platform, _ in pairs}
-    for name in odd:
+    for name in unknown:
         if name not in platforms:
             hint = suggestion(name, platforms) or f"There are {', '.join(sorted(platforms))}."
             raise RequestError(f"There is no platform '{name}'.", hint=hint)
@@ -145,22 +145,22 @@ def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
     for name in filters.agent or ():
         if name in agents or name in current.all_aliases():
             continue
-        # Names that differ in a number only are of a series, of which not all need have run.
+        # Names that differ only in digits are a series, of which some may have no runs.
         others = [agent for agent in agents if _without_digits(agent) != _without_digits(name)]
-        if near := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):
+        if near := difflib.get_close_matches(name, others, n=1, cutoff=_SIMILARITY):
             raise RequestError(
                 f"No run of an agent '{name}' is known.", hint=f"Did you mean '{near[0]}'?"
             )
 
 
 def _names(store: Store | None) -> set[tuple[str, str]]:
-    """Return the platforms and agents of all runs that are known."""
-    found = {(run.platform, run.agent) for run in recent_runs()}
+    """Return the platforms and agents of all known runs."""
+    names = {(run.platform, run.agent) for run in recent_runs()}
     if store is not None:
         with reading(store) as connection:
             rows = connection.execute(select(run.c.platform, run.c.agent).distinct())
-            found |= {(platform, agent or "") for platform, agent in rows}
-    return found
+            names |= {(platform, agent or "") for platform, agent in rows}
+    return names
 
 
 def _without_digits(name: str) -> str:
@@ -168,28 +168,28 @@ def _without_digits(name: str) -> str:
 
 
 def needs_content(filters: Filters) -> bool:
-    """Tell whether the long texts are needed to filter."""
+    """Return whether the filters read the table `content`."""
     return filters.text is not None
 
 
 def conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
-    """Return what a run must fulfil; `content` is to be joined where `needs_content` says so."""
-    found: list[ColumnElement[bool]] = []
+    """Return the conditions; join `content` if `needs_content`."""
+    where: list[ColumnElement[bool]] = []
 
-    def some(column: Column[Any], values: tuple[str, ...] | None) -> None:
+    def add(column: Column[Any], values: tuple[str, ...] | None) -> None:
         if values is not None:
-            found.append(_one_of(column, values, dialect))
+            where.append(_one_of(column, values, dialect))
 
-    some(run.c.platform, filters.platform)
-    some(run.c.status, filters.status)
-    some(run.c.session_id, filters.session)
-    some(run.c.user_name, filters.user)
-    some(run.c.model, filters.model)
-    some(run.c.source, filters.source)
+    add(run.c.platform, filters.platform)
+    add(run.c.status, filters.status)
+    add(run.c.session_id, filters.session)
+    add(run.c.user_name, filters.user)
+    add(run.c.model, filters.model)
+    add(run.c.source, filters.source)
     if filters.agent is not None:
         # An agent's own id may hold a colon, too.
         pairs = [name.split(":", 1) for name in filters.agent if ":" in name]
-        found.append(
+        where.append(
             or_(
                 _one_of(run.c.agent, filters.agent, dialect),
                 *(and_(run.c.platform == p, run.c.agent == a) for p, a in pairs),
@@ -197,19 +197,19 @@ def conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
         )
     if filters.run is not None:
         by = (run.c.key, run.c.run_id)
-        found.append(or_(*(_one_of(column, filters.run, dialect) for column in by)))
+        where.append(or_(*(_one_of(column, filters.run, dialect) for column in by)))
     if filters.since is not None:
-        found.append(run.c.started_at >= filters.since)
+        where.append(run.c.started_at >= filters.since)
     if filters.until is not None:
-        found.append(run.c.started_at < filters.until)
+        where.append(run.c.started_at < filters.until)
     if filters.this_kernel:
         from agentnb.store.processes import process_id
 
-        found.append(run.c.process == process_id())
+        where.append(run.c.process == process_id())
     if filters.text is not None:
         texts = (content.c.prompt, content.c.text)
-        found.append(or_(*(_holds(column, filters.text, dialect) for column in texts)))
-    return found
+        where.append(or_(*(_contains_text(column, filters.text, dialect) for column in texts)))
+    return where
 
 
 def select_runs(
@@ -223,7 +223,7 @@ def select_runs(
 
 
 def tool_call_fields() -> dict[str, ColumnElement[Any]]:
-    """Return the columns of `TOOL_CALL_COLUMNS` as the database's expressions."""
+    """Return the columns of `TOOL_CALL_COLUMNS` as SQL expressions."""
     return {
         "run_id": func.coalesce(run.c.run_id, run.c.key),
         "platform": run.c.platform,
@@ -242,9 +242,9 @@ def tool_call_fields() -> dict[str, ColumnElement[Any]]:
     }
 
 
-def run_fields(known: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
-    """Return the columns of a run's record, as `records` has it, as the database's expressions."""
-    cost, cost_source = cost_columns(known)
+def run_fields(price_list: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
+    """Return the fields of a run's record, as in `tables.records`, as SQL expressions."""
+    cost, cost_source = cost_columns(price_list)
     return {
         "run_id": func.coalesce(run.c.run_id, run.c.key),
         "session_id": run.c.session_id,
@@ -281,18 +281,18 @@ def run_fields(known: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
 def ordered(
     order: Order, columns: Mapping[str, ColumnElement[Any]], *last: ColumnElement[Any]
 ) -> list[ColumnElement[Any]]:
-    """Return what to sort by: what has no value comes last; ``last`` decides among equals."""
+    """Return the ORDER BY: missing values come last; ``last`` breaks ties."""
     column = columns[order.column]
     by = column.desc() if order.descending else column.asc()
     nullable = not (isinstance(column, Column) and not column.nullable)
     rest = [each.desc() if order.descending else each.asc() for each in last]
-    # Said of a column that is never NULL, it would only keep the index from being used.
+    # On a column that is never NULL it would prevent the use of an index.
     return [by.nulls_last() if nullable else by, *rest]
 
 
 def _one_of(column: Column[Any], values: tuple[str, ...], dialect: str) -> ColumnElement[bool]:
     values = tuple(value for value in values if _storable(value, dialect))
-    if len(values) <= _MANY:
+    if len(values) <= _MAX_PARAMETERS:
         return column.in_(values)
     if dialect == "sqlite":
         listed = func.json_each(json.dumps(values)).table_valued(Column("value", Text))
@@ -300,19 +300,19 @@ def _one_of(column: Column[Any], values: tuple[str, ...], dialect: str) -> Colum
     return column == any_(literal(list(values), ARRAY(Text)))
 
 
-def _holds(column: Column[Any], text: str, dialect: str) -> ColumnElement[bool]:
-    """Whether a text of the store holds ``text``, in any case, also of letters beyond ASCII."""
+def _contains_text(column: Column[Any], text: str, dialect: str) -> ColumnElement[bool]:
+    """Return whether the column contains ``text``, ignoring case, also of non-ASCII letters."""
     if not _storable(text, dialect):
         return false()
     if dialect == "sqlite":
-        # SQLite's own LIKE knows the cases of ASCII letters only.
+        # SQLite's LIKE ignores case of ASCII letters only.
         return getattr(func, _CONTAINS)(column, text) == 1
-    # What PostgreSQL takes for the same letter depends on its locale, so the letters are spelt out.
+    # PostgreSQL's case folding depends on its locale, so both cases are spelled out.
     return column.op("~", is_comparison=True)(literal("".join(map(_either_case, text)), Text))
 
 
 def _storable(text: str, dialect: str) -> bool:
-    """Whether a text can be in the store, and in a question to it."""
+    """Return whether the database can store the text."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,12 +1,12 @@
 """The store of runs: a database that every kernel of a user, or of a team, writes to.
 
 By default that is an SQLite file in the user's data folder, which only the user can read.  It is in
-WAL mode, so that readers never wait for writers; a write takes the lock at its beginning (``BEGIN
-IMMEDIATE``) and waits for its turn.  WAL needs memory that all its users share, which a network
-file system does not give: there the file is in the rollback mode ``DELETE``, in which readers wait
-while a write is committed; see `netfs` for how that is told.
+WAL mode, so that readers never wait for writers; a write transaction takes the lock at its start
+(``BEGIN IMMEDIATE``) and waits for its turn.  WAL needs shared memory, which a network file system
+does not provide: there the journal mode is ``DELETE``, in which readers wait while a write is
+committed; `network_drives` detects such file systems.
 
-A store that cannot be used is left as it is: nothing is renamed, removed or repaired.
+A store that cannot be used is left unchanged: nothing is renamed, removed or repaired.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from agentnb._support.fork import after_fork_in_child, around_fork, keep_forever
 from agentnb._support.quiescence import Quiescence
 from agentnb.errors import HistoryError
-from agentnb.store import opening, recorder
+from agentnb.store import opening
 from agentnb.store.failures import warn
-from agentnb.store.location import Place, keeps_content, place
+from agentnb.store.location import StoreLocation, keeps_content, place
 
-__all__ = ["Store", "current_place", "is_off", "reopen", "store", "use"]
+__all__ = ["Store", "current_place", "is_off", "open_or_none", "reopen", "store", "switch"]
 
-# After a failure it is tried again, but not by every cell: reaching a database that is down takes
+# Interval between two attempts to open a store that failed: reaching a database that is down takes
 # seconds.
 _RETRY_SECONDS: Final = 30.0
 # How long a fork waits for a store that is being opened, in seconds.
 _FORK_SECONDS: Final = 5.0
-# The log of SQLite is written back after so many seconds, or when it grew by so many bytes.  Where
-# nobody does it between transactions (`Store.write_back_in_time`), one waits for it later.
-_WRITE_BACK: Final = 5.0
-_WRITE_BACK_AT_LAST: Final = 10.0
+# Interval between checkpoints of SQLite's log, in seconds; a growth of so many bytes is a reason,
+# too.  After the longer interval, a transaction does what the recorder's thread did not.
+_CHECKPOINT_INTERVAL: Final = 5.0
+_MAX_CHECKPOINT_INTERVAL: Final = 10.0
 _LOG_GROWTH: Final = 4_000_000
-# No file.
-_NONE: Final = (0, 0)
+# Identity of a file that does not exist.
+_MISSING: Final = (0, 0)
 
 
 class Store:
     """An open store, at the newest schema.
 
     ``url`` is its address without the password, ``dialect`` is ``sqlite`` or ``postgresql``.
-    ``store_content`` tells whether prompts, answers, reasoning, tool arguments and results, and
-    events are kept.  ``engine`` begins read transactions; to write, use `begin`.
+    ``store_content``: prompts, answers, reasoning, tool arguments and results, and events are
+    stored.  ``engine`` begins read transactions; to write, use `begin`.
     """
 
     def __init__(self, engine: Engine, *, store_content: bool = True) -> None:
@@ -62,16 +62,16 @@ class Store:
         self._bare = opening.bare(engine)
         self._quiescence = Quiescence()
         self._is_closed = False
-        # What tells its files from others; SQLite keeps the log and its index as long as a
-        # connection is open, and the pool keeps one.
+        # Identities of its files; SQLite keeps the log and its index as long as a connection is
+        # open, and the pool keeps one.
         self._log = next((path for path in self._paths() if path.name.endswith("-wal")), None)
         self._log_size = 0
-        self._written_back_at = time.monotonic()
-        self._changed_at = self._changed()
+        self._checkpointed_at = time.monotonic()
+        self._modified_at = self._modified()
         self._files = self._existing(self._paths())
         self._has_new_log = False
-        # The pool that it comes from may not be there any more to close it.
-        event.listen(engine, "checkin", self._given_back)
+        # A connection that is returned after `close` has no pool to close it.
+        event.listen(engine, "checkin", self._on_checkin)
 
     @property
     def url(self) -> str:
@@ -88,20 +88,20 @@ class Store:
 
     @property
     def is_lost(self) -> bool:
-        """Whether a file that is open is not at its place any more, or another one is.
+        """Whether a file was moved, removed or replaced while it was open.
 
-        What is written to it, or to its log (``-wal``), nobody else sees.
+        Other processes do not see what is written to it, or to its log (``-wal``).
         """
         return not self._is_closed and bool(self._lost_files())
 
     @property
     def is_moved(self) -> bool:
-        """Whether the database itself is not at its place any more, or another one is."""
+        """Whether the database file itself was moved, removed or replaced."""
         return self.path in self._lost_files()
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
-        """A write transaction, committed at the end of the block, rolled back on an exception.
+        """Begin a write transaction, committed at the end of the block, rolled back on an error.
 
         SQLite: ``BEGIN IMMEDIATE``, which waits up to 30 s for other writers.  PostgreSQL: ``READ
         COMMITTED``.
@@ -111,83 +111,82 @@ class Store:
         if self._has_new_log:
             self._has_new_log = False
             self._files |= self._existing(self._paths()[1:])
-        self.write_back_in_time(_WRITE_BACK_AT_LAST)
+        self.checkpoint_if_due(_MAX_CHECKPOINT_INTERVAL)
 
     @contextmanager
     def connect(self) -> Generator[Connection]:
-        """A read transaction, which sees one state of the store; writing in it is an error."""
+        """Begin a read transaction, which sees one snapshot; writing in it is an error."""
         with self._quiescence.use(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def autocommit(self) -> Generator[Connection]:
-        """A connection without a transaction, for statements that refuse one, such as VACUUM."""
+        """Connect without a transaction, for statements that refuse one, such as VACUUM."""
         with self._quiescence.use(), self._bare.connect() as connection:
             yield connection
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """Return the database's own INSERT, which has ``on_conflict_do_update``."""
+        """Return the dialect's INSERT, which has ``on_conflict_do_update``."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
 
-    def write_back(self) -> None:
-        """Write SQLite's log back into the file, as far as readers allow; they are not held up.
+    def checkpoint(self) -> None:
+        """Write SQLite's log back into the file, as far as readers allow, without blocking them.
 
-        A log that was removed is written back only where nobody can have begun another one since.
+        A log that was removed is written back only if no other process can have started a new one.
         """
-        self._written_back_at = time.monotonic()
-        if self.is_moved or any(_identity(path) != _NONE for path in self._lost_files()):
+        self._checkpointed_at = time.monotonic()
+        if self.is_moved or any(_identity(path) != _MISSING for path in self._lost_files()):
             return
         if self.dialect == "sqlite":
-            # It stays in the log where there is no room in the file.
+            # Where the file has no room, the data stays in the log.
             with suppress(SQLAlchemyError), self.autocommit() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def write_back_in_time(self, every: float = _WRITE_BACK) -> None:
-        """Do so once in ``every`` seconds, or when much was written; of several processes, one."""
+    def checkpoint_if_due(self, every: float = _CHECKPOINT_INTERVAL) -> None:
+        """Call `checkpoint` once in ``every`` seconds or when the log grew, in one process only."""
         if self._log is None or self._is_closed:
             return
         try:
             size = self._log.stat().st_size
             if (
                 size - self._log_size < _LOG_GROWTH
-                and time.monotonic() - self._written_back_at < every
+                and time.monotonic() - self._checkpointed_at < every
             ):
                 return
         except OSError:
             return
         self._log_size = size
-        if self._changed() == self._changed_at:
-            self.write_back()
-        self._changed_at, self._written_back_at = self._changed(), time.monotonic()
+        if self._modified() == self._modified_at:
+            self.checkpoint()
+        self._modified_at, self._checkpointed_at = self._modified(), time.monotonic()
 
-    def _changed(self) -> int:
-        """Return when the file itself was changed, as happens only when a log is written back."""
+    def _modified(self) -> int:
+        """Return when the file was modified, which only a checkpoint does."""
         try:
             return 0 if self.path is None else self.path.stat().st_mtime_ns
         except OSError:
             return 0
 
     def close(self) -> None:
-        """Close the idle connections; those in use close when they are given back."""
+        """Close idle connections, and those in use when they are returned."""
         self._is_closed = True
         self.engine.dispose()
 
     def begin_fork(self) -> None:
         """Wait for transactions of other threads, and close the connections to a file.
 
-        SQLite remembers the locks of a file once for all connections of a process, and a forked
-        child has that memory without the locks.  A child that inherits an open file therefore takes
-        locks for held that are not: its parent, the only one to hold any, deletes the log that the
-        child writes to.
+        SQLite tracks the locks of a file for all connections of a process, and a forked child
+        inherits that state without the locks.  With an open file it would assume locks that it does
+        not have, and its parent would delete the log that the child writes to.
         """
         if self.dialect == "sqlite" and self._quiescence.begin_fork():
             self.engine.dispose()
-            # SQLite removes its log with the last connection; the next transaction makes another.
+            # SQLite removes the log with the last connection; the next transaction creates one.
             self._files = self._existing(self._paths()[:1])
             self._has_new_log = True
 
     def end_fork(self) -> None:
-        """Let transactions begin again, in the process that was forked."""
+        """Allow transactions again, in the parent."""
         self._quiescence.end_fork()
 
     def _paths(self) -> list[Path]:
@@ -197,12 +196,12 @@ class Store:
 
     @staticmethod
     def _existing(paths: list[Path]) -> dict[Path, tuple[int, int] | None]:
-        return {path: known for path in paths if (known := _identity(path)) != _NONE}
+        return {path: known for path in paths if (known := _identity(path)) != _MISSING}
 
     def _lost_files(self) -> list[Path]:
         return [path for path, known in self._files.items() if _identity(path) not in (known, None)]
 
-    def _given_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
+    def _on_checkin(self, _connection: object, record: ConnectionPoolEntry) -> None:
         if self._is_closed:
             record.close()
 
@@ -211,19 +210,19 @@ class Store:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file at ``path`` from others; `_NONE` where there is none."""
+    """Return the identity of the file at ``path``, `_MISSING` if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return _NONE
+        return _MISSING
     except OSError:
-        # Of a disk that does not answer, nobody knows.
+        # The disk does not respond: unknown.
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 class _Process:
-    """What this process has open; a forked child begins with its own."""
+    """The store of this process; a forked child has its own."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -232,14 +231,14 @@ class _Process:
         self.is_off = False
         self.failure: HistoryError | None = None
         self.retry_at = 0.0
-        # Reasons that were warned of.
-        self.told: set[str] = set()
-        # Whether the lock is held by a thread that forks.
+        # Failures that a warning was given for.
+        self.warned: set[str] = set()
+        # Whether a thread that forks holds the lock.
         self.is_locked = False
 
 
 _process = _Process()
-# The store that waits for the end of a fork.
+# Stores that wait for the end of a fork.
 _forking: list[Store] = []
 
 
@@ -248,10 +247,10 @@ def store(*, required: Literal[True]) -> Store: ...
 @overload
 def store(*, required: bool = False) -> Store | None: ...
 def store(*, required: bool = False) -> Store | None:
-    """Return this process's store, opened and brought to the newest schema at the first call.
+    """Return this process's store, opened and migrated at the first call.
 
-    None where history is off, and where the store cannot be used: then one `HistoryWarning` said
-    why.  It is tried again, at most every 30 s, without another warning for the same reason; with
+    None where history is off, and, after one `HistoryWarning`, where the store cannot be used.
+    Opening is retried at most every 30 s, without another warning for the same reason; with
     ``required``, at once.
 
     Raises:
@@ -264,70 +263,62 @@ def store(*, required: bool = False) -> Store | None:
         if state.store is None and (required or time.monotonic() >= state.retry_at):
             _open(state)
         ready, failure = state.store, state.failure
-        is_news = failure is not None and not required and failure.message not in state.told
-        if failure is not None and is_news:
-            state.told.add(failure.message)
-    if ready is not None or not (required or is_news):
+        is_new = failure is not None and not required and failure.message not in state.warned
+        if failure is not None and is_new:
+            state.warned.add(failure.message)
+    if ready is not None or not (required or is_new):
         return ready
     if failure is None:
         raise HistoryError(
             "History is off.", hint="Unset AGENTNB_HISTORY, or take 'off' out of [history]."
         )
     if required:
-        # A new one: the one that is kept would hold the traceback of everyone who asked.
+        # A new one: the one that is kept would collect tracebacks.
         raise HistoryError(failure.message, hint=failure.hint)
     warn(f"{failure} Runs go on unrecorded.")
     return None
 
 
 def is_off() -> bool:
-    """Tell whether no store is wanted, as the last call of `store` found it."""
+    """Return whether history was off at the last call of `store`."""
     return _process.is_off
 
 
-def current_place() -> Place:
-    """Return where this process's store is, or would be, without opening it.
+def open_or_none() -> Store | None:
+    """Return the store if it is open."""
+    return _process.store
+
+
+def current_place() -> StoreLocation:
+    """Return the location of this process's store, without opening it.
 
     Raises:
-        HistoryError: what says where it is names no place of a store.
+        HistoryError: the configured location is invalid.
     """
     return place(_process.chosen)
 
 
-def use(url: str | Path | None) -> None:
-    """Close this process's store and go on with another one.
-
-    What has arrived is written to the one that is left; runs that go on are ``interrupted`` there,
-    and written wholly to the other one.  Waits seconds at most where the store does not answer.
-    ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
-    None looks again for what the environment and the configuration say.  It is opened when it is
-    first needed.
-
-    Raises:
-        HistoryError: ``url`` is no place of a store.
-    """
-    if url is not None:
-        place(url)
+def switch(url: str | Path | None) -> None:
+    """Close the store and use the one at ``url``; see `agentnb.history.use`."""
     state = _process
-    with recorder.leaving(lambda: state.store):
-        with state.lock:
-            old, state.store = state.store, None
-            state.chosen = url
-            state.is_off = False
-            state.failure, state.retry_at = None, 0.0
-            state.told.clear()
-        if old is not None:
-            old.close()
+    with state.lock:
+        old, state.store = state.store, None
+        state.chosen = url
+        state.is_off = False
+        state.failure, state.retry_at = None, 0.0
+        state.warned.clear()
+    if old is not None:
+        old.close()
 
 
 def reopen(lost: Store) -> Store | None:
-    """Close a store whose file is not at its place any more; return what `store` gives then."""
+    """Close a store whose file was moved or removed; return the result of `store`."""
     state = _process
     with state.lock:
         if state.store is lost:
             state.store = None
             state.failure, state.retry_at = None, 0.0
-    lost.write_back()
+    lost.checkpoint()
     lost.close()
     return store()
 
@@ -346,7 +337,7 @@ def _open(state: _Process) -> None:
 
 
 def _close() -> None:
-    """Close at the end of the process: SQLite writes its log back then."""
+    """Close at exit: SQLite writes its log back then."""
     if _process.store is not None:
         _process.store.close()
 
@@ -355,14 +346,14 @@ def _after_fork() -> None:
     global _process
     old, _process = _process, _Process()
     _process.chosen = old.chosen
-    _process.told = set(old.told)
+    _process.warned = set(old.warned)
     _forking.clear()
-    # Closing the connections to a server would end them for the parent, too.
+    # Closing connections to a server would close them for the parent, too.
     keep_forever(old.store)
 
 
 def _before_fork() -> None:
-    # No store is opened meanwhile.
+    # No store is opened during the fork.
     _process.is_locked = _process.lock.acquire(timeout=_FORK_SECONDS)
     if _process.store is not None:
         _forking.append(_process.store)

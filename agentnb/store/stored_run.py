@@ -1,4 +1,4 @@
-"""Runs as they were kept: loaded from the store, or read from an exported file."""
+"""Runs loaded from the store, or read from an exported file."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredRun", "exported", "load", "read_export", "stored"]
 
-# How long to wait for what this process has not yet written, in seconds.
-_FLUSH = 5.0
+# How long to wait for the recorder, in seconds.
+_FLUSH_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Platform:
-    """The platform of a run that is only read: its name is all that is known."""
+    """Platform of a run that is only read: just its name."""
 
     name: str
     capabilities: Capabilities = field(default_factory=Capabilities)
 
 
 class StoredRun(RunFacts):
-    """A run that was kept: everything that is read of a `agentnb.Run`, and nothing that drives it.
+    """A run that was stored: the read-only part of `agentnb.Run`.
 
-    ``events`` and ``event_times`` are exactly the recorded ones.  Where they were not kept
-    (``store_content = false``, or a run known only from its platform's list) a few events stand for
-    what is known: ids, model, tool calls with their times, tokens, the answer if there is one, and
-    how it ended.  ``text`` is then "" unless the platform told the answer.
+    ``events`` and ``event_times`` are exactly the recorded ones.  Where they were not stored
+    (``store_content = false``, or a run known only from its platform's list) they are reconstructed
+    from what is known: ids, model, tool calls with their times, tokens, the answer and the end.
+    ``text`` is then "" unless the platform reported the answer.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class StoredRun(RunFacts):
         reconnects: int | None = None,
         error: str | None = None,
     ) -> None:
-        # A file may have been written by anyone.
+        # A file is untrusted.
         request = replace(
             request,
             agent=printable(request.agent),
@@ -88,9 +88,9 @@ class StoredRun(RunFacts):
             recording.add((event,))
         transcript = recording.transcript
         if status in FINAL_STATUSES and not transcript.is_final:
-            # What came last was the end of the process that recorded it, not of the run.
+            # The process that recorded it ended before the run.
             clock.set(clock.now() if duration is None else duration)
-            recording.add((_end(status, error),))
+            recording.add((_end_event(status, error),))
         if transcript.status == "completed":
             transcript.output_error = error
         if status in FINAL_STATUSES or status == "paused":
@@ -112,25 +112,25 @@ def load(run: str) -> StoredRun:
     """Return the run of this id from the history.
 
     ``run`` is the platform's id or agentnb's own (`Run.id`, `Run.local_id`).  Of several platforms'
-    runs with the same id the newest counts; where a run was also joined, the row that has its end.
+    runs with the same id the newest is returned; of an attached run, the row that has its end.
 
     Raises:
         HistoryError: there is no such run, or the history cannot be read.
     """
-    from agentnb.store.processes import mark_interrupted
+    from agentnb.store.interruption import mark_interrupted
     from agentnb.store.store import store
 
-    _write_what_is_here(run)
+    _flush_if_local(run)
     opened = store(required=True)
     mark_interrupted(opened)
     with opened.connect() as connection:
-        found = _find(connection, run)
-        if found is None:
+        row = _find(connection, run)
+        if row is None:
             raise HistoryError(
                 f"The history has no run '{run[:80]}'.",
                 hint="agentnb.runs() lists the runs that it has.",
             )
-        return stored(connection, found)
+        return stored(connection, row)
 
 
 def read_export(path: str | Path) -> StoredRun:
@@ -156,10 +156,10 @@ def read_export(path: str | Path) -> StoredRun:
 
 
 def exported(data: dict[str, Any]) -> StoredRun:
-    """Return the run of which `RunFacts.to_dict` gave ``data``.
+    """Return the run that `RunFacts.to_dict` returned as ``data``.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: the data are invalid.
     """
     entries: list[dict[str, Any]] = data["events"]
     error: dict[str, Any] | None = data["error"]
@@ -185,14 +185,14 @@ def exported(data: dict[str, Any]) -> StoredRun:
     )
 
 
-def _write_what_is_here(run: str) -> None:
-    """Write the run to the store if it is one of this process that is not wholly there yet."""
+def _flush_if_local(run: str) -> None:
+    """Wait for the recorder if the run is one of this process."""
     from agentnb.store.recent import recent_runs
 
     if any(run in (known.id, getattr(known, "local_id", None)) for known in recent_runs()):
         from agentnb.store.recorder import flush
 
-        flush(_FLUSH)
+        flush(_FLUSH_TIMEOUT)
 
 
 def _find(connection: Connection, run: str) -> RowMapping | None:
@@ -209,7 +209,7 @@ def _find(connection: Connection, run: str) -> RowMapping | None:
 
 
 def stored(connection: Connection, row: RowMapping) -> StoredRun:
-    """Return the run of a row of the table ``run``, with all that is kept of it."""
+    """Return the run of a row of the table ``run``, with its content, events and tool calls."""
     from sqlalchemy import select
 
     from agentnb.event.serialization import decode_of
@@ -217,7 +217,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     from agentnb.store.timestamps import from_micros
 
     key: str = row["key"]
-    kept = connection.execute(select(content).where(content.c.run == key)).mappings().first()
+    texts = connection.execute(select(content).where(content.c.run == key)).mappings().first()
     chunks = select(event_chunk.c.payload).where(event_chunk.c.run == key)
     events: list[Event] = []
     times: list[float] = []
@@ -226,9 +226,9 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
         events += more
         times += at
     if not events:
-        events, times = _known_events(connection, row, kept)
+        events, times = _reconstruct_events(connection, row, texts)
     return StoredRun(
-        _request(row, kept),
+        _request(row, texts),
         platform=row["platform"],
         title=row["title"] or row["agent"] or "",
         local_id=key,
@@ -243,35 +243,35 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     )
 
 
-def _request(row: RowMapping, kept: RowMapping | None) -> RunRequest:
-    asked: dict[str, Any] = {}
-    if kept is not None and kept["request"]:
-        asked = json.loads(kept["request"])
+def _request(row: RowMapping, texts: RowMapping | None) -> RunRequest:
+    fields: dict[str, Any] = {}
+    if texts is not None and texts["request"]:
+        fields = json.loads(texts["request"])
     return RunRequest(
         agent=row["agent"] or "",
-        prompt=(kept["prompt"] if kept is not None else None) or "",
-        session_id=asked.get("session_id"),
-        params=asked.get("params") or {},
-        history=cast("list[Message]", asked.get("history") or []),
-        output_schema=asked.get("output_schema"),
-        media=tuple(_media(each) for each in asked.get("media") or ()),
-        followups=bool(asked.get("followups")),
+        prompt=(texts["prompt"] if texts is not None else None) or "",
+        session_id=fields.get("session_id"),
+        params=fields.get("params") or {},
+        history=cast("list[Message]", fields.get("history") or []),
+        output_schema=fields.get("output_schema"),
+        media=tuple(_media(each) for each in fields.get("media") or ()),
+        followups=bool(fields.get("followups")),
     )
 
 
-def _media(kept: Mapping[str, Any]) -> Media:
-    """Return an attachment as far as it was kept: its name and kind, without its content."""
-    name = kept.get("name")
+def _media(fields: Mapping[str, Any]) -> Media:
+    """Return an attachment without its content, which is not stored."""
+    name = fields.get("name")
     # An import, or an earlier version, may have written any name.
     name = attachment_name(name) if isinstance(name, str) and name else None
-    kind = kept.get("mime_type")
-    return Media(name=name, mime_type=kind if is_media_type(kind) else None, url=kept.get("url"))
+    kind = fields.get("mime_type")
+    return Media(name=name, mime_type=kind if is_media_type(kind) else None, url=fields.get("url"))
 
 
-def _known_events(
-    connection: Connection, row: RowMapping, kept: RowMapping | None
+def _reconstruct_events(
+    connection: Connection, row: RowMapping, texts: RowMapping | None
 ) -> tuple[list[Event], list[float]]:
-    """Return events that stand for what is known of a run whose own were not kept."""
+    """Return events and times made from the row of a run whose own events were not stored."""
     from sqlalchemy import select
 
     from agentnb.store.schema import tool_call
@@ -280,19 +280,19 @@ def _known_events(
     timed: list[tuple[float, Event]] = []
     calls = select(tool_call).where(tool_call.c.run == row["key"]).order_by(tool_call.c.position)
     for call in connection.execute(calls).mappings():
-        begun = _seconds(call["started"]) or 0.0
+        start = _seconds(call["started"]) or 0.0
         name, call_id = call["name"], call["call_id"]
         started = ToolCallStarted(call_id=call_id, name=name, arguments=call["arguments"] or "")
-        timed.append((begun, started))
+        timed.append((start, started))
         if call["status"] in ("completed", "failed"):
             failed = call["status"] == "failed"
             error = (call["error"] or "The call failed.") if failed else None
             ended = ToolCallFinished(call_id=call_id, result=call["result"], error=error)
-            timed.append((_seconds(call["finished"]) or begun, ended))
+            timed.append((_seconds(call["finished"]) or start, ended))
     timed.sort(key=lambda each: each[0])
     if (usage := read_usage(row)) is not None:
         timed.append((duration, UsageReported(usage=usage)))
-    text = (kept["text"] if kept is not None else None) or ""
+    text = (texts["text"] if texts is not None else None) or ""
     if row["status"] == "completed":
         timed.append((duration, RunFinished(output=text or None)))
     elif text:
@@ -304,7 +304,7 @@ def _known_events(
     return [*head, *(event for _, event in timed)], [*(0.0 for _ in head), *(at for at, _ in timed)]
 
 
-def _end(status: Status, error: str | None) -> Event:
+def _end_event(status: Status, error: str | None) -> Event:
     match status:
         case "completed":
             return RunFinished()

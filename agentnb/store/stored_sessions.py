@@ -1,4 +1,4 @@
-"""The sessions of an agent that other processes of this user recorded, on this day or earlier."""
+"""Sessions of an agent that other processes of this user recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.event.transcript import Status
-from agentnb.store.processes import mark_interrupted, process_id, user_name
+from agentnb.store.interruption import mark_interrupted
+from agentnb.store.processes import process_id, user_name
 from agentnb.store.stored_run import StoredRun, stored
 from agentnb.store.timestamps import from_micros
 
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredSession", "list_sessions", "load_session"]
 
-# How far back to look, in runs: the list is for picking one, and must be there at once.
-_RUNS: Final = 2000
-_TITLE: Final = 200
-# Runs that have come to an end, be it a pause; what goes on elsewhere cannot be followed here.
+# The list is to pick one from and must be fast.
+_MAX_RUNS: Final = 2000
+_MAX_TITLE: Final = 200
+# Runs that have ended or paused; live ones of other processes cannot be followed here.
 _ENDED: Final = ("completed", "failed", "cancelled", "truncated", "interrupted", "paused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
-    """A session: its first question, how many runs it has, and when and how the last one went."""
+    """A session: its first prompt, its number of runs, and the time and status of the last one."""
 
     id: str
     question: str
@@ -36,7 +37,7 @@ class StoredSession:
 
 
 def list_sessions(platform: str, agent: str) -> list[StoredSession]:
-    """Return the sessions of an agent, the one used last first; [] where there is no store."""
+    """Return the sessions of an agent, the last used first; [] without a store."""
     from sqlalchemy import func, select
 
     from agentnb.store.schema import content, run
@@ -51,12 +52,12 @@ def list_sessions(platform: str, agent: str) -> list[StoredSession]:
             run.c.session_id,
             run.c.status,
             run.c.started_at,
-            func.substr(content.c.prompt, 1, _TITLE).label("question"),
+            func.substr(content.c.prompt, 1, _MAX_TITLE).label("question"),
         )
         .join(content, content.c.run == run.c.key, isouter=True)
-        .where(*_of_others(platform, agent), run.c.session_id.is_not(None))
+        .where(*_of_other_processes(platform, agent), run.c.session_id.is_not(None))
         .order_by(run.c.started_at.desc())
-        .limit(_RUNS)
+        .limit(_MAX_RUNS)
     )
     with opened.connect() as connection:
         rows = connection.execute(query).all()
@@ -66,17 +67,17 @@ def list_sessions(platform: str, agent: str) -> list[StoredSession]:
     return [
         StoredSession(
             id=session,
-            question=found[-1].question or "",
-            runs=len(found),
-            updated=from_micros(found[0].started_at),
-            status=found[0].status,
+            question=rows[-1].question or "",
+            runs=len(rows),
+            updated=from_micros(rows[0].started_at),
+            status=rows[0].status,
         )
-        for session, found in sessions.items()
+        for session, rows in sessions.items()
     ]
 
 
 def load_session(platform: str, agent: str, session: str) -> list[StoredRun]:
-    """Return the runs of a session, oldest first; [] where there are none, or no store."""
+    """Return the runs of a session, oldest first; [] if there are none, or no store."""
     from sqlalchemy import select
 
     from agentnb.store.schema import run
@@ -87,22 +88,22 @@ def load_session(platform: str, agent: str, session: str) -> list[StoredRun]:
         return []
     query = (
         select(run)
-        .where(*_of_others(platform, agent), run.c.session_id == session)
+        .where(*_of_other_processes(platform, agent), run.c.session_id == session)
         .order_by(run.c.started_at)
     )
     with opened.connect() as connection:
         return [stored(connection, row) for row in connection.execute(query).mappings().all()]
 
 
-def _of_others(platform: str, agent: str) -> Sequence[ColumnElement[bool]]:
+def _of_other_processes(platform: str, agent: str) -> Sequence[ColumnElement[bool]]:
     from agentnb.store.schema import run
 
     return (
         run.c.platform == platform,
         run.c.agent == agent,
-        # A store may serve a team; what others talk about is theirs.
+        # A store may be shared by a team.
         run.c.user_name == user_name(),
-        # The runs of this process are at hand themselves, and can do more.
+        # The runs of this process are available as `Run`.
         run.c.process != process_id(),
         run.c.status.in_(_ENDED),
     )

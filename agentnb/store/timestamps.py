@@ -1,4 +1,4 @@
-"""Moments and spans as the store keeps them: whole microseconds."""
+"""Times and durations of the store: whole microseconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["from_micros", "now", "span", "to_micros"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_LARGEST: Final = 2**63 - 1
+_MAX_INT: Final = 2**63 - 1
 
 
 def to_micros(moment: datetime) -> int:
@@ -24,17 +24,17 @@ def to_micros(moment: datetime) -> int:
 
 
 def from_micros(micros: int) -> datetime:
-    """Return the moment in UTC that `to_micros` gave ``micros`` for."""
+    """Return ``micros`` since 1970-01-01 UTC as a datetime in UTC."""
     return _EPOCH + micros * _MICROSECOND
 
 
 def now() -> int:
-    """Return this moment in microseconds since 1970-01-01 UTC."""
+    """Return the current time in microseconds since 1970-01-01 UTC."""
     return to_micros(datetime.now(UTC))
 
 
 def span(seconds: float | None) -> int | None:
-    """Return ``seconds`` as whole microseconds, the nearest; None for None, NaN and infinity."""
-    if seconds is None or not abs(seconds) * 1_000_000 <= _LARGEST:
+    """Return ``seconds`` rounded to microseconds; None for None, NaN and infinity."""
+    if seconds is None or not abs(seconds) * 1_000_000 <= _MAX_INT:
         return None
-    return min(round(seconds * 1_000_000), _LARGEST)
+    return min(round(seconds * 1_000_000), _MAX_INT)

@@ -1,8 +1,8 @@
-"""The rows of runs written into the store: one transaction for all that is new.
+"""Writing the new rows of several runs in one transaction.
 
-A run that goes on in the place of another one, after a decision on an approval, tells everything
-from the beginning; the rows of the one that it replaces are deleted when its own are written.
-A run that was pulled from its platform before its id was known here becomes one row with it.
+A run that replaces another one, after a decision on an approval, has all events from the beginning;
+the rows of the replaced run are deleted when its own are written.  A run that was pulled from its
+platform before its id was known here is merged with that row.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from agentnb.store.deduplication import join, settle
-from agentnb.store.keys import platform_key
+from agentnb.store.deduplication import merge_attached, settle
+from agentnb.store.identifiers import platform_key
 from agentnb.store.locking import lock_runs
 from agentnb.store.schema import content, event_chunk, run, tool_call
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from agentnb.store.rows import Rows
     from agentnb.store.store import Store
 
-__all__ = ["Written", "write"]
+__all__ = ["RunWrite", "write"]
 
-# What a platform may know where nobody here does.
+# Columns that are filled in from the platform where the recorded run has no value.
 _FILLED: Final = frozenset(
     {
         "prompt",
@@ -34,10 +34,9 @@ _FILLED: Final = frozenset(
         *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
     }
 )
-# What only pulling changes.
-_PULLED: Final = frozenset({"source", "pulled_at", "remote"})
-# Statements are built once: building them takes longer than the database takes to execute them, and
-# others wait meanwhile.
+# Columns that only pulling changes.
+_PULL_COLUMNS: Final = frozenset({"source", "pulled_at", "remote"})
+# Statements are built once: that takes longer than executing them, and other writers wait.
 _DELETE_RUN: Final = delete(run).where(run.c.key == bindparam("key_"))
 _DELETE_CHUNKS: Final = delete(event_chunk).where(event_chunk.c.run == bindparam("run_"))
 _PULLED_ROWS: Final = (
@@ -49,26 +48,25 @@ _PULLED_ROWS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """One run to be written.
+class RunWrite:
+    """One run to write.
 
-    ``is_fresh``: whatever the store holds of its events is replaced.  ``replaced`` are keys of
-    runs in whose place it stands, ``may_be_known`` says whether to look for a pulled row of it.
-    ``has_joined``: it joined a run that was sent before, and has ended; ``has_ended``: it was sent
-    here, and nothing more comes of it.
+    ``is_fresh``: its events in the store are replaced.  ``replaced`` are the keys of runs that it
+    replaces; ``may_be_pulled``: look for a pulled row of it.  ``attach_ended``: it is an attached
+    run that has ended; ``has_ended``: it was started here and has ended.
     """
 
     rows: Rows
     is_fresh: bool
     replaced: Sequence[str] = ()
-    may_be_known: bool = False
-    has_joined: bool = False
+    may_be_pulled: bool = False
+    attach_ended: bool = False
     has_ended: bool = False
 
 
-def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None:
-    """Write ``runs``, whose process is there already."""
-    # One order for all writers: those who lock in different ones may wait for each other.
+def write(connection: Connection, store: Store, runs: Sequence[RunWrite]) -> None:
+    """Write ``runs``, whose process has a row already."""
+    # One order for all writers prevents deadlocks.
     runs = sorted(runs, key=lambda item: item.rows.run["key"])
     lock_runs(connection, store, [(r.rows.run["platform"], r.rows.run["run_id"]) for r in runs])
     if replaced := [{"key_": key} for item in runs for key in item.replaced]:
@@ -78,16 +76,16 @@ def write(connection: Connection, store: Store, runs: Sequence[Written]) -> None
     _upsert(connection, store, run, [item.rows.run for item in runs])
     texts = [item.rows.content for item in runs if item.rows.content is not None]
     _upsert(connection, store, content, texts)
-    new = [item.rows.run for item in runs if item.may_be_known and not item.has_joined]
-    _merge(connection, store, new)
+    new = [item.rows.run for item in runs if item.may_be_pulled and not item.attach_ended]
+    _merge_pulled(connection, store, new)
     chunks = [chunk for item in runs for chunk in item.rows.chunks]
     _upsert(connection, store, event_chunk, chunks)
     calls = [call for item in runs for call in item.rows.tool_calls]
     _upsert(connection, store, tool_call, calls)
     for item in runs:
-        # A pulled row is only merged into one that says more than it.
-        if item.has_joined and join(connection, item.rows.run):
-            _merge(connection, store, [item.rows.run])
+        # A pulled row is merged only into a row that has more.
+        if item.attach_ended and merge_attached(connection, item.rows.run):
+            _merge_pulled(connection, store, [item.rows.run])
     settle(connection, [item.rows.run["key"] for item in runs if item.has_ended])
 
 
@@ -108,13 +106,13 @@ def _upsert_statement(dialect: str, table: Table, names: tuple[str, ...]) -> Exe
         if name in _FILLED and table in (run, content)
         else insert.excluded[name]
         for name in names
-        if name not in keys and name not in _PULLED
+        if name not in keys and name not in _PULL_COLUMNS
     }
     return insert.on_conflict_do_update(index_elements=keys, set_=values)
 
 
-def _merge(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make one row of a run that was pulled and one that is recorded; both are locked."""
+def _merge_pulled(connection: Connection, store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Merge pulled rows into the recorded ``rows``; both are locked."""
     ours = {
         platform_key(row["platform"], row["run_id"]): row["key"] for row in rows if row["run_id"]
     }

@@ -1,7 +1,7 @@
-"""Runs that were recorded without their platform's id, found among those that it lists.
+"""Matching of runs that were recorded without their platform's id with those that it lists.
 
-Such a run is known by its session, its agent and its start.  What else both sides know of it must
-agree, and where several may be meant, their order and their distance decide.
+Candidates have the same session and agent and a near start.  Their prompts, tokens and ends must
+agree; among several, the order and the distance of the starts decide.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Row: TypeAlias = Mapping[str, Any]
 _Fits: TypeAlias = Callable[[Row, Row], bool]
 
 _TOKENS: Final = ("input_tokens", "output_tokens")
-# Of runs that were sent within this, in microseconds, the platform may have begun any one first.
-_AT_ONCE: Final = 1_000_000
-# What a pair is worth: more the nearer it is, and always more than nothing.
-_WORTH: Final = math.sqrt(WINDOW) + 1
+# Runs sent within so many microseconds may start in any order at the platform.
+_SIMULTANEOUS: Final = 1_000_000
+# Score of a pair at no distance; the score of any pair is positive.
+_MAX_SCORE: Final = math.sqrt(WINDOW) + 1
 
 
 def shift(pairs: Sequence[tuple[Row, Row]]) -> int:
-    """Return by how much runs start later at the platform, from pairs that are known.
+    """Return by how many microseconds runs start later at the platform, from known pairs.
 
-    That is how long a request takes, and how far the platform's clock is ahead.
+    It is the duration of a request plus the offset of the platform's clock.
     """
     return round(median(b["started_at"] - a["started_at"] for a, b in pairs)) if pairs else 0
 
@@ -39,10 +39,9 @@ def matches(
 ) -> list[tuple[Row, Row]]:
     """Return the pairs of a ``recorded`` run and a ``listed`` one that are the same run.
 
-    All are of one session; rows are by the columns of `run`, with the ``prompt``.  ``known`` is
-    when its other runs were sent, ``shift`` how much later runs start at the platform.  Pairs keep
-    the order of the starts; runs that this leaves alone are paired where they have the same prompt
-    or tokens.
+    All are of one session; rows have the columns of `run`, and ``prompt``.  ``known`` are the
+    starts of its other runs, ``shift`` is the result of `shift`.  Pairs keep the order of the
+    starts; remaining runs are paired if they have the same prompt or tokens.
     """
 
     def fits(a: Row, b: Row) -> bool:
@@ -51,30 +50,30 @@ def matches(
             and (a["agent"] is None or b["agent"] in (None, a["agent"]))
             and _may_end_as(a, b)
             and _agrees(a, b) is not False
-            and not _is_parted(a, b, known, shift)
+            and not _is_separated(a, b, known, shift)
         )
 
-    pairs = found = _aligned(recorded, listed, fits, shift)
-    while found:
-        recorded = [row for row in recorded if all(row is not a for a, _ in found)]
-        listed = [row for row in listed if all(row is not b for _, b in found)]
-        found = _aligned(recorded, listed, lambda a, b: fits(a, b) and _agrees(a, b) is True, shift)
-        pairs = [*pairs, *found]
+    pairs = new = _aligned(recorded, listed, fits, shift)
+    while new:
+        recorded = [row for row in recorded if all(row is not a for a, _ in new)]
+        listed = [row for row in listed if all(row is not b for _, b in new)]
+        new = _aligned(recorded, listed, lambda a, b: fits(a, b) and _agrees(a, b) is True, shift)
+        pairs = [*pairs, *new]
     return pairs
 
 
 def _aligned(
     recorded: Sequence[Row], listed: Sequence[Row], fits: _Fits, shift: int
 ) -> list[tuple[Row, Row]]:
-    """Return the pairs that keep the order of the starts and are worth the most together."""
+    """Return the pairs in order of the starts with the highest total score."""
     ours, theirs = sorted(recorded, key=_start), sorted(listed, key=_start)
-    # The worth of the best pairs among the first so many of ours and of theirs.
+    # Best total score among the first i of ours and the first j of theirs.
     best = [[0.0] * (len(theirs) + 1)]
     for a in ours:
-        before, row = best[-1], [0.0]
-        for place, b in enumerate(theirs):
-            paired = before[place] + _worth(a, b, shift) if fits(a, b) else 0.0
-            row.append(max(paired, before[place + 1], row[place]))
+        previous, row = best[-1], [0.0]
+        for index, b in enumerate(theirs):
+            paired = previous[index] + _score(a, b, shift) if fits(a, b) else 0.0
+            row.append(max(paired, previous[index + 1], row[index]))
         best.append(row)
     pairs: list[tuple[Row, Row]] = []
     i, j = len(ours), len(theirs)
@@ -97,35 +96,35 @@ def _distance(recorded: Row, listed: Row, shift: int) -> int:
     return abs(_start(listed) - shift - _start(recorded))
 
 
-def _worth(recorded: Row, listed: Row, shift: int) -> float:
-    # The root lets one run be left alone rather than all of its neighbours be moved by one.
-    return _WORTH - math.sqrt(_distance(recorded, listed, shift))
+def _score(recorded: Row, listed: Row, shift: int) -> float:
+    # The root prefers one unmatched run to all of its neighbours being shifted by one.
+    return _MAX_SCORE - math.sqrt(_distance(recorded, listed, shift))
 
 
-def _is_parted(recorded: Row, listed: Row, known: Sequence[int], shift: int) -> bool:
-    """Tell whether another run of the session was sent between the two starts."""
+def _is_separated(recorded: Row, listed: Row, known: Sequence[int], shift: int) -> bool:
+    """Return whether another run of the session was sent between the two starts."""
     first, last = sorted((_start(recorded), _start(listed) - shift))
-    return any(first + _AT_ONCE < moment < last - _AT_ONCE for moment in known)
+    return any(first + _SIMULTANEOUS < moment < last - _SIMULTANEOUS for moment in known)
 
 
 def _may_end_as(recorded: Row, listed: Row) -> bool:
-    """Tell whether the platform's status does not contradict the end that was recorded."""
-    return not _is_told(recorded) or listed["status"] == recorded["status"]
+    """Return whether the platform's status agrees with the recorded end."""
+    return not _has_reported_end(recorded) or listed["status"] == recorded["status"]
 
 
-def _is_told(recorded: Row) -> bool:
-    # One that was left or lost here says nothing of how the run itself ended.
+def _has_reported_end(recorded: Row) -> bool:
+    # A stream that was closed or lost does not have the end of the run.
     return recorded["status"] in ("completed", "failed") and recorded["error_class"] is None
 
 
 def _agrees(recorded: Row, listed: Row) -> bool | None:
-    """Tell whether prompt and tokens are the same; None where there is nothing to compare."""
+    """Return whether prompt and tokens are equal; None if there is nothing to compare."""
     compared = [(recorded["prompt"], listed["prompt"])]
-    if _is_told(recorded):
+    if _has_reported_end(recorded):
         compared += [(recorded[name], listed[name]) for name in _TOKENS]
-    known = [(a, b) for a, b in compared if None not in (a, b)]
-    return all(_plain(a) == _plain(b) for a, b in known) if known else None
+    present = [(a, b) for a, b in compared if None not in (a, b)]
+    return all(_normalize(a) == _normalize(b) for a, b in present) if present else None
 
 
-def _plain(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value

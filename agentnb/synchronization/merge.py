@@ -1,7 +1,7 @@
-"""What a platform tells of a run as rows of the store: made, merged with what is there, written.
+"""Merging runs as their platform lists them into the store.
 
-A run that was recorded here, too, stays one row.  What was recorded counts; only what it lacks is
-filled in, and how a run ended that was not seen to end.
+A run that was also recorded here stays one row.  Recorded values take precedence; only missing ones
+are filled in, and the end of a run whose stream did not have it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_usage
 from agentnb.redaction.secrets import mask_value
-from agentnb.store.cleaning import clean_run
-from agentnb.store.deduplication import goes_on, is_joined
-from agentnb.store.keys import platform_key
+from agentnb.store.deduplication import is_attached, is_followed
+from agentnb.store.identifiers import clean_run, platform_key
 from agentnb.store.locking import in_transaction, lock_runs
 from agentnb.store.rows import plain
 from agentnb.store.schema import content, run
@@ -33,32 +32,32 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
     from agentnb.store.store import Store
 
-__all__ = ["Entry", "Outcome", "entry_of", "write_entries"]
+__all__ = ["ListedRun", "Outcome", "listed_run", "write_listed"]
 
 Outcome = Literal["added", "updated", "unchanged"]
 
-# What a row of a run takes from its platform, beside its status.
+# Columns that are taken from the platform, besides the status.
 _COLUMNS: Final = (
     *("agent", "title", "session_id", "model", "user_name", "finished_at", "duration"),
     *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
     *("cost_usd", "error"),
 )
-# How a recorded run has ended for good; any other status may only be how it ended here.
+# Ends of a run; any other status may be that of its stream.
 _ENDED: Final = frozenset({"completed", "failed", "cancelled"})
-# What of an entry is no content: numbers in any case, and short text under such names.
-_HARMLESS: Final = re.compile(
+# Names of fields whose short texts are not content; numbers never are.
+_METADATA: Final = re.compile(
     r"(\A|_)(id|status|model|object|agent|type|truncation_strategy)\Z|[a-z]Id\Z|_at\Z|[a-z]At\Z"
 )
-_SHORT: Final = 100
-_NOTHING: Final = (None, 0)
+_MAX_METADATA: Final = 100
+_ZERO: Final = (None, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A platform's entry of a run: ``row`` by the columns of `run`, ``remote`` as JSON.
+class ListedRun:
+    """A run as its platform lists it: ``row`` by the columns of `run`, ``remote`` as JSON.
 
-    ``prompt`` and ``text`` are None where they are not told or not to be kept; ``has_start`` says
-    that the platform told when the run began, ``is_part`` that another run started it.
+    ``prompt`` and ``text`` are None if unknown or not to be stored; ``has_start``: the platform
+    reported the start; ``is_part``: another run started it.
     """
 
     row: Mapping[str, Any]
@@ -69,11 +68,11 @@ class Entry:
     is_part: bool = False
 
 
-def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
-    """Return what is kept of a run that ``platform`` told of, without any secret."""
+def listed_run(platform: str, remote: RemoteRun, *, store_content: bool) -> ListedRun:
+    """Return a run of ``platform`` as it is stored, with secrets redacted."""
     raw = remote.raw
-    began = remote.started_at or remote.created_at
-    started = now() if began is None else to_micros(began)
+    start = remote.started_at or remote.created_at
+    started = now() if start is None else to_micros(start)
     finished = None if remote.finished_at is None else to_micros(remote.finished_at)
     usage = _usage(raw) or Usage()
     row: dict[str, Any] = {
@@ -89,7 +88,7 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
         "status": remote.status,
         "started_at": started,
         "finished_at": finished,
-        "duration": None if finished is None or began is None else max(0, finished - started),
+        "duration": None if finished is None or start is None else max(0, finished - started),
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
@@ -101,39 +100,39 @@ def entry_of(platform: str, remote: RemoteRun, *, store_content: bool) -> Entry:
     kept = raw if store_content else _without_content(raw)
     prompt = _text(raw, "input", "prompt", "message") if store_content else None
     text = remote.output if store_content else None
-    return Entry(
+    return ListedRun(
         row=clean_run({name: plain(v) if isinstance(v, str) else v for name, v in row.items()}),
-        # In order, so that an entry that did not change is told by its text.
+        # Sorted, so that an unchanged entry has the same text.
         remote=plain(json.dumps(mask_value(kept, names=True), sort_keys=True, default=str)),
         prompt=None if prompt is None else plain(prompt),
         text=None if text is None else plain(text),
-        has_start=began is not None,
+        has_start=start is not None,
         is_part=_text(raw, "parentRunId", "parent_run_id") is not None,
     )
 
 
-def write_entries(store: Store, entries: Sequence[Entry]) -> list[Outcome]:
-    """Write ``entries``, all of one platform, in one transaction; return what became of each."""
-    if not entries:
+def write_listed(store: Store, listed: Sequence[ListedRun]) -> list[Outcome]:
+    """Write runs, all of one platform, in one transaction; return the outcome of each."""
+    if not listed:
         return []
-    return in_transaction(store, lambda connection: _write_all(connection, store, entries))
+    return in_transaction(store, lambda connection: _write_all(connection, store, listed))
 
 
-def _write_all(connection: Connection, store: Store, entries: Sequence[Entry]) -> list[Outcome]:
+def _write_all(connection: Connection, store: Store, listed: Sequence[ListedRun]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    added: dict[str, Entry] = {}
+    added: dict[str, ListedRun] = {}
     changed: dict[str, dict[str, Any]] = {}
-    texts: dict[str, Entry] = {}
-    gone: list[str] = []
-    lock_runs(connection, store, [(e.row["platform"], e.row["run_id"]) for e in entries])
-    known = _known(connection, entries)
-    found = _found(connection, entries, known)
-    for entry in entries:
-        rows = [*known.get(entry.row["run_id"], []), *found.get(entry.row["run_id"], [])]
+    texts: dict[str, ListedRun] = {}
+    superseded: list[str] = []
+    lock_runs(connection, store, [(e.row["platform"], e.row["run_id"]) for e in listed])
+    known = _known(connection, listed)
+    matched = _match_by_start(connection, listed, known)
+    for entry in listed:
+        rows = [*known.get(entry.row["run_id"], []), *matched.get(entry.row["run_id"], [])]
         own = [row for row in rows if row["source"] != "platform"]
         if own and len(own) < len(rows):
-            # It was pulled before it was known to be one of ours.
-            gone.append(entry.row["key"])
+            # It was pulled before it was known to be recorded here.
+            superseded.append(entry.row["key"])
         outcome: Outcome = "unchanged" if rows else "added"
         if not rows:
             added[entry.row["key"]] = texts[entry.row["key"]] = entry
@@ -143,8 +142,8 @@ def _write_all(connection: Connection, store: Store, entries: Sequence[Entry]) -
                 changed[row["key"]] = merged
                 texts[row["key"]] = entry
         outcomes.append(outcome)
-    if gone:
-        connection.execute(delete(run).where(run.c.key.in_(gone)))
+    if superseded:
+        connection.execute(delete(run).where(run.c.key.in_(superseded)))
     _write(connection, store, added, changed, texts)
     return outcomes
 
@@ -152,15 +151,15 @@ def _write_all(connection: Connection, store: Store, entries: Sequence[Entry]) -
 def _write(
     connection: Connection,
     store: Store,
-    added: Mapping[str, Entry],
+    added: Mapping[str, ListedRun],
     changed: Mapping[str, Mapping[str, Any]],
-    texts: Mapping[str, Entry],
+    texts: Mapping[str, ListedRun],
 ) -> None:
-    """Write rows, each by its key, in the order in which all writers lock them."""
+    """Write rows by key, in the order in which all writers lock them."""
     moment = now()
     if added:
         rows = [{**added[key].row, "pulled_at": moment} for key in sorted(added)]
-        # Another process may pull the same at this moment.
+        # Another process may be pulling the same run.
         connection.execute(store.insert(run).on_conflict_do_nothing(), rows)
     if changed:
         names = (*_COLUMNS, "run_id", "source", "status", "started_at", "error_code", "error_class")
@@ -172,17 +171,17 @@ def _write(
         ]
         connection.execute(change.values(values), rows)
     if texts:
-        told = [
+        rows = [
             {"run": key, "prompt": each.prompt, "text": each.text, "remote": each.remote}
             for key, each in sorted(texts.items(), key=lambda item: item[0])
         ]
-        connection.execute(_filling(store), told)
+        connection.execute(_upsert_content(store), rows)
 
 
-def _filling(store: Store) -> Insert:
-    """Return the statement that fills in what the content of a run lacks.
+def _upsert_content(store: Store) -> Insert:
+    """Return the statement that fills in missing content of a run.
 
-    What is there is compared where it is: another process may have written it in between.
+    The database compares the values: another process may have written them meanwhile.
     """
     insert = store.insert(content)
     new, old = insert.excluded, content.c
@@ -191,71 +190,71 @@ def _filling(store: Store) -> Insert:
     )
     kept = {
         "prompt": func.coalesce(func.nullif(old.prompt, ""), new.prompt, old.prompt),
-        # Of an answer that was cut off, the whole.
+        # A truncated answer is replaced by the whole one.
         "text": case((is_whole, func.coalesce(new.text, old.text)), else_=old.text),
         "remote": new.remote,
     }
     return insert.on_conflict_do_update(index_elements=["run"], set_=kept)
 
 
-def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows there are of these runs, by the run's id, as `_with_texts` does."""
-    asked = select(run).where(
-        run.c.platform == entries[0].row["platform"],
-        run.c.run_id.in_([entry.row["run_id"] for entry in entries]),
+def _known(connection: Connection, listed: Sequence[ListedRun]) -> dict[str, list[dict[str, Any]]]:
+    """Return the stored rows of these runs, by run id, as of `_locked_rows`."""
+    statement = select(run).where(
+        run.c.platform == listed[0].row["platform"],
+        run.c.run_id.in_([entry.row["run_id"] for entry in listed]),
     )
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in _with_texts(connection, asked):
+    for row in _locked_rows(connection, statement):
         rows.setdefault(row["run_id"], []).append(row)
     return rows
 
 
-def _with_texts(connection: Connection, asked: Select[Any]) -> list[dict[str, Any]]:
-    """Lock and return rows of `run`, each with ``prompt``, ``remote`` and ``is_joined``."""
-    locked = connection.execute(asked.order_by(run.c.key).with_for_update()).mappings().all()
+def _locked_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
+    """Lock and return rows of `run`, each with ``prompt``, ``remote`` and ``is_attached``."""
+    locked = connection.execute(statement.order_by(run.c.key).with_for_update()).mappings().all()
     if not locked:
         return []
-    # By itself: what was joined to a row that had to be waited for would be from before that.
-    told = select(
-        content.c.run, content.c.prompt, content.c.remote, is_joined().label("is_joined")
+    # A separate statement: joined to a row that was waited for, the content would be outdated.
+    texts = select(
+        content.c.run, content.c.prompt, content.c.remote, is_attached().label("is_attached")
     ).where(content.c.run.in_([row["key"] for row in locked]))
-    known = {row["run"]: row for row in connection.execute(told).mappings()}
-    untold = {"prompt": None, "remote": None, "is_joined": False}
+    known = {row["run"]: row for row in connection.execute(texts).mappings()}
+    missing = {"prompt": None, "remote": None, "is_attached": False}
     return [
-        {**row, **{name: (known.get(row["key"]) or untold)[name] for name in untold}}
+        {**row, **{name: (known.get(row["key"]) or missing)[name] for name in missing}}
         for row in locked
     ]
 
 
-def _found(
+def _match_by_start(
     connection: Connection,
-    entries: Sequence[Entry],
+    listed: Sequence[ListedRun],
     known: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of runs that were recorded without their id there, by that id."""
+    """Return the rows of runs that were recorded without the platform's id, by that id."""
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
-    listed: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for entry in entries:
+    by_session: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for entry in listed:
         session, run_id = entry.row["session_id"], entry.row["run_id"]
         if session is None or entry.is_part or not entry.has_start:
             continue
         own = [row for row in known.get(run_id, []) if row["source"] != "platform"]
-        pairs += [(row, entry.row) for row in own if not row["is_joined"]]
+        pairs += [(row, entry.row) for row in own if not row["is_attached"]]
         if not own:
-            listed.setdefault(session, {})[run_id] = {**entry.row, "prompt": entry.prompt}
-    if not listed:
+            by_session.setdefault(session, {})[run_id] = {**entry.row, "prompt": entry.prompt}
+    if not by_session:
         return {}
     later = shift(pairs)
-    starts = [row["started_at"] - later for rows in listed.values() for row in rows.values()]
+    starts = [row["started_at"] - later for rows in by_session.values() for row in rows.values()]
     near = (
-        (run.c.platform == entries[0].row["platform"])
-        & run.c.session_id.in_(listed)
+        (run.c.platform == listed[0].row["platform"])
+        & run.c.session_id.in_(by_session)
         & (run.c.source != "platform")
         & run.c.started_at.between(min(starts) - WINDOW, max(starts) + WINDOW)
     )
     recorded: dict[str, list[dict[str, Any]]] = {}
-    for row in _with_texts(connection, select(run).where(near, run.c.run_id.is_(None))):
-        if not goes_on(connection, row):
+    for row in _locked_rows(connection, select(run).where(near, run.c.run_id.is_(None))):
+        if not is_followed(connection, row):
             recorded.setdefault(row["session_id"], []).append(row)
     if not recorded:
         return {}
@@ -264,50 +263,50 @@ def _found(
     for session, moment in connection.execute(others):
         sent.setdefault(session, []).append(moment)
     return {
-        told["run_id"]: [{**row, "run_id": told["run_id"]}]
+        match["run_id"]: [{**row, "run_id": match["run_id"]}]
         for session, rows in recorded.items()
-        for row, told in matches(
-            rows, list(listed[session].values()), known=sent.get(session, []), shift=later
+        for row, match in matches(
+            rows, list(by_session[session].values()), known=sent.get(session, []), shift=later
         )
     }
 
 
-def _merged(row: Mapping[str, Any], entry: Entry) -> dict[str, Any] | None:
-    """Return the row as it is with what the platform tells, None where that is no news."""
-    told = entry.row
+def _merged(row: Mapping[str, Any], entry: ListedRun) -> dict[str, Any] | None:
+    """Return the row updated by the platform's entry, None if nothing changed."""
+    reported = entry.row
     merged = dict(row)
     if row["source"] == "platform":
-        merged |= {name: told[name] for name in _COLUMNS if told[name] is not None}
-        merged["status"] = told["status"]
+        merged |= {name: reported[name] for name in _COLUMNS if reported[name] is not None}
+        merged["status"] = reported["status"]
         if entry.has_start:
-            # It may have been read in another zone before.
-            merged["started_at"] = told["started_at"]
+            # An earlier version may have read it in another time zone.
+            merged["started_at"] = reported["started_at"]
     else:
         merged["source"] = "both"
-        # An attempt to join it that failed says nothing of how the run itself ended.
-        is_over = row["status"] in _ENDED and not (row["is_joined"] and row["error_class"])
-        filled = [name for name in _COLUMNS if row[name] is None and told[name] is not None]
+        # A failed attach does not have the end of the run.
+        is_over = row["status"] in _ENDED and not (row["is_attached"] and row["error_class"])
+        filled = [name for name in _COLUMNS if row[name] is None and reported[name] is not None]
         if is_over:
-            # An end that was seen is not explained by somebody else's words.
+            # The error of a recorded end is not replaced.
             filled = [name for name in filled if name != "error"]
-        merged |= {name: told[name] for name in filled}
-        if not is_over and told["status"] in FINAL_STATUSES:
-            merged |= {"status": told["status"], "error": told["error"]}
+        merged |= {name: reported[name] for name in filled}
+        if not is_over and reported["status"] in FINAL_STATUSES:
+            merged |= {"status": reported["status"], "error": reported["error"]}
             merged |= {"error_code": None, "error_class": None}
-            # Not every platform tells when that was.
+            # Not every platform reports the time.
             ended = ("finished_at", "duration")
-            merged |= {name: told[name] for name in ended if told[name] is not None}
+            merged |= {name: reported[name] for name in ended if reported[name] is not None}
     if merged == row and row["remote"] == entry.remote:
         return None
     return merged
 
 
 def _usage(raw: Mapping[str, Any]) -> Usage | None:
-    """Return what an entry reports as usage; zeros all through are not a report."""
+    """Return the usage in an entry; zeros only do not count."""
     for data in (raw.get("usage"), raw.get("metrics"), raw):
         usage = read_usage(data)
         if usage is not None and any(
-            count not in _NOTHING
+            count not in _ZERO
             for count in (
                 usage.input_tokens,
                 usage.output_tokens,
@@ -327,7 +326,7 @@ def _text(data: Any, *names: str) -> str | None:
 
 
 def _without_content(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of an entry tells nothing of what was asked and answered."""
+    """Return an entry without prompts and answers."""
     kept: dict[str, Any] = {}
     for name, value in raw.items():
         if isinstance(value, Mapping):
@@ -336,7 +335,7 @@ def _without_content(raw: Mapping[str, Any]) -> dict[str, Any]:
             if len(numbers) == len(inner):
                 kept[name] = numbers
         elif isinstance(value, int | float | None) or (
-            isinstance(value, str) and len(value) <= _SHORT and _HARMLESS.search(name)
+            isinstance(value, str) and len(value) <= _MAX_METADATA and _METADATA.search(name)
         ):
             kept[name] = value
     return kept

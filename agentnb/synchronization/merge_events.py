@@ -1,4 +1,4 @@
-"""The events that a platform kept of its runs, stored where nothing was recorded of them here."""
+"""Storing the events and messages of pulled runs as their platform has them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Exchange
     from agentnb.store.store import Store
 
-__all__ = ["Lacking", "lacking_events", "write_events", "write_exchanges"]
+__all__ = ["RunWithoutEvents", "runs_without_events", "write_events", "write_exchanges"]
 
-# Events in one row.
-_MOST: Final = 1000
-# Runs whose events one pull fetches at the most.
-_MOST_RUNS: Final = 10_000
+# Events in one chunk.
+_CHUNK: Final = 1000
+# Runs whose events one pull fetches.
+_MAX_RUNS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
-    """A run of which the store has no events; ``started_at`` in microseconds."""
+class RunWithoutEvents:
+    """A run without events in the store; ``started_at`` in microseconds."""
 
     key: str
     run_id: str
@@ -43,11 +43,11 @@ class Lacking:
     started_at: int
 
 
-def lacking_events(
+def runs_without_events(
     store: Store, platform: str, *, agent: str | None, since: int | None
-) -> list[Lacking]:
-    """Return the pulled runs that have ended and whose events nobody asked for yet."""
-    found = select(run.c.key, run.c.run_id, run.c.session_id, run.c.started_at).where(
+) -> list[RunWithoutEvents]:
+    """Return the pulled runs that have ended and whose events were not fetched yet."""
+    statement = select(run.c.key, run.c.run_id, run.c.session_id, run.c.started_at).where(
         run.c.platform == platform,
         run.c.source == "platform",
         run.c.status.in_(FINAL_STATUSES),
@@ -56,56 +56,57 @@ def lacking_events(
         run.c.session_id.is_not(None),
     )
     if agent is not None:
-        found = found.where(run.c.agent == agent)
+        statement = statement.where(run.c.agent == agent)
     if since is not None:
-        found = found.where(run.c.started_at >= since)
+        statement = statement.where(run.c.started_at >= since)
     with store.connect() as connection:
-        rows = connection.execute(found.order_by(run.c.started_at.desc()).limit(_MOST_RUNS)).all()
-    return [Lacking(*row) for row in rows]
+        rows = connection.execute(
+            statement.order_by(run.c.started_at.desc()).limit(_MAX_RUNS)
+        ).all()
+    return [RunWithoutEvents(*row) for row in rows]
 
 
 def write_events(
     store: Store,
-    lacking: Sequence[Lacking],
+    runs: Sequence[RunWithoutEvents],
     events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
 ) -> None:
-    """Write the ``events`` of runs, by the run's id; of one without, that there are none.
+    """Write the ``events`` of runs, by run id; a run without events is marked as fetched.
 
-    A run that is no longer in the store, for it was pruned or joined with a recorded one, is left
-    out.
+    Runs that are no longer in the store, because they were pruned or merged, are skipped.
     """
-    in_transaction(store, lambda connection: _write(connection, store, lacking, events))
+    in_transaction(store, lambda connection: _write(connection, store, runs, events))
 
 
 def _write(
     connection: Connection,
     store: Store,
-    lacking: Sequence[Lacking],
+    runs: Sequence[RunWithoutEvents],
     events: Mapping[str, Sequence[tuple[datetime | None, Event]]],
 ) -> None:
     chunks: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
-    keys = [each.key for each in lacking]
-    # In the order in which all lock them.
-    there = select(run.c.key).where(run.c.key.in_(keys)).order_by(run.c.key).with_for_update()
-    known = set(connection.execute(there).scalars())
-    for each in lacking:
+    keys = [each.key for each in runs]
+    # In the order in which all writers lock them.
+    stored = select(run.c.key).where(run.c.key.in_(keys)).order_by(run.c.key).with_for_update()
+    known = set(connection.execute(stored).scalars())
+    for each in runs:
         if each.key not in known:
             continue
-        told = events.get(each.run_id, ())
-        happened = [event for _, event in told]
-        times = _seconds([at for at, _ in told], each.started_at)
+        timed = events.get(each.run_id, ())
+        run_events = [event for _, event in timed]
+        times = _offsets([at for at, _ in timed], each.started_at)
         transcript = Transcript()
-        for event, at in zip(happened, times, strict=True):
+        for event, at in zip(run_events, times, strict=True):
             transcript.apply(event, at)
         if store.store_content:
-            chunks += _chunks(each.key, happened, times)
+            chunks += _chunks(each.key, run_events, times)
         calls += [
             _call(each.key, position, call, store_content=store.store_content)
             for position, call in enumerate(transcript.tool_calls)
         ]
-        counts: dict[str, Any] = {"events": len(happened)}
-        if happened:
+        counts: dict[str, Any] = {"events": len(run_events)}
+        if run_events:
             failed = sum(call.status == "failed" for call in transcript.tool_calls)
             counts |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
         connection.execute(update(run).where(run.c.key == each.key).values(counts))
@@ -119,28 +120,28 @@ def _write(
 
 
 def _fill(connection: Connection, key: str, texts: Mapping[str, str | None]) -> None:
-    """Write what the content of a run lacks."""
+    """Fill in missing texts of a run."""
     for name, text in texts.items():
         if text is None:
             continue
         column = content.c[name]
-        lacks = (content.c.run == key) & ((column.is_(None)) | (column == ""))
-        connection.execute(update(content).where(lacks).values({name: plain(mask(text))}))
+        is_missing = (content.c.run == key) & ((column.is_(None)) | (column == ""))
+        connection.execute(update(content).where(is_missing).values({name: plain(mask(text))}))
 
 
 def write_exchanges(
-    store: Store, lacking: Sequence[Lacking], exchanges: Mapping[str, Exchange]
+    store: Store, runs: Sequence[RunWithoutEvents], exchanges: Mapping[str, Exchange]
 ) -> None:
-    """Write what was asked and answered in runs, by the run's id.
+    """Write prompts and answers of runs, by run id.
 
-    All of them are noted as fetched, also where the platform kept nothing.  A run that is no longer
-    in the store is left out.
+    All of the runs are marked as fetched, also those of which the platform has nothing.  Runs that
+    are no longer in the store are skipped.
     """
 
     def write(connection: Connection) -> None:
-        for each in sorted(lacking, key=lambda each: each.key):
-            known = update(run).where(run.c.key == each.key, run.c.events.is_(None))
-            if connection.execute(known.values(events=0)).rowcount == 0:
+        for each in sorted(runs, key=lambda each: each.key):
+            unfetched = update(run).where(run.c.key == each.key, run.c.events.is_(None))
+            if connection.execute(unfetched.values(events=0)).rowcount == 0:
                 continue
             if (exchange := exchanges.get(each.run_id)) is not None:
                 _fill(connection, each.key, asdict(exchange))
@@ -148,8 +149,8 @@ def write_exchanges(
     in_transaction(store, write)
 
 
-def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]:
-    """Return seconds since the run's beginning, which never go back."""
+def _offsets(moments: Sequence[datetime | None], started_at: int) -> list[float]:
+    """Return the times in seconds since the run's start, never decreasing."""
     seconds: list[float] = []
     last = 0.0
     for moment in moments:
@@ -162,12 +163,12 @@ def _seconds(moments: Sequence[datetime | None], started_at: int) -> list[float]
 def _chunks(key: str, events: Sequence[Event], times: Sequence[float]) -> list[dict[str, Any]]:
     chunks: list[dict[str, Any]] = []
     events, _ = without_secrets(events)
-    for first in range(0, len(events), _MOST):
-        some, when = events[first : first + _MOST], times[first : first + _MOST]
-        payload = encode(some, when)
+    for first in range(0, len(events), _CHUNK):
+        batch, when = events[first : first + _CHUNK], times[first : first + _CHUNK]
+        payload = encode(batch, when)
         if has_secret(payload):
-            payload = encode([masked_event(event) for event in some], when)
-        chunks.append({"run": key, "first": first, "count": len(some), "payload": payload})
+            payload = encode([masked_event(event) for event in batch], when)
+        chunks.append({"run": key, "first": first, "count": len(batch), "payload": payload})
     return chunks
 
 

@@ -1,4 +1,4 @@
-"""One pull: lists are walked until nothing new comes, open runs asked for, events fetched."""
+"""One pull: read lists until nothing is new, query open runs, fetch events."""
 
 from __future__ import annotations
 
@@ -23,41 +23,59 @@ from agentnb.store.locking import in_transaction
 from agentnb.store.recent import recent_runs
 from agentnb.store.schema import cursor, run
 from agentnb.store.timestamps import from_micros, now, to_micros
-from agentnb.synchronization.merge import Outcome, entry_of, write_entries
+from agentnb.synchronization.merge import Outcome, listed_run, write_listed
 from agentnb.synchronization.merge_events import (
-    Lacking,
-    lacking_events,
+    RunWithoutEvents,
+    runs_without_events,
     write_events,
     write_exchanges,
 )
-from agentnb.synchronization.sync import Synced
 
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["Pull"]
+__all__ = ["Pull", "Synced"]
 
-# Runs in one transaction; fewer where a list was walked before, and may end soon.
+# Runs in one transaction; fewer if the list was read before and may end soon.
 _BATCH: Final = 200
 _SMALL_BATCH: Final = 20
-# So many runs in a row that are known and over: what is older is known, too.
-_SETTLED: Final = 10
-# How many requests may be under way at once.
-_AT_ONCE: Final = 4
-# How many runs that had not ended are asked for again, the newest ones.
-_MOST_OPEN: Final = 200
-# Of how many recorded runs a platform is told when they began, the newest ones.
-_MOST_STARTS: Final = 200
+# After so many known and ended runs in a row, older ones are known, too.
+_MAX_SETTLED: Final = 10
+# Concurrent requests.
+_MAX_CONCURRENT: Final = 4
+# Open runs that are queried again, the newest ones.
+_MAX_OPEN: Final = 200
+# Recorded runs whose start the platform client gets, the newest ones.
+_MAX_STARTS: Final = 200
 _DAY: Final = 24 * 3600 * 1_000_000
-# A session that was walked to its end and not used for so long is taken to be over.
+# A session that was read completely and not used for so long is not read again.
 _RECENT: Final = 30 * _DAY
-# Beside what was walked, what the platform did not know is noted for a day: this, and the run's id.
+# Prefix of a cursor's scope: a run that the platform does not know is not queried for a day.
 _UNKNOWN: Final = "#unknown:"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """Result of a pull: numbers of new, changed and unchanged runs, and of requests."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    requests: int = 0
+
+    def __str__(self) -> str:
+        requests = "1 request" if self.requests == 1 else f"{self.requests} requests"
+        return (
+            f"{self.added} added, {self.updated} updated, {self.unchanged} unchanged, in {requests}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Synced {self}>"
+
+
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """A run of the store that had not ended when it was last heard of."""
+class _OpenRun:
+    """A run of the store that has not ended as far as known."""
 
     run_id: str
     agent: str | None
@@ -65,7 +83,7 @@ class _Open:
 
 
 class Pull:
-    """Brings the runs of one platform, or of one agent on it, into ``store``.
+    """Pull of the runs of a platform, or of one agent on it, into ``store``.
 
     ``since`` is in microseconds since 1970-01-01 UTC.
     """
@@ -85,15 +103,15 @@ class Pull:
         self._since, self._sessions, self._limit = since, sessions, limit
         self._bar = _bar(client.name, shown=progress)
         self._requests = 0
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
         self._writing = asyncio.Lock()
         self._counts: dict[Outcome, int] = {"added": 0, "updated": 0, "unchanged": 0}
         self._seen: set[str] = set()
 
     async def run(self) -> Synced:
-        """Pull; what came before an error is kept."""
+        """Pull; runs received before an error are kept."""
         try:
-            terms = replace(current_terms(), sending=self._sends, pausing=self._waits)
+            terms = replace(current_terms(), sending=self._count_request, pausing=self._show_delay)
             with terms.applied():
                 if isinstance(self._client, LearnsTimes):
                     self._client.learn_starts(await asyncio.to_thread(self._starts))
@@ -103,8 +121,8 @@ class Pull:
                 if sessions is None:
                     await self._list(None)
                 else:
-                    await all_or_none(self._in_turn(self._list, session) for session in sessions)
-                await self._ask_open()
+                    await all_or_none(self._limited(self._list, session) for session in sessions)
+                await self._update_open()
                 if isinstance(self._client, KeepsEvents):
                     await self._fetch_events(self._client)
                 elif isinstance(self._client, KeepsMessages) and self._store.store_content:
@@ -115,55 +133,53 @@ class Pull:
             self._bar.close()
         return Synced(**self._counts, requests=self._requests)
 
-    def _sends(self) -> None:
+    def _count_request(self) -> None:
         self._requests += 1
 
-    def _waits(self, pause: Pause) -> None:
-        self._bar.set_postfix_str(f"waiting {pause.seconds:.0f} s")
+    def _show_delay(self, pause: Pause) -> None:
+        self._bar.set_postfix_str(f"pending {pause.seconds:.0f} s")
 
-    async def _in_turn(self, work: Callable[[Any], Awaitable[None]], argument: Any) -> None:
-        async with self._gate:
+    async def _limited(self, work: Callable[[Any], Awaitable[None]], argument: Any) -> None:
+        async with self._semaphore:
             await work(argument)
 
-    # -- lists -----------------------------------------------------------------------------------
-
     async def _list(self, session: str | None) -> None:
-        """Walk one list, newest first, as far as there is news; write what comes."""
+        """Read one list, newest first, until nothing is new; write its runs."""
         scope = self._scope(session)
         before = await asyncio.to_thread(self._cursor, scope)
         size = _BATCH if before is None else _SMALL_BATCH
         newest, settled, complete = before or 0, 0, False
-        waiting: list[RemoteRun] = []
+        pending: list[RemoteRun] = []
         runs = self._client.runs(agent=self._agent, session_id=session, limit=self._limit)
         try:
             async for remote in runs:
-                began = _began(remote)
-                if self._since is not None and began is not None and began < self._since:
+                start = _start_of(remote)
+                if self._since is not None and start is not None and start < self._since:
                     break
-                newest = max(newest, began or 0)
-                waiting.append(remote)
-                if len(waiting) < size:
+                newest = max(newest, start or 0)
+                pending.append(remote)
+                if len(pending) < size:
                     continue
-                some, waiting = waiting, []
-                for each, outcome in zip(some, await self._write(some), strict=True):
-                    known = before is not None and (_began(each) or 0) <= before
+                batch, pending = pending, []
+                for each, outcome in zip(batch, await self._write(batch), strict=True):
+                    known = before is not None and (_start_of(each) or 0) <= before
                     is_settled = known and outcome == "unchanged" and each.status in FINAL_STATUSES
                     settled = settled + 1 if is_settled else 0
-                if settled >= _SETTLED:
+                if settled >= _MAX_SETTLED:
                     complete = True
                     break
             else:
                 complete = self._limit is None
         except NotFoundError:
-            # A thread that is gone there is no reason not to pull the others.
+            # The session was deleted on the platform; the others are still pulled.
             if session is None or self._sessions is not None:
                 raise
             complete = True
         finally:
-            # Also where it broke off.
+            # After an error, too.
             await _aclose(runs)
-            await self._write(waiting)
-        # Of a session, also that there is nothing in it: it need not be asked for for ever.
+            await self._write(pending)
+        # An empty session gets a cursor, too, so that it is not read for ever.
         if complete and (newest or session is not None):
             await asyncio.to_thread(self._set_cursor, scope, newest)
 
@@ -173,11 +189,13 @@ class Pull:
         store, name = self._store, self._client.name
 
         def write() -> list[Outcome]:
-            kept = store.store_content
-            return write_entries(store, [entry_of(name, r, store_content=kept) for r in remotes])
+            content = store.store_content
+            return write_listed(
+                store, [listed_run(name, r, store_content=content) for r in remotes]
+            )
 
         async with self._writing:
-            # Begun, it is to be finished, also when the pull is broken off.
+            # Once started, a write is completed even if the pull is cancelled.
             outcomes = await asyncio.shield(asyncio.to_thread(write))
         for remote, outcome in zip(remotes, outcomes, strict=True):
             self._seen.add(remote.id)
@@ -186,46 +204,42 @@ class Pull:
         self._bar.set_postfix_str("")
         return outcomes
 
-    # -- runs that had not ended -----------------------------------------------------------------
-
-    async def _ask_open(self) -> None:
-        """Ask for the runs of the store whose end is not known and which no list brought."""
+    async def _update_open(self) -> None:
+        """Query the open runs of the store that were in no list."""
         if not self._client.capabilities.run_status:
             return
-        found = [o for o in await asyncio.to_thread(self._open) if o.run_id not in self._seen]
+        open_runs = [o for o in await asyncio.to_thread(self._open) if o.run_id not in self._seen]
         if self._client.capabilities.status_batch == "session":
-            found = [each for each in found if each.session_id is not None]
-        asks = batches(found, self._client.capabilities)
-        await all_or_none(self._in_turn(self._ask, ask) for ask in asks)
+            open_runs = [each for each in open_runs if each.session_id is not None]
+        groups = batches(open_runs, self._client.capabilities)
+        await all_or_none(self._limited(self._query, group) for group in groups)
 
-    async def _ask(self, ask: Sequence[_Open]) -> None:
+    async def _query(self, runs: Sequence[_OpenRun]) -> None:
         states = await self._client.status(
-            [each.run_id for each in ask],
-            agent=common(each.agent for each in ask),
-            session_id=common(each.session_id for each in ask),
+            [each.run_id for each in runs],
+            agent=common(each.agent for each in runs),
+            session_id=common(each.session_id for each in runs),
         )
-        unknown = [each.run_id for each in ask if each.run_id not in states]
-        await asyncio.to_thread(self._note_unknown, unknown)
-        found = [state for state in states.values() if state.id not in self._seen]
+        unknown = [each.run_id for each in runs if each.run_id not in states]
+        await asyncio.to_thread(self._mark_unknown, unknown)
+        updates = [state for state in states.values() if state.id not in self._seen]
         if self._client.capabilities.status_batch == "agent":
-            # What a call for several leaves out, the one for a single run tells.
-            found = [await self._whole(state) for state in found]
-        await self._write(found)
+            # A query of several runs has fewer fields than one of a single run.
+            updates = [await self._complete(state) for state in updates]
+        await self._write(updates)
 
-    async def _whole(self, state: RemoteRun) -> RemoteRun:
+    async def _complete(self, state: RemoteRun) -> RemoteRun:
         if state.status not in FINAL_STATUSES or state.output is not None:
             return state
-        alone = await self._client.status(
+        single = await self._client.status(
             [state.id], agent=state.agent, session_id=state.session_id
         )
-        return alone.get(state.id, state)
-
-    # -- events ----------------------------------------------------------------------------------
+        return single.get(state.id, state)
 
     async def _fetch_events(self, client: KeepsEvents) -> None:
-        """Fetch what happened in the runs of which the store has no events, by session."""
+        """Fetch the events of runs without events in the store, by session."""
 
-        async def fetch(runs: list[Lacking]) -> None:
+        async def fetch(runs: list[RunWithoutEvents]) -> None:
             try:
                 events = dict(await client.recorded_events(runs[0].session_id))
             except NotFoundError:
@@ -233,40 +247,40 @@ class Pull:
             async with self._writing:
                 await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
 
-        sessions = await self._lacking()
-        await all_or_none(self._in_turn(fetch, runs) for runs in sessions)
+        sessions = await self._unfetched()
+        await all_or_none(self._limited(fetch, runs) for runs in sessions)
 
     async def _fetch_messages(self, client: KeepsMessages) -> None:
-        """Fetch what was asked and answered in runs of which the store does not know it."""
+        """Fetch prompts and answers of runs without them in the store, by session."""
 
-        async def fetch(runs: list[Lacking]) -> None:
-            began = {each.run_id: from_micros(each.started_at) for each in runs}
+        async def fetch(runs: list[RunWithoutEvents]) -> None:
+            starts = {each.run_id: from_micros(each.started_at) for each in runs}
             try:
-                found = dict(await client.exchanges(runs[0].session_id, began))
+                exchanges = dict(await client.exchanges(runs[0].session_id, starts))
             except NotFoundError:
-                found = {}
+                exchanges = {}
             async with self._writing:
-                await asyncio.shield(asyncio.to_thread(write_exchanges, self._store, runs, found))
+                await asyncio.shield(
+                    asyncio.to_thread(write_exchanges, self._store, runs, exchanges)
+                )
 
-        sessions = await self._lacking()
-        await all_or_none(self._in_turn(fetch, runs) for runs in sessions)
+        sessions = await self._unfetched()
+        await all_or_none(self._limited(fetch, runs) for runs in sessions)
 
-    async def _lacking(self) -> list[list[Lacking]]:
-        """Return the pulled runs of which nothing was fetched yet, by session."""
-        lacking = await asyncio.to_thread(
-            lacking_events,
+    async def _unfetched(self) -> list[list[RunWithoutEvents]]:
+        """Return the pulled runs whose events were not fetched yet, by session."""
+        runs = await asyncio.to_thread(
+            runs_without_events,
             self._store,
             self._client.name,
             agent=self._agent,
             since=self._since,
         )
-        sessions: dict[str, list[Lacking]] = {}
-        for each in lacking:
+        sessions: dict[str, list[RunWithoutEvents]] = {}
+        for each in runs:
             if self._sessions is None or each.session_id in self._sessions:
                 sessions.setdefault(each.session_id, []).append(each)
         return list(sessions.values())
-
-    # -- the store -------------------------------------------------------------------------------
 
     def _scope(self, session: str | None) -> str:
         agent = "" if self._agent is None else f"#agent:{self._agent}"
@@ -296,7 +310,7 @@ class Pull:
         )
 
     def _starts(self) -> dict[str, datetime]:
-        """Return when the newest runs began that were recorded here, by their ids there."""
+        """Return when the newest runs start that were recorded here, by their ids there."""
         found = (
             select(run.c.run_id, run.c.started_at)
             .where(
@@ -305,17 +319,17 @@ class Pull:
                 run.c.run_id.is_not(None),
             )
             .order_by(run.c.started_at.desc())
-            .limit(_MOST_STARTS)
+            .limit(_MAX_STARTS)
         )
         with self._store.connect() as connection:
             rows = connection.execute(found).all()
         return {run_id: from_micros(started_at) for run_id, started_at in rows}
 
     def _known_sessions(self) -> list[str]:
-        """Return the sessions to be walked of those that the store and this process know.
+        """Return the known sessions to read, newest first.
 
-        The newest first: those that were used since ``since``, by default in the last 30 days, and
-        those that were never walked to their end.
+        They are those used since ``since``, by default in the last 30 days, and those never read
+        completely.
         """
         name, used = self._client.name, func.max(run.c.started_at)
         found = (
@@ -331,7 +345,7 @@ class Pull:
         with self._store.connect() as connection:
             stored = connection.execute(found).all()
             scopes = select(cursor.c.scope).where(cursor.c.platform == name)
-            walked = set(connection.execute(scopes).scalars())
+            read = set(connection.execute(scopes).scalars())
         earliest = now() - _RECENT if self._since is None else self._since
         own = [
             each.transcript.session_id
@@ -340,12 +354,12 @@ class Pull:
             and self._agent in (None, each.agent)
             and to_micros(each.created_at) >= earliest
         ]
-        due = [s for s, at in stored if at >= earliest or self._scope(s) not in walked]
+        due = [s for s, at in stored if at >= earliest or self._scope(s) not in read]
         return [each for each in dict.fromkeys([*own, *due]) if each is not None]
 
-    def _open(self) -> list[_Open]:
+    def _open(self) -> list[_OpenRun]:
         name = self._client.name
-        noted = select(cursor.c.scope).where(
+        marks = select(cursor.c.scope).where(
             cursor.c.platform == name,
             cursor.c.scope == literal(_UNKNOWN) + run.c.run_id,
             cursor.c.pulled_at > now() - _DAY,
@@ -354,7 +368,7 @@ class Pull:
             run.c.platform == name,
             run.c.run_id.is_not(None),
             run.c.status.not_in(("completed", "failed", "cancelled")),
-            ~noted.exists(),
+            ~marks.exists(),
         )
         if self._agent is not None:
             found = found.where(run.c.agent == self._agent)
@@ -362,12 +376,12 @@ class Pull:
             found = found.where(run.c.started_at >= self._since)
         if self._sessions is not None:
             found = found.where(run.c.session_id.in_(self._sessions))
-        found = found.order_by(run.c.started_at.desc()).limit(_MOST_OPEN)
+        found = found.order_by(run.c.started_at.desc()).limit(_MAX_OPEN)
         with self._store.connect() as connection:
-            return [_Open(*row) for row in connection.execute(found)]
+            return [_OpenRun(*row) for row in connection.execute(found)]
 
-    def _note_unknown(self, run_ids: Sequence[str]) -> None:
-        """Note that the platform does not know these runs; what was noted long ago goes."""
+    def _mark_unknown(self, run_ids: Sequence[str]) -> None:
+        """Mark runs as unknown to the platform; old marks are deleted."""
         if not run_ids:
             return
         moment = now()
@@ -384,13 +398,13 @@ class Pull:
         in_transaction(self._store, write)
 
 
-def _began(remote: RemoteRun) -> int | None:
+def _start_of(remote: RemoteRun) -> int | None:
     moment = remote.started_at or remote.created_at
     return None if moment is None else to_micros(moment)
 
 
 async def _aclose(runs: AsyncIterator[RemoteRun]) -> None:
-    # A platform of somebody else's may iterate by other means than a generator.
+    # The iterator of a third-party platform need not be a generator.
     if (close := getattr(runs, "aclose", None)) is not None:
         await close()
 

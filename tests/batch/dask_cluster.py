@@ -19,7 +19,7 @@ from pydantic import SecretStr
 import agentnb
 from agentnb.redaction import secrets
 from agentnb.sandbox import Sandbox
-from agentnb.store.store import use
+from agentnb.store.recorder import use
 
 T = TypeVar("T")
 

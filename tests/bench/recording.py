@@ -9,8 +9,8 @@ from typing import Final
 
 import agentnb
 from agentnb import history
-from agentnb.store.recorder import flush
-from agentnb.store.store import store, use
+from agentnb.store.recorder import flush, use
+from agentnb.store.store import store
 from tests.bench import server
 from tests.bench.inputs import WIDTH
 from tests.bench.measure import Cost, Row, cost

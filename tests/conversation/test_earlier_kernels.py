@@ -17,9 +17,9 @@ from agentnb.conversation import Conversation, runs_in_session
 from agentnb.errors import RequestError
 from agentnb.sandbox import Sandbox
 from agentnb.store import recent
-from agentnb.store.recorder import flush
+from agentnb.store.recorder import flush, use
 from agentnb.store.schema import content, run
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 
 KERNEL = """
 import sys, agentnb

@@ -15,8 +15,8 @@ import agentnb
 from agentnb import history
 from agentnb.errors import HistoryWarning
 from agentnb.store import recorder
-from agentnb.store.recorder import flush
-from agentnb.store.store import store, use
+from agentnb.store.recorder import flush, use
+from agentnb.store.store import store
 from tests.history.recorded import LONG, keys
 
 READ = """

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from agentnb.event.serialization import decode
 from agentnb.event.types import Event, TextDelta
-from agentnb.store.processes import mark_interrupted
+from agentnb.store.interruption import mark_interrupted
 from agentnb.store.schema import event_chunk, run
 from agentnb.store.store import Store
 from tests.children import spawn

@@ -17,9 +17,9 @@ import agentnb
 from agentnb.errors import HistoryWarning
 from agentnb.event.types import Event, Usage, UsageReported
 from agentnb.store import recorder
-from agentnb.store.entries import is_of_one_run
-from agentnb.store.recorder import flush
-from agentnb.store.store import Store, store, use
+from agentnb.store.recorder import flush, use
+from agentnb.store.store import Store, store
+from agentnb.store.writer import is_error_of_run
 from tests.children import python
 from tests.history.recorded import LONG, keys, recorded
 from tests.played import until
@@ -210,7 +210,7 @@ def test_history_that_is_off(told: list[str]) -> None:
 def test_what_waits_for_a_store_that_stays_broken_is_bounded(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "_KEPT", 10)
+    monkeypatch.setattr(recorder, "_MAX_WAITING", 10)
     (tmp_path / "file").write_text("not a folder")
     use(tmp_path / "file" / "history.sqlite")
     try:
@@ -317,10 +317,10 @@ def test_a_run_that_cannot_be_written_is_named_and_costs_no_other(
     assert told == [f"The run {bad.id} is not recorded: TypeError was raised."]
 
 
-def test_a_value_that_the_driver_does_not_know_is_of_one_run(history_store: Store) -> None:
+def test_a_value_that_the_driver_does_not_know_is_error_of_run(history_store: Store) -> None:
     with pytest.raises(DBAPIError) as caught, history_store.connect() as connection:
         connection.execute(select(literal({"a": 1}, Integer)))
-    assert is_of_one_run(caught.value)
+    assert is_error_of_run(caught.value)
     with pytest.raises(DBAPIError) as caught, history_store.connect() as connection:
         connection.execute(text("SELECT 1 FROM no_such_table"))
-    assert not is_of_one_run(caught.value)
+    assert not is_error_of_run(caught.value)

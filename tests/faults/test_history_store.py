@@ -18,8 +18,9 @@ import pytest
 from agentnb.errors import HistoryError, HistoryWarning
 from agentnb.store.location import place
 from agentnb.store.opening import open_engine
+from agentnb.store.recorder import use
 from agentnb.store.schema import process
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 from tests.children import python, spawn
 from tests.history import postgresql
 from tests.history.rows import a_process, add
@@ -36,7 +37,8 @@ LOCK = """
 # What a kernel does when it opens its store: go on, and say why nothing is recorded.
 ASK = """
     import warnings
-    from agentnb.store.store import store, use
+    from agentnb.store.recorder import use
+    from agentnb.store.store import store
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):

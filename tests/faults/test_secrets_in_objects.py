@@ -22,8 +22,7 @@ from pydantic import SecretStr
 import agentnb
 from agentnb._http.retries import Retries
 from agentnb.config import config
-from agentnb.store.recorder import flush
-from agentnb.store.store import use
+from agentnb.store.recorder import flush, use
 from tests.children import python
 from tests.faults.echoing import CANARY, KINDS, echo
 from tests.faults.rawserver import running

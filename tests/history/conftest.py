@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.store.store import Store, store, use
+from agentnb.store.recorder import use
+from agentnb.store.store import Store, store
 from tests.history import postgresql
 
 

@@ -18,7 +18,8 @@ QUIET = ("-W", "ignore::DeprecationWarning")
 START = """
 import os, sys, threading
 import agentnb
-from agentnb.store.recorder import flush, process_id
+from agentnb.store.processes import process_id
+from agentnb.store.recorder import flush
 from agentnb.store.schema import run
 from agentnb.store.store import store
 

@@ -20,7 +20,8 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 from agentnb.platforms.base import RunRequest
-from agentnb.store.processes import mark_interrupted, process_row
+from agentnb.store.interruption import mark_interrupted
+from agentnb.store.processes import process_row
 from agentnb.store.recorder import flush
 from agentnb.store.schema import content, process, run
 from agentnb.store.store import Store

@@ -18,12 +18,13 @@ from agentnb.event.types import Event, RunFailed, RunFinished, RunStarted, TextD
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
 from agentnb.sandbox import Sandbox
 from agentnb.store import recent
+from agentnb.store.interruption import mark_interrupted
 from agentnb.store.lookup import known_run, sessions_of
-from agentnb.store.processes import mark_interrupted, process_row
+from agentnb.store.processes import process_row
 from agentnb.store.recorder import flush
 from agentnb.store.schema import content, process, run
 from agentnb.store.store import Store
-from agentnb.synchronization.merge import entry_of, write_entries
+from agentnb.synchronization.merge import listed_run, write_listed
 from tests.history.recorded import keys, recorded, rows
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 
@@ -232,7 +233,7 @@ def pulled(status: Any) -> RemoteRun:
 def test_one_that_was_only_pulled(
     history_store: Store, platform: Platform, agent: agentnb.Agent
 ) -> None:
-    write_entries(history_store, [entry_of("played", pulled("completed"), store_content=True)])
+    write_listed(history_store, [listed_run("played", pulled("completed"), store_content=True)])
     before = rows(history_store, run)
     agent.attach("r").wait(LONG, check=False)
     assert platform.sessions == ["s"]
@@ -243,7 +244,7 @@ def test_one_that_was_only_pulled(
 def test_one_that_is_pulled_afterwards(history_store: Store, agent: agentnb.Agent) -> None:
     agent.attach("r").wait(LONG, check=False)
     assert flush(LONG)
-    write_entries(history_store, [entry_of("played", pulled("completed"), store_content=True)])
+    write_listed(history_store, [listed_run("played", pulled("completed"), store_content=True)])
     (row,) = rows(history_store, run)
     assert (row["status"], row["error"], row["error_class"]) == ("completed", None, None)
 

@@ -17,9 +17,10 @@ import agentnb
 from agentnb.errors import ConfigError
 from agentnb.store import location
 from agentnb.store.map_rows import KeptRow, add_rows, new_name, read_rows
+from agentnb.store.recorder import use
 from agentnb.store.retention import prune
 from agentnb.store.schema import kept_row
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 from tests.children import python
 
 pytestmark = pytest.mark.anyio

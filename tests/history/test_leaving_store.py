@@ -13,9 +13,10 @@ import agentnb
 from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, ToolCallStarted
 from agentnb.platforms.base import RunRequest
 from agentnb.store import recorder
-from agentnb.store.processes import end_process, process_id
-from agentnb.store.recorder import flush
-from agentnb.store.store import Store, store, use
+from agentnb.store.interruption import end_process
+from agentnb.store.processes import process_id
+from agentnb.store.recorder import flush, use
+from agentnb.store.store import Store, store
 from tests.history.recorded import LONG, keys, processes, recorded
 from tests.played import Batches, PlayedPlatform, player, until
 

@@ -35,7 +35,7 @@ class TestWhoLives:
         assert not is_gone(other, 2**22 + 1, now(), now() - 119 * SECOND)
         assert is_gone(other, 2**22 + 1, now(), now() - 121 * SECOND)
         # Where nothing tells machines apart, the number counts after a while.
-        monkeypatch.setattr(host, "_boot", lambda: None)
+        monkeypatch.setattr(host, "_boot_id", lambda: None)
         unsure = process_row()["host"].partition(" @")[0]
         assert not is_gone(unsure, 2**22 + 1, now(), now() - 29 * SECOND)
         assert is_gone(unsure, 2**22 + 1, now(), now() - 31 * SECOND)

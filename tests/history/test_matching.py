@@ -20,7 +20,7 @@ from agentnb.store.schema import content, event_chunk, process, run
 from agentnb.store.store import Store
 from agentnb.store.timestamps import from_micros, to_micros
 from agentnb.synchronization.matching import matches, shift
-from agentnb.synchronization.merge import Entry, entry_of, write_entries
+from agentnb.synchronization.merge import ListedRun, listed_run, write_listed
 from agentnb.synchronization.sync import sync
 from agentnb.tables.runs import runs
 from tests.history.rows import NOON, a_process, a_run, add
@@ -170,12 +170,12 @@ def test_no_run_is_paired_twice_nor_with_one_that_contradicts(
 # -- in the store ----------------------------------------------------------------------------------
 
 
-def entry(run_id: str, seconds: float, **fields: Any) -> Entry:
+def entry(run_id: str, seconds: float, **fields: Any) -> ListedRun:
     began = from_micros(NOON) + timedelta(seconds=seconds)
     raw = {"id": run_id, **fields.pop("raw", {})}
     told: dict[str, Any] = {"agent": "analyst", "session_id": "s", "created_at": began}
     told |= {"status": "completed", "raw": raw, **fields}
-    return entry_of("sandbox", RemoteRun(id=run_id, **told), store_content=True)
+    return listed_run("sandbox", RemoteRun(id=run_id, **told), store_content=True)
 
 
 def record(store: Store, *recorded: dict[str, Any], prompts: bool = True) -> None:
@@ -217,7 +217,7 @@ def test_a_session_whose_later_runs_have_no_id(history_store: Store, is_doubled:
     if is_doubled:
         pulled = ({**e.row, "started_at": e.row["started_at"] + 3 * 3600 * 10**6} for e in listed)
         add(history_store, run, *(each for each in pulled if each["run_id"] != "a"))
-    assert write_entries(history_store, listed) == ["updated"] * 4
+    assert write_listed(history_store, listed) == ["updated"] * 4
     rows = by_key(history_store)
     assert {key: r["run_id"] for key, r in rows.items()} == {
         "A": "a",
@@ -229,7 +229,7 @@ def test_a_session_whose_later_runs_have_no_id(history_store: Store, is_doubled:
     assert [rows[key]["source"] for key in "ABCDE"] == [*["both"] * 4, "recorded"]
     assert [rows[key]["started_at"] for key in "BC"] == [NOON + 20_000_000, NOON + 21_000_000]
     assert (rows["D"]["status"], rows["D"]["cost_usd"]) == ("completed", 1.5)
-    assert write_entries(history_store, listed) == ["unchanged"] * 4
+    assert write_listed(history_store, listed) == ["unchanged"] * 4
     assert by_key(history_store) == rows
 
 
@@ -239,7 +239,7 @@ def test_a_run_comes_to_its_row_whichever_part_of_the_list_is_written(
     record(history_store, *(sent(key, 3.0 * n) for n, key in enumerate("ABCDEF")))
     listed = [entry(key.lower(), 3.0 * n + 0.4) for n, key in enumerate("ABCDEF")]
     for part in (listed[4:], listed[2:4], listed[:3]):
-        write_entries(history_store, part)
+        write_listed(history_store, part)
     assert {k: r["run_id"] for k, r in by_key(history_store).items()} == {
         key: key.lower() for key in "ABCDEF"
     }
@@ -261,14 +261,14 @@ def test_runs_that_are_left_apart(history_store: Store) -> None:
         entry("4", 0, session_id="s4", raw={"input": "Something else"}),
     ]
     for _ in range(2):
-        write_entries(history_store, listed)
+        write_listed(history_store, listed)
         assert len(by_key(history_store)) == 8
 
 
 def test_a_run_whose_process_is_gone(history_store: Store) -> None:
     add(history_store, process, a_process())
     record(history_store, sent("A", 0, status="running", process="p"), prompts=False)
-    assert write_entries(history_store, [entry("a", 0.4)]) == ["updated"]
+    assert write_listed(history_store, [entry("a", 0.4)]) == ["updated"]
     (row,) = by_key(history_store).values()
     assert (row["run_id"], row["status"], row["source"]) == ("a", "completed", "both")
 

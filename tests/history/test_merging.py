@@ -8,7 +8,7 @@ from typing import Any
 
 from agentnb.event.types import RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.base import RunRequest
-from agentnb.store.keys import platform_key
+from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store
 from agentnb.store.timestamps import now

@@ -19,8 +19,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from agentnb.store import migrations
+from agentnb.store.recorder import use
 from agentnb.store.schema import USAGE, content, metadata, process, run, tool_call
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 from agentnb.tables.columns import RUN_COLUMNS, SESSION_COLUMNS, TOOL_CALL_COLUMNS
 from tests.history.rows import NOON, a_process, a_run, add
 
@@ -77,7 +78,8 @@ ROWS: dict[str, dict[str, Any]] = {
 
 OPEN = """
     import sys
-    from agentnb.store.store import store, use
+    from agentnb.store.recorder import use
+    from agentnb.store.store import store
     use(sys.argv[1])
     sys.stdin.readline()
     with store(required=True).connect() as connection:

@@ -13,7 +13,7 @@ from agentnb.history import flush
 from agentnb.store import recorder
 from tests.played import PlayedPlatform, player
 
-recorder._BEFORE_OPENING = {patience}
+recorder._DELAY_BEFORE_OPENING = {patience}
 answers, ends = threading.Event(), threading.Event()
 
 async def slow(request):

@@ -13,7 +13,8 @@ import pytest
 import agentnb
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.prices import set_prices
-from agentnb.store.store import Store, store, use
+from agentnb.store.recorder import use
+from agentnb.store.store import Store, store
 from agentnb.tables import pages
 from agentnb.tables.pages import ORDERS, PageQuery, agent_names, page
 from tests.history.seeding import LAST, seed

@@ -24,7 +24,7 @@ from tests.history.rows import NOON, a_process, a_run, add
 @pytest.fixture(autouse=True)
 def no_prices() -> Iterator[None]:
     yield
-    module._set.clear()  # pyright: ignore[reportPrivateUsage]
+    module._overrides.clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def fill(store: Store) -> None:

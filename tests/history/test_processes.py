@@ -9,15 +9,9 @@ from typing import Any
 
 import pytest
 
-from agentnb.store import processes as processes_module
-from agentnb.store.processes import (
-    GONE,
-    end_process,
-    mark_interrupted,
-    process_id,
-    process_row,
-    write_process,
-)
+from agentnb.store import interruption
+from agentnb.store.interruption import GONE, end_process, mark_interrupted
+from agentnb.store.processes import process_id, process_row, write_process
 from agentnb.store.schema import process, run
 from agentnb.store.store import Store
 from agentnb.store.timestamps import now
@@ -211,10 +205,10 @@ sys.stdin.read()
 
     def test_one_that_says_meanwhile_that_it_lives(self, history_store: Store) -> None:
         key = self.add(history_store, host="elsewhere", seen_at=now() - 121 * SECOND)
-        ((id_, seen_at),) = processes_module._gone(history_store)  # pyright: ignore[reportPrivateUsage]
+        ((id_, seen_at),) = interruption._gone_processes(history_store)  # pyright: ignore[reportPrivateUsage]
         with history_store.begin() as connection:
             connection.execute(process.update().values(seen_at=now()))
-            found = processes_module._interrupt(connection, history_store, id_, seen_at)  # pyright: ignore[reportPrivateUsage]
+            found = interruption._interrupt(connection, history_store, id_, seen_at)  # pyright: ignore[reportPrivateUsage]
         assert found == 0
         assert status_of(history_store, key) == "running"
 
@@ -225,7 +219,7 @@ sys.stdin.read()
     ) -> None:
         """This machine's clock is an hour ahead; what others say, and it says, is of the other."""
         present = now()
-        monkeypatch.setattr(processes_module, "now", lambda: now() + 3600 * SECOND)
+        monkeypatch.setattr("agentnb.store.processes.now", lambda: now() + 3600 * SECOND)
         alive = self.add(history_store, host="elsewhere", seen_at=present)
         assert mark_interrupted(history_store, every=0) == 0
         assert status_of(history_store, alive) == "running"
@@ -275,7 +269,7 @@ class TestForking:
         done = python(
             ENDLESS
             + """
-from agentnb.store.recorder import process_id
+from agentnb.store.processes import process_id
 parents = going()
 assert flush(30)
 mine = process_id()

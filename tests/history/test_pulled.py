@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import select
 
 from agentnb.platforms.base import RemoteRun
-from agentnb.store.keys import platform_key
+from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store
 from agentnb.store.timestamps import to_micros
-from agentnb.synchronization.merge import Entry, entry_of, write_entries
+from agentnb.synchronization.merge import ListedRun, listed_run, write_listed
 
 BEGAN = datetime(2026, 5, 6, 10, tzinfo=UTC)
 
@@ -33,8 +33,8 @@ def remote(run_id: str = "r1", **fields: Any) -> RemoteRun:
     return RemoteRun(id=run_id, **{**told, **fields})
 
 
-def entry(run_id: str = "r1", **fields: Any) -> Entry:
-    return entry_of("p", remote(run_id, **fields), store_content=True)
+def entry(run_id: str = "r1", **fields: Any) -> ListedRun:
+    return listed_run("p", remote(run_id, **fields), store_content=True)
 
 
 def record(store: Store, key: str, *, text: str | None = None, **fields: Any) -> None:
@@ -60,7 +60,7 @@ def rows(store: Store) -> list[dict[str, Any]]:
 
 
 def test_a_new_run(history_store: Store) -> None:
-    assert write_entries(history_store, [entry()]) == ["added"]
+    assert write_listed(history_store, [entry()]) == ["added"]
     (row,) = rows(history_store)
     assert row["key"] == platform_key("p", "r1")
     assert (row["source"], row["status"], row["agent"], row["model"]) == (
@@ -72,14 +72,14 @@ def test_a_new_run(history_store: Store) -> None:
     assert (row["prompt"], row["text"]) == ("Why?", "The whole answer.")
     assert json.loads(row["remote"]) == remote().raw
     assert row["pulled_at"] > row["started_at"]
-    assert write_entries(history_store, [entry()]) == ["unchanged"]
+    assert write_listed(history_store, [entry()]) == ["unchanged"]
     assert rows(history_store) == [row]
 
 
 def test_a_pulled_run_follows_its_platform(history_store: Store) -> None:
     going = entry(status="running", finished_at=None, output=None, raw={"id": "r1"})
-    write_entries(history_store, [going])
-    assert write_entries(history_store, [entry()]) == ["updated"]
+    write_listed(history_store, [going])
+    assert write_listed(history_store, [entry()]) == ["updated"]
     (row,) = rows(history_store)
     assert (row["status"], row["total_tokens"], row["duration"]) == ("completed", 9, 30_000_000)
     assert row["text"] == "The whole answer."
@@ -87,7 +87,7 @@ def test_a_pulled_run_follows_its_platform(history_store: Store) -> None:
 
 def test_what_was_recorded_counts(history_store: Store) -> None:
     record(history_store, "k" * 32, text="Mine.", total_tokens=5, duration=7, model=None)
-    assert write_entries(history_store, [entry()]) == ["updated"]
+    assert write_listed(history_store, [entry()]) == ["updated"]
     (row,) = rows(history_store)
     assert (row["key"], row["source"]) == ("k" * 32, "both")
     assert (row["total_tokens"], row["duration"], row["text"]) == (5, 7, "Mine.")
@@ -105,9 +105,9 @@ def test_an_end_that_was_not_seen(history_store: Store) -> None:
         duration=7,
     )
     still = entry(status="running", finished_at=None, output=None)
-    write_entries(history_store, [still])
+    write_listed(history_store, [still])
     assert rows(history_store)[0]["status"] == "truncated"
-    write_entries(history_store, [entry()])
+    write_listed(history_store, [entry()])
     (row,) = rows(history_store)
     assert (row["status"], row["error"], row["error_class"]) == ("completed", None, None)
     assert (row["duration"], row["text"]) == (30_000_000, "The whole answer.")
@@ -117,7 +117,7 @@ def test_an_end_whose_moment_nobody_tells(history_store: Store) -> None:
     known = {"finished_at": to_micros(BEGAN) + 7, "duration": 7, "status": "truncated"}
     record(history_store, "k" * 32, text="The whole", error="It broke off.", **known)
     untold = entry(created_at=None, started_at=None, finished_at=None)
-    assert write_entries(history_store, [untold]) == ["updated"]
+    assert write_listed(history_store, [untold]) == ["updated"]
     (row,) = rows(history_store)
     assert (row["status"], row["error"]) == ("completed", None)
     assert (row["finished_at"], row["duration"]) == (to_micros(BEGAN) + 7, 7)
@@ -126,12 +126,12 @@ def test_an_end_whose_moment_nobody_tells(history_store: Store) -> None:
 def test_what_the_platform_does_not_tell_stays(history_store: Store) -> None:
     record(history_store, "k" * 32, text="", model="mine")
     untold = entry(output=None, raw={"id": "r1"})
-    write_entries(history_store, [untold])
+    write_listed(history_store, [untold])
     (row,) = rows(history_store)
     assert (row["prompt"], row["text"], row["model"]) == ("Why?", "", "mine")
     # And what it tells later, of an answer that is not the one that was seen.
-    write_entries(history_store, [entry(output="The whole answer.")])
-    write_entries(history_store, [entry(output="Another one.", raw={"id": "r1", "input": "What?"})])
+    write_listed(history_store, [entry(output="The whole answer.")])
+    write_listed(history_store, [entry(output="Another one.", raw={"id": "r1", "input": "What?"})])
     (row,) = rows(history_store)
     assert (row["prompt"], row["text"]) == ("Why?", "The whole answer.")
     assert json.loads(row["remote"])["input"] == "What?"
@@ -139,15 +139,15 @@ def test_what_the_platform_does_not_tell_stays(history_store: Store) -> None:
 
 def test_an_end_that_was_seen_stays(history_store: Store) -> None:
     record(history_store, "k" * 32, text="", status="failed", error="It broke here.")
-    write_entries(history_store, [entry(error="Something else.")])
+    write_listed(history_store, [entry(error="Something else.")])
     (row,) = rows(history_store)
     assert (row["status"], row["error"]) == ("failed", "It broke here.")
 
 
 def test_one_that_was_pulled_before_it_was_known_to_be_ours(history_store: Store) -> None:
-    write_entries(history_store, [entry(), entry("r2")])
+    write_listed(history_store, [entry(), entry("r2")])
     record(history_store, "k" * 32, text="Mine.")
-    assert write_entries(history_store, [entry(), entry("r2")]) == ["updated", "unchanged"]
+    assert write_listed(history_store, [entry(), entry("r2")]) == ["updated", "unchanged"]
     assert [(row["run_id"], row["source"]) for row in rows(history_store) if row["key"][0] == "k"]
     assert {(row["run_id"], row["source"]) for row in rows(history_store)} == {
         ("r1", "both"),
@@ -158,16 +158,16 @@ def test_one_that_was_pulled_before_it_was_known_to_be_ours(history_store: Store
 def test_text_that_no_database_takes(history_store: Store) -> None:
     odd = "half \ud800 and \0"
     told = entry(output=odd, error=odd, raw={"id": "r1", "input": odd, "deep": [{"x": odd}]})
-    assert write_entries(history_store, [told]) == ["added"]
+    assert write_listed(history_store, [told]) == ["added"]
     (row,) = rows(history_store)
     assert row["text"] == row["prompt"] == "half \ufffd and \ufffd"
-    assert write_entries(history_store, [told]) == ["unchanged"]
+    assert write_listed(history_store, [told]) == ["unchanged"]
 
 
 def test_secrets_in_an_entry(history_store: Store) -> None:
     headers = {"Authorization": "Bearer of-somebody-else", "accept": "text/plain"}
     raw = {"tools": [{"type": "mcp", "headers": headers}], "metadata": {"api_key": "not-ours"}}
-    write_entries(history_store, [entry(raw={"id": "r1", **raw, "max_tokens": 5})])
+    write_listed(history_store, [entry(raw={"id": "r1", **raw, "max_tokens": 5})])
     (row,) = rows(history_store)
     kept = json.loads(row["remote"])
     assert kept["tools"][0]["headers"] == {"Authorization": "***", "accept": "text/plain"}
@@ -206,7 +206,7 @@ def test_no_content() -> None:
         "is_active": False,
         "session_id": "secret " * 30,
     }
-    kept = entry_of("p", remote(raw=raw), store_content=False)
+    kept = listed_run("p", remote(raw=raw), store_content=False)
     assert (kept.prompt, kept.text) == (None, None)
     assert set(json.loads(kept.remote)) == {
         *("id", "agentId", "createdAt", "usage", "temperature", "status", "is_active"),

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from agentnb.store.keys import platform_key
+from agentnb.store.identifiers import platform_key
 from agentnb.store.locking import in_transaction
+from agentnb.store.recorder import use
 from agentnb.store.rows import Rows
 from agentnb.store.schema import content, run
-from agentnb.store.store import Store, store, use
-from agentnb.store.transactions import Written, write
-from agentnb.synchronization.merge import write_entries
+from agentnb.store.store import Store, store
+from agentnb.store.transactions import RunWrite, write
+from agentnb.synchronization.merge import write_listed
 from tests.history import postgresql
 from tests.history.test_pulled import entry, record, rows
 from tests.played import LONG, until
@@ -76,7 +77,7 @@ def recorded(connection: Connection, shared: Store) -> None:
     told: dict[str, Any] = {"key": KEY, "source": "recorded", "platform": "p", "run_id": "r1"}
     told |= {"agent": "a", "status": "completed", "started_at": 1}
     kept = Rows(run=told, content=None, chunks=[], tool_calls=[])
-    write(connection, shared, [Written(rows=kept, is_fresh=True, may_be_known=True)])
+    write(connection, shared, [RunWrite(rows=kept, is_fresh=True, may_be_pulled=True)])
 
 
 def sources(shared: Store) -> list[tuple[str, str]]:
@@ -91,7 +92,7 @@ def test_what_the_recorder_writes_last_stays(shared: Store) -> None:
         connection.execute(update(run).values(status="completed", output_tokens=7))
         final = {"text": "The whole of it.", "prompt": "Why, then?"}
         connection.execute(update(content).values(final))
-        pulling = Other(lambda: write_entries(shared, [told]))
+        pulling = Other(lambda: write_listed(shared, [told]))
         until_waiting(shared)
     assert pulling.result() == ["updated"]
     (row,) = rows(shared)
@@ -102,7 +103,7 @@ def test_what_the_recorder_writes_last_stays(shared: Store) -> None:
 def test_one_that_is_being_recorded_stays_one_row(shared: Store) -> None:
     with shared.begin() as connection:
         recorded(connection, shared)
-        pulling = Other(lambda: write_entries(shared, [entry()]))
+        pulling = Other(lambda: write_listed(shared, [entry()]))
         until_waiting(shared)
     assert pulling.result() == ["updated"]
     assert sources(shared) == [(KEY, "both")]
@@ -117,7 +118,7 @@ def test_one_that_is_being_pulled_becomes_one_row(shared: Store) -> None:
         # What holds up the pull in the middle of its work, and then is not there after all.
         told = {"source": "platform", "platform": "p", "status": "completed", "started_at": 1}
         holding.execute(run.insert().values(key=platform_key("p", "r1"), **told))
-        pulling = Other(lambda: write_entries(shared, [entry()]))
+        pulling = Other(lambda: write_listed(shared, [entry()]))
         until_waiting(shared)
         recording = Other(write_it)
         until_waiting(shared, 2)
@@ -133,7 +134,7 @@ def test_pulls_in_any_order(shared: Store) -> None:
 
     def work(ids: list[str]) -> int:
         for turn in range(turns):
-            write_entries(shared, [entry(each, raw={"turn": turn}) for each in ids])
+            write_listed(shared, [entry(each, raw={"turn": turn}) for each in ids])
         return turns
 
     others = [Other(lambda each=each: work(each)) for each in (ids, ids[::-1]) * 2]
@@ -144,14 +145,14 @@ def test_pulls_in_any_order(shared: Store) -> None:
 
 def test_a_deadlock_costs_nothing(shared: Store) -> None:
     ids = sorted(["r1", "r2"], key=lambda each: platform_key("p", each))
-    write_entries(shared, [entry(each) for each in ids])
+    write_listed(shared, [entry(each) for each in ids])
     first, last = (platform_key("p", each) for each in ids)
     with shared.begin() as connection:
         # Who waits first finds the deadlock, and is who gives way.
         connection.execute(text("SET LOCAL deadlock_timeout = '60s'"))
         connection.execute(update(run).where(run.c.key == last).values(title="mine"))
         changed = [entry(each, raw={"n": 1}, agent="b") for each in ids]
-        pulling = Other(lambda: write_entries(shared, changed))
+        pulling = Other(lambda: write_listed(shared, changed))
         until_waiting(shared)
         connection.execute(update(run).where(run.c.key == first).values(title="mine"))
     assert pulling.result() == ["updated", "updated"]

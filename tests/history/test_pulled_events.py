@@ -17,12 +17,12 @@ from agentnb.event.types import (
 )
 from agentnb.redaction import secrets
 from agentnb.redaction.secrets import remember_secret
-from agentnb.store.keys import platform_key
+from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import event_chunk, run, tool_call
 from agentnb.store.store import Store
 from agentnb.store.timestamps import to_micros
-from agentnb.synchronization.merge import write_entries
-from agentnb.synchronization.merge_events import Lacking, lacking_events, write_events
+from agentnb.synchronization.merge import write_listed
+from agentnb.synchronization.merge_events import RunWithoutEvents, runs_without_events, write_events
 from tests.history.recorded import recorded
 from tests.history.recorded import rows as rows_of
 from tests.history.test_pulled import BEGAN, entry
@@ -38,8 +38,10 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> str:
     return KEY
 
 
-def lacking(*run_ids: str) -> list[Lacking]:
-    return [Lacking(platform_key("p", each), each, "s", to_micros(BEGAN)) for each in run_ids]
+def lacking(*run_ids: str) -> list[RunWithoutEvents]:
+    return [
+        RunWithoutEvents(platform_key("p", each), each, "s", to_micros(BEGAN)) for each in run_ids
+    ]
 
 
 def write(store: Store, run_ids: list[str], *events: Event) -> None:
@@ -48,8 +50,8 @@ def write(store: Store, run_ids: list[str], *events: Event) -> None:
 
 
 def test_a_run_that_went_away_costs_no_other(history_store: Store) -> None:
-    write_entries(history_store, [entry("gone"), entry("stays")])
-    assert len(lacking_events(history_store, "p", agent=None, since=None)) == 2
+    write_listed(history_store, [entry("gone"), entry("stays")])
+    assert len(runs_without_events(history_store, "p", agent=None, since=None)) == 2
     with history_store.begin() as connection:
         connection.execute(delete(run).where(run.c.run_id == "gone"))
     call = ToolCallStarted(call_id="c", name="n")
@@ -59,11 +61,11 @@ def test_a_run_that_went_away_costs_no_other(history_store: Store) -> None:
     assert (found.run["events"], found.run["tool_calls"]) == (2, 1)
     for table in (event_chunk, tool_call):
         assert {row["run"] for row in rows_of(history_store, table)} == {found.run["key"]}
-    assert lacking_events(history_store, "p", agent=None, since=None) == []
+    assert runs_without_events(history_store, "p", agent=None, since=None) == []
 
 
 def test_a_key_in_pieces(history_store: Store, secret: str) -> None:
-    write_entries(history_store, [entry(output=None)])
+    write_listed(history_store, [entry(output=None)])
     half = len(secret) // 2
     begins, ends = secret[:half], secret[half:]
     write(

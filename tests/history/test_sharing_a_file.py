@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agentnb.store.recorder import use
 from agentnb.store.schema import process
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 
 
 @pytest.fixture
@@ -41,19 +42,19 @@ def is_written_back(path: Path) -> bool:
 
 def test_the_log_is_written_back_by_one_of_those_that_write(path: Path) -> None:
     opened = store(required=True)
-    opened.write_back()
-    opened.write_back_in_time(0)  # which sees that the file has changed
+    opened.checkpoint()
+    opened.checkpoint_if_due(0)  # which sees that the file has changed
     write(opened, "row 1")
     assert not is_written_back(path)
-    opened.write_back_in_time(0)
+    opened.checkpoint_if_due(0)
     assert is_written_back(path)
     write(opened, "row 2")
     # Another process has just done it, as the file's time shows.
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
-    opened.write_back_in_time(0)
+    opened.checkpoint_if_due(0)
     assert not is_written_back(path)
     # It has stopped doing it.
-    opened.write_back_in_time(0)
+    opened.checkpoint_if_due(0)
     assert is_written_back(path)
 
 

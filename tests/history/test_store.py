@@ -17,8 +17,9 @@ from agentnb.errors import HistoryError
 from agentnb.history import use as public_use
 from agentnb.redaction.secrets import mask
 from agentnb.store import statements
+from agentnb.store.recorder import use
 from agentnb.store.schema import content, metadata, process, run
-from agentnb.store.store import Store, is_off, store, use
+from agentnb.store.store import Store, is_off, store
 from tests.children import python
 from tests.history.rows import a_process, a_run, add
 
@@ -138,7 +139,8 @@ def test_a_child_goes_on_by_itself(history_url: str) -> None:
         import os, sys
         from sqlalchemy import func, select
         from agentnb.store.schema import process
-        from agentnb.store.store import store, use
+        from agentnb.store.recorder import use
+        from agentnb.store.store import store
         from tests.history.rows import a_process, add
 
         use(sys.argv[1])
@@ -245,7 +247,8 @@ def test_what_is_no_place_changes_nothing(history_store: Store) -> None:
 def test_a_full_store_is_opened_without_alembic(tmp_path: Path) -> None:
     code = f"""
         import sys
-        from agentnb.store.store import store, use
+        from agentnb.store.recorder import use
+        from agentnb.store.store import store
         use({str(tmp_path / "history.sqlite")!r})
         store(required=True)
         print("alembic" in sys.modules)

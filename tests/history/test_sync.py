@@ -17,9 +17,9 @@ from agentnb.errors import HistoryError, RequestError, UnsupportedError
 from agentnb.platforms.base import RunRequest
 from agentnb.sandbox import FunctionContext, Sandbox
 from agentnb.sandbox import agent as sandbox_agent
-from agentnb.store.recorder import flush
+from agentnb.store.recorder import flush, use
 from agentnb.store.schema import content, run, tool_call
-from agentnb.store.store import Store, use
+from agentnb.store.store import Store
 from agentnb.synchronization.sync import sync, sync_async
 from agentnb.tables.events import events
 from agentnb.tables.runs import runs

@@ -20,10 +20,11 @@ from agentnb.errors import HistoryError, NotFoundError, RateLimitError, ServerEr
 from agentnb.platforms.base import Platform
 from agentnb.platforms.operativus import OperativusPlatform
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.store.recorder import use
 from agentnb.store.schema import content, cursor, run
-from agentnb.store.store import Store, store, use
-from agentnb.synchronization.pull import Pull
-from agentnb.synchronization.sync import Synced, sync_async
+from agentnb.store.store import Store, store
+from agentnb.synchronization.pull import Pull, Synced
+from agentnb.synchronization.sync import sync_async
 from tests.children import spawn
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server, stream
 from tests.simulated import until
@@ -312,7 +313,7 @@ class TestInterruption:
         child = spawn(
             f"""
             import agentnb
-            from agentnb.store.store import use
+            from agentnb.store.recorder import use
             from agentnb.synchronization.sync import sync
             use({str(path)!r})
             try:

@@ -16,8 +16,10 @@ from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
 from agentnb.platforms.base import Platform
 from agentnb.platforms.seekr import SeekrPlatform
-from agentnb.store.store import Store, store, use
-from agentnb.synchronization.sync import Synced, sync_async
+from agentnb.store.recorder import use
+from agentnb.store.store import Store, store
+from agentnb.synchronization.pull import Synced
+from agentnb.synchronization.sync import sync_async
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server
 
 pytestmark = pytest.mark.anyio

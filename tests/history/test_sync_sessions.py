@@ -17,10 +17,12 @@ from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
 from agentnb.platforms.base import Platform
 from agentnb.platforms.seekr import SeekrPlatform
+from agentnb.store.recorder import use
 from agentnb.store.schema import cursor, run
-from agentnb.store.store import Store, store, use
+from agentnb.store.store import Store, store
 from agentnb.store.timestamps import now, to_micros
-from agentnb.synchronization.sync import Synced, sync_async
+from agentnb.synchronization.pull import Synced
+from agentnb.synchronization.sync import sync_async
 from tests.history.rows import a_run, add
 from tests.platforms.scripted import Reply, ScriptedServer, scripted_server
 

@@ -8,7 +8,7 @@ import pytest
 
 from agentnb.config import config, resolution, user_config_path
 from agentnb.errors import HistoryError
-from agentnb.store.location import Place, default_path, keeps_content, place
+from agentnb.store.location import StoreLocation, default_path, keeps_content, place
 from agentnb.store.network_drives import is_network, mount_type, mounted_on_macos
 
 MOUNTINFO = r"""
@@ -51,7 +51,7 @@ def configure(text: str) -> None:
 
 def test_by_default_in_the_user_s_data_folder(tmp_path: Path) -> None:
     assert default_path().is_relative_to(tmp_path / "data")
-    assert place() == Place(default_path(), None, "the user's data folder")
+    assert place() == StoreLocation(default_path(), None, "the user's data folder")
     assert keeps_content()
 
 

@@ -15,8 +15,7 @@ import pytest
 import agentnb
 from agentnb._loop import submit
 from agentnb.errors import HistoryError
-from agentnb.store.recorder import flush
-from agentnb.store.store import use
+from agentnb.store.recorder import flush, use
 from agentnb.tables import pages
 from agentnb.tables.pages import PageQuery
 from agentnb.widgets.history import HistoryWidget, find_run

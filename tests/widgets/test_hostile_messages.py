@@ -16,7 +16,7 @@ import agentnb
 from agentnb.conversation import Conversation
 from agentnb.event.types import ApprovalRequested, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.store.store import use
+from agentnb.store.recorder import use
 from agentnb.tables.pages import PageQuery
 from agentnb.widgets.allowance import BURST, Allowance
 from agentnb.widgets.chat_controller import ChatPublisher
