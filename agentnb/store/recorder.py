@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from agentnb._support.fork import after_fork_in_child, keep_forever, undisturbed
@@ -55,11 +55,6 @@ _EXIT_TIMEOUT: Final = 20.0
 _WARNING_INTERVAL: Final = 600.0
 
 
-@runtime_checkable
-class _Observable(Protocol):
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
-
-
 class _Recorder(Writer):
     """The writer of one process, with its thread."""
 
@@ -91,7 +86,7 @@ class _Recorder(Writer):
     # -- called by runs and users ------------------------------------------------------------------
 
     def record(self, run: RunFacts, *, instead_of: RunFacts | None = None) -> None:
-        if not isinstance(run, _Observable) or not getattr(run, "durable", True):
+        if not run.durable:
             return
         replaced: tuple[str, ...] = ()
         if instead_of is not None:
