@@ -362,7 +362,7 @@ def numbers(text: str) -> list[int]:
 
 @contextmanager
 def no_cluster() -> Iterator[None]:
-    """Debian's package makes a server and starts it, unless it is told before it is there."""
+    """Debian's package creates and starts a server unless configured not to beforehand."""
     is_told = POSTGRESQL_CLUSTERS.exists()
     if not is_told:
         POSTGRESQL_CLUSTERS.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import bootstrap
 def main() -> None:
     command = [str(bootstrap.PYTHON), "-m", "jupyterlab", str(bootstrap.ROOT / "notebooks")]
     if bootstrap.is_root():
-        # Jupyter refuses root unless told; whoever types `make lab` in a container is root.
+        # Jupyter refuses root by default, and a container's user is root.
         command.append("--allow-root")
     os.chdir(bootstrap.ROOT)
     os.execve(command[0], command, bootstrap.environment())

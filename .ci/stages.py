@@ -19,7 +19,7 @@ from pathlib import Path
 import bootstrap
 
 NODE_BIN = bootstrap.JS / "node_modules" / ".bin"
-# Biome colours what it prints into files, too, unless told.
+# Biome uses colours in files, too, unless they are off.
 COLOUR = "--colors=force" if sys.stdout.isatty() else "--colors=off"
 NBVAL = (
     "--nbval",
@@ -80,11 +80,11 @@ def main(argv: Sequence[str]) -> int:
     names = [stage.name for stage in LINT]
     parser = argparse.ArgumentParser(prog="stages.py", description=__doc__)
     parser.add_argument("stage", nargs="+", choices=["check", "test", *names])
-    asked: list[str] = parser.parse_args(argv).stage
-    stages = [stage for stage in LINT if stage.name in asked]
-    if "test" in asked:
+    names_given: list[str] = parser.parse_args(argv).stage
+    stages = [stage for stage in LINT if stage.name in names_given]
+    if "test" in names_given:
         stages = [*LINT, WHOLE]
-    elif "check" in asked:
+    elif "check" in names_given:
         stages = [*QUICK, FAST]
     environment = bootstrap.environment()
     if not sys.stdout.isatty():

@@ -32,8 +32,8 @@ def clean(environment: Mapping[str, str], *, home: Path = HOME) -> dict[str, str
     }
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
-    # The kernel's own warnings about a debugger that nobody attached are noise in a log.
+    # The kernel's warnings about a missing debugger are noise in a log.
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    # A test must neither read nor fill the keyring of whoever runs it.
+    # A test must neither read nor change the user's keyring.
     keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
     return {**kept, **{name: str(path) for name, path in folders.items()}, **quiet, **keyring}
