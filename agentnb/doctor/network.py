@@ -45,13 +45,13 @@ _LOCAL: Final = ("127.", "localhost", "::1", "[::1]")
 class ProbeResponse:
     """Response to a request without a key; any status shows that the server can be reached.
 
-    ``asked`` is the Unix time halfway between request and response.
+    ``sent_at`` is the Unix time halfway between request and response.
     """
 
     status: int
     headers: Mapping[str, str]
     seconds: float
-    asked: float
+    sent_at: float
 
 
 def proxy_for(address: str) -> str | None:
@@ -189,7 +189,7 @@ def check_clock(check: str, response: ProbeResponse) -> Finding | None:
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     # `Date` is truncated to a second, so half a second is added on average.
-    skew = response.asked - (date.timestamp() + 0.5 + age)
+    skew = response.sent_at - (date.timestamp() + 0.5 + age)
     if abs(skew) <= _MAX_SKEW:
         return ok(check, "agrees with the server's")
     when = datetime.fromtimestamp(date.timestamp(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

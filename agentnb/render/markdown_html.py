@@ -19,8 +19,8 @@ from agentnb.render.markup import (
     link_address,
 )
 from agentnb.render.parse_budget import (
-    BudgetExceededError,
     ParseBudget,
+    ParseBudgetError,
     has_no_syntax,
     is_parsable,
     limit_work,
@@ -96,7 +96,7 @@ class MarkdownRenderer:
         try:
             self._budget.start(text)
             return _parser().parse(text, {"budget": self._budget})
-        except (RecursionError, BudgetExceededError):
+        except (RecursionError, ParseBudgetError):
             return None
 
 

@@ -26,8 +26,8 @@ from agentnb.render.markdown_code import (
 from agentnb.render.markdown_lines import SourceLine, Span
 from agentnb.render.markup import link_address
 from agentnb.render.parse_budget import (
-    BudgetExceededError,
     ParseBudget,
+    ParseBudgetError,
     has_no_syntax,
     is_parsable,
     limit_work,
@@ -98,7 +98,7 @@ def sanitize_markdown(
                 return document.final(is_quoted=is_quoted)
             # Parse again: escaped text may have hidden other syntax, such as a link in a link.
             text = changed
-    except (RecursionError, BudgetExceededError):
+    except (RecursionError, ParseBudgetError):
         pass
     return fenced(text)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     _BlockRule = Callable[[StateBlock, int, int, bool], bool]
 
-__all__ = ["BudgetExceededError", "ParseBudget", "has_no_syntax", "is_parsable", "limit_work"]
+__all__ = ["ParseBudget", "ParseBudgetError", "has_no_syntax", "is_parsable", "limit_work"]
 
 # Costs in units of about a microsecond.
 _BUDGET: Final = 115_000
@@ -52,14 +52,14 @@ _MAX_BRACKETS: Final = 500
 _MAX_DEPTH: Final = 30
 
 
-class BudgetExceededError(Exception):
+class ParseBudgetError(Exception):
     """The text takes more work than the budget has left."""
 
 
 class ParseBudget:
     """Work that is left for one document: all its texts, each time that one is parsed.
 
-    All methods raise `BudgetExceededError` when it is spent.
+    All methods raise `ParseBudgetError` when it is spent.
     """
 
     def __init__(self, budget: float = _BUDGET) -> None:
@@ -77,7 +77,7 @@ class ParseBudget:
         """Subtract the cost of some work."""
         self._left -= units
         if self._left < 0:
-            raise BudgetExceededError
+            raise ParseBudgetError
 
     def spend_block(self, tokens: int) -> None:
         """Spend the cost of testing a line, and of the parser's tokens since the last call."""

@@ -1,4 +1,4 @@
-"""What the user sees while a run goes on: the live view and what feeds it.
+"""Live views of runs, as Jupyter widgets.
 
-Import `agentnb.widgets.run` where a widget is really shown; this package itself imports nothing.
+This package imports nothing itself; import `agentnb.widgets.run` where a widget is displayed.
 """

@@ -1,14 +1,16 @@
-"""`AgentWidget`: what all widgets of agentnb have in common."""
+"""`AgentWidget`, the base class of all widgets of agentnb."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import anywidget
 import traitlets
 
-from agentnb.widgets.allowance import Allowance
 from agentnb.widgets.code import (
     bundle,
     code_message,
@@ -17,16 +19,53 @@ from agentnb.widgets.code import (
     host_shares_code,
 )
 
-__all__ = ["AgentWidget"]
+__all__ = ["BURST", "AgentWidget", "MessageLimiter"]
+
+_log = logging.getLogger(__name__)
+
+#: Messages accepted at once: a page with a hundred runs sends one for each when it is loaded.
+BURST: Final = 200
+# Messages accepted per second in the long run, more than a user can click.
+_RATE: Final = 25.0
+
+
+class MessageLimiter:
+    """Token bucket for the messages of a page; thread-safe.
+
+    Each message may query the database or send a whole state, so a flood of them would block the
+    kernel.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens = float(BURST)
+        self._updated = clock()
+        self._is_dropping = False
+
+    def take(self) -> bool:
+        """Return whether a message is accepted, and count it; otherwise it is to be dropped."""
+        with self._lock:
+            now = self._clock()
+            self._tokens = min(float(BURST), self._tokens + (now - self._updated) * _RATE)
+            self._updated = now
+            if self._tokens >= 1:
+                self._tokens -= 1
+                self._is_dropping = False
+                return True
+            is_first, self._is_dropping = not self._is_dropping, True
+        if is_first:
+            _log.warning("A page sends messages too fast; some are dropped")
+        return False
 
 
 class AgentWidget(anywidget.AnyWidget):
-    """A widget whose page gets its code once per kernel, and a way for messages both ways.
+    """A widget with messages in both directions, whose JavaScript is sent once per kernel.
 
-    ``kind`` tells the page which view to show, ``snapshot`` holds the state of it that outlives
-    messages.  The page writes no trait: what it sends as a trait would be saved with the notebook,
-    the code of the view too.  Widgets derive from this and take in `_receive` what the page says,
-    on whatever thread the host calls; what comes too fast is dropped, see `Allowance`.
+    ``kind`` selects the view in the page, ``snapshot`` is the state that outlives messages.  The
+    page writes no trait, since traits are saved with the notebook, JavaScript included.  Subclasses
+    handle messages of the page in `_receive`, on the thread on which the host calls; messages
+    beyond the rate limit are dropped.
     """
 
     _esm = bundle("loader.js")
@@ -37,45 +76,63 @@ class AgentWidget(anywidget.AnyWidget):
 
     def __init__(self, *, kind: str, snapshot: Mapping[str, Any]) -> None:
         if host_shares_code():
-            # The code can take the loader's place: it is called the same way.
+            # Instead of the loader; both have the same interface.
             self._esm = bundle(code_of(kind)).read_text("utf-8")
-        self._allowance = Allowance()
+        self._limiter = MessageLimiter()
         super().__init__(kind=kind, snapshot=dict(snapshot))
-        cast("Any", self).on_msg(self._hear)
+        cast("Any", self).on_msg(self._on_message)
 
     def open(self) -> None:
-        """Tell the page of the widget; its making does that, unless a subclass waits with it."""
+        """Open the comm to the page; called by the constructor, unless a subclass defers it."""
         if cast("Any", self).comm is None:
             self._code = dict(code_reference(self.kind))
             super().open()
-            _answer_where_asked(self)
+            _use_default_subshell(self)
 
     def set_state(self, sync_data: Any) -> None:
-        """Ignore what a page wants to write: no trait is the page's."""
+        """Ignore state from the page, which may write no trait."""
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        """Take a message of the page; ``buffers`` are its binary parts.  Here: nothing."""
+        """Handle a message of the page and its binary buffers."""
+
+    def _fallback(self) -> Mapping[str, str]:
+        """Return the MIME bundle for viewers without a kernel or a widget manager."""
+        return {}
 
     def _send_message(self, message: Mapping[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Send a message to the page."""
         cast("Any", self).send(dict(message), buffers=list(buffers))
 
-    def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
-        asked = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-        # Pieces of files come fast, and are bounded by themselves.
-        if asked.get("type") != "upload" and not self._allowance.take():
+    def _try_send(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the page unless the comm is closed; the page then asks again."""
+        try:
+            self._send_message(message)
+        except Exception:
+            _log.debug("A message could not be sent to a page", exc_info=True)
+
+    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
+        kind = cast("dict[str, Any]", content).get("type") if isinstance(content, dict) else None
+        # Chunks of files come fast, and have limits of their own.
+        if kind != "upload" and not self._limiter.take():
             return
-        if asked.get("type") == "code":
-            if (answer := code_message(self._code.get("hash", ""))) is not None:
-                self._send_message(cast("Mapping[str, Any]", answer))
+        if kind == "code":
+            if (message := code_message(self._code.get("hash", ""))) is not None:
+                self._send_message(cast("Mapping[str, Any]", message))
         else:
             self._receive(cast("object", content), buffers or ())
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = cast("Any", super())._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", bundle)
+        return {**data, **self._fallback()}, metadata
 
-def _answer_where_asked(widget: AgentWidget) -> None:
-    """Keep ipykernel 7.4 from answering on the subshell that last published.
 
-    Publishers write from threads of their own, and the page's next message would wait there.
+def _use_default_subshell(widget: AgentWidget) -> None:
+    """Keep ipykernel 7.4 from handling messages on the subshell that published last.
+
+    Messages are published from other threads, which the page's next message would wait for.
     """
     comm: Any = widget.comm
     if hasattr(comm, "_reply_subshell_for"):

@@ -1,7 +1,6 @@
-"""How much of a run's texts a page is told, and a notebook saves; the run itself has them whole.
+"""Limits of the texts that a page receives and a notebook saves; the run keeps them whole.
 
-A tool may return megabytes, and a server may answer a thousand calls with as much.  Lengths are in
-code points.
+A tool may return megabytes, and a run may have a thousand calls.  Lengths are in code points.
 """
 
 from __future__ import annotations
@@ -29,21 +28,20 @@ __all__ = [
     "shortened",
 ]
 
-# Each text of a tool call: of the first parts, and of those that follow, which nobody opens one by
-# one.
+# Each text of a tool call, in the first parts and in later ones, which are rarely opened.
 TOOL_TEXT: Final = 100_000
 LATER_TOOL_TEXT: Final = 4_000
 _FIRST_PARTS: Final = 20
-# A passage of answer or reasoning: some hundred thousand words.
+# A passage of answer or reasoning.
 PASSAGE_TEXT: Final = 1_000_000
 ERROR_TEXT: Final = 4_000
-# A tool, a question to ask next, why something is to be approved.
+# Tool names, followups, messages of approvals.
 SHORT_TEXT: Final = 4_000
-# What stands in a line: an agent, a platform, a model, an id.
+# Agents, platforms, models, ids.
 NAME_TEXT: Final = 300
-# What things go by, in messages both ways.
+# Keys and ids in messages of both directions.
 KEY_TEXT: Final = 1_000
-# What was asked, where it is only shown.
+# A prompt that is only displayed.
 QUESTION_TEXT: Final = 20_000
 FOLLOWUPS: Final = 20
 APPROVALS: Final = 100
@@ -51,24 +49,25 @@ _NAMES: Final = ("run_id", "session_id", "agent", "model")
 
 
 def part_limit(part: Passage | ToolCall, index: int) -> int:
-    """Return how much is told of each growing text of part ``index``."""
-    if isinstance(part, Passage):
-        return PASSAGE_TEXT
+    """Return the limit of each growing text of part ``index``."""
+    return PASSAGE_TEXT if isinstance(part, Passage) else _tool_limit(index)
+
+
+def _tool_limit(index: int) -> int:
     return TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
 
 
 def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
-    """Return the JSON form of a part, bounded.
+    """Return the JSON form of a part, with bounded texts.
 
-    What its texts have beyond that is counted: in ``text_more``, or in ``arguments_more`` and
-    ``result_more``.
+    The number of omitted characters is in ``text_more``, ``arguments_more`` and ``result_more``.
     """
     limit = part_limit(part, index)
     if isinstance(part, Passage):
-        text, more = _beginning(part.text, limit)
+        text, more = _head(part.text, limit)
         return {"kind": part.kind, "text": text, "text_more": more}
-    arguments, arguments_more = _beginning(part.arguments_text, limit)
-    result, result_more = _beginning(part.result_text, limit)
+    arguments, arguments_more = _head(part.arguments_text, limit)
+    result, result_more = _head(part.result_text, limit)
     return {
         "kind": "tool",
         "call_id": shortened(part.call_id, NAME_TEXT),
@@ -85,7 +84,7 @@ def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
 
 
 def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
-    """Return `Transcript.head_to_dict` with every text in it bounded."""
+    """Return `Transcript.head_to_dict` with bounded texts."""
     bounded = dict(head)
     for name in _NAMES:
         if (value := head[name]) is not None:
@@ -96,33 +95,33 @@ def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
             "code": None if error["code"] is None else shortened(error["code"], SHORT_TEXT),
         }
     bounded["followups"] = [shortened(text, SHORT_TEXT) for text in head["followups"][:FOLLOWUPS]]
-    asked = enumerate(head["approvals"][:APPROVALS])
-    bounded["approvals"] = [_bounded_approval(each, index) for index, each in asked]
+    bounded["approvals"] = [
+        _bounded_approval(approval, index)
+        for index, approval in enumerate(head["approvals"][:APPROVALS])
+    ]
     return bounded
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return ``text``, or its beginning and how much more there is."""
+    """Return ``text``, truncated to ``limit`` characters and a note on the rest."""
     more = len(text) - limit
     return text if more <= 0 else f"{text[:limit]}… ({more:,} more characters)"
 
 
 def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:
-    tool, key = approval["tool"], approval["approval_id"]
+    tool, id = approval["tool"], approval["approval_id"]
     return {
         **approval,
-        # What it is decided by: this very request, whatever its id is used for later.
+        # Identifies this request, whatever its id is used for later.
         "key": approval_key(ApprovalRequested(**approval)),
-        # Not shortened, which would make it another's.  The only one needs no id to be decided.
-        "approval_id": None if key is None or len(key) > KEY_TEXT else key,
+        # A truncated id could be another's; without one, the only approval can be decided.
+        "approval_id": None if id is None or len(id) > KEY_TEXT else id,
         "message": shortened(approval["message"], SHORT_TEXT),
         "tool": None if tool is None else shortened(tool, SHORT_TEXT),
-        # Who decides has to be able to read what on.
-        "arguments": shortened(
-            approval["arguments"], TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
-        ),
+        # Long, since the user decides on the basis of the arguments.
+        "arguments": shortened(approval["arguments"], _tool_limit(index)),
     }
 
 
-def _beginning(buffer: TextBuffer, limit: int) -> tuple[str, int]:
+def _head(buffer: TextBuffer, limit: int) -> tuple[str, int]:
     return str(buffer)[:limit], max(0, len(buffer) - limit)

@@ -1,4 +1,4 @@
-"""`ChatWidget`: a conversation as a Jupyter widget, and what code does with it."""
+"""`ChatWidget`, a conversation as a Jupyter widget, and its API."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from agentnb.platforms.media import MediaLike
 from agentnb.run.approvals import Named
 from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
-from agentnb.widgets.chat_controller import ChatPublisher
+from agentnb.widgets.chat_publisher import ChatPublisher
 
 __all__ = ["ChatWidget"]
 
 _log = logging.getLogger(__name__)
 
 
-class _Followed(traitlets.TraitType[Any, Any]):
-    """A trait that is read from the conversation itself and set only to tell its observers.
+class _ConversationTrait(traitlets.TraitType[Any, Any]):
+    """A trait that is read from the conversation itself, and set only to notify observers.
 
-    So whoever waited for a run reads what it brought, even before the observers were called.
+    So code that waited for a run reads its result, even before the observers were called.
     """
 
     def __init__(self) -> None:
@@ -36,114 +36,113 @@ class _Followed(traitlets.TraitType[Any, Any]):
 
 
 class ChatWidget(AgentWidget):
-    """A conversation with one agent, shown and used from code.
+    """A conversation with one agent, as a live view and as an API.
 
-    These traits follow it and can be observed; none can be set, and none is sent to the page,
-    which has each text already:
+    These traits can be observed, but not set, and are not sent to the page:
 
-    - ``messages``: those of the branch shown, as dicts with ``id``, ``role`` (``user`` or
+    - ``messages``: the messages of the current branch, as dicts with ``id``, ``role`` (``user`` or
       ``assistant``) and ``content``; a question may have ``attachments``, an answer has ``status``
-      and ``run_id``.  Observers are told when a status changes, not of every delta.
-    - ``status``: of the last answer shown, ``idle`` where there is none.
-    - ``session_id``: the session that it goes on in, None where there is none yet.
-    - ``usage``: the sum of what was reported for all answers, a `Usage` or None.
+      and ``run_id``.  Observers are notified when a status changes, not of every delta.
+    - ``status``: the status of the last answer of the branch, or ``idle``.
+    - ``session_id``: the current session, or None.
+    - ``usage``: the total usage of all answers, a `Usage` or None.
 
-    Observers are called on the thread that made the change: that of `send` and its like, or
-    agentnb's own loop, which they must not block.  One that raises is logged and hurts no run.
+    Observers are called on the thread that made the change: that of `send` and similar methods, or
+    agentnb's own loop, which they must not block.  Their exceptions are logged.
 
-    Closing the widget takes its view away; the conversation stays usable.
+    Closing the widget removes its view; the conversation stays usable.
     """
 
-    messages = _Followed()
-    status = _Followed()
-    session_id = _Followed()
-    usage = _Followed()
+    messages = _ConversationTrait()
+    status = _ConversationTrait()
+    session_id = _ConversationTrait()
+    usage = _ConversationTrait()
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._publisher = ChatPublisher(conversation, send=self._send_message)
-        self._mirroring = threading.Lock()
-        self._gone = False
-        self._stale = False
-        # What the page is given is made when it asks, see `get_state`.
+        self._updating = threading.Lock()
+        self._is_closed = False
+        self._is_stale = False
+        # The page's snapshot is created on demand, see `get_state`.
         super().__init__(kind="chat", snapshot={})
-        conversation.subscribe(self._mirror)
-        self._mirror()
+        conversation.subscribe(self._update_traits)
+        self._update_traits()
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation that it shows."""
+        """The conversation in this view."""
         return self._conversation
 
-    # -- talking ---------------------------------------------------------------------------------
+    # -- questions -------------------------------------------------------------------------------
 
-    def send(  # type: ignore[override]  # ipywidgets has the name for messages to the page
+    def send(  # type: ignore[override]  # in ipywidgets it sends a message to the page
         self, text: str, *, media: MediaLike | Sequence[MediaLike] = (), **params: Any
     ) -> Run:
-        """Ask ``text`` after the last message shown; return the live run at once.
+        """Send a question after the last message of the branch; return the live run at once.
 
-        ``media`` are attachments and ``params`` the platform's own, as of `Agent.start`.
+        ``media`` are attachments and ``params`` the platform's parameters, as for `Agent.start`.
 
         Raises:
-            RequestError: an answer is under way, or the platform cannot take what was given.
+            RequestError: an answer is in progress, or the platform does not support the arguments.
         """
         return self._conversation.send(text, media=media, params=params).run
 
     def edit(self, index: int, text: str) -> Run:
-        """Ask ``text`` in place of the question ``messages[index]``, as a version of it.
+        """Send ``text`` as another version of the question ``messages[index]``.
 
-        It is a branch: the messages after that question stay, see `Conversation`.
+        This creates a branch: the messages after that question are kept, see `Conversation`.
 
         Raises:
-            RequestError: that message is no question of the user, or an answer is under way.
+            RequestError: that message is not a question, or an answer is in progress.
         """
         return self._conversation.edit(self._turn_at(index, "user"), text).run
 
     def regenerate(self, index: int | None = None) -> Run:
-        """Ask for another version of the last answer, or of the answer ``messages[index]``.
+        """Request another version of the last answer, or of the answer ``messages[index]``.
 
         Raises:
-            RequestError: there is no such answer, or one is under way.
+            RequestError: there is no such answer, or one is in progress.
         """
         turn = None if index is None else self._turn_at(index, "assistant")
         return self._conversation.regenerate(turn).run
 
     def stop(self) -> None:
-        """Stop the answer that is under way; what arrived is kept."""
+        """Stop the answer in progress; the text so far is kept."""
         self._conversation.stop()
 
     def approve(self, approval_id: Named = None) -> Run:
-        """Approve what the agent asks for (blocks until the platform knows).
+        """Approve a pending approval, and return the live run that continues.
 
-        Returns the run as which it goes on, live.
+        Blocks until the platform has received it.
 
         Raises:
-            RequestError: nothing waits for a decision.
-            UnsupportedError: the platform takes none.
+            RequestError: there is no pending approval.
+            UnsupportedError: the platform does not support approvals.
         """
         return self._conversation.approve(approval_id)
 
     def deny(self, approval_id: Named = None) -> Run:
-        """Deny what the agent asks for; otherwise as `approve`."""
+        """Deny a pending approval; otherwise as `approve`."""
         return self._conversation.deny(approval_id)
 
-    # -- moving about ----------------------------------------------------------------------------
+    # -- sessions --------------------------------------------------------------------------------
 
     def new(self) -> None:
-        """Begin another conversation, with a new session."""
+        """Start another conversation, in a new session."""
         self._conversation.new()
 
     def sessions(self) -> list[SessionInfo]:
-        """Return the agent's sessions that this process knows, newest first, at most 100."""
+        """Return the agent's known sessions, newest first, at most 100."""
         return self._conversation.sessions()
 
     def open(self, key: str | None = None) -> None:
-        """Go on in the session ``key``, one of `sessions`, and show what was said in it.
+        """Continue the session ``key``, one of `sessions`, and display its messages.
 
-        Without a key it opens the widget's comm, which its making does already.
+        Without a key, open the widget's comm, as the constructor does.
 
         Raises:
-            RequestError: there is no such session, or an answer is under way.
+            RequestError: there is no such session, or an answer is in progress.
         """
         if key is not None:
             self._conversation.open(key)
@@ -151,41 +150,39 @@ class ChatWidget(AgentWidget):
             super().open()
             self._publisher.start()
 
-    # -- to and from the page --------------------------------------------------------------------
+    # -- the page --------------------------------------------------------------------------------
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Return what the page is given when it is made or loaded anew."""
+        """Return the state for a page that is created or reloaded."""
         state: dict[str, Any] = cast("Any", super()).get_state(key, drop_defaults)
         if key is None or key == "snapshot" or (not isinstance(key, str) and "snapshot" in key):
             state["snapshot"] = self._publisher.snapshot()
         return state
 
     def send_state(self, key: Any = None) -> None:
-        """Send traits to the page, but never a snapshot on its own: it was told all of that."""
+        """Send traits to the page, except a single snapshot, whose changes it has received."""
         if key != "snapshot":
             cast("Any", super()).send_state(key)
 
     def close(self) -> None:
-        """Take the view away.  The conversation and its runs go on."""
-        # Also called for a widget that is being torn down half made.
+        """Remove the view; the conversation and its runs go on."""
+        # Also called on an instance whose constructor failed.
         publisher: ChatPublisher | None = getattr(self, "_publisher", None)
         if publisher is not None:
             publisher.close()
-            self._gone = True
+            self._is_closed = True
         super().close()
 
     def _may_open(self) -> bool:
-        """Tell whether there may be a page; else nothing is sent anywhere."""
-        return not self._gone
+        """Return whether there may be a page."""
+        return not self._is_closed
 
     def _send_message(self, message: Mapping[str, Any], buffers: Sequence[Any] = ()) -> None:
-        # Not by `send`, which here asks the agent.
+        # `send` is overridden.
         cast("Any", super()).send(dict(message), buffers=list(buffers))
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         self._publisher.receive(content, buffers)
-
-    # -- inside ----------------------------------------------------------------------------------
 
     def _turn_at(self, index: int, role: str) -> str:
         messages = self._conversation.messages
@@ -198,24 +195,23 @@ class ChatWidget(AgentWidget):
             raise RequestError(f"Message {index} is not {what}.", hint="See chat.messages.")
         return message["id"] if role == "user" else message["id"].removesuffix("/answer")
 
-    def _mirror(self, change: Change | None = None) -> None:
-        """Bring the traits up to date.
+    def _update_traits(self, change: Change | None = None) -> None:
+        """Update the traits, on one thread at a time.
 
-        One thread does it at a time, and none waits for another: an observer may be waiting for
-        what that other thread is to bring.
+        No thread waits for another, since an observer may wait for a change by that other thread.
         """
-        self._stale = True
-        while self._stale and self._mirroring.acquire(blocking=False):
+        self._is_stale = True
+        while self._is_stale and self._updating.acquire(blocking=False):
             try:
-                self._stale = False
+                self._is_stale = False
                 chat = self._conversation
                 self._set("messages", chat.messages)
                 self._set("usage", chat.usage)
                 self._set("session_id", chat.session_id)
-                # Last, for it is what observers wait for.
+                # Last, since observers mostly wait for the status.
                 self._set("status", chat.status)
             finally:
-                self._mirroring.release()
+                self._updating.release()
 
     def _set(self, name: str, value: Any) -> None:
         try:

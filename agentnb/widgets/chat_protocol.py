@@ -1,15 +1,16 @@
-"""What a chat's kernel and page say to each other: the mirror of ``js/src/chat/protocol.ts``.
+"""Messages between kernel and page for a chat: the counterpart of ``js/src/chat/protocol.ts``.
 
-A run's own messages are those of `agentnb.widgets.protocol`, in an envelope that names the turn.
-Whatever a page sends is taken for a stranger's: `parse_chat_message` lets only well-formed messages
-within bounds through.
+The kernel sends ``{type: "chat", seq, ops}`` with changes: ``{op: "chat", set}`` merges fields into
+the head, ``{op: "turn", index, turn}`` puts a turn.  Messages of a run, as in
+`agentnb.widgets.protocol`, are wrapped as ``{type: "run", turn, message}``, in both directions.  A
+page is not trusted: `parse_chat_message` accepts only well-formed messages within limits.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
@@ -20,19 +21,8 @@ from agentnb.widgets.protocol import Snapshot, jsonable
 __all__ = [
     "MAX_CHUNK",
     "MAX_UPLOADED",
-    "Again",
-    "ChatOp",
-    "ChatPageMessage",
-    "Command",
-    "EarlierSessions",
-    "NewChat",
-    "OpenSession",
-    "Resync",
-    "RunEnvelope",
     "Send",
     "SentAttachment",
-    "Show",
-    "Upload",
     "chat_head",
     "chat_message",
     "chat_snapshot",
@@ -42,34 +32,19 @@ __all__ = [
     "turn_state",
 ]
 
-#: The most that a message may carry of a file, in bytes; pages send 512 KiB.
+#: Maximum bytes of a file's chunk; pages send 512 KiB.
 MAX_CHUNK: Final = 2**20
-#: The most that is held of files that pages upload, in bytes.
+#: Maximum bytes of uploaded files in memory.
 MAX_UPLOADED: Final = 64 * 2**20
 
 _ID: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 _MIME: Final = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}")
-# Only what a browser decodes as a plain picture.
+# Formats that browsers decode as plain images.
 _PREVIEW: Final = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]*")
 _MAX_PREVIEW: Final = 16_384
-# Characters; the page refuses beyond it, before it uploads anything.
+# Characters; the page checks this before it uploads anything.
 _MAX_TEXT: Final = 1_000_000
 _MAX_ATTACHMENTS: Final = 100
-
-
-class ChatOp(TypedDict, total=False):
-    """``chat`` merges ``set`` into the head; ``turn`` puts a turn at ``index``."""
-
-    op: Literal["chat", "turn"]
-    set: dict[str, Any]
-    index: int
-    turn: dict[str, Any]
-
-
-class Resync(TypedDict):
-    """The page asks for the whole state."""
-
-    type: Literal["resync"]
 
 
 class SentAttachment(TypedDict):
@@ -80,12 +55,12 @@ class SentAttachment(TypedDict):
 
 
 class Send(TypedDict):
-    """Ask ``text`` after the turn ``parent``.
+    """Question ``text`` after the turn ``parent``.
 
-    ``edit`` names the turn that it is a version of, ``keep`` one whose attachments it has.
+    It is a version of the turn ``edit``, and has the attachments of the turn ``keep``.
     """
 
-    type: Literal["send"]
+    type: str
     id: str
     parent: str | None
     text: str
@@ -94,72 +69,13 @@ class Send(TypedDict):
     keep: str | None
 
 
-class Again(TypedDict):
-    """Ask a turn's question anew."""
-
-    type: Literal["again"]
-    id: str
-    turn: str
-
-
-class Show(TypedDict):
-    """Show the branch through a turn."""
-
-    type: Literal["show"]
-    id: str
-    turn: str
-
-
-class NewChat(TypedDict):
-    """Begin another conversation."""
-
-    type: Literal["new"]
-    id: str
-
-
-class EarlierSessions(TypedDict):
-    """Tell which sessions there are."""
-
-    type: Literal["sessions"]
-    id: str
-
-
-class OpenSession(TypedDict):
-    """Go on in an earlier session."""
-
-    type: Literal["open"]
-    id: str
-    key: str
-
-
-class Upload(TypedDict):
-    """A piece of a file; its bytes are the message's buffer."""
-
-    type: Literal["upload"]
-    upload: str
-    index: int
-    last: bool
-
-
-class RunEnvelope(TypedDict):
-    """A message of the run protocol for one turn."""
-
-    type: Literal["run"]
-    turn: str
-    message: object
-
-
-Command = Send | Again | Show | NewChat | EarlierSessions | OpenSession
-ChatPageMessage = Command | Resync | Upload | RunEnvelope
-
-
-def chat_message(seq: int, ops: Sequence[ChatOp]) -> dict[str, Any]:
-    """Return the message that carries changes."""
+def chat_message(seq: int, ops: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the message with changes."""
     return {"type": "chat", "seq": seq, "ops": list(ops)}
 
 
 def chat_head(conversation: Conversation) -> dict[str, Any]:
-    """Return the state but for the turns; its cost does not grow with them."""
+    """Return the state without the turns, whose size does not grow with them."""
     agent = conversation.agent
     media = agent.platform.capabilities.media
     shown = conversation.shown
@@ -168,7 +84,7 @@ def chat_head(conversation: Conversation) -> dict[str, Any]:
             "title": shortened(agent.title, NAME_TEXT),
             "agent": shortened(agent.id, NAME_TEXT),
             "platform": shortened(agent.platform.name, NAME_TEXT),
-            "session_id": _named(conversation.session_id),
+            "session_id": _session_name(conversation.session_id),
             "status": conversation.status,
             "media": {
                 "reason": media_refusal(agent.platform),
@@ -186,31 +102,30 @@ def chat_head(conversation: Conversation) -> dict[str, Any]:
 def turn_state(turn: Turn, run: Snapshot, *, generation: int = 0) -> dict[str, Any]:
     """Return one turn with the state of its run.
 
-    ``generation`` tells the page whether that is still the run that it knows: it is raised when
-    another one takes its place.
+    ``generation`` is increased when another run replaces it.
     """
     head = {
         "id": turn.id,
         "parent": turn.parent,
         "prompt": turn.prompt,
         "note": turn.note,
-        "session_id": _named(turn.run.session_id),
+        "session_id": _session_name(turn.run.session_id),
         "generation": generation,
         "attachments": [attachment.to_dict() for attachment in turn.attachments],
     }
-    # The run's state is well-formed already, and by far the largest part.
+    # The run's state is JSON-compatible already, and by far the largest part.
     return {**jsonable(head), "run": dict(run)}
 
 
 def chat_snapshot(
     seq: int, head: Mapping[str, Any], turns: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the whole state, as the trait ``snapshot`` holds it."""
+    """Return the whole state, as in the trait ``snapshot``."""
     return {"seq": seq, "chat": {**head, "turns": list(turns)}}
 
 
 def session_state(info: SessionInfo) -> dict[str, Any]:
-    """Return how a session is listed."""
+    """Return an entry of the list of sessions."""
     return jsonable(
         {
             "key": info.key,
@@ -222,12 +137,20 @@ def session_state(info: SessionInfo) -> dict[str, Any]:
     )
 
 
-def _named(session: str | None) -> str | None:
+def _session_name(session: str | None) -> str | None:
     return None if session is None else shortened(session, NAME_TEXT)
 
 
-def parse_chat_message(content: object) -> ChatPageMessage | None:
-    """Return what the page said, or None where it is none of this protocol's messages."""
+def parse_chat_message(content: object) -> dict[str, Any] | None:
+    """Return a validated message of the page, or None.
+
+    - ``resync``: send the whole state
+    - ``run``: a message for the run of ``turn``
+    - ``upload``: chunk ``index`` of a file, in the message's buffer; ``last`` marks the end
+    - commands, which have an ``id`` and are acknowledged: ``send`` (a `Send`), ``again`` (ask the
+      question of ``turn`` again), ``show`` (the branch through ``turn``), ``new`` (conversation),
+      ``sessions`` (list them), ``open`` (the session ``key``)
+    """
     if not isinstance(content, Mapping):
         return None
     match cast("Mapping[str, Any]", content):
@@ -239,52 +162,52 @@ def parse_chat_message(content: object) -> ChatPageMessage | None:
             upload
         ) and _is_count(index):
             return {"type": "upload", "upload": upload, "index": index, "last": last}
-        case {"type": "send", "id": key} as message if _is_id(key):
-            return _send(message)
-        case {"type": "again" | "show" as kind, "id": key, "turn": turn} if _is_id(key) and _is_id(
+        case {"type": "send", "id": id} as message if _is_id(id):
+            return cast("dict[str, Any] | None", _parse_send(message))
+        case {"type": "again" | "show" as kind, "id": id, "turn": turn} if _is_id(id) and _is_id(
             turn
         ):
-            return {"type": kind, "id": key, "turn": turn}
-        case {"type": "new" | "sessions" as kind, "id": key} if _is_id(key):
-            return {"type": kind, "id": key}
-        case {"type": "open", "id": key, "key": str(session)} if (
-            _is_id(key) and len(session) <= KEY_TEXT
+            return {"type": kind, "id": id, "turn": turn}
+        case {"type": "new" | "sessions" as kind, "id": id} if _is_id(id):
+            return {"type": kind, "id": id}
+        case {"type": "open", "id": id, "key": str(session)} if (
+            _is_id(id) and len(session) <= KEY_TEXT
         ):
-            return {"type": "open", "id": key, "key": session}
+            return {"type": "open", "id": id, "key": session}
         case _:
             return None
 
 
 def command_id(content: object) -> str | None:
-    """Return the id of a command that `parse_chat_message` refused, None where it has none."""
-    key = cast("Mapping[str, Any]", content).get("id") if isinstance(content, Mapping) else None
-    return cast("str", key) if _is_id(key) else None
+    """Return the id of a command that `parse_chat_message` rejected, or None."""
+    id = cast("Mapping[str, Any]", content).get("id") if isinstance(content, Mapping) else None
+    return cast("str", id) if _is_id(id) else None
 
 
-def _send(message: Mapping[str, Any]) -> Send | None:
+def _parse_send(message: Mapping[str, Any]) -> Send | None:
     parent, edit, keep, text = (message.get(name) for name in ("parent", "edit", "keep", "text"))
-    given = message.get("attachments")
-    if not all(key is None or _is_id(key) for key in (parent, edit, keep)):
+    items = message.get("attachments")
+    if not all(id is None or _is_id(id) for id in (parent, edit, keep)):
         return None
     if not isinstance(text, str) or len(text) > _MAX_TEXT:
         return None
-    if not isinstance(given, list) or len(cast("list[Any]", given)) > _MAX_ATTACHMENTS:
+    if not isinstance(items, list) or len(cast("list[Any]", items)) > _MAX_ATTACHMENTS:
         return None
-    sent = [_attachment(item) for item in cast("list[object]", given)]
-    if any(item is None for item in sent):
+    attachments = [_parse_attachment(item) for item in cast("list[object]", items)]
+    if None in attachments:
         return None
     return {
         "type": "send",
         "id": message["id"],
         "parent": parent,
         "text": text,
-        "attachments": [item for item in sent if item is not None],
+        "attachments": cast("list[SentAttachment]", attachments),
         "edit": edit,
         "keep": keep,
     }
 
 
-def _attachment(item: object) -> SentAttachment | None:
+def _parse_attachment(item: object) -> SentAttachment | None:
     if not isinstance(item, Mapping):
         return None
     data = cast("Mapping[str, Any]", item)

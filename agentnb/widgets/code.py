@@ -1,7 +1,7 @@
-"""The code of the views: sent to the page once per kernel, not with every widget.
+"""JavaScript of the views, sent to the page once per kernel instead of with each widget.
 
-That of a run's view is all that most notebooks need, and is sent without the others' until one of
-those is shown.
+Most notebooks need only that of a run's view, which is sent without the others until one of those
+is displayed.
 """
 
 from __future__ import annotations
@@ -12,44 +12,21 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import ipywidgets  # pyright: ignore[reportMissingTypeStubs]
 import traitlets
 
-__all__ = [
-    "CodeMessage",
-    "CodeReference",
-    "bundle",
-    "code_message",
-    "code_of",
-    "code_reference",
-    "host_shares_code",
-]
+__all__ = ["bundle", "code_message", "code_of", "code_reference", "host_shares_code"]
 
 _STATIC: Final = Path(__file__).parent / "static"
-
-
-class CodeReference(TypedDict):
-    """What a widget's trait ``_code`` tells the loader: which code, and which model has it."""
-
-    hash: str
-    model_id: str | None
-
-
-class CodeMessage(TypedDict):
-    """The code itself, for a page that has not found the model."""
-
-    type: str
-    hash: str
-    source: str
 
 
 def bundle(name: str, *, directory: Path = _STATIC) -> Path:
     """Return the path of a built file.
 
     Raises:
-        ImportError: it is not there; a checkout has to be built before it can show widgets.
+        ImportError: it is missing; a checkout has to be built before it can display widgets.
     """
     path = directory / name
     if not path.is_file():
@@ -61,23 +38,23 @@ def bundle(name: str, *, directory: Path = _STATIC) -> Path:
 
 
 def host_shares_code() -> bool:
-    """Tell whether the notebook itself sends the same ``_esm`` of many widgets only once.
+    """Return whether the notebook itself sends the same ``_esm`` of several widgets only once.
 
-    marimo does.  It also closes a widget with the cell that made it, and delivers what a page asks
-    only between cells: a model of our own would be of no use there.
+    marimo does.  It also closes a widget along with the cell that created it, and delivers messages
+    only between cells, so that a code model of our own would not work there.
     """
     marimo: Any = sys.modules.get("marimo")
     return marimo is not None and bool(marimo.running_in_notebook())
 
 
 class _CodeModel(ipywidgets.Widget):
-    """A plain model without a view, which every widget manager knows: it only holds the code."""
+    """Model without a view that holds the code, and which every widget manager supports."""
 
     source: traitlets.Unicode[str, str | bytes] = traitlets.Unicode().tag(sync=True)
 
 
-class _Holder:
-    """This kernel's model of one code, and whose it is."""
+class _ModelSlot:
+    """This kernel's model of one bundle, and the process that created it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -86,24 +63,21 @@ class _Holder:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there is a model.
-
-        Widgets can be closed all together; and a forked process has no part in its parent's.
-        """
+        """Whether there is an open model, which is not that of a parent process."""
         return self.process == os.getpid() and self.model.comm is not None
 
 
 _RUN: Final = "run.js"
 _ALL: Final = "widget.js"
-_holders: Final = {_RUN: _Holder(), _ALL: _Holder()}
+_slots: Final = {_RUN: _ModelSlot(), _ALL: _ModelSlot()}
 
 
 def code_of(kind: str) -> str:
-    """Return the name of the code that a widget of this kind is given.
+    """Return the name of the bundle for a kind of widget.
 
-    That of all views does for a run's, too, and where the page has it anyway there is no other.
+    The bundle of all views includes that of a run, and is used if the page has it already.
     """
-    return _RUN if kind == "run" and not _holders[_ALL].is_usable else _ALL
+    return _RUN if kind == "run" and not _slots[_ALL].is_usable else _ALL
 
 
 @cache
@@ -112,11 +86,10 @@ def _code(name: str) -> tuple[str, str]:
     return hashlib.sha256(source.encode()).hexdigest()[:16], source
 
 
-def code_reference(kind: str) -> CodeReference:
-    """Return where the page finds the code for widgets of a kind.
+def code_reference(kind: str) -> dict[str, Any]:
+    """Return the trait ``_code`` for a kind of widget: hash of the bundle, id of its model.
 
-    Makes the model where there is none that is open; in a host that shares code by itself there is
-    none.
+    Creates the model if necessary; in a host that shares code itself there is none.
 
     Raises:
         ImportError: the code is not built, see `bundle`.
@@ -125,17 +98,17 @@ def code_reference(kind: str) -> CodeReference:
     digest, source = _code(name)
     if host_shares_code():
         return {"hash": digest, "model_id": None}
-    holder = _holders[name]
-    with holder.lock:
-        if not holder.is_usable:
-            holder.model = _CodeModel(source=source)
-            holder.process = os.getpid()
-        return {"hash": digest, "model_id": holder.model.model_id}
+    slot = _slots[name]
+    with slot.lock:
+        if not slot.is_usable:
+            slot.model = _CodeModel(source=source)
+            slot.process = os.getpid()
+        return {"hash": digest, "model_id": slot.model.model_id}
 
 
-def code_message(digest: str) -> CodeMessage | None:
-    """Return the answer to a page that asks for the code of this hash; None where there is none."""
-    for known, source in map(_code, _holders):
+def code_message(digest: str) -> dict[str, str] | None:
+    """Return the message with the bundle of this hash, for a page without the model; or None."""
+    for known, source in map(_code, _slots):
         if known == digest:
             return {"type": "code", "hash": digest, "source": source}
     return None

@@ -1,8 +1,4 @@
-"""What changed in a run since its page was last told.
-
-`Cursor` is pure: it remembers how far the page has been told, and turns what is new in a transcript
-into operations.
-"""
+"""`Cursor`, the changes of a run since its page was last updated, as operations."""
 
 from __future__ import annotations
 
@@ -28,8 +24,8 @@ _Field = Literal["text", "arguments", "result"]
 _TOOL_FIELDS: Final = ("status", "started", "finished")
 
 
-class _Told:
-    """How much of one growing text the page has, which is at most its first ``limit``."""
+class _TextCursor:
+    """Position up to which the page has a growing text, at most ``limit``."""
 
     __slots__ = ("buffer", "limit", "points", "units")
 
@@ -43,18 +39,17 @@ class _Told:
     def more(self) -> int:
         return max(0, len(self.buffer) - self.limit)
 
-    def news(self, buffer: TextBuffer) -> tuple[int, str] | None:
-        """Return the offset in UTF-16 units and the text to append; None where none could do.
+    def advance(self, buffer: TextBuffer) -> tuple[int, str] | None:
+        """Return offset in UTF-16 units and text to append; None if the text was replaced.
 
-        Costs what is new, but for a buffer that took another's place.
+        The cost is that of the new text, except for a new buffer.
         """
         if buffer is not self.buffer:
-            # Final arguments mostly repeat what had streamed; then nothing, or a tail, is new.
+            # Final arguments mostly repeat the streamed ones, perhaps with a tail.
             if not str(buffer).startswith(str(self.buffer)[: self.points]):
                 return None
             self.buffer = buffer
         room = self.limit - self.points
-        # Not even looked at where the page has all that it is told.
         text = buffer.since(self.points)[:room] if room else ""
         offset = self.units
         self.points += len(text)
@@ -63,33 +58,33 @@ class _Told:
 
 
 class _PartCursor:
-    """How much of one part the page has."""
+    """State of one part in the page."""
 
-    __slots__ = ("fields", "limit", "seen", "texts")
+    __slots__ = ("fields", "limit", "signature", "texts")
 
     def __init__(self, part: Passage | ToolCall, index: int) -> None:
         self.limit = part_limit(part, index)
-        self.seen = _look_of(part)
-        self.texts: dict[_Field, _Told] = {
-            name: _Told(buffer, self.limit) for name, buffer in _buffers(part).items()
+        self.signature = _signature(part)
+        self.texts: dict[_Field, _TextCursor] = {
+            name: _TextCursor(buffer, self.limit) for name, buffer in _buffers(part).items()
         }
         self.fields = self._plain_fields(part)
 
     def ops(self, index: int, part: Passage | ToolCall) -> list[Op]:
         # Of a thousand parts one or two have changed.
-        look = _look_of(part)
-        if look == self.seen:
+        signature = _signature(part)
+        if signature == self.signature:
             return []
-        self.seen = look
+        self.signature = signature
         ops: list[Op] = []
         changed: dict[str, Any] = {}
         for name, buffer in _buffers(part).items():
-            news = self.texts[name].news(buffer)
-            if news is None:
+            appended = self.texts[name].advance(buffer)
+            if appended is None:
                 changed[name] = jsonable(str(buffer)[: self.limit])
-                self.texts[name] = _Told(buffer, self.limit)
-            elif news[1]:
-                offset, text = news
+                self.texts[name] = _TextCursor(buffer, self.limit)
+            elif appended[1]:
+                offset, text = appended
                 ops.append(
                     {"op": "append", "index": index, "field": name, "offset": offset, "text": text}
                 )
@@ -102,7 +97,7 @@ class _PartCursor:
         return ops
 
     def _plain_fields(self, part: Passage | ToolCall) -> dict[str, Any]:
-        fields: dict[str, Any] = {f"{name}_more": told.more for name, told in self.texts.items()}
+        fields: dict[str, Any] = {f"{name}_more": text.more for name, text in self.texts.items()}
         if isinstance(part, ToolCall):
             fields |= {name: getattr(part, name) for name in _TOOL_FIELDS}
             fields["name"] = shortened(part.name, SHORT_TEXT)
@@ -111,7 +106,7 @@ class _PartCursor:
 
 
 class Cursor:
-    """How far the page has been told of a run."""
+    """State of a run in the page; does no I/O."""
 
     def __init__(self) -> None:
         self._parts: list[_PartCursor] = []
@@ -119,7 +114,7 @@ class Cursor:
         self._waiting: Waiting | None = None
 
     def snapshot(self, view: RunView, waiting: Waiting | None = None) -> dict[str, Any]:
-        """Return the whole state; the page knows all of it from here on."""
+        """Return the whole state, from which `ops` continues."""
         parts = enumerate(view.transcript.parts)
         self._parts = [_PartCursor(part, index) for index, part in parts]
         self._run = run_fields(view)
@@ -127,21 +122,21 @@ class Cursor:
         return run_state(view, waiting)
 
     def ops(self, view: RunView, waiting: Waiting | None = None) -> list[Op]:
-        """Return what is new since the last call of this or of `snapshot`; [] where nothing is."""
+        """Return the changes since the last call of this method or of `snapshot`."""
         ops: list[Op] = []
         fields = run_fields(view)
         changed = {k: jsonable(v) for k, v in fields.items() if v != self._run[k]}
         if waiting != self._waiting or (changed and waiting is not None):
-            # Its seconds count from the time that is told beside it.
+            # Its seconds are relative to ``elapsed`` below.
             changed["waiting"] = jsonable(waiting_state(waiting, now=view.took))
             self._waiting = waiting
         if changed:
-            # The page's clock goes on by itself; this sets it right whenever something is said.
+            # The page's clock runs on its own; each change synchronizes it.
             ops.append({"op": "run", "set": {**changed, "elapsed": view.took}})
             self._run = fields
         parts = view.transcript.parts
-        for index, told in enumerate(self._parts):
-            ops += told.ops(index, parts[index])
+        for index, cursor in enumerate(self._parts):
+            ops += cursor.ops(index, parts[index])
         for index in range(len(self._parts), len(parts)):
             part = parts[index]
             ops.append({"op": "part", "index": index, "part": jsonable(part_state(part, index))})
@@ -149,13 +144,13 @@ class Cursor:
         return ops
 
 
-def _look_of(part: Passage | ToolCall) -> tuple[object, ...]:
-    """Return what differs wherever anything of the part does; buffers are equal to none other."""
+def _signature(part: Passage | ToolCall) -> tuple[object, ...]:
+    """Return a value that changes with the part; buffers compare by identity."""
     if not isinstance(part, ToolCall):
         return part.text, len(part.text)
-    given, result = part.arguments_text, part.result_text
+    arguments, result = part.arguments_text, part.result_text
     times = part.started, part.finished
-    return given, len(given), result, len(result), part.name, part.error, part.status, times
+    return arguments, len(arguments), result, len(result), part.name, part.error, part.status, times
 
 
 def _buffers(part: Passage | ToolCall) -> dict[_Field, TextBuffer]:

@@ -1,21 +1,21 @@
-"""What the kernel and the page say of the history: the mirror of ``js/src/history/protocol.ts``.
+"""Messages between kernel and page for the history, as in ``js/src/history/protocol.ts``.
 
-The page asks ``{type: "page", id, query: {text, agent, status, order, offset}}``, is told at once
-that the kernel looks, ``{type: "looking", id}``, and is answered with a `page_message` of the same
-``id``, which it makes up: a name of its own, "-" and a number.  Whoever asks anew before that gives
-up what was asked before, which is not answered then.
+The page sends ``{type: "page", id, query: {text, agent, status, order, offset}}``.  The kernel
+answers at once ``{type: "looking", id}``, then a `page_message` with the same ``id``, which the
+page generates: its name, "-" and a number.  A further query of the same page cancels the one
+before, which then gets no answer.
 
 ``{type: "agents"}`` is answered with an `agents_message`, ``{type: "open", run: key}`` with an
-`opened_message`.  From then on the run's own messages go in an envelope, ``{type: "run", turn: key,
-message}``, both ways, until ``{type: "close", run: key}``.  Moments are seconds since 1970-01-01
-UTC.
+`opened_message`.  From then on messages of the run are wrapped as ``{type: "run", turn: key,
+message}``, in both directions, until ``{type: "close", run: key}``.  Times are seconds since
+1970-01-01 UTC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, cast
 
 from agentnb.errors import RequestError
 from agentnb.render.visible import well_formed
@@ -24,91 +24,51 @@ from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
 __all__ = [
-    "HistoryMessage",
     "agents_message",
     "history_state",
-    "looking_message",
     "opened_message",
     "page_message",
     "parse_history_message",
 ]
 
-# What a page may send at all; a longer text finds nothing.
-_TEXT: Final = 1000
-_ID: Final = 100
-
-
-class AskPage(TypedDict):
-    """The page asks for rows."""
-
-    type: Literal["page"]
-    id: str
-    query: PageQuery
-
-
-class AskAgents(TypedDict):
-    """The page asks what agents there are to choose from."""
-
-    type: Literal["agents"]
-
-
-class RunRequest(TypedDict):
-    """The page opens a run, or closes it."""
-
-    type: Literal["open", "close"]
-    run: str
-
-
-class RunEnvelope(TypedDict):
-    """What the view of an open run says."""
-
-    type: Literal["run"]
-    turn: str
-    message: object
-
-
-HistoryMessage = AskPage | AskAgents | RunRequest | RunEnvelope
+# Characters of a query's texts, and of its id.
+_MAX_TEXT: Final = 1000
+_MAX_ID: Final = 100
 
 
 def history_state(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
-    """Return what the trait holds: what was asked for, and the page that it brought."""
+    """Return the state for the trait ``snapshot``: the query and its first page."""
     since = query.filters.since
-    began = None if since is None else since / 1e6
-    return jsonable({"since": began, "limit": query.limit, **_answer(query, page, at=at)})
+    start = None if since is None else since / 1e6
+    return jsonable({"since": start, "limit": query.limit, **_page_state(query, page, at=at)})
 
 
 def page_message(
     id: str, query: PageQuery, page: Page | None, *, at: float, error: str | None = None
 ) -> dict[str, Any]:
-    """Return the answer to `AskPage`; without a page ``error`` says why there is none."""
-    answer = {"type": "page", "id": id, "error": error}
+    """Return the answer to a query: a page, or an ``error``."""
+    message = {"type": "page", "id": id, "error": error}
     if page is not None:
-        answer |= _answer(query, page, at=at)
-    return jsonable(answer)
-
-
-def looking_message(id: str) -> dict[str, Any]:
-    """Return what is said at once to `AskPage`."""
-    return {"type": "looking", "id": jsonable(id)}
+        message |= _page_state(query, page, at=at)
+    return jsonable(message)
 
 
 def agents_message(names: Sequence[str]) -> dict[str, Any]:
-    """Return the answer to `AskAgents`."""
-    # A longer one could not be asked for.
-    return jsonable({"type": "agents", "agents": [name for name in names if len(name) <= _TEXT]})
+    """Return the names of agents that a query may have."""
+    return jsonable({"type": "agents", "agents": [n for n in names if len(n) <= _MAX_TEXT]})
 
 
 def opened_message(
     key: str, snapshot: Snapshot | None, *, live: bool, error: str | None = None
 ) -> dict[str, Any]:
-    """Return the answer to a run's opening: its whole state, or why there is none.
+    """Return the state of an opened run, or an ``error``.
 
-    ``live`` says that it is a run of this kernel, which it may stop.
+    ``live`` is whether it is a run of this kernel, which can be stopped.
     """
     return {"type": "opened", "run": key, "live": live, "snapshot": snapshot, "error": error}
 
 
-def _answer(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
+def _page_state(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
     return {
         "query": {
             "text": query.text,
@@ -117,33 +77,32 @@ def _answer(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
             "order": query.order,
             "offset": query.offset,
         },
-        "rows": [_row(row) for row in page.rows],
+        "rows": [_row_state(row) for row in page.rows],
         "total": page.total,
         "more": page.more,
         "at": at,
     }
 
 
-def _row(row: PageRow) -> dict[str, Any]:
-    told = row.to_dict()
+def _row_state(row: PageRow) -> dict[str, Any]:
+    state = row.to_dict()
     for name in ("run_id", "platform", "agent"):
-        if told[name] is not None:
-            told[name] = shortened(told[name], NAME_TEXT)
-    return told
+        if state[name] is not None:
+            state[name] = shortened(state[name], NAME_TEXT)
+    return state
 
 
-def parse_history_message(content: object, *, like: PageQuery) -> HistoryMessage | None:
-    """Return what the page said, or None where it is none of this protocol's messages.
+def parse_history_message(content: object, *, like: PageQuery) -> dict[str, Any] | None:
+    """Return a validated message of the page, or None.
 
-    What a page does not say of its query, the size of a page and the earliest start, is as in
-    ``like``.
+    ``query`` becomes a `PageQuery` with the page size and the earliest start of ``like``.
     """
     if not isinstance(content, Mapping):
         return None
     match cast("Mapping[str, Any]", content):
-        case {"type": "page", "id": str(id), "query": query} if len(id) <= _ID:
-            asked = _query(query, like)
-            return None if asked is None else {"type": "page", "id": id, "query": asked}
+        case {"type": "page", "id": str(id), "query": query} if len(id) <= _MAX_ID:
+            parsed = _parse_query(query, like)
+            return None if parsed is None else {"type": "page", "id": id, "query": parsed}
         case {"type": "agents"}:
             return {"type": "agents"}
         case {"type": "open" | "close" as kind, "run": str(key)} if len(key) <= KEY_TEXT:
@@ -154,20 +113,20 @@ def parse_history_message(content: object, *, like: PageQuery) -> HistoryMessage
             return None
 
 
-def _query(asked: object, like: PageQuery) -> PageQuery | None:
-    match asked:
+def _parse_query(query: object, like: PageQuery) -> PageQuery | None:
+    match query:
         case {
             "text": str(text),
             "agent": str(agent),
             "status": str(status),
             "order": str(order),
             "offset": int(offset),
-        } if offset is not True and offset is not False:
+        } if not isinstance(offset, bool):
             try:
                 return replace(
                     like,
-                    text=well_formed(text[:_TEXT]).replace("\0", ""),
-                    agent=well_formed(agent[:_TEXT]).replace("\0", ""),
+                    text=well_formed(text[:_MAX_TEXT]).replace("\0", ""),
+                    agent=well_formed(agent[:_MAX_TEXT]).replace("\0", ""),
                     status=status,
                     order=order,
                     offset=int(offset),

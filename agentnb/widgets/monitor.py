@@ -1,11 +1,11 @@
-"""`MonitorWidget`: runs that are watched, one row each, as a Jupyter widget.
+"""`MonitorWidget`, a table of watched runs as a Jupyter widget.
 
-The mirror of ``js/src/monitor/protocol.ts``.  The trait ``snapshot``, ``{seq, monitor: {rows,
-watching}}``, holds the state at the widget's making and, once nothing can change any more, the last
-one.  In between the kernel sends ``{type: "changes", seq, rows, watching}`` with whole rows, of
-those that changed, and what changed of the watching; the page may say ``{type: "resync", seq}`` and
-is sent ``{type: "snapshot", seq, monitor}``, and ``{type: "stop", run: key}``, which is answered
-with ``{type: "ack", run, error}``.
+The counterpart of ``js/src/monitor/protocol.ts``.  The trait ``snapshot``, ``{seq, monitor: {rows,
+watching}}``, holds the state when the widget is created, and the final one.  In between the kernel
+sends ``{type: "changes", seq, rows, watching}`` with the changed rows as a whole and the changed
+fields of ``watching``.  The page may send ``{type: "resync", seq}``, answered with ``{type:
+"snapshot", seq, monitor}``, and ``{type: "stop", run: key}``, answered with ``{type: "ack", run,
+error}``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["LiveWatch", "MonitorWidget", "MonitoredRow", "monitored_rows"]
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two messages: who looks at many runs need not see each word of each.
+# Seconds between two messages; slower than for a single run.
 _INTERVAL: Final = 0.2
-# By how much the time between two questions must have grown to be called slow.
-_SLOWER: Final = 1.3
+# Factor by which the polling interval must have grown to be reported as slow.
+_SLOWDOWN: Final = 1.3
 # Characters of a row's texts.
 _NAME: Final = 200
 _TITLE: Final = 300
@@ -41,7 +41,7 @@ MonitoredRow = dict[str, Any]
 
 
 class LiveWatch(Protocol):
-    """What the widget needs of a `Watch`."""
+    """The interface of a `Watch` that the widget needs."""
 
     @property
     def requests(self) -> int: ...
@@ -56,22 +56,23 @@ class LiveWatch(Protocol):
 
 
 def monitored_rows(watch: LiveWatch) -> list[MonitoredRow]:
-    """Return a row for each run that is watched, as the page has it, in their order.
+    """Return the rows of the page, one for each watched run.
 
-    A run of this process goes by its question, another, whose question is not known, by its id.
+    A run of this process has its prompt as title; the prompts of others are unknown, so they have
+    their id.
     """
-    # A run that is listed in between comes with the next change.
+    # A run that is added between the two calls comes with the next change.
     pairs = zip(watch.rows(), watch.results(), strict=False)
-    return [_row(row, found) for row, found in pairs]
+    return [_row(row, result) for row, result in pairs]
 
 
-def _row(row: WatchedRun, found: Run | WatchedRun) -> MonitoredRow:
-    usage = found.usage if isinstance(found, Run) else None
+def _row(row: WatchedRun, result: Run | WatchedRun) -> MonitoredRow:
+    usage = result.usage if isinstance(result, Run) else None
     tokens = None if usage is None else usage.total_tokens
     if tokens is None and usage is not None:
         parts = [n for n in (usage.input_tokens, usage.output_tokens) if n is not None]
         tokens = sum(parts) if parts else None
-    title = one_line(found.prompt if isinstance(found, Run) else row.run_id, _TITLE)
+    title = one_line(result.prompt if isinstance(result, Run) else row.run_id, _TITLE)
     return jsonable(
         {
             "key": row.key,
@@ -91,10 +92,10 @@ def _row(row: WatchedRun, found: Run | WatchedRun) -> MonitoredRow:
 
 
 class MonitorWidget(AgentWidget):
-    """Shows what ``watch`` tells of its runs until they have ended.
+    """Live table of a watch's runs, until they have ended.
 
-    ``interval`` is how often, in seconds, platforms are asked at first; ``bundle`` returns what
-    stands for the view elsewhere.  Closing the widget leaves the watch and its runs alone.
+    ``interval`` is the initial polling interval in seconds; ``bundle`` returns the static
+    rendering.  Closing the widget stops neither the watch nor its runs.
     """
 
     def __init__(
@@ -106,25 +107,26 @@ class MonitorWidget(AgentWidget):
     ) -> None:
         self._watch = watch
         self._bundle = bundle
-        self._pace = _Pace(watch, interval)
-        # Held while something is made and sent: messages leave in the order of their numbers.
+        self._polling = _PollingRate(watch, interval)
+        # Held while a message is built and sent, so that messages leave in order.
         self._sending = threading.RLock()
         self._seq = 0
         self._timer: asyncio.TimerHandle | None = None
         self._last = float("-inf")
         self._closed = False
-        self._kept_end = False
         self._rows: dict[str, MonitoredRow] = {}
         self._watching: dict[str, Any] = {}
         self._unsubscribe: Callable[[], None] | None = None
-        super().__init__(kind="monitor", snapshot=self._state())
-        self._unsubscribe = watch.subscribe(self._changed)
-        # What came in between.
-        self._from_anywhere(self._arrange)
+        first = self._state()
+        self._has_kept = self._watching["over"]
+        super().__init__(kind="monitor", snapshot=first)
+        self._unsubscribe = watch.subscribe(self._on_change)
+        # Send changes since the first state.
+        self._run_on_loop(self._schedule)
 
     def close(self) -> None:
-        """Take the view away.  The runs go on, and so does the watch."""
-        # Also called for a widget that is being torn down half made.
+        """Remove the view; the watch and its runs go on."""
+        # Also called on an instance whose constructor failed.
         if hasattr(self, "_sending"):
             with self._sending:
                 self._closed = True
@@ -133,24 +135,27 @@ class MonitorWidget(AgentWidget):
                 unsubscribe()
         super().close()
 
-    # -- telling ---------------------------------------------------------------------------------
+    def _fallback(self) -> Mapping[str, str]:
+        return self._bundle()
 
-    def _changed(self) -> None:
-        self._pace.look()
-        self._from_anywhere(self._arrange)
+    # -- to the page -----------------------------------------------------------------------------
 
-    def _from_anywhere(self, work: Callable[[], None]) -> None:
+    def _on_change(self) -> None:
+        self._polling.update()
+        self._run_on_loop(self._schedule)
+
+    def _run_on_loop(self, work: Callable[[], None]) -> None:
         loop = background_loop()
         try:
-            here = asyncio.get_running_loop() is loop
+            is_here = asyncio.get_running_loop() is loop
         except RuntimeError:
-            here = False
-        if here:
+            is_here = False
+        if is_here:
             work()
         else:
             loop.call_soon_threadsafe(work)
 
-    def _arrange(self) -> None:
+    def _schedule(self) -> None:
         with self._sending:
             if self._closed or self._timer is not None:
                 return
@@ -168,46 +173,47 @@ class MonitorWidget(AgentWidget):
             if self._closed:
                 return
             before, watching_before = self._rows, self._watching
-            state = self._state(count=False)
-            changed = [r for r in self._rows.values() if _told(r) != _told(before.get(r["key"]))]
-            asked = self._pace.take_asked()
-            new = {
+            state = self._state()
+            rows = [
+                row
+                for key, row in self._rows.items()
+                if key not in before or not _is_same(row, before[key])
+            ]
+            watching = {
                 name: value
                 for name, value in self._watching.items()
                 if value != watching_before.get(name) and name != "asked"
             }
-            if asked:
-                new["asked"] = self._watching["asked"]
-            if changed or new:
+            if self._polling.take_polled():
+                watching["asked"] = self._watching["asked"]
+            if rows or watching:
                 self._seq += 1
-                self._tell({"type": "changes", "seq": self._seq, "rows": changed, "watching": new})
-            if self._watching["over"] and not self._kept_end:
-                self._kept_end = True
+                self._try_send(
+                    {"type": "changes", "seq": self._seq, "rows": rows, "watching": watching}
+                )
+            if self._watching["over"] and not self._has_kept:
+                self._has_kept = True
                 self.snapshot = {**state, "seq": self._seq}
 
-    def _state(self, *, count: bool = True) -> dict[str, Any]:
-        """Return the whole state; the page knows all of it from here on."""
+    def _state(self) -> dict[str, Any]:
+        """Return the whole state, from which `_tick` continues."""
         watch = self._watch
-        # First whether it is over: else the last change would be missed.
+        # Read first, otherwise the last change could be missed.
         over = watch.done
         rows = monitored_rows(watch)
         self._rows = {row["key"]: row for row in rows}
-        polls = any(not isinstance(found, Run) for found in watch.results())
+        problem = watch.problem
         self._watching = jsonable(
-            {"over": over, "polls": polls, "error": _problem(watch), **self._pace.told()}
+            {
+                "over": over,
+                "polls": any(not isinstance(result, Run) for result in watch.results()),
+                "error": None if problem is None else one_line(problem, _ERROR),
+                **self._polling.state(),
+            }
         )
-        if count:
-            self._kept_end = over
         return {"seq": self._seq, "monitor": {"rows": rows, "watching": self._watching}}
 
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._send_message(message)
-        except Exception:
-            # The comm may be gone; a page that is still there sees the gap and asks.
-            _log.debug("A monitor's page could not be told", exc_info=True)
-
-    # -- hearing ---------------------------------------------------------------------------------
+    # -- from the page ---------------------------------------------------------------------------
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         if not isinstance(content, Mapping):
@@ -217,68 +223,56 @@ class MonitorWidget(AgentWidget):
                 with self._sending:
                     if not self._closed:
                         self._seq += 1
-                        self._tell({"type": "snapshot", **self._state(count=False)})
+                        self._try_send({"type": "snapshot", **self._state()})
             case {"type": "stop", "run": str(key)}:
                 error = None
                 try:
                     self._watch.cancel(key)
                 except KeyError:
                     error = "This run is not watched any more."
-                self._tell({"type": "ack", "run": key, "error": error})
+                self._try_send({"type": "ack", "run": key, "error": error})
             case _:
-                _log.debug("A page sent something that is no message of its protocol")
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        made = cast("Any", super())._repr_mimebundle_(**kwargs)
-        if made is None:
-            return None
-        data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", made)
-        # For viewers without a kernel, and without a widget manager.
-        return {**data, **self._bundle()}, metadata
+                _log.debug("A page sent a message that is not part of the protocol")
 
 
-def _problem(watch: LiveWatch) -> str | None:
-    problem = watch.problem
-    return None if problem is None else one_line(problem, _ERROR)
+def _is_same(row: MonitoredRow, before: MonitoredRow) -> bool:
+    """Return whether nothing but the elapsed time differs."""
+    same_time = (row["elapsed"] is None) == (before["elapsed"] is None)
+    return same_time and {**row, "elapsed": None} == {**before, "elapsed": None}
 
 
-def _told(row: MonitoredRow | None) -> MonitoredRow | None:
-    """Return what of a row is news; that time goes by is none."""
-    return None if row is None else {**row, "elapsed": row["elapsed"] is not None}
-
-
-class _Pace:
-    """When platforms were asked, as the number of requests tells it."""
+class _PollingRate:
+    """Times at which platforms were polled, derived from the number of requests."""
 
     def __init__(self, watch: LiveWatch, interval: float) -> None:
         self._watch = watch
-        self._first = interval
+        self._initial = interval
         self._interval = interval
         self._requests = watch.requests
         self._at: float | None = None
-        self._asked = False
+        self._has_polled = False
 
-    def look(self) -> None:
-        """Note whether somebody was asked since the last look."""
+    def update(self) -> None:
+        """Record whether a platform was polled since the last call."""
         requests, now = self._watch.requests, time.monotonic()
         if requests == self._requests:
             return
         self._requests = requests
-        # Several platforms are asked each at its own pace; what comes close together is one round.
-        if self._at is not None and now - self._at > self._first / 2:
+        # Each platform has its own interval; requests close together count as one round.
+        if self._at is not None and now - self._at > self._initial / 2:
             self._interval = now - self._at
         self._at = now
-        self._asked = True
+        self._has_polled = True
 
-    def take_asked(self) -> bool:
-        """Return whether somebody was asked since the last call of this."""
-        asked, self._asked = self._asked, False
-        return asked
+    def take_polled(self) -> bool:
+        """Return whether a platform was polled since the last call of this method."""
+        polled, self._has_polled = self._has_polled, False
+        return polled
 
-    def told(self) -> dict[str, Any]:
-        """Return what the page is told of it."""
+    def state(self) -> dict[str, Any]:
+        """Return the fields for the page."""
         return {
             "asked": None if self._at is None else time.monotonic() - self._at,
             "interval": float(round(self._interval)) or self._interval,
-            "slow": self._interval > self._first * _SLOWER,
+            "slow": self._interval > self._initial * _SLOWDOWN,
         }

@@ -1,4 +1,4 @@
-"""Files on their way from a page: gathered piece by piece, within bounds."""
+"""Receive files from a page in chunks, within limits."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from agentnb.widgets.chat_protocol import MAX_CHUNK, MAX_UPLOADED, SentAttachmen
 
 __all__ = ["Uploads"]
 
-# How long a file waits for its next piece, or for the question that it belongs to, in seconds.
-_PATIENCE: Final = 120.0
+# Seconds that a file waits for its next chunk, or for its question.
+_TIMEOUT: Final = 120.0
 
 
-class _Upload:
-    __slots__ = ("count", "pieces", "size", "touched", "wrong")
+_INCOMPLETE: Final = "was not received whole. Attach it again"
+
+
+class _PartialFile:
+    __slots__ = ("chunks", "count", "error", "size", "updated")
 
     def __init__(self) -> None:
-        # By number: some hosts send each message by a request of its own, which may overtake.
-        self.pieces: dict[int, bytes] = {}
+        # By index: some hosts send each message as a request of its own, out of order.
+        self.chunks: dict[int, bytes] = {}
         self.count: int | None = None
         self.size = 0
-        self.touched = 0.0
-        # Why it cannot be taken; its pieces are let go of then, and later ones not kept.
-        self.wrong: str | None = None
+        self.updated = 0.0
+        # Why it is rejected; its chunks are discarded then.
+        self.error: str | None = None
 
     @property
     def complete(self) -> bool:
-        return self.count is not None and len(self.pieces) == self.count
+        return self.count is not None and len(self.chunks) == self.count
 
 
 class Uploads:
-    """The files that were uploaded and not yet sent, of one chat.
+    """Uploaded files of one chat that were not sent yet.
 
-    ``support`` says what the platform takes.  All files together are held to 64 MB; a file that
-    nobody goes on with for two minutes is dropped.
+    ``support`` returns what the platform accepts.  All files together are limited to 64 MB; a file
+    without a further chunk for two minutes is dropped.
     """
 
     def __init__(
@@ -55,83 +58,81 @@ class Uploads:
         self._clock = clock
         self._limit = limit
         self._lock = threading.Lock()
-        self._files: dict[str, _Upload] = {}
+        self._files: dict[str, _PartialFile] = {}
         self._timer: threading.Timer | None = None
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
         with self._lock:
-            return sum(file.size for file in self._files.values())
+            return self._total()
 
     def add(self, upload: str, index: int, *, last: bool, buffers: Sequence[Any]) -> None:
-        """Take a piece; what is wrong with it is told when the question is sent."""
+        """Add a chunk; errors are reported when the question is sent."""
         with self._lock:
-            # Not the one that this goes on with: its pieces may have waited for a busy kernel.
-            self._tidy(but=upload)
+            # Keep this file: its chunks may have waited for a busy kernel.
+            self._drop_old(keep=upload)
             support = self._support()
             if support is None:
                 return
             if upload not in self._files and len(self._files) >= 2 * support.max_count:
                 return
-            file = self._files.setdefault(upload, _Upload())
-            file.touched = self._clock()
-            self._watch()
-            if file.wrong is not None or index in file.pieces:
+            file = self._files.setdefault(upload, _PartialFile())
+            file.updated = self._clock()
+            self._start_timer()
+            if file.error is not None or index in file.chunks:
                 return
-            piece = _piece(buffers)
-            # An empty file is one empty piece; more of them would be gathered without bound.
-            empty = piece == b"" and not (index == 0 and last)
-            beyond = file.count is not None and (last or index >= file.count)
-            below = last and any(number > index for number in file.pieces)
-            if piece is None or empty or beyond or below:
-                self._refuse(file, "was not received whole. Attach it again")
-            elif file.size + len(piece) > support.max_bytes:
-                self._refuse(file, f"is larger than {_megabytes(support.max_bytes)}")
-            elif self._held() + len(piece) > self._limit:
-                self._refuse(
+            chunk = _chunk(buffers)
+            # Only an empty file has an empty chunk, otherwise their number would be unlimited.
+            is_empty = chunk == b"" and not (index == 0 and last)
+            is_beyond = file.count is not None and (last or index >= file.count)
+            is_below = last and any(number > index for number in file.chunks)
+            if chunk is None or is_empty or is_beyond or is_below:
+                self._reject(file, _INCOMPLETE)
+            elif file.size + len(chunk) > support.max_bytes:
+                self._reject(file, f"is larger than {_megabytes(support.max_bytes)}")
+            elif self._total() + len(chunk) > self._limit:
+                self._reject(
                     file, f"is too much: files together may have {_megabytes(self._limit)}"
                 )
             else:
-                file.pieces[index] = piece
-                file.size += len(piece)
+                file.chunks[index] = chunk
+                file.size += len(chunk)
                 if last:
                     file.count = index + 1
 
     def ready(self, sent: Sequence[SentAttachment]) -> bool:
-        """Tell whether nothing more of a question's files is to be expected."""
+        """Return whether a question's files are complete or rejected."""
         with self._lock:
             if self._support() is None:
                 return True
             files = [self._files.get(item["upload"]) for item in sent]
-        return all(f is not None and (f.complete or f.wrong is not None) for f in files)
+        return all(f is not None and (f.complete or f.error is not None) for f in files)
 
-    def take(self, sent: Sequence[SentAttachment], *, beside: int = 0) -> list[Media]:
-        """Return the files of a question; they are held no longer, also where one is refused.
-
-        ``beside`` is how many others go with it.
+    def take(self, sent: Sequence[SentAttachment], *, other_files: int = 0) -> list[Media]:
+        """Return and remove the files of a question, which has ``other_files`` as well.
 
         Raises:
-            RequestError: one was not received whole, is too large or of a kind that the platform
-                does not take, or they are too many.
+            RequestError: one is incomplete, too large or of a type that the platform does not
+                accept, or they are too many.
         """
         with self._lock:
             files = [(item["attachment"], self._files.pop(item["upload"], None)) for item in sent]
             support = self._support()
-        if support is not None and sent and len(sent) + beside > support.max_count:
+        if support is not None and sent and len(sent) + other_files > support.max_count:
             raise RequestError(f"At most {support.max_count} files go with one question.")
         media: list[Media] = []
         for attachment, file in files:
-            wrong = file.wrong if file is not None else None
-            if file is None or (wrong is None and not file.complete):
-                wrong = "was not received whole. Attach it again"
-            if wrong is None and support is not None and not _accepts(support.accept, attachment):
-                wrong = f"is of a kind that is not taken here: {', '.join(support.accept)} are"
-            if file is None or wrong is not None:
-                raise RequestError(f"'{attachment.name}' {wrong}.")
+            error = file.error if file is not None else None
+            if file is None or (error is None and not file.complete):
+                error = _INCOMPLETE
+            if error is None and support is not None and not _accepts(support.accept, attachment):
+                error = f"is of a kind that is not taken here: {', '.join(support.accept)} are"
+            if file is None or error is not None:
+                raise RequestError(f"'{attachment.name}' {error}.")
             media.append(
                 Media(
-                    data=b"".join(file.pieces[number] for number in sorted(file.pieces)),
+                    data=b"".join(file.chunks[number] for number in sorted(file.chunks)),
                     name=attachment.name,
                     mime_type=attachment.mime_type,
                 )
@@ -139,48 +140,48 @@ class Uploads:
         return media
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Discard all files."""
         with self._lock:
             self._files.clear()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
-    def _tidy(self, *, but: str | None = None) -> None:
-        oldest = self._clock() - _PATIENCE
-        self._files = {k: f for k, f in self._files.items() if k == but or f.touched >= oldest}
+    def _drop_old(self, *, keep: str | None = None) -> None:
+        oldest = self._clock() - _TIMEOUT
+        self._files = {k: f for k, f in self._files.items() if k == keep or f.updated >= oldest}
 
-    def _watch(self) -> None:
-        """Look after the files once more when the youngest of them may have waited too long."""
+    def _start_timer(self) -> None:
+        """Check the files again when the newest of them may have timed out."""
         if self._timer is None:
-            self._timer = threading.Timer(_PATIENCE, self._look)
+            self._timer = threading.Timer(_TIMEOUT, self._on_timer)
             self._timer.daemon = True
             self._timer.start()
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         with self._lock:
             self._timer = None
-            self._tidy()
+            self._drop_old()
             if self._files:
-                self._watch()
+                self._start_timer()
 
-    def _held(self) -> int:
+    def _total(self) -> int:
         return sum(file.size for file in self._files.values())
 
     @staticmethod
-    def _refuse(file: _Upload, why: str) -> None:
-        file.wrong = why
-        file.pieces.clear()
+    def _reject(file: _PartialFile, error: str) -> None:
+        file.error = error
+        file.chunks.clear()
         file.size = 0
 
 
 def _accepts(accept: Sequence[str], attachment: Attachment) -> bool:
-    """Tell whether a file is of a kind that is taken; a type that nobody knows is let through."""
+    """Return whether a file's type is accepted, as an unknown type is."""
     kind = attachment.mime_type or guess_type(attachment.name)[0]
     return not accept or kind is None or any(fnmatchcase(kind, pattern) for pattern in accept)
 
 
-def _piece(buffers: Sequence[Any]) -> bytes | None:
+def _chunk(buffers: Sequence[Any]) -> bytes | None:
     if len(buffers) != 1:
         return None
     try:

@@ -12,7 +12,7 @@ from agentnb.event.types import ReasoningDelta, RunFinished, TextDelta, ToolCall
 from agentnb.render import to_html, to_markdown
 from agentnb.render.markdown_html import markdown_html
 from agentnb.render.markdown_sanitizer import sanitize_markdown
-from agentnb.render.parse_budget import BudgetExceededError, ParseBudget
+from agentnb.render.parse_budget import ParseBudget, ParseBudgetError
 from tests.faults.test_rendering_bounds import steps
 from tests.render.samples import answered, pathological, view_of
 
@@ -172,7 +172,7 @@ def test_of_very_many_parts_the_last_ones_are_in_a_notebook() -> None:
 
 def test_a_budget_is_for_all_that_is_parsed_with_it() -> None:
     effort = ParseBudget()
-    with pytest.raises(BudgetExceededError):
+    with pytest.raises(ParseBudgetError):
         effort.spend_passage("*a*" * 100_000)
     assert sanitize_markdown("*a*", effort).startswith("```")
     assert "<em>" in to_html(answered("*a*"))

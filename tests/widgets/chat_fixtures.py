@@ -19,7 +19,7 @@ from agentnb.conversation import Attachment, Turn
 from agentnb.conversation.turns import Strand
 from agentnb.event.types import event_from_dict
 from agentnb.run.run import Run
-from agentnb.widgets.chat_protocol import ChatOp, chat_message, chat_snapshot, turn_state
+from agentnb.widgets.chat_protocol import chat_message, chat_snapshot, turn_state
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import Snapshot, ops_message, run_state
 from tests.widgets.fixtures import FOLDER
@@ -59,11 +59,11 @@ class _Writer:
         snapshot = chat_snapshot(self.seq, self.head, turns)
         self.messages.append({"type": "snapshot", **snapshot})
 
-    def tell(self, *ops: ChatOp) -> None:
+    def tell(self, *ops: dict[str, Any]) -> None:
         self.seq += 1
         self.messages.append(chat_message(self.seq, ops))
 
-    def change(self, changes: dict[str, Any]) -> ChatOp:
+    def change(self, changes: dict[str, Any]) -> dict[str, Any]:
         self.head |= changes
         return {"op": "chat", "set": changes}
 

@@ -22,7 +22,6 @@ from agentnb.widgets.protocol import (
     events_message,
     ops_message,
     run_state,
-    snapshot_message,
     timeline_message,
 )
 from tests.widgets.page import ToldRun
@@ -38,7 +37,7 @@ def made(fixture: dict[str, Any]) -> dict[str, Any]:
     if "prompt" in fixture:
         run.prompt = fixture["prompt"]
     cursor = Cursor()
-    messages: list[Any] = [snapshot_message({"seq": 0, "run": cursor.snapshot(run.view())})]
+    messages: list[Any] = [{"type": "snapshot", "seq": 0, "run": cursor.snapshot(run.view())}]
 
     def tell() -> None:
         if ops := cursor.ops(run.view(), run.waiting):

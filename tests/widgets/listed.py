@@ -14,7 +14,6 @@ from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.history_protocol import (
     agents_message,
     history_state,
-    looking_message,
     opened_message,
     page_message,
 )
@@ -77,7 +76,7 @@ def said() -> dict[str, Any]:
         {
             "snapshot": {"seq": 0, "history": history_state(QUERY, found, at=AT)},
             "page": page_message("p-1", QUERY, found, at=AT),
-            "looking": looking_message("p-1"),
+            "looking": {"type": "looking", "id": "p-1"},
             "failed": page_message("p-1", QUERY, None, at=AT, error="The store is damaged."),
             "agents": agents_message(["operativus:finance_agent", "seekr:support_agent"]),
             "opened": opened_message("a1", {"seq": 0, "run": run_state(run.view())}, live=False),

@@ -16,8 +16,8 @@ from agentnb.event.types import Event, ReasoningDelta, TextDelta
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.run.approvals import Named
-from agentnb.widgets.controller import RunPublisher
 from agentnb.widgets.protocol import utf16_length
+from agentnb.widgets.run_publisher import RunPublisher
 
 FINAL = {"completed", "failed", "cancelled", "truncated", "interrupted"}
 

@@ -15,8 +15,8 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 from agentnb.run.approvals import Named
-from agentnb.widgets.controller import INTERVAL
 from agentnb.widgets.protocol import run_state
+from agentnb.widgets.run_publisher import INTERVAL
 from tests.widgets.page import Page, ToldRun, Wire
 
 pytestmark = pytest.mark.anyio

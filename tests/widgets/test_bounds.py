@@ -27,7 +27,7 @@ from agentnb.widgets.bounds import (
     TOOL_TEXT,
 )
 from agentnb.widgets.cursor import Cursor
-from agentnb.widgets.protocol import EVENTS_A_MESSAGE, events_message, ops_message, run_state
+from agentnb.widgets.protocol import EVENTS_PER_MESSAGE, events_message, ops_message, run_state
 from tests.widgets.page import Page, ToldRun
 
 HUGE = 10_000_000
@@ -179,7 +179,7 @@ def test_many_and_huge_raw_events() -> None:
     events.append(RunFinished(details=details))
     times = [0.0] * len(events)
     page = events_message(events, times, offset=0)
-    assert len(page["events"]) == EVENTS_A_MESSAGE
+    assert len(page["events"]) == EVENTS_PER_MESSAGE
     assert page["total"] == len(events)
     assert size(page) < 100_000
     assert size(events_message(events, times, offset=len(events) - 1)) < 20_000

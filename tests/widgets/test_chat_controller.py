@@ -13,9 +13,9 @@ import agentnb
 from agentnb.conversation import Conversation
 from agentnb.event.types import ApprovalRequested, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.widgets import chat_controller
-from agentnb.widgets.chat_controller import ChatPublisher
+from agentnb.widgets import chat_publisher
 from agentnb.widgets.chat_protocol import chat_head
+from agentnb.widgets.chat_publisher import ChatPublisher
 from agentnb.widgets.protocol import run_state
 from tests.played import Batches, PlayedPlatform, player, until
 from tests.widgets.chat_page import ChatPage
@@ -357,7 +357,7 @@ class TestAttachments:
         assert chat.conversation.turns[0].media[0].data == b"abcde"
 
     def test_half_of_one_is_refused(self, chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(chat_controller, "LATE", 0.01)
+        monkeypatch.setattr(chat_publisher, "UPLOAD_TIMEOUT", 0.01)
         chat.say(b"ab", type="upload", upload="u", index=0, last=False)
         sent = {"upload": "u", "name": "a.bin", "mime_type": None, "size": 5, "preview": None}
         chat.ask("t1", attachments=[sent])

@@ -230,7 +230,7 @@ def test_a_file_of_another_kind_is_refused() -> None:
 def test_those_that_are_kept_count_too(uploads: Uploads) -> None:
     uploads.add("u", 0, last=True, buffers=[b"1"])
     with pytest.raises(RequestError, match="At most"):
-        uploads.take([{"upload": "u", "attachment": Attachment(name="a")}], beside=99)
+        uploads.take([{"upload": "u", "attachment": Attachment(name="a")}], other_files=99)
 
 
 def test_empty_pieces_are_not_gathered(uploads: Uploads) -> None:

@@ -22,9 +22,9 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.widgets.controller import INTERVAL, RunPublisher
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import ops_message, run_state
+from agentnb.widgets.run_publisher import INTERVAL, RunPublisher
 from tests.strategies import event_lists
 from tests.widgets.page import Page, ToldRun, Wire
 

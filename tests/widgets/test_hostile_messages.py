@@ -18,9 +18,9 @@ from agentnb.event.types import ApprovalRequested, RunFinished, RunStarted, Text
 from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.store.recorder import use
 from agentnb.tables.pages import PageQuery
-from agentnb.widgets.allowance import BURST, Allowance
-from agentnb.widgets.chat_controller import ChatPublisher
+from agentnb.widgets.base import BURST, MessageLimiter
 from agentnb.widgets.chat_protocol import command_id, parse_chat_message
+from agentnb.widgets.chat_publisher import ChatPublisher
 from agentnb.widgets.history import HistoryWidget
 from agentnb.widgets.history_protocol import parse_history_message
 from agentnb.widgets.protocol import parse_page_message, run_state
@@ -136,7 +136,7 @@ class TestFloods:
         use(tmp_path / "history.sqlite")
         started: list[int] = []
         widget: Any = HistoryWidget()
-        monkeypatch.setattr(widget, "_later", lambda work: (started.append(1), work.close()))  # pyright: ignore
+        monkeypatch.setattr(widget, "_schedule", lambda work: (started.append(1), work.close()))  # pyright: ignore
         for number in range(FLOOD):
             message: dict[str, Any] = {
                 "type": type_,
@@ -151,7 +151,7 @@ class TestFloods:
 
 def test_a_page_has_an_allowance_that_time_fills_again() -> None:
     now = 0.0
-    allowance = Allowance(clock=lambda: now)
+    allowance = MessageLimiter(clock=lambda: now)
     assert sum(allowance.take() for _ in range(FLOOD)) == BURST
     now = 1.0
     assert sum(allowance.take() for _ in range(FLOOD)) == 25

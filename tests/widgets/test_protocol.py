@@ -15,8 +15,8 @@ from agentnb.event.types import Event, RawEvent, RunFinished, TextDelta, Usage, 
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
 from agentnb.widgets.protocol import (
-    EVENT_TEXT,
-    EVENTS_A_MESSAGE,
+    EVENTS_PER_MESSAGE,
+    MAX_EVENT_TEXT,
     events_message,
     jsonable,
     parse_page_message,
@@ -142,23 +142,23 @@ class TestEvents:
         }
 
     def test_a_message_holds_so_many(self) -> None:
-        events: list[Event] = [TextDelta(str(i)) for i in range(EVENTS_A_MESSAGE + 5)]
+        events: list[Event] = [TextDelta(str(i)) for i in range(EVENTS_PER_MESSAGE + 5)]
         times = [float(i) for i in range(len(events))]
         first = events_message(events, times, offset=0)
-        rest = events_message(events, times, offset=EVENTS_A_MESSAGE)
+        rest = events_message(events, times, offset=EVENTS_PER_MESSAGE)
         beyond = events_message(events, times, offset=9999)
-        assert [len(m["events"]) for m in (first, rest, beyond)] == [EVENTS_A_MESSAGE, 5, 0]
-        assert rest["events"][0]["text"] == str(EVENTS_A_MESSAGE)
+        assert [len(m["events"]) for m in (first, rest, beyond)] == [EVENTS_PER_MESSAGE, 5, 0]
+        assert rest["events"][0]["text"] == str(EVENTS_PER_MESSAGE)
         assert {m["total"] for m in (first, rest, beyond)} == {len(events)}
 
     def test_long_texts_are_cut_and_all_can_be_sent(self) -> None:
         events: list[Event] = [
             RawEvent(name="x", data="d" * 9000, problem="half \ud83d"),
-            RunFinished(output="o" * EVENT_TEXT, details={"in": ["y" * 9000], "n": math.inf}),
+            RunFinished(output="o" * MAX_EVENT_TEXT, details={"in": ["y" * 9000], "n": math.inf}),
         ]
         raw, end = events_message(events, [0.0, 1.0], offset=0)["events"]
         json.dumps([raw, end], allow_nan=False).encode()
-        assert raw["data"] == "d" * EVENT_TEXT + "…"
+        assert raw["data"] == "d" * MAX_EVENT_TEXT + "…"
         assert raw["problem"] == "half \ufffd"
-        assert end["output"] == "o" * EVENT_TEXT
-        assert end["details"] == {"in": ["y" * EVENT_TEXT + "…"], "n": None}
+        assert end["output"] == "o" * MAX_EVENT_TEXT
+        assert end["details"] == {"in": ["y" * MAX_EVENT_TEXT + "…"], "n": None}

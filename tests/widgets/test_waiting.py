@@ -12,8 +12,8 @@ from agentnb.recording.recording import Waiting
 from agentnb.run import reconnect
 from agentnb.run.run import Run
 from agentnb.widgets.compare import CompareWidget
-from agentnb.widgets.controller import RunPublisher
 from agentnb.widgets.run import RunWidget
+from agentnb.widgets.run_publisher import RunPublisher
 from tests.flaky import Flaky
 from tests.played import eventually, player
 from tests.widgets.page import Page, ToldRun, Wire

@@ -1,0 +1,371 @@
+"""Publish a conversation to its page, and carry out the page's commands.
+
+`ChatPublisher` sends changes of the structure (turns, branches, status) itself and leaves each run
+to a `RunPublisher`, so that a delta costs the same in a long conversation as in a cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from agentnb.conversation import Change, Conversation, Turn
+from agentnb.errors import AgentnbError
+from agentnb.render import one_line
+from agentnb.run.approvals import Named
+from agentnb.run.run import Run
+from agentnb.widgets.chat_protocol import (
+    Send,
+    chat_head,
+    chat_message,
+    chat_snapshot,
+    command_id,
+    parse_chat_message,
+    session_state,
+    turn_state,
+)
+from agentnb.widgets.run_publisher import RunPublisher, keep_nothing
+from agentnb.widgets.uploads import Uploads
+
+__all__ = ["ChatPublisher"]
+
+_log = logging.getLogger(__name__)
+
+# Seconds that a question waits for its files.
+UPLOAD_TIMEOUT: Final = 10.0
+# Concurrent decisions, each with a thread of its own.
+_MAX_DECISIONS: Final = 20
+_OVERTAKEN: Final = "Another question was sent before all files of this one had arrived."
+_INVALID: Final = "The kernel could not take this: it is too long, or not well-formed."
+
+
+class ChatPublisher:
+    """Sends a conversation's changes to a page, and carries out its commands.
+
+    ``send`` sends a message to the page; its exceptions are logged and reach neither the
+    conversation nor its runs.  All methods are thread-safe.
+    """
+
+    def __init__(
+        self, conversation: Conversation, *, send: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self._conversation = conversation
+        self._send = send
+        self._uploads = Uploads(lambda: conversation.agent.platform.capabilities.media)
+        # Held while a message is built and sent, so that messages leave in order.
+        self._lock = threading.RLock()
+        self._seq = 0
+        self._head: dict[str, Any] = {}
+        self._turns: list[Turn] = []
+        self._runs: dict[str, tuple[Run, RunPublisher]] = {}
+        # How often the run of each turn was replaced.
+        self._generations: Counter[str] = Counter()
+        # Created before `start`, which starts them.
+        self._unstarted: list[RunPublisher] = []
+        # A question that waits for its files, and its timeout.
+        self._waiting: Send | None = None
+        self._timer: threading.Timer | None = None
+        # Decisions in progress, by turn and approval.
+        self._deciding: set[tuple[str, Named]] = set()
+        self._closed = False
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Subscribe to the conversation, and send the changes since `snapshot`; idempotent."""
+        with self._lock:
+            if self._unsubscribe is not None or self._closed:
+                return
+            self._unsubscribe = self._conversation.subscribe(self._on_change)
+            self._publish()
+            self._start_runs(self._unstarted)
+            self._unstarted = []
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state, from which messages continue."""
+        with self._lock:
+            if not self._closed:
+                self._publish()
+            return self._state()
+
+    def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
+        """Handle a message of the page; invalid ones are ignored."""
+        message = parse_chat_message(content)
+        if self._closed:
+            return
+        if message is None:
+            _log.debug("A page sent a message that is not part of the protocol")
+            # The page waits for an answer to each command.
+            if (id := command_id(content)) is not None:
+                self._refuse(id, _INVALID)
+        elif message["type"] == "run":
+            with self._lock:
+                known = self._runs.get(message["turn"])
+            if known is not None:
+                known[1].receive(message["message"])
+        elif message["type"] == "upload":
+            self._uploads.add(
+                message["upload"], message["index"], last=message["last"], buffers=buffers
+            )
+            waiting = self._waiting
+            if waiting is not None and self._uploads.ready(waiting["attachments"]):
+                self._release(waiting)
+        elif message["type"] == "resync":
+            self._resync()
+        else:
+            # At once: without it the page reports a busy kernel.
+            self._deliver({"type": "ack", "id": message["id"]})
+            if message["type"] == "send" and not self._uploads.ready(message["attachments"]):
+                self._wait_for_files(cast("Send", message))
+            else:
+                self._execute(message)
+
+    def close(self) -> None:
+        """Unsubscribe and send nothing more; runs go on.  Idempotent."""
+        with self._lock:
+            self._closed = True
+            if self._unsubscribe is not None:
+                self._unsubscribe()
+                self._unsubscribe = None
+            self._clear()
+            self._stop_waiting()
+        self._uploads.clear()
+
+    # -- to the page -----------------------------------------------------------------------------
+
+    def _on_change(self, change: Change) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if change.kind == "opened":
+                self._resync()
+                return
+            if change.kind == "status" and change.turn is not None:
+                # The answer is complete before the chat's status says so.
+                known = self._runs.get(change.turn.id)
+                if known is not None:
+                    known[1].flush()
+            self._publish(change.turn if change.kind == "replaced" else None)
+
+    def _publish(self, replaced: Turn | None = None) -> None:
+        """Send new turns, the new run of a turn, and changes of the head."""
+        turns = self._conversation.turns
+        if self._turns and (len(turns) < len(self._turns) or turns[0] is not self._turns[0]):
+            # Another conversation was opened, which is also a change of its own.
+            self._resync()
+            return
+        changed: list[tuple[int, Turn]] = []
+        if replaced is not None and (known := self._runs.get(replaced.id)) is not None:
+            run, publisher = known
+            if run is not replaced.run:
+                publisher.close()
+                self._generations[replaced.id] += 1
+                changed.append((turns.index(replaced), replaced))
+        for index in range(len(self._turns), len(turns)):
+            self._turns.append(turns[index])
+            changed.append((index, turns[index]))
+        new: list[RunPublisher] = []
+        ops: list[dict[str, Any]] = [
+            {"op": "turn", "index": index, "turn": self._add(turn, new)} for index, turn in changed
+        ]
+        head = chat_head(self._conversation)
+        fields = {k: v for k, v in head.items() if k not in self._head or v != self._head[k]}
+        if fields:
+            self._head = head
+            ops.append({"op": "chat", "set": fields})
+        if ops and self._unsubscribe is not None:
+            self._seq += 1
+            self._deliver(chat_message(self._seq, ops))
+        self._start_runs(new)
+
+    def _start_runs(self, publishers: list[RunPublisher]) -> None:
+        """Start publishing runs, now that the page has their turns."""
+        if self._unsubscribe is None:
+            self._unstarted += publishers
+            return
+        for publisher in publishers:
+            publisher.start()
+
+    def _add(self, turn: Turn, new: list[RunPublisher]) -> dict[str, Any]:
+        """Return the state of a turn; append the publisher of its run to ``new`` if not final."""
+        run = turn.run
+
+        def send(message: Mapping[str, Any]) -> None:
+            self._deliver({"type": "run", "turn": turn.id, "message": dict(message)})
+
+        def decide(approval: Named, approved: bool) -> None:
+            self._decide(turn.id, approval, approved)
+
+        can_decide = self._conversation.agent.platform.capabilities.approvals
+        publisher = RunPublisher(
+            run, send=send, keep=keep_nothing, decide=decide if can_decide else None
+        )
+        self._runs[turn.id] = (run, publisher)
+        first = publisher.first()
+        if not (run.done and run.transcript.is_final):
+            new.append(publisher)
+        return turn_state(turn, first, generation=self._generations[turn.id])
+
+    def _state(self) -> dict[str, Any]:
+        turns = [
+            turn_state(
+                turn, self._runs[turn.id][1].snapshot(), generation=self._generations[turn.id]
+            )
+            for turn in self._turns
+        ]
+        return chat_snapshot(self._seq, self._head, turns)
+
+    def _resync(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            turns = self._conversation.turns
+            new: list[RunPublisher] = []
+            if not self._turns or not turns or turns[0] is not self._turns[0]:
+                self._clear()
+            for turn in turns[len(self._turns) :]:
+                self._turns.append(turn)
+                self._add(turn, new)
+            self._head = chat_head(self._conversation)
+            # It counts as a message: if it is lost, the page sees a gap.
+            self._seq += 1
+            self._deliver({"type": "snapshot", **self._state()})
+            self._start_runs(new)
+
+    def _clear(self) -> None:
+        for _, publisher in self._runs.values():
+            publisher.close()
+        self._runs.clear()
+        self._turns.clear()
+
+    def _refuse(self, command: str, reason: str) -> None:
+        self._deliver({"type": "refused", "id": command, "message": reason})
+
+    def _deliver(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._send(message)
+        except Exception:
+            # The comm may be closed; an open page sees the gap and asks for a snapshot.
+            _log.debug("A message could not be sent to a chat's page", exc_info=True)
+
+    # -- from the page ---------------------------------------------------------------------------
+
+    def _wait_for_files(self, command: Send) -> None:
+        """Defer a question until its files are complete, since it may overtake them."""
+        with self._lock:
+            if self._closed:
+                return
+            before = self._stop_waiting()
+            self._waiting = command
+            self._timer = threading.Timer(UPLOAD_TIMEOUT, self._release, (command,))
+            self._timer.daemon = True
+            self._timer.start()
+        if before is not None and before["id"] != command["id"]:
+            self._refuse(before["id"], _OVERTAKEN)
+
+    def _stop_waiting(self) -> Send | None:
+        """Return the question that waited for its files, if any."""
+        waiting, self._waiting = self._waiting, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return waiting
+
+    def _release(self, command: Send) -> None:
+        with self._lock:
+            if self._waiting is not command or self._closed:
+                return
+            self._stop_waiting()
+        self._execute(command)
+
+    def _execute(self, command: Mapping[str, Any]) -> None:
+        chat = self._conversation
+        try:
+            match command:
+                case {"type": "send"}:
+                    self._ask(cast("Send", command))
+                case {"type": "again", "id": id, "turn": turn}:
+                    if not self._is_known(id):
+                        chat.regenerate(turn, new_id=id)
+                case {"type": "show", "turn": turn}:
+                    # Without the lock, since this calls observers of the chat.
+                    chat.show(turn)
+                    with self._lock:
+                        # Confirm in any case: the page may have another turn.
+                        self._head.pop("shown", None)
+                        self._publish()
+                case {"type": "new"}:
+                    chat.new()
+                case {"type": "open", "key": key}:
+                    chat.open(key)
+                case _:
+                    sessions = [session_state(info) for info in chat.sessions()]
+                    self._deliver({"type": "sessions", "id": command["id"], "sessions": sessions})
+        except Exception as error:
+            if not isinstance(error, AgentnbError):
+                _log.info("A page's command failed", exc_info=error)
+            self._refuse(command["id"], _error_line(error))
+
+    def _ask(self, command: Send) -> None:
+        if self._is_known(command["id"]):
+            return
+        chat = self._conversation
+        kept = None if command["keep"] is None else chat.turn(command["keep"])
+        media = self._uploads.take(
+            command["attachments"], other_files=0 if kept is None else len(kept.media)
+        )
+        attachments = [item["attachment"] for item in command["attachments"]]
+        if kept is not None:
+            media = [*kept.media, *media]
+            attachments = [*kept.attachments, *attachments]
+        chat.send(
+            command["text"],
+            parent=command["parent"],
+            turn_id=command["id"],
+            media=media,
+            attachments=attachments,
+            edited=command["edit"],
+        )
+
+    def _is_known(self, turn: str) -> bool:
+        """Return whether a command is a repetition, since its answer may have been lost."""
+        with self._lock:
+            return turn in self._runs
+
+    def _decide(self, turn: str, approval: Named, approved: bool) -> None:
+        # In a thread, since the request blocks, and the next message must not wait for it.
+        def work(run: Run) -> None:
+            chat = self._conversation
+            try:
+                (chat.approve if approved else chat.deny)(approval, turn_id=turn)
+            except Exception as error:
+                # Unless it was decided elsewhere meanwhile, by another view or by code.
+                if run.status == "paused" and run.successor is None:
+                    chat.warn(_error_line(error))
+            finally:
+                with self._lock:
+                    self._deciding.discard((turn, approval))
+
+        with self._lock:
+            known = self._runs.get(turn)
+            if (
+                known is None
+                or known[0].status != "paused"
+                or (turn, approval) in self._deciding
+                or len(self._deciding) >= _MAX_DECISIONS
+            ):
+                _log.debug("A page decided an approval that is not pending, or already decided")
+                return
+            self._deciding.add((turn, approval))
+        threading.Thread(
+            target=work, args=(known[0],), name="agentnb-decision", daemon=True
+        ).start()
+
+
+def _error_line(error: BaseException) -> str:
+    """Return an error as one line, with its hint if it has one."""
+    if isinstance(error, AgentnbError):
+        return one_line(str(error), 500)
+    return one_line(f"{type(error).__name__}: {error}", 500)
