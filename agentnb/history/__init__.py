@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
         return shown(current_place())
     if name not in _WHERE:
         raise AttributeError(f"module 'agentnb.history' has no attribute {name!r}")
-    return getattr(imported(f"agentnb.history.{_WHERE[name]}"), name)
+    return getattr(imported(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -234,7 +234,7 @@ def _stored_item(run: Any) -> Item:
     item = RemoteItem(_offline(run.platform), run.id, agent=run.agent, session_id=run.session_id)
     start: datetime | None = run.created_at
     duration: float | None = run.duration
-    has_end = start is not None and duration is not None
+    end = None if start is None or duration is None else start + timedelta(seconds=duration)
     item.update(
         RemoteRun(
             id=run.id,
@@ -243,7 +243,7 @@ def _stored_item(run: Any) -> Item:
             session_id=run.session_id,
             created_at=start,
             started_at=start,
-            finished_at=start + timedelta(seconds=duration) if has_end else None,
+            finished_at=end,
             error=run.error if run.status == "failed" else None,
         )
     )
