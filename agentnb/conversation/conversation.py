@@ -1,4 +1,4 @@
-"""`Conversation`: a tree of turns with one agent, one branch of which is shown."""
+"""`Conversation`: a tree of turns with one agent, one branch of which is current."""
 
 from __future__ import annotations
 
@@ -64,43 +64,43 @@ class Conversation:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """Every turn of the conversation shown, all branches, in order of creation."""
+        """Every turn of the current conversation, all branches, in order of creation."""
         with self._lock:
             return tuple(self._tree.turns)
 
     @property
     def shown(self) -> Turn | None:
-        """The last turn of the branch shown, None where there is none yet."""
-        return self._tree.shown
+        """The last turn of the current branch, None where there is none yet."""
+        return self._tree.current
 
     @property
     def branch(self) -> list[Turn]:
-        """The turns of the branch shown, the first question first."""
-        return branch_to(self._tree.shown)
+        """The turns of the current branch, the first question first."""
+        return branch_to(self._tree.current)
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """Copies of the messages of the branch shown: id, role and content.
+        """Copies of the messages of the current branch: id, role and content.
 
         Answers also have status and run_id, and ``error`` if they failed.
         """
-        return messages_of(self._tree.shown)
+        return messages_of(self._tree.current)
 
     @property
     def status(self) -> str:
-        """The status of the last turn shown, ``idle`` where there is none."""
-        shown = self._tree.shown
-        return "idle" if shown is None else shown.run.status
+        """The status of the last turn, ``idle`` where there is none."""
+        last = self._tree.current
+        return "idle" if last is None else last.run.status
 
     @property
     def session_id(self) -> str | None:
-        """The session that the branch shown continues, None where it has none yet."""
+        """The session that the current branch continues, None where it has none yet."""
         tree = self._tree
-        shown = tree.shown
-        strand = tree.root if shown is None else shown.strand
+        last = tree.current
+        strand = tree.root if last is None else last.strand
         if strand.gone:
             return None
-        return (shown.run.session_id if shown is not None and shown.reached else None) or strand.id
+        return (last.run.session_id if last is not None and last.reached else None) or strand.id
 
     @property
     def usage(self) -> Usage | None:
@@ -141,7 +141,7 @@ class Conversation:
     ) -> Turn:
         """Send ``text`` after the turn ``parent``; return the new turn, whose run is live.
 
-        ``parent`` is the last turn shown by default; None makes a first question.  ``turn_id`` is
+        ``parent`` is the last turn by default; None makes a first question.  ``turn_id`` is
         the id of the new turn.  ``attachments`` describe ``media``.  ``edited`` is the turn that it
         is a version of, with the default of ``params``.
 
@@ -149,12 +149,12 @@ class Conversation:
             RequestError: an answer is under way, or the platform does not support an argument.
         """
         items = tuple(as_media(item) for item in media_items(media))
-        shown = tuple(map(attachment_of, items)) if attachments is None else tuple(attachments)
+        described = tuple(map(attachment_of, items)) if attachments is None else tuple(attachments)
         newer: list[Turn] = []
         try:
             with self._lock:
                 if isinstance(parent, LastTurn):
-                    before = self._tree.shown
+                    before = self._tree.current
                 else:
                     before = None if parent is None else self.turn(parent)
                 if params is None and edited is not None:
@@ -162,7 +162,7 @@ class Conversation:
                 self._refuse_while_active()
                 newer = self._tree.add_newer(self.agent, before)
                 before = newer[-1] if newer else before
-                turn = self._begin(text, before, turn_id, items, shown, params or {})
+                turn = self._begin(text, before, turn_id, items, described, params or {})
         finally:
             # Even if the question is refused.
             self._notify_added(*newer)
@@ -178,7 +178,7 @@ class Conversation:
         return self._version(self.turn(turn_id), text)
 
     def regenerate(self, turn_id: str | None = None, *, new_id: str | None = None) -> Turn:
-        """Send a turn's question again, by default the last one shown.
+        """Send a turn's question again, by default the last one.
 
         Raises:
             RequestError: there is no question, or as of `send`.
@@ -191,11 +191,11 @@ class Conversation:
     def stop(self) -> None:
         """Cancel the answer that is under way or paused."""
         with self._lock:
-            active, shown = list(self._tree.active), self._tree.shown
+            active, last = list(self._tree.active), self._tree.current
         for turn in active:
             turn.run.cancel()
-        if not active and shown is not None and shown.run.status == "paused":
-            shown.run.cancel()
+        if not active and last is not None and last.run.status == "paused":
+            last.run.cancel()
 
     def approve(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
         """Approve the agent's request; return the run that continues.
@@ -266,7 +266,7 @@ class Conversation:
                 self._put(tree)
             last = self._tree.last_in(key)
             changed = last is not None and self._tree.show(last)
-            fresh += self._tree.add_newer(self.agent, self._tree.shown)
+            fresh += self._tree.add_newer(self.agent, self._tree.current)
         if not present:
             self._listeners.notify(Change("opened"))
             self._watch(*filter(is_open, fresh))
@@ -370,10 +370,10 @@ class Conversation:
                 return
             turn.run = run
             # A run of an archived conversation does not block questions.
-            shown = self._tree.holds(turn)
-            if shown:
+            is_current = self._tree.holds(turn)
+            if is_current:
                 self._tree.active.add(turn)
-        if shown:
+        if is_current:
             self._listeners.notify(Change("replaced", turn))
         self._watch(turn)
 
@@ -386,8 +386,8 @@ class Conversation:
         self._succeed(turn, run)
         self._settle(turn, run)
         with self._lock:
-            shown = self._tree.holds(turn)
-        if shown:
+            is_current = self._tree.holds(turn)
+        if is_current:
             self._listeners.notify(Change("status", turn))
 
     def _settle(self, turn: Turn, run: Run) -> None:

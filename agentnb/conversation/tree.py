@@ -39,7 +39,7 @@ class Placement:
 class Tree:
     """The turns of one conversation, in order of creation.
 
-    ``root`` is the session of a first question, ``shown`` the last turn of the branch shown,
+    ``root`` is the session of a first question, ``current`` the last turn of the current branch,
     ``active`` the turns without a complete answer.  ``session`` is the id of a session to continue,
     ``runs`` are its known runs.
     """
@@ -48,7 +48,7 @@ class Tree:
         self.root = Strand(id=session)
         self.turns: list[Turn] = []
         self.active: set[Turn] = set()
-        self.shown: Turn | None = None
+        self.current: Turn | None = None
         self._by_id: dict[str, Turn] = {}
         self.add(*turns_of_runs(runs, self.root))
         if self.turns and (history := tuple(runs[0].request.history)):
@@ -62,7 +62,7 @@ class Tree:
             self._by_id[turn.id] = turn
             if not is_answered(turn.run):
                 self.active.add(turn)
-            self.shown = turn
+            self.current = turn
 
     def add_newer(self, agent: Agent, before: Turn | None) -> list[Turn]:
         """Add the turns sent elsewhere in the session that ends with ``before``; return them."""
@@ -93,8 +93,8 @@ class Tree:
 
     def show(self, turn: Turn) -> bool:
         """Show the latest branch through ``turn``; return whether that is another."""
-        before, self.shown = self.shown, branch_end(turn, self.turns)
-        return self.shown is not before
+        before, self.current = self.current, branch_end(turn, self.turns)
+        return self.current is not before
 
     def last_in(self, session: str) -> Turn | None:
         """Return the last turn of ``session``, None where it has none."""
@@ -174,14 +174,14 @@ class Tree:
 
 
 class Archive:
-    """The conversations not shown now, with all their branches: the latest 10,000 turns."""
+    """The other conversations, with all their branches: the latest 10,000 turns."""
 
     def __init__(self) -> None:
         self._trees: list[Tree] = []
 
-    def runs(self, shown: Tree) -> list[Run]:
-        """Return the runs of all turns, including those of the conversation shown."""
-        return [turn.run for tree in (*self._trees, shown) for turn in tree.turns]
+    def runs(self, current: Tree) -> list[Run]:
+        """Return the runs of all turns, including those of the current conversation."""
+        return [turn.run for tree in (*self._trees, current) for turn in tree.turns]
 
     def put(self, tree: Tree) -> None:
         """Add a conversation, and drop the oldest beyond the limit."""

@@ -83,7 +83,7 @@ def test_agent_and_session_come_from_the_history(notebook: Kernel) -> None:
         "        print(options.agent)\n"
         "        return remote\n"
         "from agentnb.notebook.options import CellOptions\n"
-        "agent, session = attaching._whose(Named(), done.id, CellOptions(), None)\n"
+        "agent, session = attaching._agent_and_session(Named(), done.id, CellOptions(), None)\n"
         "print(session == done.session_id)"
     )
     cell = notebook.run(code)
