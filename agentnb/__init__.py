@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from agentnb.notebook import allow_nested_loops
     from agentnb.notebook.chat import Chat, chat
     from agentnb.notebook.compare import compare
-    from agentnb.notebook.live import show
+    from agentnb.notebook.display import show
     from agentnb.notebook.monitor import monitor
     from agentnb.platforms.base import Media
     from agentnb.run.replay import replay
@@ -156,7 +156,7 @@ _WHERE = {
     "runs": "agentnb.tables.runs",
     "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
-    "show": "agentnb.notebook.live",
+    "show": "agentnb.notebook.display",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
     "tool_calls": "agentnb.tables.tool_calls",

@@ -1,4 +1,4 @@
-"""A conversation with one agent: questions, answers and branches, without any view of them."""
+"""A conversation with one agent: questions, answers and branches, independent of any view."""
 
 from agentnb.conversation.changes import Change
 from agentnb.conversation.conversation import Conversation

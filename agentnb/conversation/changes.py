@@ -1,4 +1,4 @@
-"""What happens in a conversation, and who is told of it."""
+"""Changes of a conversation, and their listeners."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from agentnb._support.fork import renew_lock_after_fork
 from agentnb.conversation.turns import Turn
 from agentnb.run.run import Run
 
-__all__ = ["Change", "Listeners", "follow_status", "is_open", "is_over"]
+__all__ = ["Change", "Listeners", "follow_status", "is_answered", "is_open"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened: ``added`` and ``replaced`` (its run) name a turn, so does ``status``.
+    """A change: ``added``, ``replaced`` (its run) and ``status`` have a turn.
 
-    ``status`` is told when a run's status changes and when it has ended; ``head`` when another
-    branch is shown; ``notice`` when that is another; ``opened`` when all turns are others than
-    before.
+    ``status`` means that a run's status changed or that it ended, ``head`` that another branch is
+    shown, ``notice`` that the notice changed, ``opened`` that all turns are different.
     """
 
     kind: Literal["added", "replaced", "status", "head", "notice", "opened"]
@@ -31,7 +30,7 @@ class Change:
 
 
 class Listeners:
-    """Those who are told of changes, from any thread."""
+    """Listeners of changes.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +38,7 @@ class Listeners:
         self._callbacks: dict[object, Callable[[Change], None]] = {}
 
     def add(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call ``callback`` at every `tell`; return what undoes it."""
+        """Call ``callback`` at every `notify`; return what removes it."""
         key = object()
         with self._lock:
             self._callbacks[key] = callback
@@ -50,8 +49,8 @@ class Listeners:
 
         return remove
 
-    def tell(self, change: Change) -> None:
-        """Call every listener; one that raises is logged and hurts nobody else."""
+    def notify(self, change: Change) -> None:
+        """Call every listener; exceptions are logged."""
         with self._lock:
             callbacks = tuple(self._callbacks.values())
         for callback in callbacks:
@@ -61,33 +60,30 @@ class Listeners:
                 _log.exception("A listener of a conversation raised")
 
 
-def is_over(run: Run) -> bool:
-    """Tell whether the answer is there, so that the next question may follow.
-
-    After its terminal event a stream may go on a little, with the usage for example.
-    """
+def is_answered(run: Run) -> bool:
+    """Return whether the answer is complete; the stream may still go on, with usage for example."""
     return run.done or run.transcript.is_final
 
 
 def is_open(turn: Turn) -> bool:
-    """Tell whether a turn may change: one that waits for an approval has ended, and may go on."""
+    """Return whether a turn may change; one that waits for an approval may."""
     return not turn.run.transcript.is_final
 
 
 def follow_status(run: Run, changed: Callable[[], None]) -> None:
-    """Call ``changed`` now, whenever the run's status or session is another, and at its end.
+    """Call ``changed`` now, at every change of the run's status or session, and at its end.
 
-    A run that waits for an approval is followed on: it may yet be given up, or go on as another.
+    A paused run is followed until it is cancelled or continued by another.
     """
     seen: list[object] = []
-    over = threading.Lock()
+    ended = threading.Lock()
     unsubscribe: list[Callable[[], None]] = []
 
-    def look() -> None:
+    def on_change() -> None:
         now = [run.status, run.session_id, run.done]
         if run.done and (run.transcript.is_final or run.successor is not None):
-            # Called on the loop's thread, and below, where it may have ended already.
-            if over.acquire(blocking=False):
+            # Called on the loop's thread, and once below.
+            if ended.acquire(blocking=False):
                 for undo in unsubscribe:
                     undo()
                 changed()
@@ -95,5 +91,5 @@ def follow_status(run: Run, changed: Callable[[], None]) -> None:
             seen[:] = now
             changed()
 
-    unsubscribe.append(run.subscribe(look))
-    look()
+    unsubscribe.append(run.subscribe(on_change))
+    on_change()

@@ -1,4 +1,4 @@
-"""`Conversation`: a tree of turns with one agent, of which one branch is shown."""
+"""`Conversation`: a tree of turns with one agent, one branch of which is current."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 
 from agentnb._support.fork import renew_lock_after_fork
 from agentnb.agents import Agent
-from agentnb.conversation.changes import Change, Listeners, follow_status, is_open, is_over
+from agentnb.conversation.changes import Change, Listeners, follow_status, is_answered, is_open
 from agentnb.conversation.earlier import SessionInfo, known_runs, session_list
-from agentnb.conversation.placing import place
-from agentnb.conversation.tree import SHOWN, Shelf, Shown, Tree
+from agentnb.conversation.tree import LAST, Archive, LastTurn, Tree
 from agentnb.conversation.turns import (
     Attachment,
     Turn,
     attachment_of,
+    branch_to,
     messages_of,
-    path_to,
     total_usage,
 )
 from agentnb.errors import RequestError
@@ -35,14 +34,13 @@ __all__ = ["Conversation"]
 class Conversation:
     """Questions to one agent and its answers, with branches.
 
-    ``session`` is the id of a session to go on in, ``params`` go with every question, ``earlier``
-    are runs of that session to begin with.  Everything may be called from any thread.
+    ``session`` is the id of a session to continue, ``params`` are sent with every question,
+    ``earlier`` are known runs of that session.  Thread-safe.
 
-    A question that follows the last turn of a session goes on in it; one that follows any other
-    turn is a branch, and begins a session of its own: with the messages before it where the
-    platform takes them, and with a note on its turn where something of them is lost.  What was
-    asked in a session elsewhere in this process is taken in before the next question there, so
-    that what is shown is what the agent knows.
+    A question after the last turn of a session continues it; one after any other turn is a branch,
+    and begins a new session: with the messages before it where the platform takes them, and with a
+    note on its turn where some are lost.  Turns sent to a session elsewhere in this process are
+    added before the next question, so that the branch shows what the agent knows.
     """
 
     def __init__(
@@ -55,58 +53,58 @@ class Conversation:
     ) -> None:
         self.agent = agent
         self.params = dict(params or {})
-        # Held while something changes, never while a listener is called.
+        # Never held while a listener is called.
         self._lock = threading.RLock()
         renew_lock_after_fork(self)
         self._listeners = Listeners()
         self._tree = Tree(session, earlier)
-        self._shelf = Shelf()
+        self._archive = Archive()
         self._notice: str | None = None
         self._watch(*filter(is_open, self._tree.turns))
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """Every turn of the conversation shown, all branches, in order of making."""
+        """Every turn of the current conversation, all branches, in order of creation."""
         with self._lock:
             return tuple(self._tree.turns)
 
     @property
     def shown(self) -> Turn | None:
-        """The last turn of the branch shown, None where there is none yet."""
-        return self._tree.shown
+        """The last turn of the current branch, None where there is none yet."""
+        return self._tree.current
 
     @property
     def branch(self) -> list[Turn]:
-        """The turns of the branch shown, the first question first."""
-        return path_to(self._tree.shown)
+        """The turns of the current branch, the first question first."""
+        return branch_to(self._tree.current)
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages of the branch shown, copies of them: id, role and content.
+        """Copies of the messages of the current branch: id, role and content.
 
-        Those of answers have status and run_id, too, and ``error`` where they failed.
+        Answers also have status and run_id, and ``error`` if they failed.
         """
-        return messages_of(self._tree.shown)
+        return messages_of(self._tree.current)
 
     @property
     def status(self) -> str:
-        """The status of the last turn shown, ``idle`` where there is none."""
-        shown = self._tree.shown
-        return "idle" if shown is None else shown.run.status
+        """The status of the last turn, ``idle`` where there is none."""
+        last = self._tree.current
+        return "idle" if last is None else last.run.status
 
     @property
     def session_id(self) -> str | None:
-        """The session that the branch shown goes on in, None where it has none yet."""
+        """The session that the current branch continues, None where it has none yet."""
         tree = self._tree
-        shown = tree.shown
-        strand = tree.root if shown is None else shown.strand
+        last = tree.current
+        strand = tree.root if last is None else last.strand
         if strand.gone:
             return None
-        return (shown.run.session_id if shown is not None and shown.reached else None) or strand.id
+        return (last.run.session_id if last is not None and last.reached else None) or strand.id
 
     @property
     def usage(self) -> Usage | None:
-        """The sum over all turns, None where nothing was reported."""
+        """The usage of all turns, None if none was reported."""
         return total_usage(self.turns)
 
     @property
@@ -116,7 +114,7 @@ class Conversation:
 
     @property
     def notice(self) -> str | None:
-        """One line on what went wrong last outside any answer, None where nothing did."""
+        """One line on the last error outside of an answer, None where there is none."""
         return self._notice
 
     def turn(self, turn_id: str) -> Turn:
@@ -128,51 +126,51 @@ class Conversation:
         with self._lock:
             return self._tree.turn(turn_id)
 
-    # -- talking ---------------------------------------------------------------------------------
+    # -- questions -------------------------------------------------------------------------------
 
     def send(
         self,
         text: str,
         *,
-        parent: str | Shown | None = SHOWN,
+        parent: str | LastTurn | None = LAST,
         turn_id: str | None = None,
         media: MediaLike | Sequence[MediaLike] = (),
         attachments: Sequence[Attachment] | None = None,
         params: Mapping[str, Any] | None = None,
         edited: str | None = None,
     ) -> Turn:
-        """Ask ``text`` after the turn ``parent`` and return the new turn, whose run is live.
+        """Send ``text`` after the turn ``parent``; return the new turn, whose run is live.
 
-        ``parent`` is the last turn shown unless given; None makes a first question.  ``turn_id``
-        names the new turn.  ``attachments`` say how ``media`` are shown.  ``edited`` is the turn
-        that it is a version of, whose ``params`` it has where none are given.
+        ``parent`` is the last turn by default; None makes a first question.  ``turn_id`` is
+        the id of the new turn.  ``attachments`` describe ``media``.  ``edited`` is the turn that it
+        is a version of, with the default of ``params``.
 
         Raises:
-            RequestError: an answer is under way, or the platform cannot take what was given.
+            RequestError: an answer is under way, or the platform does not support an argument.
         """
         items = tuple(as_media(item) for item in media_items(media))
-        shown = tuple(map(attachment_of, items)) if attachments is None else tuple(attachments)
-        taken: list[Turn] = []
+        described = tuple(map(attachment_of, items)) if attachments is None else tuple(attachments)
+        newer: list[Turn] = []
         try:
             with self._lock:
-                if isinstance(parent, Shown):
-                    before = self._tree.shown
+                if isinstance(parent, LastTurn):
+                    before = self._tree.current
                 else:
                     before = None if parent is None else self.turn(parent)
                 if params is None and edited is not None:
                     params = self.turn(edited).params
-                self._refuse_while_going()
-                taken = self._tree.catch_up(self.agent, before)
-                before = taken[-1] if taken else before
-                turn = self._begin(text, before, turn_id, items, shown, params or {})
+                self._refuse_while_active()
+                newer = self._tree.add_newer(self.agent, before)
+                before = newer[-1] if newer else before
+                turn = self._begin(text, before, turn_id, items, described, params or {})
         finally:
-            # Also where it is refused, because an answer is under way elsewhere for example.
-            self._tell_added(*taken)
-        self._tell_added(turn)
+            # Even if the question is refused.
+            self._notify_added(*newer)
+        self._notify_added(turn)
         return turn
 
     def edit(self, turn_id: str, text: str) -> Turn:
-        """Ask another question in place of a turn's: a version of it, with its attachments.
+        """Send another version of a turn's question, with its attachments.
 
         Raises:
             RequestError: as of `send`.
@@ -180,10 +178,10 @@ class Conversation:
         return self._version(self.turn(turn_id), text)
 
     def regenerate(self, turn_id: str | None = None, *, new_id: str | None = None) -> Turn:
-        """Ask a turn's question again: the last one shown, unless ``turn_id`` names another.
+        """Send a turn's question again, by default the last one.
 
         Raises:
-            RequestError: there is nothing to ask again, or as of `send`.
+            RequestError: there is no question, or as of `send`.
         """
         old = self.shown if turn_id is None else self.turn(turn_id)
         if old is None:
@@ -191,37 +189,37 @@ class Conversation:
         return self._version(old, old.prompt, new_id)
 
     def stop(self) -> None:
-        """Stop the answer that is under way, or give up the one that waits for an approval."""
+        """Cancel the answer that is under way or paused."""
         with self._lock:
-            going, shown = list(self._tree.going), self._tree.shown
-        for turn in going:
+            active, last = list(self._tree.active), self._tree.current
+        for turn in active:
             turn.run.cancel()
-        if not going and shown is not None and shown.run.status == "paused":
-            shown.run.cancel()
+        if not active and last is not None and last.run.status == "paused":
+            last.run.cancel()
 
     def approve(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
-        """Approve what the agent asked for; return the run as which it goes on.
+        """Approve the agent's request; return the run that continues.
 
         Raises:
             RequestError: nothing waits for a decision.
-            UnsupportedError: the platform cannot be told.
+            UnsupportedError: the platform takes no decisions.
         """
         return self._decide(approval_id, turn_id, approved=True)
 
     def deny(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
-        """Deny what the agent asked for; otherwise as `approve`."""
+        """Deny the agent's request; otherwise as `approve`."""
         return self._decide(approval_id, turn_id, approved=False)
 
     def warn(self, notice: str | None) -> None:
-        """Set `notice`; None takes it away."""
+        """Set `notice`; None clears it."""
         if notice != self._notice:
             self._notice = notice
-            self._listeners.tell(Change("notice"))
+            self._listeners.notify(Change("notice"))
 
-    # -- moving about ----------------------------------------------------------------------------
+    # -- navigation ----------------------------------------------------------------------------
 
     def show(self, turn_id: str) -> None:
-        """Show the branch through a turn, up to the last turn made of those that follow it.
+        """Show the latest branch through a turn.
 
         Raises:
             RequestError: there is no such turn.
@@ -229,29 +227,28 @@ class Conversation:
         with self._lock:
             changed = self._tree.show(self.turn(turn_id))
         if changed:
-            self._listeners.tell(Change("head"))
+            self._listeners.notify(Change("head"))
 
     def new(self) -> None:
-        """Begin another conversation, with a new session; this one stays among the `sessions`.
+        """Begin another conversation with a new session; this one remains in `sessions`.
 
         Raises:
             RequestError: an answer is under way.
         """
         with self._lock:
-            self._refuse_while_going()
+            self._refuse_while_active()
             self._put(Tree())
-        self._listeners.tell(Change("opened"))
+        self._listeners.notify(Change("opened"))
 
     def sessions(self) -> list[SessionInfo]:
-        """Return the agent's sessions that this process knows, newest first, at most 100."""
+        """Return the agent's known sessions, newest first, at most 100."""
         with self._lock:
-            return session_list(self.agent, self._shelf.runs(self._tree), self.session_id)
+            return session_list(self.agent, self._archive.runs(self._tree), self.session_id)
 
     def open(self, key: str) -> None:
-        """Show an earlier session and go on in it.
+        """Show an earlier session and continue it.
 
-        One of this conversation's own comes back as it was left, with all branches; of any other
-        the runs that this process knows are shown.
+        One of this conversation's own has all its branches, another its known runs.
 
         Raises:
             RequestError: there is no such session, or an answer is under way.
@@ -260,39 +257,39 @@ class Conversation:
         with self._lock:
             present = self._tree.last_in(key) is not None
             if not present:
-                self._refuse_while_going()
-                tree = self._shelf.take(key)
+                self._refuse_while_active()
+                tree = self._archive.take(key)
                 if tree is None:
-                    own = self._shelf.runs(self._tree)
+                    own = self._archive.runs(self._tree)
                     tree = Tree(key, known_runs(self.agent, own, key))
                     fresh += tree.turns
                 self._put(tree)
             last = self._tree.last_in(key)
             changed = last is not None and self._tree.show(last)
-            fresh += self._tree.catch_up(self.agent, self._tree.shown)
+            fresh += self._tree.add_newer(self.agent, self._tree.current)
         if not present:
-            self._listeners.tell(Change("opened"))
+            self._listeners.notify(Change("opened"))
             self._watch(*filter(is_open, fresh))
             return
         if changed:
-            self._listeners.tell(Change("head"))
-        self._tell_added(*fresh)
+            self._listeners.notify(Change("head"))
+        self._notify_added(*fresh)
 
     # -- listening -------------------------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call ``callback`` after every change; return what undoes it.
+        """Call ``callback`` after every change; return what unsubscribes it.
 
-        It is called on whatever thread made the change, on agentnb's own loop where a run did, and
-        must not block.  One that raises is logged and hurts nobody else.
+        It is called on the thread of the change, which may be agentnb's loop, and must not block.
+        Exceptions are logged.
         """
         return self._listeners.add(callback)
 
-    # -- inside ----------------------------------------------------------------------------------
+    # -- internal --------------------------------------------------------------------------------
 
     def _put(self, tree: Tree) -> None:
-        """Put another conversation in the place of the present one, which is kept."""
-        self._shelf.put(self._tree)
+        """Archive the present conversation, and show ``tree``."""
+        self._archive.put(self._tree)
         self._tree = tree
         self._notice = None
 
@@ -315,13 +312,13 @@ class Conversation:
         attachments: tuple[Attachment, ...],
         params: Mapping[str, Any],
     ) -> Turn:
-        self._refuse_while_going()
+        self._refuse_while_active()
         tree = self._tree
-        found = place(before, tree.root, self.agent.platform, unseen=tree.unseen)
+        placement = tree.place(before, self.agent.platform)
         run = self.agent.start(
             text,
-            session=found.strand.id,
-            history=found.told,
+            session=placement.strand.id,
+            history=placement.history,
             media=media,
             followups=self.agent.platform.capabilities.followups,
             **{**self.params, **params},
@@ -331,28 +328,28 @@ class Conversation:
             before=before,
             prompt=text,
             run=run,
-            strand=found.strand,
+            strand=placement.strand,
             media=media,
             attachments=attachments,
             params=params,
-            note=found.note,
+            note=placement.note,
         )
-        found.strand.tip = turn
+        placement.strand.tip = turn
         tree.add(turn)
-        tree.going.add(turn)  # also where it has ended by now, to be settled
+        tree.active.add(turn)  # even if it has ended by now, so that it is settled
         self._notice = None
         return turn
 
-    def _refuse_while_going(self) -> None:
-        for turn in tuple(self._tree.going):
-            # Its listener may not have been called yet.
+    def _refuse_while_active(self) -> None:
+        for turn in tuple(self._tree.active):
+            # Its listener may still be pending.
             self._settle(turn, turn.run)
-        if self._tree.going:
+        if self._tree.active:
             raise RequestError("An answer is under way.", hint="Wait for its end, or stop it.")
 
-    def _tell_added(self, *turns: Turn) -> None:
+    def _notify_added(self, *turns: Turn) -> None:
         for turn in turns:
-            self._listeners.tell(Change("added", turn))
+            self._listeners.notify(Change("added", turn))
         self._watch(*turns)
 
     def _decide(self, approval_id: Named, turn_id: str | None, *, approved: bool) -> Run:
@@ -360,28 +357,28 @@ class Conversation:
         if turn is None or turn.run.status != "paused":
             raise RequestError("Nothing waits for a decision here.")
         old = turn.run
-        # Not under the lock: the platform is asked.
+        # Without the lock, because this sends a request.
         run = old.approve(approval_id) if approved else old.deny(approval_id)
         self._succeed(turn, old)
         return run
 
     def _succeed(self, turn: Turn, old: Run) -> None:
-        # Whoever decided: code may have, by the run itself.
+        # The decision may also have been made by code, on the run itself.
         with self._lock:
             run = old.successor
             if run is None or turn.run is not old:
                 return
             turn.run = run
-            # One of a conversation that is not shown holds up no question.
-            shown = self._tree.holds(turn)
-            if shown:
-                self._tree.going.add(turn)
-        if shown:
-            self._listeners.tell(Change("replaced", turn))
+            # A run of an archived conversation does not block questions.
+            is_current = self._tree.holds(turn)
+            if is_current:
+                self._tree.active.add(turn)
+        if is_current:
+            self._listeners.notify(Change("replaced", turn))
         self._watch(turn)
 
     def _watch(self, *turns: Turn) -> None:
-        """Tell of the runs' changes of status until they have ended."""
+        """Notify of changes of the runs' status until they have ended."""
         for turn in turns:
             follow_status(turn.run, partial(self._status_changed, turn, turn.run))
 
@@ -389,12 +386,12 @@ class Conversation:
         self._succeed(turn, run)
         self._settle(turn, run)
         with self._lock:
-            shown = self._tree.holds(turn)
-        if shown:
-            self._listeners.tell(Change("status", turn))
+            is_current = self._tree.holds(turn)
+        if is_current:
+            self._listeners.notify(Change("status", turn))
 
     def _settle(self, turn: Turn, run: Run) -> None:
         with self._lock:
-            if is_over(run) and turn.run is run:
-                self._tree.going.discard(turn)
+            if is_answered(run) and turn.run is run:
+                self._tree.active.discard(turn)
                 turn.settle()

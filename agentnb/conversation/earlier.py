@@ -1,4 +1,4 @@
-"""The sessions that a conversation may go on in, from what was run before, here and elsewhere."""
+"""The sessions of an agent, from the runs of this process and the history."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["SessionInfo", "known_runs", "newer_runs", "runs_in_session", "sessio
 
 _log = logging.getLogger(__name__)
 
-_LISTED: Final = 100
-_TITLE: Final = 80
+_MAX_SESSIONS: Final = 100
+_MAX_TITLE: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionInfo:
     """A session of an agent: ``key`` is its id, ``title`` its first question, in one line.
 
-    ``turns`` counts the runs of it that are known, ``updated`` is when the last one was
-    sent, ``status`` that one's.  ``current`` marks the session that the conversation goes on in.
+    ``turns`` counts its known runs; ``updated`` and ``status`` are the last one's.  ``current``
+    marks the session that the conversation continues.
     """
 
     key: str
@@ -47,13 +47,9 @@ class SessionInfo:
 def _runs_of(agent: Agent, own: Iterable[Run]) -> dict[str, list[Run]]:
     """Return the runs of ``agent`` that have a session, by session, oldest first.
 
-    They are the conversation's ``own`` and those of this process that the same agent answered, of
-    the same client: two servers of one platform know nothing of each other.
+    They are the conversation's ``own`` and those of this process.
     """
-    found: dict[int, Run] = {id(run): run for run in own}
-    for run in recent.recent_runs():
-        if isinstance(run, Run) and run.client is agent.platform and run.agent == agent.id:
-            found[id(run)] = run
+    found = {id(run): run for run in (*own, *_runs_here(agent))}
     sessions: dict[str, list[Run]] = {}
     for run in sorted(found.values(), key=lambda r: r.created_at):
         if run.session_id is not None:
@@ -61,13 +57,22 @@ def _runs_of(agent: Agent, own: Iterable[Run]) -> dict[str, list[Run]]:
     return sessions
 
 
+def _runs_here(agent: Agent) -> list[Run]:
+    # By client, because two servers of one platform do not share sessions.
+    return [
+        run
+        for run in recent.recent_runs()
+        if isinstance(run, Run) and run.client is agent.platform and run.agent == agent.id
+    ]
+
+
 def runs_in_session(agent: Agent, session: str | None) -> list[Run]:
-    """Return the runs of one session, oldest first: those of this process and earlier ones."""
+    """Return the runs of one session, from this process and the history, oldest first."""
     return [] if session is None else _all_runs(agent, (), session)
 
 
 def known_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
-    """Return the runs of one session, those of the conversation's ``own`` too, oldest first.
+    """Return the runs of one session, including the conversation's ``own``, oldest first.
 
     Raises:
         RequestError: there are none.
@@ -86,10 +91,9 @@ def _all_runs(agent: Agent, own: Iterable[Run], session: str) -> list[Run]:
 
 
 def _outlives_this_process(agent: Agent) -> bool:
-    """Tell whether the platform still knows a session of an earlier process.
+    """Return whether the platform still knows the sessions of earlier processes.
 
-    A function's and the embedded sandbox's, whichever platform that stands for, are in this
-    process's memory: to show one of another would be to show what the agent does not know.
+    Those of functions and of the embedded sandbox are lost with the process.
     """
     platform = agent.platform
     if platform.name in ("local", EMBEDDED) or isinstance(platform, OfflinePlatform):
@@ -103,7 +107,6 @@ def _stored_runs(agent: Agent, session: str) -> list[Run]:
     platform = agent.platform
     try:
         found = load_session(platform.name, agent.id, session)
-    # A store that fails takes nothing from a conversation but its earlier turns.
     except Exception:
         _log.info("The earlier turns of a session cannot be read", exc_info=True)
         return []
@@ -121,17 +124,14 @@ def _stored_sessions(agent: Agent) -> list[StoredSession]:
 
 
 def newer_runs(agent: Agent, session: str, *, known: Set[Run], after: datetime | None) -> list[Run]:
-    """Return the runs of a session that were sent elsewhere since ``after``, oldest first.
+    """Return the runs of a session sent outside this conversation since ``after``, oldest first.
 
-    ``known`` are left out, and so is what never reached the platform: it is in no session.
+    Without those ``known``, and those that never reached the platform.
     """
     found = [
         run
-        for run in recent.recent_runs()
-        if isinstance(run, Run)
-        and run.client is agent.platform
-        and run.agent == agent.id
-        and run.session_id == session
+        for run in _runs_here(agent)
+        if run.session_id == session
         and run not in known
         and (after is None or run.created_at >= after)
         and not (run.done and len(run.events) < 2)
@@ -140,15 +140,15 @@ def newer_runs(agent: Agent, session: str, *, known: Set[Run], after: datetime |
 
 
 def session_list(agent: Agent, own: Iterable[Run], current: str | None) -> list[SessionInfo]:
-    """Return the sessions of ``agent``, the one used last first, at most 100.
+    """Return the sessions of ``agent``, from this process and the history, at most 100.
 
-    They are those of this process, and what this user's earlier processes recorded.
+    The one used last comes first.
     """
     found: dict[str, SessionInfo] = {}
     for stored in _stored_sessions(agent):
         found[stored.id] = SessionInfo(
             key=stored.id,
-            title=one_line(stored.question, _TITLE) or f"Session {one_line(stored.id, 40)}",
+            title=one_line(stored.question, _MAX_TITLE) or f"Session {one_line(stored.id, 40)}",
             turns=stored.runs,
             updated=stored.updated,
             status=stored.status,
@@ -160,17 +160,16 @@ def session_list(agent: Agent, own: Iterable[Run], current: str | None) -> list[
         found[key] = SessionInfo(
             key=key,
             title=before.title if before else _title(runs[0]),
-            # Those that were opened are among both.
+            # Runs opened from the history are in both.
             turns=len(runs) + (before.turns - len(earlier) if before else 0),
             updated=runs[-1].created_at,
             status=runs[-1].status,
             current=key == current,
         )
-    return sorted(found.values(), key=lambda info: info.updated, reverse=True)[:_LISTED]
+    return sorted(found.values(), key=lambda info: info.updated, reverse=True)[:_MAX_SESSIONS]
 
 
 def _title(run: Run) -> str:
-    if title := one_line(run.prompt, _TITLE):
+    if title := one_line(run.prompt, _MAX_TITLE):
         return title
-    # An attachment may come without a word.
-    return one_line(", ".join(attachment_of(item).name for item in run.request.media), _TITLE)
+    return one_line(", ".join(attachment_of(item).name for item in run.request.media), _MAX_TITLE)

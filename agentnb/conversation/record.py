@@ -1,4 +1,4 @@
-"""A conversation as what is shown and kept of it."""
+"""Rendering and export of a conversation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["chat_view", "to_dict"]
 
 
 def chat_view(chat: Conversation) -> ChatView:
-    """Return the branch shown as the renderers take it."""
+    """Return the current branch, for the renderers."""
     return ChatView(
         title=chat.agent.title,
         platform=chat.agent.platform.name,
@@ -24,9 +24,9 @@ def chat_view(chat: Conversation) -> ChatView:
 
 
 def to_dict(chat: Conversation) -> dict[str, Any]:
-    """Return the conversation as JSON-like data, every branch with every event of its runs.
+    """Return the conversation as JSON-compatible data, with all branches and events.
 
-    ``shown`` lists the turns of the branch shown.  Times are ISO 8601 in UTC, durations seconds.
+    ``shown`` lists the turns of the current branch.  Times are ISO 8601 in UTC, durations seconds.
     """
     turns = chat.turns
     return {

@@ -1,79 +1,79 @@
-"""A conversation's turns with the branch shown, and those of the conversations before it."""
+"""The tree of a conversation's turns, and the session that each question goes to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb.agents import Agent
-from agentnb.conversation.changes import is_over
+from agentnb.conversation.changes import is_answered
 from agentnb.conversation.earlier import newer_runs
-from agentnb.conversation.placing import began_note, goes_on_in
-from agentnb.conversation.turns import Strand, Turn, chained, last_after
+from agentnb.conversation.turns import Strand, Turn, branch_end, prior_messages, turns_of_runs
 from agentnb.errors import RequestError
+from agentnb.platforms.base import Message, Platform
 from agentnb.run.run import Run
 
-__all__ = ["SHOWN", "Shelf", "Shown", "Tree"]
+__all__ = ["LAST", "Archive", "LastTurn", "Placement", "Tree"]
 
 # As many turns as the history keeps runs.
-_KEPT: Final = 10_000
+_MAX_TURNS: Final = 10_000
 
 
-class Shown:
-    """Stands for the last turn shown, where None is a meaning of its own."""
+class LastTurn:
+    """Type of the default of a parameter for which None has another meaning."""
 
 
-SHOWN: Final = Shown()
+LAST: Final = LastTurn()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The session of a question, the first messages of a new one, and a note for the user."""
+
+    strand: Strand
+    history: list[Message] = field(default_factory=list[Message])
+    note: str | None = None
 
 
 class Tree:
-    """The turns of one conversation, in order of making; ``root`` is a first question's session.
+    """The turns of one conversation, in order of creation.
 
-    ``shown`` is the last turn of the branch shown, ``going`` those whose answer is under way.
-    ``session`` is the id of a session to go on in, ``runs`` are what is known of it.
+    ``root`` is the session of a first question, ``current`` the last turn of the current branch,
+    ``active`` the turns without a complete answer.  ``session`` is the id of a session to continue,
+    ``runs`` are its known runs.
     """
 
     def __init__(self, session: str | None = None, runs: Sequence[Run] = ()) -> None:
         self.root = Strand(id=session)
         self.turns: list[Turn] = []
-        self.going: set[Turn] = set()
-        self.shown: Turn | None = None
+        self.active: set[Turn] = set()
+        self.current: Turn | None = None
         self._by_id: dict[str, Turn] = {}
-        self.add(*chained(runs, self.root))
-        if self.turns and (told := tuple(runs[0].request.history)):
-            self.root.told = told
-            self.turns[0].note = began_note(len(told))
-
-    @property
-    def unseen(self) -> bool:
-        """Whether there is more in the first session than the turns tell."""
-        if not self.turns:
-            return self.root.id is not None
-        # One that began a session was sent without any.
-        return self.turns[0].run.request.session_id is not None
+        self.add(*turns_of_runs(runs, self.root))
+        if self.turns and (history := tuple(runs[0].request.history)):
+            self.root.history = history
+            self.turns[0].note = _opening_note(len(history))
 
     def add(self, *turns: Turn) -> None:
         """Add turns, and show the last of them."""
         for turn in turns:
             self.turns.append(turn)
             self._by_id[turn.id] = turn
-            if not is_over(turn.run):
-                self.going.add(turn)
-            self.shown = turn
+            if not is_answered(turn.run):
+                self.active.add(turn)
+            self.current = turn
 
-    def catch_up(self, agent: Agent, before: Turn | None) -> list[Turn]:
-        """Take in what was asked elsewhere in the session that ``before`` is the last turn of.
-
-        Returns the turns that were added, after ``before``; none where it is no session's last.
-        """
-        strand = goes_on_in(before, self.root)
+    def add_newer(self, agent: Agent, before: Turn | None) -> list[Turn]:
+        """Add the turns sent elsewhere in the session that ends with ``before``; return them."""
+        strand = self._continued(before)
         if strand is None or strand.id is None:
             return []
         after = None if strand.tip is None else strand.tip.run.created_at
         runs = newer_runs(agent, strand.id, known=self._runs(), after=after)
-        taken = chained(runs, strand, before)
-        self.add(*taken)
-        return taken
+        added = turns_of_runs(runs, strand, before)
+        self.add(*added)
+        return added
 
     def turn(self, turn_id: str) -> Turn:
         """Return the turn of this id.
@@ -81,34 +81,89 @@ class Tree:
         Raises:
             RequestError: there is none.
         """
-        found = self._by_id.get(turn_id)
-        if found is None:
+        turn = self._by_id.get(turn_id)
+        if turn is None:
             raise RequestError(
                 "This conversation has no such message.", hint="Another one may have been opened."
             )
-        return found
+        return turn
 
     def holds(self, turn: Turn) -> bool:
-        """Tell whether ``turn`` is one of these."""
         return self._by_id.get(turn.id) is turn
 
     def show(self, turn: Turn) -> bool:
-        """Show the branch through ``turn``, up to the last that follows; tell whether it was not.
-
-        Of those that follow it, the last made is the end of the branch.
-        """
-        before, self.shown = self.shown, last_after(turn, self.turns)
-        return self.shown is not before
+        """Show the latest branch through ``turn``; return whether that is another."""
+        before, self.current = self.current, branch_end(turn, self.turns)
+        return self.current is not before
 
     def last_in(self, session: str) -> Turn | None:
-        """Return the last turn that was said in ``session``, None where none was."""
+        """Return the last turn of ``session``, None where it has none."""
         for turn in reversed(self.turns):
             if turn.reached and turn.run.session_id == session:
                 return turn
         return None
 
+    def place(self, before: Turn | None, platform: Platform) -> Placement:
+        """Return the session of a question after ``before``."""
+        if (continued := self._continued(before)) is not None:
+            return Placement(continued)
+        anchor = _anchor(before)
+        strand = self.root if anchor is None else anchor.strand
+        prior = prior_messages(anchor)
+        history = [*self.root.history, *prior.messages]
+        if anchor is None and not history and not self._has_unknown_turns:
+            return Placement(Strand())
+        name = platform.name
+        intro = f"New session: {name} does not know the one before any more"
+        ending = "so the agent does not know the messages before this one."
+        if not platform.capabilities.history:
+            reason = (
+                f"{name} gave none to go on in"
+                if strand.id is None
+                else f"{name} cannot branch one"
+            )
+            lead = intro if strand.gone else f"New session: {reason}"
+            return Placement(Strand(), note=f"{lead}, {ending}")
+        if not history:
+            if strand.gone:
+                return Placement(Strand(), note=f"{intro}, {ending}")
+            why = "no answer among them has text"
+            if self._has_unknown_turns:
+                why = "they are not known here"
+            note = f"New session: the agent does not know the messages before this one, for {why}."
+            return Placement(Strand(), note=note)
+        missing = [
+            *(["their attachments"] if prior.has_attachments else []),
+            *(["answers without text"] if prior.has_empty_answers else []),
+            *(["those that are not known here"] if self._has_unknown_turns else []),
+        ]
+        but = f", but not {' and not '.join(missing)}" if missing else ""
+        note = None
+        if strand.gone:
+            note = f"{intro}. It begins with the messages before this one{but}."
+        elif missing:
+            note = f"New session: the agent got the messages before this one{but}."
+        elif anchor is None:
+            note = _opening_note(len(history))
+        return Placement(Strand(), history, note)
+
+    @property
+    def _has_unknown_turns(self) -> bool:
+        """Whether the first session has more turns than these."""
+        if not self.turns:
+            return self.root.id is not None
+        # The run that began a session was sent without its id.
+        return self.turns[0].run.request.session_id is not None
+
+    def _continued(self, before: Turn | None) -> Strand | None:
+        """Return the session that a question after ``before`` continues, None for a new one."""
+        anchor = _anchor(before)
+        strand = self.root if anchor is None else anchor.strand
+        can_continue = strand.tip is anchor and (strand.id or anchor is None)
+        return strand if can_continue and not strand.gone else None
+
     def _runs(self) -> set[Run]:
-        """Return the runs of the turns, and those as which they go on."""
+        """Return the runs of the turns, and their successors."""
         known: set[Run] = set()
         for turn in self.turns:
             run: Run | None = turn.run
@@ -118,31 +173,43 @@ class Tree:
         return known
 
 
-class Shelf:
-    """The conversations that are not shown now, as they were left: the latest 10,000 turns."""
+class Archive:
+    """The other conversations, with all their branches: the latest 10,000 turns."""
 
     def __init__(self) -> None:
         self._trees: list[Tree] = []
 
-    def runs(self, shown: Tree) -> list[Run]:
-        """Return the runs of all turns, with those of the conversation shown."""
-        return [turn.run for tree in (*self._trees, shown) for turn in tree.turns]
+    def runs(self, current: Tree) -> list[Run]:
+        """Return the runs of all turns, including those of the current conversation."""
+        return [turn.run for tree in (*self._trees, current) for turn in tree.turns]
 
     def put(self, tree: Tree) -> None:
-        """Keep a conversation; the oldest go where there are too many turns."""
+        """Add a conversation, and drop the oldest beyond the limit."""
         if not tree.turns:
             return
         self._trees.append(tree)
         count = sum(len(each.turns) for each in self._trees)
-        while count > _KEPT:
+        while count > _MAX_TURNS:
             count -= len(self._trees.pop(0).turns)
 
     def take(self, session: str) -> Tree | None:
-        """Take out the conversation to which ``session`` belongs, None where there is none."""
+        """Remove and return the conversation that has ``session``, None where there is none."""
         for index in range(len(self._trees) - 1, -1, -1):
             if self._trees[index].last_in(session) is not None:
                 tree = self._trees.pop(index)
-                # A run that was approved meanwhile may be under way.
-                tree.going = {turn for turn in tree.turns if not is_over(turn.run)}
+                # An approved run may be active again.
+                tree.active = {turn for turn in tree.turns if not is_answered(turn.run)}
                 return tree
         return None
+
+
+def _anchor(turn: Turn | None) -> Turn | None:
+    """Return the last turn up to ``turn`` that reached the platform."""
+    while turn is not None and not turn.reached:
+        turn = turn.before
+    return turn
+
+
+def _opening_note(count: int) -> str:
+    messages = "message, which is" if count == 1 else "messages, which are"
+    return f"The session began with {count:,} earlier {messages} not shown here."

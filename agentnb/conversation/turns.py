@@ -1,4 +1,4 @@
-"""What a conversation is made of: turns, and the sessions that they were said in."""
+"""The turns of a conversation, and their sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import mimetypes
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,25 +19,22 @@ from agentnb.run.run import Run
 
 __all__ = [
     "Attachment",
-    "Earlier",
+    "PriorMessages",
     "Strand",
     "Turn",
     "attachment_of",
-    "chained",
-    "last_after",
+    "branch_end",
+    "branch_to",
     "messages_of",
-    "path_to",
-    "told_before",
+    "prior_messages",
     "total_usage",
+    "turns_of_runs",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """How an attachment is shown: ``size`` in bytes, ``preview`` a small image as a data address.
-
-    None is what is not known.
-    """
+    """Description of an attachment: ``size`` in bytes, ``preview`` a data URL of a small image."""
 
     name: str
     mime_type: str | None = None
@@ -45,27 +42,22 @@ class Attachment:
     preview: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "mime_type": self.mime_type,
-            "size": self.size,
-            "preview": self.preview,
-        }
+        return asdict(self)
 
 
 @dataclass(eq=False, slots=True)
 class Strand:
-    """A session as one conversation uses it.
+    """A session of a conversation.
 
-    ``id`` is None until the platform gave one; ``tip`` is the last turn that reached it, the only
-    one after which it can go on; ``gone`` says that the platform knows it no longer.  ``told`` are
-    the messages that it began with, where no turn stands for them.
+    ``id`` is None until the platform returns one; ``tip`` is its last turn, the only one to be
+    continued; ``gone`` means that the platform has deleted it.  ``history`` are the messages that
+    it began with and that have no turn.
     """
 
     id: str | None = None
     tip: Turn | None = None
     gone: bool = False
-    told: tuple[Message, ...] = ()
+    history: tuple[Message, ...] = ()
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -73,8 +65,9 @@ class Turn:
     """One question and its answer.
 
     ``before`` is the turn that it follows; turns after the same one are versions of a question.
-    A decision on an approval may put another run in the place of ``run``, which tells all of it.
-    ``note`` is one line for the reader, on what the agent does not know.
+    After a decision on an approval ``run`` is the successor, which has all events.  ``note`` is one
+    line for the user on what the agent does not know.  ``reached`` is whether the platform has it
+    in its session.
     """
 
     id: str
@@ -86,24 +79,23 @@ class Turn:
     attachments: tuple[Attachment, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     note: str | None = None
-    # Whether the platform has it in its session; what it never got is no part of one.
     reached: bool = True
-    _told: list[dict[str, Any]] | None = field(default=None, repr=False)
+    _messages: list[dict[str, Any]] | None = field(default=None, repr=False)
 
     @property
     def parent(self) -> str | None:
-        """The id of the turn before, None for a first question."""
+        """Id of the turn before, None for a first question."""
         return None if self.before is None else self.before.id
 
     def settle(self) -> None:
-        """Say where its session stands, now that its run has ended."""
+        """Update the session once the run has ended."""
         run, strand = self.run, self.strand
         if isinstance(run.exception, NotFoundError):
-            # Otherwise every further question would meet the same error.
+            # Otherwise every further question would get the same error.
             strand.gone = strand.id is not None
             self.reached = False
         elif len(run.events) > 1:
-            # More than the event that it failed: the platform knows the question.
+            # More events than its failure: the platform has the question.
             strand.id = run.session_id or strand.id
             self.reached = True
         else:
@@ -116,8 +108,8 @@ class Turn:
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the question and the answer as `Conversation.messages` has them."""
-        if self._told is not None:
-            return self._told
+        if self._messages is not None:
+            return self._messages
         run = self.run
         with run.lock:
             final, status, text = run.done, run.status, run.transcript.text
@@ -135,14 +127,14 @@ class Turn:
         }
         if run.error is not None:
             answer["error"] = run.error
-        told = [question, answer]
+        messages = [question, answer]
         if final and status in FINAL_STATUSES:
-            # Said once and for all: a long conversation is not told anew at every question.
-            self._told = told
-        return told
+            # Cached, because a long conversation is read at every question.
+            self._messages = messages
+        return messages
 
 
-def path_to(turn: Turn | None) -> list[Turn]:
+def branch_to(turn: Turn | None) -> list[Turn]:
     """Return the turns from the first question to ``turn``."""
     path: list[Turn] = []
     while turn is not None:
@@ -151,8 +143,8 @@ def path_to(turn: Turn | None) -> list[Turn]:
     return path[::-1]
 
 
-def last_after(turn: Turn, turns: Iterable[Turn]) -> Turn:
-    """Return the last made of those ``turns`` that follow ``turn`` on any branch, or itself."""
+def branch_end(turn: Turn, turns: Iterable[Turn]) -> Turn:
+    """Return the latest of the ``turns`` that follow ``turn`` on any branch, or itself."""
     following = {turn}
     for later in turns:
         if later.before in following:
@@ -162,38 +154,38 @@ def last_after(turn: Turn, turns: Iterable[Turn]) -> Turn:
 
 
 def messages_of(turn: Turn | None) -> list[dict[str, Any]]:
-    """Return the messages of the branch that ends with ``turn``, the caller's own to change."""
-    return [_copied(message) for t in path_to(turn) for message in t.messages()]
+    """Return copies of the messages of the branch that ends with ``turn``."""
+    return [_copied(message) for t in branch_to(turn) for message in t.messages()]
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """What a new session can be told of a branch, and whether something of it has no words."""
+class PriorMessages:
+    """Messages for a new session, and whether parts of the branch are missing in them."""
 
     messages: list[Message]
-    attachments: bool
-    silent: bool
+    has_attachments: bool
+    has_empty_answers: bool
 
 
-def told_before(turn: Turn | None) -> Earlier:
-    """Return what a new session has to begin with to know the branch that ends with ``turn``."""
-    told: list[Message] = []
-    attachments = silent = False
-    for t in path_to(turn):
+def prior_messages(turn: Turn | None) -> PriorMessages:
+    """Return the messages that begin a new session after the branch that ends with ``turn``."""
+    messages: list[Message] = []
+    has_attachments = has_empty_answers = False
+    for t in branch_to(turn):
         if not t.reached:
             continue
-        attachments = attachments or bool(t.media)
+        has_attachments = has_attachments or bool(t.media)
         if text := t.run.transcript.text:
-            told.append({"role": "user", "content": t.prompt})
-            told.append({"role": "assistant", "content": text})
+            messages.append({"role": "user", "content": t.prompt})
+            messages.append({"role": "assistant", "content": text})
         else:
-            # The question alone would stand before the next one, as if it were part of it.
-            silent = True
-    return Earlier(told, attachments, silent)
+            # Without an answer the question would look like part of the next one.
+            has_empty_answers = True
+    return PriorMessages(messages, has_attachments, has_empty_answers)
 
 
-def chained(runs: Iterable[Run], strand: Strand, before: Turn | None = None) -> list[Turn]:
-    """Return recorded runs of one session as turns, each after the one before it."""
+def turns_of_runs(runs: Iterable[Run], strand: Strand, before: Turn | None = None) -> list[Turn]:
+    """Return the runs of one session as consecutive turns after ``before``."""
     turns: list[Turn] = []
     last = before
     for run in runs:
@@ -218,7 +210,7 @@ def chained(runs: Iterable[Run], strand: Strand, before: Turn | None = None) -> 
 
 
 def attachment_of(media: Media) -> Attachment:
-    """Return how an attachment is shown that code gave."""
+    """Return the description of an attachment."""
     name, size = media.name, None
     if media.path is not None:
         name = name or media.path.name
@@ -227,7 +219,7 @@ def attachment_of(media: Media) -> Attachment:
     elif media.data is not None:
         size = len(media.data)
     elif media.url is not None and not media.url.lower().startswith("data:"):
-        with suppress(ValueError):  # no address
+        with suppress(ValueError):  # not a valid URL
             parts = urlsplit(media.url)
             name = name or unquote(parts.path.rpartition("/")[2]) or parts.hostname
     name = name and attachment_name(name)
@@ -236,7 +228,7 @@ def attachment_of(media: Media) -> Attachment:
 
 
 def total_usage(turns: Sequence[Turn]) -> Usage | None:
-    """Return the sum of what was reported for the turns; a figure nobody reported is None."""
+    """Return the sum of the turns' usage; a figure that no turn has is None."""
     found = [usage for turn in turns if (usage := turn.run.usage) is not None]
     if not found:
         return None

@@ -1,15 +1,15 @@
-"""agentnb in IPython: the magics, completion, and how a run is shown in a cell.
+"""The IPython integration: magics, completion, and the display of runs in cells.
 
-The only package that imports IPython.  Loading it installs names and hooks and nothing more; what
-is heavy (HTTP, models, widgets) is imported when the first cell runs.
+The only package that imports IPython.  Loading it only installs names and hooks; HTTP, models and
+widgets are imported when the first cell runs.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.notebook.compare import show_comparison
-from agentnb.notebook.nested import allow_nested_loops
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -19,8 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["allow_nested_loops", "load", "unload"]
 
 
+def allow_nested_loops() -> None:
+    """Let `asyncio.run` and ``loop.run_until_complete`` be called inside a cell.
+
+    A kernel already runs an event loop, and asyncio refuses a second one.  This patches asyncio for
+    the whole process by nest-asyncio2 (the maintained successor of nest-asyncio, which loses queued
+    cells on ipykernel 7.1 and later).  agentnb itself never needs it: write ``await`` instead where
+    you can.
+    """
+    # Imported by name because it has no types.
+    import_module("nest_asyncio2").apply()
+
+
 def load(shell: InteractiveShell) -> None:
-    """Add the magics, the rewriting of ``%%agent`` cells, and completion to ``shell``."""
+    """Add the magics, the rewriting of ``%%agent`` cells, completion and displays to ``shell``."""
     from agentnb.notebook import completion
     from agentnb.notebook.magics import AgentMagics
     from agentnb.notebook.transform import AwaitTransformer
@@ -28,15 +40,21 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     shell.register_magics(AgentMagics)
     AwaitTransformer(shell).install()
-    # By name, so that the class need not be imported to be known.
-    _displays(shell).for_type_by_name("agentnb.run.run", "Run", _show_run)
-    _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
+    # By name, so that the classes need not be imported.
+    displays = _displays(shell)
+    displays.for_type_by_name("agentnb.run.run", "Run", _show_run)
+    displays.for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
     completion.install(shell)
-    _show_tables(shell)
+    # Unless somebody else formats DataFrames.
+    for mime, show in _TABLE_FORMATTERS.items():
+        formatter = _formatter(shell, mime)
+        if not any(formatter.for_type_by_name(*name) for name in _FRAMES):
+            for name in _FRAMES:
+                formatter.for_type_by_name(*name, show)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take back what `load` added; runs that go on are not touched."""
+    """Remove what `load` added; active runs are not affected."""
     from agentnb.notebook import completion
     from agentnb.notebook.transform import AwaitTransformer
 
@@ -44,31 +62,19 @@ def unload(shell: InteractiveShell) -> None:
         if isinstance(transformer, AwaitTransformer):
             transformer.remove()
     completion.remove(shell)
-    _leave_tables(shell)
-    _displays(shell).pop("agentnb.run.run.Run", None)
-    _displays(shell).pop("agentnb.comparison.Comparison", None)
+    for mime, show in _TABLE_FORMATTERS.items():
+        formatter = _formatter(shell, mime)
+        for name in _FRAMES:
+            if formatter.for_type_by_name(*name) is show:
+                formatter.pop(".".join(name))
+    displays = _displays(shell)
+    displays.pop("agentnb.run.run.Run", None)
+    displays.pop("agentnb.comparison.Comparison", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):
         magics.magics[kind].pop("agent", None)
     shell.configurables[:] = [c for c in shell.configurables if type(c).__name__ != "AgentMagics"]
-
-
-def _show_tables(shell: InteractiveShell) -> None:
-    """See to it that tables of ours are shown as text, unless somebody else shows all tables."""
-    for mime, show in _TABLES.items():
-        formatter = _formatter(shell, mime)
-        if not any(formatter.for_type_by_name(*name) for name in _FRAMES):
-            for name in _FRAMES:
-                formatter.for_type_by_name(*name, show)
-
-
-def _leave_tables(shell: InteractiveShell) -> None:
-    for mime, show in _TABLES.items():
-        formatter = _formatter(shell, mime)
-        for name in _FRAMES:
-            if formatter.for_type_by_name(*name) is show:
-                formatter.pop(".".join(name))
 
 
 def _table_html(table: Any) -> str | None:
@@ -86,8 +92,8 @@ def _table_text(table: Any, printer: Any, cycle: bool) -> None:
         printer.text(line)
 
 
-_TABLES: Final = {"text/html": _table_html, "text/plain": _table_text}
-# The class of all tables, as the versions of pandas call it.
+_TABLE_FORMATTERS: Final = {"text/html": _table_html, "text/plain": _table_text}
+# The class of all tables, by its names in the versions of pandas.
 _FRAMES: Final = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
 
 
@@ -102,6 +108,6 @@ def _displays(shell: InteractiveShell) -> Any:
 
 
 def _show_run(run: Run) -> None:
-    from agentnb.notebook.live import show_value
+    from agentnb.notebook.display import show_value
 
     show_value(run)

@@ -1,4 +1,4 @@
-"""`Chat`: a conversation in a cell, and `chat`, which begins one."""
+"""`Chat`: a conversation in a cell, and `chat`, which opens one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.display import (
-    display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
-    update_display,  # pyright: ignore[reportUnknownVariableType]
-)
 from pydantic import SecretStr
 
 from agentnb._http.deadlines import Deadlines
@@ -20,8 +16,15 @@ from agentnb.agents import Agent, agent
 from agentnb.conversation import Conversation, runs_in_session
 from agentnb.conversation.record import chat_view, to_dict
 from agentnb.errors import ConfigError
-from agentnb.notebook.display import Mode, choose_mode, current_shell, outlive
-from agentnb.notebook.variables import resolved
+from agentnb.notebook.display import (
+    Mode,
+    choose_mode,
+    current_shell,
+    display,
+    keep_alive,
+    update_display,
+)
+from agentnb.notebook.variables import resolve_variable
 from agentnb.render.chat import chat_html, chat_markdown, chat_text
 from agentnb.run.run import Run
 from agentnb.tables.runs import run_table
@@ -34,11 +37,11 @@ __all__ = ["Chat", "chat"]
 
 
 class Chat(ChatWidget):
-    """A conversation with ``agent``, to talk in a cell and from code.
+    """A conversation with ``agent``, usable in a cell and from code.
 
-    As a cell's value it is a live chat where somebody looks on, one static output in a notebook
-    that runs unattended, and text in a terminal; ``chat.send("...").wait()`` asks from code.
-    ``session``, an id or a run, is what to go on in.
+    As a cell's value it is a live chat in an interactive frontend, one static output in an
+    unattended notebook, and text in a terminal; ``chat.send("...").wait()`` sends from code.
+    ``session``, an id or a run, is the session to continue.
     """
 
     def __init__(
@@ -50,30 +53,30 @@ class Chat(ChatWidget):
         earlier: Sequence[Run] = (),
         mode: Mode | None = None,
     ) -> None:
-        # Callers without types are told, too.
+        # For callers without type checks.
         if not isinstance(agent, Agent):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
                 f"{agent!r} is no agent.", hint="agentnb.chat(...) takes names and functions."
             )
         self._mode: Mode | None = mode
         self._display_id = uuid.uuid4().hex
-        self._was_shown = False
+        self._is_displayed = False
         self._frozen = False
         if isinstance(session, Run):
             session = session.session_id
         super().__init__(Conversation(agent, session=session, params=params, earlier=earlier))
 
     def runs(self) -> pd.DataFrame:
-        """Return the runs of this conversation, all branches, as `agentnb.runs` tells of runs."""
+        """Return the runs of all branches as a table like that of `agentnb.runs`."""
         return run_table(self.conversation.runs)
 
     def export(self, path: str | Path) -> Path:
-        """Write the conversation as the suffix says; return the path.
+        """Write the conversation in the format of the suffix; return the path.
 
-        ``.md`` and ``.html`` hold the branch shown, ``.json`` every branch and every event.
+        ``.md`` and ``.html`` contain the branch shown, ``.json`` all branches and events.
 
         Raises:
-            ValueError: the suffix is another.
+            ValueError: the suffix is unknown.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -87,32 +90,31 @@ class Chat(ChatWidget):
                 content = json.dumps(data, indent=2, ensure_ascii=False, default=str)
             case other:
                 raise ValueError(f"A chat is exported as .md, .html or .json, not as '{other}'.")
-        # As for a run: a lone surrogate in an answer is no reason to lose the rest.
+        # A lone surrogate in an answer must not prevent the export.
         errors = "backslashreplace" if suffix == ".json" else "replace"
         path.write_text(content, encoding="utf-8", errors=errors, newline="\n")
         return path
 
     def freeze(self) -> None:
-        """Put a static output in the place of the live chat, which any viewer shows.
+        """Replace the live chat by a static output, which any viewer can display.
 
-        The conversation stays usable from code; shown again it is static.  In a page that was
-        loaded anew, which cannot tell the output any more, the live chat stays, as it does in
-        marimo.
+        The conversation stays usable from code; displayed again it is static.  The live chat stays
+        in a reloaded page, which cannot find the output any more, and in marimo.
         """
         if self._frozen or current_shell() is None:
             return
         self._frozen = True
-        if self._was_shown:
+        if self._is_displayed:
             update_display(self._static(), raw=True, display_id=self._display_id)
-            outlive(self)
+            keep_alive(self)
         else:
             self.close()
 
     def _may_open(self) -> bool:
-        # Nobody would see it, and everything that is opened is saved with the notebook.
-        return super()._may_open() and not self._frozen and self._how() != "static"
+        # An unattended notebook would save the state of a widget that nobody can see.
+        return super()._may_open() and not self._frozen and self._effective_mode() != "static"
 
-    def _how(self) -> Mode:
+    def _effective_mode(self) -> Mode:
         return self._mode or choose_mode(current_shell())
 
     def _static(self, *, live: bool = False) -> dict[str, str]:
@@ -120,16 +122,16 @@ class Chat(ChatWidget):
         return {"text/plain": chat_text(view), "text/html": chat_html(view)}
 
     def _ipython_display_(self) -> None:
-        how = self._how()
-        if how == "text":
+        mode = self._effective_mode()
+        if mode == "text":
             print(chat_text(chat_view(self.conversation)))  # noqa: T201
             return
-        if how == "widget" and self._may_open():
+        if mode == "widget" and self._may_open():
             self.open()
-            made = cast("Any", super())._repr_mimebundle_()
-            data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", made)
-            self._was_shown = True
-            # For viewers without a kernel, and without a widget manager.
+            widget = cast("Any", super())._repr_mimebundle_()
+            data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", widget)
+            self._is_displayed = True
+            # The static output is for viewers without a kernel or a widget manager.
             bundle = {**data, **self._static(live=True)}
             display(bundle, metadata=metadata, raw=True, display_id=self._display_id)
             return
@@ -146,24 +148,23 @@ def chat(
     deadlines: Deadlines | None = None,
     **params: Any,
 ) -> Chat:
-    """Return a conversation with the agent that ``target`` names.
+    """Return a conversation with an agent.
 
-    ``target`` is what `agent` takes, an `Agent`, the name of a variable of the notebook that holds
-    an `Agent` or a function, or a `Run`, whose session it shows first and goes on in.  ``session``,
-    an id or a run, is what to go on in otherwise; what this process ran in it is shown.  ``params``
-    go with every question; all else is as of `agent`.
+    ``target`` is as for `agent`, an `Agent`, the name of a variable that holds an `Agent` or a
+    function, or a `Run`, whose session is continued.  ``session``, an id or a run, is the session
+    to continue otherwise; its known runs are displayed.  ``params`` are sent with every question;
+    the other arguments are as for `agent`.
 
-    A plain function has a thread of its own; an async one shares agentnb's event loop and must not
-    block it, else the chat stands still, too: there, write ``await asyncio.to_thread(...)``, or
-    give a plain function.
+    A plain function runs in its own thread; an async one shares agentnb's event loop and must not
+    block it, else the chat blocks, too: use ``await asyncio.to_thread(...)`` or a plain function.
 
     Raises:
         ConfigError: the name, the address or the key is missing or wrong.
     """
-    # At once, so that a traceback that shows local variables does not show it.
+    # First, so that no traceback with local variables shows the key.
     api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
     if base_url is None and api_key is None and deadlines is None and options is None:
-        target = resolved(target, current_shell())
+        target = resolve_variable(target, current_shell())
     if isinstance(target, Agent | Run):
         if not (base_url is None and api_key is None and deadlines is None and options is None):
             raise ConfigError(f"{target!r} needs no base_url, api_key, deadlines or options.")
@@ -178,6 +179,6 @@ def chat(
     key = session.session_id if isinstance(session, Run) else session
     earlier = runs_in_session(chosen, key)
     if isinstance(session, Run) and not earlier:
-        # Whoever gives a run wants to see it, whether or not it has a session.
+        # Displayed even if it has no session.
         earlier = [session]
     return Chat(chosen, session=session, params=params, earlier=earlier)

@@ -12,24 +12,24 @@ from agentnb.config import config, suggestion, url_from_environment, user_config
 from agentnb.config.names import quoted
 from agentnb.doctor.redact import shown_address
 from agentnb.errors import AgentnbError, HistoryError, RequestError
-from agentnb.notebook.attaching import ATTACH_USAGE, attach
+from agentnb.notebook.attach import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (
     HISTORY_ACTIONS,
     HISTORY_TABLES,
     HISTORY_USAGE,
-    going_on,
+    active_runs,
     history_help,
-    not_stopped,
-    stored_sessions,
+    session_table,
+    stop_error,
 )
 from agentnb.notebook.history import history as show_history
 from agentnb.notebook.login import LOGIN_USAGE, login
 from agentnb.notebook.options import parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
-from agentnb.notebook.variables import agent_named
+from agentnb.notebook.variables import agent_variable
 from agentnb.platforms import registry
 from agentnb.run.agent_catalog import list_agents
 from agentnb.run.run import Run
@@ -38,13 +38,13 @@ __all__ = ["COMMANDS", "Commands"]
 
 
 class Commands:
-    """What ``%agent <command>`` does; each method's first line is its help."""
+    """The commands of ``%agent``; each method's docstring is its help."""
 
     def __init__(self, runner: CellRunner) -> None:
         self._runner = runner
 
     def run(self, line: str) -> Any:
-        """Carry out one ``%agent`` line; return what the cell shows.
+        """Execute one ``%agent`` line; return the value of the cell.
 
         Raises:
             RequestError: there is no such command.
@@ -66,7 +66,7 @@ class Commands:
                 f"%agent {name} has no option {quoted(options[0])}.",
                 hint=suggestion(options[0], ["--help"]) or f"It takes {takes or 'no arguments'}.",
             )
-        # "[NAME AGENT]" are two words, all of them optional.
+        # "[NAME AGENT]" are two optional words.
         if len(arguments) > (most := len(takes.split())):
             raise RequestError(
                 f"%agent {name} takes {takes or 'no arguments'}; "
@@ -75,7 +75,7 @@ class Commands:
         return command(self, *arguments)
 
     def chat(self, *words: str) -> Any:
-        """Open a chat with an agent, which goes on where its conversation stands."""
+        """Open a chat that continues the conversation with an agent."""
         return self._runner.chat(parse_chat_words(words))
 
     def list(self, platform: str | None = None) -> Any:
@@ -92,7 +92,7 @@ class Commands:
         problems: list[str] = []
         for name in wanted:
             try:
-                found = list_agents(name)
+                agents = list_agents(name)
             except AgentnbError as error:
                 if platform:
                     raise
@@ -100,7 +100,7 @@ class Commands:
                 continue
             rows += [
                 {"agent": f"{name}:{a.id}", "name": a.name or "", "about": a.description or ""}
-                for a in found
+                for a in agents
             ]
         rows += [
             {"agent": alias, "name": "", "about": f"alias of {target}"}
@@ -137,40 +137,40 @@ class Commands:
         return table(rows, ["alias", "agent"], empty="No aliases.")
 
     def status(self, run_id: str | None = None) -> Any:
-        """Show the runs that go on, here and elsewhere, or one run."""
-        return going_on(run_id, _runs())
+        """Show the active runs, here and elsewhere, or one run."""
+        return active_runs(run_id, _runs())
 
     def history(self, *words: str) -> Any:
-        """Show the latest runs, to search, sort and open them, or ask the history in SQL."""
+        """Show the latest runs, to search, sort and open them, or query them in SQL."""
         return show_history(words, mode=self._runner.effective_mode())
 
     def sessions(self) -> Any:
-        """Show the latest conversations, and which one each agent goes on in."""
-        return stored_sessions(self._runner.current_sessions())
+        """Show the latest conversations, and the current one of each agent."""
+        return session_table(self._runner.current_sessions())
 
     def attach(self, *words: str) -> Any:
-        """Join a run that goes on, here or on its platform, and show it live as a cell does."""
+        """Attach to an active run, here or on its platform, and show it live as a cell does."""
         attach(self._runner, words)
 
     def stop(self, run_id: str | None = None) -> Any:
-        """Stop the runs that go on, or one of them."""
-        going = [r for r in _runs() if not r.done and run_id in (None, r.id, r.local_id)]
-        if run_id and not going:
-            raise not_stopped(run_id, _runs())
-        for run in going:
+        """Stop the active runs, or one of them."""
+        active = [r for r in _runs() if not r.done and run_id in (None, r.id, r.local_id)]
+        if run_id and not active:
+            raise stop_error(run_id, _runs())
+        for run in active:
             run.cancel()
         return table(
-            [{"stopped": r.id, "agent": r.title} for r in going],
+            [{"stopped": r.id, "agent": r.title} for r in active],
             ["stopped", "agent"],
             empty="No run is going on.",
         )
 
     def login(self, *words: str) -> Any:
-        """Ask for the key of a platform, unseen, and keep it in the keyring; or forget it."""
+        """Prompt for the key of a platform and keep it in the keyring; or forget it."""
         return login(words)
 
     def config(self) -> Any:
-        """Show what is configured and where it comes from; keys are never shown."""
+        """Show the configuration and its sources, without keys."""
         current = config(reload=True)
         rows: list[dict[str, Any]] = []
         for name in current.platform_names(registry.names()):
@@ -198,7 +198,7 @@ class Commands:
         )
 
     def doctor(self, *words: str) -> Any:
-        """Look for what is wrong, from the display to the platforms, and say what to do."""
+        """Check everything from the display to the platforms, and say what to do."""
         mode = self._runner.effective_mode()
         return doctor(words, shell=current_shell(), display=mode)
 
@@ -234,7 +234,7 @@ class Commands:
         return table([{"command": line, "what it does": does}], ["command", "what it does"])
 
 
-#: Name -> the words it takes, and what carries it out.
+#: Name -> usage and method.
 COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "chat": ("[AGENT] [--session S] [--new]", Commands.chat),
     "list": ("[PLATFORM]", Commands.list),
@@ -262,8 +262,8 @@ def _no_command(name: str) -> RequestError:
 
 
 def _refuse_variable(target: str) -> None:
-    """Refuse the name of a function where the name of a platform's agent is kept."""
-    found = None if target in config().all_aliases() else agent_named(target, current_shell())
+    """Raise if ``target`` is a function of the notebook rather than an agent of a platform."""
+    found = None if target in config().all_aliases() else agent_variable(target, current_shell())
     if found is not None and found.platform.name == "local":
         raise RequestError(
             f"'{target}' is a variable of this notebook, not the name of a platform's agent.",

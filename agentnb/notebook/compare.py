@@ -1,4 +1,4 @@
-"""`compare`: one question to several agents, shown side by side where the code runs."""
+"""`compare`: one prompt to several agents, displayed side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "show_comparison"]
 
-# How often to look whether all have ended, in seconds.
+# Seconds between two checks whether all have ended.
 _TICK: Final = 0.05
 
 
@@ -28,50 +28,52 @@ def compare(
     stream: bool = True,
     **params: Any,
 ) -> Comparison:
-    """Ask several agents the same question at once; return the live `Comparison` at once.
+    """Send the same prompt to several agents; return the live `Comparison` without waiting.
 
-    ``agents`` are two or more names, functions or `Agent` objects, and the rest is as for
-    `Agent.start`.  In a notebook the name of a variable that holds a function or an `Agent` is
-    meant before any other.  As a cell's value, or displayed, it shows the answers side by side
-    while they stream, and their times, tokens and cost in a table; a notebook that runs unattended
-    waits for the end.
+    ``agents`` are two or more names, functions or `Agent` objects; the rest is as for
+    `Agent.start`.  In a notebook variables that hold a function or an `Agent` take precedence over
+    other names.  Displayed, it shows the streaming answers side by side, and their times, tokens
+    and cost in a table; an unattended notebook waits for the end.
 
     Raises:
         ConfigError: a name, an address or a key is missing or wrong.
-        RequestError: one of them cannot take what was given.  Nothing was sent to any, as with
-            every error.
+        RequestError: one of them does not support an argument.
+
+        After an error nothing was sent.
     """
     from agentnb.comparison import ask_all
 
-    # Whatever else was given is refused there.
+    # Other types are rejected by `ask_all`.
     if isinstance(agents, list | tuple):
         agents = _with_variables(agents)
-    asked = ask_all(agents, prompt, output_type=output_type, media=media, stream=stream, **params)
-    _let_show()
-    return asked
+    comparison = ask_all(
+        agents, prompt, output_type=output_type, media=media, stream=stream, **params
+    )
+    _register_display()
+    return comparison
 
 
 def _with_variables(agents: Sequence[AgentLike]) -> list[AgentLike]:
-    """Return ``agents`` with what variables of the notebook hold in the place of their names."""
-    # Not imported for it: a program that only computes needs none.
+    """Return ``agents`` with the names of variables replaced by their agents."""
     if "IPython" not in sys.modules:
         return list(agents)
     from agentnb.notebook.display import current_shell
-    from agentnb.notebook.variables import resolved
+    from agentnb.notebook.variables import resolve_variable
 
     shell = current_shell()
-    return [resolved(each, shell) for each in agents]
+    return [resolve_variable(each, shell) for each in agents]
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Show a comparison that is a cell's value: live where somebody looks, else its end."""
-    from IPython.display import (
-        display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
-        update_display,  # pyright: ignore[reportUnknownVariableType]
+    """Display a comparison: live in an interactive frontend, else at its end."""
+    from agentnb.notebook.display import (
+        choose_mode,
+        close_at_end,
+        current_shell,
+        display,
+        keep_alive,
+        update_display,
     )
-
-    from agentnb.notebook.display import choose_mode, current_shell, outlive
-    from agentnb.notebook.live import close_at_end
 
     mode = choose_mode(current_shell())
     if comparison.done or mode != "widget":
@@ -90,7 +92,7 @@ def show_comparison(comparison: Comparison) -> None:
 
     def close() -> None:
         update_display(comparison.bundle(), raw=True, display_id=display_id)
-        outlive(widget)
+        keep_alive(widget)
 
     close_at_end(comparison, close)
 
@@ -104,9 +106,8 @@ def _wait(comparison: Comparison) -> None:
         raise
 
 
-def _let_show() -> None:
-    """See to it that IPython, where the code runs in it, shows comparisons live."""
-    # Not imported for it: a program that only computes needs none.
+def _register_display() -> None:
+    """Register the display of comparisons, if IPython is running."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     formatter = getattr(shell, "display_formatter", None)

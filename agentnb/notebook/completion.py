@@ -22,18 +22,18 @@ _LINE: Final = re.compile(r"^\s*%%?agent\s")
 
 @context_matcher()  # pyright: ignore[reportUntypedFunctionDecorator]
 def _matcher(context: CompletionContext) -> SimpleMatcherResult:
-    # Only the first line of a cell is a magic's line.
+    # Only the first line of a cell is the line of a magic.
     line = context.line_with_cursor[: context.cursor_position]
     if context.cursor_line != 0 or _LINE.match(line) is None:
         return {"completions": []}
-    from agentnb.notebook.choices import complete, last_word
+    from agentnb.notebook.completion_choices import complete, last_word
 
-    found = complete(line)
-    # IPython replaces its own token, which may begin after a colon or a dash.
+    choices = complete(line)
+    # IPython replaces only its token, which may begin after a colon or a dash.
     skipped = len(last_word(line)) - len(context.token)
     return {
-        "completions": [SimpleCompletion(text=c[max(0, skipped) :], type="agent") for c in found],
-        "suppress": bool(found),
+        "completions": [SimpleCompletion(text=c[max(0, skipped) :], type="agent") for c in choices],
+        "suppress": bool(choices),
     }
 
 
@@ -45,7 +45,7 @@ def install(shell: InteractiveShell) -> None:
 
 
 def remove(shell: InteractiveShell) -> None:
-    """Take it back."""
+    """Remove the completion from ``shell``."""
     matchers = _matchers(shell)
     if _matcher in matchers:
         matchers.remove(_matcher)

@@ -1,17 +1,17 @@
-"""How a run is shown where the code runs: a live widget, a static output, or plain text."""
+"""Display of runs: a live widget, a static output, or plain text."""
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
+from IPython import display as ipython_display
 from IPython.core.getipython import get_ipython
-from IPython.display import (
-    display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
-    update_display,  # pyright: ignore[reportUnknownVariableType]
-)
 
 from agentnb._support.imports import imported
 from agentnb.notebook.text import TextDisplay
@@ -33,43 +33,127 @@ if TYPE_CHECKING:
 
     from agentnb.widgets.base import AgentWidget
 
-__all__ = ["Mode", "RunDisplay", "choose_mode", "make_display", "outlive"]
+__all__ = [
+    "Mode",
+    "RunDisplay",
+    "choose_mode",
+    "close_at_end",
+    "current_shell",
+    "display",
+    "keep_alive",
+    "make_display",
+    "show",
+    "show_value",
+    "update_display",
+]
+
+# These are untyped in IPython.
+display: Callable[..., Any] = cast("Any", ipython_display).display
+update_display: Callable[..., Any] = cast("Any", ipython_display).update_display
 
 Mode = Literal["widget", "static", "text", "none"]
 
-# The latest widgets outlive their runs: where the final output does not reach a page (it was
-# reloaded, or the message was dropped), the view stays, and has to be able to show the end.
-_KEPT: Final = 20
+# Seconds between two updates of a run that is waited for.
+_TICK: Final = 0.05
+# Widgets stay open after their runs: where the final output does not reach a page (it was reloaded,
+# or the message was dropped), the view has to show the end.
+_MAX_KEPT: Final = 20
 _kept: deque[AgentWidget] = deque()
 
 
 def choose_mode(shell: InteractiveShell | None) -> Mode:
-    """Return how to show a run here.
+    """Return how to display a run here.
 
-    ``widget`` in a kernel with a frontend that somebody looks at, ``static`` in a kernel that runs
-    a notebook unattended (nbclient, papermill, nbval), ``text`` in a terminal.
+    ``widget`` in a kernel with an interactive frontend, ``static`` in a kernel that executes a
+    notebook unattended (nbclient, papermill, nbval), ``text`` in a terminal.
     """
     kernel: Any = getattr(shell, "kernel", None)
     if kernel is None:
         return "text"
-    # Unattended clients say that nobody can answer a prompt; nothing else tells them apart.
+    # Only by this can unattended clients be recognized: they do not answer prompts.
     content = kernel.get_parent().get("content", {})
     return "widget" if content.get("allow_stdin", False) else "static"
 
 
+def current_shell() -> InteractiveShell | None:
+    """Return the running IPython shell, None in plain Python."""
+    return get_ipython()
+
+
+def show(run: Run) -> None:
+    """Display ``run`` live until it has ended.
+
+    In a notebook that is the view of a ``%%agent`` cell, elsewhere text on standard output.  The
+    caller blocks; an interrupt cancels the run.  A failed run is displayed and not raised, see
+    `Run.raise_for_status`.
+    """
+    view = make_display(run, choose_mode(current_shell()))
+    view.open()
+    try:
+        while not run.done:
+            view.tick()
+            time.sleep(_TICK)
+    except BaseException:
+        run.cancel()
+        raise
+    finally:
+        view.close()
+
+
+def show_value(run: Run) -> None:
+    """Display a run that is a cell's value, live but without waiting for it.
+
+    A replay that cannot be displayed live is played to its end.
+    """
+    mode = choose_mode(current_shell())
+    if run.via == "replay" and mode != "widget":
+        show(run)
+    elif run.done or mode != "widget":
+        display(static_bundle(run), raw=True)
+    else:
+        view = make_display(run, mode, background=True)
+        view.open()
+        close_at_end(run, view.close)
+
+
+class Endable(Protocol):
+    """A run, or several."""
+
+    @property
+    def done(self) -> bool: ...
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+
+
+def close_at_end(run: Endable, close: Callable[[], None]) -> None:
+    """Call ``close`` once, when ``run`` has ended."""
+    once = threading.Lock()
+    undo: list[Callable[[], None]] = []
+
+    def finish() -> None:
+        # Called on the loop's thread, perhaps before `subscribe` returns, and once below.
+        if run.done and once.acquire(blocking=False):
+            for unsubscribe in undo:
+                unsubscribe()
+            close()
+
+    undo.append(run.subscribe(finish))
+    finish()
+
+
 class RunDisplay(Protocol):
-    """One way to show a run: opened when it is sent, ticked while it goes on, closed at its end."""
+    """A display of one run."""
 
     def open(self) -> None:
-        """Show that it began."""
+        """Display the start of the run."""
         ...
 
     def tick(self) -> None:
-        """Show what is new; called some twenty times a second by whoever waits."""
+        """Display new events; called about twenty times a second by the waiting thread."""
         ...
 
     def close(self) -> None:
-        """Leave behind what is to stay."""
+        """Display the final output."""
         ...
 
 
@@ -81,45 +165,30 @@ def make_display(
     background: bool = False,
     raises: bool = False,
 ) -> RunDisplay:
-    """Return the way to show ``run``; ``format`` is one of `options.FORMATS`.
+    """Return the display of ``run``; ``format`` is one of `options.FORMATS`.
 
-    A run in the ``background`` ends in another cell than its own.  Where its cell ``raises`` what
-    it fails by, text need not say it, too.
+    A ``background`` run ends in another cell than its own.  ``raises``: the cell raises the error
+    of the run, which text output then omits.
     """
     if mode == "none":
-        return _Nothing()
+        return _NoDisplay()
     if mode == "text" or format == "text":
         return TextDisplay(run, raises=raises)
     if format == "json":
         return _JsonDisplay(run)
     if mode == "widget":
         return _WidgetDisplay(run)
-    return _LateDisplay(run) if background else _StaticDisplay(run)
-
-
-def _no_json(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _told(run: Run) -> dict[str, Any]:
-    """Return a run as data that a notebook can save: without events, and with long texts cut."""
-    told = {k: v for k, v in run.to_dict().items() if k not in ("events", "parts")}
-    calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
-    texts = {"text": run.transcript.text, "reasoning": run.transcript.reasoning}
-    cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
-    cut |= {name: shortened(told[name], NAME_TEXT) for name in ("id", "title", "platform")}
-    cut["prompt"] = shortened(run.request.prompt, QUESTION_TEXT)
-    return jsonable({**bounded_head(told), **cut, "tool_calls": calls})
+    return _StaticDisplay(run, updates=background)
 
 
 def static_bundle(run: Run) -> dict[str, str]:
-    """Return the output that stays: safe HTML and plain text."""
+    """Return the final output: safe HTML and plain text."""
     with run.lock:
         view = run.view()
         return {"text/plain": to_text(view), "text/html": to_html(view)}
 
 
-class _Nothing:
+class _NoDisplay:
     def open(self) -> None:
         pass
 
@@ -130,49 +199,43 @@ class _Nothing:
         pass
 
 
-class _StaticDisplay(_Nothing):
-    """One output at the end, and none that changes: what unattended execution records well."""
+class _StaticDisplay(_NoDisplay):
+    """One output at the end, for unattended execution; ``updates`` displays the start, too."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, updates: bool) -> None:
         self._run = run
+        self._id = uuid.uuid4().hex if updates else None
+
+    def open(self) -> None:
+        if self._id is not None:
+            display(static_bundle(self._run), raw=True, display_id=self._id)
 
     def close(self) -> None:
-        display(static_bundle(self._run), raw=True)
+        if self._id is None:
+            display(static_bundle(self._run), raw=True)
+        else:
+            update_display(static_bundle(self._run), raw=True, display_id=self._id)
 
 
-class _JsonDisplay(_Nothing):
-    """The answer as data, at the end: itself where it is JSON, else the run that holds it."""
+class _JsonDisplay(_NoDisplay):
+    """The answer as data at the end: parsed where it is JSON, else the run that has it."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def close(self) -> None:
         try:
-            # NaN is Python's idea of JSON, and a lone surrogate can be sent to no frontend.
-            data = json.loads(self._run.transcript.text, parse_constant=_no_json)
+            # Python accepts NaN, and frontends cannot receive lone surrogates.
+            data = json.loads(self._run.transcript.text, parse_constant=_reject_constant)
             json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            data = _told(self._run)
+            data = _run_data(self._run)
         pretty = json.dumps(data, indent=2, ensure_ascii=False)
         display({"text/plain": visible(pretty), "application/json": data}, raw=True)
 
 
-class _LateDisplay(_Nothing):
-    """A static output that says at once that the run began, and at its end what came of it."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._id = uuid.uuid4().hex
-
-    def open(self) -> None:
-        display(static_bundle(self._run), raw=True, display_id=self._id)
-
-    def close(self) -> None:
-        update_display(static_bundle(self._run), raw=True, display_id=self._id)
-
-
-class _WidgetDisplay(_Nothing):
-    """The live view, replaced by the static output when the run has ended."""
+class _WidgetDisplay(_NoDisplay):
+    """The live view, replaced by the static output at the end."""
 
     def __init__(self, run: Run) -> None:
         imported("agentnb.widgets.run")
@@ -187,16 +250,26 @@ class _WidgetDisplay(_Nothing):
 
     def close(self) -> None:
         update_display(static_bundle(self._run), raw=True, display_id=self._id)
-        outlive(self._widget)
+        keep_alive(self._widget)
 
 
-def outlive(widget: AgentWidget) -> None:
-    """Keep a widget whose output was replaced, until many others have come after it."""
+def keep_alive(widget: AgentWidget) -> None:
+    """Keep a widget whose output was replaced, and close the oldest kept one."""
     _kept.append(widget)
-    if len(_kept) > _KEPT:
+    if len(_kept) > _MAX_KEPT:
         _kept.popleft().close()
 
 
-def current_shell() -> InteractiveShell | None:
-    """Return the running IPython shell, None in plain Python."""
-    return get_ipython()
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _run_data(run: Run) -> dict[str, Any]:
+    """Return a run as data for a saved notebook: without events, and with long texts cut."""
+    data = {k: v for k, v in run.to_dict().items() if k not in ("events", "parts")}
+    calls = [part_state(call, index) for index, call in enumerate(run.tool_calls)]
+    texts = {"text": run.transcript.text, "reasoning": run.transcript.reasoning}
+    cut = {name: shortened(text, PASSAGE_TEXT) for name, text in texts.items()}
+    cut |= {name: shortened(data[name], NAME_TEXT) for name in ("id", "title", "platform")}
+    cut["prompt"] = shortened(run.request.prompt, QUESTION_TEXT)
+    return jsonable({**bounded_head(data), **cut, "tool_calls": calls})

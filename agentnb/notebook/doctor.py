@@ -1,4 +1,4 @@
-"""``%agent doctor``: the doctor, told what only a notebook's side can tell."""
+"""``%agent doctor``: the doctor, with facts about the notebook's side."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.doctor import Host, Report, as_text, examine
 from agentnb.notebook.options import LineParser
-from agentnb.notebook.tables import Beside, Table
+from agentnb.notebook.tables import ColumnGroup, Table
 from agentnb.render import one_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["DOCTOR_USAGE", "Examined", "doctor"]
+__all__ = ["DOCTOR_USAGE", "DisplayedReport", "doctor"]
 
-#: What ``%agent doctor`` takes, in words.
+#: Usage of ``%agent doctor``.
 DOCTOR_USAGE: Final = "[--stream] [PLATFORM ...]"
 _CELL: Final = 600
-_BESIDE: Final = (
-    Beside("min-width:min(16em, 25vw)", ("0 0 5em", "1 1 9em")),
-    Beside("overflow-wrap:anywhere", ("1 1 15em", "1 1 15em")),
+_GROUPS: Final = (
+    ColumnGroup("min-width:min(16em, 25vw)", ("0 0 5em", "1 1 9em")),
+    ColumnGroup("overflow-wrap:anywhere", ("1 1 15em", "1 1 15em")),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """A report that shows itself as an HTML table or as aligned text, ``width`` columns wide."""
+class DisplayedReport:
+    """A report displayed as an HTML table, or as text of ``width`` columns."""
 
     report: Report
     width: int | None = field(default=None, repr=False)
@@ -38,22 +38,24 @@ class Examined:
         return as_text(self.report, width=self.width)
 
     def _repr_html_(self) -> str:
-        found = self.report.findings
-        shown = Table(
+        findings = self.report.findings
+        table = Table(
             ("result", "check", "finding", "what to do"),
             tuple(
                 tuple(one_line(cell, _CELL) for cell in (f.level, f.check, f.says, f.hint))
-                for f in found
+                for f in findings
             ),
             notes=(self.report.summary,),
-            beside=_BESIDE,
-            strong=frozenset(i for i, f in enumerate(found) if f.level == "problem"),
+            column_groups=_GROUPS,
+            bold_rows=frozenset(i for i, f in enumerate(findings) if f.level == "problem"),
         )
-        return shown.bundle()["text/html"]
+        return table.bundle()["text/html"]
 
 
-def doctor(words: Sequence[str], *, shell: InteractiveShell | None, display: str) -> Examined:
-    """Do what stands after ``%agent doctor``; ``display`` is how runs are shown here.
+def doctor(
+    words: Sequence[str], *, shell: InteractiveShell | None, display: str
+) -> DisplayedReport:
+    """Execute ``%agent doctor``; ``display`` is the display mode of runs.
 
     Raises:
         ConfigError: there is no such platform.
@@ -62,11 +64,11 @@ def doctor(words: Sequence[str], *, shell: InteractiveShell | None, display: str
     options = _parser().parse_args(list(words))
     report = examine(options.platforms, stream=options.stream, host=host(shell, display))
     is_terminal = getattr(shell, "kernel", None) is None
-    return Examined(report, shutil.get_terminal_size().columns if is_terminal else None)
+    return DisplayedReport(report, shutil.get_terminal_size().columns if is_terminal else None)
 
 
 def host(shell: InteractiveShell | None, display: str) -> Host:
-    """Return what this shell tells of where it runs; to be called by a cell itself."""
+    """Return where this shell runs; to be called during a cell."""
     kernel: Any = getattr(shell, "kernel", None)
     try:
         loop = type(asyncio.get_running_loop())
@@ -79,14 +81,14 @@ def host(shell: InteractiveShell | None, display: str) -> Host:
         kind="kernel",
         display=display,
         frontend=_frontend(kernel, shell),
-        # A property of ipykernel from 7.0 on; a private one, and what older ones have is no.
+        # Private, and since ipykernel 7.0.
         subshells=bool(getattr(kernel, "_supports_kernel_subshells", False)),
         loop=name,
     )
 
 
 def _frontend(kernel: Any, shell: Any) -> str | None:
-    """Return who sent the cell, where the message or the namespace says so."""
+    """Return the frontend of the cell, where the message or the namespace has it."""
     cell = str(kernel.get_parent().get("metadata", {}).get("cellId", ""))
     if cell.startswith("vscode-notebook-cell") or "__vsc_ipynb_file__" in shell.user_ns:
         return "VS Code"
@@ -94,7 +96,7 @@ def _frontend(kernel: Any, shell: Any) -> str | None:
 
 
 def _parser() -> LineParser:
-    parser = LineParser(prog="%agent doctor", add_help=False, allow_abbrev=False)
+    parser = LineParser("%agent doctor")
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM")
     parser.add_argument("--stream", action="store_true")
     return parser

@@ -1,4 +1,4 @@
-"""``%agent history``, and what other commands tell from the history."""
+"""``%agent history``, and the tables of runs and sessions of other commands."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ __all__ = [
     "HISTORY_OPTIONS",
     "HISTORY_TABLES",
     "HISTORY_USAGE",
-    "going_on",
+    "active_runs",
     "history",
     "history_help",
-    "not_stopped",
-    "stored_sessions",
+    "session_table",
+    "stop_error",
 ]
 
-#: What ``%agent history`` takes, in words.
+#: Usage of ``%agent history``.
 HISTORY_USAGE: Final = (
     "[COUNT] [--text T] [--agent A] [--status S] [--since 7d] | --sql QUERY [--engine duckdb] "
     "| prune | vacuum | export PATH | import PATH"
 )
-#: What it does besides showing runs, with what that takes and does.
+#: Actions with their usage and description.
 HISTORY_ACTIONS: Final = {
     "prune": (
         "[--older-than 90d] [--keep N] [--max-bytes N] [--dry-run]",
@@ -50,21 +50,21 @@ HISTORY_ACTIONS: Final = {
     "import": ("PATH", "Take in what was written so; a run that is there already stays."),
 }
 HISTORY_OPTIONS: Final = ("--text", "--agent", "--status", "--since", "--sql", "--engine")
-#: What can be asked in SQL, in words.
+#: Description of the tables of ``--sql``.
 HISTORY_TABLES: Final = (
     "--sql asks the tables runs, tool_calls and sessions; with --engine duckdb also events."
 )
 _ENGINES: Final = ("store", "duckdb")
 _COLUMNS: Final = ("run", "agent", "status", "when", "duration", "tokens", "cost", "question")
-_LIVE: Final = ("queued", "running", "paused")
+_ACTIVE: Final = ("queued", "running", "paused")
 _NONE: Final = "–"
 _ROWS: Final = 20
-# More rows than this are no page any more; `agentnb.runs()` returns as many as there are.
-_MOST: Final = 1000
+# Longest page; `agentnb.runs()` returns all runs.
+_MAX_ROWS: Final = 1000
 
 
 def history(words: Sequence[str], *, mode: Mode) -> Any:
-    """Do what stands after ``%agent history``; return what the cell shows.
+    """Execute ``%agent history``; return the value of the cell.
 
     Raises:
         RequestError: an option is unknown, lacks its value or contradicts another.
@@ -83,24 +83,24 @@ def history(words: Sequence[str], *, mode: Mode) -> Any:
         raise RequestError("--engine says what answers --sql.", hint=HISTORY_TABLES)
     if found.count is not None:
         _check_count(found.count)
-    asked = PageQuery(
+    query = PageQuery(
         text=found.text,
-        agent=_named(found.agent),
+        agent=_agent_filter(found.agent),
         status=found.status or "",
         since=found.since,
-        limit=_ROWS if found.count is None else min(int(found.count), _MOST),
+        limit=_ROWS if found.count is None else min(int(found.count), _MAX_ROWS),
     )
     if mode != "widget":
-        return run_table(asked)
+        return run_table(query)
 
     from agentnb.widgets.history import HistoryWidget
 
-    # For viewers without a kernel, and without a widget manager.
-    return HistoryWidget(asked, bundle=run_table(asked).bundle())
+    # The bundle is for viewers without a kernel or a widget manager.
+    return HistoryWidget(query, bundle=run_table(query).bundle())
 
 
 def history_help(words: Sequence[str]) -> Table:
-    """Return how ``%agent history`` is used, or what it does that ``words`` begin with."""
+    """Return the help of ``%agent history``, or of the action that ``words`` begin with."""
     name = words[0] if words else ""
     if name in HISTORY_ACTIONS:
         _, does = HISTORY_ACTIONS[name]
@@ -117,7 +117,7 @@ def history_help(words: Sequence[str]) -> Table:
 
 
 def _parser() -> LineParser:
-    parser = LineParser(prog="%agent history", add_help=False, allow_abbrev=False)
+    parser = LineParser("%agent history")
     parser.add_argument("count", nargs="?", metavar="COUNT", help="how many runs to show")
     parser.add_argument("--text", default="", help="a part of the question or the answer")
     parser.add_argument("--agent", default="", help="agent, platform:agent or alias")
@@ -131,7 +131,7 @@ def _parser() -> LineParser:
 
 
 def _check_count(word: str) -> None:
-    """Refuse what is no number of runs, with what may be meant."""
+    """Raise if ``word`` is not a number of runs, with a hint at what may be meant."""
     if word.isdecimal() and int(word) > 0:
         return
     if word.lstrip("-").isdecimal():
@@ -161,9 +161,9 @@ def _query(sql: str, engine: str) -> Any:
         raise RequestError(error.message, hint=HISTORY_TABLES) from error.__cause__
 
 
-def run_table(asked: PageQuery) -> Table:
-    """Return the runs that are asked for as a small table, newest first."""
-    found = page(asked)
+def run_table(query: PageQuery) -> Table:
+    """Return the runs that match as a table, newest first."""
+    found = page(query)
     notes: list[str] = []
     if found.total > len(found.rows) > 0:
         all_ = f"{found.total:,}{'+' if found.more else ''}"
@@ -171,13 +171,13 @@ def run_table(asked: PageQuery) -> Table:
     return table(
         [_cells(row) for row in found.rows],
         _COLUMNS,
-        empty="No run matches." if asked.filtered else "No runs yet.",
+        empty="No run matches." if query.filtered else "No runs yet.",
         notes=notes,
     )
 
 
-def going_on(run_id: str | None, mine: Sequence[Any]) -> Table:
-    """Return the runs that go on, here and elsewhere, or the one of ``run_id``.
+def active_runs(run_id: str | None, mine: Sequence[Any]) -> Table:
+    """Return the active runs of this kernel and others, or the one of ``run_id``.
 
     ``mine`` are the runs of this kernel.
 
@@ -188,20 +188,20 @@ def going_on(run_id: str | None, mine: Sequence[Any]) -> Table:
         own = [run for run in mine if run_id in (run.id, run.local_id)]
         rows = [_cells(row_of(run), run.elapsed) for run in own]
         if not rows and (stored := _stored(run_id)) is not None:
-            rows = [_cells(stored, _so_far(stored))]
+            rows = [_cells(stored, _elapsed(stored))]
         if not rows:
             raise RequestError(f"There is no run '{run_id}'.", hint="'%agent history' shows them.")
         return table(rows, _COLUMNS)
-    going = [run for run in mine if not run.done]
-    here = [{**_cells(row_of(run), run.elapsed), "where": "this kernel"} for run in going]
+    active = [run for run in mine if not run.done]
+    here = [{**_cells(row_of(run), run.elapsed), "where": "this kernel"} for run in active]
     notes: list[str] = []
     known = {run.local_id for run in mine}
     try:
-        others = page(PageQuery(status=_LIVE, limit=100)).rows
+        others = page(PageQuery(status=_ACTIVE, limit=100)).rows
     except AgentnbError as error:
         others, notes = (), [str(error)]
     there = [
-        {**_cells(row, _so_far(row)), "where": "elsewhere"}
+        {**_cells(row, _elapsed(row)), "where": "elsewhere"}
         for row in others
         if row.key not in known
     ]
@@ -209,8 +209,8 @@ def going_on(run_id: str | None, mine: Sequence[Any]) -> Table:
     return table([*here, *there], columns, empty="No run is going on.", notes=notes)
 
 
-def not_stopped(run_id: str, mine: Sequence[Any]) -> RequestError:
-    """Return why the run cannot be stopped here, with what would stop it."""
+def stop_error(run_id: str, mine: Sequence[Any]) -> RequestError:
+    """Return the error that the run cannot be stopped here, with a hint at how it can."""
     for run in mine:
         if run_id in (run.id, run.local_id):
             return RequestError(f"The run '{run_id}' has ended: it is {run.status}.")
@@ -224,7 +224,7 @@ def not_stopped(run_id: str, mine: Sequence[Any]) -> RequestError:
         return RequestError(
             f"There is no run '{run_id}' here.", hint="'%agent status' shows what goes on."
         )
-    if found.status not in _LIVE:
+    if found.status not in _ACTIVE:
         return RequestError(f"The run '{run_id}' has ended: it is {found.status}.")
     return RequestError(
         f"The run '{run_id}' goes on in another kernel, not in this one.",
@@ -234,7 +234,7 @@ def not_stopped(run_id: str, mine: Sequence[Any]) -> RequestError:
 
 def _how_to_stop(run: PlacedRun) -> str:
     try:
-        # Of these a kernel has its own.
+        # Each kernel has its own of these.
         own = run.platform in ("local", EMBEDDED)
         abilities = Capabilities() if own else connect(run.platform, ask=False).capabilities
     except AgentnbError as error:
@@ -248,15 +248,15 @@ def _how_to_stop(run: PlacedRun) -> str:
     return "Only there can it be stopped: interrupt its cell, or write '%agent stop' there."
 
 
-def _so_far(row: PageRow) -> float | None:
-    """Return how long a run took, or has gone on, in seconds."""
-    if row.duration is None and row.status in _LIVE:
+def _elapsed(row: PageRow) -> float | None:
+    """Return the duration of a run so far, in seconds."""
+    if row.duration is None and row.status in _ACTIVE:
         return max(0.0, datetime.now(UTC).timestamp() - row.started)
     return row.duration
 
 
-def stored_sessions(current: set[str]) -> Table:
-    """Return the latest conversations; ``current`` are those that cells go on in."""
+def session_table(current: set[str]) -> Table:
+    """Return the latest conversations; ``current`` are those that cells continue."""
     from agentnb.tables.sessions import sessions
 
     found: Any = sessions(limit=_ROWS)
@@ -286,23 +286,23 @@ def _act(action: str, words: Sequence[str]) -> Table:
                 )
             from agentnb.store.retention import prune
 
-            gone = prune(**found)
-            told = "would be forgotten" if found["dry_run"] else "forgotten"
-            return _told(f"runs {told}", f"{gone.runs:,}, about {_size(gone.bytes)}")
+            pruned = prune(**found)
+            label = "would be forgotten" if found["dry_run"] else "forgotten"
+            return _one_cell_table(f"runs {label}", f"{pruned.runs:,}, about {_size(pruned.bytes)}")
         case "vacuum":
             from agentnb.store.retention import vacuum
 
-            return _told("given back", _size(vacuum()))
+            return _one_cell_table("given back", _size(vacuum()))
         case _:
             from agentnb.store.transfer import export_history, import_history
 
             if action == "import":
-                return _told("runs taken in", f"{import_history(found['path']):,}")
-            return _told("written to", str(export_history(found["path"])))
+                return _one_cell_table("runs taken in", f"{import_history(found['path']):,}")
+            return _one_cell_table("written to", str(export_history(found["path"])))
 
 
 def _action_parser(action: str) -> LineParser:
-    parser = LineParser(prog=f"%agent history {action}", add_help=False, allow_abbrev=False)
+    parser = LineParser(f"%agent history {action}")
     if action == "prune":
         parser.add_argument("--older-than", metavar="AGE", help="such as 90d")
         parser.add_argument("--keep", type=int, metavar="N", help="keep the N newest runs")
@@ -313,12 +313,12 @@ def _action_parser(action: str) -> LineParser:
     return parser
 
 
-def _told(what: str, value: str) -> Table:
+def _one_cell_table(what: str, value: str) -> Table:
     return table([{what: value}], [what])
 
 
-def _named(agent: str) -> str:
-    """Return an agent as the history names it; an alias is known by what it stands for."""
+def _agent_filter(agent: str) -> str:
+    """Return the agent that an alias stands for, or ``agent``."""
     from agentnb.config import config
     from agentnb.platforms import registry
 

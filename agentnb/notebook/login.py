@@ -1,4 +1,4 @@
-"""``%agent login``: a key typed unseen, kept in the keyring or for this session."""
+"""``%agent login``: store a typed key in the keyring, or for this session."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from agentnb.platforms import registry
 
 __all__ = ["LOGIN_USAGE", "login"]
 
-#: What ``%agent login`` takes, in words.
+#: Usage of ``%agent login``.
 LOGIN_USAGE: Final = "PLATFORM [--forget]"
 _FORGET: Final = "--forget"
 
 
 def login(words: Sequence[str]) -> Any:
-    """Do what stands after ``%agent login``.
+    """Execute ``%agent login``.
 
     Raises:
         ConfigError: there is no such platform.
-        RequestError: no platform is named, nobody can be asked, or nothing was typed.
+        RequestError: the platform is missing, input is impossible, or nothing was typed.
     """
     names = [word for word in words if word != _FORGET]
     if len(names) != 1:
-        # What is too much is not repeated: it may be the key.
+        # The surplus is not repeated, because it may be the key.
         more = ", and no key: that is asked for" if names else ""
         raise RequestError(f"%agent login takes {LOGIN_USAGE}{more}.", hint=_platforms())
     name = names[0]
@@ -83,7 +83,7 @@ def _ask(name: str) -> Any:
 
 
 def _other_ways(name: str) -> str:
-    """Return how a key is given where nobody can be asked for it."""
+    """Return how to set a key where input is impossible."""
     return (
         f"Set {key_variable(name)} in the environment or in .env, or store it in the keyring "
         f"(service '{KEYRING_SERVICE}', user '{name}')."
@@ -99,7 +99,7 @@ def _forget(name: str) -> Any:
             found = "removed from the keyring"
         else:
             found = "forgotten; it was in no keyring" if was_kept else "there was none to forget"
-    # Backends raise what their own libraries do.
+    # Backends raise the errors of their libraries.
     except Exception as error:
         raise ConfigError(
             f"The keyring does not let go of the key of {name}: {error}",
@@ -111,15 +111,15 @@ def _forget(name: str) -> Any:
 
 
 def _checked_stranger(name: str) -> Stranger | None:
-    """Return whose word the address is, if not the user's own; it can be shown.
+    """Return the untrusted endpoint of a platform, None for a trusted one.
 
     Raises:
-        ConfigError: it is no address, could be taken for another, or is called as a platform is.
+        ConfigError: the address is invalid or misleading, or has the name of a platform.
     """
     stranger = config().stranger(name)
     if stranger is None:
         return None
-    # By their variables: "Seekr" would have the key of seekr.
+    # By variable, because "Seekr" would use the key of seekr.
     if key_variable(name) in map(key_variable, registry.names()):
         raise ConfigError(
             f"{stranger.file} says where '{name}' is, which is the name of a platform.",

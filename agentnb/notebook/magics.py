@@ -1,7 +1,4 @@
-"""``%%agent`` and ``%agent``.
-
-Imported by ``%load_ext``, so nothing heavy is imported here before the first cell runs.
-"""
+"""The magics ``%%agent`` and ``%agent``; heavy imports wait for the first cell."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
-from agentnb.notebook.loading import load
+from agentnb.notebook.lazy_import import load
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -25,7 +22,7 @@ __all__ = ["AgentMagics"]
 
 @magics_class
 class AgentMagics(Magics):
-    """Ask remote agents from a cell; ``%config AgentMagics`` shows and sets these options."""
+    """Magics that run agents; ``%config AgentMagics`` shows and sets these options."""
 
     display = Enum(
         ["auto", "widget", "static", "text"],
@@ -38,7 +35,6 @@ class AgentMagics(Magics):
 
     @cached_property
     def runner(self) -> CellRunner:
-        """What runs the cells of this shell."""
         from agentnb.notebook.runner import CellRunner
 
         runner = CellRunner(cast("InteractiveShell", self.shell))
@@ -47,35 +43,34 @@ class AgentMagics(Magics):
 
     @cached_property
     def commands(self) -> Commands:
-        """What ``%agent`` can do."""
         from agentnb.notebook.commands import Commands
 
         return Commands(self.runner)
 
     async def ask(self, line: str, cell: str) -> None:
-        """Run a ``%%agent`` cell that was rewritten to an ``await``."""
+        """Run a ``%%agent`` cell; `AwaitTransformer` rewrites cells to this call."""
         load()
         self._use_default()
         await self.runner.run_async(line, cell)
 
     @cell_magic("agent")  # pyright: ignore[reportUntypedFunctionDecorator]
     def agent_cell(self, line: str, cell: str) -> None:
-        """Ask an agent the question that the cell holds."""
+        """Send the cell to an agent."""
         load()
         self._use_default()
         self.runner.run_blocking(line, cell)
 
     @line_magic("agent")  # pyright: ignore[reportUntypedFunctionDecorator]
     def agent_line(self, line: str) -> Any:
-        """Look after agents, sessions and runs; '%agent help' lists the commands."""
+        """Manage agents, sessions and runs; '%agent help' lists the commands."""
         from agentnb.errors import AgentnbError
-        from agentnb.notebook.runner import brief
+        from agentnb.notebook.runner import show_as_one_line
 
         self._use_default()
         try:
             return self.commands.run(line)
         except AgentnbError as error:
-            raise brief(error) from error.__cause__
+            raise show_as_one_line(error) from error.__cause__
 
     @observe("display")
     def _display_changed(self, change: dict[str, Any]) -> None:
@@ -86,7 +81,7 @@ class AgentMagics(Magics):
         from agentnb.config import config
         from agentnb.errors import ConfigError
 
-        # A file that cannot be read is told of by what needs it; '%agent doctor' does not.
+        # A broken file is reported when it is needed; '%agent doctor' works without it.
         with suppress(ConfigError):
             config().option_agent = self.default_agent or None
 
@@ -97,6 +92,5 @@ def _help() -> str:
     return f"{AgentMagics.agent_cell.__doc__}\n\n{usage()}"
 
 
-# What `%%agent?` shows; IPython asks for it by this name before it looks at the docstring, and the
-# options are not gone through before somebody wants to see them.
+# IPython's hook for `%%agent?`, which builds the help only when it is displayed.
 AgentMagics.agent_cell.getdoc = _help  # pyright: ignore[reportFunctionMemberAccess]

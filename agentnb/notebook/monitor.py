@@ -1,4 +1,4 @@
-"""`monitor`: a live table of runs, wherever they go on."""
+"""`monitor`: a live table of runs, local or remote."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["Monitor", "monitor"]
 
 _COLUMNS: Final = ("run", "agent", "status", "time", "tokens", "progress")
-# How long one look at platforms may take, in seconds.
-_LOOK: Final = 20.0
+# Longest time for one request to every platform, in seconds.
+_POLL_TIMEOUT: Final = 20.0
 _NONE: Final = "–"
 
 
 class Monitor:
     """Runs that are watched.
 
-    As a cell's value it is a live table where somebody looks on: a row a run, with its state, its
-    time and a button that stops it; elsewhere a table of how they stand.
+    As a cell's value it is a live table with a row, and a button to stop it, for each run; in an
+    unattended notebook a static table.
     """
 
     def __init__(self, watch: Watch, *, interval: float) -> None:
@@ -38,17 +38,17 @@ class Monitor:
         self._interval = interval
 
     def rows(self) -> list[WatchedRun]:
-        """Return every run as it is now."""
+        """Return the state of every run."""
         return self._watch.rows()
 
     @property
     def done(self) -> bool:
-        """Whether all have ended, or `stop` was called: nobody is asked any more."""
+        """Whether all have ended, or `stop` was called."""
         return self._watch.done
 
     @property
     def requests(self) -> int:
-        """How many times a platform was asked."""
+        """Number of requests to platforms."""
         return self._watch.requests
 
     def stop(self) -> None:
@@ -59,7 +59,7 @@ class Monitor:
         return repr(self._table())
 
     def _repr_html_(self) -> str:
-        # For hosts that are not IPython's.
+        # For hosts other than IPython.
         return self._table().bundle()["text/html"]
 
     def _table(self) -> Table:
@@ -78,11 +78,7 @@ class Monitor:
         return table(rows, _COLUMNS, empty="No runs.", notes=[problem] if problem else [])
 
     def _ipython_display_(self) -> None:
-        from IPython.display import (
-            display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
-        )
-
-        from agentnb.notebook.display import choose_mode, current_shell
+        from agentnb.notebook.display import choose_mode, current_shell, display
 
         mode = choose_mode(current_shell())
         if mode == "widget":
@@ -93,8 +89,7 @@ class Monitor:
                 )
             )
             return
-        _look_once(self._watch)
-        # Nobody would see it go on.
+        _poll_once(self._watch)
         self.stop()
         if mode == "text":
             print(repr(self))  # noqa: T201
@@ -109,30 +104,29 @@ def monitor(
     interval: float = 3.0,
     max_interval: float = 30.0,
 ) -> Monitor:
-    """Return a live table of runs, to be shown as a cell's value.
+    """Return a live table of runs, to be displayed as a cell's value.
 
-    ``runs`` are runs, lists of them, a table as `agentnb.runs` gives it, an `Agent` or its name for
-    its newest runs, runs as platforms list them, or run ids, which are ``agent``'s, or of runs that
-    are known here or in the history; by default what goes on in this process.  Runs of this
-    process tell by themselves how they go on.  Platforms are asked every ``interval`` seconds,
-    for up to 100 runs in one request where they can tell of many, and less often, at last every
-    ``max_interval`` seconds, while nothing changes.  It stops by itself once all have ended.
+    ``runs`` are runs, lists of them, a table as of `agentnb.runs`, an `Agent` or its name for its
+    newest runs, runs as platforms list them, or run ids, of ``agent`` or known here or in the
+    history; by default the active runs of this process.  Platforms are polled every ``interval``
+    seconds, with up to 100 runs per request where they support it, and down to every
+    ``max_interval`` seconds while nothing changes, until all runs have ended.
 
-    Where nobody looks on (a notebook that runs unattended, a terminal), it looks once.
+    In an unattended notebook and in a terminal, platforms are polled once.
 
     Raises:
-        RequestError: it is not known whose run an id is, or something names no run.
+        RequestError: an id is unknown, or an item is not a run.
         ConfigError: a name, an address or a key is missing or wrong.
     """
-    watch = Watch(_named(runs, agent), agent=agent, interval=interval, max_interval=max_interval)
+    watch = Watch(_targets(runs, agent), agent=agent, interval=interval, max_interval=max_interval)
     if "IPython" in sys.modules:
-        # What happens before it is shown is followed, too.
+        # Events before it is displayed count, too.
         watch.start()
     return Monitor(watch, interval=interval)
 
 
-def _named(runs: Any, agent: str | Agent | None) -> Any:
-    """Return ``runs``; a lone ``platform:agent`` or alias as the agent that it names."""
+def _targets(runs: Any, agent: str | Agent | None) -> Any:
+    """Return ``runs``, with the name of an agent resolved, and the active runs for None."""
     if runs is None:
         return [run for run in recent_runs() if isinstance(run, Run) and not run.done]
     if isinstance(runs, str) and agent is None and _names_agent(runs):
@@ -143,7 +137,7 @@ def _named(runs: Any, agent: str | Agent | None) -> Any:
 
 
 def _names_agent(word: str) -> bool:
-    """Tell whether a word names an agent rather than a run."""
+    """Return whether ``word`` is the name of an agent rather than a run id."""
     from agentnb import sandbox
     from agentnb.config import EMBEDDED, config
     from agentnb.platforms import registry
@@ -155,25 +149,24 @@ def _names_agent(word: str) -> bool:
     try:
         platform = current.bare_platform(registry.names())
     except ConfigError:
-        # Several platforms, none of which is the default.
-        return False
-    at_hand = sandbox.agent_names() if platform == EMBEDDED else []
-    return word in at_hand or f"{platform}:{word}" in known_agents()
+        return False  # several platforms, and no default
+    embedded = sandbox.agent_names() if platform == EMBEDDED else []
+    return word in embedded or f"{platform}:{word}" in known_agents()
 
 
-def _look_once(watch: Watch) -> None:
-    """Wait until every platform was asked once."""
+def _poll_once(watch: Watch) -> None:
+    """Wait until every platform was polled once."""
     platforms = {row.platform for row in watch.rows() if not row.final}
-    told = threading.Semaphore(0)
+    changes = threading.Semaphore(0)
     before = watch.requests
-    unsubscribe = watch.subscribe(lambda: told.release())
+    unsubscribe = watch.subscribe(lambda: changes.release())
     try:
         watch.start()
-        end = time.monotonic() + _LOOK
+        end = time.monotonic() + _POLL_TIMEOUT
         while not watch.done and time.monotonic() < end:
             local = all(not isinstance(found, WatchedRun) for found in watch.results())
             if watch.listed and (local or watch.requests - before >= len(platforms)):
                 break
-            told.acquire(timeout=0.1)
+            changes.acquire(timeout=0.1)
     finally:
         unsubscribe()

@@ -1,4 +1,4 @@
-"""What stands on the line of ``%%agent``, parsed."""
+"""Parsing of the line of ``%%agent``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMATS: Final = ("rich", "text", "json")
-# What the cell has options for; the platform never sees these.
+# Names that are not parameters, with what replaces them.
 _RESERVED: Final = {
     "check": "nothing: a cell always raises",
     "deadlines": "agentnb.agent(..., deadlines=...)",
@@ -37,16 +37,16 @@ _RESERVED: Final = {
     "stream": "agent.run(..., stream=False)",
     "timeout": "--timeout",
 }
-# What has to do with a table alone; each is a setting of `Agent.map`, under the same name.
-_OF_TABLES: Final = ("concurrency", "rpm", "retries", "checkpoint", "on_error", "prefix")
-# A table has these settings, too, so no parameter of a platform can be called like them there.
-_NOT_WITH_OVER: Final = frozenset({*_OF_TABLES, "client", "data", "progress"})
+# Options of --over only; each is an argument of `Agent.map`.
+_MAP_OPTIONS: Final = ("concurrency", "rpm", "retries", "checkpoint", "on_error", "prefix")
+# Arguments of `Agent.map`, so with --over they cannot be parameters of the platform.
+_NOT_WITH_OVER: Final = frozenset({*_MAP_OPTIONS, "client", "data", "progress"})
 _BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellOptions:
-    """The options of one ``%%agent`` cell; None where one was not given."""
+    """The options of one ``%%agent`` cell; ``mapping`` are arguments of `Agent.map`."""
 
     agent: str | None = None
     output: str | None = None
@@ -61,39 +61,37 @@ class CellOptions:
     media: tuple[str, ...] = ()
     timeout: float | None = None
     over: str | None = None
-    # The settings of `Agent.map` that were given with ``over``.
     mapping: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class LineParser(argparse.ArgumentParser):
-    """An argument parser that raises one clear line instead of ending the process."""
+    """Argument parser that raises `RequestError` instead of ending the process."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog=prog, add_help=False, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         sentence = f"{self.prog}: {message}" + ("" if message.endswith(".") else ".")
-        raise RequestError(sentence, hint=self._did_you_mean(message))
+        raise RequestError(sentence, hint=self._hint(message))
 
-    def _did_you_mean(self, message: str) -> str:
+    def _hint(self, message: str) -> str:
         from agentnb.config import suggestion
 
         wrong = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
         if wrong:
             meant = suggestion(wrong[1], self._option_string_actions)
         elif choice := re.search(r"argument ([^:]+): invalid choice: '([^']*)'", message):
-            # An option is called by all its names, "-f/--format".
-            of = self._option_string_actions.get(choice[1].split("/")[-1])
-            meant = suggestion(choice[2], map(str, of.choices or ())) if of else ""
+            # argparse joins the names of an option: "-f/--format".
+            option = self._option_string_actions.get(choice[1].split("/")[-1])
+            meant = suggestion(choice[2], map(str, option.choices or ())) if option else ""
         else:
             meant = ""
-        return meant or f"'{self.asks_help}' lists the options."
-
-    @property
-    def asks_help(self) -> str:
-        """What shows the options."""
-        return "%agent help" if self.prog.startswith("%%") else f"{self.prog} --help"
+        command = "%agent help" if self.prog.startswith("%%") else f"{self.prog} --help"
+        return meant or f"'{command}' lists the options."
 
 
 def _parser() -> LineParser:
-    parser = LineParser(prog="%%agent", add_help=False, allow_abbrev=False)
+    parser = LineParser("%%agent")
     parser.add_argument("agent", nargs="?", help="agent, platform:agent or alias; or the default")
     parser.add_argument("-o", "--output", metavar="NAME", help="bind the run to this variable")
     parser.add_argument("-s", "--session", metavar="S", help="go on in this session")
@@ -119,7 +117,7 @@ def _parser() -> LineParser:
     parser.add_argument(
         "--over",
         metavar="EXPR",
-        help="ask once for each row of this table or item of this list; {{column}} is its value",
+        help="run once for each row of this table or item of this list; {{column}} is its value",
     )
     over = parser.add_argument_group("with --over")
     over.add_argument("--concurrency", metavar="N", type=int, help="rows at once (8)")
@@ -155,7 +153,7 @@ def parse_cell_line(line: str) -> CellOptions:
     if found.new and found.session:
         raise RequestError("--new and --session contradict each other.")
     params = _params(found.param)
-    mapping = {name: value for name in _OF_TABLES if (value := getattr(found, name)) is not None}
+    mapping = {name: value for name in _MAP_OPTIONS if (value := getattr(found, name)) is not None}
     _check_over(found, params, mapping)
     return CellOptions(
         agent=found.agent,
@@ -176,12 +174,12 @@ def parse_cell_line(line: str) -> CellOptions:
 
 
 def parse_chat_words(words: Sequence[str]) -> CellOptions:
-    """Return what stands after ``%agent chat``: an agent, a session to go on in, or neither.
+    """Return the options of ``%agent chat``.
 
     Raises:
         RequestError: an option is unknown, lacks its value or contradicts another.
     """
-    parser = LineParser(prog="%agent chat", add_help=False, allow_abbrev=False)
+    parser = LineParser("%agent chat")
     parser.add_argument("agent", nargs="?")
     parser.add_argument("-s", "--session")
     parser.add_argument("-n", "--new", action="store_true")
@@ -193,12 +191,12 @@ def parse_chat_words(words: Sequence[str]) -> CellOptions:
 
 
 def parse_attach_words(words: Sequence[str]) -> tuple[str, CellOptions]:
-    """Return what stands after ``%agent attach``: the run's id, and whose run it is.
+    """Return the run id of ``%agent attach``, and its options.
 
     Raises:
         RequestError: the run is missing, or an option is unknown or lacks its value.
     """
-    parser = LineParser(prog="%agent attach", add_help=False, allow_abbrev=False)
+    parser = LineParser("%agent attach")
     parser.add_argument("run", nargs="?")
     parser.add_argument("agent", nargs="?")
     parser.add_argument("-p", "--platform")
@@ -240,7 +238,7 @@ def usage() -> str:
 def _check_over(
     found: argparse.Namespace, params: Mapping[str, Any], mapping: Mapping[str, Any]
 ) -> None:
-    """Refuse what has no meaning with --over, or without it."""
+    """Raise for options that need --over, or contradict it."""
     if found.over is None:
         for name in mapping:
             raise RequestError(f"--{name.replace('_', '-')} goes with --over.")
@@ -259,17 +257,17 @@ def _check_over(
             raise RequestError(
                 f"With --over, {name} is no parameter.",
                 hint=f"What you mean is --{name.replace('_', '-')}."
-                if name in _OF_TABLES
+                if name in _MAP_OPTIONS
                 else None,
             )
 
 
 def _refuse_keys(words: Sequence[str]) -> None:
-    """Refuse a key on the line of a cell, which is saved with the notebook."""
+    """Raise for a key on the line of a cell, which is saved with the notebook."""
     for word in words:
         word = word.removeprefix("--param=")
         name, equals, value = word.partition("=")
-        # No option of a cell is called like a key, so nothing ordinary can be meant.
+        # No option of a cell has such a name.
         named = word.startswith("--") and is_secret_name(name)
         given = bool(equals) and is_given_secret(name, value)
         if named or given or any(map(looks_like_key, (word, value.strip("\"'")))):

@@ -1,4 +1,4 @@
-"""The progress of a map in a notebook: one output, updated, which says at last how it ended."""
+"""The progress of a map in a notebook: one output that is updated until its end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from IPython.display import (
-    display,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
-    update_display,  # pyright: ignore[reportUnknownVariableType]
-)
-
 from agentnb.batch.progress import Display, Progress
-from agentnb.notebook.display import choose_mode, current_shell
+from agentnb.notebook.display import choose_mode, current_shell, display, update_display
 from agentnb.redaction.secrets import mask
 from agentnb.render import one_line
 from agentnb.render.markup import BREAKING, MUTED, WRAPPER_CLASS, element, joined
@@ -22,8 +17,8 @@ from agentnb.render.view import dollars, seconds
 
 __all__ = ["progress_display"]
 
-# So much time lies between two updates, in seconds.
-_APART: Final = 0.25
+# Seconds between two updates.
+_INTERVAL: Final = 0.25
 _NAME: Final = 120
 _LINE: Final = 1_000
 _BAR: Final = "width:100%;max-width:24em"
@@ -31,10 +26,9 @@ _ENDS: Final = {"done": "✓", "interrupted": "■", "failed": "✗"}
 
 
 def progress_display(name: str) -> Display | None:
-    """Return what shows the map of the agent ``name`` in a notebook; None where this is none.
+    """Return the display of a map of the agent ``name``, None outside of notebooks.
 
-    Somebody who looks on sees it grow.  Where a notebook runs unattended, there is one output at
-    the end.
+    It is live in an interactive frontend, and one output at the end in an unattended notebook.
     """
     match choose_mode(current_shell()):
         case "widget":
@@ -46,7 +40,7 @@ def progress_display(name: str) -> Display | None:
 
 
 class _Output:
-    """One output: a line and a bar while the map goes on, and what it says in the end."""
+    """One output: a line with a bar while the map runs, then its summary."""
 
     def __init__(
         self, name: str, *, is_live: bool, clock: Callable[[], float] = time.monotonic
@@ -55,27 +49,27 @@ class _Output:
         self._is_live = is_live
         self._clock = clock
         self._id: str | None = None
-        self._shown: dict[str, str] | None = None
+        self._last_bundle: dict[str, str] | None = None
         self._due = 0.0
         self._was_waiting = False
 
     def update(self, progress: Progress) -> None:
-        # That it waits is told at once: nothing moves from then on.
+        # Waiting is displayed at once, because no update follows.
         begins_to_wait = progress.waiting is not None and not self._was_waiting
         now = self._clock()
         if not self._is_live or (now < self._due and not begins_to_wait):
             return
         self._was_waiting = progress.waiting is not None
-        self._due = now + _APART
+        self._due = now + _INTERVAL
         self._show(_bundle(self._name, progress, None))
 
     def close(self, progress: Progress, line: str | None) -> None:
         self._show(_bundle(self._name, progress, line))
 
     def _show(self, bundle: dict[str, str]) -> None:
-        if bundle == self._shown:
+        if bundle == self._last_bundle:
             return
-        self._shown = bundle
+        self._last_bundle = bundle
         if self._id is None:
             self._id = uuid.uuid4().hex
             display(bundle, raw=True, display_id=self._id)
@@ -85,24 +79,24 @@ class _Output:
 
 def _bundle(name: str, progress: Progress, line: str | None) -> dict[str, str]:
     words = _words(progress)
-    told = [] if line is None else [mask(one_line(line, _LINE))]
+    notes = [] if line is None else [mask(one_line(line, _LINE))]
     head = element("strong", name)
     figures = element("small", " · " + " · ".join(words), style=MUTED)
     blocks = [element("p", head, figures)]
     if progress.state == "running":
         blocks.append(element("p", _bar(progress)))
-    blocks += [element("p", each) for each in told]
+    blocks += [element("p", each) for each in notes]
     html = element("div", joined(list(blocks)), class_=WRAPPER_CLASS, style=BREAKING)
     return {
-        "text/plain": "\n".join([" · ".join([name, *words]), *told]),
-        # A plain string: some hosts look at the exact type of what they are to show.
+        "text/plain": "\n".join([" · ".join([name, *words]), *notes]),
+        # A plain string, because some hosts check for the exact type.
         "text/html": str(html),
     }
 
 
 def _bar(progress: Progress) -> str:
     done, total = progress.done, progress.total
-    # What is in it is shown where the element is not known, or not let through.
+    # The content is for viewers that do not render the element.
     share = f"{done:,} rows" if not total else f"{done * 100 // total} %"
     figures = {"value": str(min(done, total)), "max": str(total)} if total else {}
     return element("progress", share, style=_BAR, **{"aria-label": "Rows that are done"}, **figures)
@@ -143,5 +137,5 @@ def _rate(rate: float) -> str:
 
 
 def _whole(value: float) -> str:
-    """Return a duration without tenths, which would only flicker."""
+    """Return a duration without tenths, which would flicker."""
     return f"{max(1, math.ceil(value))} s" if value < 60 else seconds(value)

@@ -1,6 +1,6 @@
-"""From a ``%%agent`` cell to a finished run: one path, awaited or blocking.
+"""Execution of ``%%agent`` cells, awaited or blocking.
 
-What shows a run is imported once the question is on its way: nobody waits for it twice.
+The display is imported while the first request is under way.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from IPython.display import display  # pyright: ignore[reportUnknownVariableType]  # untyped
-
 from agentnb._support.tracebacks import hide_frames
 from agentnb.agents import Agent, agent
 from agentnb.config import AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
-from agentnb.notebook.loading import load_display
+from agentnb.notebook.lazy_import import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
-from agentnb.notebook.variables import agent_named, agent_names
+from agentnb.notebook.variables import agent_variable, agent_variables
 from agentnb.run.agent_catalog import known_agents
 from agentnb.run.run import Run
 from agentnb.widgets.bounds import ERROR_TEXT, shortened
@@ -33,18 +31,18 @@ if TYPE_CHECKING:
     from agentnb.notebook.chat import Chat
     from agentnb.notebook.display import Mode, RunDisplay
 
-__all__ = ["CellRunner", "brief"]
+__all__ = ["CellRunner", "show_as_one_line"]
 
-# How often a waiting cell looks up, in seconds; text on a terminal grows at this pace.
+# Seconds between two updates of a waiting cell.
 _TICK: Final = 0.05
-# How long an interrupted cell waits for its run to close, in seconds.
-_STOP: Final = 2.0
+# Seconds that an interrupted cell waits for its run to end.
+_STOP_TIMEOUT: Final = 2.0
 _RUN_STOPPED: Final = "The run was cancelled; what arrived is kept in _."
 _MAP_STOPPED: Final = "The map was interrupted; what is done is kept in _."
 
 
 class _Cell(NamedTuple):
-    """A cell whose question has been sent."""
+    """A cell whose request has been sent."""
 
     run: Run
     view: RunDisplay
@@ -53,17 +51,17 @@ class _Cell(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Table:
-    """A cell whose question is asked for each row; ``made`` is what came of it."""
+class _MapCell:
+    """A cell with ``--over``: arguments and result of `Agent.map`."""
 
     agent: Agent
-    asked: tuple[Any, ...]
+    arguments: tuple[Any, ...]
     settings: dict[str, Any]
-    made: Any = None
+    result: Any = None
 
 
 class CellRunner:
-    """Runs ``%%agent`` cells in one shell, and remembers where each conversation stands."""
+    """Runs ``%%agent`` cells in one shell, and keeps the session of each agent."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
@@ -73,37 +71,37 @@ class CellRunner:
         self._sessions = Sessions()
 
     async def run_async(self, line: str, body: str) -> None:
-        """Run a cell while the kernel's loop goes on; an interrupt cancels the run."""
+        """Run a cell on the kernel's loop; an interrupt cancels the run."""
         _forget_failed_display(self._shell)
-        with _told_briefly():
+        with _brief_errors():
             options = parse_cell_line(line)
             if options.over is not None:
-                with self._mapping(options, body) as table:
-                    table.made = await table.agent.amap(*table.asked, **table.settings)
+                with self._mapping(options, body) as mapped:
+                    mapped.result = await mapped.agent.amap(*mapped.arguments, **mapped.settings)
                 return
-            cell = self._open(*self._sent(options, body), options)
+            cell = self._open(*self._send(options, body), options)
             if options.background:
                 self._in_background(cell)
                 return
             with self._following(cell):
                 while not cell.run.done:
                     cell.view.tick()
-                    # Nothing wakes the loop when a signal arrives, so it must not sleep for long.
+                    # Short, because a signal does not wake the loop.
                     await asyncio.sleep(_TICK)
 
     def run_blocking(self, line: str, body: str) -> None:
         """Run a cell on the calling thread; KeyboardInterrupt cancels the run."""
-        with _told_briefly():
+        with _brief_errors():
             options = parse_cell_line(line)
             if options.over is not None:
-                with self._mapping(options, body) as table:
-                    table.made = table.agent.map(*table.asked, **table.settings)
+                with self._mapping(options, body) as mapped:
+                    mapped.result = mapped.agent.map(*mapped.arguments, **mapped.settings)
                 return
-            run, chosen = self._sent(options, body)
+            run, chosen = self._send(options, body)
             self.follow(run, chosen, options)
 
     def effective_mode(self) -> Mode:
-        """Return how runs are shown now: as configured, or what fits the frontend."""
+        """Return the configured display mode, or the one for the frontend."""
         from agentnb.notebook.display import choose_mode
 
         match self.mode:
@@ -113,10 +111,9 @@ class CellRunner:
                 return choose_mode(self._shell)
 
     def chat(self, options: CellOptions) -> Chat:
-        """Return a chat with the agent that ``options`` name, where its conversation stands.
+        """Return a chat that continues the current session of an agent.
 
-        The next cells of that agent go on where the chat is: in the session that it shows, or in a
-        new one where it begins anew.
+        The next cells of that agent continue the session of the chat.
         """
         from agentnb.conversation import runs_in_session
         from agentnb.notebook.chat import Chat
@@ -125,13 +122,13 @@ class CellRunner:
         session = options.session or (None if options.new else self._sessions.of(chosen))
         mode = None if self.mode == "auto" else self.effective_mode()
         earlier = runs_in_session(chosen, session)
-        made = Chat(chosen, session=session, earlier=earlier, mode=mode)
-        conversation = made.conversation
+        opened = Chat(chosen, session=session, earlier=earlier, mode=mode)
+        conversation = opened.conversation
         conversation.subscribe(lambda change: self._sessions.follow(conversation, change))
-        return made
+        return opened
 
     def follow(self, run: Run, chosen: Agent, options: CellOptions) -> None:
-        """Show a run that has begun as a cell shows its own; block unless in the background."""
+        """Display a started run as a cell does; block unless in the background."""
         cell = self._open(run, chosen, options)
         if options.background:
             self._in_background(cell)
@@ -145,7 +142,7 @@ class CellRunner:
         """Return the agent that ``options`` name.
 
         Raises:
-            ConfigError: none is named so.
+            ConfigError: it is unknown.
             RequestError: the options contradict each other.
         """
         target = options.agent
@@ -153,25 +150,25 @@ class CellRunner:
             if target is None or ":" in target:
                 raise RequestError("--platform goes with the bare name of an agent.")
             target = str(AgentName(options.platform, target))
-        # What the notebook made and named is meant before any configured name.
-        made = agent_named(target, self._shell) if target is not None else None
-        if made is not None:
-            return made
+        # Variables of the notebook take precedence over configured names.
+        variable = agent_variable(target, self._shell) if target is not None else None
+        if variable is not None:
+            return variable
         try:
             return agent(target)
         except ConfigError as error:
             if target is not None and not (error.hint or "").startswith("Did you mean"):
-                near = suggestion(target, agent_names(self._shell))
+                near = suggestion(target, agent_variables(self._shell))
                 error.hint = " ".join(filter(None, (near, error.hint))) or None
             raise
 
     def current_sessions(self) -> set[str]:
-        """Return the sessions that the next cells go on in."""
+        """Return the sessions that the next cells continue."""
         return self._sessions.ids()
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _sent(self, options: CellOptions, body: str) -> tuple[Run, Agent]:
+    def _send(self, options: CellOptions, body: str) -> tuple[Run, Agent]:
         prompt = expand(body, self._evaluate).strip()
         chosen = self.agent(options)
         output_type = self._named(options.output_type) if options.output_type else None
@@ -186,7 +183,7 @@ class CellRunner:
         return run, chosen
 
     def _open(self, run: Run, chosen: Agent, options: CellOptions) -> _Cell:
-        """Show a run that has begun; where that fails, the run is stopped."""
+        """Display a started run; cancel it if that fails."""
         try:
             load_display()
             from agentnb.notebook.display import make_display
@@ -206,19 +203,17 @@ class CellRunner:
             self._keep(run, options)
             raise _interrupted(_RUN_STOPPED) from None
         except BaseException:
-            # Nobody would ever see what it brings.
             run.cancel()
             raise
         return _Cell(run, view, chosen, options)
 
     def _in_background(self, cell: _Cell) -> None:
-        """Let a run go on after its cell."""
-        from agentnb.notebook.display import make_display
-        from agentnb.notebook.live import close_at_end
+        """Let a run continue after its cell."""
+        from agentnb.notebook.display import close_at_end, make_display
         from agentnb.notebook.text import TextDisplay
 
         if isinstance(cell.view, TextDisplay):
-            # What it prints later would land in the middle of somebody's typing.
+            # Later output would interfere with typing in a terminal.
             print(f"{cell.run.title} goes on in the background; _ holds the run.")  # noqa: T201
             cell = cell._replace(view=make_display(cell.run, "none"))
         self._keep(cell.run, cell.options)
@@ -231,7 +226,7 @@ class CellRunner:
 
     @contextmanager
     def _following(self, cell: _Cell) -> Generator[None, None, None]:
-        """See a foreground run to its end, whichever it is, and raise if it did not complete."""
+        """Wait for a foreground run; raise if it did not complete."""
         run = cell.run
         try:
             yield
@@ -249,13 +244,14 @@ class CellRunner:
         run.raise_for_status()
 
     @contextmanager
-    def _mapping(self, options: CellOptions, body: str) -> Generator[_Table]:
-        """See a cell with ``--over`` to its end; what it has of a table is kept and shown."""
+    def _mapping(self, options: CellOptions, body: str) -> Generator[_MapCell]:
+        """Prepare a cell with ``--over``, and keep and display its table, even if incomplete."""
         from agentnb.batch.mapping import last_map
-        from agentnb.notebook.over import RowPrompts, table_bundle, the_data
+        from agentnb.notebook.display import display
+        from agentnb.notebook.map_cell import PromptTemplate, evaluate_data, table_bundle
 
-        data = the_data(options.over or "", self._namespace)
-        prompts = RowPrompts(body, data, self._namespace)
+        data = evaluate_data(options.over or "", self._namespace)
+        prompts = PromptTemplate(body, data, self._namespace)
         output_type = self._named(options.output_type) if options.output_type else None
         settings = {
             **options.params,
@@ -265,35 +261,35 @@ class CellRunner:
             "timeout": options.timeout,
             "progress": not options.quiet,
         }
-        table = _Table(self.agent(options), (prompts.data, prompts), settings)
+        cell = _MapCell(self.agent(options), (prompts.data, prompts), settings)
         try:
-            yield table
+            yield cell
         except BatchError as error:
-            table.made = error.table
+            cell.result = error.table
             raise
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
-            # Without a note it was broken off before anything was asked.
+            # Without a note it was interrupted before the first request.
             notes: list[str] = getattr(error, "__notes__", [])
-            table.made = last_map() if notes else None
-            is_told = not options.quiet and self._mode(options) != "text"
-            raise _interrupted(_MAP_STOPPED if is_told or not notes else notes[-1]) from None
+            cell.result = last_map() if notes else None
+            has_progress = not options.quiet and self._mode(options) != "text"
+            raise _interrupted(_MAP_STOPPED if has_progress or not notes else notes[-1]) from None
         finally:
-            if table.made is not None:
-                self._keep(table.made, options)
+            if cell.result is not None:
+                self._keep(cell.result, options)
                 if not options.quiet:
                     prefix = options.mapping.get("prefix", "")
-                    bundle = table_bundle(table.made, prefix=prefix, format=options.format)
+                    bundle = table_bundle(cell.result, prefix=prefix, format=options.format)
                     display(bundle, raw=True)
 
     def _stop(self, run: Run) -> None:
         run.cancel()
-        end = time.monotonic() + _STOP
-        # Here blocking is right: the cell is being torn down and cannot await any more.
+        end = time.monotonic() + _STOP_TIMEOUT
+        # Blocking, because the cell is being torn down and cannot await.
         while not run.done and time.monotonic() < end:
             time.sleep(_TICK / 5)
 
     def _advise(self, run: Run) -> None:
-        """Say which name of the notebook was meant, where the platform has no such agent."""
+        """Add a hint at the name that was meant, if the platform has no such agent."""
         error = run.exception
         if not isinstance(error, NotFoundError) or error.missing != "agent":
             return
@@ -302,7 +298,7 @@ class CellRunner:
                 f"The variable '{run.agent}' of this notebook is no agent: only a function that "
                 "can be called with one question is."
             )
-        elif near := suggestion(run.agent, [*agent_names(self._shell), *known_agents()]):
+        elif near := suggestion(run.agent, [*agent_variables(self._shell), *known_agents()]):
             error.hint = near
 
     # -- pieces ----------------------------------------------------------------------------------
@@ -313,7 +309,7 @@ class CellRunner:
         if options.quiet:
             return "none"
         if options.background and choose_mode(self._shell) == "static":
-            # Nobody is there to see an output grow, and a later update would be dropped.
+            # An unattended client drops later updates.
             return "none"
         return self.effective_mode()
 
@@ -334,44 +330,41 @@ class CellRunner:
             raise RequestError(f"--output-type {name}: {type(error).__name__}: {error}.") from error
 
 
-def brief(error: AgentnbError) -> AgentnbError:
-    """Make IPython show ``error`` as one line instead of a traceback through this package.
-
-    A notebook saves that line, so a very long message is cut; a run has its own whole.
-    """
+def show_as_one_line(error: AgentnbError) -> AgentnbError:
+    """Make IPython show ``error`` as one line, shortened, instead of a traceback."""
     error.message = shortened(error.message, ERROR_TEXT)
-    return _in_one_line(error, f"{type(error).__name__}: {error}")
+    return _with_traceback_line(error, f"{type(error).__name__}: {error}")
 
 
 def _forget_failed_display(shell: InteractiveShell) -> None:
-    """Keep ipykernel 7.4 from calling this cell failed because showing an earlier value failed.
+    """Reset ipykernel 7.4's flag of a failed display.
 
-    It notes that, and forgets it only before cells that await nothing.
+    It resets it only before cells without await, and would report this cell as failed.
     """
     if hasattr(shell, "_last_traceback_during_displayhook"):
         setattr(shell, "_last_traceback_during_displayhook", False)  # noqa: B010 - not its type
 
 
 @contextmanager
-def _told_briefly() -> Generator[None, None, None]:
+def _brief_errors() -> Generator[None, None, None]:
     try:
         yield
     except AgentnbError as error:
-        raise brief(error) from error.__cause__
+        raise show_as_one_line(error) from error.__cause__
 
 
 def _interrupted(text: str) -> KeyboardInterrupt:
-    # ipykernel cancels a cell that awaits; a KeyboardInterrupt also stops the cells in the queue.
+    # Unlike CancelledError, a KeyboardInterrupt also stops the queued cells.
     error = KeyboardInterrupt(text)
-    # A script that calls the magic shows it by Python's own means.
+    # For scripts that call the magic, where Python prints the traceback.
     hide_frames(error)
-    return _in_one_line(error, f"KeyboardInterrupt: {text}")
+    return _with_traceback_line(error, f"KeyboardInterrupt: {text}")
 
 
 E = TypeVar("E", bound=BaseException)
 
 
-def _in_one_line(error: E, line: str) -> E:
-    # IPython's own protocol: a method of the exception that returns the lines to show.
+def _with_traceback_line(error: E, line: str) -> E:
+    # IPython's protocol for the lines of a traceback.
     error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
     return error

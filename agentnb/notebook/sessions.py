@@ -1,4 +1,4 @@
-"""Where each agent's conversation stands in this notebook."""
+"""The current session of each agent in this notebook."""
 
 from __future__ import annotations
 
@@ -15,35 +15,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Sessions"]
 
-# The client, not the platform's name: two servers of one platform know nothing of each other.  And
-# the recording: where it is played back, in another kernel, nothing is there to go on in.
+# By client, because two servers of one platform do not share sessions, and by cassette, because a
+# playback in another kernel begins without sessions.
 _Key = tuple[Platform, str, int]
 
 
 class Sessions:
-    """The session that the next cell of an agent goes on in.
-
-    A recording, and a playback, begins with none.
-    """
+    """The session that the next cell of each agent continues."""
 
     def __init__(self) -> None:
         self._current: dict[_Key, str] = {}
         self._latest: dict[_Key, Run] = {}
 
     def of(self, agent: Agent) -> str | None:
-        """Return the session of ``agent``, None where it has none yet."""
         return self._current.get(_key(agent))
 
     def ids(self) -> set[str]:
-        """Return the sessions that cells go on in."""
+        """Return all current sessions."""
         return {session for (*_, tape), session in self._current.items() if tape == tapes_begun()}
 
     def begin(self, agent: Agent, run: Run) -> None:
-        """Say that ``run`` is the latest of ``agent``: only the latest decides where to go on."""
+        """Register ``run`` as the latest of ``agent``, whose session counts."""
         self._latest[_key(agent)] = run
 
     def follow(self, chat: Conversation, change: Change) -> None:
-        """Take in what happens in a conversation: the next cell goes on where it is."""
+        """Follow a conversation, so that the next cell continues it."""
         if change.kind in ("opened", "head"):
             self._move(chat)
         if change.turn is None:
@@ -55,22 +51,21 @@ class Sessions:
             self.end(chat.agent, run)
 
     def end(self, agent: Agent, run: Run) -> None:
-        """Say that ``run`` has ended."""
+        """Update the session of ``agent`` once ``run`` has ended."""
         key = _key(agent)
         if self._latest.get(key) is not run:
             return
         if isinstance(run.exception, NotFoundError):
-            # Otherwise every further cell would meet the same error.
+            # Otherwise every further cell would get the same error.
             self._current.pop(key, None)
         elif run.session_id and len(run.events) > 1:
-            # More than the event that it failed: the platform knows the session.
+            # More events than its failure: the platform has the session.
             self._current[key] = run.session_id
 
     def _move(self, chat: Conversation) -> None:
-        """Say that ``chat`` shows another branch or session, or begins a new one."""
+        """Continue with the branch or session that ``chat`` shows now."""
         key = _key(chat.agent)
         session, shown = chat.session_id, chat.shown
-        # What goes on elsewhere decides no more; what goes on here, once it has ended.
         self._latest.pop(key, None)
         if shown is not None:
             self._latest[key] = shown.run

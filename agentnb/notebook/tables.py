@@ -1,30 +1,30 @@
-"""Small tables, which the commands show."""
+"""Tables that the commands display."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from agentnb.redaction.secrets import mask
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["Beside", "Table", "table"]
+__all__ = ["ColumnGroup", "Table", "table"]
 
 _CELL: Final = 200
-# Up to so many characters a column's cells are not broken; from so many on it gets room.
+# Columns up to _SHORT characters do not wrap; those beyond _LONG get a minimum width.
 _SHORT: Final = 26
 _LONG: Final = 40
-# Jupyter aligns cells to the right, as for numbers.
+# Overrides Jupyter's alignment to the right.
 _LEFT: Final = "text-align:left"
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Columns that stand beside each other where there is room, else above each other.
+class ColumnGroup:
+    """Columns merged into one cell, side by side where there is room, else stacked.
 
-    ``style`` is that of all of them together, ``shares`` how each takes part in it.
+    ``style`` is the CSS of the cell, ``shares`` the flex values of the columns.
     """
 
     style: str
@@ -33,10 +33,9 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows that show themselves as an HTML table or as aligned text.
+    """Rows displayed as an HTML table or as aligned text.
 
-    ``beside`` puts all columns together, in their order; ``strong`` are the rows whose first ones
-    stand out.
+    ``column_groups`` cover all columns in order; ``bold_rows`` have a bold first cell.
     """
 
     columns: tuple[str, ...]
@@ -44,9 +43,8 @@ class Table:
     empty: str = "Nothing."
     notes: tuple[str, ...] = ()
     preformatted: str = ""
-    beside: tuple[Beside, ...] = ()
-    strong: frozenset[int] = frozenset()
-    _width: int = field(default=_CELL, repr=False)
+    column_groups: tuple[ColumnGroup, ...] = ()
+    bold_rows: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         lines: list[str] = []
@@ -64,7 +62,7 @@ class Table:
         return "\n".join(lines)
 
     def bundle(self) -> dict[str, str]:
-        """Return what shows it where nothing else does."""
+        """Return it as a MIME bundle."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self) -> str:
@@ -73,7 +71,7 @@ class Table:
             head = self._row("th", self.columns, [_LEFT] * len(self.columns))
             styles = [self._style(i) for i in range(len(self.columns))]
             body = "".join(
-                self._row("td", row, styles, strong=i in self.strong)
+                self._row("td", row, styles, bold_rows=i in self.bold_rows)
                 for i, row in enumerate(self.rows)
             )
             parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
@@ -82,26 +80,26 @@ class Table:
         parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
         if self.preformatted:
             parts.append(f"<pre>{html.escape(self.preformatted)}</pre>")
-        # A formula in a description is none.
+        # Descriptions are not formulas.
         return f'<div class="mathjax_ignore tex2jax_ignore">{"".join(parts)}</div>'
 
     def _row(
-        self, tag: str, row: Sequence[str], styles: Sequence[str], *, strong: bool = False
+        self, tag: str, row: Sequence[str], styles: Sequence[str], *, bold_rows: bool = False
     ) -> str:
         cells = [html.escape(cell) for cell in row]
-        if self.beside:
-            styles = [f"{_LEFT};vertical-align:top;{group.style}" for group in self.beside]
-            cells = _put_beside(cells, self.beside)
-        if strong:
+        if self.column_groups:
+            styles = [f"{_LEFT};vertical-align:top;{group.style}" for group in self.column_groups]
+            cells = _grouped(cells, self.column_groups)
+        if bold_rows:
             styles = [f"{styles[0]};font-weight:bold", *styles[1:]]
-        told = (
+        elements = (
             f'<{tag} style="{style}">{cell}</{tag}>'
             for style, cell in zip(styles, cells, strict=True)
         )
-        return f"<tr>{''.join(told)}</tr>"
+        return f"<tr>{''.join(elements)}</tr>"
 
     def _style(self, column: int) -> str:
-        """Return how the cells of a column look: dates and figures in a line, text in several."""
+        """Return the CSS of a column: short cells do not wrap, long ones get room."""
         longest = max(len(row[column]) for row in self.rows)
         if longest <= _SHORT:
             return f"{_LEFT};white-space:nowrap"
@@ -126,7 +124,7 @@ def table(
     )
 
 
-def _put_beside(cells: Sequence[str], groups: Sequence[Beside]) -> list[str]:
+def _grouped(cells: Sequence[str], groups: Sequence[ColumnGroup]) -> list[str]:
     rest = iter(cells)
     return [
         '<div style="display:flex;flex-wrap:wrap;gap:.3em 1em">'
@@ -137,6 +135,5 @@ def _put_beside(cells: Sequence[str], groups: Sequence[Beside]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    # What a platform lists may hold anything, the key that it was asked with, too.
-    # What is left out of a line may have split a key.
+    # Platforms may echo the key; masked again because shortening may have split one.
     return mask(one_line(mask(str(value)), _CELL))

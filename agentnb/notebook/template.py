@@ -9,33 +9,33 @@ from typing import Any, Final
 
 from agentnb.errors import RequestError
 
-__all__ = ["evaluated", "expand", "taken_apart"]
+__all__ = ["evaluate_expression", "expand", "split_template"]
 
-# What closes an expression is found by trying; a text full of braces must not be tried for ever.
-_LONGEST: Final = 2000
-_TRIES: Final = 16
+# Bounds of the search for the end of an expression in a text full of braces.
+_MAX_EXPRESSION: Final = 2000
+_MAX_TRIES: Final = 16
 
 
 def expand(text: str, evaluate: Callable[[str], Any]) -> str:
     """Replace every ``{{expression}}`` in ``text`` once by ``str`` of its value.
 
-    What a value brings is not looked at again, single braces are left alone, and a ``{{`` that no
-    valid Python expression follows stays as it is, so that LaTeX, JSON and other templates pass.
+    Values are not expanded again; single braces and ``{{`` without a valid Python expression stay,
+    so that LaTeX, JSON and other templates are unchanged.
 
     Raises:
         RequestError: an expression raised.
     """
-    texts, sources = taken_apart(text)
+    texts, sources = split_template(text)
     pieces = [texts[0]]
     for source, following in zip(sources, texts[1:], strict=True):
-        pieces += (str(evaluated(source, evaluate)), following)
+        pieces += (str(evaluate_expression(source, evaluate)), following)
     return "".join(pieces)
 
 
-def taken_apart(text: str, names: Container[str] = ()) -> tuple[list[str], list[str]]:
+def split_template(text: str, names: Container[str] = ()) -> tuple[list[str], list[str]]:
     """Return the literal texts of ``text`` and the expressions between them, one fewer.
 
-    ``names`` are taken for expressions also where they are no Python.
+    ``names`` count as expressions even if they are not Python.
     """
     texts: list[str] = [""]
     sources: list[str] = []
@@ -55,7 +55,7 @@ def taken_apart(text: str, names: Container[str] = ()) -> tuple[list[str], list[
     return texts, sources
 
 
-def evaluated(source: str, evaluate: Callable[[str], Any]) -> Any:
+def evaluate_expression(source: str, evaluate: Callable[[str], Any]) -> Any:
     """Return the value of an expression of a template.
 
     Raises:
@@ -74,8 +74,8 @@ def _expression(text: str, start: int, names: Container[str]) -> tuple[str, int]
     end = start + 2
     # An expression may hold braces itself, as in {{ {"a": {"b": 1}}["a"] }}: the first "}}" that
     # leaves valid Python is the closing one.
-    for _ in range(_TRIES):
-        close = text.find("}}", end, start + _LONGEST)
+    for _ in range(_MAX_TRIES):
+        close = text.find("}}", end, start + _MAX_EXPRESSION)
         if close < 0:
             break
         source = text[start + 2 : close].strip()
@@ -88,7 +88,7 @@ def _expression(text: str, start: int, names: Container[str]) -> tuple[str, int]
 def _is_expression(source: str) -> bool:
     try:
         with warnings.catch_warnings():
-            # Of text that only might be Python.
+            # The text may not be Python at all.
             warnings.simplefilter("ignore")
             ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):

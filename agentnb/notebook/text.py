@@ -14,14 +14,14 @@ from agentnb.run.run import Run
 
 __all__ = ["TextDisplay"]
 
-_SHOWN: Final = 200
+_MAX_LENGTH: Final = 200
 
 
 class TextDisplay:
-    """Prints the answer while it streams; reasoning and tool calls stand as marked lines.
+    """Prints the answer while it streams; reasoning and tool calls are marked lines.
 
-    Printing happens where `tick` is called, in the thread that waits, so that a slow terminal never
-    holds up the stream.  Who ``raises`` what the run fails by tells of that below.
+    Prints in the waiting thread, in `tick`, so that a slow terminal never delays the stream.
+    ``raises``: the caller raises the error of the run, which is then not printed.
     """
 
     def __init__(self, run: Run, *, raises: bool = False) -> None:
@@ -31,41 +31,40 @@ class TextDisplay:
         self._offset = 0
         self._printed: dict[int, int] = {}
         self._cleaner = StreamCleaner()
-        self._told: Waiting | None = None
+        self._reported: Waiting | None = None
         self._at_line_start = True
 
     def open(self) -> None:
-        """Show nothing yet."""
+        """Print nothing yet."""
 
     def tick(self) -> None:
         """Print what is new."""
         with self._run.lock:
-            news = self._news(self._run.transcript.parts, self._run.done)
+            text = self._new_text(self._run.transcript.parts, self._run.done)
             waiting, now = self._run.waiting, self._run.elapsed
-        # Not under the lock: a terminal that blocks would hold up the stream.
-        self._write(news)
-        if waiting is not None and waiting != self._told:
+        # Without the lock, because a terminal may block.
+        self._write(text)
+        if waiting is not None and waiting != self._reported:
             self._write(self._break() + _waiting_line(waiting, now) + "\n")
-        self._told = waiting
+        self._reported = waiting
 
     def close(self) -> None:
-        """Print what is left, and the run in one line."""
+        """Print the rest, and a summary of the run."""
         self.tick()
         self._write(self._cleaner.flush())
         self._write(self._late())
         with self._run.lock:
             footer = summary(self._run.view())
         self._write(self._break() + footer + "\n")
-        # A run that did not complete raises, and the error says it then.
         if self._run.error and not (self._raises and self._run.parse_error is None):
             self._write(one_line(self._run.error, 500) + "\n")
 
-    def _news(self, parts: list[Part], ended: bool) -> str:
+    def _new_text(self, parts: list[Part], ended: bool) -> str:
         text = ""
         while self._index < len(parts):
             part = parts[self._index]
             if isinstance(part, ToolCall):
-                # A call is one line, printed once its arguments are whole.
+                # A call is one line, printed once it has ended.
                 if part.status == "running" and not ended:
                     return text
                 text += self._tool_line(part, text)
@@ -84,7 +83,7 @@ class TextDisplay:
         return text
 
     def _late(self) -> str:
-        """Return what was added to passages that were printed before; a platform may do that."""
+        """Return text that was added to passages after they were printed."""
         text = ""
         with self._run.lock:
             for index, part in enumerate(self._run.transcript.parts):
@@ -97,8 +96,8 @@ class TextDisplay:
         outcome = call.error if call.error is not None else str(call.result_text)
         return (
             self._lead(before, "→ ")
-            + f"{one_line(call.name)}({one_line(str(call.arguments_text), _SHOWN)})"
-            + (f" = {one_line(outcome, _SHOWN)}" if outcome else "")
+            + f"{one_line(call.name)}({one_line(str(call.arguments_text), _MAX_LENGTH)})"
+            + (f" = {one_line(outcome, _MAX_LENGTH)}" if outcome else "")
             + "\n"
         )
 
@@ -117,9 +116,9 @@ class TextDisplay:
 
 
 def _waiting_line(waiting: Waiting, now: float) -> str:
-    # Only where a run waits: it loads more than a cell of text does.
+    # Imported only here, to keep the import of this module light.
     from agentnb.monitoring.watched_run import waiting_words
 
     left = math.ceil(waiting.until - now)
     when = f", in {left} s" if left > 0 else ""
-    return f"⟳ {waiting_words(waiting)}{when}: {one_line(waiting.reason, _SHOWN)}"
+    return f"⟳ {waiting_words(waiting)}{when}: {one_line(waiting.reason, _MAX_LENGTH)}"

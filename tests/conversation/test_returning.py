@@ -122,7 +122,7 @@ class TestOpening:
     def test_the_oldest_go_where_there_are_too_many(
         self, chat: Conversation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trees, "_KEPT", 3)
+        monkeypatch.setattr(trees, "_MAX_TURNS", 3)
         left: list[tuple[str, object]] = []
         for _ in range(3):
             talk(chat, "one", "two")
@@ -183,8 +183,7 @@ class TestWhatIsLost:
         chat.send("look", media=b"PNG").run.wait()
         talk(chat, "two")
         assert chat.edit(chat.turns[1].id, "second").note == (
-            "New session: the agent was told the messages before this one, "
-            "but not their attachments."
+            "New session: the agent got the messages before this one, but not their attachments."
         )
 
     def test_answers_without_text(self) -> None:
@@ -193,8 +192,7 @@ class TestWhatIsLost:
         edited = chat.edit(chat.turns[2].id, "third")
         edited.run.wait()
         assert edited.note == (
-            "New session: the agent was told the messages before this one, "
-            "but not answers without text."
+            "New session: the agent got the messages before this one, but not answers without text."
         )
         assert [m["content"] for m in edited.run.request.history] == ["one", "yes"]
 

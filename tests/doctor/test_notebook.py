@@ -13,7 +13,7 @@ from jupyter_client.manager import start_new_kernel
 
 from agentnb.doctor import Report
 from agentnb.doctor.report import ok, problem
-from agentnb.notebook.doctor import Examined
+from agentnb.notebook.doctor import DisplayedReport
 from tests.doctor.conftest import CANARY
 from tests.faults.rawserver import unused_port
 from tests.notebook.conftest import Kernel
@@ -60,7 +60,7 @@ def test_in_a_kernel(kernel: Kernel, surroundings: Path) -> None:
 
 def test_a_formula_in_what_a_platform_says_is_none() -> None:
     said = r"answered $\href{https://evil.example}{Click}$ <b>"
-    shown = Examined(Report((problem("seekr: access", said), ok("Python", "3")), 1.0))
+    shown = DisplayedReport(Report((problem("seekr: access", said), ok("Python", "3")), 1.0))
     page = str(HTMLFormatter()(shown))
     assert re.fullmatch(r'<div class="mathjax_ignore tex2jax_ignore">.*</div>', page, re.DOTALL)
     assert html.escape(said) in page

@@ -77,13 +77,13 @@ def test_agent_and_session_come_from_the_history(notebook: Kernel) -> None:
         "agentnb.history.flush()\n"
         "kept = [run for run in recent._runs if run is not done]\n"
         "recent._runs.clear(); recent._runs.extend(kept)\n"
-        "from agentnb.notebook import attaching\n"
+        "from agentnb.notebook import attach as attaching\n"
         "class Named:\n"
         "    def agent(self, options):\n"
         "        print(options.agent)\n"
         "        return remote\n"
         "from agentnb.notebook.options import CellOptions\n"
-        "agent, session = attaching._whose(Named(), done.id, CellOptions(), None)\n"
+        "agent, session = attaching._agent_and_session(Named(), done.id, CellOptions(), None)\n"
         "print(session == done.session_id)"
     )
     cell = notebook.run(code)
@@ -128,7 +128,7 @@ def test_what_cannot_be_joined_says_what_to_do(notebook: Kernel, line: str, says
 def test_it_is_completed_and_in_the_help(notebook: Kernel) -> None:
     notebook.run("%%agent slow --bg -o going\nx")
     code = (
-        "from agentnb.notebook.choices import complete\n"
+        "from agentnb.notebook.completion_choices import complete\n"
         "print(going.id in complete('%agent attach '), 'attach' in complete('%agent '),\n"
         "      'remote' in complete(f'%agent attach {going.id} '),\n"
         "      '--session' in complete(f'%agent attach {going.id} remote --'))\n"

@@ -171,7 +171,7 @@ def test_the_magic_tells_what_is_wrong(kernel: Kernel, line: str, words: str) ->
 
 
 def test_what_may_follow_is_completed(kernel: Kernel) -> None:
-    kernel.run("from agentnb.notebook.choices import complete")
+    kernel.run("from agentnb.notebook.completion_choices import complete")
     told = kernel.run(
         "print(complete('%agent ch'), complete('%agent chat gree'), "
         "complete('%agent chat greeter --'))"

@@ -207,7 +207,7 @@ def test_how_a_run_is_stopped_that_goes_on_elsewhere(seeded: Kernel) -> None:
 def test_completion(seeded: Kernel) -> None:
     def completed(line: str) -> list[str]:
         return seeded.run(
-            f"from agentnb.notebook.choices import complete\ncomplete({line!r})"
+            f"from agentnb.notebook.completion_choices import complete\ncomplete({line!r})"
         ).result["text/plain"]  # pyright: ignore
 
     assert "'prune'" in completed("%agent history ")

@@ -105,5 +105,5 @@ def test_the_help_of_the_magic_has_the_options() -> None:
     """As IPython shows it of the method that is registered, for ``%%agent?``."""
     shown = getdoc(MethodType(AgentMagics.agent_cell, object()))
     assert shown is not None
-    assert shown.startswith("Ask an agent the question that the cell holds.")
+    assert shown.startswith("Send the cell to an agent.")
     assert all(option in shown for option in option_strings())

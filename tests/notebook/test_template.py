@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnb.errors import RequestError
-from agentnb.notebook.template import expand, taken_apart
+from agentnb.notebook.template import expand, split_template
 
 VALUES: dict[str, Any] = {
     "name": "NVDA",
@@ -55,7 +55,7 @@ def test_an_expression_that_fails_says_which() -> None:
 
 def test_names_may_be_no_python() -> None:
     text = "{{unit price}} of {{ name }} {{{2}}}, {{ no python }}"
-    assert taken_apart(text, {"unit price"}) == (
+    assert split_template(text, {"unit price"}) == (
         ["", " of ", " ", ", {{ no python }}"],
         ["unit price", "name", "{2}"],
     )

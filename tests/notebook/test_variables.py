@@ -172,7 +172,7 @@ def test_a_chat_and_a_comparison_take_the_name(notebook: Kernel) -> None:
 
 def test_completion_offers_the_functions(notebook: Kernel) -> None:
     code = (
-        "from agentnb.notebook.choices import complete\n"
+        "from agentnb.notebook.completion_choices import complete\n"
         "print(complete('%%agent '))\nprint(complete('%agent chat '))"
     )
     for line in notebook.run(code).stdout.splitlines():

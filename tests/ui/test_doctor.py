@@ -30,8 +30,8 @@ HTML("<p>$x^2$</p>")
 _SAID = r"""
 from agentnb.doctor import Report
 from agentnb.doctor.report import problem
-from agentnb.notebook.doctor import Examined
-Examined(Report((problem("seekr: access", r"$\href{https://evil.example}{Click}$"),), 1.0))
+from agentnb.notebook.doctor import DisplayedReport
+DisplayedReport(Report((problem("seekr: access", r"$\href{https://evil.example}{Click}$"),), 1.0))
 """
 
 

@@ -1,4 +1,4 @@
-"""``%agent attach``: joins a run that goes on, and shows it as a cell shows its own."""
+"""``%agent attach``: attach to an active run, and display it as a cell does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from agentnb.store.recent import recent_runs
 
 if TYPE_CHECKING:
     from agentnb.notebook.runner import CellRunner
-    from agentnb.store.lookup import PlacedRun
 
 __all__ = ["ATTACH_USAGE", "attach"]
 
@@ -23,44 +22,45 @@ ATTACH_USAGE: Final = "RUN [AGENT] [--platform P] [--session S] [--timeout SECON
 
 
 def attach(runner: CellRunner, words: Sequence[str]) -> None:
-    """Join the run that ``words`` name; block until it has ended, unless with ``--bg``.
+    """Attach to a run; block until it has ended, unless with ``--bg``.
 
-    A run that this kernel follows is shown again, without joining it a second time.  Its agent and
-    session are looked up in the history where they are not given.
+    A run of this kernel is displayed without a second connection.  Agent and session are looked up
+    in the history by default.
 
     Raises:
         RequestError: the run or its agent is missing or unknown.
-        UnsupportedError: the platform cannot join a run.
+        UnsupportedError: the platform cannot attach to runs.
         RunError: the run did not complete.
     """
     run_id, options = parse_attach_words(words)
     known = _run_here(run_id)
     if known is not None and known.transcript.status != "paused":
-        # What has ended is shown as it ended.
         chosen = Agent(known.client, known.agent, title=known.title)
         runner.follow(known, chosen, options)
         return
-    chosen, session = _whose(runner, run_id, options, known)
+    chosen, session = _agent_and_session(runner, run_id, options, known)
     run = chosen.attach(run_id, session=session, timeout=options.timeout)
     runner.follow(run, chosen, options)
 
 
 def _run_here(run_id: str) -> Run | None:
-    """Return the newest run of this process that has the id, the platform's or agentnb's own."""
+    """Return the newest run of this process with this id, the platform's or agentnb's own."""
     for run in reversed(recent_runs()):
         if isinstance(run, Run) and run_id in (run.id, run.local_id):
             return run
     return None
 
 
-def _whose(
+def _agent_and_session(
     runner: CellRunner, run_id: str, options: CellOptions, known: Run | None
 ) -> tuple[Agent, str | None]:
-    """Return the agent of a run, and its session where that is known."""
+    """Return the agent of a run, and its session if known."""
     if known is not None:
         agent = Agent(known.client, known.agent, title=known.title)
         return agent, options.session or known.session_id
-    placed = _placed(run_id)
+    from agentnb.store.lookup import known_run
+
+    placed = known_run(run_id)
     if options.agent is None and options.platform is None:
         if placed is None or placed.agent is None:
             raise RequestError(
@@ -70,7 +70,7 @@ def _whose(
         if placed.platform == "local":
             raise RequestError(
                 f"The run {run_id} is one of a Python function in another process.",
-                hint="agentnb.history.load(...) shows what it brought.",
+                hint="agentnb.history.load(...) shows its result.",
             )
         options = replace(options, agent=str(AgentName(placed.platform, placed.agent)))
     elif options.agent is None:
@@ -79,9 +79,3 @@ def _whose(
     is_same = placed is not None and placed.platform == agent.platform.name
     session = placed.session_id if placed is not None and is_same else None
     return agent, options.session or session
-
-
-def _placed(run_id: str) -> PlacedRun | None:
-    from agentnb.store.lookup import known_run
-
-    return known_run(run_id)

@@ -1,4 +1,4 @@
-"""What may be typed next on the line of a magic."""
+"""Choices for completion on the line of a magic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
 from agentnb.notebook.options import FORMATS, option_strings
-from agentnb.notebook.variables import agent_names
+from agentnb.notebook.variables import agent_variables
 from agentnb.platforms import registry
 from agentnb.run.agent_catalog import known_agents
 from agentnb.run.run import Run
@@ -20,21 +20,18 @@ from agentnb.store.filters import STATUSES
 
 __all__ = ["complete", "last_word"]
 
-# What follows these nobody can know.
+# Options with a free value.
 _FREE: Final = frozenset(
     {"-o", "--output", "--param", "--output-type", "--media", "--timeout", "--concurrency"}
     | {"--rpm", "--retries", "--checkpoint", "--prefix"}
 )
 _LINE: Final = re.compile(r"^\s*(%%?)agent(\s+.*)?$")
-# The agent is one word that may hold a colon, which IPython's own token would cut at.
+# An agent may contain a colon, at which IPython's own token ends.
 _WORD: Final = re.compile(r"[^\s]*$")
 
 
 def complete(text: str) -> list[str]:
-    """Return what may stand at the end of ``text``, a magic's line up to the cursor.
-
-    Empty where the line is not one of ours.
-    """
+    """Return completions of ``text``, a magic's line up to the cursor."""
     line = _LINE.match(text)
     if line is None or line[2] is None:
         return []
@@ -42,43 +39,45 @@ def complete(text: str) -> list[str]:
     before = line[2].split()[: None if text.endswith((" ", "\t")) else -1]
     if line[1] == "%":
         choices = _for_command(before)
-    elif before and before[-1] in ("-p", "--platform"):
-        choices = config().platform_names(registry.names())
-    elif before and before[-1] in ("-f", "--format"):
-        choices = list(FORMATS)
-    elif before and before[-1] in ("-s", "--session"):
-        choices = _sessions()
-    elif before and before[-1] == "--over":
-        choices = _tables()
-    elif before and before[-1] == "--on-error":
-        choices = ["keep", "raise"]
-    elif before and before[-1] in _FREE:
-        return []
-    elif word.startswith("-"):
-        choices = option_strings()
     else:
-        choices = _agents()
+        choices = _for_cell(before[-1] if before else "", word)
     return list(dict.fromkeys(c for c in choices if c.startswith(word)))
+
+
+def _for_cell(last: str, word: str) -> list[str]:
+    match last:
+        case "-p" | "--platform":
+            return _platforms()
+        case "-f" | "--format":
+            return list(FORMATS)
+        case "-s" | "--session":
+            return _sessions()
+        case "--over":
+            return _tables()
+        case "--on-error":
+            return ["keep", "raise"]
+        case _ if last in _FREE:
+            return []
+        case _:
+            return option_strings() if word.startswith("-") else _agents()
 
 
 def _for_command(before: list[str]) -> list[str]:
     if not before:
         return list(COMMANDS)
     match before[0]:
-        case "chat" if before[-1] in ("-s", "--session"):
+        case "chat" | "attach" if before[-1] in ("-s", "--session"):
             return _sessions()
         case "chat":
             return [*_agents(), "--session", "--new"]
-        case "attach" if before[-1] in ("-s", "--session"):
-            return _sessions()
         case "attach" if before[-1] in ("-p", "--platform"):
-            return config().platform_names(registry.names())
+            return _platforms()
         case "attach" if len(before) > 1:
             return [*_agents(), "--session", "--platform", "--timeout", "--bg"]
         case "use" | "alias":
             return _agents()
         case "list" | "doctor" | "login":
-            return config().platform_names(registry.names())
+            return _platforms()
         case "history":
             return _for_history(before[1:])
         case "stop" | "status" | "attach":
@@ -106,33 +105,41 @@ def _for_history(before: list[str]) -> list[str]:
 def _agents() -> list[str]:
     try:
         names = known_agents()
-        at_hand = config().bare_platform(registry.names()) == EMBEDDED
+        is_embedded = config().bare_platform(registry.names()) == EMBEDDED
     except AgentnbError:
         return []
-    return [*agent_names(current_shell()), *(sandbox.agent_names() if at_hand else []), *names]
+    return [
+        *agent_variables(current_shell()),
+        *(sandbox.agent_names() if is_embedded else []),
+        *names,
+    ]
+
+
+def _platforms() -> list[str]:
+    return config().platform_names(registry.names())
 
 
 def _tables() -> list[str]:
-    """Return the variables that hold a table, or a list or a column of what can be asked."""
+    """Return the variables that hold a table, then those that hold a list or a column."""
     shell = current_shell()
     variables: dict[str, object] = cast("Any", shell).user_ns if shell is not None else {}
-    shown = {n: v for n, v in variables.items() if not n.startswith("_") and n != "In"}
-    tables = [n for n, v in shown.items() if _is_of_frames(v) and hasattr(v, "columns")]
-    others = [n for n, v in shown.items() if isinstance(v, list | tuple) or _is_of_frames(v)]
+    public = {n: v for n, v in variables.items() if not n.startswith("_") and n != "In"}
+    tables = [n for n, v in public.items() if _is_frame(v) and hasattr(v, "columns")]
+    others = [n for n, v in public.items() if isinstance(v, list | tuple) or _is_frame(v)]
     return [*tables, *others]
 
 
-def _is_of_frames(value: object) -> bool:
+def _is_frame(value: object) -> bool:
     kind = type(value)
     return kind.__name__ in ("DataFrame", "Series") and not isinstance(value, type)
 
 
 def _sessions() -> list[str]:
-    found = (r.transcript.session_id for r in reversed(history.recent_runs()))
-    return list(dict.fromkeys(s for s in found if s))
+    ids = (r.transcript.session_id for r in reversed(history.recent_runs()))
+    return list(dict.fromkeys(s for s in ids if s))
 
 
 def last_word(text: str) -> str:
-    """Return the word that ``text`` ends in the middle of, "" after a space."""
+    """Return the unfinished word at the end of ``text``, "" after a space."""
     found = _WORD.search(text)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""``%%agent --over``: one question for each row of a table, and the table that comes of it."""
+"""``%%agent --over``: one prompt for each row of a table, and the resulting table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final, cast
 
 from agentnb.batch.items import ITEM, as_items, is_missing
 from agentnb.errors import RequestError
-from agentnb.notebook.template import evaluated, taken_apart
+from agentnb.notebook.template import evaluate_expression, split_template
 from agentnb.render.view import seconds
 from agentnb.tables.frame import mark, shown_html, shown_text
 
-__all__ = ["RowPrompts", "table_bundle", "the_data"]
+__all__ = ["PromptTemplate", "evaluate_data", "table_bundle"]
 
-# What is shown of a map's own columns, of those that hold anything; ids and times are in the table.
+# Columns of a map that are not displayed, and those displayed only if they have values.
 _HIDDEN: Final = (
     "run_id",
     "session_id",
@@ -31,13 +31,13 @@ _HIDDEN: Final = (
     "error_code",
     "local_id",
 )
-_SOMETIMES: Final = ("duration", "total_tokens", "cost_usd", "error")
-# So many names stand in a message.
-_LISTED: Final = 20
+_HIDDEN_IF_EMPTY: Final = ("duration", "total_tokens", "cost_usd", "error")
+# How many names an error lists.
+_MAX_NAMES: Final = 20
 
 
-def the_data(expression: str, namespace: dict[str, Any]) -> Any:
-    """Return what ``--over`` names: a table, or anything that can be gone through.
+def evaluate_data(expression: str, namespace: dict[str, Any]) -> Any:
+    """Return the value of the expression of ``--over``: a table, or any iterable.
 
     Raises:
         RequestError: the expression raised.
@@ -54,23 +54,22 @@ def the_data(expression: str, namespace: dict[str, Any]) -> Any:
         ) from error
 
 
-class RowPrompts:
-    """What the rows of ``data`` ask, by the text of a cell: called with a row, as a map does.
+class PromptTemplate:
+    """Template of the prompts of the rows of ``data``; called with a row.
 
     ``{{column}}`` stands for the row's value, and any other ``{{expression}}`` for its value in the
-    notebook's ``namespace``, in which the columns are names as well.  A value is put in once and
-    not looked at again.
+    notebook's ``namespace`` extended by the columns.  Values are not expanded again.
 
     Raises:
-        RequestError: an expression uses a name that there is not.
+        RequestError: an expression uses an unknown name.
     """
 
     def __init__(self, text: str, data: Any, namespace: Mapping[str, Any]) -> None:
-        #: The same as ``data``, also where that can be gone through only once.
+        #: Equivalent to ``data``, even if that is an iterator.
         self.data: Any = data
         if isinstance(data, Iterator):
             rest = cast("Iterator[Any]", data)
-            # The first one tells what names there are.
+            # The names are taken from the first item.
             data = list(itertools.islice(rest, 1))
             self.data = itertools.chain(data, rest)
         known = as_items(data).names()
@@ -79,8 +78,8 @@ class RowPrompts:
         )
         self._names = known or []
         self._namespace = namespace
-        self._texts, self._sources = taken_apart(text.strip(), self._names)
-        self._uses = [_uses(source, self._names) for source in self._sources]
+        self._texts, self._sources = split_template(text.strip(), self._names)
+        self._names_used = [_free_names(source, self._names) for source in self._sources]
         if known is not None:
             self._check()
 
@@ -92,8 +91,10 @@ class RowPrompts:
             return eval(source, scope)
 
         pieces = [self._texts[0]]
-        for source, used, text in zip(self._sources, self._uses, self._texts[1:], strict=True):
-            value = values[source] if source in values else evaluated(source, evaluate)
+        for source, used, text in zip(
+            self._sources, self._names_used, self._texts[1:], strict=True
+        ):
+            value = values[source] if source in values else evaluate_expression(source, evaluate)
             if is_missing(value) and used & values.keys():
                 raise RequestError(f"'{source}' is missing in the row, which was not sent.")
             pieces += (str(value), text)
@@ -102,7 +103,7 @@ class RowPrompts:
     def _values(self, row: Any) -> dict[str, Any]:
         if self._is_table:
             values = dict(zip(self._names, row, strict=False))
-            # A Series has its own name for its one column, and another.
+            # The column of a Series has a second name.
             if ITEM in self._names and ITEM not in values:
                 values[ITEM] = next(iter(row))
             return values
@@ -116,7 +117,7 @@ class RowPrompts:
 
     def _check(self) -> None:
         names = {*self._names, *self._namespace, *vars(builtins)}
-        unknown = [name for used in self._uses for name in sorted(used) if name not in names]
+        unknown = [name for used in self._names_used for name in sorted(used) if name not in names]
         if unknown:
             raise RequestError(
                 "The cell names "
@@ -125,8 +126,8 @@ class RowPrompts:
             )
 
 
-def _uses(source: str, columns: Collection[str]) -> set[str]:
-    """Return the names that an expression takes from outside of itself."""
+def _free_names(source: str, columns: Collection[str]) -> set[str]:
+    """Return the free names of an expression."""
     if source in columns:
         return {source}
     nodes = list(ast.walk(ast.parse(source, mode="eval")))
@@ -136,30 +137,31 @@ def _uses(source: str, columns: Collection[str]) -> set[str]:
     return {node.id for node in named} - own
 
 
-def _took(span: Any) -> str:
+def _duration(span: Any) -> str:
     return "" if is_missing(span) else seconds(span.total_seconds())
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_LISTED])
-    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+    listed = ", ".join(names[:_MAX_NAMES])
+    return f"{listed} and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else listed
 
 
 def table_bundle(table: Any, *, prefix: str = "", format: str = "rich") -> dict[str, str]:
-    """Return how the table of a map is shown: what was asked, what came of it, and what it cost.
+    """Return the display of a map's table: inputs, answers and cost, as text and HTML.
 
-    What is in it is text, see `agentnb.tables.frame`, and pandas shows no more of a long table
-    than its options say.
+    Cells are escaped, see `agentnb.tables.frame`; pandas' options limit the rows.
     """
     hidden = {prefix + name for name in _HIDDEN}
     hidden |= {
-        name for each in _SOMETIMES if (name := prefix + each) in table and table[name].isna().all()
+        name
+        for each in _HIDDEN_IF_EMPTY
+        if (name := prefix + each) in table and table[name].isna().all()
     }
-    shown = table.loc[:, [column not in hidden for column in table.columns]]
-    if (name := f"{prefix}duration") in shown:
-        shown = shown.assign(**{name: [_took(each) for each in shown[name]]})
-    mark(shown)
-    bundle = {"text/plain": shown_text(shown)}
-    if format != "text" and (html := shown_html(shown)) is not None:
+    frame = table.loc[:, [column not in hidden for column in table.columns]]
+    if (name := f"{prefix}duration") in frame:
+        frame = frame.assign(**{name: [_duration(each) for each in frame[name]]})
+    mark(frame)
+    bundle = {"text/plain": shown_text(frame)}
+    if format != "text" and (html := shown_html(frame)) is not None:
         bundle["text/html"] = html
     return bundle
