@@ -1,9 +1,9 @@
-// Drawing together what arrives together.
+// Coalesces redraws into animation frames.
 
-/** How long a drawing may wait where the browser calls no animation frames: in a hidden tab. */
+/** Longest delay where the browser runs no animation frames: in a hidden tab. */
 const HIDDEN_MS = 250;
 
-/** Runs a function at the next animation frame, once however often it was asked for. */
+/** Runs a function at the next animation frame, once for any number of requests. */
 export class Frame {
   readonly #draw: () => void;
   #frame = 0;

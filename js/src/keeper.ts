@@ -1,9 +1,9 @@
-// Keeping what a page shows in the host's model, to be saved with the notebook.
+// Saves the page's state in the host's model, which is saved with the notebook.
 
 const SOON_MS = 500;
 
 export class Keeper {
-  /** True while it writes: the host tells of that as of any new state, and it is none. */
+  /** True during a write: the host reports the write like new state from the kernel. */
   writing = false;
   readonly #write: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -18,18 +18,18 @@ export class Keeper {
     try {
       this.#write();
     } catch {
-      // A model whose widget was closed takes nothing any more.
+      // The model's widget was closed.
     }
     this.writing = false;
   }
 
-  /** Writes once there was nothing to write for a moment. */
+  /** Save after a pause without further calls. */
   soon(): void {
     this.#rest();
     this.#timer = setTimeout(() => this.now(), SOON_MS);
   }
 
-  /** Writes what is still to be written. */
+  /** Save now if a save is scheduled. */
   end(): void {
     if (this.#timer !== undefined) this.now();
   }

@@ -1,15 +1,15 @@
-// What every widget brings along: it gets the code of the views, once per page, and runs it.
+// Included with every widget: loads the code of the views, once per page, and runs it.
 //
-// The code is sent once per kernel, as a plain model, and not with every widget. Where a host has no
-// such model, or has lost it, the kernel is asked for it.
+// The kernel sends the code once, in a model of its own, instead of with every widget. Where a host
+// lacks that model, the loader requests the code from the kernel.
 //
 // Neither `initialize` nor `render` waits: hosts deliver no message, not even the code itself,
-// before `initialize` has returned. Messages that come meanwhile are not kept. The session that the
-// code makes begins with the trait as it is then, and asks the kernel for what it missed.
+// before `initialize` has returned. Messages received in the meantime are dropped. The session that
+// the code creates starts from the trait's current value and requests what it missed.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 
-/** What a module of the views' code makes for one widget. */
+/** A widget implementation, as created by the loaded code. */
 interface Widget {
   initialize(props: InitializeProps): () => void;
   render(props: RenderProps): () => void;
@@ -19,17 +19,17 @@ interface Code {
   default(): Widget;
 }
 
-/** The code of one version, for all widgets of the page: whoever has its source brings it. */
+/** The code of one version, shared by all widgets of the page. */
 interface Entry {
   ready: Promise<Code>;
   bring(source: string): void;
-  /** Until when the others needn't ask the kernel, since one has. */
+  /** Time until which other widgets do not repeat the request for the code. */
   asked: number;
 }
 
 const KEY = Symbol.for("agentnb.code");
 const OTHERS_MS = 2000;
-/** The kernel may be busy for long: it is asked at these times, and heard at any. */
+/** Times of the requests: the kernel may be busy for long. A reply is accepted at any time. */
 const ASK_MS = [0, 4000, 16000, 64000];
 const SILENT_MS = 5000;
 const NO_CODE =
@@ -79,7 +79,7 @@ function load(model: AnyModel): Promise<Code> {
       try {
         model.send({ type: "code" });
       } catch {
-        // A closed comm throws in some hosts; the saved state may still have the code.
+        // A closed comm throws in some hosts; the saved state may still contain the code.
       }
     }
     const next = wait ? step : step + 1;
@@ -91,13 +91,13 @@ function load(model: AnyModel): Promise<Code> {
     model.off("msg:custom", hear);
   };
   model.on("msg:custom", hear);
-  // Models that a page restores come in any order.
+  // Pages restore their models in any order.
   timer = setTimeout(ask, model_id ? 1000 : 0, 0);
   void (async () => {
     const plain = await model.widget_manager.get_model(model_id ?? "");
     bring(plain.get("source"));
   })().catch(() => {
-    // No such model here, or no manager at all: the kernel is asked.
+    // No such model, or no widget manager: request the code from the kernel.
   });
   entry.ready.then(stop, stop);
   return entry.ready;

@@ -1,16 +1,16 @@
-// How long a word of the kernel is waited for before it is asked.
+// Timing of resync requests to the kernel.
 
-/** How long the kernel may take to acknowledge what was asked of it. */
+/** Time for the kernel to acknowledge a command. */
 export const ACK_MS = 1000;
 const IDLE_MS = 4000;
 const IDLE_MAX_MS = 60_000;
-/** Gaps that may be asked about at once, and how long until there may be one more. */
+/** Token bucket for immediate requests after a gap: its size, and the time to refill one. */
 const GAPS = 10;
 const GAP_MS = 1000;
-/** Unanswered questions before the kernel is said to be silent. */
+/** Unanswered requests before the kernel counts as silent. */
 const SILENT_AFTER = 2;
 
-/** Asks whenever nothing was heard for a while; a kernel that doesn't answer ever less often. */
+/** Requests a resync after a period without messages, with exponential backoff. */
 export class Patience {
   readonly #ask: () => void;
   #unanswered = 0;
@@ -22,17 +22,17 @@ export class Patience {
     this.#ask = ask;
   }
 
-  /** True when several questions stayed unanswered: the kernel is busy, gone or begun anew. */
+  /** True after several unanswered requests: the kernel is busy, gone or restarted. */
   get over(): boolean {
     return this.#unanswered > SILENT_AFTER;
   }
 
-  /** Whether a question is unanswered. */
+  /** Whether a request is unanswered. */
   get asking(): boolean {
     return this.#unanswered > 0;
   }
 
-  /** Takes note of a question that was asked. */
+  /** Record that a request was sent. */
   asked(): void {
     this.#unanswered += 1;
   }
@@ -42,8 +42,8 @@ export class Patience {
   }
 
   /**
-   * Tells whether to ask at once about something that was missed or not understood. Where that
-   * happens again and again, after every answer, only the timer asks.
+   * Return whether a gap may be followed by an immediate request. When gaps repeat after every
+   * response, only the timer sends requests.
    */
   takeGap(): boolean {
     const at = performance.now();
@@ -54,14 +54,14 @@ export class Patience {
     return true;
   }
 
-  /** Waits anew, for long where nothing is due. */
+  /** Restart the timer, with the longest interval if no message is due. */
   wait(calm = false): void {
     this.rest();
     const doubled = IDLE_MS * 2 ** Math.max(0, this.#unanswered - 1);
     this.#timer = setTimeout(this.#ask, calm ? IDLE_MAX_MS : Math.min(doubled, IDLE_MAX_MS));
   }
 
-  /** Waits for nothing. */
+  /** Stop the timer. */
   rest(): void {
     clearTimeout(this.#timer);
   }

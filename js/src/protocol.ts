@@ -1,8 +1,8 @@
-// What the kernel and the page say to each other: the mirror of agentnb/widgets/protocol.py.
+// Messages between the kernel and the page: the mirror of agentnb/widgets/protocol.py, checked
+// against the same fixtures in tests/fixtures/protocol.
 //
-// Both sides are held together by the fixtures in tests/fixtures/protocol. Whatever arrives is
-// checked field by field before anything believes it: a message of another version must lead to a
-// resync, never to a half-applied state.
+// Every message is validated field by field before it is applied: one of another version must lead
+// to a resync, never to a half-applied state.
 
 export type Status =
   | "queued"
@@ -19,7 +19,7 @@ export type ToolStatus = "running" | "completed" | "failed" | "abandoned";
 export interface Passage {
   kind: "text" | "reasoning";
   text: string;
-  /** How many characters of it aren't told to the page: the run in the kernel has them. */
+  /** Number of characters omitted from the page; the run in the kernel has them. */
   text_more: number;
 }
 
@@ -57,9 +57,9 @@ export interface Approval {
   message: string;
   tool: string | null;
   arguments: string;
-  /** Names this very request; absent from what earlier versions saved. */
+  /** Identifies this request; absent from state saved by earlier versions. */
   key?: string;
-  /** Whether its id was requested for something else before. */
+  /** Whether its id was used for a different request before. */
   changed?: boolean;
 }
 
@@ -68,18 +68,18 @@ export interface RunError {
   code: string | null;
 }
 
-/** What a run waits for beyond its agent: for its stream to be taken up, or to be asked again. */
+/** What a run waits for besides its agent: reconnecting to its stream, or a retry. */
 export interface Waiting {
   kind: "reconnect" | "retry";
   /** From 1. */
   attempt: number;
   of: number;
-  /** How long until the attempt, from the run's `elapsed` on; 0 while it is made. */
+  /** Seconds until the attempt, counted from the run's `elapsed`; 0 during the attempt. */
   seconds: number;
   reason: string;
 }
 
-/** Everything that a view shows of one run. Times are in seconds. */
+/** Everything that a view displays of a run. Times are in seconds. */
 export interface RunState {
   status: Status;
   run_id: string | null;
@@ -90,21 +90,21 @@ export interface RunState {
   usage: Usage | null;
   followups: string[];
   approvals: Approval[];
-  /** How many wire events were kept raw, because their kind is unknown or their content malformed. */
+  /** Number of wire events kept raw because their kind is unknown or their content malformed. */
   raw_events: number;
   error: RunError | null;
   waiting: Waiting | null;
   title: string;
   platform: string;
   prompt: string;
-  /** Since sending, by the kernel's clock, when the message was made. */
+  /** Seconds since sending, by the kernel's clock, when the message was created. */
   elapsed: number;
   time_to_first_token: number | null;
   duration: number | null;
-  /** The platform's own figure; absent from what earlier versions saved. */
+  /** Duration reported by the platform; absent from state saved by earlier versions. */
   platform_duration?: number | null;
   notice: string | null;
-  /** Whether this view may answer what the run waits for; false in a cell. */
+  /** Whether this view may approve or deny; false in a cell. */
   can_decide: boolean;
 }
 
@@ -119,7 +119,7 @@ export type AppendField = "text" | "arguments" | "result";
 export type Op =
   | { op: "run"; set: RunChanges }
   | { op: "part"; index: number; part: Part }
-  /** `offset` counts UTF-16 code units and must be the field's present length. */
+  /** `offset` counts UTF-16 code units and must equal the field's current length. */
   | { op: "append"; index: number; field: AppendField; offset: number; text: string }
   | { op: "set"; index: number; set: PartChanges };
 
@@ -128,7 +128,7 @@ export interface Snapshot {
   run: RunState;
 }
 
-/** One event of a run as it was recorded; its long texts are cut. */
+/** A recorded event of a run, with long texts truncated. */
 export interface EventRecord {
   /** Seconds since the run was sent. */
   at: number;
@@ -136,14 +136,14 @@ export interface EventRecord {
   [field: string]: unknown;
 }
 
-/** Some of a run's events, from the one numbered `offset` on, and how many there are by now. */
+/** A page of a run's events starting at number `offset`, and the current total. */
 export interface EventsPage {
   offset: number;
   total: number;
   events: EventRecord[];
 }
 
-/** One stretch of a run, in seconds since it was sent. */
+/** A segment of a run's timeline, in seconds since the run was sent. */
 export interface Segment {
   kind: "waiting" | "reasoning" | "text" | "tool" | "approval";
   label: string;
@@ -154,7 +154,7 @@ export interface Segment {
   detail: string;
 }
 
-/** What a run did when, up to `end`: the first segments of `total`. */
+/** A run's timeline up to `end`: the first of `total` segments. */
 export interface TimelinePage {
   end: number;
   total: number;
@@ -183,7 +183,7 @@ const FINAL: ReadonlySet<Status> = new Set([
   "interrupted",
 ]);
 
-/** Tells whether a run of this status can still change. */
+/** Return whether a run of this status can no longer change. */
 export const isFinal = (status: Status): boolean => FINAL.has(status);
 
 export type Guard<T> = (value: unknown) => value is T;
@@ -207,7 +207,7 @@ export const orNull =
   (v): v is T | null =>
     v === null || guard(v);
 
-/** A guard for a field that may be missing. */
+/** Guard for a field that may be missing. */
 const optional = <T>(guard: Guard<T>): Guard<T> => ((v) => v === undefined || guard(v)) as Guard<T>;
 
 export const listOf =
@@ -215,7 +215,7 @@ export const listOf =
   (v): v is T[] =>
     Array.isArray(v) && v.every(guard);
 
-/** A guard for an object that has all these fields. Further ones are let through, unread. */
+/** Guard for an object that has all these fields. Other fields are accepted and not read. */
 export const allOf =
   <T>(fields: Fields<T>): Guard<T> =>
   (v): v is T => {
@@ -224,7 +224,7 @@ export const allOf =
     return true;
   };
 
-/** A guard for an object that has some of these fields, and no other. */
+/** Guard for an object that has some of these fields, and no others. */
 export const someOf =
   <T>(fields: Fields<T>): Guard<Partial<T>> =>
   (v): v is Partial<T> =>
@@ -319,7 +319,7 @@ const isAcknowledged = oneOf<"stop" | "decide">("stop", "decide");
 const isEventsPage = allOf<EventsPage>({
   offset: isCount,
   total: isCount,
-  // What else an event has is only shown, as it came.
+  // Other fields are only displayed, as received.
   events: listOf(
     allOf<Pick<EventRecord, "at" | "type">>({ at: isNumber, type: isString }),
   ) as Guard<EventRecord[]>,
@@ -356,12 +356,12 @@ function isOp(v: unknown): v is Op {
   }
 }
 
-/** Tells whether a value is a whole snapshot, as the trait and the message of that name carry it. */
+/** Return whether a value is a complete snapshot, as in the trait and the `snapshot` message. */
 export function isSnapshot(v: unknown): v is Snapshot {
   return isObject(v) && isCount(v.seq) && isRun(v.run);
 }
 
-/** Tells whether a value is a message of this protocol, to its last field. */
+/** Return whether a value is a valid message from the kernel. */
 export function isKernelMessage(v: unknown): v is KernelMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

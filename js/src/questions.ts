@@ -1,6 +1,6 @@
-// What a page asks of its kernel and waits for, which may never answer.
+// Requests from the page to the kernel that may never be answered.
 
-/** What is said where something was asked for and nobody answered. */
+/** The kernel did not respond to a request. */
 export class SilentKernelError extends Error {
   override readonly name = "SilentKernelError";
 }
@@ -14,7 +14,7 @@ interface Wait<V> {
 
 const ANSWER_MS = 5000;
 
-/** Questions of one kind, told apart by their keys: who asks the same meanwhile waits for the same. */
+/** Pending requests of one kind by key; requests with the same key share one response. */
 export class Questions<K, V> {
   readonly #send: (key: K) => void;
   readonly #waits = new Map<K, Wait<V>>();
@@ -23,7 +23,7 @@ export class Questions<K, V> {
     this.#send = send;
   }
 
-  /** Rejects with a SilentKernelError where no answer comes in time. */
+  /** Rejects with a NoResponseError on timeout. */
   ask(key: K): Promise<V> {
     const asked = this.#waits.get(key);
     if (asked) return asked.promise;

@@ -1,4 +1,4 @@
-// The code of a run's view, which is all that most notebooks need.
+// Code of a run's view, the only one that most notebooks need.
 
 import style from "./run.css?inline";
 import { type Channel, RunSession } from "./session.js";

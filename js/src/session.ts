@@ -1,4 +1,4 @@
-// One run as the page follows it: the channel to the kernel, the fold, and what heals it.
+// A run's session in the page: channel to the kernel, folded state, resync.
 
 import { Frame } from "./frame.js";
 import { ACK_MS, Patience } from "./patience.js";
@@ -16,17 +16,16 @@ import {
 import { Questions, SilentKernelError } from "./questions.js";
 import { Transcript } from "./transcript.js";
 
-/** The way to the kernel, whatever host provides it. */
+/** Channel to the kernel, independent of the host. */
 export interface Channel {
-  /** The whole state as the host keeps it; anything at all before the kernel has written it. */
+  /** Return the complete state in the host's model; any value before the kernel has set it. */
   snapshot(): unknown;
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw, or lose the message silently: the kernel may be gone. */
   send(message: PageMessage): void;
   /**
-   * Calls back for every message and every new snapshot, until the signal aborts.
+   * Call back for every message and every new snapshot, until the signal aborts.
    *
-   * A host that can tell calls `lost` too: when the kernel's end is gone, and with false when it is
-   * there again.
+   * Hosts that can detect it also call `lost` when the comm closes, and with false when it reopens.
    */
   listen(
     on: { message(value: unknown): void; snapshot(): void; lost(gone?: boolean): void },
@@ -34,11 +33,11 @@ export interface Channel {
   ): void;
 }
 
-/** Where a click has got to: on Stop, or on a decision. */
+/** State of a click on Stop or of a decision. */
 export type ClickState = "none" | "sent" | "seen" | "unanswered";
 export type StopState = ClickState;
 
-/** How long a decision that was seen may take to show in the run before it can be made again. */
+/** Time until an acknowledged decision without visible effect may be repeated. */
 const EFFECT_MS = 10_000;
 
 export class RunSession {
@@ -60,7 +59,7 @@ export class RunSession {
   );
   readonly #timeline = new Questions<null, TimelinePage>(() => this.#send({ type: "timeline" }));
   #heardAt = now();
-  /** Whether this page has had a word from the kernel, and whether the host says that it is gone. */
+  /** Whether this page has received a message, and whether the host reports the comm as closed. */
   #heard = false;
   #gone = false;
   #cutOff: RunState | null = null;
@@ -80,19 +79,19 @@ export class RunSession {
     if (!this.#over) this.#resync();
   }
 
-  /** The run to be shown: as the kernel told it, but for one that was cut off from its kernel. */
+  /** The run to display: as received, or marked as interrupted if its kernel is gone. */
   get run(): RunState {
     if (!this.lost) return this.#transcript.run;
     this.#cutOff ??= cutOff(this.#transcript.run);
     return this.#cutOff;
   }
 
-  /** The number of the last message that was applied. */
+  /** Number of the last applied message. */
   get seq(): number {
     return this.#transcript.seq;
   }
 
-  /** A copy of the run as the kernel told it, to be kept. */
+  /** A copy of the run as received, to save. */
   get snapshot(): Snapshot {
     return this.#transcript.snapshot();
   }
@@ -105,49 +104,49 @@ export class RunSession {
     return this.#stop;
   }
 
-  /** Where the last decision has got to. "none" again once it shows in the run. */
+  /** State of the last decision; "none" again once the run reflects it. */
   get decideState(): ClickState {
     return this.#decision;
   }
 
-  /** True when the kernel left several questions unanswered: it is busy, gone or begun anew. */
+  /** True after several requests without a response: the kernel is busy, gone or restarted. */
   get silent(): boolean {
     return !this.#over && this.#patience.over;
   }
 
   /**
-   * True when a run goes on for all that is known here, but the kernel that followed it is gone: the
-   * host says so, or a page that was opened anew never heard of it. Any word from it undoes this.
+   * True when the run is still active as far as known, but its kernel is gone: the host reports it, or
+   * a reopened page never received a message. Any message from the kernel resets this.
    */
   get lost(): boolean {
     return !this.#over && (this.#gone || (this.silent && !this.#heard));
   }
 
-  /** Seconds since the run was sent: the kernel's figure, carried on by the page's own clock. */
+  /** Seconds since the run was sent: the kernel's figure plus the time since it was received. */
   get elapsed(): number {
     if (this.final) return this.run.duration ?? this.run.elapsed;
     return this.run.elapsed + (now() - this.#heardAt) / 1000;
   }
 
-  /** What the run waits for beyond its agent, with the seconds that are left by now. */
+  /** What the run waits for besides its agent, with the seconds left. */
   get waiting(): Waiting | null {
     const { waiting, elapsed } = this.run;
     if (waiting === null || this.final || this.silent) return null;
     return { ...waiting, seconds: Math.max(0, waiting.seconds - (this.elapsed - elapsed)) };
   }
 
-  /** Whether the kernel has told the run's end. */
+  /** Whether the kernel has reported the end of the run. */
   get #over(): boolean {
     return isFinal(this.#transcript.run.status);
   }
 
-  /** Calls back, at most once a frame, after something changed; returns the way to end that. */
+  /** Call back after changes, at most once a frame; return a function that unsubscribes. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Asks the kernel to stop the run. */
+  /** Request the kernel to stop the run. */
   stop(): void {
     if (this.final || this.#stop === "sent" || this.#stop === "seen") return;
     this.#stop = "sent";
@@ -161,8 +160,8 @@ export class RunSession {
   }
 
   /**
-   * Answers what the run waits for; null where the platform gave the question no id. `key` is that
-   * of the approval that is displayed: the kernel decides no other.
+   * Approve or deny; the id is null where the platform assigned none. `key` identifies the displayed
+   * approval, so that the kernel decides no other.
    */
   decide(approvalId: string | null, approved: boolean, key?: string): void {
     if (!this.run.can_decide || this.final) return;
@@ -175,15 +174,15 @@ export class RunSession {
   }
 
   /**
-   * Asks for some of the run's events, from the one numbered `offset` on.
+   * Request a page of the run's events starting at number `offset`.
    *
-   * Rejects with a SilentKernelError where no answer comes in time.
+   * Rejects with a NoResponseError on timeout.
    */
   events(offset: number): Promise<EventsPage> {
     return this.#ask(this.#events, offset);
   }
 
-  /** Asks what the run did when; rejects as `events` does. */
+  /** Request the run's timeline; rejects as `events` does. */
   timeline(): Promise<TimelinePage> {
     return this.#ask(this.#timeline, null);
   }
@@ -206,7 +205,7 @@ export class RunSession {
 
   #hear(value: unknown): void {
     if (!isKernelMessage(value)) {
-      // Not of this version, or mangled: what it would have changed is unknown.
+      // Malformed or of another version: the missed changes are unknown.
       this.#gap(this.#transcript.broken);
       this.#transcript.gap();
       return;
@@ -265,7 +264,7 @@ export class RunSession {
     if (gone === this.#gone) return;
     this.#gone = gone;
     this.#cutOff = null;
-    // What was said while the way was cut is not known.
+    // Messages may have been missed while the comm was closed.
     if (!gone && !this.#over) this.#resync();
     this.#frame.request();
   }
@@ -298,15 +297,15 @@ export class RunSession {
     this.#quiet();
   }
 
-  /** Asks once per gap; should the answer be lost too, the idle timer asks again. */
+  /** Request a resync once per gap; if the response is lost too, the timer repeats the request. */
   #gap(again: boolean): void {
     if (!again && this.#patience.takeGap()) this.#resync();
     else this.#quiet();
   }
 
-  /** Starts the wait for the next word anew. */
+  /** Restart the timer for the next resync. */
   #quiet(): void {
-    // A paused run is not expected to say anything before somebody decides.
+    // A paused run sends nothing until a decision.
     this.#patience.wait(this.run.status === "paused" && !this.#patience.asking);
   }
 
@@ -314,7 +313,7 @@ export class RunSession {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the timers go on and the view says what is the matter.
+      // A closed comm throws in some hosts; the timers keep running and the view displays the problem.
     }
   }
 
@@ -323,7 +322,7 @@ export class RunSession {
   }
 }
 
-/** The same run as its reader may take it: nothing in it goes on. */
+/** Return a copy of the run with everything unfinished marked as interrupted. */
 function cutOff(run: RunState): RunState {
   const parts = run.parts.map((part) =>
     part.kind === "tool" && part.status === "running"

@@ -11,19 +11,19 @@ interface View {
   dispose(): void;
 }
 
-/** What a widget holds, from before its first view to after its last. */
+/** State of a widget, kept from before its first view until after its last. */
 export interface Session {
   view(): View;
   dispose(): void;
 }
 
-/** What makes the session of a widget, by the kind of the widget. */
+/** Factories of sessions, by kind of widget. */
 export type Kinds = Record<string, (model: Model) => Session>;
 
-/** What all channels have: only what is sent differs. */
+/** The part that all channels share; only `send` differs. */
 type Receiving = Pick<Channel, "snapshot" | "listen">;
 
-/** The side of a channel on which the page hears. */
+/** Return the receiving side of a model's channel. */
 export function receiving(model: Model): Receiving {
   return {
     snapshot: () => model.get("snapshot"),
@@ -49,23 +49,23 @@ export function receiving(model: Model): Receiving {
   };
 }
 
-/** The answer to a loader, which may be that of another page: nothing for a session. */
+/** Whether this is the reply to a loader's code request, which sessions ignore. */
 function isCode(content: unknown): boolean {
   return (content as { type?: unknown } | null)?.type === "code";
 }
 
 /**
- * Whether the kernel's end is gone; null where the host doesn't tell.
+ * Return whether the comm is closed; null where the host does not expose that.
  *
- * What a host hands out of a model says nothing of its connection. That of the model with the code
- * is another, but it comes and goes with the same kernel.
+ * The model that a host passes to a widget does not show its connection. The model that holds the
+ * code does, and it opens and closes with the same kernel.
  */
 async function isGone(model: Model): Promise<boolean | null> {
   try {
     const { model_id } = model.get("_code") as { model_id: string };
     const found: unknown = await model.widget_manager.get_model(model_id);
     const plain = found as { comm_live?: unknown };
-    // Models are told one after the other, in microtasks.
+    // Hosts update the models one after the other, in microtasks.
     await new Promise((resolve) => setTimeout(resolve));
     return typeof plain.comm_live === "boolean" ? !plain.comm_live : null;
   } catch {
@@ -80,7 +80,7 @@ function sessionOf(model: Model, kinds: Kinds): Session {
   return make(model);
 }
 
-/** Runs a function once, whichever way the host says that it is over: by signal or by call. */
+/** Return a function that runs `end` once, on call or on abort, whichever comes first. */
 function once(signal: AbortSignal | undefined, end: () => void): () => void {
   let over = false;
   const run = () => {
@@ -94,11 +94,11 @@ function once(signal: AbortSignal | undefined, end: () => void): () => void {
 }
 
 /**
- * One widget, of one of the kinds, with the stylesheet that its views need. Called once per model;
- * the session is shared by all views of it.
+ * Define a widget of one of the kinds, with the stylesheet of its views. Called once per model; all
+ * views of the model share one session.
  */
 export function widget(kinds: Kinds, style: string) {
-  // Not a map from models: hosts hand out another proxy of the model at every call.
+  // Not a map from models: hosts pass a new proxy of the model with every call.
   let session: Session | undefined;
   let holders = 0;
 
@@ -115,13 +115,13 @@ export function widget(kinds: Kinds, style: string) {
   };
 
   return {
-    /** Holds the widget's state from before the first view to after the last. */
+    /** Hold the widget's state from before the first view until after the last. */
     initialize({ model, signal }: InitializeProps): () => void {
       hold(model as Model);
       return once(signal, release);
     },
 
-    /** Draws a view. A host that doesn't know `initialize` only misses what came before it. */
+    /** Render a view. Hosts that don't call `initialize` only miss earlier messages. */
     render({ model, el, signal }: RenderProps): () => void {
       const view = hold(model as Model).view();
       putStyle(el, style);

@@ -1,9 +1,9 @@
-// What the views of a chat have in common.
+// Buttons of the chat.
 
 import { html } from "../view/html.js";
 import { type IconName, icon } from "../view/icons.js";
 
-/** A button with a picture, and with words where `label` is to be seen. */
+/** Create a button with an icon; with `words` also a visible label. */
 export function button(
   name: IconName,
   label: string,
@@ -26,7 +26,7 @@ export function button(
   return made;
 }
 
-/** Names a button anew. */
+/** Set a button's accessible name and tooltip. */
 export function rename(made: HTMLButtonElement, label: string): void {
   if (made.title === label) return;
   made.title = label;

@@ -1,20 +1,17 @@
-// What is being written, and the question that it becomes.
+// The draft of a question, and the command that sends it.
 
 import { type DraftFile, newId } from "./attachments.js";
 import type { Attachment, ChatCommand, ChatState, TurnState } from "./protocol.js";
 
-/** What is being written: it outlives the view that it is written in. */
+/** Content of the composer; independent of the views. */
 export interface Draft {
   text: string;
   files: DraftFile[];
-  /**
-   * The turn whose question is edited, whether its attachments go along, and what was being written
-   * before.
-   */
+  /** The turn being edited, whether its attachments are kept, and the draft to restore on cancel. */
   edit: { turn: string; keep: boolean; before: { text: string; files: DraftFile[] } } | null;
 }
 
-/** The kernel takes no longer question. */
+/** Longest question that the kernel accepts, in characters. */
 export const LONGEST = 1_000_000;
 
 export const emptyDraft = (): Draft => ({ text: "", files: [], edit: null });
@@ -24,19 +21,19 @@ type Chat = Readonly<Pick<ChatState, "turns" | "media">>;
 const editedTurn = ({ edit }: Draft, { turns }: Chat): TurnState | undefined =>
   edit ? turns.find((turn) => turn.id === edit.turn) : undefined;
 
-/** The attachments of the question that is edited, where they go along. */
+/** Return the attachments kept from the edited question. */
 export function keptWith(draft: Draft, chat: Chat): readonly Attachment[] {
   return (draft.edit?.keep && editedTurn(draft, chat)?.attachments) || [];
 }
 
-/** What is missing for a draft to be sent: anything at all, or a question to its files. */
+/** Return what must be added before sending: anything, or a question to the files. */
 export function lacks(draft: Draft, chat: Chat): "anything" | "question" | null {
   if (draft.text.trim()) return null;
   if (draft.files.length + keptWith(draft, chat).length === 0) return "anything";
   return chat.media.alone ? null : "question";
 }
 
-/** The command that sends a draft, and the turn that it makes; `tip` is the last turn shown. */
+/** Return the command for a draft, and the turn it creates after `tip`, the last visible turn. */
 export function question(
   draft: Draft,
   chat: Chat,
@@ -61,7 +58,7 @@ export function question(
   return { command, turn: { id, parent, prompt: text, attachments } };
 }
 
-/** A question that was not taken, before what has been written since. */
+/** Prepend a rejected draft to what has been written since. */
 export function before({ text, files, edit }: Draft, since: Draft): Draft {
   if (edit && !since.edit) return { text, files, edit: { ...edit, before: since } };
   return {

@@ -1,4 +1,4 @@
-// A chat with an agent: what the widget needs of it.
+// Exports of the chat for the widget.
 
 export type { ChatChannel } from "./line.js";
 export { ChatSession } from "./session.js";

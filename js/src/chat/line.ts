@@ -1,17 +1,17 @@
-// The line to the kernel: what was asked for and not answered, and whether anybody is there.
+// Connection to the kernel: commands awaiting acknowledgement, retries, loss of the kernel.
 
 import { ACK_MS, Patience } from "../patience.js";
 import type { ChatCommand, ChatPageMessage } from "./protocol.js";
 
-/** The way to the kernel, whatever host provides it. */
+/** Channel to the kernel, independent of the host. */
 export interface ChatChannel {
-  /** The whole chat as the host keeps it; anything at all before the kernel has written it. */
+  /** Return the complete chat in the host's model; any value before the kernel has set it. */
   snapshot(): unknown;
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw, or lose the message silently: the kernel may be gone. */
   send(message: ChatPageMessage, buffers?: ArrayBuffer[]): void;
-  /** Puts the chat into the host's model, to be saved with the notebook, and not sent. */
+  /** Store the chat in the host's model, to be saved with the notebook, without sending it. */
   keep(snapshot: unknown): void;
-  /** Calls back for every message and every new snapshot, and when the kernel's end is gone. */
+  /** Call back for every message, every new snapshot, and when the comm closes or reopens. */
   listen(
     on: { message(value: unknown): void; snapshot(): void; lost(gone?: boolean): void },
     signal: AbortSignal,
@@ -19,27 +19,27 @@ export interface ChatChannel {
 }
 
 export interface LineUser {
-  /** Asks the kernel something that it answers in any case: for all, where commands wait. */
+  /** Send a request that the kernel always answers; for a full snapshot if commands are pending. */
   question(): void;
-  /** Tells whether a word of the kernel is due. */
+  /** Return whether a message from the kernel is expected. */
   due(): boolean;
   changed(): void;
-  /** A command can't be sent: a file that it names can't be read. */
+  /** Called for a command that can't be sent because one of its files can't be read. */
   unreadable(command: string): void;
 }
 
 interface Waiting {
   command: ChatCommand;
-  /** Whether the kernel was asked for all after this was sent. */
+  /** Whether a full snapshot was requested after this was sent. */
   asked: boolean;
   /** Whether this was sent twice. */
   again: boolean;
 }
 
 export class Line {
-  /** True when the host says that the kernel is gone. */
+  /** True when the host reports the comm as closed. */
   gone = false;
-  /** True when something was not acknowledged in time: the kernel is busy. */
+  /** True when a command was not acknowledged in time: the kernel is busy. */
   late = false;
   readonly #channel: ChatChannel;
   readonly #user: LineUser;
@@ -56,7 +56,7 @@ export class Line {
     });
   }
 
-  /** True when several questions stayed unanswered: the kernel is busy, gone or begun anew. */
+  /** True after several unanswered requests: the kernel is busy, gone or restarted. */
   get silent(): boolean {
     return this.#patience.over;
   }
@@ -70,11 +70,11 @@ export class Line {
     try {
       this.#channel.send(message, buffers);
     } catch {
-      // A closed comm throws in some hosts; the timers go on and the view says what is the matter.
+      // A closed comm throws in some hosts; the timers keep running and the view displays the problem.
     }
   }
 
-  /** Sends a command, and notices when it isn't acknowledged. */
+  /** Send a command and start its acknowledgement timer. */
   ask(command: ChatCommand, again = false): void {
     this.#waiting.set(command.id, { command, asked: false, again });
     this.send(command);
@@ -86,7 +86,7 @@ export class Line {
     this.quiet();
   }
 
-  /** Takes note that a command was seen, or is not waited for any more. */
+  /** Mark a command as acknowledged or abandoned. */
   seen(id: string): void {
     this.#waiting.delete(id);
     if (this.waits) return;
@@ -95,10 +95,10 @@ export class Line {
   }
 
   /**
-   * Sends again, once, what is wanted and the kernel hasn't seen; returns the ids of what is lost.
+   * Resend lost commands that are wanted, once each; return the ids of the other lost ones.
    *
-   * To be called when the kernel has told all. What is sent comes in order, so whatever was sent
-   * before that was asked for and isn't acknowledged was lost, unless another page has asked.
+   * Call after a full snapshot. Messages arrive in order, so a command sent before the request for the
+   * snapshot and still unacknowledged was lost, unless another page made the request.
    */
   settle(wanted: (id: string) => boolean): string[] {
     const lost: string[] = [];
@@ -121,7 +121,7 @@ export class Line {
     this.quiet();
   }
 
-  /** Asks about something that was missed or not understood, unless that happens all the time. */
+  /** Poll after a missed or invalid message, within the rate limit. */
   gap(): void {
     if (this.#patience.takeGap()) this.question();
     else this.quiet();
@@ -131,7 +131,7 @@ export class Line {
     this.#patience.heard();
   }
 
-  /** Waits for the next word where one is due, ever longer. */
+  /** Start the timer if a message is expected, with backoff. */
   quiet(): void {
     const due = this.#patience.asking || this.waits || this.#user.due();
     if (due && !this.gone) this.#patience.wait();

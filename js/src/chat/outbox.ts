@@ -1,4 +1,4 @@
-// Questions that this page has asked and the kernel has not told of yet.
+// Questions sent from this page that the kernel has not yet reported as turns.
 
 import { type DraftFile, upload } from "./attachments.js";
 import type { Draft } from "./draft.js";
@@ -7,7 +7,7 @@ import type { ChatCommand, TurnState } from "./protocol.js";
 
 interface Pending {
   turn: TurnState;
-  /** What to give back should the kernel refuse; null for an answer made again. */
+  /** The draft to restore if the kernel refuses; null for a regenerated answer. */
   draft: Draft | null;
   posted: boolean;
   seen: boolean;
@@ -18,7 +18,7 @@ export class Outbox {
   readonly #back: (draft: Draft) => void;
   readonly #pending = new Map<string, Pending>();
 
-  /** `back` takes a question that was not taken, to where it was written. */
+  /** `restore` puts a rejected draft back into the composer. */
   constructor(line: Line, back: (draft: Draft) => void) {
     this.#line = line;
     this.#back = back;
@@ -36,7 +36,7 @@ export class Outbox {
     return this.#pending.has(id);
   }
 
-  /** Sends a command that makes this turn, after the files that it names. */
+  /** Send the command that creates this turn, after the files that it refers to. */
   add(turn: TurnState, draft: Draft | null, command: ChatCommand): void {
     const pending: Pending = { turn, draft, posted: false, seen: false };
     this.#pending.set(turn.id, pending);
@@ -44,23 +44,23 @@ export class Outbox {
     else this.#post(pending, command);
   }
 
-  /** Takes note that the kernel has seen a command, though not yet carried it out. */
+  /** Mark a command as acknowledged by the kernel, though not yet executed. */
   seen(id: string): void {
     const pending = this.#pending.get(id);
     if (pending) pending.seen = true;
   }
 
-  /** Lets go of what the kernel tells of by now. */
+  /** Remove the turns that the kernel has reported. */
   settle(turns: readonly TurnState[]): void {
     for (const { id } of turns) if (this.#pending.delete(id)) this.#line.seen(id);
   }
 
-  /** The questions that the kernel has seen, and has not taken where it does not tell of them. */
+  /** Acknowledged questions; if a full snapshot lacks them, the kernel rejected them. */
   get heard(): string[] {
     return [...this.#pending].flatMap(([id, { seen }]) => (seen ? [id] : []));
   }
 
-  /** Gives back a question that was not taken. */
+  /** Remove a rejected question and restore its draft. */
   giveBack(id: string): void {
     const pending = this.#pending.get(id);
     if (!pending) return;
@@ -69,7 +69,7 @@ export class Outbox {
     if (pending.draft) this.#back(pending.draft);
   }
 
-  /** Gives back what has not been sent yet, or all there is. */
+  /** Restore all questions, or those not sent yet. */
   giveBackAll(unposted = false): void {
     for (const [id, { posted }] of this.#pending) if (!unposted || !posted) this.giveBack(id);
   }
@@ -86,7 +86,7 @@ export class Outbox {
       }
       if (wanted()) this.#post(pending, command);
     } catch {
-      // The file changed or went away since it was chosen.
+      // The file changed or was deleted after it was chosen.
       if (wanted()) this.#line.unreadable(command.id);
     }
   }

@@ -1,7 +1,7 @@
-// What the kernel and the page say to each other about a whole chat: the mirror of
+// Messages between the kernel and the page about a chat: the mirror of
 // agentnb/widgets/chat_protocol.py.
 //
-// A run's own messages are the same as in a cell and travel in an envelope that names the turn.
+// A run's messages are the same as in a cell, in an envelope with the turn's id.
 
 import {
   allOf,
@@ -24,32 +24,32 @@ export interface Attachment {
   name: string;
   mime_type: string | null;
   size: number | null;
-  /** A small picture as a data URL, for the eye only. */
+  /** Thumbnail as a data URL, for display only. */
   preview: string | null;
 }
 
 export interface TurnState {
   id: string;
-  /** The turn that this question follows; null for a first one. */
+  /** The preceding turn; null for a first question. */
   parent: string | null;
   prompt: string;
   note: string | null;
   session_id: string | null;
   attachments: Attachment[];
-  /** The run as of the message that carried it; what came since is in its own fold. */
+  /** The run as of the message that carried it; later changes are in the run's session. */
   run: Snapshot;
-  /** Raised whenever another run takes the place of the turn's run. */
+  /** Incremented whenever another run replaces the turn's run. */
   generation: number;
 }
 
 export interface Media {
-  /** Why no attachments are taken; null where they are. */
+  /** Why attachments are disabled; null where they are enabled. */
   reason: string | null;
-  /** Media types and patterns such as "image/*"; none means any. */
+  /** Media types and patterns such as "image/*"; empty for any. */
   accept: string[];
   max_bytes: number;
   max_count: number;
-  /** Whether they may be sent without a question. */
+  /** Whether attachments may be sent without a question. */
   alone: boolean;
 }
 
@@ -60,13 +60,13 @@ export interface ChatHead {
   session_id: string | null;
   status: "idle" | Status;
   media: Media;
-  /** The last turn of the branch shown. */
+  /** The last turn of the displayed branch. */
   shown: string | null;
   notice: string | null;
 }
 
 export interface ChatState extends ChatHead {
-  /** All branches of the conversation, in order of making. */
+  /** All branches of the conversation, in order of creation. */
   turns: TurnState[];
 }
 
@@ -100,7 +100,7 @@ export interface SentAttachment extends Attachment {
   upload: string;
 }
 
-/** What asks the kernel for something; each is acknowledged by its id. */
+/** Commands to the kernel; each is acknowledged by its id. */
 export type ChatCommand =
   | {
       type: "send";
@@ -110,7 +110,7 @@ export type ChatCommand =
       attachments: SentAttachment[];
       /** The turn whose question this is another version of. */
       edit?: string;
-      /** The turn whose attachments this one has too. */
+      /** The turn whose attachments are reused. */
       keep?: string;
     }
   | { type: "again"; id: string; turn: string }
@@ -125,7 +125,7 @@ export type ChatPageMessage =
   | { type: "upload"; upload: string; index: number; last: boolean }
   | { type: "run"; turn: string; message: RunMessage };
 
-/** Only what a browser decodes as a plain picture: a data URL of anything else is not shown. */
+/** Accept only raster images that browsers decode; other data URLs are not displayed. */
 export const isPreview = (v: unknown): v is string =>
   isString(v) && v.length <= 16_384 && /^data:image\/(png|jpeg|webp|gif);base64,/.test(v);
 
@@ -190,12 +190,12 @@ function isChatOp(v: unknown): v is ChatOp {
   return v.op === "turn" && isCount(v.index) && isTurn(v.turn);
 }
 
-/** Tells whether a value is a whole chat, as the trait and the message of that name carry it. */
+/** Return whether a value is a complete chat, as in the trait and the `snapshot` message. */
 export function isChatSnapshot(v: unknown): v is ChatSnapshot {
   return isObject(v) && isCount(v.seq) && isChat(v.chat);
 }
 
-/** Tells whether a value is a message of this protocol. What a run's envelope holds is the run's. */
+/** Return whether a value is a valid message; the content of a `run` envelope is not checked. */
 export function isChatMessage(v: unknown): v is ChatMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

@@ -1,4 +1,4 @@
-// One chat as the page follows it: the channel to the kernel, the fold, and what is being written.
+// A chat's session in the page: channel to the kernel, folded state, draft.
 
 import { Keeper } from "../keeper.js";
 import { isFinal, type RunState } from "../protocol.js";
@@ -69,37 +69,37 @@ export class ChatSession {
     if (!this.lost) this.#line.question();
   }
 
-  /** The chat as the kernel told it. */
+  /** The chat as received from the kernel. */
   get chat(): Readonly<ChatState> {
     return this.#fold.chat;
   }
 
-  /** The turns of the branch shown, those included that the kernel has not seen yet. */
+  /** The turns of the displayed branch, including those that the kernel has not reported yet. */
   get path(): readonly TurnState[] {
     if (this.#path) return this.#path;
     const asked = this.#outbox.turns;
-    // The kernel's word tells what is shown, but for what was just done here.
+    // The kernel determines the branch, except right after a local change.
     const shown = asked.at(-1)?.id ?? this.#showing?.turn ?? this.chat.shown;
     this.#path = branch([...this.chat.turns, ...asked], shown);
     return this.#path;
   }
 
-  /** True while an answer is under way, on whichever branch; one that waits for a decision isn't. */
+  /** True while any branch has an active answer, unless it waits for a decision. */
   get busy(): boolean {
     return this.#outbox.size > 0 || (!this.lost && this.#runs.going().length > 0);
   }
 
-  /** True when the host says that the kernel is gone: nothing can be asked any more. */
+  /** True when the host reports the comm as closed: nothing can be sent. */
   get lost(): boolean {
     return this.#line.gone;
   }
 
-  /** True from a click on Stop until it shows, or went unanswered. */
+  /** True from a click on Stop until the run ends or the click stays unanswered. */
   get stopping(): boolean {
     return this.#runs.going().some(({ stopState }) => stopState === "sent" || stopState === "seen");
   }
 
-  /** One line about what is the matter, or what the kernel has to say. */
+  /** The line to display: a problem or a notice from the kernel. */
   get note(): { text: string; bad: boolean } | null {
     if (this.lost) return { text: LOST, bad: false };
     if (this.#complaint !== null) return { text: this.#complaint, bad: true };
@@ -109,12 +109,12 @@ export class ChatSession {
     return notice ? { text: notice, bad: false } : null;
   }
 
-  /** What was last to be announced, and how many times there was something. */
+  /** The last announcement, and the number of announcements. */
   get announced(): { count: number; text: string } {
     return this.#announced;
   }
 
-  /** The ids of all versions of a turn's question, in order of making. */
+  /** The ids of all versions of a turn's question, in order of creation. */
   versions(turn: TurnState): readonly string[] {
     this.#versions ??= versions([...this.chat.turns, ...this.#outbox.turns]);
     return this.#versions.get(turn.parent ?? "") ?? [turn.id];
@@ -124,24 +124,24 @@ export class ChatSession {
     return this.#runs.source(turn);
   }
 
-  /** Whether the kernel has yet to tell of a turn. */
+  /** Whether the kernel has not reported the turn yet. */
   isPending(turn: string): boolean {
     return this.#outbox.has(turn);
   }
 
-  /** Calls back after something other than a run's content changed; returns the way to end that. */
+  /** Call back after changes other than to a run's content; return a function that unsubscribes. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Changes the draft by other means than typing: all views follow. */
+  /** Change the draft other than by typing; all views update. */
   redraft(changes: Partial<Draft>): void {
     Object.assign(this.draft, changes);
     this.#notify();
   }
 
-  /** Shows and announces what can't be done. */
+  /** Display and announce a problem. */
   complain(text: string): void {
     this.#complaint = text;
     this.announce(text);
@@ -152,17 +152,17 @@ export class ChatSession {
     this.#notify();
   }
 
-  /** The attachments of the question that is edited, where they go along. */
+  /** The attachments kept from the edited question. */
   get kept(): readonly Attachment[] {
     return keptWith(this.draft, this.chat);
   }
 
-  /** What is missing for the draft to be sent: anything at all, or a question to its files. */
+  /** What must be added before sending: anything, or a question to the files. */
   get lacks(): "anything" | "question" | null {
     return lacks(this.draft, this.chat);
   }
 
-  /** Sends the draft, or this text in place of it; false where that can't be done now. */
+  /** Send the draft or the given text; return false where that is not possible now. */
   send(text?: string): boolean {
     const draft = text === undefined ? this.draft : { ...emptyDraft(), text };
     if (this.busy || this.lost || lacks(draft, this.chat)) return false;
@@ -176,7 +176,7 @@ export class ChatSession {
     return true;
   }
 
-  /** Asks for another answer to a turn's question. */
+  /** Request another answer to a turn's question. */
   again(turn: string): void {
     const of = this.chat.turns.find((one) => one.id === turn);
     if (!of || this.busy || this.lost) return;
@@ -185,7 +185,7 @@ export class ChatSession {
     this.#pend({ id, parent, prompt, attachments }, null, { type: "again", id, turn });
   }
 
-  /** Stops the answer under way; a question whose files are still being read is taken back. */
+  /** Stop the active answers; questions whose files are still being read return to the composer. */
   stop(): void {
     this.#outbox.giveBackAll(true);
     this.#retain();
@@ -193,26 +193,26 @@ export class ChatSession {
     this.#changed();
   }
 
-  /** Shows the branch through a turn, at once. */
+  /** Display the branch through a turn, before the kernel confirms. */
   show(turn: string): void {
     const id = newId();
     this.#showing = { id, turn: leaf(this.chat.turns, turn) };
     this.#ask({ type: "show", id, turn });
   }
 
-  /** Begins a new session, at once: what is asked next is its first question. */
+  /** Start a new session, before the kernel confirms. */
   fresh(): void {
     const id = newId();
     this.#showing = { id, turn: "" };
     this.#ask({ type: "new", id });
   }
 
-  /** Opens an earlier session. */
+  /** Open an earlier session. */
   open(key: string): void {
     this.#ask({ type: "open", id: newId(), key });
   }
 
-  /** The earlier sessions, newest first; null where the kernel can't tell them. */
+  /** Return the earlier sessions, newest first; null where the kernel can't list them. */
   sessions(): Promise<EarlierSession[] | null> {
     this.#asked?.take(null);
     const id = newId();
@@ -236,13 +236,13 @@ export class ChatSession {
     if (this.lost) this.#lose(false);
     const wasBroken = this.#fold.broken;
     const readable = isChatMessage(value);
-    // A kernel of another version must not be asked for all again and again without a pause.
+    // Messages from a kernel of another version must not reset the backoff.
     if (readable) this.#line.heard();
     if (!readable) this.#fold.gap();
     else if (value.type === "run") {
       if (!this.#runs.hear(value.turn, value.message)) this.#fold.gap();
     } else this.#take(value);
-    // Asked once per gap; should the answer be lost too, the timer asks again.
+    // Request a resync once per gap; if the response is lost too, the timer repeats the request.
     if (this.#fold.broken && !wasBroken) this.#line.gap();
     else this.#line.quiet();
   }
@@ -282,7 +282,7 @@ export class ChatSession {
     this.#line.quiet();
   }
 
-  /** Brings everything in line with the fold. */
+  /** Update everything that depends on the folded state. */
   #applied(): void {
     const { turns } = this.chat;
     for (const turn of turns) this.#runs.put(turn);
@@ -294,9 +294,9 @@ export class ChatSession {
     this.#keeper.now();
   }
 
-  /** All was told: what was asked before and shows nowhere is asked again, or was not taken. */
+  /** After a full snapshot: resend lost questions, and restore those that the kernel rejected. */
   #settle(): void {
-    // Only questions: a kernel that has seen one after all knows it by its id and asks it once.
+    // Only questions: the kernel deduplicates them by id.
     const wanted = (id: string) => this.#outbox.has(id) && this.source(id)?.stopState === "none";
     for (const id of [...this.#outbox.heard, ...this.#line.settle(wanted)]) {
       this.#refused(id, NOT_TAKEN);
@@ -358,20 +358,20 @@ export class ChatSession {
     this.#changed();
   }
 
-  /** Asks what there is, or only whether somebody is there, where all is known. */
+  /** Request a resync, or, if nothing is missing, only check whether the kernel responds. */
   #question(): void {
     const last = this.chat.turns.at(-1);
     if (!last || this.#fold.broken || this.#outbox.size > 0 || this.#line.waits) {
       this.#line.send({ type: "resync", seq: this.#fold.seq });
       return;
     }
-    // A run that goes on asks by itself, and its answer tells as much.
+    // The session of an active run polls already, with the same effect.
     if (this.#runs.live().includes(last.id)) return;
     const message = { type: "resync", seq: last.run.seq } as const;
     this.#line.send({ type: "run", turn: last.id, message });
   }
 
-  /** Writes the chat into the host's model: references only, so this costs nothing to speak of. */
+  /** Save the chat in the host's model. Cheap: it holds references to finished turns. */
   #keep(): void {
     const { chat, seq } = this.#fold;
     const turns = chat.turns.map((turn) => this.#runs.kept(turn));

@@ -1,4 +1,4 @@
-// The list of earlier sessions, which opens under its button.
+// The menu of earlier sessions.
 
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
@@ -19,7 +19,7 @@ export class SessionsMenu {
   readonly #word = html("p", { class: "agentnb-chat-soft", role: "status" });
   #asked = 0;
 
-  /** `opened` is told when an earlier session was chosen. */
+  /** `opened` is called when a session was chosen. */
   constructor(source: SessionsSource, opened: () => void) {
     this.#source = source;
     this.#opened = opened;
@@ -30,7 +30,7 @@ export class SessionsMenu {
     for (const element of [this.panel, this.button]) {
       element.addEventListener("keydown", (event) => this.#key(event));
       element.addEventListener("focusout", ({ relatedTarget }) => {
-        // Without a target the page only lost the focus, or it went to what can't have it.
+        // Without a target the page lost the focus, or it moved to something not focusable.
         const to = relatedTarget instanceof Node ? relatedTarget : null;
         if (to && !this.panel.contains(to) && !this.button.contains(to)) this.close();
       });
@@ -123,7 +123,7 @@ export class SessionsMenu {
   }
 }
 
-/** When that was, as people here write it; nothing where it isn't a time. */
+/** Format a time in the user's locale; empty for an invalid one. */
 function moment(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return "";

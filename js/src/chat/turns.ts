@@ -1,4 +1,4 @@
-// The runs of a chat's turns, each followed over a part of the chat's one channel.
+// The runs of a chat's turns, each over its own part of the chat's channel.
 
 import { isFinal, type PageMessage, type RunState } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
@@ -8,16 +8,16 @@ import type { TurnState } from "./protocol.js";
 
 type Listener = Parameters<Channel["listen"]>[0];
 
-/** What is told of a run: another status or attempt to go on, more after its end, or how a click on Stop fares. */
+/** Change of a run: its status or retry attempt, its content after the end, or its stop state. */
 export type TurnChange = "status" | "late" | "stop";
 
 interface Entry {
   turn: TurnState;
-  /** When the question was sent by this page, while the kernel hasn't told of its turn. */
+  /** When this page sent the question; null once the kernel has reported its turn. */
   pendingSince: number | null;
   session?: RunSession;
   on?: Listener;
-  /** What was last written for a run that is over: the same object again costs nothing. */
+  /** The last saved turn of a finished run, reused to keep saving cheap. */
   kept?: { of: TurnState; turn: TurnState };
 }
 
@@ -35,7 +35,7 @@ export class TurnRuns {
     this.#changed = changed;
   }
 
-  /** Takes note of a turn as the kernel tells it; one that goes on is followed from now. */
+  /** Add or update a turn from the kernel; a session follows its run until the end. */
   put(turn: TurnState): void {
     const { run } = turn;
     let entry = this.#entries.get(turn.id);
@@ -52,14 +52,14 @@ export class TurnRuns {
     if (!isFinal(run.run.status)) this.#open(entry);
   }
 
-  /** Shows a question before the kernel has seen it. */
+  /** Add a turn that the kernel has not seen yet. */
   putPending(turn: TurnState): void {
     const entry: Entry = { turn, pendingSince: performance.now() };
     this.#entries.set(turn.id, entry);
     this.#open(entry);
   }
 
-  /** Forgets every turn but these. */
+  /** Remove all other turns. */
   retain(ids: ReadonlySet<string>): void {
     for (const [id, entry] of this.#entries) {
       if (ids.has(id)) continue;
@@ -68,12 +68,12 @@ export class TurnRuns {
     }
   }
 
-  /** Passes on what came in a turn's envelope; false where there is no such turn. */
+  /** Pass a message on to a turn's run; return false where there is no such turn. */
   hear(id: string, message: unknown): boolean {
     const entry = this.#entries.get(id);
     if (!entry) return false;
     const seq = (message as { seq?: unknown } | null)?.seq;
-    // A final state that is here already: it was asked for to hear whether the kernel is there.
+    // The response to a poll, with a final state that is already known.
     const known = seq === entry.turn.run.seq && (message as { type?: unknown }).type === "snapshot";
     if (known && !entry.session && isFinal(entry.turn.run.run.status)) return true;
     this.#open(entry);
@@ -81,20 +81,20 @@ export class TurnRuns {
     return true;
   }
 
-  /** The run of a turn, to be shown. */
+  /** Return the session of a turn's run. */
   source(id: string): RunSession | undefined {
     const entry = this.#entries.get(id);
     return entry && this.#open(entry);
   }
 
-  /** The turns that can still change. */
+  /** Return the ids of the turns that can still change. */
   live(): string[] {
     const found: string[] = [];
     for (const [id, { session }] of this.#entries) if (session && !session.final) found.push(id);
     return found;
   }
 
-  /** Those of them that don't wait for a decision. */
+  /** Return the active runs that do not wait for a decision. */
   going(): RunSession[] {
     const found: RunSession[] = [];
     for (const { session } of this.#entries.values())
@@ -102,7 +102,7 @@ export class TurnRuns {
     return found;
   }
 
-  /** A turn with its run as it stands, to be kept. */
+  /** Return a turn with its current run, to save. */
   kept(turn: TurnState): TurnState {
     const entry = this.#entries.get(turn.id);
     const session = entry?.session;
@@ -115,7 +115,7 @@ export class TurnRuns {
     return made;
   }
 
-  /** Tells all runs that the kernel is gone, or there again. */
+  /** Report to all runs that the comm has closed or reopened. */
   lose(gone: boolean): void {
     this.#lost = gone;
     for (const entry of this.#entries.values()) entry.on?.lost(gone);
@@ -164,7 +164,7 @@ export class TurnRuns {
           this.#post(entry.turn.id, message);
           return;
         }
-        // The kernel doesn't know this turn yet; the page knows all that there is to know of it.
+        // The kernel doesn't know this turn yet, so the page answers itself.
         const elapsed = (performance.now() - entry.pendingSince) / 1000;
         const run = { ...entry.turn.run.run, elapsed };
         entry.on?.message({ type: "snapshot", seq: 0, run });
@@ -184,7 +184,7 @@ function attemptAt({ waiting }: RunState): string {
   return waiting === null ? "" : attemptOf(waiting);
 }
 
-/** A turn that waits for the kernel to see its question. */
+/** Return a turn for a question that the kernel has not seen yet. */
 export function pendingTurn(
   turn: Pick<TurnState, "id" | "parent" | "prompt" | "attachments" | "session_id">,
   names: { title: string; agent: string; platform: string },

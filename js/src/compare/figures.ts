@@ -1,9 +1,9 @@
-// What is measured of each answer, as cells of a table.
+// Figures of the compared answers, as table cells.
 
 import type { RunState } from "../protocol.js";
 import { briefDuration, count, dollars } from "../view/format.js";
 
-/** What the table is told of a run. */
+/** The part of a run's session that the figures are computed from. */
 export interface Measured {
   run: RunState;
   elapsed: number;
@@ -21,7 +21,7 @@ interface Figure {
   write(value: number): string;
 }
 
-/** Less is better in each. */
+/** Lower is better in each. */
 export const FIGURES: readonly Figure[] = [
   { heading: "First token", read: ({ run }) => run.time_to_first_token, write: briefDuration },
   { heading: "Duration", read: ({ elapsed }) => elapsed, write: briefDuration },
@@ -30,16 +30,16 @@ export const FIGURES: readonly Figure[] = [
   { heading: "Cost", read: ({ run }) => run.usage?.cost_usd, write: dollars },
 ];
 
-/** The cells of each run, in the order of `FIGURES`; the best are marked once all runs are final. */
+/** Return each run's cells in the order of `FIGURES`; the best are marked once all runs are final. */
 export function figures(runs: readonly Measured[]): Cell[][] {
   const rows: Cell[][] = runs.map(() => []);
-  // What broke off early was quick and cheap, and no better for it.
+  // Incomplete answers are excluded: they were cheap because they ended early.
   const whole = runs.map(({ run }) => run.status === "completed");
   const over = runs.every(({ final }) => final);
   for (const { read, write } of FIGURES) {
     const values = runs.map((run) => read(run) ?? null);
     const counted = values.filter((value, i): value is number => value !== null && !!whole[i]);
-    // What reads the same is the same to a reader.
+    // Compare the formatted values: equal text is a tie for the user.
     const differ = over && new Set(counted.map(write)).size > 1;
     const best = differ ? write(Math.min(...counted)) : null;
     values.forEach((value, i) => {

@@ -1,4 +1,4 @@
-// Several runs of one question, side by side.
+// Exports of the comparison for the widget.
 
 export { type CompareMessage, CompareSession, type RunsChannel } from "./session.js";
 export { CompareView } from "./view.js";

@@ -1,4 +1,4 @@
-// A comparison as the page follows it: one channel to the kernel, and a run over each part of it.
+// A comparison's session in the page: one channel to the kernel, shared by the sessions of its runs.
 
 import { Keeper } from "../keeper.js";
 import {
@@ -12,24 +12,24 @@ import {
 } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
 
-/** The way to the kernel of a widget that shows several runs. */
+/** Channel to the kernel of a widget with several runs. */
 export type RunsChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw, or lose the message silently: the kernel may be gone. */
   send(message: CompareMessage): void;
-  /** Puts the runs into the host's model, to be saved with the notebook, and not sent. */
+  /** Store the runs in the host's model, to be saved with the notebook, without sending them. */
   keep(snapshot: unknown): void;
 };
 
 export type CompareMessage = { type: "run"; turn: string; message: PageMessage } | { type: "stop" };
 
-/** Everything that is told of a comparison as a whole; it never changes but for its runs. */
+/** State of a comparison; only its runs change. */
 export interface CompareState {
   prompt: string;
   title: string;
   runs: { id: string; label: string; run: Snapshot }[];
 }
 
-/** One of the answers. */
+/** A compared run. */
 export interface Compared {
   readonly id: string;
   readonly label: string;
@@ -66,7 +66,7 @@ export class CompareSession {
     return this.runs.every(({ session }) => session.final);
   }
 
-  /** Asks the kernel, in one message, to stop all runs that go on. */
+  /** Request the kernel, in one message, to stop all active runs. */
   stop(): void {
     const before = this.#stoppable();
     this.#stoppingAll = true;
@@ -76,16 +76,16 @@ export class CompareSession {
     try {
       this.#channel.send({ type: "stop" });
     } catch {
-      // A closed comm throws in some hosts; the runs say what is the matter.
+      // A closed comm throws in some hosts; the views of the runs display the problem.
     }
   }
 
-  /** Whether every run that goes on was asked to stop, and may still do so. */
+  /** Whether every active run has been requested to stop, without a timeout so far. */
   get stopping(): boolean {
     return !this.final && this.#stoppable().length === 0;
   }
 
-  /** Calls back after a run, or what runs there are, has changed; returns the way to end that. */
+  /** Call back after changes of any run or of the list; return a function that unsubscribes. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -110,7 +110,7 @@ export class CompareSession {
     return isObject(kept) && isCompareState(kept.compare) ? kept.compare : null;
   }
 
-  /** Takes in what runs there are, as soon as the kernel has told it. */
+  /** Create the runs' sessions once the kernel has set the trait. */
   #read(): void {
     const state = this.runs.length > 0 ? null : this.#state();
     if (!state) return;
@@ -125,7 +125,7 @@ export class CompareSession {
     this.#notify();
   }
 
-  /** Keeps a run at its end, and what it tells after that; the kernel writes only when all is over. */
+  /** Save a run at its end and on later changes; the kernel saves only when all runs have ended. */
   #keepEnd(session: RunSession): void {
     let kept = session.final ? session.seq : null;
     session.subscribe(() => {
@@ -144,13 +144,13 @@ export class CompareSession {
     this.#channel.keep({ ...whole, compare: { ...state, runs } });
   }
 
-  /** The part of the channel that is a run's own. */
+  /** Return the part of the channel that belongs to one run. */
   #part(id: string): Channel {
     const channel = this.#channel;
     return {
       snapshot: () => this.#state()?.runs.find((run) => run.id === id)?.run,
       send: (message) => {
-        // One word to the kernel stops them all.
+        // `stop` sends one message for all runs.
         if (message.type === "stop" && this.#stoppingAll) return;
         channel.send({ type: "run", turn: id, message });
       },

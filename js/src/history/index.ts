@@ -1,4 +1,4 @@
-// The history as a table.
+// Exports of the history for the widget.
 
 export { type HistoryChannel, HistorySession } from "./session.js";
 export { HistoryView } from "./view.js";

@@ -1,6 +1,5 @@
-// What the kernel and the page say of the history: the mirror of agentnb/widgets/history_protocol.py.
-//
-// Both sides are held together by tests/fixtures/tables/history.json.
+// Messages about the history: the mirror of agentnb/widgets/history_protocol.py, checked against the
+// same fixture, tests/fixtures/tables/history.json.
 
 import {
   allOf,
@@ -18,17 +17,17 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** What the page asks for; an empty text filters nothing. */
+/** Filter of the list; an empty text does not filter. */
 export interface Query {
   text: string;
   agent: string;
   status: string;
-  /** What it is sorted by, with "-" before it for downwards. */
+  /** Sort column, prefixed with "-" for descending. */
   order: string;
   offset: number;
 }
 
-/** One run in the list. */
+/** A run in the list. */
 export interface Row {
   key: string;
   run_id: string | null;
@@ -48,15 +47,15 @@ export interface Listing {
   query: Query;
   rows: Row[];
   total: number;
-  /** Whether there are more than `total`: a search is counted up to some number. */
+  /** Whether there are more than `total`: searches are counted up to a limit. */
   more: boolean;
-  /** When the kernel looked, in seconds since 1970-01-01 UTC. */
+  /** Time of the query, in seconds since 1970-01-01 UTC. */
   at: number;
 }
 
-/** What the trait holds. */
+/** Content of the trait. */
 export interface HistoryState extends Listing {
-  /** The earliest start, where the list does not go back to the beginning. */
+  /** The earliest start, where the list is limited to recent runs. */
   since: number | null;
   limit: number;
 }
@@ -68,7 +67,7 @@ export type HistoryMessage =
   | { type: "run"; turn: string; message: PageMessage };
 
 export type HistoryAnswer =
-  /** The kernel has begun to look for a page. */
+  /** The kernel has started the query. */
   | { type: "looking"; id: string }
   | ({ type: "page"; id: string; error: null } & Listing)
   | { type: "page"; id: string; error: string }
@@ -115,7 +114,7 @@ export const isHistoryState = allOf<HistoryState>({
   limit: isCount,
 });
 
-/** Tells whether a value is an answer of this protocol, to its last field. */
+/** Return whether a value is a valid message from the kernel. */
 export function isHistoryAnswer(v: unknown): v is HistoryAnswer {
   if (!isObject(v)) return false;
   switch (v.type) {

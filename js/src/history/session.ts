@@ -1,4 +1,4 @@
-// The history as the page follows it: what it asked for, what it was told, and the run that is open.
+// The history's session in the page: requested and received rows, and the opened run.
 
 import { Keeper } from "../keeper.js";
 import { isObject } from "../protocol.js";
@@ -12,25 +12,25 @@ import {
   type Query,
 } from "./protocol.js";
 
-/** The way to the kernel of a history. */
+/** Channel to the kernel of a history. */
 export type HistoryChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw, or lose the message silently: the kernel may be gone. */
   send(message: HistoryMessage): void;
-  /** Puts the list into the host's model, to be saved with the notebook, and not sent. */
+  /** Store the list in the host's model, to be saved with the notebook, without sending it. */
   keep(snapshot: unknown): void;
 };
 
-/** A run that the reader opened: its view's session once the kernel has told it. */
+/** The opened run; its session is null until the kernel has sent the run. */
 export interface Opened {
   readonly key: string;
   readonly session: RunSession | null;
-  /** Whether it is a run of this kernel, which it may stop. */
+  /** Whether the run belongs to this kernel, which can stop it. */
   readonly live: boolean;
   readonly error: string | null;
 }
 
 const DEBOUNCE_MS = 250;
-/** The kernel may be busy: what is asked of it then is answered late, and the reader is told. */
+/** Time until the view reports a missing response; a busy kernel may still respond later. */
 const SILENT_MS = 5000;
 const NO_ANSWER = "The kernel does not answer: it is busy, or it was restarted.";
 const NOTHING: Listing = {
@@ -42,17 +42,17 @@ const NOTHING: Listing = {
 };
 
 export class HistorySession {
-  /** What is shown. */
+  /** The displayed rows. */
   listing: Listing = NOTHING;
-  /** What the reader wants to see; what is shown follows. */
+  /** The requested query; `listing` follows. */
   query: Query = NOTHING.query;
   since: number | null = null;
   limit = 20;
   agents: string[] = [];
-  /** Why what is wanted is not shown, where it is not. */
+  /** Why the requested rows are not displayed. */
   error: string | null = null;
   opened: Opened | null = null;
-  /** Whether the host says that the kernel's end is gone. */
+  /** Whether the host reports the comm as closed. */
   gone = false;
   readonly #channel: HistoryChannel;
   readonly #listeners = new Set<() => void>();
@@ -62,7 +62,7 @@ export class HistorySession {
   #told = false;
   #asked: string | null = null;
   #askedFor: Query | null = null;
-  /** Whether the kernel has said that it looks for what was asked. */
+  /** Whether the kernel has started the query. */
   #looking = false;
   #number = 0;
   #askedAgents = false;
@@ -83,12 +83,12 @@ export class HistorySession {
     );
   }
 
-  /** Whether rows are asked for that have not come yet. */
+  /** Whether requested rows have not been received yet. */
   get asking(): boolean {
     return this.#asked !== null || this.#debounce !== undefined;
   }
 
-  /** Whether the kernel has told anything at all. */
+  /** Whether a listing has been received. */
   get told(): boolean {
     return this.#told;
   }
@@ -103,7 +103,7 @@ export class HistorySession {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Searches once the reader has stopped typing. */
+  /** Search after the user has stopped typing. */
   search(text: string): void {
     if (text === this.query.text) return;
     this.query = { ...this.query, text, offset: 0 };
@@ -112,7 +112,7 @@ export class HistorySession {
     this.#notify();
   }
 
-  /** Asks for other rows; but for another page, from the first one on. */
+  /** Request other rows, from the first page unless `changes` has an offset. */
   ask(changes: Partial<Query>): void {
     this.query = { ...this.query, offset: 0, ...changes };
     this.#ask();
@@ -124,7 +124,7 @@ export class HistorySession {
     this.ask({ offset: this.query.offset });
   }
 
-  /** Asks, once, what agents there are to choose from. */
+  /** Request the agents for the filter, once. */
   askAgents(): void {
     if (this.#askedAgents || this.gone) return;
     this.#askedAgents = true;
@@ -170,7 +170,7 @@ export class HistorySession {
   #ask(): void {
     clearTimeout(this.#debounce);
     this.#debounce = undefined;
-    // One question at a time: while a busy kernel has not seen it, others only wait behind it.
+    // One request at a time: others would only queue up behind it in a busy kernel.
     if (this.#asked === null || this.#looking) {
       this.#number += 1;
       this.#asked = `${this.#name}-${this.#number}`;
@@ -189,7 +189,7 @@ export class HistorySession {
 
   #hear(value: unknown): void {
     if (isObject(value) && value.type === "run") return;
-    // What is of another version is answered by nothing: the reader is told that nobody answers.
+    // Messages of other versions are ignored; the request then times out.
     if (!isHistoryAnswer(value)) return;
     this.gone = false;
     if (value.type === "agents") this.agents = value.agents;
@@ -201,14 +201,14 @@ export class HistorySession {
 
   #look(id: string): void {
     if (id !== this.#asked) return;
-    // However long it takes now, somebody is at it.
+    // The query may take long now that it has started.
     clearTimeout(this.#silence);
     this.#looking = true;
     if (this.#debounce === undefined && this.query !== this.#askedFor) this.#ask();
   }
 
   #hearPage(answer: HistoryAnswer & { type: "page" }): void {
-    // An answer that comes late is still one, unless another page asked.
+    // Late responses are accepted, except those to another page.
     if (!answer.id.startsWith(`${this.#name}-`)) return;
     if (this.#asked !== null && answer.id !== this.#asked) return;
     clearTimeout(this.#silence);
@@ -224,7 +224,7 @@ export class HistorySession {
     this.listing = { query, rows, total, more, at };
     const { offset } = this.query;
     if (!rows.length && offset > 0 && query.offset === offset && offset >= total) {
-      // Somebody took runs away meanwhile.
+      // Runs were deleted in the meantime.
       this.query = { ...this.query, offset: 0 };
       return;
     }
@@ -239,7 +239,7 @@ export class HistorySession {
     this.opened = { key, session, live, error };
   }
 
-  /** The part of the channel that is a run's own. */
+  /** Return the part of the channel that belongs to one run. */
   #part(key: string, snapshot: unknown): Channel {
     const channel = this.#channel;
     return {
@@ -284,7 +284,7 @@ export class HistorySession {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the reader is told that nobody answers.
+      // A closed comm throws in some hosts; the request then times out.
     }
   }
 

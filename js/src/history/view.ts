@@ -1,4 +1,4 @@
-// The view of the history: what to look for, the runs that were found, and the one that is open.
+// The view of the history: filters, list of runs, opened run.
 
 import { visibleText } from "../markdown/visible.js";
 import { SortHead } from "../table/head.js";
@@ -160,7 +160,7 @@ export class HistoryView {
   #click(event: Event): void {
     const target = event.target instanceof Element ? event.target : null;
     const row = target?.closest<HTMLElement>("tr[data-key]");
-    // Who marks text to copy it does not want to open what it stands in.
+    // Selecting text in a row must not open it.
     const marked = String(this.#body.ownerDocument.getSelection?.() ?? "") !== "";
     if (!row?.dataset.key || (marked && !target?.closest("button"))) return;
     if (this.#session.opened?.key === row.dataset.key && !this.#session.opened.error) {
@@ -171,7 +171,7 @@ export class HistoryView {
     this.#panel.focus();
   }
 
-  /** Arrow keys go from run to run. */
+  /** Move between the runs by arrow keys. */
   #walk(event: KeyboardEvent): void {
     const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const at = this.#rows.findIndex(({ button }) => button === event.target);
@@ -219,7 +219,7 @@ function pageButton(name: "previous" | "chevron", label: string): HTMLButtonElem
   );
 }
 
-/** A button that is at its end keeps the focus: it can't be pressed, but it is not lost. */
+/** Disable by ARIA only: a button that is really disabled would lose the focus. */
 function enable(button: HTMLButtonElement, enabled: boolean, visible: boolean): void {
   button.setAttribute("aria-disabled", String(!enabled));
   show(button, visible);

@@ -1,6 +1,6 @@
-// Trees of what should be shown, and the one place that makes them into elements.
+// Trees of displayed nodes, and the only code that turns them into elements.
 //
-// Model text comes here only as text nodes and as values of the attributes listed below.
+// Model output reaches the DOM only as text nodes and as values of the attributes listed below.
 
 const TAGS = [
   "a",
@@ -56,7 +56,7 @@ export type Attributes = Partial<Record<(typeof ATTRIBUTES)[number], string>>;
 export interface TextNode {
   text: string;
   dom?: Text;
-  /** How many characters at the beginning of `dom` are not part of this, and stay. */
+  /** Number of leading characters of `dom` that belong to a preceding node and stay. */
   kept?: number;
 }
 
@@ -76,7 +76,7 @@ export function element(tag: Tag, attributes: Attributes, children: TreeNode[]):
   return { tag, attributes, children };
 }
 
-/** Makes the DOM of a tree and notes it in the tree. */
+/** Create the DOM of a tree and store it in the tree. */
 export function mount(node: TreeNode): Node {
   if (!("tag" in node)) {
     node.dom = document.createTextNode(node.text);
@@ -96,7 +96,7 @@ function setAttribute(on: HTMLElement, name: string, value: string): void {
 }
 
 /**
- * Makes the children of `parent` that are `old` into `next`, and touches only what differs.
+ * Update the children of `parent` from `old` to `next` with minimal changes.
  *
  * `before` is the first child that is not part of `old`; null where `old` reaches to the end.
  */
@@ -133,7 +133,7 @@ function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
     will.dom = dom;
     if (was.kept) will.kept = was.kept;
     if (was.text === will.text) return;
-    // Appending leaves a selection in the text where it is; replacing would collapse it.
+    // Appending preserves a selection in the text; replacing would collapse it.
     if (will.text.startsWith(was.text)) dom.appendData(will.text.slice(was.text.length));
     else dom.replaceData(was.kept ?? 0, was.text.length, will.text);
     return;
@@ -142,7 +142,7 @@ function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
   else if (was.dom) parent.replaceChild(mount(will), was.dom);
 }
 
-/** Takes a text out of the one that it continues; false where it is one of its own. */
+/** Delete a text from the DOM node it shares with a preceding one; return whether it shares one. */
 function cutToKept(node: TreeNode): boolean {
   if ("tag" in node || !node.kept || !node.dom) return false;
   node.dom.deleteData(node.kept, node.text.length);

@@ -1,7 +1,7 @@
-// What to show of Markdown that is still being written.
+// Completion of Markdown that is still being written.
 //
-// A mark whose partner hasn't come yet would be shown as it is and vanish a moment later. So the
-// text at the end is shown as if it were closed there. Nothing of this reaches finished text.
+// A mark whose closing mark hasn't arrived would be displayed and vanish a moment later. So open
+// marks at the end are closed for display. Complete text is not affected.
 
 interface Mark {
   text: string;
@@ -9,14 +9,14 @@ interface Mark {
 }
 
 const WORD = /[\p{L}\p{N}]/u;
-/** More open marks than a writer has: what is open beyond them is shown as it is. */
+/** Further open marks are displayed as they are. */
 const MAX_OPEN = 16;
 
-/** Closes, or leaves out, what is open at the end of a passage of inline Markdown. */
+/** Close or remove the open marks at the end of inline Markdown. */
 export function mendInline(source: string): string {
   const marks: Mark[] = [];
   const brackets: number[] = [];
-  /** Ranges left out, in the order of their start once sorted. */
+  /** Ranges to remove. */
   const cuts: [number, number][] = [];
   let end = source.length;
   let code = "";
@@ -41,7 +41,7 @@ export function mendInline(source: string): string {
     } else if (character === "]") {
       const opener = brackets.pop();
       if (opener !== undefined && i + 1 === end) {
-        // What comes next says whether this is a link's text.
+        // The next character tells whether this is a link's text.
         brackets.push(opener);
         end = i;
         continue;
@@ -55,7 +55,7 @@ export function mendInline(source: string): string {
         i = stop + 1;
         continue;
       }
-      // Half an address: only the link's text is shown.
+      // An incomplete address: display the link's text only.
       brackets.push(opener);
       end = i;
     } else if (
@@ -71,18 +71,18 @@ export function mendInline(source: string): string {
       i += 1;
     }
   }
-  // What the brackets are will be known once they are closed; until then only their text is shown.
+  // The meaning of open brackets is unknown: display only their text.
   for (const at of brackets.slice(-MAX_OPEN))
     cuts.push([source[at - 1] === "!" ? at - 1 : at, at + 1]);
   const shown = without(source.slice(0, end), cuts);
   if (!marks.length && !code) return shown;
-  // Of code, the end may be the first half of the mark that closes it.
+  // The end of code may be the first half of the mark that closes it.
   const body = code ? withoutHalfMark(shown) : shown.trimEnd();
   const closers = marks.reverse().map((mark) => mark.text);
   return body + code + closers.join("") + (code ? "" : shown.slice(body.length));
 }
 
-/** Takes in one run of emphasis marks: it closes what is open, opens something, or is neither. */
+/** Process a run of emphasis marks: closing, opening, or neither. */
 function readMark(
   source: string,
   from: number,
@@ -108,7 +108,7 @@ function readMark(
     return;
   }
   if (stop === end) {
-    // Just arrived, perhaps half of it: not shown before it is known what it marks.
+    // Possibly incomplete: hidden until its meaning is known.
     cuts.push([from, stop]);
     return;
   }
@@ -118,7 +118,7 @@ function readMark(
   }
 }
 
-/** Without the marks at its end, and the space around them. */
+/** Remove backticks at the end, and the space around them. */
 function withoutHalfMark(text: string): string {
   const body = text.trimEnd();
   let end = body.length;
@@ -138,14 +138,14 @@ function without(source: string, cuts: [number, number][]): string {
 
 /** Marks that may become a heading's underline, a rule, an item, a table's second row, a fence. */
 const MARKS_ONLY = /^[ \t>]*(?:[-=*_+#~`|:\s]+|\d{1,9}[.)]?[ \t]*|[-*+] +\[[ xX]?\]?[ \t]*)$/;
-/** Nobody writes longer ones; and on long lines the pattern would take its time. */
+/** Longer lines are not tested, to bound the time of the pattern. */
 const MARKS_LENGTH = 200;
 
 /**
- * How much of a text can be shown, because one more character won't make it something else.
+ * Return the length of the text that one more character can't turn into something else.
  *
- * A last line of marks alone can't; neither can a line that may be the head of a table, as long as
- * the next one isn't there to tell.
+ * Excludes a last line of marks alone, and a line that may be the head of a table until the next
+ * line has arrived.
  */
 export function settledLength(source: string, mayStartTable: boolean): number {
   let end = source.length;
@@ -174,7 +174,7 @@ function findRun(source: string, from: number, length: number): number {
   return -1;
 }
 
-/** Where the parenthesis at `from` is closed, or -1. */
+/** Return the position of the parenthesis that closes the one at `from`, or -1. */
 function findClosing(source: string, from: number): number {
   let depth = 0;
   for (let i = from; i < source.length; i += 1) {

@@ -1,4 +1,4 @@
-// What a stream keeps in mind: of a block that is partly done, of text that waits, of a drawing.
+// State of a stream: the open block, text waiting for definitions, results of a render.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import type { Lexed } from "./lexer.js";
@@ -6,50 +6,50 @@ import type { Filled } from "./pieces.js";
 import type { Kind } from "./settle.js";
 import type { Block } from "./tree.js";
 
-/** A block whose first items, rows or lines are done and no longer part of the tail. */
+/** A block whose settled items, rows or lines are no longer part of the tail. */
 export interface Open {
   kind: Kind;
-  /** What must stand before the tail for it to be lexed as the rest of this block. */
+  /** Text that makes the lexer read the tail as the rest of this block. */
   prefix: string;
   node: ElementNode;
-  /** The element that items, rows or lines are added to. */
+  /** The element that contains items, rows or lines. */
   body: HTMLElement;
-  /** What the body shows of the tail. */
+  /** The displayed nodes of the body that belong to the tail. */
   shown: TreeNode[];
-  /** Of a list: whether its done part is loose, and has paragraphs for which that matters. */
+  /** For a list: whether its settled part is loose, and whether it has paragraphs. */
   loose: boolean;
   paragraphs: boolean;
-  /** Of a paragraph: the source of its done part, and whether some of it waits for definitions. */
+  /** For a paragraph: the source of its settled part, and whether it waits for definitions. */
   source: string;
   waits: boolean;
-  /** Of code: how far its pieces are filled by what is done. */
+  /** For code: the fill level of its last settled piece. */
   filled: Filled;
 }
 
-/** Done text that looked for definitions that weren't there yet. */
+/** Settled text with references to definitions that have not arrived. */
 export interface Waiting {
   source: string;
-  /** Finds the nodes again in what the source shows when it is read once more. */
+  /** Selects this text's nodes when its source is built again. */
   pick: (trees: TreeNode[]) => TreeNode[];
   parent: Node;
   nodes: TreeNode[];
 }
 
-/** What one drawing made of prefix and tail. */
+/** Result of rendering prefix and tail. */
 export interface Drawn {
   source: string;
-  /** Where each line of the source starts. */
+  /** Start of each line of the source. */
   lines: number[];
   blocks: Block[];
-  /** For each block what it shows; nothing for definitions. */
+  /** The nodes of each block; none for definitions. */
   trees: TreeNode[][];
   lexed: Lexed;
 }
 
-/** How many items the prefix brings along that are not part of the text. */
+/** Return the number of items in the prefix, which are not part of the text. */
 export const skipped = (open: Open): number => (open.kind === "list" ? 1 : 0);
 
-/** Loose or not only matters to a list that has paragraphs. */
+/** Set or remove the class of loose lists, which affects only lists with paragraphs. */
 export function showLoose(open: Open, loose: boolean): void {
   if (open.kind !== "list") return;
   const matters = loose && (open.paragraphs || hasParagraphs(open.shown));

@@ -1,13 +1,13 @@
-// Code that grows, in pieces: the page lays out the one that is written to, not those before it.
+// Growing code in pieces, so that the browser lays out only the last one.
 
 import { type ElementNode, element, type TreeNode } from "./dom.js";
 import { isSame, takeShown } from "./taken.js";
 import { textNodes, withoutEndlessWords } from "./texts.js";
 
-/** A piece ends with the line in which it reaches so many characters. */
+/** A piece ends with the line in which it reaches this many characters. */
 export const PIECE = 4000;
 
-/** How far pieces are filled: whether the last is the first, and how many characters it has. */
+/** State of the last piece: whether it is the first, and its length in characters. */
 export interface Filled {
   first: boolean;
   length: number;
@@ -15,27 +15,27 @@ export interface Filled {
 
 export const EMPTY: Filled = { first: true, length: 0 };
 
-/** The text of code, or of lines that come after those that filled pieces so far. */
+/** Build the nodes of code that continues the given pieces. */
 export function codeNodes(content: string, filled = EMPTY): TreeNode[] {
   const nodes: TreeNode[] = [];
   let { first, length } = filled;
   for (let from = 0; from < content.length; first = false, length = 0) {
     const end = pieceEnd(content, from, length);
-    // The first is bare: most code has no other.
+    // The first piece has no element: most code has no other.
     for (const node of pieceNodes(content.slice(from, end), first)) nodes.push(node);
     from = end;
   }
   return nodes;
 }
 
-/** The same for what comes next; it has a text for it even where that is empty as yet. */
+/** As `codeNodes`, but with at least one text node, to which later text is appended. */
 export function tailNodes(content: string, filled: Filled): TreeNode[] {
   if (content !== "" || (!filled.first && filled.length === 0)) return codeNodes(content, filled);
   const nothing = { text: "" };
   return filled.first ? [nothing] : [piece([nothing])];
 }
 
-/** How far pieces are filled with these lines, too. */
+/** Return the state of the pieces after adding these lines. */
 export function filledBy(lines: string, filled: Filled): Filled {
   let { first, length } = filled;
   for (let from = 0; from < lines.length; ) {
@@ -49,7 +49,7 @@ export function filledBy(lines: string, filled: Filled): Filled {
   return { first, length };
 }
 
-/** Takes whole lines from what is shown, which begins with them; false where it doesn't. */
+/** Remove settled lines from the start of `shown`; return false where they differ from it. */
 export function takeCode(shown: TreeNode[], lines: string, filled: Filled): boolean {
   const done = codeNodes(lines, filled);
   const last = done.length - 1;
@@ -78,7 +78,7 @@ function piece(nodes: TreeNode[]): ElementNode {
   return element("span", { class: "agentnb-piece" }, nodes);
 }
 
-/** Where the piece that has `length` characters ends in a text, which goes on with it at `from`. */
+/** Return the end of the piece that has `length` characters already and continues at `from`. */
 function pieceEnd(text: string, from: number, length: number): number {
   const line = text.indexOf("\n", from + Math.max(0, PIECE - length - 1));
   return line < 0 ? text.length : line + 1;

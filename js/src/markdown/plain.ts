@@ -1,13 +1,13 @@
-// Text that is too long to be read as Markdown, shown as it is.
+// Text beyond the Markdown limit, displayed as plain text.
 
 import { patch, type TreeNode } from "./dom.js";
 import { textNodes } from "./texts.js";
 
-/** A block ends at the first line's end beyond the one, or at the other. */
+/** A block ends at the first line end after BLOCK characters, at most at BLOCK_LIMIT. */
 const BLOCK = 8_000;
 const BLOCK_LIMIT = 10_000;
 
-/** Shows text that grows, in blocks: what is in a block that is full is never laid out again. */
+/** Displays growing text in blocks: full blocks are not laid out again. */
 export class PlainText {
   readonly #parent: HTMLElement;
   #block: HTMLElement | null = null;
@@ -41,7 +41,7 @@ export class PlainText {
   }
 }
 
-/** Where the first block of a text ends, or 0 where it isn't full. */
+/** Return the end of the first block of a text, or 0 while it isn't full. */
 function cut(text: string): number {
   const line = text.length < BLOCK ? -1 : text.indexOf("\n", BLOCK);
   if (line >= 0 && line < BLOCK_LIMIT) return line + 1;

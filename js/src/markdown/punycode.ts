@@ -1,6 +1,6 @@
-// Stands in the bundle for punycode.js: the browser knows how a host's name is written in ASCII.
+// Replaces punycode.js in the bundle by the browser's URL parser.
 
-/** The host as it stands in an address; one that is no host's name comes back as it is. */
+/** Return a host in ASCII; invalid hosts unchanged. */
 function toASCII(host: string): string {
   try {
     return new URL(`http://${host}`).hostname || host;
@@ -9,7 +9,7 @@ function toASCII(host: string): string {
   }
 }
 
-/** A host is shown as it is resolved: letters that only look like others' are not brought back. */
+/** Not converted back: Unicode letters could imitate other hosts. */
 function toUnicode(host: string): string {
   return host;
 }

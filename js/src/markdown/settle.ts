@@ -1,27 +1,26 @@
-// What of a Markdown text can't change any more, whatever comes after it.
+// Finds the part of a Markdown text that later text can't change: the settled part.
 //
-// Blocks are decided line by line: a block that a whole line has closed stays closed. So does an
-// item of a list once the next one has begun, a row of a table, and a line of code. What of a
-// paragraph is done is told by `paragraph.ts`.
+// Blocks settle line by line: a block closed by a whole line stays closed. So does a list item once
+// the next one has begun, a table row, and a line of code. For paragraphs see `paragraph.ts`.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import { lex } from "./lexer.js";
 import { withoutStub } from "./paragraph.js";
 import { type Block, buildTree } from "./tree.js";
 
-/** The blocks that are taken apart while they are still open. */
+/** Blocks of which parts settle while the block is still open. */
 export type Kind = "list" | "table" | "fence" | "paragraph";
 
 export interface Cut {
-  /** The first line that is not done. */
+  /** The first line that is not settled. */
   line: number;
-  /** How many items or rows are done. */
+  /** Number of settled items or rows. */
   count: number;
-  /** Of code: the lines that are done. */
+  /** For code: the settled lines. */
   text: string;
 }
 
-/** Where each line starts; the last is the one that is still being written, perhaps empty. */
+/** Return the start of each line; the last line is incomplete, perhaps empty. */
 export function lineStarts(source: string): number[] {
   const starts = [0];
   for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1))
@@ -45,24 +44,23 @@ export function kindOf(block: Block): Kind | null {
   }
 }
 
-/** The node of an open block that its items, rows or text are in. */
+/** Return the node of an open block that contains its items, rows or text. */
 export function holderOf(kind: Kind, node: ElementNode): ElementNode | null {
   if (kind === "list" || kind === "paragraph") return node;
   const inner = node.children[kind === "table" ? 1 : 0];
   return inner && "tag" in inner ? inner : null;
 }
 
-/** The nodes of an open block that are its items, rows or text; `begun` says that parts are done. */
+/** Return an open block's items, rows or text; `begun`: earlier parts have settled. */
 export function bodyOf(kind: Kind, node: ElementNode, begun: boolean): TreeNode[] {
   const nodes = holderOf(kind, node)?.children ?? [];
   return kind === "paragraph" && begun ? withoutStub(nodes) : nodes;
 }
 
 /**
- * How many of the blocks are done, when the source ends in the middle of its last line.
+ * Return the number of settled blocks; the source's last line is incomplete.
  *
- * The rest can still change, all of it or in parts; it begins where the first block that isn't done
- * begins, or after the last line of those that are.
+ * The rest starts at the first block that isn't settled, or after the last line of those that are.
  */
 export function doneBlocks(
   source: string,
@@ -78,12 +76,12 @@ export function doneBlocks(
     if (!block) return false;
     // Closed by an empty line after it. (Not by its own: a heading may be the head of a table.)
     if (ENDED_BY_BLANK.has(block.type) && blank(block.end, block.end + 1)) return true;
-    // Closed by the next block, once it is certain that this is one. A table is, by its second line:
-    // until that is whole, its first belongs to a paragraph.
+    // Closed by the next block, once that is certain. A table is certain with its second line: until
+    // that is complete, its first line belongs to a paragraph.
     if (!next || next.start + (next.type === "table_open" ? 1 : 0) >= whole) return false;
     if (next.type === "reference_definition") return true;
-    // What follows a definition, even one inside a list, may turn out to be its title; no title has
-    // an empty line.
+    // The text after a definition, even one inside a list, may turn out to be its title; no title
+    // contains an empty line.
     const definition = block.tokens.findLast((token) => token.type === "reference_definition");
     return !definition || blank(definition.map?.[1] ?? 0, next.start);
   };
@@ -101,7 +99,7 @@ const ENDED_BY_BLANK: ReadonlySet<string> = new Set([
   "blockquote_open",
 ]);
 
-/** What is done inside a block that is still open; null where nothing is. */
+/** Return the settled part of an open block; null if there is none. */
 export function cutInside(
   kind: Exclude<Kind, "paragraph">,
   block: Block,
@@ -113,7 +111,7 @@ export function cutInside(
   const children = block.tokens.filter((token) => token.type === type && token.level === level);
   const starts = children.map((token) => token.map?.[0] ?? 0);
   if (kind === "list") {
-    // The last item that has begun for certain may still grow; those before it may not.
+    // The last item that has certainly begun may still grow; those before it may not.
     const last = starts.findLastIndex((start) => start < whole);
     const line = starts[last];
     return last < 1 || line === undefined ? null : { line, count: last, text: "" };
@@ -124,17 +122,17 @@ export function cutInside(
   return { line: line + 1, count: rows.length, text: "" };
 }
 
-/** What must stand before the rest of a block for it to be read as that. */
+/** Return the text that makes the lexer read the rest of a block as the rest of that block. */
 export function prefixOf(kind: Exclude<Kind, "paragraph">, block: Block, source: string): string {
   switch (kind) {
     case "list":
-      // Without an item before it, an item's line could be read as a table's head. Indented as far
-      // as an item can be, so that whatever follows is its neighbour and not inside it.
+      // Without a preceding item, an item's line could be read as a table's head. Indented to the
+      // maximum, so that the next item is a sibling and not nested in it.
       return `   ${markerOf(block)} x\n`;
     case "table":
       return source.slice(0, lineStarts(source)[2]);
     case "fence":
-      // Without its info string, which could be read as a table's head as well.
+      // Without its info string, which could also be read as a table's head.
       return `${/^[ \t]*(?:`+|~+)/.exec(source)?.[0] ?? "```"}\n`;
   }
 }
@@ -156,16 +154,16 @@ function cutFence(block: Block, whole: number): Cut | null {
   return { line: whole, count: 0, text };
 }
 
-/** Tells whether a list, as far as it was read, shows that it is loose. */
+/** Return whether a list is displayed as loose. */
 export function isLoose(list: ElementNode): boolean {
   return list.attributes.class === "agentnb-loose";
 }
 
 /**
- * Tells whether a list is loose, as far as `source` has it.
+ * Return whether the part of a list in `source` is loose.
  *
- * Only paragraphs show it, and only for the whole of what was read. So a list is asked by giving it
- * one more item, with a paragraph. Blank lines at the source's end count: they are before an item.
+ * markdown-it marks only paragraphs, and decides for the whole list. So build the part with one more
+ * item that has a paragraph. Blank lines at the source's end count: they precede that item.
  */
 export function looseUpTo(source: string, block: Block, list: ElementNode): boolean {
   const paragraphs = block.tokens.some(

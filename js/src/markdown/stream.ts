@@ -1,11 +1,11 @@
-// Markdown that is drawn while it arrives.
+// Markdown rendered as it arrives.
 //
-// Only the tail of the text is lexed again. What stands before the last block, or before the last
-// item, row or line of a list, table or code fence that is still open, can't change any more, and
-// its DOM is left alone. (But for link reference definitions that come later: passages that looked
-// for one are kept in mind, and patched when it arrives.)
+// Only the tail of the text is lexed again. Text before the last block, or before the last item, row
+// or line of an open list, table or code fence, can't change any more: it is settled, and its DOM is
+// not touched. The exception is a later link reference definition: passages that refer to it are
+// remembered and patched when it arrives.
 //
-// However the text was cut, the DOM at the end is that of the text drawn at once.
+// The final DOM is independent of how the text was split.
 
 import type { Token } from "markdown-it";
 import { type ElementNode, patch, type TreeNode } from "./dom.js";
@@ -30,7 +30,7 @@ import {
 import { splitKept, takeShown } from "./taken.js";
 import { type Block, buildTree, topBlocks } from "./tree.js";
 
-/** Text beyond this many characters isn't read as Markdown: that would hold up the page. */
+/** Text beyond this many characters is displayed as plain text, to keep the page responsive. */
 export const MARKDOWN_LIMIT = 500_000;
 
 export class MarkdownStream {
@@ -43,7 +43,7 @@ export class MarkdownStream {
   #beyond = "";
   #plain: PlainText | null = null;
   #open: Open | null = null;
-  /** What the element shows of the tail, after the open block. */
+  /** The displayed nodes of the tail, after the open block. */
   #shown: TreeNode[] = [];
   #finished = false;
   #dirty = false;
@@ -51,24 +51,24 @@ export class MarkdownStream {
 
   readonly #onCode: ((block: HTMLElement) => void) | undefined;
 
-  /** `onCode` is called with every code block once nothing will change in it any more. */
+  /** `onCode` is called with every code block once it can't change any more. */
   constructor(element: HTMLElement, onCode?: (block: HTMLElement) => void) {
     this.element = element;
     this.#onCode = onCode;
   }
 
-  /** Adds text at the end; `draw` shows it. */
+  /** Append text; `draw` displays it. */
   append(text: string): void {
     if (text === "" || this.#finished) return;
     this.#dirty = true;
-    // A carriage return is a line's end, alone or with the line feed that may come next.
+    // A carriage return ends a line, alone or with the line feed that may follow.
     let lines = this.#carriageReturn ? `\r${text}` : text;
     this.#carriageReturn = lines.endsWith("\r");
     if (this.#carriageReturn) lines = lines.slice(0, -1);
     this.#take(lines.includes("\r") ? lines.replace(/\r\n?/g, "\n") : lines);
   }
 
-  /** Shows what was appended. `resting` says that nothing more is expected, though it may come. */
+  /** Display the appended text. `resting`: no more text is expected, though it may come. */
   draw(resting = false): void {
     if (this.#finished || !(this.#dirty || resting !== this.#resting)) return;
     this.#dirty = false;
@@ -78,7 +78,7 @@ export class MarkdownStream {
     else this.#settle(this.#render(false));
   }
 
-  /** Says that no more text comes, and shows all of it. */
+  /** Complete the text and display all of it. */
   finish(): void {
     if (this.#finished) return;
     if (this.#carriageReturn) this.#take("\n");
@@ -125,14 +125,14 @@ export class MarkdownStream {
     const paragraph = open?.kind === "paragraph";
     let source = all;
     if (!final) {
-      // A line of a paragraph is one only together with what stands before it.
+      // A paragraph's line must be checked together with the text before it.
       const from = open && !paragraph ? open.prefix.length : 0;
       source = all.slice(0, from + settledLength(all.slice(from), open === null || paragraph));
     }
     const lexed = lex(source, { known: this.#known, final });
     const blocks = topBlocks(lexed.tokens);
     if (open && paragraph && blocks[0]?.type !== "paragraph_open") {
-      // A line under it has made it a heading, or one of its own a table: it is drawn anew.
+      // Its next line made it a heading or a table: render it again.
       this.#tail = open.source + this.#tail;
       open.body.remove();
       this.#open = null;
@@ -152,10 +152,10 @@ export class MarkdownStream {
     return { source, lines: lineStarts(source), blocks, trees, lexed };
   }
 
-  /** Takes out of the tail what can't change any more. */
+  /** Remove from the tail what can't change any more. */
   #settle(drawn: Drawn): void {
     const { lines, blocks, trees } = drawn;
-    // The source's last line isn't whole: one more character may make it something else.
+    // The source's last line is incomplete: the next character may change its meaning.
     const whole = lines.length - 1;
     const first = doneBlocks(drawn.source, lines, blocks);
     const prefix = this.#open?.prefix.length ?? 0;
@@ -177,13 +177,13 @@ export class MarkdownStream {
     }
     const block = blocks[first];
     if (block && first === blocks.length - 1) {
-      // Once blocks were taken, the lines in `drawn` still count from where its source began.
+      // After blocks were removed, the lines in `drawn` still count from the start of its source.
       const taken = first > 0 ? (lines[block.start] ?? 0) : prefix;
       this.#settleInside(drawn, block, trees[first]?.[0], taken, whole);
     }
   }
 
-  /** Takes items, rows or lines that are done out of the block at the end. */
+  /** Remove settled items, rows or lines of the last block from the tail. */
   #settleInside(
     drawn: Drawn,
     block: Block,
@@ -231,7 +231,7 @@ export class MarkdownStream {
     );
   }
 
-  /** Takes the part of a paragraph that is done out of it. */
+  /** Remove the settled part of a paragraph from the tail. */
   #settleParagraph(drawn: Drawn, block: Block, tree: ElementNode, taken: number): void {
     const begun = this.#open !== null;
     const start = begun ? STUB.length : (drawn.lines[block.start] ?? 0);
@@ -254,7 +254,7 @@ export class MarkdownStream {
     this.#enlist(waiting, part.missed);
   }
 
-  /** What an open block shows of the tail. */
+  /** Return the nodes of the tail that belong to an open block. */
   #rest(open: Open, tree: ElementNode, block: Block | undefined): TreeNode[] {
     if (open.kind === "fence") return tailNodes(block?.tokens[0]?.content ?? "", open.filled);
     return bodyOf(open.kind, tree, true).slice(skipped(open));
@@ -287,7 +287,7 @@ export class MarkdownStream {
       if (waits) splitKept(nodes);
       this.#wait(drawn, {
         source,
-        // Of a paragraph all of them: a definition makes several of what was one text.
+        // All nodes of a paragraph: a definition splits a text into several nodes.
         pick: children(kind, skipped(open), kind === "paragraph" ? Infinity : nodes.length),
         parent,
         nodes,
@@ -306,11 +306,11 @@ export class MarkdownStream {
     }
   }
 
-  /** Notes that these nodes may have to be made anew once a definition arrives. */
+  /** Remember nodes that must be built again once a definition arrives. */
   #wait(drawn: Drawn, waiting: Waiting): void {
     const { missed } = drawn.lexed;
     if (missed.size === 0 || waiting.nodes.length === 0) return;
-    // The definition may have been found since this was lexed: in the blocks before it.
+    // The definition may have been found in the meantime, in the blocks before.
     if ([...missed].some((label) => this.#known.has(label))) this.#redo(waiting);
     else this.#enlist(waiting, missed);
   }
@@ -355,7 +355,7 @@ export class MarkdownStream {
   }
 }
 
-/** Picks items or rows of the block that a text begins with. */
+/** Return a function that selects items or rows of a text's first block. */
 function children(kind: Kind, from: number, count: number): (trees: TreeNode[]) => TreeNode[] {
   return ([tree]) =>
     tree && "tag" in tree ? bodyOf(kind, tree, true).slice(from, from + count) : [];

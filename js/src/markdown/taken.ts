@@ -1,12 +1,13 @@
-// What is done of a block that grows, taken out of what is still drawn anew.
+// Moves settled nodes out of the tail of a growing block.
 
 import type { TreeNode } from "./dom.js";
 
 /**
- * Takes from `shown` what is the same as `done`, and gives that its elements; false where it isn't.
+ * Remove `done` from the start of `shown` and let it take over the DOM; return false where they
+ * differ.
  *
- * The last text of `done` may be the first half of one. Both stay one text on the page, which is
- * drawn faster than many are, unless they have to be `apart`.
+ * The last text of `done` may be the first half of a text. Both halves share one DOM node, which
+ * renders faster than several, unless `apart` is set.
  */
 export function takeShown(shown: TreeNode[], done: readonly TreeNode[], apart: boolean): boolean {
   const last = done.length - 1;
@@ -24,7 +25,7 @@ export function takeShown(shown: TreeNode[], done: readonly TreeNode[], apart: b
   return true;
 }
 
-/** Makes the first of these nodes a text of its own. By splitting, so that a selection stays. */
+/** Give the first node a DOM node of its own. By splitting, which preserves a selection. */
 export function splitKept([first]: readonly TreeNode[]): void {
   if (!first || "tag" in first || !first.kept || !first.dom) return;
   first.dom = first.dom.splitText(first.kept);

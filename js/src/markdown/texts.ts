@@ -1,14 +1,14 @@
-// Text as it may be shown: nothing in it hides, and nothing is too long to be laid out.
+// Text made safe for display: nothing is invisible, and no word is too long for layout.
 
 import { element, type TreeNode } from "./dom.js";
 import { visiblePieces } from "./visible.js";
 
-/** A run of characters without a space that is longer than this is cut: no browser can wrap it soon. */
+/** Longer words are truncated: browsers take too long to wrap them. */
 const LONG_WORD = 20_000;
 const SHOWN_OF_WORD = 4_000;
 const LONG_WORDS = new RegExp(`\\S{${LONG_WORD},}`, "g");
 
-/** Text whose endless words are cut, each with a note of how much was left out. */
+/** Truncate overlong words, with a note of how much was omitted. */
 export function withoutEndlessWords(text: string): string {
   if (text.length < LONG_WORD) return text;
   return text.replace(LONG_WORDS, (word) => {
@@ -17,7 +17,7 @@ export function withoutEndlessWords(text: string): string {
   });
 }
 
-/** Text as nodes; characters that would hide or reorder it are shown by their number. */
+/** Return text as nodes; invisible or reordering characters are displayed by their code. */
 export function textNodes(text: string): TreeNode[] {
   return visiblePieces(text).map((piece) =>
     piece.shown

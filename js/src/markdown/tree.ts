@@ -8,7 +8,7 @@ import { codeNodes } from "./pieces.js";
 import { textNodes, withoutEndlessWords } from "./texts.js";
 import { visibleText } from "./visible.js";
 
-/** One block at the top of a document, with the lines that it came from. */
+/** A top-level block of a document, with its lines. */
 export interface Block {
   type: string;
   /** First line, and the one after the last. */
@@ -17,7 +17,7 @@ export interface Block {
   tokens: Token[];
 }
 
-/** Groups tokens by the blocks at the top level. */
+/** Group tokens by top-level block. */
 export function topBlocks(tokens: readonly Token[]): Block[] {
   const blocks: Block[] = [];
   let current: Block | undefined;
@@ -51,10 +51,10 @@ const CONTAINERS: Readonly<Record<string, Tag>> = {
   s_open: "del",
 };
 
-/** Deeper than people nest, and shallow enough for every browser: what is deeper is laid flat. */
+/** Maximum depth of the tree, safe in every browser; deeper elements are flattened. */
 const MAX_DEPTH = 120;
 
-/** Makes trees of tokens, block or inline. A token of unknown kind shows as its text. */
+/** Build trees from block or inline tokens. Tokens of unknown kind become text. */
 export function buildTree(tokens: readonly Token[]): TreeNode[] {
   const top: TreeNode[] = [];
   const stack: Opened[] = [];
@@ -62,7 +62,7 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
   for (const [i, token] of tokens.entries()) {
     const here = stack[stack.length - 1]?.node.children ?? top;
     if (token.block && token.level === MAX_NESTING - 1 && (tokens[i + 1]?.nesting ?? 0) < 0) {
-      // Where something was left out, a reader shall see that.
+      // Mark the omission.
       here.push({ text: "…" });
     }
     if (token.nesting > 0 && stack.length >= MAX_DEPTH) {
@@ -71,8 +71,8 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
       const open = opened(token);
       here.push(open.node);
       if (open.host !== null) links += 1;
-      // Paragraphs of a tight list are paragraphs too: whether it is loose is a matter of style, so
-      // that a list that turns loose late leaves its first items, and a selection in them, alone.
+      // Items of tight lists have paragraphs too; looseness is only a class, so that a list that turns
+      // loose late keeps its first items, and a selection in them.
       const list = stack[stack.length - 2]?.node;
       if (token.type === "paragraph_open" && !token.hidden && list && isList(list)) {
         list.attributes.class = "agentnb-loose";
@@ -97,13 +97,13 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
 
 interface Opened {
   node: ElementNode;
-  /** Where a link goes to; null for everything else. */
+  /** The destination of a link; null for other elements. */
   host: string | null;
 }
 
 const isList = (node: ElementNode): boolean => node.tag === "ul" || node.tag === "ol";
 
-/** Turns "[x] " at the start of an item into a mark. Not a checkbox: nobody can tick it. */
+/** Turn "[x] " at the start of an item into a mark. Not a checkbox, as it can't be changed. */
 function markTask(item: ElementNode): void {
   const paragraph = item.children[0];
   if (!paragraph || !("tag" in paragraph) || paragraph.tag !== "p") return;
@@ -137,7 +137,7 @@ function opened(token: Token): Opened {
       return plain("ol", start === 1 ? {} : { start: String(start) });
     }
     case "table_open":
-      // A wide one scrolls, and must do so by keyboard, too.
+      // A wide table scrolls and must be focusable for keyboard users.
       return plain("table", { tabindex: "0" });
     case "th_open":
     case "td_open": {
@@ -160,7 +160,7 @@ function link(url: string, title: string | number | null): Opened {
   const shown = visibleText(address?.href ?? url);
   const hint = title === null ? shown : `${visibleText(String(title))}\n${shown}`;
   if (!address) {
-    // Not to be followed, but nothing is hidden either: the address is there to be read.
+    // Not a link, but the address is displayed on hover.
     return { node: element("span", { class: "agentnb-inert", title: hint }, []), host: null };
   }
   const attributes = {
@@ -176,7 +176,7 @@ function link(url: string, title: string | number | null): Opened {
 function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
   switch (token.type) {
     case "inline":
-      // Not by spreading: a paragraph may hold more nodes than a call takes arguments.
+      // Not by spreading: the number of arguments of a call is limited.
       for (const node of buildTree(token.children ?? [])) into.push(node);
       return;
     case "text":
@@ -210,9 +210,9 @@ function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
 }
 
 /**
- * A code block; the language is shown only where it looks like a language's name.
+ * Return a code block; the language is displayed only where it looks like a language's name.
  *
- * The code comes first, and scrolls by itself, so that the button stays where it is.
+ * The code is the scrolling element, so that the button after it stays in place.
  */
 export function codeBlock(content: string, info: string): ElementNode {
   const language = /^\s*([\p{L}\p{N}+#._-]{1,32})(?:\s|$)/u.exec(info)?.[1];
@@ -230,7 +230,7 @@ const COPY = {
   "aria-label": "Copy code",
 };
 
-/** An image is a notice that there is one, and where; nothing is fetched before a click. */
+/** Return a placeholder for an image: nothing is fetched before a click. */
 function image(token: Token, inLink: boolean): ElementNode {
   const alt = visibleText(imageText(token.children ?? []));
   const url = String(token.attrGet("src") ?? "");
@@ -271,7 +271,7 @@ function imageText(tokens: readonly Token[]): string {
 function pushText(into: TreeNode[], text: string): void {
   for (const node of textNodes(withoutEndlessWords(text))) {
     const last = into[into.length - 1];
-    // Neighbouring texts are one node, so that the same text is the same DOM however it was cut.
+    // Merge adjacent texts, so that the DOM is independent of how the text was split.
     if (last && !("tag" in last) && !("tag" in node)) last.text += node.text;
     else into.push(node);
   }

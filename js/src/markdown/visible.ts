@@ -1,6 +1,6 @@
-// Characters that hide, reorder or impersonate text are shown as what they are.
+// Makes characters visible that hide, reorder or impersonate text.
 
-/** Code points, first and last, that are not seen or change how their neighbours are seen. */
+/** Ranges of code points that are invisible or change how their neighbours are displayed. */
 const HIDDEN: readonly (readonly [number, number])[] = [
   // Controls, but for tab and line feed.
   [0x00, 0x08],
@@ -33,22 +33,22 @@ const CLASS = `[${HIDDEN.map(([first, last]) => `${point(first)}-${point(last)}`
 const ANY = new RegExp(CLASS, "u");
 const RUN = new RegExp(`${CLASS}+`, "gu");
 
-/** What may stand before a joiner between two emoji: one, its skin tone, or the end of a sequence. */
+/** Characters that may precede a joiner between emoji: emoji, skin tone, or end of a sequence. */
 const EMOJI_END = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u{fe0f}|\u{20e3}|\u{e007f})$/u;
 const EMOJI_START = /^(?:\p{Extended_Pictographic}|[\u{2640}\u{2642}])/u;
-/** Scripts in which a joiner or non-joiner is part of the spelling. */
+/** Scripts in which joiners and non-joiners are part of the spelling. */
 const JOINING_END =
   /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Mongolian}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]$/u;
-/** A subdivision's flag: a black flag, its code in tags, and the tag that ends it. */
+/** A subdivision's flag: a black flag, its code in tags, and the final tag. */
 const FLAG_TAGS = /^[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}$/u;
 
 export interface Piece {
   text: string;
-  /** True where the text stands for a character that would not have been seen. */
+  /** True where the text replaces invisible characters. */
   shown: boolean;
 }
 
-/** Splits text into what may be shown as it is and labels such as "U+202E" for what may not. */
+/** Split text into displayable pieces and labels such as "U+202E" for the other characters. */
 export function visiblePieces(text: string): Piece[] {
   if (!ANY.test(text)) return text === "" ? [] : [{ text, shown: false }];
   const pieces: Piece[] = [];
@@ -78,14 +78,14 @@ export function visiblePieces(text: string): Piece[] {
   return pieces;
 }
 
-/** The same as one string, for names and titles. */
+/** As `visiblePieces`, in one string, for names and titles. */
 export function visibleText(text: string): string {
   return visiblePieces(text)
     .map((piece) => (piece.shown ? `⟨${piece.text}⟩` : piece.text))
     .join("");
 }
 
-/** Tells whether these characters only join what stands around them into one letter or emoji. */
+/** Return whether these characters only combine their neighbours into a letter or an emoji. */
 function isSpelling(run: string, before: string, after: string): boolean {
   if (run === "\u00ad") return /\p{L}$/u.test(before) && /^\p{L}/u.test(after);
   if (run === "\ufe0f" || run === "\ufe0e") return /[\p{Emoji}\p{S}\p{Po}]$/u.test(before);
@@ -97,7 +97,7 @@ function isSpelling(run: string, before: string, after: string): boolean {
   return FLAG_TAGS.test(run) && before.endsWith("\u{1f3f4}");
 }
 
-/** "U+200B", "U+FE0F ×31", or the first few of a mixed run and how many more there are. */
+/** "U+200B", "U+FE0F ×31", or the first few of a mixed run and the number of the others. */
 function label(run: string): string {
   const names: string[] = [];
   let more = 0;

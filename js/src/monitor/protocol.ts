@@ -1,7 +1,5 @@
-// What the kernel and the page say of the runs that are watched: the mirror of
-// agentnb/widgets/monitor.py.
-//
-// Both sides are held together by tests/fixtures/tables/monitor.json.
+// Messages about monitored runs: the mirror of agentnb/widgets/monitor.py, checked against the same
+// fixture, tests/fixtures/tables/monitor.json.
 
 import {
   allOf,
@@ -18,18 +16,18 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** One run that is watched. */
+/** A monitored run. */
 export interface WatchedRow {
   key: string;
   run_id: string | null;
   platform: string;
   agent: string;
-  /** What it was asked, or what it is called. */
+  /** Its prompt or its name. */
   title: string;
   status: Status;
-  /** Seconds since it began, when the message was made; null where that is not known. */
+  /** Seconds since its start, when the message was created; null where unknown. */
   elapsed: number | null;
-  /** How far it is, in words. */
+  /** Progress, as text. */
   detail: string;
   tokens: number | null;
   error: string | null;
@@ -37,19 +35,19 @@ export interface WatchedRow {
   can_stop: boolean;
 }
 
-/** How the watching itself goes. */
+/** State of the monitoring itself. */
 export interface Watching {
-  /** Whether it has ended: by itself, once all runs have, or because somebody ended it. */
+  /** Whether it has ended: all runs have ended, or the user stopped it. */
   over: boolean;
-  /** Whether platforms are asked at all; the runs of this kernel tell by themselves. */
+  /** Whether platforms are polled; the runs of this kernel report their changes. */
   polls: boolean;
-  /** Seconds since the platforms were last asked; null before. */
+  /** Seconds since the last poll; null before the first. */
   asked: number | null;
-  /** Seconds from one question to the next, as it is now. */
+  /** Current polling interval in seconds. */
   interval: number;
-  /** Whether they are asked less often than at first, since nothing changed. */
+  /** Whether the interval was increased because nothing changed. */
   slow: boolean;
-  /** What was the matter when they were last asked. */
+  /** Error of the last poll. */
   error: string | null;
 }
 
@@ -97,7 +95,7 @@ export const isMonitorState = allOf<MonitorState>({
   watching: allOf<Watching>(watching),
 });
 
-/** Tells whether a value is a message of this protocol, to its last field. */
+/** Return whether a value is a valid message from the kernel. */
 export function isMonitorMessage(v: unknown): v is MonitorMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

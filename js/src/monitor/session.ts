@@ -1,4 +1,4 @@
-// The runs that are watched, as the page follows them.
+// The monitor's session in the page: channel to the kernel, rows, resync.
 
 import { Frame } from "../frame.js";
 import { Keeper } from "../keeper.js";
@@ -14,15 +14,15 @@ import {
   type Watching,
 } from "./protocol.js";
 
-/** The way to the kernel of a monitor. */
+/** Channel to the kernel of a monitor. */
 export type MonitorChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw, or lose the message silently: the kernel may be gone. */
   send(message: MonitorCommand): void;
-  /** Puts the rows into the host's model, to be saved with the notebook, and not sent. */
+  /** Store the rows in the host's model, to be saved with the notebook, without sending them. */
   keep(snapshot: unknown): void;
 };
 
-/** A click on Stop: where it has got to, and why it did nothing. */
+/** A click on Stop: its state, and why it had no effect. */
 interface Click {
   state: ClickState;
   error: string | null;
@@ -41,7 +41,7 @@ const NO_WATCHING: Watching = {
 export class MonitorSession {
   readonly #channel: MonitorChannel;
   readonly #rows = new Map<string, WatchedRow>();
-  /** When each row was told, by this page's clock, in milliseconds. */
+  /** When each row was received, by this page's clock, in milliseconds. */
   readonly #heardAt = new Map<string, number>();
   readonly #clicks = new Map<string, Click>();
   readonly #listeners = new Set<() => void>();
@@ -54,7 +54,7 @@ export class MonitorSession {
   #seq = 0;
   #told = false;
   #broken = false;
-  /** Whether this page has had a word from the kernel, and whether the host says that it is gone. */
+  /** Whether this page has received a message, and whether the host reports the comm as closed. */
   #heard = false;
   #gone = false;
 
@@ -76,28 +76,28 @@ export class MonitorSession {
     return [...this.#rows.values()];
   }
 
-  /** Whether nothing can change any more. */
+  /** Whether the monitoring has ended. */
   get over(): boolean {
     return this.watching.over;
   }
 
-  /** True when the kernel that watched is gone: these are the last rows that it told. */
+  /** True when the monitoring kernel is gone: the rows are the last ones received. */
   get lost(): boolean {
     return !this.over && (this.#gone || (this.#patience.over && !this.#heard));
   }
 
-  /** True when the kernel left several questions unanswered. */
+  /** True after several requests without a response. */
   get silent(): boolean {
     return !this.over && this.#patience.over;
   }
 
-  /** Seconds since a run began: the kernel's figure, carried on by the page's own clock. */
+  /** Seconds since a run's start: the kernel's figure plus the time since it was received. */
   elapsed({ key, elapsed, final, status }: WatchedRow): number | null {
     if (elapsed === null || final || status === "paused" || this.lost || this.over) return elapsed;
     return elapsed + (now() - (this.#heardAt.get(key) ?? now())) / 1000;
   }
 
-  /** Seconds since the platforms were last asked; null before. */
+  /** Seconds since the platforms were last polled; null before the first poll. */
   get asked(): number | null {
     const { asked } = this.watching;
     return asked === null ? null : asked + (now() - this.#askedAt) / 1000;
@@ -112,7 +112,7 @@ export class MonitorSession {
     return this.#clicks.get(key)?.error ?? null;
   }
 
-  /** Asks the kernel to stop a run. */
+  /** Request the kernel to stop a run. */
   stop(key: string): void {
     const state = this.stopState(key);
     if (state === "sent" || state === "seen") return;
@@ -168,7 +168,7 @@ export class MonitorSession {
   }
 
   #gap(): void {
-    // Ask once per gap; should the answer be lost too, the idle timer asks again.
+    // Request a resync once per gap; if the response is lost too, the timer repeats the request.
     if (!this.#broken && this.#patience.takeGap()) this.#resync();
     else this.#patience.wait();
     this.#broken = true;
@@ -187,7 +187,7 @@ export class MonitorSession {
   #put(row: WatchedRow): void {
     this.#rows.set(row.key, row);
     this.#heardAt.set(row.key, now());
-    // What went wrong with a click stands in the row; it may be tried again then.
+    // The row now has the error of a failed stop, which may be tried again.
     if (row.final || !row.can_stop || row.error) {
       clearTimeout(this.#clicks.get(row.key)?.timer);
       this.#clicks.delete(row.key);
@@ -248,7 +248,7 @@ export class MonitorSession {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the timers go on and the view says what is the matter.
+      // A closed comm throws in some hosts; the timers keep running and the view displays the problem.
     }
   }
 

@@ -1,4 +1,4 @@
-// The view of the runs that are watched: how many stand how, and a row for each.
+// The view of the monitored runs: counts by status, and a row for each run.
 
 import { visibleText } from "../markdown/visible.js";
 import { isFinal } from "../protocol.js";

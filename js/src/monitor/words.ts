@@ -1,4 +1,4 @@
-// What the monitor says of all runs together, and of the watching itself.
+// Summary lines of the monitor.
 
 import type { Status } from "../protocol.js";
 import { count, duration } from "../view/format.js";
@@ -25,7 +25,7 @@ export function counts(statuses: readonly Status[]): string {
   return told.map(({ word, number }) => `${count(number)} ${word}`).join(", ") || "No runs";
 }
 
-/** How the watching goes, and for how long its last word holds. */
+/** Describe the state of the monitoring and the age of its data. */
 export function asking(watching: Watching, asked: number | null, ended: boolean): string {
   const { over, polls, interval, slow } = watching;
   if (over) return ended ? "All have ended; nothing is asked any more." : "No longer watched.";
@@ -35,7 +35,7 @@ export function asking(watching: Watching, asked: number | null, ended: boolean)
   return asked === null ? `Asking; ${often}.` : `Last asked ${brief(asked)} ago; ${often}.`;
 }
 
-/** Whole seconds: a line that is read now and then needn't run. */
+/** Format in whole seconds, so that the line changes rarely. */
 function brief(seconds: number): string {
   return seconds < 60 ? `${Math.round(seconds)} s` : duration(seconds);
 }

@@ -1,8 +1,8 @@
-// A table that may be wider or longer than its place.
+// Scrollable container of a table.
 
 import { html } from "../view/html.js";
 
-/** Puts a table where it may scroll; what may scroll must be within reach of the keyboard. */
+/** Wrap a table in a scrollable region, focusable for keyboard users. */
 export function scroller(label: string, table: HTMLElement): HTMLElement {
   return html(
     "div",

@@ -1,4 +1,4 @@
-// The answer: Markdown, as it comes.
+// The answer, streamed as Markdown.
 
 import type { Passage } from "../protocol.js";
 import type { PartContext, PartView } from "./part.js";

@@ -1,17 +1,17 @@
-// Copying, and saying so.
+// Copying to the clipboard, with feedback.
 
 import { focused } from "./focus.js";
 import { html } from "./html.js";
 import { icon } from "./icons.js";
 
 const DONE_MS = 2000;
-/** A region that is made and filled at once goes unheard. */
+/** Delay before filling a new live region, which would otherwise not be announced. */
 const SAY_MS = 60;
 
 /**
- * Puts text on the clipboard, also on plain http, where the newer way there is closed.
+ * Write text to the clipboard, also on plain HTTP, where `navigator.clipboard` is missing.
  *
- * `near` is what was clicked: the focus stays where it is about there.
+ * `near` is the clicked element; the focus in its root is preserved.
  */
 export async function copyText(text: string, near: Element): Promise<boolean> {
   try {
@@ -20,7 +20,7 @@ export async function copyText(text: string, near: Element): Promise<boolean> {
       return true;
     }
   } catch {
-    // Refused, say by a frame's policy: the older way may still be open.
+    // Denied, e.g. by a frame's policy: execCommand may still work.
   }
   return copySelected(text, near);
 }
@@ -37,16 +37,16 @@ function copySelected(text: string, near: Element): boolean {
   try {
     done = document.execCommand("copy");
   } catch {
-    // Not there at all.
+    // Not supported.
   }
   area.remove();
   if (before instanceof HTMLElement) before.focus({ preventScroll: true });
   return done;
 }
 
-/** Tells a reader of the screen something, without moving there. */
+/** Announce text to screen readers, without moving the focus. */
 export function announce(near: Element, text: string): void {
-  // One view may stand in another, and the outer one speaks for both.
+  // Of nested views, the outer one has the live region.
   const view = near.closest(".agentnb:not(.agentnb-compact)") ?? near.closest(".agentnb");
   if (!view) return;
   let said = view.querySelector(":scope > .agentnb-said");
@@ -63,7 +63,7 @@ export function announce(near: Element, text: string): void {
 
 const resets = new WeakMap<HTMLElement, ReturnType<typeof setTimeout>>();
 
-/** Copies text for a button that was clicked, and shows on it what came of that. */
+/** Copy text for a clicked button, and display the result on it. */
 export async function copyFrom(button: HTMLElement, text: string): Promise<void> {
   const name = button.dataset.name ?? button.title;
   button.dataset.name = name;
@@ -82,7 +82,7 @@ export async function copyFrom(button: HTMLElement, text: string): Promise<void>
   );
 }
 
-/** A button with an icon that copies what `text` returns. */
+/** Create an icon button that copies what `text` returns. */
 export function copyButton(name: string, text: () => string): HTMLButtonElement {
   const button = html(
     "button",
@@ -99,7 +99,7 @@ export function copyButton(name: string, text: () => string): HTMLButtonElement 
   return button;
 }
 
-/** Copies the code block whose button was clicked. */
+/** Copy the code block of a clicked button. */
 export function copyCode(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const button = target?.closest<HTMLButtonElement>("button.agentnb-copy");

@@ -1,16 +1,16 @@
-// Where the focus is, and where it goes when a view goes away.
+// Focus tracking, and restoring the focus when a view is removed.
 
-/** What has the focus, in the page or in the shadow root that an element stands in. */
+/** Return the focused element of the page or shadow root that contains an element. */
 export function focused(element: Element): Element | null {
   const root = element.getRootNode();
   return root instanceof ShadowRoot || root instanceof Document ? root.activeElement : null;
 }
 
 /**
- * Remembers the notebook's cell while a reader's focus is in a view.
+ * Track the notebook cell of a view that has the focus; return a function that focuses the cell.
  *
- * To be called, before anything is taken out of the view, by what ends it: a reader who was in there
- * goes on in the cell then, not at the top of the page.
+ * Call that function when the view is disposed, before elements are removed, so that the focus moves
+ * to the cell instead of the top of the page.
  */
 export function handingOver(view: HTMLElement): () => void {
   let cell: HTMLElement | null = null;
@@ -18,7 +18,7 @@ export function handingOver(view: HTMLElement): () => void {
     cell = view.closest<HTMLElement>(".jp-Cell");
   });
   view.addEventListener("focusout", ({ relatedTarget }) => {
-    // Without a target the focus was not moved: what had it went away, the Stop button say.
+    // Without a target the focused element was removed, e.g. the Stop button.
     if (relatedTarget instanceof Node && !view.contains(relatedTarget)) cell = null;
   });
   return () => {

@@ -1,4 +1,4 @@
-// The few pictures that the views use: strokes in the colour of the text beside them.
+// Icons of the views, drawn as strokes in the text colour.
 
 export type IconName =
   | "queued"
@@ -48,7 +48,7 @@ const PATHS: Readonly<Record<IconName, string>> = {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Makes an icon. It is for the eye only; the word beside it says the same. */
+/** Create an icon, hidden from screen readers: the text next to it has the same meaning. */
 export function icon(name: IconName): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", `agentnb-icon agentnb-icon-${name}`);

@@ -1,15 +1,15 @@
-// JSON, indented for reading and otherwise as it was sent.
+// Indentation of JSON without changes to its values.
 
 const MAX_LENGTH = 200_000;
 const MAX_DEPTH = 64;
 
-/** The next character that isn't white space. */
+/** The next non-space character. */
 const NEXT = /\s*(\S)/y;
 
 /**
- * Indents JSON text; anything else comes back as it is.
+ * Indent JSON text; return any other text unchanged.
  *
- * Only white space changes: numbers keep all their digits, names their order, and doubles stay.
+ * Only white space changes: digits of numbers, order of names and duplicate names are preserved.
  */
 export function indentJson(text: string): string {
   const trimmed = text.trim();

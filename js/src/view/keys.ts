@@ -1,12 +1,12 @@
-// Keys that are pressed in a view are its own: a notebook would run or delete cells upon them.
+// Keyboard events in a view must not trigger shortcuts of the notebook, such as deleting cells.
 
 const ATTRIBUTE = "data-lm-suppress-shortcuts";
 
 /**
- * Keeps the host's shortcuts from firing while the focus is in a view.
+ * Suppress the host's shortcuts while the focus is in a view.
  *
  * Jupyter looks for the attribute from the focused element upwards and stops at the first element
- * that a shortcut is meant for: that may be the focused one, so each one has to bear it itself.
+ * that matches a shortcut's selector. That may be the focused element, so each one needs it.
  */
 export function keepKeys(view: HTMLElement): void {
   view.setAttribute(ATTRIBUTE, "true");

@@ -1,4 +1,4 @@
-// What a run says beside its answer: hints, how it failed, what to ask next.
+// Notes around a run's answer: hints, errors, follow-up questions.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState } from "../protocol.js";
@@ -13,7 +13,7 @@ const BUSY =
 const BUSY_DECISION = "The kernel is busy and has not seen the decision yet. It may be made again.";
 const SILENT = "No word from the kernel for a while: it may be busy, or it was restarted.";
 
-/** One line above the answer: the kernel's own hint, or what the page noticed itself. */
+/** A line above the answer: the kernel's notice, or a problem detected by the page. */
 export class HintView {
   readonly element = html("p", { class: "agentnb-hint", role: "status" });
 
@@ -31,7 +31,7 @@ export class HintView {
   }
 }
 
-/** The failure's message and code, or a line that says why the answer isn't whole. */
+/** The error's message and code, or a line that says why the answer is incomplete. */
 export class EndView {
   readonly element = html("div", { class: "agentnb-end" });
   readonly #message = html("p", { class: "agentnb-error-message" });
@@ -52,7 +52,7 @@ export class EndView {
 
   update(run: RunState): void {
     const { error } = run;
-    // Why a run was interrupted is told better by its error, where it has one.
+    // If there is an error, it explains the interruption better.
     const told = run.status === "interrupted" && error !== null;
     const note = told ? "" : (endNote(run.status, run.parts.length > 0) ?? "");
     const failed = run.status === "failed" && error === null;
@@ -70,14 +70,14 @@ export class EndView {
   }
 }
 
-/** How much of the answer and of the reasoning is not in the page. */
+/** Return the number of characters of the answer or the reasoning that are not in the page. */
 function untold(run: RunState, kind: "text" | "reasoning"): number {
   let sum = 0;
   for (const part of run.parts) if (part.kind === kind) sum += part.text_more;
   return sum;
 }
 
-/** Questions to ask next: to be clicked where somebody takes them, else to be read. */
+/** Follow-up questions, as buttons if there is a callback for them. */
 export class FollowupsView {
   readonly element = html("div", { class: "agentnb-followups" });
   readonly #list = html("ul");

@@ -1,13 +1,13 @@
-// What the views of a run's parts have in common.
+// Interface of the views of a run's parts.
 
 import type { Part } from "../protocol.js";
 
 export interface PartContext {
-  /** Whether this part grows, rests while others are before it, or is what it will be. */
+  /** Whether the part is growing, complete unless resumed, or final. */
   state: "growing" | "resting" | "final";
-  /** Whether an answer follows this part, or the run is over. */
+  /** Whether an answer follows this part, or the run has ended. */
   answered: boolean;
-  /** How many tool calls there are before this part. */
+  /** Number of tool calls before this part. */
   calls: number;
   /** Seconds since the run was sent. */
   elapsed: number;

@@ -1,13 +1,13 @@
-// A passage of Markdown that may still be growing.
+// A Markdown passage that may still be growing.
 
 import { Highlighter } from "../markdown/code/highlight.js";
 import { MarkdownStream } from "../markdown/stream.js";
 import { copyCode } from "./copy.js";
 import { html } from "./html.js";
 
-/** The share of the page's time that drawing one passage may take, as a divisor. */
+/** Inverse of the share of time that drawing one passage may take. */
 const SHARE = 4;
-/** Drawings shorter than this (ms) are never put off. */
+/** Drawings shorter than this (ms) are not throttled. */
 const CHEAP_MS = 4;
 
 export class MarkdownPassage {
@@ -27,7 +27,7 @@ export class MarkdownPassage {
     this.element.addEventListener("click", copyCode);
   }
 
-  /** Shows this text, which grows, rests (and may yet grow on), or is final. */
+  /** Display this text, which is growing, resting (it may grow again) or final. */
   update(text: string, state: "growing" | "resting" | "final"): void {
     if (!text.startsWith(this.#seen) || (this.#final && text !== this.#seen)) {
       this.element.replaceChildren();
@@ -56,13 +56,13 @@ export class MarkdownPassage {
     return new MarkdownStream(this.element, (block) => this.#highlighter.add(block));
   }
 
-  /** Forgets the drawing that was put off. */
+  /** Cancel the delayed drawing. */
   #undo(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Draws now, or later where the last drawing took long: typing in the notebook goes first. */
+  /** Draw now, or later if the last drawing took long, to keep the notebook responsive. */
   #draw(): void {
     if (this.#timer !== undefined) return;
     const start = performance.now();
@@ -80,7 +80,7 @@ export class MarkdownPassage {
   }
 }
 
-/** Puts an image in place of its notice: the one moment when something is fetched. */
+/** Replace a placeholder by its image: the only fetch that model output can cause. */
 function loadImage(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const notice = target?.closest<HTMLButtonElement>("button.agentnb-image");

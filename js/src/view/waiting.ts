@@ -1,4 +1,4 @@
-// A line below the answer while nothing comes: what is waited for, and for how long still.
+// A line below the answer with the reason of a pause and the time left.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Waiting } from "../protocol.js";
@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<Waiting["kind"], string>> = {
   retry: "Trying again",
 };
 
-/** "Reconnecting, 2 of 5": what is told once an attempt, and not each second. */
+/** "Reconnecting, 2 of 5": announced once per attempt, not every second. */
 export function attemptOf({ kind, attempt, of }: Waiting): string {
   return `${WORDS[kind]}, ${attempt} of ${of}`;
 }
@@ -27,7 +27,7 @@ export class WaitingView {
   });
   readonly #reason = html("p", { class: "agentnb-waiting-reason", dir: "auto" });
 
-  /** `quiet` where what the view stands in announces it. */
+  /** `quiet`: the enclosing view announces the attempts. */
   constructor(quiet = false) {
     this.#word = html("span", quiet ? {} : { role: "status" });
     this.element = html(
@@ -39,7 +39,7 @@ export class WaitingView {
     );
   }
 
-  /** Shows what is waited for; not hidden without it, as a live region has to be there before. */
+  /** Display what the run waits for. Never hidden: a live region must exist before its text. */
   update(waiting: Waiting | null): void {
     this.element.toggleAttribute("data-on", waiting !== null);
     show(this.#icon, waiting !== null);
@@ -49,7 +49,7 @@ export class WaitingView {
     this.tick(waiting);
   }
 
-  /** Counts down. */
+  /** Update the countdown. */
   tick(waiting: Waiting | null): void {
     setText(this.#left, waiting === null ? "" : left(waiting.seconds));
   }
