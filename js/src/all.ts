@@ -1,4 +1,4 @@
-// The code of all views, for whoever needs more than a run's.
+// The code of all views, for widgets other than a run's.
 
 import { type ChatChannel, ChatSession, ChatView } from "./chat/index.js";
 import { CompareSession, CompareView } from "./compare/index.js";
@@ -17,7 +17,7 @@ function chatChannel(model: Model): ChatChannel {
   };
 }
 
-/** Puts what is shown into the model, and leaves it there: a kernel is not told what it told. */
+/** Stores a snapshot in the model without sending it to the kernel. */
 function keeping(model: Model): (snapshot: unknown) => void {
   return (snapshot) => model.set("snapshot", snapshot);
 }
@@ -54,5 +54,5 @@ const KINDS: Kinds = {
   },
 };
 
-// In this order: a page that has the first part already gets the rest of it, see `putStyle`.
+// In this order: a page that has the first part gets only the rest, see `putStyle`.
 export default () => widget(KINDS, first + more);

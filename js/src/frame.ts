@@ -1,9 +1,9 @@
-// Drawing together what arrives together.
+// Render changes of one frame together.
 
-/** How long a drawing may wait where the browser calls no animation frames: in a hidden tab. */
+/** Maximum delay in a hidden tab, where browsers call no animation frames. */
 const HIDDEN_MS = 250;
 
-/** Runs a function at the next animation frame, once however often it was asked for. */
+/** Runs a function once at the next animation frame, however often it is requested. */
 export class Frame {
   readonly #draw: () => void;
   #frame = 0;

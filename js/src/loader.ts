@@ -1,15 +1,15 @@
-// What every widget brings along: it gets the code of the views, once per page, and runs it.
+// The code of every widget: loads the code of the views, once per page, and runs it.
 //
-// The code is sent once per kernel, as a plain model, and not with every widget. Where a host has no
-// such model, or has lost it, the kernel is asked for it.
+// That code is sent once per kernel, as a plain model, and not with every widget. If the host has
+// no such model, or has lost it, the kernel is asked for it.
 //
 // Neither `initialize` nor `render` waits: hosts deliver no message, not even the code itself,
-// before `initialize` has returned. Messages that come meanwhile are not kept. The session that the
-// code makes begins with the trait as it is then, and asks the kernel for what it missed.
+// before `initialize` has returned. Messages in the meantime are dropped; the session starts with
+// the trait as it is then, and asks the kernel for what it missed.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 
-/** What a module of the views' code makes for one widget. */
+/** Module of the views' code for one widget. */
 interface Widget {
   initialize(props: InitializeProps): () => void;
   render(props: RenderProps): () => void;
@@ -19,17 +19,17 @@ interface Code {
   default(): Widget;
 }
 
-/** The code of one version, for all widgets of the page: whoever has its source brings it. */
+/** The code of one version, for all widgets of the page; any of them may bring its source. */
 interface Entry {
   ready: Promise<Code>;
   bring(source: string): void;
-  /** Until when the others needn't ask the kernel, since one has. */
+  /** Until when the others need not ask the kernel. */
   asked: number;
 }
 
 const KEY = Symbol.for("agentnb.code");
 const OTHERS_MS = 2000;
-/** The kernel may be busy for long: it is asked at these times, and heard at any. */
+/** A busy kernel is asked at these times, and may answer at any. */
 const ASK_MS = [0, 4000, 16000, 64000];
 const SILENT_MS = 5000;
 const NO_CODE =
@@ -68,7 +68,7 @@ function load(model: AnyModel): Promise<Code> {
   const bring = (source: unknown) => {
     if (typeof source === "string" && source) entry.bring(source);
   };
-  const hear = (content: { type?: unknown; hash?: unknown; source?: unknown } | null) => {
+  const receive = (content: { type?: unknown; hash?: unknown; source?: unknown } | null) => {
     if (content?.type === "code" && content.hash === hash) bring(content.source);
   };
   const ask = (step: number) => {
@@ -88,16 +88,16 @@ function load(model: AnyModel): Promise<Code> {
   };
   const stop = () => {
     clearTimeout(timer);
-    model.off("msg:custom", hear);
+    model.off("msg:custom", receive);
   };
-  model.on("msg:custom", hear);
-  // Models that a page restores come in any order.
+  model.on("msg:custom", receive);
+  // A page restores models in any order.
   timer = setTimeout(ask, model_id ? 1000 : 0, 0);
   void (async () => {
     const plain = await model.widget_manager.get_model(model_id ?? "");
     bring(plain.get("source"));
   })().catch(() => {
-    // No such model here, or no manager at all: the kernel is asked.
+    // No such model, or no manager: the kernel is asked.
   });
   entry.ready.then(stop, stop);
   return entry.ready;

@@ -1,7 +1,8 @@
-// One run as the page follows it: the channel to the kernel, the fold, and what heals it.
+// One run in the page: the channel to the kernel, the transcript, and its recovery.
 
 import { Frame } from "./frame.js";
-import { ACK_MS, Patience } from "./patience.js";
+import { ACK_MS, IdleTimer } from "./idle-timer.js";
+import { PendingRequests, SilentKernelError } from "./pending-requests.js";
 import {
   type EventsPage,
   isFinal,
@@ -13,20 +14,18 @@ import {
   type TimelinePage,
   type Waiting,
 } from "./protocol.js";
-import { Questions, SilentKernelError } from "./questions.js";
 import { Transcript } from "./transcript.js";
 
-/** The way to the kernel, whatever host provides it. */
+/** The channel to the kernel, whatever host provides it. */
 export interface Channel {
-  /** The whole state as the host keeps it; anything at all before the kernel has written it. */
+  /** The whole state as the host stores it; any value before the kernel has written it. */
   snapshot(): unknown;
-  /** May throw or be lost without a word: the kernel can be gone. */
+  /** May throw or be lost silently if the kernel is gone. */
   send(message: PageMessage): void;
   /**
-   * Calls back for every message and every new snapshot, until the signal aborts.
+   * Calls back for messages and new snapshots, until the signal aborts.
    *
-   * A host that can tell calls `lost` too: when the kernel's end is gone, and with false when it is
-   * there again.
+   * Some hosts also call `lost`: when the kernel is gone, and with false when it is back.
    */
   listen(
     on: { message(value: unknown): void; snapshot(): void; lost(gone?: boolean): void },
@@ -34,11 +33,11 @@ export interface Channel {
   ): void;
 }
 
-/** Where a click has got to: on Stop, or on a decision. */
+/** State of a click on Stop, or on a decision. */
 export type ClickState = "none" | "sent" | "seen" | "unanswered";
 export type StopState = ClickState;
 
-/** How long a decision that was seen may take to show in the run before it can be made again. */
+/** Time after which a decision without effect may be made again. */
 const EFFECT_MS = 10_000;
 
 export class RunSession {
@@ -46,22 +45,26 @@ export class RunSession {
   readonly #transcript: Transcript;
   readonly #listeners = new Set<() => void>();
   readonly #frame = new Frame(() => this.#notify());
-  readonly #ending = new AbortController();
+  readonly #aborter = new AbortController();
   #ack: ReturnType<typeof setTimeout> | undefined;
-  readonly #patience = new Patience(() => {
+  readonly #idle = new IdleTimer(() => {
     this.#resync();
     this.#frame.request();
   });
   #stop: ClickState = "none";
   #decision: ClickState = "none";
   #decisionTimer: ReturnType<typeof setTimeout> | undefined;
-  readonly #events = new Questions<number, EventsPage>((offset) =>
+  readonly #events = new PendingRequests<number, EventsPage>((offset) =>
     this.#send({ type: "events", offset }),
   );
-  readonly #timeline = new Questions<null, TimelinePage>(() => this.#send({ type: "timeline" }));
-  #heardAt = now();
-  /** Whether this page has had a word from the kernel, and whether the host says that it is gone. */
-  #heard = false;
+  readonly #timeline = new PendingRequests<null, TimelinePage>(() =>
+    this.#send({ type: "timeline" }),
+  );
+  #updatedAt = now();
+  /**
+   * Whether this page has received a message, and whether the host reports that the kernel is gone.
+   */
+  #hasMessage = false;
   #gone = false;
   #cutOff: RunState | null = null;
 
@@ -71,28 +74,28 @@ export class RunSession {
     this.#transcript = new Transcript(isSnapshot(first) ? first : null);
     channel.listen(
       {
-        message: (value) => this.#hear(value),
+        message: (value) => this.#receive(value),
         snapshot: () => this.#read(),
         lost: (gone = true) => this.#lose(gone),
       },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
     if (!this.#over) this.#resync();
   }
 
-  /** The run to be shown: as the kernel told it, but for one that was cut off from its kernel. */
+  /** The run as the kernel sent it, or as interrupted if the kernel is gone. */
   get run(): RunState {
     if (!this.lost) return this.#transcript.run;
     this.#cutOff ??= cutOff(this.#transcript.run);
     return this.#cutOff;
   }
 
-  /** The number of the last message that was applied. */
+  /** Number of the last applied message. */
   get seq(): number {
     return this.#transcript.seq;
   }
 
-  /** A copy of the run as the kernel told it, to be kept. */
+  /** A copy of the run as the kernel sent it, to be stored. */
   get snapshot(): Snapshot {
     return this.#transcript.snapshot();
   }
@@ -105,43 +108,43 @@ export class RunSession {
     return this.#stop;
   }
 
-  /** Where the last decision has got to. "none" again once it shows in the run. */
+  /** State of the last decision; "none" again once it has an effect. */
   get decideState(): ClickState {
     return this.#decision;
   }
 
-  /** True when the kernel left several questions unanswered: it is busy, gone or begun anew. */
+  /** Whether several messages were not answered: the kernel is busy, gone or restarted. */
   get silent(): boolean {
-    return !this.#over && this.#patience.over;
+    return !this.#over && this.#idle.isSilent;
   }
 
   /**
-   * True when a run goes on for all that is known here, but the kernel that followed it is gone: the
-   * host says so, or a page that was opened anew never heard of it. Any word from it undoes this.
+   * Whether the kernel of an unfinished run is gone: the host reports it, or a reloaded page never
+   * received a message. Any message resets this.
    */
   get lost(): boolean {
-    return !this.#over && (this.#gone || (this.silent && !this.#heard));
+    return !this.#over && (this.#gone || (this.silent && !this.#hasMessage));
   }
 
-  /** Seconds since the run was sent: the kernel's figure, carried on by the page's own clock. */
+  /** Seconds since the request: the kernel's figure, advanced by the page's clock. */
   get elapsed(): number {
     if (this.final) return this.run.duration ?? this.run.elapsed;
-    return this.run.elapsed + (now() - this.#heardAt) / 1000;
+    return this.run.elapsed + (now() - this.#updatedAt) / 1000;
   }
 
-  /** What the run waits for beyond its agent, with the seconds that are left by now. */
+  /** A pending reconnect or retry, with the seconds left. */
   get waiting(): Waiting | null {
     const { waiting, elapsed } = this.run;
     if (waiting === null || this.final || this.silent) return null;
     return { ...waiting, seconds: Math.max(0, waiting.seconds - (this.elapsed - elapsed)) };
   }
 
-  /** Whether the kernel has told the run's end. */
+  /** Whether the kernel has sent the run's end. */
   get #over(): boolean {
     return isFinal(this.#transcript.run.status);
   }
 
-  /** Calls back, at most once a frame, after something changed; returns the way to end that. */
+  /** Calls back after changes, at most once a frame; returns how to unsubscribe. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -161,8 +164,8 @@ export class RunSession {
   }
 
   /**
-   * Answers what the run waits for; null where the platform gave the question no id. `key` is that
-   * of the approval that is displayed: the kernel decides no other.
+   * Decides an approval, which may have no id. `key` is that of the displayed approval: the kernel
+   * decides no other.
    */
   decide(approvalId: string | null, approved: boolean, key?: string): void {
     if (!this.run.can_decide || this.final) return;
@@ -175,46 +178,46 @@ export class RunSession {
   }
 
   /**
-   * Asks for some of the run's events, from the one numbered `offset` on.
+   * Requests events of the run from number `offset` on.
    *
-   * Rejects with a SilentKernelError where no answer comes in time.
+   * Rejects with a SilentKernelError if there is no answer in time.
    */
   events(offset: number): Promise<EventsPage> {
-    return this.#ask(this.#events, offset);
+    return this.#request(this.#events, offset);
   }
 
-  /** Asks what the run did when; rejects as `events` does. */
+  /** Requests the timeline; rejects as `events` does. */
   timeline(): Promise<TimelinePage> {
-    return this.#ask(this.#timeline, null);
+    return this.#request(this.#timeline, null);
   }
 
   dispose(): void {
     this.#events.dispose();
     this.#timeline.dispose();
     clearTimeout(this.#decisionTimer);
-    this.#ending.abort();
+    this.#aborter.abort();
     this.#frame.cancel();
-    this.#patience.rest();
+    this.#idle.stop();
     clearTimeout(this.#ack);
     this.#listeners.clear();
   }
 
-  #ask<K, V>(questions: Questions<K, V>, key: K): Promise<V> {
+  #request<K, V>(requests: PendingRequests<K, V>, key: K): Promise<V> {
     if (this.#gone) return Promise.reject(new SilentKernelError("The kernel is gone."));
-    return questions.ask(key);
+    return requests.request(key);
   }
 
-  #hear(value: unknown): void {
+  #receive(value: unknown): void {
     if (!isKernelMessage(value)) {
-      // Not of this version, or mangled: what it would have changed is unknown.
+      // Of another version, or mangled: its changes are unknown.
       this.#gap(this.#transcript.broken);
       this.#transcript.gap();
       return;
     }
-    this.#heard = true;
+    this.#hasMessage = true;
     this.#gone = false;
     if (value.type === "ack") {
-      if (value.of === "decide") this.#decided();
+      if (value.of === "decide") this.#decisionSeen();
       else if (this.#stop !== "none") this.#stop = "seen";
       this.#changed();
       return;
@@ -234,21 +237,21 @@ export class RunSession {
     }
     const { run } = this.#transcript;
     if (outcome === "applied" && (value.type === "snapshot" || run.elapsed !== elapsed)) {
-      this.#heardAt = now();
+      this.#updatedAt = now();
     }
     if (run.status !== status || run.approvals !== approvals || run.notice !== notice) {
-      this.#undecided();
+      this.#resetDecision();
     }
     this.#changed();
   }
 
-  #decided(): void {
+  #decisionSeen(): void {
     if (this.#decision === "none") return;
     this.#decision = "seen";
     this.#decisionIn(EFFECT_MS, "none");
   }
 
-  #undecided(): void {
+  #resetDecision(): void {
     clearTimeout(this.#decisionTimer);
     this.#decision = "none";
   }
@@ -265,7 +268,7 @@ export class RunSession {
     if (gone === this.#gone) return;
     this.#gone = gone;
     this.#cutOff = null;
-    // What was said while the way was cut is not known.
+    // Messages in the meantime are lost.
     if (!gone && !this.#over) this.#resync();
     this.#frame.request();
   }
@@ -273,48 +276,48 @@ export class RunSession {
   #read(): void {
     const snapshot = this.#channel.snapshot();
     if (!isSnapshot(snapshot) || this.#transcript.replace(snapshot) !== "applied") return;
-    this.#heardAt = now();
-    this.#heard = true;
+    this.#updatedAt = now();
+    this.#hasMessage = true;
     this.#changed();
   }
 
   #changed(): void {
-    this.#patience.heard();
+    this.#idle.answered();
     this.#cutOff = null;
     if (this.#over) {
-      this.#patience.rest();
+      this.#idle.stop();
       clearTimeout(this.#ack);
-      this.#undecided();
+      this.#resetDecision();
     } else {
-      this.#quiet();
+      this.#restartTimer();
     }
     this.#frame.request();
   }
 
   #resync(): void {
-    this.#patience.asked();
+    this.#idle.sent();
     const { seq } = this.#transcript;
     this.#send({ type: "resync", seq });
-    this.#quiet();
+    this.#restartTimer();
   }
 
-  /** Asks once per gap; should the answer be lost too, the idle timer asks again. */
+  /** Once per gap; if the answer is lost too, the idle timer asks again. */
   #gap(again: boolean): void {
-    if (!again && this.#patience.takeGap()) this.#resync();
-    else this.#quiet();
+    if (!again && this.#idle.takeResync()) this.#resync();
+    else this.#restartTimer();
   }
 
-  /** Starts the wait for the next word anew. */
-  #quiet(): void {
-    // A paused run is not expected to say anything before somebody decides.
-    this.#patience.wait(this.run.status === "paused" && !this.#patience.asking);
+  /** Restarts the idle timer. */
+  #restartTimer(): void {
+    // A paused run sends nothing before a decision.
+    this.#idle.restart(this.run.status === "paused" && !this.#idle.isWaiting);
   }
 
   #send(message: PageMessage): void {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the timers go on and the view says what is the matter.
+      // A closed comm throws in some hosts; the timers go on and the view reports it.
     }
   }
 
@@ -323,7 +326,7 @@ export class RunSession {
   }
 }
 
-/** The same run as its reader may take it: nothing in it goes on. */
+/** The run as interrupted: nothing in it is in progress. */
 function cutOff(run: RunState): RunState {
   const parts = run.parts.map((part) =>
     part.kind === "tool" && part.status === "running"

@@ -1,13 +1,13 @@
-// The stylesheet, put once into each document or shadow root that shows a view.
+// The stylesheet, added once to each document or shadow root with a view.
 
 const MARK = "agentnb";
 
-/** Sees to it that an element's root has the stylesheet. */
+/** Adds the stylesheet to an element's root. */
 export function putStyle(element: HTMLElement, text: string): void {
   const root = element.getRootNode();
   put(root instanceof ShadowRoot ? root : element.ownerDocument, text);
   if (element.isConnected || typeof ResizeObserver !== "function") return;
-  // Hosts that fill an element before they show it don't tell yet where that will be.
+  // Some hosts attach an element only after it is rendered.
   const watch = new ResizeObserver(() => {
     if (!element.isConnected) return;
     watch.disconnect();
@@ -17,7 +17,7 @@ export function putStyle(element: HTMLElement, text: string): void {
   watch.observe(element);
 }
 
-/** What is there may be of fewer views, and is then the beginning of this one; or of more. */
+/** An existing stylesheet may be a prefix of this one, with fewer views, or an extension. */
 function put(root: Document | ShadowRoot, text: string): void {
   const parent = root instanceof Document ? root.head : root;
   for (const there of parent.querySelectorAll<HTMLStyleElement>(`style[data-${MARK}]`)) {

@@ -1,14 +1,14 @@
 // The page's copy of a run: a fold of the kernel's messages, without clock, socket or DOM.
 //
 // It changes in place, so that a long answer stays linear. A part keeps its identity while its text
-// grows and is a new object when its text was replaced: views rely on that to know what to redraw.
+// grows, and is a new object when its text is replaced: views rely on that to update.
 
 import type { KernelMessage, Op, Part, RunState, Snapshot } from "./protocol.js";
 
-/** What became of a message: `gap` means that the copy can't be trusted and needs a snapshot. */
+/** Result of a message: `gap` means that the copy is invalid and needs a snapshot. */
 export type Outcome = "applied" | "ignored" | "gap";
 
-/** The state before anything was heard. */
+/** The state before the first message. */
 export function emptyRun(): RunState {
   return {
     status: "queued",
@@ -36,9 +36,9 @@ export function emptyRun(): RunState {
 
 export class Transcript {
   run: RunState;
-  /** The number of the last message applied. */
+  /** Number of the last applied message. */
   seq: number;
-  /** True from a gap until a snapshot: operations in between have nothing to stand on. */
+  /** True from a gap until a snapshot; operations in between cannot be applied. */
   broken = false;
 
   constructor(snapshot: Snapshot | null = null) {
@@ -46,7 +46,7 @@ export class Transcript {
     this.seq = snapshot?.seq ?? 0;
   }
 
-  /** Takes in one message. Acknowledgements and pages of events carry no state and are ignored. */
+  /** Applies a message. Acknowledgements and pages of events carry no state and are ignored. */
   apply(message: KernelMessage): Outcome {
     if (message.type === "snapshot") return this.replace(message);
     if (message.type !== "ops") return "ignored";
@@ -57,7 +57,7 @@ export class Transcript {
     return "applied";
   }
 
-  /** Takes a whole state, unless what is here is newer. */
+  /** Replaces the state, unless this copy is newer. */
   replace(snapshot: Snapshot): Outcome {
     if (snapshot.seq < this.seq && !this.broken) return "ignored";
     this.run = own(snapshot.run);
@@ -66,12 +66,12 @@ export class Transcript {
     return "applied";
   }
 
-  /** A copy of what is here, to be kept: what a run waits for is of this moment only. */
+  /** A copy to be stored, without a pending retry. */
   snapshot(): Snapshot {
     return { seq: this.seq, run: { ...own(this.run), waiting: null } };
   }
 
-  /** Notes that something was missed or not understood. */
+  /** Records a missing or invalid message. */
   gap(): Outcome {
     this.broken = true;
     return "gap";
@@ -109,7 +109,7 @@ export class Transcript {
   }
 }
 
-/** A copy whose parts may be changed: what a host has is shared with its own model. */
+/** A copy with parts of its own, since the host's model shares its data. */
 function own(run: RunState): RunState {
   return { ...run, parts: run.parts.map((part) => ({ ...part })) };
 }

@@ -1,4 +1,4 @@
-// Files on their way to an agent: what is taken, a small picture of each, and their bytes in pieces.
+// Files for an agent: validation, thumbnails, and their content in chunks.
 
 import { isPreview, type Media } from "./protocol.js";
 
@@ -12,12 +12,12 @@ export interface DraftFile {
 const CHUNK = 512 * 1024;
 const SIDE = 96;
 const PREVIEW_LENGTH = 16_384;
-/** Larger pictures are not decoded for a thumbnail. */
+/** Larger images get no thumbnail. */
 const DECODED_BYTES = 32 * 1024 * 1024;
 
 /** A new id, unique among all pages. */
 export function newId(): string {
-  // Not crypto.randomUUID: a notebook server reached by plain http has none.
+  // Not crypto.randomUUID, which is missing on a notebook server reached by plain http.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -29,7 +29,7 @@ export function bytes(size: number): string {
   return `${value < 10 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${unit}`;
 }
 
-/** Why a file is not taken, as one line; null where it is. `count` files are there already. */
+/** Why a file is not accepted, as one line, or null. `count` files are attached already. */
 export function refusal(file: File, media: Media, count: number): string | null {
   if (media.reason !== null) return media.reason;
   if (count >= media.max_count) {
@@ -49,7 +49,7 @@ function matches(type: string, pattern: string): boolean {
   return pattern.endsWith("/*") && type.startsWith(pattern.slice(0, -1));
 }
 
-/** A picture of at most 96 pixels a side as a data URL; null where there is none to be had. */
+/** A thumbnail of at most 96 pixels a side as a data URL, or null. */
 export async function thumbnail(file: File): Promise<string | null> {
   // An SVG is a document, and not decoded here.
   if (!/^image\/(png|jpeg|webp|gif|avif|bmp)$/.test(file.type)) return null;
@@ -71,12 +71,12 @@ export async function thumbnail(file: File): Promise<string | null> {
       if (url.length <= PREVIEW_LENGTH && isPreview(url)) return url;
     }
   } catch {
-    // Not a picture after all: its name and size will do.
+    // Not an image after all: name and size suffice.
   }
   return null;
 }
 
-/** Sends a file's bytes in order; ends early where `go` tells that nobody wants them any more. */
+/** Sends a file's bytes in order; stops if `go` returns false. */
 export async function upload(
   { id, file }: DraftFile,
   send: (message: { upload: string; index: number; last: boolean }, buffer: ArrayBuffer) => void,

@@ -1,9 +1,9 @@
-// What the views of a chat have in common.
+// Elements that the views of a chat share.
 
 import { html } from "../view/html.js";
 import { type IconName, icon } from "../view/icons.js";
 
-/** A button with a picture, and with words where `label` is to be seen. */
+/** A button with an icon, and with text if `label` is visible. */
 export function button(
   name: IconName,
   label: string,
@@ -26,7 +26,7 @@ export function button(
   return made;
 }
 
-/** Names a button anew. */
+/** Renames a button. */
 export function rename(made: HTMLButtonElement, label: string): void {
   if (made.title === label) return;
   made.title = label;

@@ -1,20 +1,19 @@
-// What is being written, and the question that it becomes.
+// The draft of a question, and the command that sends it.
 
 import { type DraftFile, newId } from "./attachments.js";
 import type { Attachment, ChatCommand, ChatState, TurnState } from "./protocol.js";
 
-/** What is being written: it outlives the view that it is written in. */
+/** The draft, which outlives its view. */
 export interface Draft {
   text: string;
   files: DraftFile[];
   /**
-   * The turn whose question is edited, whether its attachments go along, and what was being written
-   * before.
+   * The turn that is edited, whether its attachments are kept, and the draft before that.
    */
   edit: { turn: string; keep: boolean; before: { text: string; files: DraftFile[] } } | null;
 }
 
-/** The kernel takes no longer question. */
+/** Maximum length that the kernel accepts. */
 export const LONGEST = 1_000_000;
 
 export const emptyDraft = (): Draft => ({ text: "", files: [], edit: null });
@@ -24,19 +23,19 @@ type Chat = Readonly<Pick<ChatState, "turns" | "media">>;
 const editedTurn = ({ edit }: Draft, { turns }: Chat): TurnState | undefined =>
   edit ? turns.find((turn) => turn.id === edit.turn) : undefined;
 
-/** The attachments of the question that is edited, where they go along. */
+/** The attachments of the edited question, if they are kept. */
 export function keptWith(draft: Draft, chat: Chat): readonly Attachment[] {
   return (draft.edit?.keep && editedTurn(draft, chat)?.attachments) || [];
 }
 
-/** What is missing for a draft to be sent: anything at all, or a question to its files. */
+/** What the draft lacks: anything at all, or a question for its files. */
 export function lacks(draft: Draft, chat: Chat): "anything" | "question" | null {
   if (draft.text.trim()) return null;
   if (draft.files.length + keptWith(draft, chat).length === 0) return "anything";
   return chat.media.alone ? null : "question";
 }
 
-/** The command that sends a draft, and the turn that it makes; `tip` is the last turn shown. */
+/** The command that sends a draft, and its turn; `tip` is the last turn of the branch. */
 export function question(
   draft: Draft,
   chat: Chat,
@@ -61,7 +60,7 @@ export function question(
   return { command, turn: { id, parent, prompt: text, attachments } };
 }
 
-/** A question that was not taken, before what has been written since. */
+/** A refused question, before the text that was written since. */
 export function before({ text, files, edit }: Draft, since: Draft): Draft {
   if (edit && !since.edit) return { text, files, edit: { ...edit, before: since } };
   return {

@@ -1,4 +1,4 @@
-// Attachments, as small cards.
+// Attachments as small cards.
 
 import { visibleText } from "../markdown/visible.js";
 import { html } from "../view/html.js";
@@ -7,7 +7,7 @@ import { bytes } from "./attachments.js";
 import { button } from "./dom.js";
 import { type Attachment, isPreview } from "./protocol.js";
 
-/** One attachment: its picture, name and size, and the way to take it off where there is one. */
+/** One attachment with its thumbnail, name and size, and perhaps a button to remove it. */
 export function fileCard(file: Attachment, onRemove?: () => void): HTMLLIElement {
   const name = visibleText(file.name);
   const card = html("li", { class: "agentnb-chat-file", title: name });

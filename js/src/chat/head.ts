@@ -1,4 +1,4 @@
-// The line at the top of a chat: with whom, in which session, and the ways to another one.
+// The header of a chat: agent, session, and buttons for other sessions.
 
 import { visibleText } from "../markdown/visible.js";
 import { copyText } from "../view/copy.js";
@@ -7,7 +7,7 @@ import { button, rename } from "./dom.js";
 import type { ChatSession } from "./session.js";
 import { SessionsMenu } from "./sessions.js";
 
-/** So much of a session's id is shown. */
+/** Displayed characters of a session's id. */
 const SHORT = 8;
 
 export class ChatHead {
@@ -20,7 +20,7 @@ export class ChatHead {
   readonly #idLabel = html("span");
   readonly #fresh: HTMLButtonElement;
 
-  /** `moved` is told after another session was asked for. */
+  /** `moved` is called after another session was requested. */
   constructor(session: ChatSession, moved: () => void) {
     this.#session = session;
     this.menu = new SessionsMenu(session, moved);

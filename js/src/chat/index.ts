@@ -1,5 +1,5 @@
-// A chat with an agent: what the widget needs of it.
+// The parts of a chat that the widget needs.
 
-export type { ChatChannel } from "./line.js";
+export type { ChatChannel } from "./connection.js";
 export { ChatSession } from "./session.js";
 export { ChatView } from "./view.js";

@@ -1,7 +1,6 @@
-// What the kernel and the page say to each other about a whole chat: the mirror of
-// agentnb/widgets/chat_protocol.py.
+// Messages between kernel and page for a chat: the counterpart of agentnb/widgets/chat_protocol.py.
 //
-// A run's own messages are the same as in a cell and travel in an envelope that names the turn.
+// Messages of a run are those of a cell, wrapped in an envelope with the turn.
 
 import {
   allOf,
@@ -24,28 +23,28 @@ export interface Attachment {
   name: string;
   mime_type: string | null;
   size: number | null;
-  /** A small picture as a data URL, for the eye only. */
+  /** A thumbnail as a data URL. */
   preview: string | null;
 }
 
 export interface TurnState {
   id: string;
-  /** The turn that this question follows; null for a first one. */
+  /** The turn before this question, or null. */
   parent: string | null;
   prompt: string;
   note: string | null;
   session_id: string | null;
   attachments: Attachment[];
-  /** The run as of the message that carried it; what came since is in its own fold. */
+  /** The run at the time of the message; later changes are in its own transcript. */
   run: Snapshot;
-  /** Raised whenever another run takes the place of the turn's run. */
+  /** Increased when another run replaces the turn's run. */
   generation: number;
 }
 
 export interface Media {
-  /** Why no attachments are taken; null where they are. */
+  /** Why attachments are not supported, or null. */
   reason: string | null;
-  /** Media types and patterns such as "image/*"; none means any. */
+  /** Media types and patterns such as "image/*"; empty for any. */
   accept: string[];
   max_bytes: number;
   max_count: number;
@@ -60,13 +59,13 @@ export interface ChatHead {
   session_id: string | null;
   status: "idle" | Status;
   media: Media;
-  /** The last turn of the branch shown. */
+  /** The last turn of the current branch. */
   shown: string | null;
   notice: string | null;
 }
 
 export interface ChatState extends ChatHead {
-  /** All branches of the conversation, in order of making. */
+  /** All branches of the conversation, in order of creation. */
   turns: TurnState[];
 }
 
@@ -100,7 +99,7 @@ export interface SentAttachment extends Attachment {
   upload: string;
 }
 
-/** What asks the kernel for something; each is acknowledged by its id. */
+/** Commands; each is acknowledged by its id. */
 export type ChatCommand =
   | {
       type: "send";
@@ -108,9 +107,9 @@ export type ChatCommand =
       parent: string | null;
       text: string;
       attachments: SentAttachment[];
-      /** The turn whose question this is another version of. */
+      /** The turn of which this question is another version. */
       edit?: string;
-      /** The turn whose attachments this one has too. */
+      /** The turn whose attachments are reused. */
       keep?: string;
     }
   | { type: "again"; id: string; turn: string }
@@ -125,7 +124,7 @@ export type ChatPageMessage =
   | { type: "upload"; upload: string; index: number; last: boolean }
   | { type: "run"; turn: string; message: RunMessage };
 
-/** Only what a browser decodes as a plain picture: a data URL of anything else is not shown. */
+/** Only formats that browsers decode as plain images are displayed. */
 export const isPreview = (v: unknown): v is string =>
   isString(v) && v.length <= 16_384 && /^data:image\/(png|jpeg|webp|gif);base64,/.test(v);
 
@@ -190,12 +189,12 @@ function isChatOp(v: unknown): v is ChatOp {
   return v.op === "turn" && isCount(v.index) && isTurn(v.turn);
 }
 
-/** Tells whether a value is a whole chat, as the trait and the message of that name carry it. */
+/** Validates a whole chat, as in the trait and in the snapshot message. */
 export function isChatSnapshot(v: unknown): v is ChatSnapshot {
   return isObject(v) && isCount(v.seq) && isChat(v.chat);
 }
 
-/** Tells whether a value is a message of this protocol. What a run's envelope holds is the run's. */
+/** Validates a message of this protocol, except the content of a run's envelope. */
 export function isChatMessage(v: unknown): v is ChatMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

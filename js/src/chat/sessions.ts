@@ -17,7 +17,7 @@ export class SessionsMenu {
   readonly #opened: () => void;
   readonly #list = html("ul", { "aria-label": "Earlier sessions" });
   readonly #word = html("p", { class: "agentnb-chat-soft", role: "status" });
-  #asked = 0;
+  #requests = 0;
 
   /** `opened` is told when an earlier session was chosen. */
   constructor(source: SessionsSource, opened: () => void) {
@@ -39,7 +39,7 @@ export class SessionsMenu {
 
   close(andFocus = false): void {
     if (this.panel.hidden) return;
-    this.#asked += 1;
+    this.#requests += 1;
     show(this.panel, false);
     this.button.setAttribute("aria-expanded", "false");
     if (andFocus) this.button.focus({ preventScroll: true });
@@ -51,16 +51,16 @@ export class SessionsMenu {
   }
 
   async #open(): Promise<void> {
-    this.#asked += 1;
-    const asked = this.#asked;
+    this.#requests += 1;
+    const request = this.#requests;
     this.#list.replaceChildren();
     show(this.#word, true);
     setText(this.#word, "Looking for earlier sessions…");
     show(this.panel, true);
     this.button.setAttribute("aria-expanded", "true");
     const found = await this.#source.sessions();
-    if (asked !== this.#asked) return;
-    const word = found === null ? "They can't be told now." : "There are none yet.";
+    if (request !== this.#requests) return;
+    const word = found === null ? "They can't be listed now." : "There are none yet.";
     show(this.#word, !found?.length);
     setText(this.#word, word);
     this.#list.replaceChildren(...(found ?? []).map((session) => this.#item(session)));

@@ -1,9 +1,9 @@
-// Drawing much in small pieces, so that the page never stands still.
+// Render much in small slices, so that the page stays responsive.
 
-/** How long one piece of work may take (ms): well under a frame. */
+/** Length of one slice (ms), well below a frame. */
 const SLICE_MS = 6;
 
-/** Does a list of jobs from its end. */
+/** Runs a list of jobs from its end. */
 export class Slices<T> {
   readonly #work: (item: T) => void;
   #items: T[] = [];
@@ -13,7 +13,7 @@ export class Slices<T> {
     this.#work = work;
   }
 
-  /** Takes this list in place of what is left of the last one. */
+  /** Replaces the remaining jobs. */
   replace(items: T[]): void {
     this.#items = items;
     this.#schedule();

@@ -1,9 +1,9 @@
-// The page's copy of a chat: a fold of the kernel's messages, and the branches in it.
+// The page's copy of a chat: a fold of the kernel's messages, and its branches.
 
 import type { Outcome } from "../transcript.js";
 import type { ChatMessage, ChatSnapshot, ChatState, TurnState } from "./protocol.js";
 
-/** The chat before anything was heard. */
+/** The chat before the first message. */
 export function emptyChat(): ChatState {
   return {
     title: "",
@@ -26,7 +26,7 @@ export function emptyChat(): ChatState {
 
 export class ChatFold {
   chat: ChatState;
-  /** The number of the last message applied. */
+  /** Number of the last applied message. */
   seq: number;
   /** True from a gap until a snapshot. */
   broken = false;
@@ -36,7 +36,7 @@ export class ChatFold {
     this.seq = snapshot?.seq ?? 0;
   }
 
-  /** Takes in one message; those that carry no state of the chat itself are ignored. */
+  /** Applies a message; those without state of the chat itself are ignored. */
   apply(message: ChatMessage): Outcome {
     if (message.type === "snapshot") return this.replace(message);
     if (message.type !== "chat" || message.seq <= this.seq) return "ignored";
@@ -51,7 +51,7 @@ export class ChatFold {
     return "applied";
   }
 
-  /** Takes a whole chat, unless what is here is newer. */
+  /** Replaces the chat, unless this copy is newer. */
   replace(snapshot: ChatSnapshot): Outcome {
     if (snapshot.seq < this.seq && !this.broken) return "ignored";
     this.chat = own(snapshot.chat);
@@ -60,14 +60,14 @@ export class ChatFold {
     return "applied";
   }
 
-  /** Notes that something was missed or not understood. */
+  /** Records a missing or invalid message. */
   gap(): Outcome {
     this.broken = true;
     return "gap";
   }
 }
 
-/** A copy whose list may be changed: what the host hands out is shared with its own model. */
+/** A copy with a list of its own, since the host's model shares its data. */
 function own(chat: ChatState): ChatState {
   return { ...chat, turns: [...chat.turns] };
 }
@@ -78,7 +78,7 @@ export function branch(turns: readonly TurnState[], shown: string | null): TurnS
   const path: TurnState[] = [];
   for (let at = shown; at !== null; ) {
     const turn = byId.get(at);
-    // Taken out once found, so that a chat whose parents go round ends all the same.
+    // Removed when visited, so that a cycle of parents ends.
     if (!turn || !byId.delete(at)) break;
     path.push(turn);
     at = turn.parent;
@@ -86,7 +86,7 @@ export function branch(turns: readonly TurnState[], shown: string | null): TurnS
   return path.reverse();
 }
 
-/** The last turn made of those that follow this one, or itself: where a branch is shown from. */
+/** The latest turn after this one, or itself: the end of its branch. */
 export function leaf(turns: readonly TurnState[], id: string): string {
   const after = new Set([id]);
   let last = id;
@@ -99,7 +99,7 @@ export function leaf(turns: readonly TurnState[], id: string): string {
   return last;
 }
 
-/** The ids of all versions of each question, by the turn that they follow ("" for a first one). */
+/** The ids of all versions of each question, by the turn before it ("" for a first one). */
 export function versions(turns: readonly TurnState[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const turn of turns) {

@@ -1,4 +1,4 @@
-// One turn: a question, and the run that answers it, in the same view as in a cell.
+// One turn: a question and its run, in the same view as in a cell.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunSession } from "../session.js";
@@ -18,13 +18,13 @@ export interface TurnActions {
   followup(text: string): void;
 }
 
-/** What a turn can't tell of itself: its number in the branch and the versions of its question. */
+/** Properties of a turn in its branch: its number and the versions of its question. */
 export interface TurnPlace {
   number: number;
   versions: readonly string[];
 }
 
-/** From here on a question is scrolled by itself. */
+/** Longer questions scroll on their own. */
 const LONG = 1500;
 const LINE_PX = 22;
 const LINE_LENGTH = 80;
@@ -48,7 +48,7 @@ export class TurnView {
     this.element.style.setProperty("--agentnb-guess", `${guess(turn)}px`);
   }
 
-  /** Whether there is anything in the frame yet. */
+  /** Whether the frame has content yet. */
   get built(): boolean {
     return this.#parts !== null;
   }
@@ -60,7 +60,7 @@ export class TurnView {
     if (this.#parts) this.#draw(this.#parts);
   }
 
-  /** Fills the frame; until then it only holds the place. */
+  /** Fills the frame, which until then only reserves space. */
   fill(): void {
     this.#parts ??= this.build();
     this.#draw(this.#parts);
@@ -70,7 +70,7 @@ export class TurnView {
     this.element.toggleAttribute("data-editing", editing);
   }
 
-  /** Focuses the way to another version; false where it isn't there. */
+  /** Focuses the button for another version; false if there is none. */
   focusVersion(direction: "previous" | "next"): boolean {
     const parts = this.#parts;
     if (!parts || parts.nav.hidden) return false;
@@ -168,7 +168,7 @@ export class TurnView {
   }
 }
 
-/** About how high a turn will be, so that the scroll bar tells something before it is drawn. */
+/** Estimated height of a turn before it is rendered, for the scroll bar. */
 function guess({ prompt, run }: TurnState): number {
   let lines = prompt.length / LINE_LENGTH;
   for (const part of run.run.parts)

@@ -1,9 +1,9 @@
-// What is measured of each answer, as cells of a table.
+// Metrics of each answer, as cells of a table.
 
 import type { RunState } from "../protocol.js";
 import { briefDuration, count, dollars } from "../view/format.js";
 
-/** What the table is told of a run. */
+/** Input of the table for a run. */
 export interface Measured {
   run: RunState;
   elapsed: number;
@@ -30,16 +30,18 @@ export const FIGURES: readonly Figure[] = [
   { heading: "Cost", read: ({ run }) => run.usage?.cost_usd, write: dollars },
 ];
 
-/** The cells of each run, in the order of `FIGURES`; the best are marked once all runs are final. */
+/**
+ * The cells of each run, in the order of `FIGURES`; the best are marked once all runs are final.
+ */
 export function figures(runs: readonly Measured[]): Cell[][] {
   const rows: Cell[][] = runs.map(() => []);
-  // What broke off early was quick and cheap, and no better for it.
+  // A run that ended early was quick and cheap, but no better.
   const whole = runs.map(({ run }) => run.status === "completed");
   const over = runs.every(({ final }) => final);
   for (const { read, write } of FIGURES) {
     const values = runs.map((run) => read(run) ?? null);
     const counted = values.filter((value, i): value is number => value !== null && !!whole[i]);
-    // What reads the same is the same to a reader.
+    // Values that are formatted alike are equal to a reader.
     const differ = over && new Set(counted.map(write)).size > 1;
     const best = differ ? write(Math.min(...counted)) : null;
     values.forEach((value, i) => {

@@ -1,4 +1,4 @@
-// What the reader says to find runs: words, a status, an agent.
+// Filters of the history: text, status, agent.
 
 import { visibleText } from "../markdown/visible.js";
 import { html } from "../view/html.js";
@@ -54,14 +54,14 @@ export class BarView {
     );
   }
 
-  /** Takes the focus of something that goes away. */
+  /** Moves the focus away from an element that is removed. */
   focus(): void {
     this.#text.focus({ preventScroll: true });
   }
 
   update(): void {
     const { query, gone } = this.#session;
-    // What stands in the field is the reader's, who may be about to type on.
+    // The field keeps its text, since the user may be typing.
     if (this.#text.value !== query.text) this.#text.value = query.text;
     this.#status.value = query.status;
     this.#updateAgents();

@@ -1,4 +1,4 @@
-// The run that was opened, below the list.
+// The open run, below the list.
 
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
@@ -43,7 +43,7 @@ export class PanelView {
     });
   }
 
-  /** Goes to where the reader goes on reading. */
+  /** Moves the focus to the run. */
   focus(): void {
     this.#close.focus({ preventScroll: true });
     this.element.scrollIntoView?.({ block: "nearest" });
@@ -63,7 +63,7 @@ export class PanelView {
     show(this.#word, Boolean(opened?.error));
     if (!opened || opened.error !== null) return;
     if (opened.session) {
-      // What has ended is still; Stop would stop nothing in another kernel.
+      // Only a run of this kernel that has not ended can be stopped.
       this.#view ??= new RunView(opened.session, { quiet: !opened.live });
       this.element.append(this.#view.element);
       this.element.scrollIntoView?.({ block: "nearest" });

@@ -1,6 +1,7 @@
-// What the kernel and the page say of the history: the mirror of agentnb/widgets/history_protocol.py.
+// Messages between kernel and page for the history: the counterpart of
+// agentnb/widgets/history_protocol.py.
 //
-// Both sides are held together by tests/fixtures/tables/history.json.
+// tests/fixtures/tables/history.json tests both sides.
 
 import {
   allOf,
@@ -18,12 +19,12 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** What the page asks for; an empty text filters nothing. */
+/** A query; empty texts filter nothing. */
 export interface Query {
   text: string;
   agent: string;
   status: string;
-  /** What it is sorted by, with "-" before it for downwards. */
+  /** Sort column, with "-" before it for descending order. */
   order: string;
   offset: number;
 }
@@ -48,15 +49,15 @@ export interface Listing {
   query: Query;
   rows: Row[];
   total: number;
-  /** Whether there are more than `total`: a search is counted up to some number. */
+  /** Whether there are more than `total`, which is counted up to a limit. */
   more: boolean;
-  /** When the kernel looked, in seconds since 1970-01-01 UTC. */
+  /** Time of the query, in seconds since 1970-01-01 UTC. */
   at: number;
 }
 
-/** What the trait holds. */
+/** State in the trait. */
 export interface HistoryState extends Listing {
-  /** The earliest start, where the list does not go back to the beginning. */
+  /** Earliest start of the listed runs, if limited. */
   since: number | null;
   limit: number;
 }
@@ -68,7 +69,7 @@ export type HistoryMessage =
   | { type: "run"; turn: string; message: PageMessage };
 
 export type HistoryAnswer =
-  /** The kernel has begun to look for a page. */
+  /** The kernel has started a query. */
   | { type: "looking"; id: string }
   | ({ type: "page"; id: string; error: null } & Listing)
   | { type: "page"; id: string; error: string }
@@ -115,7 +116,7 @@ export const isHistoryState = allOf<HistoryState>({
   limit: isCount,
 });
 
-/** Tells whether a value is an answer of this protocol, to its last field. */
+/** Validates all fields of a message of this protocol. */
 export function isHistoryAnswer(v: unknown): v is HistoryAnswer {
   if (!isObject(v)) return false;
   switch (v.type) {

@@ -1,10 +1,10 @@
-// Stands in the bundle for the package `entities`, whose table weighs 9 kB gzipped. The browser has
-// the same one: HTML's. One reference at a time is decoded, in a document of its own in which
-// nothing is loaded or run.
+// Replaces the package `entities` in the bundle, whose table takes 9 kB gzipped. The browser has
+// the same table: HTML's. References are decoded one by one in an inert document, in which nothing
+// is loaded or executed.
 
 let area: HTMLTextAreaElement | undefined;
 
-/** What a character reference with a name stands for, as `&amp;` does; itself where for nothing. */
+/** Decodes a named character reference such as `&amp;`; returns an unknown one unchanged. */
 export function decodeHTMLStrict(reference: string): string {
   if (!/^&[a-z][a-z0-9]*;$/i.test(reference)) return reference;
   area ??= document.implementation.createHTMLDocument("").createElement("textarea");
@@ -13,9 +13,9 @@ export function decodeHTMLStrict(reference: string): string {
     area.innerHTML = reference;
     decoded = area.textContent ?? "";
   } catch {
-    // Pages can forbid this altogether; then the reference stays as it was written.
+    // Pages can forbid this; then the reference stays as it is.
     return reference;
   }
-  // HTML also takes old names without the semicolon, and reads "&notit;" as "¬it;". Markdown doesn't.
+  // HTML also accepts old names without a semicolon: "&notit;" is "¬it;". Markdown does not.
   return decoded === ";" || !decoded.endsWith(";") ? decoded : reference;
 }

@@ -1,26 +1,26 @@
 // The one place that decides which addresses may be followed or loaded.
 
 export interface Address {
-  /** What goes into the attribute: absolute, and without a user name or password. */
+  /** The attribute's value: absolute, without user name and password. */
   href: string;
-  /** What a reader should know about where it goes: the host, or the mailbox. */
+  /** The host or mailbox that the address leads to. */
   host: string;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are forbidden
 const FORBIDDEN = /[\u0000-\u0020\u007f-\u00a0\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]/;
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
 const IMAGES = /^https?:\/\//i;
 
-/** The address of a link that may be followed, or null: only absolute http, https and mailto. */
+/** Returns the address of an absolute http, https or mailto link, or null. */
 export function linkAddress(url: string): Address | null {
   return LINKS.test(url) ? address(url) : null;
 }
 
 /**
- * The address of an image that may be loaded once a reader asks for it, or null.
+ * Returns the address of an image that may be loaded on a click, or null.
  *
- * Relative addresses are refused: they would reach the notebook server with the reader's cookies.
+ * Relative addresses are rejected: they would reach the notebook server with the user's cookies.
  */
 export function imageAddress(url: string): Address | null {
   return IMAGES.test(url) ? address(url) : null;
@@ -35,13 +35,13 @@ function address(url: string): Address | null {
     return null;
   }
   if (parsed.protocol === "mailto:") return { href: parsed.href, host: parsed.pathname };
-  // A name before the host is there to look like the host.
+  // A user name before the host may imitate a host.
   parsed.username = "";
   parsed.password = "";
   return parsed.host ? { href: parsed.href, host: parsed.host } : null;
 }
 
-/** What stands for a slash or a dot without being one; NFKC takes care of most others. */
+/** Characters that look like a slash or a dot; NFKC normalizes most others. */
 const SLASHES = /[\u2044\u2215\u29f8]/g;
 const DOTS = /[\u2024\u3002\ua4f8]/g;
 const HOST = String.raw`(?:(?:[\p{L}\p{N}_-]+\.)+\p{L}[\p{L}\p{N}_-]+|(?:\d{1,3}\.){3}\d{1,3}|localhost)`;
@@ -50,17 +50,17 @@ const ADDRESS_LIKE = new RegExp(
   String.raw`^\s*((?:[\p{L}\p{N}_.+-]+@)?${HOST}(?::\d+)?)(?:[/?#]\S*)?\s*$`,
   "iu",
 );
-/** Nobody reads a longer text as an address. */
+/** Longer labels are not read as an address. */
 const LONGEST_LABEL = 500;
 
-/** Tells whether a link's text is an address, and not the one of the host that the link goes to. */
+/** Returns whether a link's text is an address of another host than the link's. */
 export function misleads(text: string, host: string): boolean {
   const plain = text
     .slice(0, LONGEST_LABEL)
     .normalize("NFKC")
     .replace(SLASHES, "/")
     .replace(DOTS, ".");
-  // Text such as "report.pdf" within a sentence isn't meant as a host; only addresses are.
+  // Only addresses count: "report.pdf" within a sentence is no host.
   const named = (AFTER_SCHEME.exec(plain) ?? ADDRESS_LIKE.exec(plain))?.[1];
   return named !== undefined && plainHost(named) !== plainHost(host);
 }

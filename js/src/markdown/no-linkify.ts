@@ -1,5 +1,5 @@
-// Stands in the bundle for linkify-it, which markdown-it makes an instance of even where the option
-// `linkify` is off, as it always is here.  Bare addresses in an answer stay text.
+// Replaces linkify-it in the bundle, which markdown-it instantiates even with the option `linkify`
+// off, as it always is here. Bare addresses in an answer stay text.
 
 export class LinkifyIt {}
 

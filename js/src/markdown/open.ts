@@ -1,58 +1,60 @@
-// What a stream keeps in mind: of a block that is partly done, of text that waits, of a drawing.
+// State of a stream: the open block, text that waits for definitions, and a rendering.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import type { Lexed } from "./lexer.js";
 import type { Filled } from "./pieces.js";
-import type { Kind } from "./settle.js";
+import type { Kind } from "./stable.js";
 import type { Block } from "./tree.js";
 
-/** A block whose first items, rows or lines are done and no longer part of the tail. */
+/** A block whose first items, rows or lines are finished and removed from the tail. */
 export interface Open {
   kind: Kind;
-  /** What must stand before the tail for it to be lexed as the rest of this block. */
+  /** Prefix that makes the tail parse as the rest of this block. */
   prefix: string;
   node: ElementNode;
-  /** The element that items, rows or lines are added to. */
+  /** The element to which items, rows or lines are added. */
   body: HTMLElement;
-  /** What the body shows of the tail. */
-  shown: TreeNode[];
-  /** Of a list: whether its done part is loose, and has paragraphs for which that matters. */
+  /** The content of the tail in the body. */
+  rendered: TreeNode[];
+  /** For a list: whether its finished part is loose, and has paragraphs that this affects. */
   loose: boolean;
   paragraphs: boolean;
-  /** Of a paragraph: the source of its done part, and whether some of it waits for definitions. */
+  /**
+   * For a paragraph: the source of its finished part, and whether some of it waits for definitions.
+   */
   source: string;
   waits: boolean;
-  /** Of code: how far its pieces are filled by what is done. */
+  /** For code: how far its chunks are filled. */
   filled: Filled;
 }
 
-/** Done text that looked for definitions that weren't there yet. */
+/** Finished text that uses link definitions which are still missing. */
 export interface Waiting {
   source: string;
-  /** Finds the nodes again in what the source shows when it is read once more. */
+  /** Finds the nodes in the result of parsing the source again. */
   pick: (trees: TreeNode[]) => TreeNode[];
   parent: Node;
   nodes: TreeNode[];
 }
 
-/** What one drawing made of prefix and tail. */
+/** Result of rendering prefix and tail once. */
 export interface Drawn {
   source: string;
-  /** Where each line of the source starts. */
+  /** Start of each line of the source. */
   lines: number[];
   blocks: Block[];
-  /** For each block what it shows; nothing for definitions. */
+  /** Content of each block; empty for definitions. */
   trees: TreeNode[][];
   lexed: Lexed;
 }
 
-/** How many items the prefix brings along that are not part of the text. */
+/** Number of items in the prefix, which are not part of the text. */
 export const skipped = (open: Open): number => (open.kind === "list" ? 1 : 0);
 
-/** Loose or not only matters to a list that has paragraphs. */
+/** Looseness only affects lists with paragraphs. */
 export function showLoose(open: Open, loose: boolean): void {
   if (open.kind !== "list") return;
-  const matters = loose && (open.paragraphs || hasParagraphs(open.shown));
+  const matters = loose && (open.paragraphs || hasParagraphs(open.rendered));
   if (matters) open.body.setAttribute("class", "agentnb-loose");
   else open.body.removeAttribute("class");
 }

@@ -1,23 +1,22 @@
-// Where a paragraph that is still being written can be taken apart.
+// Find where a paragraph that still grows can be split.
 //
-// Its first part is done where nothing in it can have to do with what comes later: no mark waits for
-// its partner. Only marks that writers usually make are understood; at any other the search ends,
-// and what follows stays in one piece.
+// The first part is finished if nothing in it depends on later text: all marks are closed. Only
+// common marks are supported; at any other the search ends, and the rest stays in one piece.
 
 import type { TreeNode } from "./dom.js";
 import { type Definition, lex } from "./lexer.js";
 import { buildTree } from "./tree.js";
 
-/** What stands before the rest of a paragraph for it to be read as that. */
+/** Prefix that makes the rest of a paragraph parse as one. */
 export const STUB = "x";
 
-/** Parts that are smaller aren't worth it. */
+/** Smaller parts are not worth splitting. */
 const LEAST = 400;
 
 const WORD = /[\p{L}\p{N}]/u;
-/** What may stand right before a part's end: nothing that works together with what follows. */
+/** Characters that may end a part, since they do not combine with the next one. */
 const BEFORE_CUT = /[\p{L}\p{N}.,:;?)"'’”…%]/u;
-/** A whole piece of code; a link, or what may be one by reference; emphasis of one kind. */
+/** A code span; a link, or a possible reference; emphasis of one kind. */
 const CODE = /(?<!`)(`+)(?!`)[^`]+\1(?!`)/y;
 const LINK =
   /\[[^[\]()*_~`\\<>!&\n|]{1,200}\](?:\((?:https?:\/\/|mailto:)[^\s()<>\\`|]*\)|(?![([:]))/y;
@@ -25,7 +24,7 @@ const STRONG =
   /(\*{1,3}|_{1,3}|~~)(?=[\p{L}\p{N}])[^*_~`[\]\\<>!&|]*(?<=[\p{L}\p{N}.,:;?%])\1(?=[\s.,:;?)])/uy;
 const MARKS = /[*_~]+/y;
 
-/** The end of the last part of `text` that is done; 0 where none is. `begun`: others came before. */
+/** End of the last finished part of `text`, or 0. `begun`: parts were split off before. */
 export function doneLength(text: string, begun: boolean): number {
   // It could be a definition of a link.
   if (!begun && /^\s*\[/.test(text)) return 0;
@@ -36,7 +35,7 @@ export function doneLength(text: string, begun: boolean): number {
     const character = text[at] ?? "";
     if (character === " " || character === "\n") {
       const before = text.slice(Math.max(0, at - 2), at);
-      // A line with a bar may be a table's head, one without a word anything.
+      // A line with a bar may be the head of a table; a line without a word may be anything.
       const line = text.slice(lineStart, at);
       const decided = WORD.test(line) && !line.includes("|");
       if (decided && BEFORE_CUT.test(before.slice(-1))) cut = at;
@@ -47,7 +46,7 @@ export function doneLength(text: string, begun: boolean): number {
       if (stop < 0) break;
       at = stop;
     } else if (/[\\<!]/.test(character)) {
-      // Of these only what marks nothing: an exclamation, or a comparison.
+      // Only uses without a meaning: an exclamation, or a comparison.
       if (character === "\\" || !/^[\s\d="')]/.test(text.slice(at + 1, at + 2))) break;
       at += 1;
     } else {
@@ -57,7 +56,7 @@ export function doneLength(text: string, begun: boolean): number {
   return cut < LEAST ? 0 : cut;
 }
 
-/** The end of what begins with a mark, if it ends; -1 where that isn't certain. */
+/** End of the syntax that begins here; -1 if it is uncertain. */
 function markEnd(text: string, at: number): number {
   const before = text[at - 1] ?? " ";
   if (text[at] === "`") return matchEnd(CODE, text, at);
@@ -66,7 +65,7 @@ function markEnd(text: string, at: number): number {
   const marks = text.slice(at, stop);
   const after = text[stop] ?? "";
   if (after === "") return -1;
-  // Marks between spaces are none, nor are underscores in a word, nor a tilde alone.
+  // Marks between spaces, underscores in a word and single tildes mean nothing.
   if (/\s/.test(before) && /\s/.test(after)) return stop;
   if (/^_+$/.test(marks) && WORD.test(before) && WORD.test(after)) return stop;
   if (marks === "~") return stop;
@@ -78,7 +77,7 @@ function matchEnd(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : -1;
 }
 
-/** What a paragraph shows, without the stub that it was made to begin with. */
+/** Content of a paragraph without its artificial prefix. */
 export function withoutStub(nodes: readonly TreeNode[]): TreeNode[] {
   const [first, ...rest] = nodes;
   if (!first || "tag" in first) return [...nodes];
@@ -86,7 +85,7 @@ export function withoutStub(nodes: readonly TreeNode[]): TreeNode[] {
   return text === "" ? rest : [{ text }, ...rest];
 }
 
-/** A part of a paragraph as it is read by itself; null where it is something else then. */
+/** Part of a paragraph, parsed on its own; null if it is something else then. */
 export function readPart(
   source: string,
   begun: boolean,

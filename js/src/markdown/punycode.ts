@@ -1,6 +1,6 @@
-// Stands in the bundle for punycode.js: the browser knows how a host's name is written in ASCII.
+// Replaces punycode.js in the bundle: the browser converts host names to ASCII.
 
-/** The host as it stands in an address; one that is no host's name comes back as it is. */
+/** Returns the ASCII form of a host name; an invalid one unchanged. */
 function toASCII(host: string): string {
   try {
     return new URL(`http://${host}`).hostname || host;
@@ -9,7 +9,7 @@ function toASCII(host: string): string {
   }
 }
 
-/** A host is shown as it is resolved: letters that only look like others' are not brought back. */
+/** A host is displayed in its ASCII form, since letters may look like others. */
 function toUnicode(host: string): string {
   return host;
 }

@@ -1,14 +1,14 @@
-// Text as it may be shown: nothing in it hides, and nothing is too long to be laid out.
+// Text that hides nothing and can be laid out quickly.
 
 import { element, type TreeNode } from "./dom.js";
 import { visiblePieces } from "./visible.js";
 
-/** A run of characters without a space that is longer than this is cut: no browser can wrap it soon. */
+/** Longer words are cut, since browsers wrap them slowly. */
 const LONG_WORD = 20_000;
 const SHOWN_OF_WORD = 4_000;
 const LONG_WORDS = new RegExp(`\\S{${LONG_WORD},}`, "g");
 
-/** Text whose endless words are cut, each with a note of how much was left out. */
+/** Returns text with very long words cut, each with a note on its rest. */
 export function withoutEndlessWords(text: string): string {
   if (text.length < LONG_WORD) return text;
   return text.replace(LONG_WORDS, (word) => {
@@ -17,10 +17,10 @@ export function withoutEndlessWords(text: string): string {
   });
 }
 
-/** Text as nodes; characters that would hide or reorder it are shown by their number. */
+/** Returns text as nodes; characters that would hide or reorder it are replaced by their number. */
 export function textNodes(text: string): TreeNode[] {
   return visiblePieces(text).map((piece) =>
-    piece.shown
+    piece.isLabel
       ? element("span", { class: "agentnb-hidden", title: "A character that is not visible" }, [
           { text: piece.text },
         ])

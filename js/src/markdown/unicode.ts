@@ -1,5 +1,4 @@
-// Stands in the bundle for the package `uc.micro`: the browser knows which characters are
-// punctuation and symbols.
+// Replaces the package `uc.micro` in the bundle: the browser knows punctuation and symbols.
 
 export const P = /\p{P}/u;
 export const S = /\p{S}/u;

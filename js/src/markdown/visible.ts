@@ -1,6 +1,6 @@
-// Characters that hide, reorder or impersonate text are shown as what they are.
+// Replace characters that hide, reorder or imitate text.
 
-/** Code points, first and last, that are not seen or change how their neighbours are seen. */
+/** Ranges of code points that are invisible or affect the display of others. */
 const HIDDEN: readonly (readonly [number, number])[] = [
   // Controls, but for tab and line feed.
   [0x00, 0x08],
@@ -33,7 +33,7 @@ const CLASS = `[${HIDDEN.map(([first, last]) => `${point(first)}-${point(last)}`
 const ANY = new RegExp(CLASS, "u");
 const RUN = new RegExp(`${CLASS}+`, "gu");
 
-/** What may stand before a joiner between two emoji: one, its skin tone, or the end of a sequence. */
+/** Characters before a joiner between two emoji: one, its skin tone, or the end of a sequence. */
 const EMOJI_END = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u{fe0f}|\u{20e3}|\u{e007f})$/u;
 const EMOJI_START = /^(?:\p{Extended_Pictographic}|[\u{2640}\u{2642}])/u;
 /** Scripts in which a joiner or non-joiner is part of the spelling. */
@@ -44,13 +44,13 @@ const FLAG_TAGS = /^[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}$/u;
 
 export interface Piece {
   text: string;
-  /** True where the text stands for a character that would not have been seen. */
-  shown: boolean;
+  /** Whether the text is a label for an invisible character. */
+  isLabel: boolean;
 }
 
-/** Splits text into what may be shown as it is and labels such as "U+202E" for what may not. */
+/** Splits text into visible parts and labels such as "U+202E" for invisible characters. */
 export function visiblePieces(text: string): Piece[] {
-  if (!ANY.test(text)) return text === "" ? [] : [{ text, shown: false }];
+  if (!ANY.test(text)) return text === "" ? [] : [{ text, isLabel: false }];
   const pieces: Piece[] = [];
   let from = 0;
   let kept = "";
@@ -69,23 +69,23 @@ export function visiblePieces(text: string): Piece[] {
       kept += run;
       continue;
     }
-    if (kept) pieces.push({ text: kept, shown: false });
+    if (kept) pieces.push({ text: kept, isLabel: false });
     kept = "";
-    pieces.push({ text: label(run), shown: true });
+    pieces.push({ text: label(run), isLabel: true });
   }
   kept += text.slice(from);
-  if (kept) pieces.push({ text: kept, shown: false });
+  if (kept) pieces.push({ text: kept, isLabel: false });
   return pieces;
 }
 
 /** The same as one string, for names and titles. */
 export function visibleText(text: string): string {
   return visiblePieces(text)
-    .map((piece) => (piece.shown ? `⟨${piece.text}⟩` : piece.text))
+    .map((piece) => (piece.isLabel ? `⟨${piece.text}⟩` : piece.text))
     .join("");
 }
 
-/** Tells whether these characters only join what stands around them into one letter or emoji. */
+/** Returns whether these characters only join their neighbours into one letter or emoji. */
 function isSpelling(run: string, before: string, after: string): boolean {
   if (run === "\u00ad") return /\p{L}$/u.test(before) && /^\p{L}/u.test(after);
   if (run === "\ufe0f" || run === "\ufe0e") return /[\p{Emoji}\p{S}\p{Po}]$/u.test(before);
@@ -97,7 +97,9 @@ function isSpelling(run: string, before: string, after: string): boolean {
   return FLAG_TAGS.test(run) && before.endsWith("\u{1f3f4}");
 }
 
-/** "U+200B", "U+FE0F ×31", or the first few of a mixed run and how many more there are. */
+/**
+ * Label such as "U+200B", "U+FE0F ×31", or the first few of a mixed run and the number of others.
+ */
 function label(run: string): string {
   const names: string[] = [];
   let more = 0;

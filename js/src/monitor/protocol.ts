@@ -1,7 +1,6 @@
-// What the kernel and the page say of the runs that are watched: the mirror of
-// agentnb/widgets/monitor.py.
+// Messages between kernel and page for watched runs: the counterpart of agentnb/widgets/monitor.py.
 //
-// Both sides are held together by tests/fixtures/tables/monitor.json.
+// tests/fixtures/tables/monitor.json tests both sides.
 
 import {
   allOf,
@@ -18,18 +17,18 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** One run that is watched. */
+/** One watched run. */
 export interface WatchedRow {
   key: string;
   run_id: string | null;
   platform: string;
   agent: string;
-  /** What it was asked, or what it is called. */
+  /** Its prompt, or its name. */
   title: string;
   status: Status;
-  /** Seconds since it began, when the message was made; null where that is not known. */
+  /** Seconds since it began, when the message was created; null if unknown. */
   elapsed: number | null;
-  /** How far it is, in words. */
+  /** Progress in words. */
   detail: string;
   tokens: number | null;
   error: string | null;
@@ -37,19 +36,19 @@ export interface WatchedRow {
   can_stop: boolean;
 }
 
-/** How the watching itself goes. */
+/** State of the watch itself. */
 export interface Watching {
-  /** Whether it has ended: by itself, once all runs have, or because somebody ended it. */
+  /** Whether it has ended, after all runs or because it was stopped. */
   over: boolean;
-  /** Whether platforms are asked at all; the runs of this kernel tell by themselves. */
+  /** Whether platforms are polled; runs of this kernel need no polling. */
   polls: boolean;
-  /** Seconds since the platforms were last asked; null before. */
+  /** Seconds since platforms were last polled, or null. */
   asked: number | null;
-  /** Seconds from one question to the next, as it is now. */
+  /** Current polling interval in seconds. */
   interval: number;
-  /** Whether they are asked less often than at first, since nothing changed. */
+  /** Whether the interval has grown, since nothing changed. */
   slow: boolean;
-  /** What was the matter when they were last asked. */
+  /** Error of the last poll. */
   error: string | null;
 }
 
@@ -97,7 +96,7 @@ export const isMonitorState = allOf<MonitorState>({
   watching: allOf<Watching>(watching),
 });
 
-/** Tells whether a value is a message of this protocol, to its last field. */
+/** Validates all fields of a message of this protocol. */
 export function isMonitorMessage(v: unknown): v is MonitorMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

@@ -87,7 +87,7 @@ export class WatchedView {
   #updateStop(visible: boolean, title: string): void {
     const held = !visible && this.#stop.contains(focused(this.#stop));
     show(this.#stop, visible);
-    // Taking away the button that has the focus would throw a keyboard user back to the page's top.
+    // Removing the focused button would move the focus to the top of the page.
     if (held) this.element.querySelector("th")?.focus({ preventScroll: true });
     const state = this.#session.stopState(this.#row.key);
     const waiting = state === "sent" || state === "seen";

@@ -2,7 +2,7 @@
 
 import { html } from "../view/html.js";
 
-/** Puts a table where it may scroll; what may scroll must be within reach of the keyboard. */
+/** Puts a table into a scrollable element, which must be reachable by keyboard. */
 export function scroller(label: string, table: HTMLElement): HTMLElement {
   return html(
     "div",

@@ -5,7 +5,7 @@ import { html } from "../view/html.js";
 import { icon } from "../view/icons.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** Puts a status into a cell, unless it is there already. */
+/** Puts a status into a cell if it differs. */
 export function putStatus(td: HTMLElement, status: Status): void {
   if (td.dataset.status === status) return;
   td.dataset.status = status;

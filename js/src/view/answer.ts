@@ -1,4 +1,4 @@
-// The answer: Markdown, as it comes.
+// The answer as Markdown, while it arrives.
 
 import type { Passage } from "../protocol.js";
 import type { PartContext, PartView } from "./part.js";

@@ -1,4 +1,4 @@
-// Long text in a box: its beginning, and more of it when asked.
+// Long text in a box: its beginning, and more on request.
 
 import { mount } from "../markdown/dom.js";
 import { textNodes } from "../markdown/texts.js";
@@ -19,7 +19,7 @@ export class BoundedText {
   #limit = FIRST;
   #rest = 0;
 
-  /** `name` says what the text is, for people who don't see the heading above it. */
+  /** `name` is the accessible name of the text. */
   constructor(name: string) {
     this.#name = name;
     this.#pre = html("pre", { class: "agentnb-data", tabindex: "0", "aria-label": name });
@@ -38,8 +38,8 @@ export class BoundedText {
   }
 
   /**
-   * Shows this text; where it goes on from what is shown, only the rest is added. `rest` is how many
-   * characters more the run has, in the place that `where` names.
+   * Displays this text; if it continues the current one, only the rest is added. `rest` is the
+   * number of further characters, in the place named `where`.
    */
   update(text: string, rest = 0, where = ""): void {
     tellRest(this.#elsewhere, rest, where);
@@ -74,18 +74,18 @@ export class BoundedText {
   }
 }
 
-/** A place for what is not in the page. */
+/** A place for the note on text that is not in the page. */
 export function restNote(): HTMLElement {
   return html("p", { class: "agentnb-rest", hidden: true });
 }
 
-/** Tells how many characters are not in the page, and where they are. */
+/** Displays how many characters are not in the page, and where they are. */
 export function tellRest(note: HTMLElement, rest: number, where: string): void {
   setText(note, rest > 0 ? `${count(rest)} more characters; whole in ${where}` : "");
   show(note, rest > 0);
 }
 
-/** The limit, or one less where it would cut a character in two. */
+/** The limit, or one less where it would split a character. */
 function boundary(text: string, limit: number): number {
   if (limit >= text.length) return text.length;
   const code = text.charCodeAt(limit - 1);

@@ -1,17 +1,17 @@
-// Copying, and saying so.
+// Copy buttons, and their announcements.
 
 import { focused } from "./focus.js";
 import { html } from "./html.js";
 import { icon } from "./icons.js";
 
 const DONE_MS = 2000;
-/** A region that is made and filled at once goes unheard. */
+/** A live region that is created and filled at once is not announced. */
 const SAY_MS = 60;
 
 /**
- * Puts text on the clipboard, also on plain http, where the newer way there is closed.
+ * Puts text on the clipboard, also on plain http, where the clipboard API is missing.
  *
- * `near` is what was clicked: the focus stays where it is about there.
+ * `near` is the clicked element, near which the focus stays.
  */
 export async function copyText(text: string, near: Element): Promise<boolean> {
   try {
@@ -20,7 +20,7 @@ export async function copyText(text: string, near: Element): Promise<boolean> {
       return true;
     }
   } catch {
-    // Refused, say by a frame's policy: the older way may still be open.
+    // Denied, for example by a frame's policy; the older API may still work.
   }
   return copySelected(text, near);
 }
@@ -37,24 +37,24 @@ function copySelected(text: string, near: Element): boolean {
   try {
     done = document.execCommand("copy");
   } catch {
-    // Not there at all.
+    // Not supported.
   }
   area.remove();
   if (before instanceof HTMLElement) before.focus({ preventScroll: true });
   return done;
 }
 
-/** Tells a reader of the screen something, without moving there. */
+/** Announces a text to screen readers. */
 export function announce(near: Element, text: string): void {
-  // One view may stand in another, and the outer one speaks for both.
+  // In nested views the outer one announces for both.
   const view = near.closest(".agentnb:not(.agentnb-compact)") ?? near.closest(".agentnb");
   if (!view) return;
-  let said = view.querySelector(":scope > .agentnb-said");
-  if (!said) {
-    said = html("div", { class: "agentnb-said", role: "status" });
-    view.append(said);
+  let status = view.querySelector(":scope > .agentnb-said");
+  if (!status) {
+    status = html("div", { class: "agentnb-said", role: "status" });
+    view.append(status);
   }
-  const region = said;
+  const region = status;
   region.textContent = "";
   setTimeout(() => {
     region.textContent = text;
@@ -63,7 +63,7 @@ export function announce(near: Element, text: string): void {
 
 const resets = new WeakMap<HTMLElement, ReturnType<typeof setTimeout>>();
 
-/** Copies text for a button that was clicked, and shows on it what came of that. */
+/** Copies text for a clicked button, which displays the result. */
 export async function copyFrom(button: HTMLElement, text: string): Promise<void> {
   const name = button.dataset.name ?? button.title;
   button.dataset.name = name;
@@ -99,7 +99,7 @@ export function copyButton(name: string, text: () => string): HTMLButtonElement 
   return button;
 }
 
-/** Copies the code block whose button was clicked. */
+/** Copies the code block of the clicked button. */
 export function copyCode(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const button = target?.closest<HTMLButtonElement>("button.agentnb-copy");

@@ -1,16 +1,15 @@
-// Where the focus is, and where it goes when a view goes away.
+// The focus, and where it moves when a view is removed.
 
-/** What has the focus, in the page or in the shadow root that an element stands in. */
+/** The focused element, in the page or in the shadow root of an element. */
 export function focused(element: Element): Element | null {
   const root = element.getRootNode();
   return root instanceof ShadowRoot || root instanceof Document ? root.activeElement : null;
 }
 
 /**
- * Remembers the notebook's cell while a reader's focus is in a view.
+ * Moves the focus to the notebook's cell if it is in a view that is removed.
  *
- * To be called, before anything is taken out of the view, by what ends it: a reader who was in there
- * goes on in the cell then, not at the top of the page.
+ * Called before anything is removed, so that the focus does not move to the top of the page.
  */
 export function handingOver(view: HTMLElement): () => void {
   let cell: HTMLElement | null = null;
@@ -18,7 +17,7 @@ export function handingOver(view: HTMLElement): () => void {
     cell = view.closest<HTMLElement>(".jp-Cell");
   });
   view.addEventListener("focusout", ({ relatedTarget }) => {
-    // Without a target the focus was not moved: what had it went away, the Stop button say.
+    // Without a target the focused element was removed, such as the Stop button.
     if (relatedTarget instanceof Node && !view.contains(relatedTarget)) cell = null;
   });
   return () => {

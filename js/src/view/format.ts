@@ -1,4 +1,4 @@
-// Figures as people read them.
+// Formats of numbers.
 
 /** "0.4 s", "12.3 s", "2 min 05 s", "1 h 04 min". */
 export function duration(seconds: number): string {
@@ -9,7 +9,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${pad(Math.floor(whole / 60) % 60)} min`;
 }
 
-/** Short times in milliseconds: a tool that took 3 ms did not take 0.0 s. */
+/** Short times in milliseconds, so that 3 ms are not 0.0 s. */
 export function briefDuration(seconds: number): string {
   return seconds < 0.1 ? `${Math.max(0, Math.round(seconds * 1000))} ms` : duration(seconds);
 }
@@ -21,7 +21,7 @@ export function count(value: number): string {
     .replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** US dollars, with as many digits as tell something about a small sum. */
+/** US dollars, with more digits for small amounts. */
 export function dollars(value: number): string {
   if (value === 0) return "$0";
   const digits = Math.abs(value) >= 1 ? 2 : Math.abs(value) >= 0.01 ? 3 : 5;

@@ -1,4 +1,4 @@
-// The line at the top: who runs, how it stands, for how long, and the way to stop it.
+// The header: agent, status, elapsed time, and the Stop button.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState, Status } from "../protocol.js";
@@ -21,7 +21,7 @@ export class HeaderView {
   readonly #stopLabel = html("span", {}, "Stop");
   #status: Status | null = null;
 
-  /** `quiet` where what the view stands in announces a new status, and has the way to stop it. */
+  /** `quiet` if an outer view announces the status and has the Stop button. */
   constructor(onStop: () => void, quiet = false) {
     this.#quiet = quiet;
     this.#word = html("span", {
@@ -61,14 +61,14 @@ export class HeaderView {
     setText(this.#time, duration(elapsed));
   }
 
-  /** Takes the focus of something that goes away. */
+  /** Moves the focus away from an element that is removed. */
   focus(): void {
     this.element.tabIndex = -1;
     this.element.focus({ preventScroll: true });
   }
 
   #updateStop(run: RunState, stop: StopState, final: boolean): void {
-    // Taking away the button that has the focus would throw a keyboard user back to the page's top.
+    // Removing the focused button would move the focus to the top of the page.
     const held = final && this.#stop.contains(focused(this.#stop));
     show(this.#stop, !final && !this.#quiet);
     if (held) this.focus();

@@ -1,8 +1,8 @@
-// Making elements without markup: whatever text is given stays text.
+// Create elements without markup: text stays text.
 
 type Attributes = Record<string, string | number | boolean>;
 
-/** Makes an element; attributes that are false are left out, true ones are empty. */
+/** Creates an element; attributes that are false are omitted, true ones are empty. */
 export function html<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -16,7 +16,7 @@ export function html<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Sets a node's text, unless it is that already: a live region would say it again. */
+/** Sets a node's text if it differs: a live region would announce it again. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -26,10 +26,10 @@ export function show(element: HTMLElement, visible: boolean): void {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-/** From here on, in characters, a text may be longer than its box. */
+/** Length in characters from which a text may exceed its box. */
 const LONG = 400;
 
-/** Sets the text of a box that scrolls where it has to: the keyboard then has to reach it. */
+/** Sets the text of a box, which is focusable if it may scroll. */
 export function setScrollingText(box: HTMLElement, text: string): void {
   setText(box, text);
   if (text.length > LONG) box.tabIndex = 0;

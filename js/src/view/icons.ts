@@ -1,4 +1,4 @@
-// The few pictures that the views use: strokes in the colour of the text beside them.
+// Icons of the views: strokes in the colour of the adjacent text.
 
 export type IconName =
   | "queued"
@@ -48,7 +48,7 @@ const PATHS: Readonly<Record<IconName, string>> = {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Makes an icon. It is for the eye only; the word beside it says the same. */
+/** Creates an icon, hidden from screen readers. */
 export function icon(name: IconName): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", `agentnb-icon agentnb-icon-${name}`);

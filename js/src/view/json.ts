@@ -1,15 +1,15 @@
-// JSON, indented for reading and otherwise as it was sent.
+// JSON, indented and otherwise unchanged.
 
 const MAX_LENGTH = 200_000;
 const MAX_DEPTH = 64;
 
-/** The next character that isn't white space. */
+/** The next character that is not white space. */
 const NEXT = /\s*(\S)/y;
 
 /**
- * Indents JSON text; anything else comes back as it is.
+ * Indents JSON text; returns other text unchanged.
  *
- * Only white space changes: numbers keep all their digits, names their order, and doubles stay.
+ * Only white space changes: digits, key order and duplicate keys stay.
  */
 export function indentJson(text: string): string {
   const trimmed = text.trim();

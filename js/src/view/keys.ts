@@ -1,12 +1,12 @@
-// Keys that are pressed in a view are its own: a notebook would run or delete cells upon them.
+// Keys pressed in a view must not reach the notebook, which would run or delete cells.
 
 const ATTRIBUTE = "data-lm-suppress-shortcuts";
 
 /**
- * Keeps the host's shortcuts from firing while the focus is in a view.
+ * Disables the host's shortcuts while the focus is in a view.
  *
- * Jupyter looks for the attribute from the focused element upwards and stops at the first element
- * that a shortcut is meant for: that may be the focused one, so each one has to bear it itself.
+ * Jupyter looks for the attribute from the focused element upwards, and stops at the first element
+ * with a shortcut: that may be the focused one, so each one needs it.
  */
 export function keepKeys(view: HTMLElement): void {
   view.setAttribute(ATTRIBUTE, "true");

@@ -1,15 +1,15 @@
-// What the views of a run's parts have in common.
+// Common properties of a run's parts.
 
 import type { Part } from "../protocol.js";
 
 export interface PartContext {
-  /** Whether this part grows, rests while others are before it, or is what it will be. */
+  /** Whether this part grows, pauses, or is final. */
   state: "growing" | "resting" | "final";
-  /** Whether an answer follows this part, or the run is over. */
+  /** Whether an answer follows this part, or the run has ended. */
   answered: boolean;
-  /** How many tool calls there are before this part. */
+  /** Number of tool calls before this part. */
   calls: number;
-  /** Seconds since the run was sent. */
+  /** Seconds since the request. */
   elapsed: number;
 }
 

@@ -1,13 +1,13 @@
-// A passage of Markdown that may still be growing.
+// A passage of Markdown that may still grow.
 
 import { Highlighter } from "../markdown/code/highlight.js";
 import { MarkdownStream } from "../markdown/stream.js";
 import { copyCode } from "./copy.js";
 import { html } from "./html.js";
 
-/** The share of the page's time that drawing one passage may take, as a divisor. */
+/** Share of the page's time for rendering one passage, as a divisor. */
 const SHARE = 4;
-/** Drawings shorter than this (ms) are never put off. */
+/** Renderings shorter than this (ms) are never delayed. */
 const CHEAP_MS = 4;
 
 export class MarkdownPassage {
@@ -27,7 +27,7 @@ export class MarkdownPassage {
     this.element.addEventListener("click", copyCode);
   }
 
-  /** Shows this text, which grows, rests (and may yet grow on), or is final. */
+  /** Displays this text, which grows, pauses, or is final. */
   update(text: string, state: "growing" | "resting" | "final"): void {
     if (!text.startsWith(this.#seen) || (this.#final && text !== this.#seen)) {
       this.element.replaceChildren();
@@ -56,13 +56,13 @@ export class MarkdownPassage {
     return new MarkdownStream(this.element, (block) => this.#highlighter.add(block));
   }
 
-  /** Forgets the drawing that was put off. */
+  /** Cancels a delayed rendering. */
   #undo(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Draws now, or later where the last drawing took long: typing in the notebook goes first. */
+  /** Renders now, or later if the last rendering was slow, so that typing stays responsive. */
   #draw(): void {
     if (this.#timer !== undefined) return;
     const start = performance.now();
@@ -80,7 +80,7 @@ export class MarkdownPassage {
   }
 }
 
-/** Puts an image in place of its notice: the one moment when something is fetched. */
+/** Replaces the note by the image, the only moment when something is loaded. */
 function loadImage(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const notice = target?.closest<HTMLButtonElement>("button.agentnb-image");

@@ -1,4 +1,4 @@
-// What the agent thinks: open while it is being thought, closed once there is something to read.
+// The reasoning: open while it grows, closed once an answer follows.
 
 import type { Passage } from "../protocol.js";
 import { html, setText } from "./html.js";
@@ -22,7 +22,7 @@ export class ReasoningView implements PartView<Passage> {
       summary,
       this.#passage.element,
     );
-    // A toggle event can't tell a reader's click from our own closing; a click on the summary can.
+    // A toggle event does not distinguish the user's click from ours; a click on the summary does.
     summary.addEventListener("click", () => {
       this.#touched = true;
     });
@@ -41,7 +41,7 @@ export class ReasoningView implements PartView<Passage> {
     this.#passage.dispose();
   }
 
-  /** Closed passages aren't drawn: nobody sees them. */
+  /** Closed passages are not rendered. */
   #flush(): void {
     if (!this.#pending || !this.element.open) return;
     this.#pending();

@@ -1,4 +1,4 @@
-// The whole view of one run, in a cell or in a chat.
+// View of one run, in a cell or in a chat.
 
 import {
   type EventsPage,
@@ -26,31 +26,31 @@ import { TimelineView } from "./timeline.js";
 import { ToolView } from "./tool.js";
 import { WaitingView } from "./waiting.js";
 
-/** What a view needs of a run that it follows. */
+/** The interface of a run that the view needs. */
 export interface RunSource {
   readonly run: RunState;
   readonly stopState: StopState;
   readonly decideState: ClickState;
   readonly silent: boolean;
-  /** Seconds since the run was sent, by now. */
+  /** Seconds since the request. */
   readonly elapsed: number;
-  /** What it waits for beyond its agent, with the seconds that are left by now. */
+  /** A pending reconnect or retry, with the seconds left. */
   readonly waiting: Waiting | null;
   stop(): void;
   decide(approvalId: string | null, approved: boolean, key?: string): void;
-  /** Some of the run's events, from the one numbered `offset` on. */
+  /** Events of the run from number `offset` on. */
   events(offset: number): Promise<EventsPage>;
-  /** What the run did when. */
+  /** The timeline of the run. */
   timeline(): Promise<TimelinePage>;
   subscribe(listener: () => void): () => void;
 }
 
 export interface RunViewOptions {
-  /** Takes a suggested question that was clicked; without it they are only shown. */
+  /** Handles a clicked followup; without it they are only displayed. */
   followup?: (text: string) => void;
-  /** For a view inside one that already says who runs: without frame and names. */
+  /** For a view inside one that names the agent: without frame and names. */
   compact?: boolean;
-  /** For a view inside one that announces what happens, and stops it: twice would be too much. */
+  /** For a view inside one that announces changes and has a Stop button. */
   quiet?: boolean;
 }
 
@@ -111,7 +111,7 @@ export class RunView {
       this.#timeline.element,
       this.#record.element,
     );
-    // Enter on a button here must press it, and not open the cell for editing.
+    // Enter on a button must press it, and not edit the cell.
     keepKeys(this.element);
     this.#handOver = handingOver(this.element);
     this.#clock = new Clock(this.element, () => this.#tick());
@@ -137,7 +137,7 @@ export class RunView {
     this.#header.update(run, stopState, final);
     this.#header.tick(elapsed);
     this.#hint.update(run, final ? "none" : stopState, final ? "none" : decideState, silent);
-    // A reader of the screen is told the answer once it is there, not each fragment of it.
+    // Screen readers announce the answer once it is complete, not each fragment.
     this.#body.setAttribute("aria-busy", String(!final && run.status !== "paused"));
     this.#updateParts(run, final, elapsed);
     this.#waiting.update(waiting);
@@ -157,7 +157,7 @@ export class RunView {
     const held = () => element.contains(focused(element));
     const before = held();
     this.#approvals.update(run, decision);
-    // As with Stop: who has just decided goes on here, and not at the page's top.
+    // As with Stop: keep the focus here after a decision.
     if (before && (element.hidden || !held())) this.#header.focus();
   }
 
@@ -198,7 +198,7 @@ export class RunView {
     const { run, elapsed, waiting } = this.#source;
     this.#header.tick(elapsed);
     this.#waiting.tick(waiting);
-    // Tool calls that still run count up as well.
+    // Running tool calls have a clock as well.
     let calls = 0;
     run.parts.forEach((part, i) => {
       if (part.kind !== "tool") return;

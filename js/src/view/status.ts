@@ -1,4 +1,4 @@
-// What each status is called, and what it means for what was shown.
+// Names of the statuses, and their notes.
 
 import type { Status } from "../protocol.js";
 
@@ -13,7 +13,7 @@ export const STATUS_WORDS: Readonly<Record<Status, string>> = {
   interrupted: "Interrupted",
 };
 
-/** What to say at the end of an answer that isn't whole; null where it is. */
+/** Note at the end of an incomplete answer; null for a complete one. */
 export function endNote(status: Status, hasParts: boolean): string | null {
   switch (status) {
     case "cancelled":

@@ -1,4 +1,4 @@
-// What a run did when, as bars on a time axis; asked of the kernel when a reader wants it.
+// The timeline of a run as bars on a time axis, requested from the kernel when it is opened.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Segment, TimelinePage } from "../protocol.js";
@@ -6,7 +6,7 @@ import { briefDuration, count } from "./format.js";
 import { html, setText, show } from "./html.js";
 import { icon } from "./icons.js";
 
-/** More than a scale ever has: a figure that is next to infinite has no end. */
+/** Maximum number of ticks, for values that are nearly infinite. */
 const TICKS = 20;
 const SILENT =
   "The kernel does not answer: it is busy, or it was restarted and no longer has the run.";
@@ -18,7 +18,7 @@ const WORDS: Readonly<Record<Segment["kind"], string>> = {
   approval: "approval",
 };
 
-// Each from where on it makes shorter figures than the next; below that, milliseconds.
+// Each from where on it gives shorter labels than the next; below that, milliseconds.
 const UNITS = [
   [3600, "h"],
   [60, "min"],
@@ -29,7 +29,7 @@ const SHORTEST = { h: 5, min: 5, s: 0.1 } as const;
 let made = 0;
 
 export class TimelineView {
-  /** What opens and closes the chart. */
+  /** Opens and closes the chart. */
   readonly button: HTMLButtonElement;
   readonly element: HTMLElement;
   readonly #ask: () => Promise<TimelinePage>;
@@ -66,7 +66,7 @@ export class TimelineView {
     for (const type of ["focusin", "pointerover"] as const) {
       this.#rows.addEventListener(type, ({ target }) => this.#tell(target));
     }
-    // Time runs to the right, in every script.
+    // Time runs to the right in every script.
     this.#chart = html(
       "div",
       { class: "agentnb-timeline-chart", dir: "ltr" },
@@ -116,7 +116,7 @@ export class TimelineView {
     this.#asking = false;
     if (this.#gone) return;
     this.#draw();
-    // It ended meanwhile: what came tells of a moment before.
+    // The run has ended meanwhile, so this is out of date.
     if (final !== this.#final && !this.#failed) void this.#load();
   }
 
@@ -168,7 +168,7 @@ export class TimelineView {
     return [...this.#rows.children] as HTMLElement[];
   }
 
-  /** One row at a time takes the focus; arrows go from one to the next. */
+  /** One row at a time can be focused; arrow keys move between them. */
   #move(event: KeyboardEvent): void {
     const items = this.#items();
     const here = items.indexOf(event.target as HTMLElement);
@@ -217,7 +217,7 @@ function span({ start, end, status }: Segment): string {
   return status ? `${times}, ${status}` : times;
 }
 
-/** About five ticks at round figures, in milliseconds, seconds, minutes or hours. */
+/** About five round ticks, in milliseconds, seconds, minutes or hours. */
 function scale(whole: number): { step: number; unit: number; name: string; digits: number } {
   const [unit, name] =
     UNITS.find(([unit, name]) => whole >= SHORTEST[name] * unit) ?? ([0.001, "ms"] as const);

@@ -1,4 +1,4 @@
-// One tool call: its name and how it went; what went in and came out on demand.
+// One tool call: its name and status, and its arguments and result on demand.
 
 import { visibleText } from "../markdown/visible.js";
 import type { ToolCall, ToolStatus } from "../protocol.js";
@@ -71,7 +71,7 @@ export class ToolView implements PartView<ToolCall> {
 
   dispose(): void {}
 
-  /** A closed card isn't drawn: its text may be megabytes. */
+  /** A closed card is not rendered: its text may be megabytes. */
   #drawBody(): void {
     const part = this.#part;
     if (!part || !this.element.open) return;
@@ -95,11 +95,11 @@ function section(title: string, body: HTMLElement): HTMLElement {
   );
 }
 
-/** The arguments on one line, where they are short enough to say something there. */
+/** The arguments on one line, if they are short. */
 function preview(text: string): string {
   const line = text.slice(0, 400).replace(/\s+/g, " ").trim();
   if (text.trim() === "" || line === "{}") return "";
-  // What comes after much white space is cut off, too.
+  // Text after much white space is cut off, too.
   return visibleText(line.length > 120 || text.length > 400 ? `${line.slice(0, 120)}…` : line);
 }
 

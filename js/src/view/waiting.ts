@@ -1,4 +1,4 @@
-// A line below the answer while nothing comes: what is waited for, and for how long still.
+// A line below the answer while the run waits: for what, and for how long.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Waiting } from "../protocol.js";
@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<Waiting["kind"], string>> = {
   retry: "Trying again",
 };
 
-/** "Reconnecting, 2 of 5": what is told once an attempt, and not each second. */
+/** "Reconnecting, 2 of 5", announced once per attempt. */
 export function attemptOf({ kind, attempt, of }: Waiting): string {
   return `${WORDS[kind]}, ${attempt} of ${of}`;
 }
@@ -27,7 +27,7 @@ export class WaitingView {
   });
   readonly #reason = html("p", { class: "agentnb-waiting-reason", dir: "auto" });
 
-  /** `quiet` where what the view stands in announces it. */
+  /** `quiet` if an outer view announces it. */
   constructor(quiet = false) {
     this.#word = html("span", quiet ? {} : { role: "status" });
     this.element = html(
@@ -39,7 +39,7 @@ export class WaitingView {
     );
   }
 
-  /** Shows what is waited for; not hidden without it, as a live region has to be there before. */
+  /** Displays what the run waits for; stays in the page without it, as live regions must. */
   update(waiting: Waiting | null): void {
     this.element.toggleAttribute("data-on", waiting !== null);
     show(this.#icon, waiting !== null);

@@ -1,16 +1,16 @@
-// Colours for code blocks that are finished, put on while the page has nothing better to do.
+// Highlights finished code blocks while the page is idle.
 
 import { readerOf } from "./languages.js";
 
-/** Longer blocks stay as they are: their colours would cost more than they tell. */
+/** Longer blocks are not highlighted: it would take too long. */
 export const HIGHLIGHT_LIMIT = 30_000;
-/** So many coloured words in one block; what comes after them stays as it is. */
+/** Maximum number of coloured tokens in one block. */
 export const MAX_COLOURED = 6000;
-/** What a slice of idle time may take where the browser doesn't say (ms). */
+/** Length of an idle slice if the browser does not report it (ms). */
 const SLICE_MS = 8;
 const LATER_MS = 50;
 
-/** Makes the contents of a code block; null where it has no colours. */
+/** Returns the contents of a code block; null without colours. */
 export function colour(text: string, language: string): DocumentFragment | null {
   const reader = text.length > HIGHLIGHT_LIMIT ? undefined : readerOf(language);
   if (!reader) return null;
@@ -36,13 +36,13 @@ export function colour(text: string, language: string): DocumentFragment | null 
   return made;
 }
 
-/** Puts colours on the blocks that it is given, a few in each slice of idle time. */
+/** Highlights a queue of blocks, a few in each idle slice. */
 export class Highlighter {
   #queue: HTMLElement[] = [];
   #cancel: (() => void) | null = null;
   readonly #onSelection = () => this.#later();
 
-  /** Takes a finished block: a `pre` whose only code is its own. */
+  /** Queues a finished block: a `pre` with one `code`. */
   add(block: HTMLElement): void {
     if (!readerOf(block.dataset.lang ?? "")) return;
     this.#queue.push(block);
@@ -85,16 +85,16 @@ export class Highlighter {
 
 function highlight(block: HTMLElement): void {
   const code = block.querySelector("code");
-  // Characters that are shown by their numbers are elements: such code is no language's.
+  // Code with escaped invisible characters, which are elements, is not highlighted.
   if (!code || code.querySelector(".agentnb-hidden")) return;
   const made = colour(code.textContent ?? "", block.dataset.lang ?? "");
   if (!made) return;
-  // The same text in other clothes: not to be read out again.
+  // The text is the same, and must not be announced again.
   code.setAttribute("aria-live", "off");
   code.replaceChildren(made);
 }
 
-/** Tells whether a reader has selected something of this: making it anew would let go of it. */
+/** Returns whether the user has selected some of this, which replacing would deselect. */
 function isSelected(block: HTMLElement): boolean {
   const root = block.getRootNode() as Node & { getSelection?: () => Selection | null };
   const selection = root.getSelection?.() ?? document.getSelection();

@@ -1,4 +1,4 @@
-// The languages whose code is coloured, and the names that they go by.
+// Languages with highlighting, and their names.
 
 import { type CodeToken, type Grammar, type Quote, Tokens, tokenize } from "./lexer.js";
 import { tokenizeMarkup } from "./markup.js";
@@ -237,7 +237,7 @@ const BY_NAME = new Map<string, Reader>(
   ),
 );
 
-/** What reads the code of a language; undefined where the name is not known. */
+/** Returns the lexer of a language, or undefined. */
 export function readerOf(language: string): Reader | undefined {
   return BY_NAME.get(language.toLowerCase());
 }

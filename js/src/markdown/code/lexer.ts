@@ -1,8 +1,7 @@
-// Code to coloured tokens, in one walk over the text.
+// Splits code into coloured tokens, in one pass.
 //
-// Code comes from models, so its reader must never hold up the page, whatever it is given. Nothing
-// here looks back, and what looks ahead is bounded or takes what it has looked at: the time is linear
-// in the length of the text for every text.
+// Code comes from models, so the lexer must never block the page. It never looks back, and
+// lookahead is bounded or consumed, so that the time is linear in the length of any text.
 
 export type Kind =
   | "atom"
@@ -21,46 +20,46 @@ export type Kind =
   | "variable";
 
 export interface CodeToken {
-  /** Null for what has no colour of its own. */
+  /** Null for tokens without a colour. */
   kind: Kind | null;
   text: string;
 }
 
-/** What tells one language from another, for all whose code is words, strings and comments. */
+/** Description of a language made of words, strings and comments. */
 export interface Grammar {
   keywords: ReadonlySet<string>;
-  /** Values that are words: true, null. */
+  /** Words that are values: true, null. */
   atoms: ReadonlySet<string>;
-  /** Whether keywords and atoms, which are given in lower case, may be written in any. */
+  /** Whether keywords and atoms, which are listed in lower case, are case-insensitive. */
   anyCase?: boolean;
-  /** What begins a comment that ends with the line. */
+  /** Starts of line comments. */
   line: readonly string[];
-  /** What begins and ends a comment. */
+  /** Starts and ends of block comments. */
   block: readonly (readonly [string, string])[];
-  /** Quotes; the first that fits is taken, so that longer ones go first. */
+  /** Quotes; the first match is used, so longer ones come first. */
   quotes: readonly Quote[];
-  /** A sticky pattern of one word; by default letters, digits and underscores. */
+  /** Sticky pattern of a word; by default letters, digits and underscores. */
   word?: RegExp;
-  /** What follows the name of a property: "colon", the same before a space, or "equals". */
+  /** What follows a property name: "colon", the same before a space, or "equals". */
   property?: "colon" | "spaced" | "equals";
-  /** Whether a string may be such a name. */
+  /** Whether a string may be a property name. */
   quotedNames?: boolean;
-  /** Whether there are names such as @this, #this (at a line's beginning), $this and 'this. */
+  /** Whether there are names such as @this, #this (at the beginning of a line), $this and 'this. */
   decorators?: boolean;
   directives?: boolean;
   variables?: boolean;
   lifetimes?: boolean;
-  /** Whether a slash may begin a pattern. */
+  /** Whether a slash may begin a regular expression. */
   patterns?: boolean;
-  /** Whether calls and words with a capital have a colour. */
+  /** Whether calls and capitalized words have a colour. */
   names?: boolean;
 }
 
 export interface Quote {
   open: string;
-  /** Whether it may go on in the next line. */
+  /** Whether it may span lines. */
   lines?: boolean;
-  /** What takes its meaning from the character after it; null where nothing does. */
+  /** Escape character; null without escapes. */
   escape?: string | null;
 }
 
@@ -69,7 +68,7 @@ const NUMBER = /(?:0[xXbBoO][\da-fA-F_]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)
 const STRING_PREFIX = /^(?:[rbfut]|br|rb|fr|rf|tr|rt|L|u8|R)$/i;
 const AHEAD = 16;
 
-/** Gathers tokens; neighbours of one kind become one. */
+/** Collects tokens; adjacent ones of one kind are joined. */
 export class Tokens {
   readonly list: CodeToken[] = [];
 
@@ -81,13 +80,13 @@ export class Tokens {
   }
 }
 
-/** Splits code into tokens; their texts joined are the code. */
+/** Splits code into tokens, whose concatenation is the code. */
 export function tokenize(code: string, grammar: Grammar, tokens = new Tokens()): CodeToken[] {
   const word = grammar.word ?? WORD;
   let at = 0;
-  /** Whether a value, and so not a pattern, stands before. */
+  /** Whether a value precedes, so that a slash is a division. */
   let valued = false;
-  /** Whether only white space stands before in this line. */
+  /** Whether only white space precedes in this line. */
   let fresh = true;
   const take = (kind: Kind | null, end: number, value = false) => {
     tokens.add(kind, code.slice(at, end));
@@ -165,7 +164,7 @@ function lineEnd(code: string, at: number): number {
 function commentEnd(code: string, at: number, { line, block }: Grammar): number {
   for (const open of line) {
     if (!code.startsWith(open, at)) continue;
-    // In a shell or in YAML a sharp inside a word is part of it.
+    // In a shell or in YAML a number sign inside a word is part of it.
     const inWord = open === "#" && /[^\s;(){}[\],]/.test(code[at - 1] ?? " ");
     if (!inWord) return lineEnd(code, at);
   }
@@ -177,7 +176,7 @@ function commentEnd(code: string, at: number, { line, block }: Grammar): number 
   return 0;
 }
 
-/** The end of a string that begins here, or 0. One that isn't closed ends with its line, or the text. */
+/** End of the string that begins here, or 0. An unclosed one ends with its line, or the text. */
 function stringEnd(code: string, at: number, { quotes }: Grammar, raw = false): number {
   const quote = quotes.find(({ open }) => code.startsWith(open, at));
   if (!quote) return 0;
@@ -193,9 +192,9 @@ function stringEnd(code: string, at: number, { quotes }: Grammar, raw = false): 
   return Math.min(end, code.length);
 }
 
-/** The end of a pattern between slashes, or 0 where its line has no second one. */
+/** End of a regular expression between slashes, or 0 without a second slash in its line. */
 function patternEnd(code: string, at: number): number {
-  // No pattern is longer; a line without a second slash must not be read again and again.
+  // Bounded, so that a line without a second slash is not scanned again and again.
   const limit = Math.min(code.length, at + 400);
   for (let end = at + 1; end < limit && code[end] !== "\n"; end += 1) {
     if (code[end] === "\\") end += 1;
@@ -228,7 +227,7 @@ function wordKind(text: string, code: string, end: number, grammar: Grammar): Ki
   return /^\p{Lu}/u.test(text) ? "type" : null;
 }
 
-/** Tells whether what ends here is the name of a property. */
+/** Returns whether a property name ends here. */
 function names(code: string, end: number, { property }: Grammar): boolean {
   if (!property) return false;
   const at = skipBlanks(code, end);

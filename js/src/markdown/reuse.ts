@@ -1,31 +1,35 @@
-// What is done of a block that grows, taken out of what is still drawn anew.
+// Reuse the elements of finished nodes that are rendered already.
 
 import type { TreeNode } from "./dom.js";
 
 /**
- * Takes from `shown` what is the same as `done`, and gives that its elements; false where it isn't.
+ * Removes from `rendered` the nodes that equal `done`, which get their elements; false if they differ.
  *
- * The last text of `done` may be the first half of one. Both stay one text on the page, which is
- * drawn faster than many are, unless they have to be `apart`.
+ * The last text of `done` may be the first half of one. Both stay one text node, which is faster,
+ * unless they have to be `apart`.
  */
-export function takeShown(shown: TreeNode[], done: readonly TreeNode[], apart: boolean): boolean {
+export function reuseElements(
+  rendered: TreeNode[],
+  done: readonly TreeNode[],
+  apart: boolean,
+): boolean {
   const last = done.length - 1;
-  const whole = done.every((node, i) => i === last || isSame(node, shown[i]));
+  const whole = done.every((node, i) => i === last || isSame(node, rendered[i]));
   const end = done[last];
-  const here = shown[last];
+  const here = rendered[last];
   if (!whole || !end || !here || "tag" in here || "tag" in end) return false;
   if (!here.dom || !here.text.startsWith(end.text)) return false;
-  if (apart) splitKept(shown);
+  if (apart) splitText(rendered);
   const at = (here.kept ?? 0) + end.text.length;
   const rest = { text: here.text.slice(end.text.length), dom: here.dom, kept: at };
-  for (const [i, node] of done.entries()) adopt(node, shown[i]);
-  shown.splice(0, done.length, rest);
-  if (apart) splitKept(shown);
+  for (const [i, node] of done.entries()) adopt(node, rendered[i]);
+  rendered.splice(0, done.length, rest);
+  if (apart) splitText(rendered);
   return true;
 }
 
-/** Makes the first of these nodes a text of its own. By splitting, so that a selection stays. */
-export function splitKept([first]: readonly TreeNode[]): void {
+/** Gives the first node a text node of its own, by splitting, which keeps a selection. */
+export function splitText([first]: readonly TreeNode[]): void {
   if (!first || "tag" in first || !first.kept || !first.dom) return;
   first.dom = first.dom.splitText(first.kept);
   first.kept = 0;

@@ -1,27 +1,27 @@
-// What of a Markdown text can't change any more, whatever comes after it.
+// Find the parts of a Markdown text that cannot change any more.
 //
-// Blocks are decided line by line: a block that a whole line has closed stays closed. So does an
-// item of a list once the next one has begun, a row of a table, and a line of code. What of a
-// paragraph is done is told by `paragraph.ts`.
+// Blocks are decided line by line: a block closed by a whole line stays closed, as do an item of a
+// list once the next one has begun, a row of a table, and a line of code. Paragraphs are split by
+// `paragraph.ts`.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import { lex } from "./lexer.js";
 import { withoutStub } from "./paragraph.js";
 import { type Block, buildTree } from "./tree.js";
 
-/** The blocks that are taken apart while they are still open. */
+/** Blocks that are split while they are open. */
 export type Kind = "list" | "table" | "fence" | "paragraph";
 
 export interface Cut {
-  /** The first line that is not done. */
+  /** The first unfinished line. */
   line: number;
-  /** How many items or rows are done. */
+  /** Number of finished items or rows. */
   count: number;
-  /** Of code: the lines that are done. */
+  /** For code: the finished lines. */
   text: string;
 }
 
-/** Where each line starts; the last is the one that is still being written, perhaps empty. */
+/** Start of each line; the last one is incomplete, perhaps empty. */
 export function lineStarts(source: string): number[] {
   const starts = [0];
   for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1))
@@ -45,24 +45,24 @@ export function kindOf(block: Block): Kind | null {
   }
 }
 
-/** The node of an open block that its items, rows or text are in. */
+/** The node of an open block that contains its items, rows or text. */
 export function holderOf(kind: Kind, node: ElementNode): ElementNode | null {
   if (kind === "list" || kind === "paragraph") return node;
   const inner = node.children[kind === "table" ? 1 : 0];
   return inner && "tag" in inner ? inner : null;
 }
 
-/** The nodes of an open block that are its items, rows or text; `begun` says that parts are done. */
+/** The nodes of an open block's items, rows or text; `begun`: parts are finished. */
 export function bodyOf(kind: Kind, node: ElementNode, begun: boolean): TreeNode[] {
   const nodes = holderOf(kind, node)?.children ?? [];
   return kind === "paragraph" && begun ? withoutStub(nodes) : nodes;
 }
 
 /**
- * How many of the blocks are done, when the source ends in the middle of its last line.
+ * Returns the number of finished blocks of a source whose last line is incomplete.
  *
- * The rest can still change, all of it or in parts; it begins where the first block that isn't done
- * begins, or after the last line of those that are.
+ * The rest may still change; it begins with the first unfinished block, or after the last line of
+ * the finished ones.
  */
 export function doneBlocks(
   source: string,
@@ -76,14 +76,14 @@ export function doneBlocks(
     const block = blocks[at];
     const next = blocks[at + 1];
     if (!block) return false;
-    // Closed by an empty line after it. (Not by its own: a heading may be the head of a table.)
+    // Closed by a following empty line. (Not by its own last line: a heading may be the head of a
+    // table.)
     if (ENDED_BY_BLANK.has(block.type) && blank(block.end, block.end + 1)) return true;
-    // Closed by the next block, once it is certain that this is one. A table is, by its second line:
-    // until that is whole, its first belongs to a paragraph.
+    // Closed by the next block, once that is certain. A table is, with its second line: until that
+    // is complete, its first one belongs to a paragraph.
     if (!next || next.start + (next.type === "table_open" ? 1 : 0) >= whole) return false;
     if (next.type === "reference_definition") return true;
-    // What follows a definition, even one inside a list, may turn out to be its title; no title has
-    // an empty line.
+    // The line after a definition, even in a list, may be its title, which has no empty line.
     const definition = block.tokens.findLast((token) => token.type === "reference_definition");
     return !definition || blank(definition.map?.[1] ?? 0, next.start);
   };
@@ -101,7 +101,7 @@ const ENDED_BY_BLANK: ReadonlySet<string> = new Set([
   "blockquote_open",
 ]);
 
-/** What is done inside a block that is still open; null where nothing is. */
+/** Returns the finished part of an open block, or null. */
 export function cutInside(
   kind: Exclude<Kind, "paragraph">,
   block: Block,
@@ -113,7 +113,7 @@ export function cutInside(
   const children = block.tokens.filter((token) => token.type === type && token.level === level);
   const starts = children.map((token) => token.map?.[0] ?? 0);
   if (kind === "list") {
-    // The last item that has begun for certain may still grow; those before it may not.
+    // The last item may still grow; those before it may not.
     const last = starts.findLastIndex((start) => start < whole);
     const line = starts[last];
     return last < 1 || line === undefined ? null : { line, count: last, text: "" };
@@ -124,17 +124,17 @@ export function cutInside(
   return { line: line + 1, count: rows.length, text: "" };
 }
 
-/** What must stand before the rest of a block for it to be read as that. */
+/** Returns the prefix that makes the rest of a block parse as such. */
 export function prefixOf(kind: Exclude<Kind, "paragraph">, block: Block, source: string): string {
   switch (kind) {
     case "list":
-      // Without an item before it, an item's line could be read as a table's head. Indented as far
-      // as an item can be, so that whatever follows is its neighbour and not inside it.
+      // Without a preceding item, an item's line could be a table's head. Indented as far as an
+      // item can be, so that any following item is its sibling.
       return `   ${markerOf(block)} x\n`;
     case "table":
       return source.slice(0, lineStarts(source)[2]);
     case "fence":
-      // Without its info string, which could be read as a table's head as well.
+      // Without its info string, which could be a table's head as well.
       return `${/^[ \t]*(?:`+|~+)/.exec(source)?.[0] ?? "```"}\n`;
   }
 }
@@ -145,8 +145,8 @@ const markerOf = (list: Block): string =>
 function cutFence(block: Block, whole: number): Cut | null {
   const content = block.tokens[0]?.content ?? "";
   const lines = content.split("\n");
-  const shown = lines.length - (content.endsWith("\n") || content === "" ? 1 : 0);
-  const closed = block.end > block.start + 1 + shown;
+  const rendered = lines.length - (content.endsWith("\n") || content === "" ? 1 : 0);
+  const closed = block.end > block.start + 1 + rendered;
   const done = whole - block.start - 1;
   if (closed || done < 1) return null;
   const text = lines
@@ -156,16 +156,16 @@ function cutFence(block: Block, whole: number): Cut | null {
   return { line: whole, count: 0, text };
 }
 
-/** Tells whether a list, as far as it was read, shows that it is loose. */
+/** Returns whether a parsed list is visibly loose. */
 export function isLoose(list: ElementNode): boolean {
   return list.attributes.class === "agentnb-loose";
 }
 
 /**
- * Tells whether a list is loose, as far as `source` has it.
+ * Returns whether a list is loose, as far as `source` has it.
  *
- * Only paragraphs show it, and only for the whole of what was read. So a list is asked by giving it
- * one more item, with a paragraph. Blank lines at the source's end count: they are before an item.
+ * Only paragraphs show it, so one more item with a paragraph is parsed. Blank lines at the source's
+ * end count, since they precede an item.
  */
 export function looseUpTo(source: string, block: Block, list: ElementNode): boolean {
   const paragraphs = block.tokens.some(
@@ -173,6 +173,6 @@ export function looseUpTo(source: string, block: Block, list: ElementNode): bool
   );
   if (paragraphs && !isLoose(list)) return false;
   const probe = `${source}${source.endsWith("\n") ? "" : "\n"}${markerOf(block)} x\n`;
-  const asked = buildTree(lex(probe, { known: new Map(), final: true }).tokens)[0];
-  return asked !== undefined && "tag" in asked && isLoose(asked);
+  const probed = buildTree(lex(probe, { known: new Map(), final: true }).tokens)[0];
+  return probed !== undefined && "tag" in probed && isLoose(probed);
 }
