@@ -9,7 +9,7 @@ from typing import Final
 from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import Segment
 from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
-from agentnb.event.types import ApprovalRequested
+from agentnb.event.types import ApprovalRequested, Usage
 from agentnb.render.visible import one_line
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "metrics",
     "seconds",
     "summary",
+    "total_tokens",
     "transcript_bytes",
 ]
 
@@ -134,13 +135,13 @@ def summary(view: RunView) -> str:
     if (own := view.transcript.platform_duration) is not None:
         took += f" ({brief_seconds(own)} on the platform)"
     words = [one_line(view.title), view.transcript.status, took]
-    if (total := _total_tokens(view)) is not None:
+    if (total := total_tokens(view.transcript.usage)) is not None:
         words.append(f"{total:,} tokens")
     return " · ".join(words)
 
 
-def _total_tokens(view: RunView) -> int | None:
-    usage = view.transcript.usage
+def total_tokens(usage: Usage | None) -> int | None:
+    """Return the total number of tokens, as reported or as the sum of input and output."""
     if usage is None:
         return None
     if usage.total_tokens is not None:

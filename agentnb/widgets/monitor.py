@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, cast
 
 from agentnb._loop import background_loop
 from agentnb.monitoring import WatchedRun
+from agentnb.render.view import total_tokens
 from agentnb.render.visible import one_line
 from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
@@ -67,23 +68,18 @@ def monitored_rows(watch: LiveWatch) -> list[MonitoredRow]:
 
 
 def _row(row: WatchedRun, result: Run | WatchedRun) -> MonitoredRow:
-    usage = result.usage if isinstance(result, Run) else None
-    tokens = None if usage is None else usage.total_tokens
-    if tokens is None and usage is not None:
-        parts = [n for n in (usage.input_tokens, usage.output_tokens) if n is not None]
-        tokens = sum(parts) if parts else None
-    title = one_line(result.prompt if isinstance(result, Run) else row.run_id, _TITLE)
+    is_own = isinstance(result, Run)
     return jsonable(
         {
             "key": row.key,
             "run_id": one_line(row.run_id, _NAME),
             "platform": one_line(row.platform, _NAME),
             "agent": one_line(row.agent or "", _NAME),
-            "title": title,
+            "title": one_line(result.prompt if is_own else row.run_id, _TITLE),
             "status": row.status,
             "elapsed": row.elapsed,
             "detail": one_line(row.detail, _TITLE),
-            "tokens": tokens,
+            "tokens": total_tokens(result.usage) if is_own else None,
             "error": None if row.error is None else one_line(row.error, _ERROR),
             "final": row.final,
             "can_stop": row.can_cancel,

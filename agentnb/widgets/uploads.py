@@ -18,8 +18,6 @@ __all__ = ["Uploads"]
 
 # Seconds that a file waits for its next chunk, or for its question.
 _TIMEOUT: Final = 120.0
-
-
 _INCOMPLETE: Final = "was not received whole. Attach it again"
 
 

@@ -1,4 +1,4 @@
-// Code of all views, for pages that need more than the view of a run.
+// The code of all views, for widgets other than a run's.
 
 import { type ChatChannel, ChatSession, ChatView } from "./chat/index.js";
 import { CompareSession, CompareView } from "./compare/index.js";
@@ -17,7 +17,7 @@ function chatChannel(model: Model): ChatChannel {
   };
 }
 
-/** Return a function that stores a snapshot in the model without sending it to the kernel. */
+/** Stores a snapshot in the model without sending it to the kernel. */
 function keeping(model: Model): (snapshot: unknown) => void {
   return (snapshot) => model.set("snapshot", snapshot);
 }
@@ -54,5 +54,5 @@ const KINDS: Kinds = {
   },
 };
 
-// In this order: `putStyle` replaces a page's existing first part by the whole.
+// In this order: a page that has the first part gets only the rest, see `putStyle`.
 export default () => widget(KINDS, first + more);

@@ -1,4 +1,4 @@
-// A stylesheet, with all that it imports, as text.
+// A stylesheet with all its imports, as text.
 declare module "*.css?inline" {
   const text: string;
   export default text;

@@ -1,9 +1,9 @@
-// Coalesces redraws into animation frames.
+// Render changes of one frame together.
 
-/** Longest delay where the browser runs no animation frames: in a hidden tab. */
+/** Maximum delay in a hidden tab, where browsers call no animation frames. */
 const HIDDEN_MS = 250;
 
-/** Runs a function at the next animation frame, once for any number of requests. */
+/** Runs a function once at the next animation frame, however often it is requested. */
 export class Frame {
   readonly #draw: () => void;
   #frame = 0;

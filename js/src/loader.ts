@@ -1,15 +1,15 @@
-// Included with every widget: loads the code of the views, once per page, and runs it.
+// The code of every widget: loads the code of the views, once per page, and runs it.
 //
-// The kernel sends the code once, in a model of its own, instead of with every widget. Where a host
-// lacks that model, the loader requests the code from the kernel.
+// That code is sent once per kernel, as a plain model, and not with every widget. If the host has
+// no such model, or has lost it, the kernel is asked for it.
 //
 // Neither `initialize` nor `render` waits: hosts deliver no message, not even the code itself,
-// before `initialize` has returned. Messages received in the meantime are dropped. The session that
-// the code creates starts from the trait's current value and requests what it missed.
+// before `initialize` has returned. Messages in the meantime are dropped; the session starts with
+// the trait as it is then, and asks the kernel for what it missed.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 
-/** A widget implementation, as created by the loaded code. */
+/** Module of the views' code for one widget. */
 interface Widget {
   initialize(props: InitializeProps): () => void;
   render(props: RenderProps): () => void;
@@ -19,17 +19,17 @@ interface Code {
   default(): Widget;
 }
 
-/** The code of one version, shared by all widgets of the page. */
+/** The code of one version, for all widgets of the page; any of them may bring its source. */
 interface Entry {
   ready: Promise<Code>;
   bring(source: string): void;
-  /** Time until which other widgets do not repeat the request for the code. */
+  /** Until when the others need not ask the kernel. */
   asked: number;
 }
 
 const KEY = Symbol.for("agentnb.code");
 const OTHERS_MS = 2000;
-/** Times of the requests: the kernel may be busy for long. A reply is accepted at any time. */
+/** A busy kernel is asked at these times, and may answer at any. */
 const ASK_MS = [0, 4000, 16000, 64000];
 const SILENT_MS = 5000;
 const NO_CODE =
@@ -68,7 +68,7 @@ function load(model: AnyModel): Promise<Code> {
   const bring = (source: unknown) => {
     if (typeof source === "string" && source) entry.bring(source);
   };
-  const hear = (content: { type?: unknown; hash?: unknown; source?: unknown } | null) => {
+  const receive = (content: { type?: unknown; hash?: unknown; source?: unknown } | null) => {
     if (content?.type === "code" && content.hash === hash) bring(content.source);
   };
   const ask = (step: number) => {
@@ -79,7 +79,7 @@ function load(model: AnyModel): Promise<Code> {
       try {
         model.send({ type: "code" });
       } catch {
-        // A closed comm throws in some hosts; the saved state may still contain the code.
+        // A closed comm throws in some hosts; the saved state may still have the code.
       }
     }
     const next = wait ? step : step + 1;
@@ -88,16 +88,16 @@ function load(model: AnyModel): Promise<Code> {
   };
   const stop = () => {
     clearTimeout(timer);
-    model.off("msg:custom", hear);
+    model.off("msg:custom", receive);
   };
-  model.on("msg:custom", hear);
-  // Pages restore their models in any order.
+  model.on("msg:custom", receive);
+  // A page restores models in any order.
   timer = setTimeout(ask, model_id ? 1000 : 0, 0);
   void (async () => {
     const plain = await model.widget_manager.get_model(model_id ?? "");
     bring(plain.get("source"));
   })().catch(() => {
-    // No such model, or no widget manager: request the code from the kernel.
+    // No such model, or no manager: the kernel is asked.
   });
   entry.ready.then(stop, stop);
   return entry.ready;

@@ -1,8 +1,7 @@
-// Messages between the kernel and the page: the mirror of agentnb/widgets/protocol.py, checked
-// against the same fixtures in tests/fixtures/protocol.
+// Messages between kernel and page for a run: the counterpart of agentnb/widgets/protocol.py.
 //
-// Every message is validated field by field before it is applied: one of another version must lead
-// to a resync, never to a half-applied state.
+// The fixtures in tests/fixtures/protocol test both sides. Each message is validated field by
+// field: one of another version must lead to a resync, never to a half-applied state.
 
 export type Status =
   | "queued"
@@ -19,7 +18,7 @@ export type ToolStatus = "running" | "completed" | "failed" | "abandoned";
 export interface Passage {
   kind: "text" | "reasoning";
   text: string;
-  /** Number of characters omitted from the page; the run in the kernel has them. */
+  /** Number of characters that are only in the kernel. */
   text_more: number;
 }
 
@@ -34,7 +33,7 @@ export interface ToolCall {
   result_more: number;
   error: string | null;
   status: ToolStatus;
-  /** Seconds since the run was sent; null where no times were recorded. */
+  /** Seconds since the request; null if no times were recorded. */
   started: number | null;
   finished: number | null;
 }
@@ -57,9 +56,9 @@ export interface Approval {
   message: string;
   tool: string | null;
   arguments: string;
-  /** Identifies this request; absent from state saved by earlier versions. */
+  /** Identifies this request; missing in what earlier versions saved. */
   key?: string;
-  /** Whether its id was used for a different request before. */
+  /** Whether its id was first requested for another call. */
   changed?: boolean;
 }
 
@@ -68,18 +67,18 @@ export interface RunError {
   code: string | null;
 }
 
-/** What a run waits for besides its agent: reconnecting to its stream, or a retry. */
+/** A pending reconnect or retry of the request. */
 export interface Waiting {
   kind: "reconnect" | "retry";
   /** From 1. */
   attempt: number;
   of: number;
-  /** Seconds until the attempt, counted from the run's `elapsed`; 0 during the attempt. */
+  /** Seconds until the attempt, from the run's `elapsed` on; 0 during the attempt. */
   seconds: number;
   reason: string;
 }
 
-/** Everything that a view displays of a run. Times are in seconds. */
+/** The whole state of a run. Times are in seconds. */
 export interface RunState {
   status: Status;
   run_id: string | null;
@@ -90,28 +89,28 @@ export interface RunState {
   usage: Usage | null;
   followups: string[];
   approvals: Approval[];
-  /** Number of wire events kept raw because their kind is unknown or their content malformed. */
+  /** Number of unknown or malformed wire events. */
   raw_events: number;
   error: RunError | null;
   waiting: Waiting | null;
   title: string;
   platform: string;
   prompt: string;
-  /** Seconds since sending, by the kernel's clock, when the message was created. */
+  /** Since the request, by the kernel's clock, when the message was created. */
   elapsed: number;
   time_to_first_token: number | null;
   duration: number | null;
-  /** Duration reported by the platform; absent from state saved by earlier versions. */
+  /** The platform's own figure; missing in what earlier versions saved. */
   platform_duration?: number | null;
   notice: string | null;
-  /** Whether this view may approve or deny; false in a cell. */
+  /** Whether this view may decide approvals; false in a cell. */
   can_decide: boolean;
 }
 
-/** The fields of a run that may change in one `run` operation. */
+/** Fields of a run that a `run` operation may change. */
 export type RunChanges = Partial<RunState>;
 
-/** The fields of a part that may change in one `set` operation. */
+/** Fields of a part that a `set` operation may change. */
 export type PartChanges = Partial<Omit<ToolCall, "kind"> & Omit<Passage, "kind">>;
 
 export type AppendField = "text" | "arguments" | "result";
@@ -119,7 +118,7 @@ export type AppendField = "text" | "arguments" | "result";
 export type Op =
   | { op: "run"; set: RunChanges }
   | { op: "part"; index: number; part: Part }
-  /** `offset` counts UTF-16 code units and must equal the field's current length. */
+  /** `offset` is in UTF-16 code units and must be the field's length. */
   | { op: "append"; index: number; field: AppendField; offset: number; text: string }
   | { op: "set"; index: number; set: PartChanges };
 
@@ -128,33 +127,33 @@ export interface Snapshot {
   run: RunState;
 }
 
-/** A recorded event of a run, with long texts truncated. */
+/** One recorded event; its long texts are truncated. */
 export interface EventRecord {
-  /** Seconds since the run was sent. */
+  /** Seconds since the request. */
   at: number;
   type: string;
   [field: string]: unknown;
 }
 
-/** A page of a run's events starting at number `offset`, and the current total. */
+/** Events of a run from number `offset` on, and the total number. */
 export interface EventsPage {
   offset: number;
   total: number;
   events: EventRecord[];
 }
 
-/** A segment of a run's timeline, in seconds since the run was sent. */
+/** One segment of a run, in seconds since the request. */
 export interface Segment {
   kind: "waiting" | "reasoning" | "text" | "tool" | "approval";
   label: string;
   start: number;
   end: number;
-  /** Of a tool call or an approval. */
+  /** For a tool call or an approval. */
   status: string | null;
   detail: string;
 }
 
-/** A run's timeline up to `end`: the first of `total` segments. */
+/** Timeline of a run up to `end`: the first segments of `total`. */
 export interface TimelinePage {
   end: number;
   total: number;
@@ -183,7 +182,7 @@ const FINAL: ReadonlySet<Status> = new Set([
   "interrupted",
 ]);
 
-/** Return whether a run of this status can no longer change. */
+/** Returns whether a run with this status cannot change any more. */
 export const isFinal = (status: Status): boolean => FINAL.has(status);
 
 export type Guard<T> = (value: unknown) => value is T;
@@ -207,7 +206,7 @@ export const orNull =
   (v): v is T | null =>
     v === null || guard(v);
 
-/** Guard for a field that may be missing. */
+/** Guard for an optional field. */
 const optional = <T>(guard: Guard<T>): Guard<T> => ((v) => v === undefined || guard(v)) as Guard<T>;
 
 export const listOf =
@@ -215,7 +214,7 @@ export const listOf =
   (v): v is T[] =>
     Array.isArray(v) && v.every(guard);
 
-/** Guard for an object that has all these fields. Other fields are accepted and not read. */
+/** Guard for an object with all these fields; further ones are ignored. */
 export const allOf =
   <T>(fields: Fields<T>): Guard<T> =>
   (v): v is T => {
@@ -224,7 +223,7 @@ export const allOf =
     return true;
   };
 
-/** Guard for an object that has some of these fields, and no others. */
+/** Guard for an object with some of these fields, and no other. */
 export const someOf =
   <T>(fields: Fields<T>): Guard<Partial<T>> =>
   (v): v is Partial<T> =>
@@ -319,7 +318,7 @@ const isAcknowledged = oneOf<"stop" | "decide">("stop", "decide");
 const isEventsPage = allOf<EventsPage>({
   offset: isCount,
   total: isCount,
-  // Other fields are only displayed, as received.
+  // Other fields of an event are only displayed.
   events: listOf(
     allOf<Pick<EventRecord, "at" | "type">>({ at: isNumber, type: isString }),
   ) as Guard<EventRecord[]>,
@@ -356,12 +355,12 @@ function isOp(v: unknown): v is Op {
   }
 }
 
-/** Return whether a value is a complete snapshot, as in the trait and the `snapshot` message. */
+/** Validates a whole snapshot, as in the trait and in the snapshot message. */
 export function isSnapshot(v: unknown): v is Snapshot {
   return isObject(v) && isCount(v.seq) && isRun(v.run);
 }
 
-/** Return whether a value is a valid message from the kernel. */
+/** Validates all fields of a message of this protocol. */
 export function isKernelMessage(v: unknown): v is KernelMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

@@ -1,4 +1,4 @@
-// Code of a run's view, the only one that most notebooks need.
+// The code of a run's view, sufficient for most notebooks.
 
 import style from "./run.css?inline";
 import { type Channel, RunSession } from "./session.js";

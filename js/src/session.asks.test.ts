@@ -1,8 +1,8 @@
 // What a run's page asks of the kernel: decisions and events; and what it shows once that is gone.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { SilentKernelError } from "./pending-requests.js";
 import type { EventsPage, PageMessage, RunState, TimelinePage } from "./protocol.js";
-import { SilentKernelError } from "./questions.js";
 import { type Channel, RunSession } from "./session.js";
 import { emptyRun } from "./transcript.js";
 

@@ -1,7 +1,8 @@
-// A run's session in the page: channel to the kernel, folded state, resync.
+// One run in the page: the channel to the kernel, the transcript, and its recovery.
 
 import { Frame } from "./frame.js";
-import { ACK_MS, Patience } from "./patience.js";
+import { ACK_MS, IdleTimer } from "./idle-timer.js";
+import { PendingRequests, SilentKernelError } from "./pending-requests.js";
 import {
   type EventsPage,
   isFinal,
@@ -13,19 +14,18 @@ import {
   type TimelinePage,
   type Waiting,
 } from "./protocol.js";
-import { Questions, SilentKernelError } from "./questions.js";
 import { Transcript } from "./transcript.js";
 
-/** Channel to the kernel, independent of the host. */
+/** The channel to the kernel, whatever host provides it. */
 export interface Channel {
-  /** Return the complete state in the host's model; any value before the kernel has set it. */
+  /** The whole state as the host stores it; any value before the kernel has written it. */
   snapshot(): unknown;
-  /** May throw, or lose the message silently: the kernel may be gone. */
+  /** May throw or be lost silently if the kernel is gone. */
   send(message: PageMessage): void;
   /**
-   * Call back for every message and every new snapshot, until the signal aborts.
+   * Calls back for messages and new snapshots, until the signal aborts.
    *
-   * Hosts that can detect it also call `lost` when the comm closes, and with false when it reopens.
+   * Some hosts also call `lost`: when the kernel is gone, and with false when it is back.
    */
   listen(
     on: { message(value: unknown): void; snapshot(): void; lost(gone?: boolean): void },
@@ -33,11 +33,11 @@ export interface Channel {
   ): void;
 }
 
-/** State of a click on Stop or of a decision. */
+/** State of a click on Stop, or on a decision. */
 export type ClickState = "none" | "sent" | "seen" | "unanswered";
 export type StopState = ClickState;
 
-/** Time until an acknowledged decision without visible effect may be repeated. */
+/** Time after which a decision without effect may be made again. */
 const EFFECT_MS = 10_000;
 
 export class RunSession {
@@ -45,22 +45,26 @@ export class RunSession {
   readonly #transcript: Transcript;
   readonly #listeners = new Set<() => void>();
   readonly #frame = new Frame(() => this.#notify());
-  readonly #ending = new AbortController();
+  readonly #aborter = new AbortController();
   #ack: ReturnType<typeof setTimeout> | undefined;
-  readonly #patience = new Patience(() => {
+  readonly #idle = new IdleTimer(() => {
     this.#resync();
     this.#frame.request();
   });
   #stop: ClickState = "none";
   #decision: ClickState = "none";
   #decisionTimer: ReturnType<typeof setTimeout> | undefined;
-  readonly #events = new Questions<number, EventsPage>((offset) =>
+  readonly #events = new PendingRequests<number, EventsPage>((offset) =>
     this.#send({ type: "events", offset }),
   );
-  readonly #timeline = new Questions<null, TimelinePage>(() => this.#send({ type: "timeline" }));
-  #heardAt = now();
-  /** Whether this page has received a message, and whether the host reports the comm as closed. */
-  #heard = false;
+  readonly #timeline = new PendingRequests<null, TimelinePage>(() =>
+    this.#send({ type: "timeline" }),
+  );
+  #updatedAt = now();
+  /**
+   * Whether this page has received a message, and whether the host reports that the kernel is gone.
+   */
+  #hasMessage = false;
   #gone = false;
   #cutOff: RunState | null = null;
 
@@ -70,16 +74,16 @@ export class RunSession {
     this.#transcript = new Transcript(isSnapshot(first) ? first : null);
     channel.listen(
       {
-        message: (value) => this.#hear(value),
+        message: (value) => this.#receive(value),
         snapshot: () => this.#read(),
         lost: (gone = true) => this.#lose(gone),
       },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
     if (!this.#over) this.#resync();
   }
 
-  /** The run to display: as received, or marked as interrupted if its kernel is gone. */
+  /** The run as the kernel sent it, or as interrupted if the kernel is gone. */
   get run(): RunState {
     if (!this.lost) return this.#transcript.run;
     this.#cutOff ??= cutOff(this.#transcript.run);
@@ -91,7 +95,7 @@ export class RunSession {
     return this.#transcript.seq;
   }
 
-  /** A copy of the run as received, to save. */
+  /** A copy of the run as the kernel sent it, to be stored. */
   get snapshot(): Snapshot {
     return this.#transcript.snapshot();
   }
@@ -104,49 +108,49 @@ export class RunSession {
     return this.#stop;
   }
 
-  /** State of the last decision; "none" again once the run reflects it. */
+  /** State of the last decision; "none" again once it has an effect. */
   get decideState(): ClickState {
     return this.#decision;
   }
 
-  /** True after several requests without a response: the kernel is busy, gone or restarted. */
+  /** Whether several messages were not answered: the kernel is busy, gone or restarted. */
   get silent(): boolean {
-    return !this.#over && this.#patience.over;
+    return !this.#over && this.#idle.isSilent;
   }
 
   /**
-   * True when the run is still active as far as known, but its kernel is gone: the host reports it, or
-   * a reopened page never received a message. Any message from the kernel resets this.
+   * Whether the kernel of an unfinished run is gone: the host reports it, or a reloaded page never
+   * received a message. Any message resets this.
    */
   get lost(): boolean {
-    return !this.#over && (this.#gone || (this.silent && !this.#heard));
+    return !this.#over && (this.#gone || (this.silent && !this.#hasMessage));
   }
 
-  /** Seconds since the run was sent: the kernel's figure plus the time since it was received. */
+  /** Seconds since the request: the kernel's figure, advanced by the page's clock. */
   get elapsed(): number {
     if (this.final) return this.run.duration ?? this.run.elapsed;
-    return this.run.elapsed + (now() - this.#heardAt) / 1000;
+    return this.run.elapsed + (now() - this.#updatedAt) / 1000;
   }
 
-  /** What the run waits for besides its agent, with the seconds left. */
+  /** A pending reconnect or retry, with the seconds left. */
   get waiting(): Waiting | null {
     const { waiting, elapsed } = this.run;
     if (waiting === null || this.final || this.silent) return null;
     return { ...waiting, seconds: Math.max(0, waiting.seconds - (this.elapsed - elapsed)) };
   }
 
-  /** Whether the kernel has reported the end of the run. */
+  /** Whether the kernel has sent the run's end. */
   get #over(): boolean {
     return isFinal(this.#transcript.run.status);
   }
 
-  /** Call back after changes, at most once a frame; return a function that unsubscribes. */
+  /** Calls back after changes, at most once a frame; returns how to unsubscribe. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Request the kernel to stop the run. */
+  /** Asks the kernel to stop the run. */
   stop(): void {
     if (this.final || this.#stop === "sent" || this.#stop === "seen") return;
     this.#stop = "sent";
@@ -160,8 +164,8 @@ export class RunSession {
   }
 
   /**
-   * Approve or deny; the id is null where the platform assigned none. `key` identifies the displayed
-   * approval, so that the kernel decides no other.
+   * Decides an approval, which may have no id. `key` is that of the displayed approval: the kernel
+   * decides no other.
    */
   decide(approvalId: string | null, approved: boolean, key?: string): void {
     if (!this.run.can_decide || this.final) return;
@@ -174,46 +178,46 @@ export class RunSession {
   }
 
   /**
-   * Request a page of the run's events starting at number `offset`.
+   * Requests events of the run from number `offset` on.
    *
-   * Rejects with a NoResponseError on timeout.
+   * Rejects with a SilentKernelError if there is no answer in time.
    */
   events(offset: number): Promise<EventsPage> {
-    return this.#ask(this.#events, offset);
+    return this.#request(this.#events, offset);
   }
 
-  /** Request the run's timeline; rejects as `events` does. */
+  /** Requests the timeline; rejects as `events` does. */
   timeline(): Promise<TimelinePage> {
-    return this.#ask(this.#timeline, null);
+    return this.#request(this.#timeline, null);
   }
 
   dispose(): void {
     this.#events.dispose();
     this.#timeline.dispose();
     clearTimeout(this.#decisionTimer);
-    this.#ending.abort();
+    this.#aborter.abort();
     this.#frame.cancel();
-    this.#patience.rest();
+    this.#idle.stop();
     clearTimeout(this.#ack);
     this.#listeners.clear();
   }
 
-  #ask<K, V>(questions: Questions<K, V>, key: K): Promise<V> {
+  #request<K, V>(requests: PendingRequests<K, V>, key: K): Promise<V> {
     if (this.#gone) return Promise.reject(new SilentKernelError("The kernel is gone."));
-    return questions.ask(key);
+    return requests.request(key);
   }
 
-  #hear(value: unknown): void {
+  #receive(value: unknown): void {
     if (!isKernelMessage(value)) {
-      // Malformed or of another version: the missed changes are unknown.
+      // Of another version, or mangled: its changes are unknown.
       this.#gap(this.#transcript.broken);
       this.#transcript.gap();
       return;
     }
-    this.#heard = true;
+    this.#hasMessage = true;
     this.#gone = false;
     if (value.type === "ack") {
-      if (value.of === "decide") this.#decided();
+      if (value.of === "decide") this.#decisionSeen();
       else if (this.#stop !== "none") this.#stop = "seen";
       this.#changed();
       return;
@@ -233,21 +237,21 @@ export class RunSession {
     }
     const { run } = this.#transcript;
     if (outcome === "applied" && (value.type === "snapshot" || run.elapsed !== elapsed)) {
-      this.#heardAt = now();
+      this.#updatedAt = now();
     }
     if (run.status !== status || run.approvals !== approvals || run.notice !== notice) {
-      this.#undecided();
+      this.#resetDecision();
     }
     this.#changed();
   }
 
-  #decided(): void {
+  #decisionSeen(): void {
     if (this.#decision === "none") return;
     this.#decision = "seen";
     this.#decisionIn(EFFECT_MS, "none");
   }
 
-  #undecided(): void {
+  #resetDecision(): void {
     clearTimeout(this.#decisionTimer);
     this.#decision = "none";
   }
@@ -264,7 +268,7 @@ export class RunSession {
     if (gone === this.#gone) return;
     this.#gone = gone;
     this.#cutOff = null;
-    // Messages may have been missed while the comm was closed.
+    // Messages in the meantime are lost.
     if (!gone && !this.#over) this.#resync();
     this.#frame.request();
   }
@@ -272,48 +276,48 @@ export class RunSession {
   #read(): void {
     const snapshot = this.#channel.snapshot();
     if (!isSnapshot(snapshot) || this.#transcript.replace(snapshot) !== "applied") return;
-    this.#heardAt = now();
-    this.#heard = true;
+    this.#updatedAt = now();
+    this.#hasMessage = true;
     this.#changed();
   }
 
   #changed(): void {
-    this.#patience.heard();
+    this.#idle.answered();
     this.#cutOff = null;
     if (this.#over) {
-      this.#patience.rest();
+      this.#idle.stop();
       clearTimeout(this.#ack);
-      this.#undecided();
+      this.#resetDecision();
     } else {
-      this.#quiet();
+      this.#restartTimer();
     }
     this.#frame.request();
   }
 
   #resync(): void {
-    this.#patience.asked();
+    this.#idle.sent();
     const { seq } = this.#transcript;
     this.#send({ type: "resync", seq });
-    this.#quiet();
+    this.#restartTimer();
   }
 
-  /** Request a resync once per gap; if the response is lost too, the timer repeats the request. */
+  /** Once per gap; if the answer is lost too, the idle timer asks again. */
   #gap(again: boolean): void {
-    if (!again && this.#patience.takeGap()) this.#resync();
-    else this.#quiet();
+    if (!again && this.#idle.takeResync()) this.#resync();
+    else this.#restartTimer();
   }
 
-  /** Restart the timer for the next resync. */
-  #quiet(): void {
-    // A paused run sends nothing until a decision.
-    this.#patience.wait(this.run.status === "paused" && !this.#patience.asking);
+  /** Restarts the idle timer. */
+  #restartTimer(): void {
+    // A paused run sends nothing before a decision.
+    this.#idle.restart(this.run.status === "paused" && !this.#idle.isWaiting);
   }
 
   #send(message: PageMessage): void {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the timers keep running and the view displays the problem.
+      // A closed comm throws in some hosts; the timers go on and the view reports it.
     }
   }
 
@@ -322,7 +326,7 @@ export class RunSession {
   }
 }
 
-/** Return a copy of the run with everything unfinished marked as interrupted. */
+/** The run as interrupted: nothing in it is in progress. */
 function cutOff(run: RunState): RunState {
   const parts = run.parts.map((part) =>
     part.kind === "tool" && part.status === "running"

@@ -1,13 +1,13 @@
-// Adds the stylesheet once to each document or shadow root that contains a view.
+// The stylesheet, added once to each document or shadow root with a view.
 
 const MARK = "agentnb";
 
-/** Add the stylesheet to the element's root, also if the element is attached later. */
+/** Adds the stylesheet to an element's root. */
 export function putStyle(element: HTMLElement, text: string): void {
   const root = element.getRootNode();
   put(root instanceof ShadowRoot ? root : element.ownerDocument, text);
   if (element.isConnected || typeof ResizeObserver !== "function") return;
-  // The root is unknown until the host attaches the element.
+  // Some hosts attach an element only after it is rendered.
   const watch = new ResizeObserver(() => {
     if (!element.isConnected) return;
     watch.disconnect();
@@ -17,7 +17,7 @@ export function putStyle(element: HTMLElement, text: string): void {
   watch.observe(element);
 }
 
-/** Existing styles may be a prefix of this text, from a page with fewer views, or contain it. */
+/** An existing stylesheet may be a prefix of this one, with fewer views, or an extension. */
 function put(root: Document | ShadowRoot, text: string): void {
   const parent = root instanceof Document ? root.head : root;
   for (const there of parent.querySelectorAll<HTMLStyleElement>(`style[data-${MARK}]`)) {

@@ -1,14 +1,14 @@
-// The page's copy of a run, folded from the kernel's messages; no clock, socket or DOM.
+// The page's copy of a run: a fold of the kernel's messages, without clock, socket or DOM.
 //
-// It is updated in place, so that a long answer takes linear time. A part keeps its identity while
-// its text grows and becomes a new object when its text is replaced: views redraw accordingly.
+// It changes in place, so that a long answer stays linear. A part keeps its identity while its text
+// grows, and is a new object when its text is replaced: views rely on that to update.
 
 import type { KernelMessage, Op, Part, RunState, Snapshot } from "./protocol.js";
 
-/** Result of applying a message; after a `gap` the copy is invalid until the next snapshot. */
+/** Result of a message: `gap` means that the copy is invalid and needs a snapshot. */
 export type Outcome = "applied" | "ignored" | "gap";
 
-/** State before the first message. */
+/** The state before the first message. */
 export function emptyRun(): RunState {
   return {
     status: "queued",
@@ -38,7 +38,7 @@ export class Transcript {
   run: RunState;
   /** Number of the last applied message. */
   seq: number;
-  /** True from a gap until the next snapshot; operations in between cannot be applied. */
+  /** True from a gap until a snapshot; operations in between cannot be applied. */
   broken = false;
 
   constructor(snapshot: Snapshot | null = null) {
@@ -46,7 +46,7 @@ export class Transcript {
     this.seq = snapshot?.seq ?? 0;
   }
 
-  /** Apply a message. Acknowledgements and pages of events carry no state and are ignored. */
+  /** Applies a message. Acknowledgements and pages of events carry no state and are ignored. */
   apply(message: KernelMessage): Outcome {
     if (message.type === "snapshot") return this.replace(message);
     if (message.type !== "ops") return "ignored";
@@ -57,7 +57,7 @@ export class Transcript {
     return "applied";
   }
 
-  /** Replace the state by a snapshot, unless the current state is newer. */
+  /** Replaces the state, unless this copy is newer. */
   replace(snapshot: Snapshot): Outcome {
     if (snapshot.seq < this.seq && !this.broken) return "ignored";
     this.run = own(snapshot.run);
@@ -66,12 +66,12 @@ export class Transcript {
     return "applied";
   }
 
-  /** Return a copy to save, without `waiting`, which would be outdated when loaded. */
+  /** A copy to be stored, without a pending retry. */
   snapshot(): Snapshot {
     return { seq: this.seq, run: { ...own(this.run), waiting: null } };
   }
 
-  /** Mark the state as invalid after a missed or unknown message. */
+  /** Records a missing or invalid message. */
   gap(): Outcome {
     this.broken = true;
     return "gap";
@@ -109,7 +109,7 @@ export class Transcript {
   }
 }
 
-/** Return a copy whose parts may be changed; hosts share the original with their model. */
+/** A copy with parts of its own, since the host's model shares its data. */
 function own(run: RunState): RunState {
   return { ...run, parts: run.parts.map((part) => ({ ...part })) };
 }

@@ -1,4 +1,4 @@
-// A widget in the page: `initialize` holds its state, `render` draws views of it.
+// A widget in the page: `initialize` creates its state, `render` its views.
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import type { Channel } from "./session.js";
@@ -11,19 +11,19 @@ interface View {
   dispose(): void;
 }
 
-/** State of a widget, kept from before its first view until after its last. */
+/** The state of a widget, from before its first view to after its last. */
 export interface Session {
   view(): View;
   dispose(): void;
 }
 
-/** Factories of sessions, by kind of widget. */
+/** Creates the session of a widget, by its kind. */
 export type Kinds = Record<string, (model: Model) => Session>;
 
-/** The part that all channels share; only `send` differs. */
+/** The part of a channel that receives, which all widgets share. */
 type Receiving = Pick<Channel, "snapshot" | "listen">;
 
-/** Return the receiving side of a model's channel. */
+/** Returns the receiving part of a widget's channel. */
 export function receiving(model: Model): Receiving {
   return {
     snapshot: () => model.get("snapshot"),
@@ -31,9 +31,9 @@ export function receiving(model: Model): Receiving {
       const message = (content: unknown) => {
         if (!isCode(content)) on.message(content);
       };
-      const live = async (told: boolean) => {
+      const live = async (isUpdate: boolean) => {
         const gone = await isGone(model);
-        if (!signal.aborted && (gone || (told && gone === false))) on.lost(gone);
+        if (!signal.aborted && (gone || (isUpdate && gone === false))) on.lost(gone);
       };
       const update = () => void live(true);
       model.on("msg:custom", message);
@@ -49,23 +49,23 @@ export function receiving(model: Model): Receiving {
   };
 }
 
-/** Whether this is the reply to a loader's code request, which sessions ignore. */
+/** The answer to a loader, perhaps of another page, which sessions ignore. */
 function isCode(content: unknown): boolean {
   return (content as { type?: unknown } | null)?.type === "code";
 }
 
 /**
- * Return whether the comm is closed; null where the host does not expose that.
+ * Whether the kernel is gone; null if the host does not report it.
  *
- * The model that a host passes to a widget does not show its connection. The model that holds the
- * code does, and it opens and closes with the same kernel.
+ * Hosts do not expose the connection of the widget's model itself. The model with the code comes
+ * and goes with the same kernel.
  */
 async function isGone(model: Model): Promise<boolean | null> {
   try {
     const { model_id } = model.get("_code") as { model_id: string };
     const found: unknown = await model.widget_manager.get_model(model_id);
     const plain = found as { comm_live?: unknown };
-    // Hosts update the models one after the other, in microtasks.
+    // Models are updated one after the other, in microtasks.
     await new Promise((resolve) => setTimeout(resolve));
     return typeof plain.comm_live === "boolean" ? !plain.comm_live : null;
   } catch {
@@ -80,7 +80,7 @@ function sessionOf(model: Model, kinds: Kinds): Session {
   return make(model);
 }
 
-/** Return a function that runs `end` once, on call or on abort, whichever comes first. */
+/** Calls a function once, whether the host ends the view by signal or by call. */
 function once(signal: AbortSignal | undefined, end: () => void): () => void {
   let over = false;
   const run = () => {
@@ -94,11 +94,11 @@ function once(signal: AbortSignal | undefined, end: () => void): () => void {
 }
 
 /**
- * Define a widget of one of the kinds, with the stylesheet of its views. Called once per model; all
- * views of the model share one session.
+ * One widget of one of the kinds, with the stylesheet of its views. Called once per model; its
+ * views share the session.
  */
 export function widget(kinds: Kinds, style: string) {
-  // Not a map from models: hosts pass a new proxy of the model with every call.
+  // Not a map by model: hosts pass another proxy of the model at every call.
   let session: Session | undefined;
   let holders = 0;
 
@@ -115,13 +115,13 @@ export function widget(kinds: Kinds, style: string) {
   };
 
   return {
-    /** Hold the widget's state from before the first view until after the last. */
+    /** Creates the session before the first view, until after the last. */
     initialize({ model, signal }: InitializeProps): () => void {
       hold(model as Model);
       return once(signal, release);
     },
 
-    /** Render a view. Hosts that don't call `initialize` only miss earlier messages. */
+    /** Creates a view. Hosts without `initialize` only miss earlier messages. */
     render({ model, el, signal }: RenderProps): () => void {
       const view = hold(model as Model).view();
       putStyle(el, style);

@@ -1,4 +1,4 @@
-// Attachments: validation, thumbnails, and upload in chunks.
+// Files for an agent: validation, thumbnails, and their content in chunks.
 
 import { isPreview, type Media } from "./protocol.js";
 
@@ -15,21 +15,21 @@ const PREVIEW_LENGTH = 16_384;
 /** Larger images get no thumbnail. */
 const DECODED_BYTES = 32 * 1024 * 1024;
 
-/** Return an id that is unique among all pages. */
+/** A new id, unique among all pages. */
 export function newId(): string {
-  // crypto.randomUUID is missing where a notebook server is reached by plain HTTP.
+  // Not crypto.randomUUID, which is missing on a notebook server reached by plain http.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Format a size: "820 B", "1.4 MB". */
+/** "820 B", "1.4 MB". */
 export function bytes(size: number): string {
   if (size < 1000) return `${size} B`;
   const [value, unit] = size < 1e6 ? [size / 1e3, "kB"] : [size / 1e6, "MB"];
   return `${value < 10 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${unit}`;
 }
 
-/** Return why a file cannot be attached to `count` others; null where it can. */
+/** Why a file is not accepted, as one line, or null. `count` files are attached already. */
 export function refusal(file: File, media: Media, count: number): string | null {
   if (media.reason !== null) return media.reason;
   if (count >= media.max_count) {
@@ -49,9 +49,9 @@ function matches(type: string, pattern: string): boolean {
   return pattern.endsWith("/*") && type.startsWith(pattern.slice(0, -1));
 }
 
-/** Return a thumbnail of at most 96 pixels a side as a data URL; null where that fails. */
+/** A thumbnail of at most 96 pixels a side as a data URL, or null. */
 export async function thumbnail(file: File): Promise<string | null> {
-  // An SVG is a document, which is not decoded here.
+  // An SVG is a document, and not decoded here.
   if (!/^image\/(png|jpeg|webp|gif|avif|bmp)$/.test(file.type)) return null;
   if (file.size > DECODED_BYTES || typeof createImageBitmap !== "function") return null;
   try {
@@ -71,12 +71,12 @@ export async function thumbnail(file: File): Promise<string | null> {
       if (url.length <= PREVIEW_LENGTH && isPreview(url)) return url;
     }
   } catch {
-    // Not a valid image: the card displays its name and size only.
+    // Not an image after all: name and size suffice.
   }
   return null;
 }
 
-/** Send a file in chunks, in order, for as long as `isWanted` returns true. */
+/** Sends a file's bytes in order; stops if `go` returns false. */
 export async function upload(
   { id, file }: DraftFile,
   send: (message: { upload: string; index: number; last: boolean }, buffer: ArrayBuffer) => void,

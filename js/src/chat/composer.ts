@@ -1,4 +1,4 @@
-// The composer: text, attachments, and the button that sends or stops.
+// The composer: text, files, and the button that sends or stops.
 
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
@@ -9,9 +9,9 @@ import { fileCard, fileList } from "./files.js";
 import type { ChatSession } from "./session.js";
 import { NEEDS_QUESTION, UNDER_WAY } from "./words.js";
 
-/** The composer grows with its text up to this many lines. */
+/** Maximum lines to which the composer grows. */
 const LINES = 8;
-/** Not propagated: notebooks would run or delete cells on these. */
+/** Events that must not reach the notebook, which would run or delete cells. */
 const OWN_EVENTS = ["keydown", "keyup", "keypress", "paste", "copy", "cut", "beforeinput"];
 
 export class Composer {
@@ -76,7 +76,7 @@ export class Composer {
     this.#area.focus({ preventScroll: true });
   }
 
-  /** Load an earlier question for editing. */
+  /** Loads an earlier question for editing. */
   edit(turn: string): void {
     const { draft, chat } = this.#session;
     const of = chat.turns.find((one) => one.id === turn);
@@ -88,7 +88,7 @@ export class Composer {
     this.#area.setSelectionRange(of.prompt.length, of.prompt.length);
   }
 
-  /** Attach files to the next question, or display why not. */
+  /** Attaches files to the next question, or reports why not. */
   add(files: Iterable<File>): void {
     const session = this.#session;
     let refused: string | null = null;
@@ -104,7 +104,7 @@ export class Composer {
       void thumbnail(file).then((preview) => {
         if (preview === null) return;
         one.preview = preview;
-        // Force a redraw of the cards; this file's may have been removed meanwhile.
+        // Render again if it is still attached.
         this.#drawnFiles = [];
         this.update();
       });
@@ -133,7 +133,7 @@ export class Composer {
     this.grow();
   }
 
-  /** Fit the height to the text, within bounds. */
+  /** Fits the height to the text, within limits. */
   grow(): void {
     const area = this.#area;
     const key = `${area.value}\n${area.clientWidth}`;
@@ -162,8 +162,8 @@ export class Composer {
     this.#area.addEventListener("paste", (event) => {
       const files = event.clipboardData?.files;
       if (!files || files.length === 0) return;
-      // Office programs add a picture of a table to its text and markup: paste the text. File managers
-      // add a name to the file, browsers add markup to a picture: attach the file.
+      // Office programs add an image of a table to its text and markup: use the text. A file
+      // manager adds a name to the file, a browser markup to an image.
       const types = event.clipboardData?.types ?? [];
       if (types.includes("text/plain") && types.includes("text/html")) return;
       event.preventDefault();
@@ -176,7 +176,7 @@ export class Composer {
   }
 
   #key(event: KeyboardEvent): void {
-    // Keys during composition belong to the input method; some browsers report only 229.
+    // Keys during input method composition; some browsers report them only as 229.
     if (event.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
@@ -194,7 +194,7 @@ export class Composer {
 
   #press(event: MouseEvent): void {
     if (this.#goes === "send") this.#send();
-    // Ignore the second click of a double click on Send.
+    // The second click of a double click on Send must not stop the run.
     else if (event.detail < 2) this.#session.stop();
     this.focus();
   }

@@ -1,9 +1,9 @@
-// Buttons of the chat.
+// Elements that the views of a chat share.
 
 import { html } from "../view/html.js";
 import { type IconName, icon } from "../view/icons.js";
 
-/** Create a button with an icon; with `words` also a visible label. */
+/** A button with an icon, and with text if `label` is visible. */
 export function button(
   name: IconName,
   label: string,
@@ -26,7 +26,7 @@ export function button(
   return made;
 }
 
-/** Set a button's accessible name and tooltip. */
+/** Renames a button. */
 export function rename(made: HTMLButtonElement, label: string): void {
   if (made.title === label) return;
   made.title = label;

@@ -3,15 +3,17 @@
 import { type DraftFile, newId } from "./attachments.js";
 import type { Attachment, ChatCommand, ChatState, TurnState } from "./protocol.js";
 
-/** Content of the composer; independent of the views. */
+/** The draft, which outlives its view. */
 export interface Draft {
   text: string;
   files: DraftFile[];
-  /** The turn being edited, whether its attachments are kept, and the draft to restore on cancel. */
+  /**
+   * The turn that is edited, whether its attachments are kept, and the draft before that.
+   */
   edit: { turn: string; keep: boolean; before: { text: string; files: DraftFile[] } } | null;
 }
 
-/** Longest question that the kernel accepts, in characters. */
+/** Maximum length that the kernel accepts. */
 export const LONGEST = 1_000_000;
 
 export const emptyDraft = (): Draft => ({ text: "", files: [], edit: null });
@@ -21,19 +23,19 @@ type Chat = Readonly<Pick<ChatState, "turns" | "media">>;
 const editedTurn = ({ edit }: Draft, { turns }: Chat): TurnState | undefined =>
   edit ? turns.find((turn) => turn.id === edit.turn) : undefined;
 
-/** Return the attachments kept from the edited question. */
+/** The attachments of the edited question, if they are kept. */
 export function keptWith(draft: Draft, chat: Chat): readonly Attachment[] {
   return (draft.edit?.keep && editedTurn(draft, chat)?.attachments) || [];
 }
 
-/** Return what must be added before sending: anything, or a question to the files. */
+/** What the draft lacks: anything at all, or a question for its files. */
 export function lacks(draft: Draft, chat: Chat): "anything" | "question" | null {
   if (draft.text.trim()) return null;
   if (draft.files.length + keptWith(draft, chat).length === 0) return "anything";
   return chat.media.alone ? null : "question";
 }
 
-/** Return the command for a draft, and the turn it creates after `tip`, the last visible turn. */
+/** The command that sends a draft, and its turn; `tip` is the last turn of the branch. */
 export function question(
   draft: Draft,
   chat: Chat,
@@ -58,7 +60,7 @@ export function question(
   return { command, turn: { id, parent, prompt: text, attachments } };
 }
 
-/** Prepend a rejected draft to what has been written since. */
+/** A refused question, before the text that was written since. */
 export function before({ text, files, edit }: Draft, since: Draft): Draft {
   if (edit && !since.edit) return { text, files, edit: { ...edit, before: since } };
   return {

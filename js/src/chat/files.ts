@@ -1,4 +1,4 @@
-// Attachments as cards.
+// Attachments as small cards.
 
 import { visibleText } from "../markdown/visible.js";
 import { html } from "../view/html.js";
@@ -7,7 +7,7 @@ import { bytes } from "./attachments.js";
 import { button } from "./dom.js";
 import { type Attachment, isPreview } from "./protocol.js";
 
-/** Return a card with thumbnail, name and size, and a button to remove it if `onRemove` is given. */
+/** One attachment with its thumbnail, name and size, and perhaps a button to remove it. */
 export function fileCard(file: Attachment, onRemove?: () => void): HTMLLIElement {
   const name = visibleText(file.name);
   const card = html("li", { class: "agentnb-chat-file", title: name });

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, vi } from "vitest";
 import type { Op, Part, RunState } from "../protocol.js";
 import { emptyRun } from "../transcript.js";
-import type { ChatChannel } from "./line.js";
+import type { ChatChannel } from "./connection.js";
 import type {
   ChatHead,
   ChatOp,

@@ -7,7 +7,7 @@ import { button, rename } from "./dom.js";
 import type { ChatSession } from "./session.js";
 import { SessionsMenu } from "./sessions.js";
 
-/** Number of characters displayed of a session's id. */
+/** Displayed characters of a session's id. */
 const SHORT = 8;
 
 export class ChatHead {
@@ -20,7 +20,7 @@ export class ChatHead {
   readonly #idLabel = html("span");
   readonly #fresh: HTMLButtonElement;
 
-  /** `moved` is called after a new or earlier session was chosen. */
+  /** `moved` is called after another session was requested. */
   constructor(session: ChatSession, moved: () => void) {
     this.#session = session;
     this.menu = new SessionsMenu(session, moved);

@@ -1,5 +1,5 @@
-// Exports of the chat for the widget.
+// The parts of a chat that the widget needs.
 
-export type { ChatChannel } from "./line.js";
+export type { ChatChannel } from "./connection.js";
 export { ChatSession } from "./session.js";
 export { ChatView } from "./view.js";

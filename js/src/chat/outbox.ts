@@ -1,26 +1,26 @@
-// Questions sent from this page that the kernel has not yet reported as turns.
+// Questions of this page whose turns the kernel has not sent yet.
 
 import { type DraftFile, upload } from "./attachments.js";
+import type { Connection } from "./connection.js";
 import type { Draft } from "./draft.js";
-import type { Line } from "./line.js";
 import type { ChatCommand, TurnState } from "./protocol.js";
 
 interface Pending {
   turn: TurnState;
-  /** The draft to restore if the kernel refuses; null for a regenerated answer. */
+  /** Restored if the kernel refuses; null for a repeated question. */
   draft: Draft | null;
   posted: boolean;
   seen: boolean;
 }
 
 export class Outbox {
-  readonly #line: Line;
+  readonly #connection: Connection;
   readonly #back: (draft: Draft) => void;
   readonly #pending = new Map<string, Pending>();
 
-  /** `restore` puts a rejected draft back into the composer. */
-  constructor(line: Line, back: (draft: Draft) => void) {
-    this.#line = line;
+  /** `back` restores a refused question to the composer. */
+  constructor(line: Connection, back: (draft: Draft) => void) {
+    this.#connection = line;
     this.#back = back;
   }
 
@@ -36,7 +36,7 @@ export class Outbox {
     return this.#pending.has(id);
   }
 
-  /** Send the command that creates this turn, after the files that it refers to. */
+  /** Sends a command that creates this turn, after its files. */
   add(turn: TurnState, draft: Draft | null, command: ChatCommand): void {
     const pending: Pending = { turn, draft, posted: false, seen: false };
     this.#pending.set(turn.id, pending);
@@ -44,32 +44,32 @@ export class Outbox {
     else this.#post(pending, command);
   }
 
-  /** Mark a command as acknowledged by the kernel, though not yet executed. */
+  /** Records that the kernel has received a command. */
   seen(id: string): void {
     const pending = this.#pending.get(id);
     if (pending) pending.seen = true;
   }
 
-  /** Remove the turns that the kernel has reported. */
+  /** Removes questions whose turns the kernel has sent. */
   settle(turns: readonly TurnState[]): void {
-    for (const { id } of turns) if (this.#pending.delete(id)) this.#line.seen(id);
+    for (const { id } of turns) if (this.#pending.delete(id)) this.#connection.acknowledge(id);
   }
 
-  /** Acknowledged questions; if a full snapshot lacks them, the kernel rejected them. */
-  get heard(): string[] {
+  /** Questions that the kernel has received; if it sends no turn for one, it was refused. */
+  get acknowledged(): string[] {
     return [...this.#pending].flatMap(([id, { seen }]) => (seen ? [id] : []));
   }
 
-  /** Remove a rejected question and restore its draft. */
+  /** Restores a refused question. */
   giveBack(id: string): void {
     const pending = this.#pending.get(id);
     if (!pending) return;
     this.#pending.delete(id);
-    this.#line.seen(id);
+    this.#connection.acknowledge(id);
     if (pending.draft) this.#back(pending.draft);
   }
 
-  /** Restore all questions, or those not sent yet. */
+  /** Restores all questions, or those that were not sent yet. */
   giveBackAll(unposted = false): void {
     for (const [id, { posted }] of this.#pending) if (!unposted || !posted) this.giveBack(id);
   }
@@ -81,18 +81,18 @@ export class Outbox {
         const send = (
           part: { upload: string; index: number; last: boolean },
           buffer: ArrayBuffer,
-        ) => this.#line.send({ type: "upload", ...part }, [buffer]);
+        ) => this.#connection.send({ type: "upload", ...part }, [buffer]);
         await upload(file, send, wanted);
       }
       if (wanted()) this.#post(pending, command);
     } catch {
-      // The file changed or was deleted after it was chosen.
-      if (wanted()) this.#line.unreadable(command.id);
+      // The file was changed or removed since it was chosen.
+      if (wanted()) this.#connection.unreadable(command.id);
     }
   }
 
   #post(pending: Pending, command: ChatCommand): void {
     pending.posted = true;
-    this.#line.ask(command);
+    this.#connection.request(command);
   }
 }

@@ -1,7 +1,6 @@
-// Messages between the kernel and the page about a chat: the mirror of
-// agentnb/widgets/chat_protocol.py.
+// Messages between kernel and page for a chat: the counterpart of agentnb/widgets/chat_protocol.py.
 //
-// A run's messages are the same as in a cell, in an envelope with the turn's id.
+// Messages of a run are those of a cell, wrapped in an envelope with the turn.
 
 import {
   allOf,
@@ -24,32 +23,32 @@ export interface Attachment {
   name: string;
   mime_type: string | null;
   size: number | null;
-  /** Thumbnail as a data URL, for display only. */
+  /** A thumbnail as a data URL. */
   preview: string | null;
 }
 
 export interface TurnState {
   id: string;
-  /** The preceding turn; null for a first question. */
+  /** The turn before this question, or null. */
   parent: string | null;
   prompt: string;
   note: string | null;
   session_id: string | null;
   attachments: Attachment[];
-  /** The run as of the message that carried it; later changes are in the run's session. */
+  /** The run at the time of the message; later changes are in its own transcript. */
   run: Snapshot;
-  /** Incremented whenever another run replaces the turn's run. */
+  /** Increased when another run replaces the turn's run. */
   generation: number;
 }
 
 export interface Media {
-  /** Why attachments are disabled; null where they are enabled. */
+  /** Why attachments are not supported, or null. */
   reason: string | null;
   /** Media types and patterns such as "image/*"; empty for any. */
   accept: string[];
   max_bytes: number;
   max_count: number;
-  /** Whether attachments may be sent without a question. */
+  /** Whether they may be sent without a question. */
   alone: boolean;
 }
 
@@ -60,7 +59,7 @@ export interface ChatHead {
   session_id: string | null;
   status: "idle" | Status;
   media: Media;
-  /** The last turn of the displayed branch. */
+  /** The last turn of the current branch. */
   shown: string | null;
   notice: string | null;
 }
@@ -100,7 +99,7 @@ export interface SentAttachment extends Attachment {
   upload: string;
 }
 
-/** Commands to the kernel; each is acknowledged by its id. */
+/** Commands; each is acknowledged by its id. */
 export type ChatCommand =
   | {
       type: "send";
@@ -108,7 +107,7 @@ export type ChatCommand =
       parent: string | null;
       text: string;
       attachments: SentAttachment[];
-      /** The turn whose question this is another version of. */
+      /** The turn of which this question is another version. */
       edit?: string;
       /** The turn whose attachments are reused. */
       keep?: string;
@@ -125,7 +124,7 @@ export type ChatPageMessage =
   | { type: "upload"; upload: string; index: number; last: boolean }
   | { type: "run"; turn: string; message: RunMessage };
 
-/** Accept only raster images that browsers decode; other data URLs are not displayed. */
+/** Only formats that browsers decode as plain images are displayed. */
 export const isPreview = (v: unknown): v is string =>
   isString(v) && v.length <= 16_384 && /^data:image\/(png|jpeg|webp|gif);base64,/.test(v);
 
@@ -190,12 +189,12 @@ function isChatOp(v: unknown): v is ChatOp {
   return v.op === "turn" && isCount(v.index) && isTurn(v.turn);
 }
 
-/** Return whether a value is a complete chat, as in the trait and the `snapshot` message. */
+/** Validates a whole chat, as in the trait and in the snapshot message. */
 export function isChatSnapshot(v: unknown): v is ChatSnapshot {
   return isObject(v) && isCount(v.seq) && isChat(v.chat);
 }
 
-/** Return whether a value is a valid message; the content of a `run` envelope is not checked. */
+/** Validates a message of this protocol, except the content of a run's envelope. */
 export function isChatMessage(v: unknown): v is ChatMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

@@ -1,6 +1,6 @@
-// Keeps a conversation scrolled to its end while the user is there.
+// Follow the end of a conversation while the user is there.
 
-/** Distance from the end (px) that still counts as the end. */
+/** Maximum distance from the end (px). */
 const NEAR = 24;
 
 export class Follower {
@@ -11,13 +11,13 @@ export class Follower {
   #top = 0;
   #following = true;
 
-  /** `changed` is called when following starts or stops, and when the content or the box has grown. */
+  /** `changed` is called when following starts or stops, and when the content or the box grows. */
   constructor(box: HTMLElement, content: HTMLElement, changed: (grew: boolean) => void) {
     this.#box = box;
     this.#changed = changed;
     box.addEventListener("scroll", this.#onScroll, { passive: true });
     if (typeof ResizeObserver === "function") {
-      // Called after layout and before painting, so that the end never visibly jumps.
+      // Called after layout and before painting, so that the end never moves visibly.
       this.#observer = new ResizeObserver(() => this.#grown());
       this.#observer.observe(content);
       this.#observer.observe(box);
@@ -28,7 +28,7 @@ export class Follower {
     return this.#following;
   }
 
-  /** Scroll to the end and follow it. */
+  /** Scrolls to the end, and follows it from now on. */
   end(): void {
     const began = !this.#following;
     this.#following = true;
@@ -54,7 +54,7 @@ export class Follower {
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#box;
     const atEnd = scrollHeight - scrollTop - clientHeight <= NEAR;
-    // Only scrolling up stops it: the end may have moved before the scroll event.
+    // Only scrolling up stops it: at a scroll event the end may have moved on.
     const following = atEnd || (this.#following && scrollTop >= this.#top);
     this.#top = scrollTop;
     if (following === this.#following) return;

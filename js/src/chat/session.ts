@@ -1,11 +1,11 @@
-// A chat's session in the page: channel to the kernel, folded state, draft.
+// One chat in the page: the channel to the kernel, its state, and the draft.
 
-import { Keeper } from "../keeper.js";
 import { isFinal, type RunState } from "../protocol.js";
 import type { RunSession } from "../session.js";
+import { SnapshotWriter } from "../snapshot-writer.js";
 import { newId } from "./attachments.js";
+import { type ChatChannel, Connection } from "./connection.js";
 import { before, type Draft, emptyDraft, keptWith, LONGEST, lacks, question } from "./draft.js";
-import { type ChatChannel, Line } from "./line.js";
 import { Outbox } from "./outbox.js";
 import {
   type Attachment,
@@ -19,20 +19,20 @@ import {
 } from "./protocol.js";
 import { branch, ChatFold, leaf, versions } from "./state.js";
 import { pendingTurn, type TurnChange, TurnRuns } from "./turns.js";
-import { BUSY, LOST, NOT_TAKEN, SILENT, said, TOO_LONG, UNREADABLE } from "./words.js";
+import { announcement, BUSY, LOST, NOT_TAKEN, SILENT, TOO_LONG, UNREADABLE } from "./words.js";
 
 export class ChatSession {
   draft: Draft = emptyDraft();
   readonly #channel: ChatChannel;
-  readonly #line: Line;
+  readonly #connection: Connection;
   readonly #fold: ChatFold;
   readonly #outbox: Outbox;
   readonly #runs: TurnRuns;
   readonly #listeners = new Set<() => void>();
-  readonly #ending = new AbortController();
-  #asked: { id: string; take(sessions: EarlierSession[] | null): void } | null = null;
+  readonly #aborter = new AbortController();
+  #sessionsRequest: { id: string; take(sessions: EarlierSession[] | null): void } | null = null;
   #showing: { id: string; turn: string } | null = null;
-  readonly #keeper = new Keeper(() => this.#keep());
+  readonly #writer = new SnapshotWriter(() => this.#keep());
   #complaint: string | null = null;
   #announced = { count: 0, text: "" };
   #path: TurnState[] | null = null;
@@ -44,72 +44,72 @@ export class ChatSession {
     const valid = isChatSnapshot(first);
     this.#fold = new ChatFold(valid ? first : null);
     if (!valid) this.#fold.gap();
-    this.#line = new Line(channel, {
-      question: () => this.#question(),
-      due: () => this.#fold.broken || this.#outbox.size > 0,
+    this.#connection = new Connection(channel, {
+      poll: () => this.#poll(),
+      isAnswerDue: () => this.#fold.broken || this.#outbox.size > 0,
       changed: () => this.#notify(),
       unreadable: (id) => this.#refused(id, UNREADABLE),
     });
-    this.#outbox = new Outbox(this.#line, (draft) => {
+    this.#outbox = new Outbox(this.#connection, (draft) => {
       this.draft = before(draft, this.draft);
     });
     this.#runs = new TurnRuns(
-      (turn, message) => this.#line.send({ type: "run", turn, message }),
+      (turn, message) => this.#connection.send({ type: "run", turn, message }),
       (change, turn, run) => this.#changedRun(change, turn, run),
     );
     channel.listen(
       {
-        message: (value) => this.#hear(value),
+        message: (value) => this.#receive(value),
         snapshot: () => this.#read(),
         lost: (gone = true) => this.#lose(gone),
       },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
     for (const turn of this.chat.turns) this.#runs.put(turn);
-    if (!this.lost) this.#line.question();
+    if (!this.lost) this.#connection.poll();
   }
 
-  /** The chat as received from the kernel. */
+  /** The chat as the kernel sent it. */
   get chat(): Readonly<ChatState> {
     return this.#fold.chat;
   }
 
-  /** The turns of the displayed branch, including those that the kernel has not reported yet. */
+  /** The turns of the current branch, including those that the kernel has not received yet. */
   get path(): readonly TurnState[] {
     if (this.#path) return this.#path;
-    const asked = this.#outbox.turns;
-    // The kernel determines the branch, except right after a local change.
-    const shown = asked.at(-1)?.id ?? this.#showing?.turn ?? this.chat.shown;
-    this.#path = branch([...this.chat.turns, ...asked], shown);
+    const pending = this.#outbox.turns;
+    // The kernel's branch, unless the user has just changed it here.
+    const shown = pending.at(-1)?.id ?? this.#showing?.turn ?? this.chat.shown;
+    this.#path = branch([...this.chat.turns, ...pending], shown);
     return this.#path;
   }
 
-  /** True while any branch has an active answer, unless it waits for a decision. */
+  /** Whether an answer is in progress on any branch, except one that waits for a decision. */
   get busy(): boolean {
     return this.#outbox.size > 0 || (!this.lost && this.#runs.going().length > 0);
   }
 
-  /** True when the host reports the comm as closed: nothing can be sent. */
+  /** Whether the host reports that the kernel is gone. */
   get lost(): boolean {
-    return this.#line.gone;
+    return this.#connection.gone;
   }
 
-  /** True from a click on Stop until the run ends or the click stays unanswered. */
+  /** Whether a click on Stop has had no effect yet, and was not unanswered. */
   get stopping(): boolean {
     return this.#runs.going().some(({ stopState }) => stopState === "sent" || stopState === "seen");
   }
 
-  /** The line to display: a problem or a notice from the kernel. */
+  /** One line about a problem, or a notice of the kernel. */
   get note(): { text: string; bad: boolean } | null {
     if (this.lost) return { text: LOST, bad: false };
     if (this.#complaint !== null) return { text: this.#complaint, bad: true };
-    if (this.#line.late) return { text: BUSY, bad: false };
-    if (this.#line.silent) return { text: SILENT, bad: false };
+    if (this.#connection.late) return { text: BUSY, bad: false };
+    if (this.#connection.silent) return { text: SILENT, bad: false };
     const { notice } = this.chat;
     return notice ? { text: notice, bad: false } : null;
   }
 
-  /** The last announcement, and the number of announcements. */
+  /** The last announcement, and how many there were. */
   get announced(): { count: number; text: string } {
     return this.#announced;
   }
@@ -124,24 +124,24 @@ export class ChatSession {
     return this.#runs.source(turn);
   }
 
-  /** Whether the kernel has not reported the turn yet. */
+  /** Whether the kernel has not sent a turn yet. */
   isPending(turn: string): boolean {
     return this.#outbox.has(turn);
   }
 
-  /** Call back after changes other than to a run's content; return a function that unsubscribes. */
+  /** Calls back after changes other than a run's content; returns how to unsubscribe. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Change the draft other than by typing; all views update. */
+  /** Changes the draft from code, and updates all views. */
   redraft(changes: Partial<Draft>): void {
     Object.assign(this.draft, changes);
     this.#notify();
   }
 
-  /** Display and announce a problem. */
+  /** Displays and announces a problem. */
   complain(text: string): void {
     this.#complaint = text;
     this.announce(text);
@@ -152,17 +152,17 @@ export class ChatSession {
     this.#notify();
   }
 
-  /** The attachments kept from the edited question. */
+  /** The attachments of the edited question, if they are kept. */
   get kept(): readonly Attachment[] {
     return keptWith(this.draft, this.chat);
   }
 
-  /** What must be added before sending: anything, or a question to the files. */
+  /** What the draft lacks: anything at all, or a question for its files. */
   get lacks(): "anything" | "question" | null {
     return lacks(this.draft, this.chat);
   }
 
-  /** Send the draft or the given text; return false where that is not possible now. */
+  /** Sends the draft, or this text instead; false if that is not possible now. */
   send(text?: string): boolean {
     const draft = text === undefined ? this.draft : { ...emptyDraft(), text };
     if (this.busy || this.lost || lacks(draft, this.chat)) return false;
@@ -176,7 +176,7 @@ export class ChatSession {
     return true;
   }
 
-  /** Request another answer to a turn's question. */
+  /** Requests another answer to a turn's question. */
   again(turn: string): void {
     const of = this.chat.turns.find((one) => one.id === turn);
     if (!of || this.busy || this.lost) return;
@@ -185,7 +185,7 @@ export class ChatSession {
     this.#pend({ id, parent, prompt, attachments }, null, { type: "again", id, turn });
   }
 
-  /** Stop the active answers; questions whose files are still being read return to the composer. */
+  /** Stops the answer in progress; a question whose files are still being read is restored. */
   stop(): void {
     this.#outbox.giveBackAll(true);
     this.#retain();
@@ -193,64 +193,64 @@ export class ChatSession {
     this.#changed();
   }
 
-  /** Display the branch through a turn, before the kernel confirms. */
+  /** Displays the branch through a turn, at once. */
   show(turn: string): void {
     const id = newId();
     this.#showing = { id, turn: leaf(this.chat.turns, turn) };
-    this.#ask({ type: "show", id, turn });
+    this.#request({ type: "show", id, turn });
   }
 
-  /** Start a new session, before the kernel confirms. */
+  /** Starts a new session, at once. */
   fresh(): void {
     const id = newId();
     this.#showing = { id, turn: "" };
-    this.#ask({ type: "new", id });
+    this.#request({ type: "new", id });
   }
 
-  /** Open an earlier session. */
+  /** Opens an earlier session. */
   open(key: string): void {
-    this.#ask({ type: "open", id: newId(), key });
+    this.#request({ type: "open", id: newId(), key });
   }
 
-  /** Return the earlier sessions, newest first; null where the kernel can't list them. */
+  /** The earlier sessions, newest first; null if the kernel cannot list them. */
   sessions(): Promise<EarlierSession[] | null> {
-    this.#asked?.take(null);
+    this.#sessionsRequest?.take(null);
     const id = newId();
     const answer = new Promise<EarlierSession[] | null>((take) => {
-      this.#asked = { id, take };
+      this.#sessionsRequest = { id, take };
     });
-    this.#ask({ type: "sessions", id });
+    this.#request({ type: "sessions", id });
     return answer;
   }
 
   dispose(): void {
-    this.#ending.abort();
-    this.#keeper.end();
-    this.#line.end();
-    this.#asked?.take(null);
+    this.#aborter.abort();
+    this.#writer.flush();
+    this.#connection.end();
+    this.#sessionsRequest?.take(null);
     this.#runs.dispose();
     this.#listeners.clear();
   }
 
-  #hear(value: unknown): void {
+  #receive(value: unknown): void {
     if (this.lost) this.#lose(false);
     const wasBroken = this.#fold.broken;
     const readable = isChatMessage(value);
-    // Messages from a kernel of another version must not reset the backoff.
-    if (readable) this.#line.heard();
+    // A kernel of another version must not be asked for its state again and again.
+    if (readable) this.#connection.answered();
     if (!readable) this.#fold.gap();
     else if (value.type === "run") {
-      if (!this.#runs.hear(value.turn, value.message)) this.#fold.gap();
+      if (!this.#runs.receive(value.turn, value.message)) this.#fold.gap();
     } else this.#take(value);
-    // Request a resync once per gap; if the response is lost too, the timer repeats the request.
-    if (this.#fold.broken && !wasBroken) this.#line.gap();
-    else this.#line.quiet();
+    // Once per gap; if the answer is lost too, the timer asks again.
+    if (this.#fold.broken && !wasBroken) this.#connection.gap();
+    else this.#connection.restartTimer();
   }
 
   #take(message: Exclude<ChatMessage, { type: "run" }>): void {
     switch (message.type) {
       case "ack":
-        this.#line.seen(message.id);
+        this.#connection.acknowledge(message.id);
         this.#outbox.seen(message.id);
         this.#notify();
         return;
@@ -258,8 +258,8 @@ export class ChatSession {
         this.#refused(message.id, message.message);
         return;
       case "sessions":
-        this.#line.seen(message.id);
-        if (this.#asked?.id === message.id) this.#asked.take(message.sessions);
+        this.#connection.acknowledge(message.id);
+        if (this.#sessionsRequest?.id === message.id) this.#sessionsRequest.take(message.sessions);
         this.#notify();
         return;
       default: {
@@ -275,14 +275,14 @@ export class ChatSession {
   }
 
   #read(): void {
-    if (this.#keeper.writing) return;
+    if (this.#writer.writing) return;
     const snapshot = this.#channel.snapshot();
     if (!isChatSnapshot(snapshot) || this.#fold.replace(snapshot) !== "applied") return;
     this.#applied();
-    this.#line.quiet();
+    this.#connection.restartTimer();
   }
 
-  /** Update everything that depends on the folded state. */
+  /** Updates everything from the new state. */
   #applied(): void {
     const { turns } = this.chat;
     for (const turn of turns) this.#runs.put(turn);
@@ -291,22 +291,22 @@ export class ChatSession {
     const { edit } = this.draft;
     if (edit && !turns.some((turn) => turn.id === edit.turn)) this.draft.edit = null;
     this.#changed();
-    this.#keeper.now();
+    this.#writer.write();
   }
 
-  /** After a full snapshot: resend lost questions, and restore those that the kernel rejected. */
+  /** After the whole state: commands that are not in it are sent again, or were refused. */
   #settle(): void {
-    // Only questions: the kernel deduplicates them by id.
+    // Only questions, which the kernel identifies by their id and asks only once.
     const wanted = (id: string) => this.#outbox.has(id) && this.source(id)?.stopState === "none";
-    for (const id of [...this.#outbox.heard, ...this.#line.settle(wanted)]) {
+    for (const id of [...this.#outbox.acknowledged, ...this.#connection.settle(wanted)]) {
       this.#refused(id, NOT_TAKEN);
     }
   }
 
   #refused(id: string, message: string): void {
-    this.#line.seen(id);
+    this.#connection.acknowledge(id);
     if (this.#showing?.id === id) this.#showing = null;
-    if (this.#asked?.id === id) this.#asked.take(null);
+    if (this.#sessionsRequest?.id === id) this.#sessionsRequest.take(null);
     this.#outbox.giveBack(id);
     this.#retain();
     this.#changed();
@@ -319,22 +319,22 @@ export class ChatSession {
     if (gone) {
       this.#outbox.giveBackAll();
       this.#retain();
-      this.#asked?.take(null);
+      this.#sessionsRequest?.take(null);
     }
-    this.#line.lose(gone);
+    this.#connection.lose(gone);
     if (gone) this.announce(LOST);
     this.#changed();
   }
 
   #changedRun(change: TurnChange, turn: TurnState, run: RunState): void {
-    if (change === "late") this.#keeper.soon();
+    if (change === "late") this.#writer.writeSoon();
     else if (change === "status") this.#turned(turn, run);
     else this.#notify();
   }
 
   #turned(turn: TurnState, run: RunState): void {
-    if (isFinal(run.status) && !this.lost) this.#keeper.now();
-    const text = this.path.some((one) => one.id === turn.id) ? said(run) : undefined;
+    if (isFinal(run.status) && !this.lost) this.#writer.write();
+    const text = this.path.some((one) => one.id === turn.id) ? announcement(run) : undefined;
     if (text && !this.lost) this.announce(text);
     else this.#notify();
   }
@@ -352,26 +352,26 @@ export class ChatSession {
     this.#changed();
   }
 
-  #ask(command: ChatCommand): void {
+  #request(command: ChatCommand): void {
     this.#complaint = null;
-    this.#line.ask(command);
+    this.#connection.request(command);
     this.#changed();
   }
 
-  /** Request a resync, or, if nothing is missing, only check whether the kernel responds. */
-  #question(): void {
+  /** Requests the whole state, or only tests the connection if all is known. */
+  #poll(): void {
     const last = this.chat.turns.at(-1);
-    if (!last || this.#fold.broken || this.#outbox.size > 0 || this.#line.waits) {
-      this.#line.send({ type: "resync", seq: this.#fold.seq });
+    if (!last || this.#fold.broken || this.#outbox.size > 0 || this.#connection.isWaiting) {
+      this.#connection.send({ type: "resync", seq: this.#fold.seq });
       return;
     }
-    // The session of an active run polls already, with the same effect.
+    // An unfinished run tests the connection as well.
     if (this.#runs.live().includes(last.id)) return;
     const message = { type: "resync", seq: last.run.seq } as const;
-    this.#line.send({ type: "run", turn: last.id, message });
+    this.#connection.send({ type: "run", turn: last.id, message });
   }
 
-  /** Save the chat in the host's model. Cheap: it holds references to finished turns. */
+  /** Stores the chat in the host's model; cheap, since it contains only references. */
   #keep(): void {
     const { chat, seq } = this.#fold;
     const turns = chat.turns.map((turn) => this.#runs.kept(turn));

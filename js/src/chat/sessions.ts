@@ -1,4 +1,4 @@
-// The menu of earlier sessions.
+// The list of earlier sessions, which opens under its button.
 
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
@@ -17,9 +17,9 @@ export class SessionsMenu {
   readonly #opened: () => void;
   readonly #list = html("ul", { "aria-label": "Earlier sessions" });
   readonly #word = html("p", { class: "agentnb-chat-soft", role: "status" });
-  #asked = 0;
+  #requests = 0;
 
-  /** `opened` is called when a session was chosen. */
+  /** `opened` is told when an earlier session was chosen. */
   constructor(source: SessionsSource, opened: () => void) {
     this.#source = source;
     this.#opened = opened;
@@ -30,7 +30,7 @@ export class SessionsMenu {
     for (const element of [this.panel, this.button]) {
       element.addEventListener("keydown", (event) => this.#key(event));
       element.addEventListener("focusout", ({ relatedTarget }) => {
-        // Without a target the page lost the focus, or it moved to something not focusable.
+        // Without a target the page only lost the focus, or it went to what can't have it.
         const to = relatedTarget instanceof Node ? relatedTarget : null;
         if (to && !this.panel.contains(to) && !this.button.contains(to)) this.close();
       });
@@ -39,7 +39,7 @@ export class SessionsMenu {
 
   close(andFocus = false): void {
     if (this.panel.hidden) return;
-    this.#asked += 1;
+    this.#requests += 1;
     show(this.panel, false);
     this.button.setAttribute("aria-expanded", "false");
     if (andFocus) this.button.focus({ preventScroll: true });
@@ -51,16 +51,16 @@ export class SessionsMenu {
   }
 
   async #open(): Promise<void> {
-    this.#asked += 1;
-    const asked = this.#asked;
+    this.#requests += 1;
+    const request = this.#requests;
     this.#list.replaceChildren();
     show(this.#word, true);
     setText(this.#word, "Looking for earlier sessions…");
     show(this.panel, true);
     this.button.setAttribute("aria-expanded", "true");
     const found = await this.#source.sessions();
-    if (asked !== this.#asked) return;
-    const word = found === null ? "They can't be told now." : "There are none yet.";
+    if (request !== this.#requests) return;
+    const word = found === null ? "They can't be listed now." : "There are none yet.";
     show(this.#word, !found?.length);
     setText(this.#word, word);
     this.#list.replaceChildren(...(found ?? []).map((session) => this.#item(session)));
@@ -123,7 +123,7 @@ export class SessionsMenu {
   }
 }
 
-/** Format a time in the user's locale; empty for an invalid one. */
+/** When that was, as people here write it; nothing where it isn't a time. */
 function moment(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return "";

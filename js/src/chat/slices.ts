@@ -1,9 +1,9 @@
-// Work in short slices that leave the page responsive.
+// Render much in small slices, so that the page stays responsive.
 
-/** Duration of a slice (ms): well below a frame. */
+/** Length of one slice (ms), well below a frame. */
 const SLICE_MS = 6;
 
-/** Processes a list of items from its end. */
+/** Runs a list of jobs from its end. */
 export class Slices<T> {
   readonly #work: (item: T) => void;
   #items: T[] = [];
@@ -13,7 +13,7 @@ export class Slices<T> {
     this.#work = work;
   }
 
-  /** Replace the remaining items. */
+  /** Replaces the remaining jobs. */
   replace(items: T[]): void {
     this.#items = items;
     this.#schedule();

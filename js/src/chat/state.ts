@@ -1,9 +1,9 @@
-// The page's copy of a chat, folded from the kernel's messages, and its branches.
+// The page's copy of a chat: a fold of the kernel's messages, and its branches.
 
 import type { Outcome } from "../transcript.js";
 import type { ChatMessage, ChatSnapshot, ChatState, TurnState } from "./protocol.js";
 
-/** State before the first message. */
+/** The chat before the first message. */
 export function emptyChat(): ChatState {
   return {
     title: "",
@@ -28,7 +28,7 @@ export class ChatFold {
   chat: ChatState;
   /** Number of the last applied message. */
   seq: number;
-  /** True from a gap until the next snapshot. */
+  /** True from a gap until a snapshot. */
   broken = false;
 
   constructor(snapshot: ChatSnapshot | null = null) {
@@ -36,7 +36,7 @@ export class ChatFold {
     this.seq = snapshot?.seq ?? 0;
   }
 
-  /** Apply a message; those that carry no state of the chat itself are ignored. */
+  /** Applies a message; those without state of the chat itself are ignored. */
   apply(message: ChatMessage): Outcome {
     if (message.type === "snapshot") return this.replace(message);
     if (message.type !== "chat" || message.seq <= this.seq) return "ignored";
@@ -51,7 +51,7 @@ export class ChatFold {
     return "applied";
   }
 
-  /** Replace the state by a snapshot, unless the current state is newer. */
+  /** Replaces the chat, unless this copy is newer. */
   replace(snapshot: ChatSnapshot): Outcome {
     if (snapshot.seq < this.seq && !this.broken) return "ignored";
     this.chat = own(snapshot.chat);
@@ -60,25 +60,25 @@ export class ChatFold {
     return "applied";
   }
 
-  /** Mark the state as invalid after a missed or unknown message. */
+  /** Records a missing or invalid message. */
   gap(): Outcome {
     this.broken = true;
     return "gap";
   }
 }
 
-/** Return a copy whose list may be changed; hosts share the original with their model. */
+/** A copy with a list of its own, since the host's model shares its data. */
 function own(chat: ChatState): ChatState {
   return { ...chat, turns: [...chat.turns] };
 }
 
-/** Return the turns from a first question up to `last`. */
+/** The turns from a first question to this one. */
 export function branch(turns: readonly TurnState[], shown: string | null): TurnState[] {
   const byId = new Map(turns.map((turn) => [turn.id, turn]));
   const path: TurnState[] = [];
   for (let at = shown; at !== null; ) {
     const turn = byId.get(at);
-    // Removing visited turns ends the loop if the parents form a cycle.
+    // Removed when visited, so that a cycle of parents ends.
     if (!turn || !byId.delete(at)) break;
     path.push(turn);
     at = turn.parent;
@@ -86,7 +86,7 @@ export function branch(turns: readonly TurnState[], shown: string | null): TurnS
   return path.reverse();
 }
 
-/** Return the newest descendant of a turn, or the turn itself. */
+/** The latest turn after this one, or itself: the end of its branch. */
 export function leaf(turns: readonly TurnState[], id: string): string {
   const after = new Set([id]);
   let last = id;
@@ -99,7 +99,7 @@ export function leaf(turns: readonly TurnState[], id: string): string {
   return last;
 }
 
-/** Map each parent ("" for none) to the ids of all versions of the question that follows it. */
+/** The ids of all versions of each question, by the turn before it ("" for a first one). */
 export function versions(turns: readonly TurnState[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const turn of turns) {

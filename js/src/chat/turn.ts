@@ -1,4 +1,4 @@
-// A turn: a question, and the run that answers it in the same view as in a cell.
+// One turn: a question and its run, in the same view as in a cell.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunSession } from "../session.js";
@@ -18,13 +18,13 @@ export interface TurnActions {
   followup(text: string): void;
 }
 
-/** A turn's position: its number in the branch and the versions of its question. */
+/** Properties of a turn in its branch: its number and the versions of its question. */
 export interface TurnPlace {
   number: number;
   versions: readonly string[];
 }
 
-/** Longer questions get a scrollable box with a tab stop (characters). */
+/** Longer questions scroll on their own. */
 const LONG = 1500;
 const LINE_PX = 22;
 const LINE_LENGTH = 80;
@@ -48,7 +48,7 @@ export class TurnView {
     this.element.style.setProperty("--agentnb-guess", `${guess(turn)}px`);
   }
 
-  /** Whether the content has been drawn. */
+  /** Whether the frame has content yet. */
   get built(): boolean {
     return this.#parts !== null;
   }
@@ -60,7 +60,7 @@ export class TurnView {
     if (this.#parts) this.#draw(this.#parts);
   }
 
-  /** Draw the content; until then the element only reserves space. */
+  /** Fills the frame, which until then only reserves space. */
   fill(): void {
     this.#parts ??= this.build();
     this.#draw(this.#parts);
@@ -70,7 +70,7 @@ export class TurnView {
     this.element.toggleAttribute("data-editing", editing);
   }
 
-  /** Focus a button to another version; return false if there is none. */
+  /** Focuses the button for another version; false if there is none. */
   focusVersion(direction: "previous" | "next"): boolean {
     const parts = this.#parts;
     if (!parts || parts.nav.hidden) return false;
@@ -168,7 +168,7 @@ export class TurnView {
   }
 }
 
-/** Estimate a turn's height in pixels, for a useful scroll bar before it is drawn. */
+/** Estimated height of a turn before it is rendered, for the scroll bar. */
 function guess({ prompt, run }: TurnState): number {
   let lines = prompt.length / LINE_LENGTH;
   for (const part of run.run.parts)

@@ -1,4 +1,4 @@
-// The runs of a chat's turns, each over its own part of the chat's channel.
+// The runs of a chat's turns, which share the chat's channel.
 
 import { isFinal, type PageMessage, type RunState } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
@@ -8,16 +8,16 @@ import type { TurnState } from "./protocol.js";
 
 type Listener = Parameters<Channel["listen"]>[0];
 
-/** Change of a run: its status or retry attempt, its content after the end, or its stop state. */
+/** A change of a run: its status or a retry, later content, or the state of a click on Stop. */
 export type TurnChange = "status" | "late" | "stop";
 
 interface Entry {
   turn: TurnState;
-  /** When this page sent the question; null once the kernel has reported its turn. */
+  /** When this page sent the question, until the kernel sends its turn. */
   pendingSince: number | null;
   session?: RunSession;
   on?: Listener;
-  /** The last saved turn of a finished run, reused to keep saving cheap. */
+  /** The last stored state of a finished run, reused while it does not change. */
   kept?: { of: TurnState; turn: TurnState };
 }
 
@@ -35,7 +35,7 @@ export class TurnRuns {
     this.#changed = changed;
   }
 
-  /** Add or update a turn from the kernel; a session follows its run until the end. */
+  /** Adds a turn of the kernel; an unfinished run is followed from now on. */
   put(turn: TurnState): void {
     const { run } = turn;
     let entry = this.#entries.get(turn.id);
@@ -52,14 +52,14 @@ export class TurnRuns {
     if (!isFinal(run.run.status)) this.#open(entry);
   }
 
-  /** Add a turn that the kernel has not seen yet. */
+  /** Adds a question before the kernel has received it. */
   putPending(turn: TurnState): void {
     const entry: Entry = { turn, pendingSince: performance.now() };
     this.#entries.set(turn.id, entry);
     this.#open(entry);
   }
 
-  /** Remove all other turns. */
+  /** Removes all turns but these. */
   retain(ids: ReadonlySet<string>): void {
     for (const [id, entry] of this.#entries) {
       if (ids.has(id)) continue;
@@ -68,12 +68,12 @@ export class TurnRuns {
     }
   }
 
-  /** Pass a message on to a turn's run; return false where there is no such turn. */
-  hear(id: string, message: unknown): boolean {
+  /** Passes on the message in a turn's envelope; false if there is no such turn. */
+  receive(id: string, message: unknown): boolean {
     const entry = this.#entries.get(id);
     if (!entry) return false;
     const seq = (message as { seq?: unknown } | null)?.seq;
-    // The response to a poll, with a final state that is already known.
+    // A final state that is known already was requested to test the connection.
     const known = seq === entry.turn.run.seq && (message as { type?: unknown }).type === "snapshot";
     if (known && !entry.session && isFinal(entry.turn.run.run.status)) return true;
     this.#open(entry);
@@ -81,20 +81,20 @@ export class TurnRuns {
     return true;
   }
 
-  /** Return the session of a turn's run. */
+  /** The session of a turn's run. */
   source(id: string): RunSession | undefined {
     const entry = this.#entries.get(id);
     return entry && this.#open(entry);
   }
 
-  /** Return the ids of the turns that can still change. */
+  /** Turns that can still change. */
   live(): string[] {
     const found: string[] = [];
     for (const [id, { session }] of this.#entries) if (session && !session.final) found.push(id);
     return found;
   }
 
-  /** Return the active runs that do not wait for a decision. */
+  /** Those that do not wait for a decision. */
   going(): RunSession[] {
     const found: RunSession[] = [];
     for (const { session } of this.#entries.values())
@@ -102,7 +102,7 @@ export class TurnRuns {
     return found;
   }
 
-  /** Return a turn with its current run, to save. */
+  /** A turn with the current state of its run, to be stored. */
   kept(turn: TurnState): TurnState {
     const entry = this.#entries.get(turn.id);
     const session = entry?.session;
@@ -115,7 +115,7 @@ export class TurnRuns {
     return made;
   }
 
-  /** Report to all runs that the comm has closed or reopened. */
+  /** Tells all runs whether the kernel is gone. */
   lose(gone: boolean): void {
     this.#lost = gone;
     for (const entry of this.#entries.values()) entry.on?.lost(gone);
@@ -164,7 +164,7 @@ export class TurnRuns {
           this.#post(entry.turn.id, message);
           return;
         }
-        // The kernel doesn't know this turn yet, so the page answers itself.
+        // The kernel does not know this turn yet.
         const elapsed = (performance.now() - entry.pendingSince) / 1000;
         const run = { ...entry.turn.run.run, elapsed };
         entry.on?.message({ type: "snapshot", seq: 0, run });
@@ -184,7 +184,7 @@ function attemptAt({ waiting }: RunState): string {
   return waiting === null ? "" : attemptOf(waiting);
 }
 
-/** Return a turn for a question that the kernel has not seen yet. */
+/** A turn whose question the kernel has not received yet. */
 export function pendingTurn(
   turn: Pick<TurnState, "id" | "parent" | "prompt" | "attachments" | "session_id">,
   names: { title: string; agent: string; platform: string },

@@ -1,4 +1,4 @@
-// The view of a chat.
+// View of one chat.
 
 import { visibleText } from "../markdown/visible.js";
 import { focused, handingOver } from "../view/focus.js";
@@ -13,7 +13,7 @@ import { Slices } from "./slices.js";
 import { type TurnActions, TurnView } from "./turn.js";
 import { UNDER_WAY } from "./words.js";
 
-/** Number of last turns drawn at once; the others are drawn in slices. */
+/** Turns at the end that are rendered at once; the others follow in slices. */
 const AT_ONCE = 2;
 
 export class ChatView {
@@ -27,8 +27,8 @@ export class ChatView {
   readonly #jump: HTMLButtonElement;
   readonly #jumpLabel = html("span");
   readonly #note = html("p", { class: "agentnb-chat-note" });
-  /** Announces the state of answers; the log itself is not read out while it grows. */
-  readonly #said = html("div", { class: "agentnb-said", role: "status" });
+  /** Announces the state of answers; the log itself is not announced while it grows. */
+  readonly #announcer = html("div", { class: "agentnb-said", role: "status" });
   readonly #follower: Follower;
   readonly #slices = new Slices<TurnView>((turn) => turn.fill());
   readonly #actions: TurnActions;
@@ -37,7 +37,7 @@ export class ChatView {
   #turns = new Map<string, TurnView>();
   #announced: number;
   #news = false;
-  /** Whether the composer was visible, and the height of the log, at the last update. */
+  /** Whether the composer was visible, and the height of the box, at the last check. */
   #inSight = true;
   #height = 0;
   #drags = 0;
@@ -67,7 +67,7 @@ export class ChatView {
       html("div", { class: "agentnb-chat-middle" }, this.#box, this.#jump, this.#head.menu.panel),
       this.#note,
       this.#composer.element,
-      this.#said,
+      this.#announcer,
     );
     keepKeys(this.element);
     this.#handOver = handingOver(this.element);
@@ -112,8 +112,9 @@ export class ChatView {
     this.#composer.update();
     if (announced.count !== this.#announced) {
       this.#announced = announced.count;
-      // Live regions announce a repeated text only if it differs.
-      this.#said.textContent = visibleText(announced.text) + (announced.count % 2 ? "\u00a0" : "");
+      // The same text is announced again only if it differs.
+      this.#announcer.textContent =
+        visibleText(announced.text) + (announced.count % 2 ? "\u00a0" : "");
     }
   }
 
@@ -169,7 +170,7 @@ export class ChatView {
       again: (turn) => {
         if (!idle()) return;
         session.again(turn);
-        // The clicked button was removed together with its version.
+        // Its button was removed along with its version.
         this.#composer.focus();
         this.#follower.end();
       },
@@ -196,7 +197,7 @@ export class ChatView {
     this.#keepInSight();
     const { following } = this.#follower;
     this.#news = !following && (this.#news || (grew && this.#session.busy));
-    // The focused button is about to be hidden: move the focus to its target.
+    // If the focused button is removed, move the focus to where it leads.
     const held = following && focused(this.#jump) === this.#jump;
     show(this.#jump, !following);
     if (held) this.#composer.focus();
@@ -205,7 +206,7 @@ export class ChatView {
     rename(this.#jump, this.#news ? "Jump to the end, there is new text" : "Jump to the end");
   }
 
-  /** Keep the focused composer in the viewport when the log grows. */
+  /** A growing chat must not push the composer out of view while the user types. */
   #keepInSight(): void {
     const { clientHeight } = this.#box;
     if (clientHeight === this.#height) return;
@@ -237,7 +238,7 @@ export class ChatView {
     on("dragenter", () => drag(1));
     on("dragleave", () => drag(-1));
     on("dragover", ({ dataTransfer }) => {
-      // Also if attachments are disabled: the drop then displays the reason.
+      // Also if none are supported: the reason is displayed after the drop.
       if (dataTransfer) dataTransfer.dropEffect = "copy";
     });
     on("drop", ({ dataTransfer }) => {

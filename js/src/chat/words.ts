@@ -1,4 +1,4 @@
-// Messages of a chat to its user.
+// Texts of a chat.
 
 import type { RunState } from "../protocol.js";
 import { attemptOf } from "../view/waiting.js";
@@ -13,7 +13,7 @@ export const TOO_LONG = "A question may have at most 1,000,000 characters: attac
 export const NEEDS_QUESTION = "Files are sent with a question only: write one.";
 export const UNDER_WAY = "An answer is under way: stop it first, or wait for its end.";
 
-/** Announcements by the status that a run enters. */
+/** Announcements for the statuses of a run. */
 const SAID: Partial<Record<RunState["status"], string>> = {
   completed: "Answer complete.",
   cancelled: "Stopped.",
@@ -23,8 +23,8 @@ const SAID: Partial<Record<RunState["status"], string>> = {
   paused: "The agent waits for approval.",
 };
 
-/** Return the announcement for a changed run: its retry attempt or its status. */
-export function said(run: RunState): string | undefined {
+/** Announcement for a change of a run: what it waits for, or its status. */
+export function announcement(run: RunState): string | undefined {
   if (run.waiting) return `${attemptOf(run.waiting)}.`;
   const text = SAID[run.status];
   return text && run.error ? `${text} ${run.error.message}` : text;

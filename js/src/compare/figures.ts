@@ -1,9 +1,9 @@
-// Figures of the compared answers, as table cells.
+// Metrics of each answer, as cells of a table.
 
 import type { RunState } from "../protocol.js";
 import { briefDuration, count, dollars } from "../view/format.js";
 
-/** The part of a run's session that the figures are computed from. */
+/** Input of the table for a run. */
 export interface Measured {
   run: RunState;
   elapsed: number;
@@ -21,7 +21,7 @@ interface Figure {
   write(value: number): string;
 }
 
-/** Lower is better in each. */
+/** Less is better in each. */
 export const FIGURES: readonly Figure[] = [
   { heading: "First token", read: ({ run }) => run.time_to_first_token, write: briefDuration },
   { heading: "Duration", read: ({ elapsed }) => elapsed, write: briefDuration },
@@ -30,16 +30,18 @@ export const FIGURES: readonly Figure[] = [
   { heading: "Cost", read: ({ run }) => run.usage?.cost_usd, write: dollars },
 ];
 
-/** Return each run's cells in the order of `FIGURES`; the best are marked once all runs are final. */
+/**
+ * The cells of each run, in the order of `FIGURES`; the best are marked once all runs are final.
+ */
 export function figures(runs: readonly Measured[]): Cell[][] {
   const rows: Cell[][] = runs.map(() => []);
-  // Incomplete answers are excluded: they were cheap because they ended early.
+  // A run that ended early was quick and cheap, but no better.
   const whole = runs.map(({ run }) => run.status === "completed");
   const over = runs.every(({ final }) => final);
   for (const { read, write } of FIGURES) {
     const values = runs.map((run) => read(run) ?? null);
     const counted = values.filter((value, i): value is number => value !== null && !!whole[i]);
-    // Compare the formatted values: equal text is a tie for the user.
+    // Values that are formatted alike are equal to a reader.
     const differ = over && new Set(counted.map(write)).size > 1;
     const best = differ ? write(Math.min(...counted)) : null;
     values.forEach((value, i) => {

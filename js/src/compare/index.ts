@@ -1,4 +1,4 @@
-// Exports of the comparison for the widget.
+// Several runs of one question, side by side.
 
 export { type CompareMessage, CompareSession, type RunsChannel } from "./session.js";
 export { CompareView } from "./view.js";

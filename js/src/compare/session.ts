@@ -1,6 +1,5 @@
-// A comparison's session in the page: one channel to the kernel, shared by the sessions of its runs.
+// A comparison in the page: one channel to the kernel, shared by its runs.
 
-import { Keeper } from "../keeper.js";
 import {
   allOf,
   isObject,
@@ -11,25 +10,26 @@ import {
   type Snapshot,
 } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
+import { SnapshotWriter } from "../snapshot-writer.js";
 
-/** Channel to the kernel of a widget with several runs. */
+/** The channel of a widget with several runs. */
 export type RunsChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw, or lose the message silently: the kernel may be gone. */
+  /** May throw or be lost silently if the kernel is gone. */
   send(message: CompareMessage): void;
-  /** Store the runs in the host's model, to be saved with the notebook, without sending them. */
+  /** Stores the runs in the host's model, to be saved with the notebook, without sending them. */
   keep(snapshot: unknown): void;
 };
 
 export type CompareMessage = { type: "run"; turn: string; message: PageMessage } | { type: "stop" };
 
-/** State of a comparison; only its runs change. */
+/** The constant part of a comparison. */
 export interface CompareState {
   prompt: string;
   title: string;
   runs: { id: string; label: string; run: Snapshot }[];
 }
 
-/** A compared run. */
+/** One of the answers. */
 export interface Compared {
   readonly id: string;
   readonly label: string;
@@ -48,8 +48,8 @@ export class CompareSession {
   runs: Compared[] = [];
   readonly #channel: RunsChannel;
   readonly #listeners = new Set<() => void>();
-  readonly #ending = new AbortController();
-  readonly #keeper = new Keeper(() => this.#keep());
+  readonly #aborter = new AbortController();
+  readonly #writer = new SnapshotWriter(() => this.#keep());
   #stoppingAll = false;
 
   constructor(channel: RunsChannel) {
@@ -57,7 +57,7 @@ export class CompareSession {
     this.#read();
     channel.listen(
       { message: () => {}, lost: () => {}, snapshot: () => this.#read() },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
   }
 
@@ -66,7 +66,7 @@ export class CompareSession {
     return this.runs.every(({ session }) => session.final);
   }
 
-  /** Request the kernel, in one message, to stop all active runs. */
+  /** Asks the kernel, in one message, to stop all unfinished runs. */
   stop(): void {
     const before = this.#stoppable();
     this.#stoppingAll = true;
@@ -76,24 +76,24 @@ export class CompareSession {
     try {
       this.#channel.send({ type: "stop" });
     } catch {
-      // A closed comm throws in some hosts; the views of the runs display the problem.
+      // A closed comm throws in some hosts; the runs report it.
     }
   }
 
-  /** Whether every active run has been requested to stop, without a timeout so far. */
+  /** Whether every unfinished run was asked to stop and has not answered yet. */
   get stopping(): boolean {
     return !this.final && this.#stoppable().length === 0;
   }
 
-  /** Call back after changes of any run or of the list; return a function that unsubscribes. */
+  /** Calls back after a change of a run, or of the list of runs; returns how to unsubscribe. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   dispose(): void {
-    this.#ending.abort();
-    this.#keeper.end();
+    this.#aborter.abort();
+    this.#writer.flush();
     for (const { session } of this.runs) session.dispose();
     this.#listeners.clear();
   }
@@ -110,7 +110,7 @@ export class CompareSession {
     return isObject(kept) && isCompareState(kept.compare) ? kept.compare : null;
   }
 
-  /** Create the runs' sessions once the kernel has set the trait. */
+  /** Reads the list of runs, as soon as the kernel has sent it. */
   #read(): void {
     const state = this.runs.length > 0 ? null : this.#state();
     if (!state) return;
@@ -125,13 +125,13 @@ export class CompareSession {
     this.#notify();
   }
 
-  /** Save a run at its end and on later changes; the kernel saves only when all runs have ended. */
+  /** Stores a finished run, and later changes; the kernel writes only when all have ended. */
   #keepEnd(session: RunSession): void {
     let kept = session.final ? session.seq : null;
     session.subscribe(() => {
       if (!session.final || session.lost || session.seq === kept) return;
-      if (kept === null) this.#keeper.now();
-      else this.#keeper.soon();
+      if (kept === null) this.#writer.write();
+      else this.#writer.writeSoon();
       kept = session.seq;
     });
   }
@@ -144,13 +144,13 @@ export class CompareSession {
     this.#channel.keep({ ...whole, compare: { ...state, runs } });
   }
 
-  /** Return the part of the channel that belongs to one run. */
+  /** The part of the channel for one run. */
   #part(id: string): Channel {
     const channel = this.#channel;
     return {
       snapshot: () => this.#state()?.runs.find((run) => run.id === id)?.run,
       send: (message) => {
-        // `stop` sends one message for all runs.
+        // One message to the kernel stops all runs.
         if (message.type === "stop" && this.#stoppingAll) return;
         channel.send({ type: "run", turn: id, message });
       },
@@ -160,7 +160,7 @@ export class CompareSession {
             on.message(value.message);
         };
         const snapshot = () => {
-          if (!this.#keeper.writing) on.snapshot();
+          if (!this.#writer.writing) on.snapshot();
         };
         channel.listen({ message, snapshot, lost: on.lost }, signal);
       },

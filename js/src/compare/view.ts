@@ -1,4 +1,4 @@
-// The view of a comparison: the runs side by side, and their figures below.
+// View of a comparison: the runs side by side, and their metrics below.
 
 import { visibleText } from "../markdown/visible.js";
 import { Clock } from "../view/clock.js";
@@ -48,7 +48,7 @@ export class CompareView {
     );
     this.#scroller = html(
       "div",
-      // A scrollable region must be focusable for keyboard users.
+      // Scrollable elements must be reachable by keyboard.
       { class: "agentnb-compare-table", role: "region", "aria-label": "Figures", tabindex: 0 },
       table,
     );
@@ -90,7 +90,7 @@ export class CompareView {
   }
 
   #updateStop(final: boolean): void {
-    // Hiding the focused button would move the focus to the top of the page.
+    // Removing the focused button would move the focus to the top of the page.
     if (final && this.#stop.contains(focused(this.#stop))) {
       this.#scroller.focus({ preventScroll: true });
     }

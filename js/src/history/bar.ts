@@ -1,4 +1,4 @@
-// The filters of the history: text, status, agent.
+// Filters of the history: text, status, agent.
 
 import { visibleText } from "../markdown/visible.js";
 import { html } from "../view/html.js";
@@ -54,14 +54,14 @@ export class BarView {
     );
   }
 
-  /** Move the focus here from an element that is about to be hidden. */
+  /** Moves the focus away from an element that is removed. */
   focus(): void {
     this.#text.focus({ preventScroll: true });
   }
 
   update(): void {
     const { query, gone } = this.#session;
-    // Only on a difference: setting the value moves the caret of a user who is typing.
+    // The field keeps its text, since the user may be typing.
     if (this.#text.value !== query.text) this.#text.value = query.text;
     this.#status.value = query.status;
     this.#updateAgents();

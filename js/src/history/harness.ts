@@ -10,7 +10,7 @@ type On = Parameters<HistoryChannel["listen"]>[0];
 /** The kernel's end of a channel, in the page. */
 export class Kernel implements HistoryChannel {
   trait: unknown = fixture.snapshot;
-  heard: HistoryMessage[] = [];
+  sent: HistoryMessage[] = [];
   kept: unknown[] = [];
   closed = false;
   readonly on = new Set<On>();
@@ -21,7 +21,7 @@ export class Kernel implements HistoryChannel {
 
   send(message: HistoryMessage): void {
     if (this.closed) throw new Error("comm is closed");
-    this.heard.push(message);
+    this.sent.push(message);
   }
 
   keep(snapshot: unknown): void {
@@ -41,13 +41,13 @@ export class Kernel implements HistoryChannel {
     vi.advanceTimersByTime(300);
   }
 
-  get asked(): (HistoryMessage & { type: "page" })[] {
-    return this.heard.filter((message) => message.type === "page");
+  get queries(): (HistoryMessage & { type: "page" })[] {
+    return this.sent.filter((message) => message.type === "page");
   }
 
   /** Answers the last question for a page as the kernel of the fixture did, but for these fields. */
   answer(changes: object = {}): void {
-    const last = this.asked.at(-1);
+    const last = this.queries.at(-1);
     this.say({ ...fixture.page, ...changes, id: last?.id, query: last?.query });
   }
 }

@@ -82,7 +82,7 @@ describe("what the kernel says", () => {
 describe("the list", () => {
   test("is there at once, and asks for nothing", () => {
     expect(rows()).toHaveLength(3);
-    expect(kernel.heard).toEqual([]);
+    expect(kernel.sent).toEqual([]);
     expect(countText()).toBe("1–3 of 5 runs");
   });
 
@@ -140,7 +140,7 @@ describe("the list", () => {
 describe("asking", () => {
   test("sorts by the heading that is pressed, and turns it round", () => {
     heading("Cost").querySelector("button")?.click();
-    expect(kernel.asked[0]?.query).toEqual(wanted({ order: "-cost" }));
+    expect(kernel.queries[0]?.query).toEqual(wanted({ order: "-cost" }));
     kernel.answer();
     expect(heading("Cost").getAttribute("aria-sort")).toBe("descending");
     expect(heading("When").hasAttribute("aria-sort")).toBe(false);
@@ -148,7 +148,7 @@ describe("asking", () => {
     kernel.answer();
     heading("Agent").querySelector("button")?.click();
     kernel.answer();
-    expect(kernel.asked.map(({ query }) => query.order)).toEqual(["-cost", "cost", "agent"]);
+    expect(kernel.queries.map(({ query }) => query.order)).toEqual(["-cost", "cost", "agent"]);
     expect(heading("Agent").getAttribute("aria-sort")).toBe("ascending");
   });
 
@@ -157,33 +157,33 @@ describe("asking", () => {
       type(text);
       vi.advanceTimersByTime(100);
     }
-    expect(kernel.asked).toEqual([]);
+    expect(kernel.queries).toEqual([]);
     vi.advanceTimersByTime(300);
-    expect(kernel.asked.map(({ query }) => query)).toEqual([wanted({ text: "zeb" })]);
+    expect(kernel.queries.map(({ query }) => query)).toEqual([wanted({ text: "zeb" })]);
   });
 
   test("asks one thing at a time, and then what is wanted by now", () => {
     session.ask({ status: "failed" });
     session.ask({ status: "completed" });
     session.ask({ agent: "local:a" });
-    expect(kernel.asked).toHaveLength(1);
+    expect(kernel.queries).toHaveLength(1);
     expect(find("table").getAttribute("aria-busy")).toBe("true");
     kernel.answer();
-    expect(kernel.asked.at(-1)?.query).toEqual(wanted({ status: "completed", agent: "local:a" }));
+    expect(kernel.queries.at(-1)?.query).toEqual(wanted({ status: "completed", agent: "local:a" }));
     kernel.answer();
-    expect(kernel.asked).toHaveLength(2);
+    expect(kernel.queries).toHaveLength(2);
     expect(find("table").getAttribute("aria-busy")).toBe("false");
   });
 
   test("asks anew at once where the kernel looks already, and takes the last answer only", () => {
     session.ask({ status: "failed" });
     vi.advanceTimersByTime(4000);
-    kernel.say({ ...fixture.looking, id: kernel.asked[0]?.id });
+    kernel.say({ ...fixture.looking, id: kernel.queries[0]?.id });
     vi.advanceTimersByTime(60_000);
     expect(shown(word())).toBe(false);
     session.ask({ status: "completed" });
-    expect(kernel.asked).toHaveLength(2);
-    kernel.say({ ...fixture.page, id: kernel.asked[0]?.id, total: 77 });
+    expect(kernel.queries).toHaveLength(2);
+    kernel.say({ ...fixture.page, id: kernel.queries[0]?.id, total: 77 });
     expect(countText()).toBe("1–3 of 5 runs");
     kernel.answer({ total: 78 });
     expect(countText()).toBe("1–3 of 78 runs");
@@ -198,20 +198,20 @@ describe("asking", () => {
     const [previous, next] = [...find(".agentnb-history-foot").querySelectorAll("button")];
     expect(previous?.getAttribute("aria-disabled")).toBe("true");
     previous?.click();
-    expect(kernel.asked).toEqual([]);
+    expect(kernel.queries).toEqual([]);
     next?.click();
-    expect(kernel.asked[0]?.query.offset).toBe(3);
+    expect(kernel.queries[0]?.query.offset).toBe(3);
     kernel.answer({ rows: fixture.page.rows.slice(0, 2) });
     expect(countText()).toBe("4–5 of 5 runs");
     expect(next?.getAttribute("aria-disabled")).toBe("true");
     previous?.click();
-    expect(kernel.asked[1]?.query.offset).toBe(0);
+    expect(kernel.queries[1]?.query.offset).toBe(0);
   });
 
   test("goes back to the first page where the runs of this one are gone", () => {
     session.ask({ offset: 3 });
     kernel.answer({ rows: [], total: 2 });
-    expect(kernel.asked.map(({ query }) => query.offset)).toEqual([3, 0]);
+    expect(kernel.queries.map(({ query }) => query.offset)).toEqual([3, 0]);
   });
 
   test("a search that finds nothing can be taken back", () => {
@@ -221,7 +221,7 @@ describe("asking", () => {
     const button = find<HTMLButtonElement>(".agentnb-history-empty button");
     button.focus();
     button.click();
-    expect(kernel.asked[1]?.query).toEqual(wanted({}));
+    expect(kernel.queries[1]?.query).toEqual(wanted({}));
     expect(document.activeElement).toBe(find("input"));
   });
 
@@ -235,7 +235,7 @@ describe("asking", () => {
     const select = find<HTMLSelectElement>("select[aria-label=Agent]");
     select.dispatchEvent(new Event("focus"));
     select.dispatchEvent(new Event("focus"));
-    expect(kernel.heard).toEqual([{ type: "agents" }]);
+    expect(kernel.sent).toEqual([{ type: "agents" }]);
     kernel.say(fixture.agents);
     expect([...select.options].map((option) => option.value)).toContain("seekr:support_agent");
   });
@@ -244,7 +244,7 @@ describe("asking", () => {
 describe("what goes wrong", () => {
   test("a store that fails says why, and the list stays", () => {
     session.refresh();
-    kernel.say({ ...fixture.failed, id: kernel.asked.at(-1)?.id });
+    kernel.say({ ...fixture.failed, id: kernel.queries.at(-1)?.id });
     expect(word().textContent).toBe(fixture.failed.error);
     expect(rows()).toHaveLength(3);
     session.refresh();
@@ -287,7 +287,7 @@ describe("a run", () => {
 
   test("opens below, with its question, and takes the focus", () => {
     openFirst();
-    expect(kernel.heard).toEqual([{ type: "open", run: rows()[0]?.dataset.key }]);
+    expect(kernel.sent).toEqual([{ type: "open", run: rows()[0]?.dataset.key }]);
     expect(panel().querySelector(".agentnb-answer")?.textContent).toContain("142.50");
     expect(panel().textContent).toContain(fixture.opened.snapshot.run.prompt);
     expect(runButton(0).getAttribute("aria-expanded")).toBe("true");
@@ -301,7 +301,7 @@ describe("a run", () => {
     expect(panel().hidden).toBe(true);
     expect(document.activeElement).toBe(runButton(0));
     expect(runButton(0).getAttribute("aria-expanded")).toBe("false");
-    expect(kernel.heard.at(-1)).toEqual({ type: "close", run: rows()[0]?.dataset.key });
+    expect(kernel.sent.at(-1)).toEqual({ type: "close", run: rows()[0]?.dataset.key });
   });
 
   test("opens by a click anywhere in its row, and gives way to the next", () => {
@@ -322,7 +322,7 @@ describe("a run", () => {
   test("asks for its events in its own envelope", () => {
     openFirst();
     panel().querySelector<HTMLElement>(".agentnb-record-button")?.click();
-    expect(kernel.heard.at(-1)).toEqual({
+    expect(kernel.sent.at(-1)).toEqual({
       type: "run",
       turn: rows()[0]?.dataset.key,
       message: { type: "events", offset: 0 },

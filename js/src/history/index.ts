@@ -1,4 +1,4 @@
-// Exports of the history for the widget.
+// The history as a table.
 
 export { type HistoryChannel, HistorySession } from "./session.js";
 export { HistoryView } from "./view.js";

@@ -1,8 +1,10 @@
-// Formatting of times in the user's time zone.
+// Formats times in the user's time zone.
 
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
-/** "22 Nov, 14:05"; in another year "22 Nov 2025". Absolute, as notebooks are read later. */
+/**
+ * "22 Nov, 14:05", or "22 Nov 2025" for another year; not relative, since a notebook is read later.
+ */
 export function moment(seconds: number, now = new Date()): string {
   const at = new Date(seconds * 1000);
   if (Number.isNaN(at.getTime())) return "";
@@ -11,7 +13,7 @@ export function moment(seconds: number, now = new Date()): string {
   return `${day}, ${pad(at.getHours())}:${pad(at.getMinutes())}`;
 }
 
-/** "2026-11-22T14:05:09.000Z"; empty for an invalid time. */
+/** "2026-11-22T14:05:09.000Z"; "" for an invalid time. */
 export function isoMoment(seconds: number): string {
   const at = new Date(seconds * 1000);
   return Number.isNaN(at.getTime()) ? "" : at.toISOString();

@@ -1,4 +1,4 @@
-// The opened run, below the list.
+// The open run, below the list.
 
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
@@ -43,7 +43,7 @@ export class PanelView {
     });
   }
 
-  /** Focus the panel and scroll to it. */
+  /** Moves the focus to the run. */
   focus(): void {
     this.#close.focus({ preventScroll: true });
     this.element.scrollIntoView?.({ block: "nearest" });
@@ -63,7 +63,7 @@ export class PanelView {
     show(this.#word, Boolean(opened?.error));
     if (!opened || opened.error !== null) return;
     if (opened.session) {
-      // Finished runs make no announcements.
+      // Only a run of this kernel that has not ended can be stopped.
       this.#view ??= new RunView(opened.session, { quiet: !opened.live });
       this.element.append(this.#view.element);
       this.element.scrollIntoView?.({ block: "nearest" });

@@ -1,5 +1,7 @@
-// Messages about the history: the mirror of agentnb/widgets/history_protocol.py, checked against the
-// same fixture, tests/fixtures/tables/history.json.
+// Messages between kernel and page for the history: the counterpart of
+// agentnb/widgets/history_protocol.py.
+//
+// tests/fixtures/tables/history.json tests both sides.
 
 import {
   allOf,
@@ -17,17 +19,17 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** Filter of the list; an empty text does not filter. */
+/** A query; empty texts filter nothing. */
 export interface Query {
   text: string;
   agent: string;
   status: string;
-  /** Sort column, prefixed with "-" for descending. */
+  /** Sort column, with "-" before it for descending order. */
   order: string;
   offset: number;
 }
 
-/** A run in the list. */
+/** One run in the list. */
 export interface Row {
   key: string;
   run_id: string | null;
@@ -47,15 +49,15 @@ export interface Listing {
   query: Query;
   rows: Row[];
   total: number;
-  /** Whether there are more than `total`: searches are counted up to a limit. */
+  /** Whether there are more than `total`, which is counted up to a limit. */
   more: boolean;
   /** Time of the query, in seconds since 1970-01-01 UTC. */
   at: number;
 }
 
-/** Content of the trait. */
+/** State in the trait. */
 export interface HistoryState extends Listing {
-  /** The earliest start, where the list is limited to recent runs. */
+  /** Earliest start of the listed runs, if limited. */
   since: number | null;
   limit: number;
 }
@@ -67,7 +69,7 @@ export type HistoryMessage =
   | { type: "run"; turn: string; message: PageMessage };
 
 export type HistoryAnswer =
-  /** The kernel has started the query. */
+  /** The kernel has started a query. */
   | { type: "looking"; id: string }
   | ({ type: "page"; id: string; error: null } & Listing)
   | { type: "page"; id: string; error: string }
@@ -114,7 +116,7 @@ export const isHistoryState = allOf<HistoryState>({
   limit: isCount,
 });
 
-/** Return whether a value is a valid message from the kernel. */
+/** Validates all fields of a message of this protocol. */
 export function isHistoryAnswer(v: unknown): v is HistoryAnswer {
   if (!isObject(v)) return false;
   switch (v.type) {

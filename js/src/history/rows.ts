@@ -1,4 +1,4 @@
-// Rows of the history table.
+// Rows of the history.
 
 import { visibleText } from "../markdown/visible.js";
 import { putStatus } from "../table/status.js";
@@ -15,7 +15,7 @@ export interface RowView {
   readonly button: HTMLButtonElement;
 }
 
-/** Return a row with a button that opens the run in the panel of this id. */
+/** A row with a button that opens the run in the element with the id `panel`. */
 export function rowView(row: Row, panel: string): RowView {
   const { key, status, agent, platform, question, error } = row;
   const took = row.duration === null ? NONE : briefDuration(row.duration);
@@ -35,11 +35,11 @@ export function rowView(row: Row, panel: string): RowView {
     },
     visibleText(question.trim()) || `Run ${visibleText(row.run_id ?? key)}`,
   );
-  // A cancelled run is no error, and its status says so.
-  const said = error && status !== "cancelled" ? visibleText(error) : "";
+  // Stopping a run is no error, and its status says so.
+  const reason = error && status !== "cancelled" ? visibleText(error) : "";
   const name = html("th", { scope: "row", class: "agentnb-history-name" }, button);
-  if (said) name.append(html("div", { class: "agentnb-history-error", title: said }, said));
-  // Replaces cells that are hidden in a narrow column.
+  if (reason) name.append(html("div", { class: "agentnb-history-error", title: reason }, reason));
+  // In a narrow column this line replaces the cells that do not fit.
   const brief = html("div", { class: "agentnb-history-brief" });
   const tell = (text: string, name = "") => {
     if (text && text !== NONE) brief.append(html("span", { class: name }, text));

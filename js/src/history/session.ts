@@ -1,8 +1,8 @@
-// The history's session in the page: requested and received rows, and the opened run.
+// The history in the page: the query, its results, and the open run.
 
-import { Keeper } from "../keeper.js";
 import { isObject } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
+import { SnapshotWriter } from "../snapshot-writer.js";
 import {
   type HistoryAnswer,
   type HistoryMessage,
@@ -12,25 +12,25 @@ import {
   type Query,
 } from "./protocol.js";
 
-/** Channel to the kernel of a history. */
+/** The channel of a history. */
 export type HistoryChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw, or lose the message silently: the kernel may be gone. */
+  /** May throw or be lost silently if the kernel is gone. */
   send(message: HistoryMessage): void;
-  /** Store the list in the host's model, to be saved with the notebook, without sending it. */
+  /** Stores the list in the host's model, to be saved with the notebook, without sending it. */
   keep(snapshot: unknown): void;
 };
 
-/** The opened run; its session is null until the kernel has sent the run. */
+/** An open run: its session once the kernel has sent its state. */
 export interface Opened {
   readonly key: string;
   readonly session: RunSession | null;
-  /** Whether the run belongs to this kernel, which can stop it. */
+  /** Whether it is a run of this kernel, which can be stopped. */
   readonly live: boolean;
   readonly error: string | null;
 }
 
 const DEBOUNCE_MS = 250;
-/** Time until the view reports a missing response; a busy kernel may still respond later. */
+/** Time after which a missing answer is reported; a late one is still used. */
 const SILENT_MS = 5000;
 const NO_ANSWER = "The kernel does not answer: it is busy, or it was restarted.";
 const NOTHING: Listing = {
@@ -42,30 +42,30 @@ const NOTHING: Listing = {
 };
 
 export class HistorySession {
-  /** The displayed rows. */
+  /** The displayed page. */
   listing: Listing = NOTHING;
-  /** The requested query; `listing` follows. */
+  /** The requested query, which the displayed page follows. */
   query: Query = NOTHING.query;
   since: number | null = null;
   limit = 20;
   agents: string[] = [];
-  /** Why the requested rows are not displayed. */
+  /** Why the requested page is not displayed. */
   error: string | null = null;
   opened: Opened | null = null;
-  /** Whether the host reports the comm as closed. */
+  /** Whether the host reports that the kernel is gone. */
   gone = false;
   readonly #channel: HistoryChannel;
   readonly #listeners = new Set<() => void>();
-  readonly #ending = new AbortController();
-  readonly #keeper = new Keeper(() => this.#keep());
+  readonly #aborter = new AbortController();
+  readonly #writer = new SnapshotWriter(() => this.#keep());
   readonly #name = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
-  #told = false;
-  #asked: string | null = null;
-  #askedFor: Query | null = null;
+  #hasState = false;
+  #requestId: string | null = null;
+  #requestedQuery: Query | null = null;
   /** Whether the kernel has started the query. */
   #looking = false;
   #number = 0;
-  #askedAgents = false;
+  #hasRequestedAgents = false;
   #debounce: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #openSilence: ReturnType<typeof setTimeout> | undefined;
@@ -75,22 +75,22 @@ export class HistorySession {
     this.#read();
     channel.listen(
       {
-        message: (value) => this.#hear(value),
+        message: (value) => this.#receive(value),
         snapshot: () => this.#read(),
         lost: (gone = true) => this.#lose(gone),
       },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
   }
 
-  /** Whether requested rows have not been received yet. */
+  /** Whether a requested page has not arrived yet. */
   get asking(): boolean {
-    return this.#asked !== null || this.#debounce !== undefined;
+    return this.#requestId !== null || this.#debounce !== undefined;
   }
 
-  /** Whether a listing has been received. */
-  get told(): boolean {
-    return this.#told;
+  /** Whether the kernel has sent any state. */
+  get hasState(): boolean {
+    return this.#hasState;
   }
 
   get filtered(): boolean {
@@ -103,31 +103,31 @@ export class HistorySession {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Search after the user has stopped typing. */
+  /** Searches once the user has stopped typing. */
   search(text: string): void {
     if (text === this.query.text) return;
     this.query = { ...this.query, text, offset: 0 };
     clearTimeout(this.#debounce);
-    this.#debounce = setTimeout(() => this.#ask(), DEBOUNCE_MS);
+    this.#debounce = setTimeout(() => this.#request(), DEBOUNCE_MS);
     this.#notify();
   }
 
-  /** Request other rows, from the first page unless `changes` has an offset. */
+  /** Changes the query, and starts from its first page unless another offset is given. */
   ask(changes: Partial<Query>): void {
     this.query = { ...this.query, offset: 0, ...changes };
-    this.#ask();
+    this.#request();
   }
 
   refresh(): void {
-    this.#askedAgents = false;
+    this.#hasRequestedAgents = false;
     this.askAgents();
     this.ask({ offset: this.query.offset });
   }
 
-  /** Request the agents for the filter, once. */
+  /** Requests the names of the agents, once. */
   askAgents(): void {
-    if (this.#askedAgents || this.gone) return;
-    this.#askedAgents = true;
+    if (this.#hasRequestedAgents || this.gone) return;
+    this.#hasRequestedAgents = true;
     this.#send({ type: "agents" });
   }
 
@@ -151,8 +151,8 @@ export class HistorySession {
 
   dispose(): void {
     this.#shut();
-    this.#ending.abort();
-    this.#keeper.end();
+    this.#aborter.abort();
+    this.#writer.flush();
     clearTimeout(this.#debounce);
     clearTimeout(this.#silence);
     this.#listeners.clear();
@@ -167,71 +167,71 @@ export class HistorySession {
     this.#send({ type: "close", run: key });
   }
 
-  #ask(): void {
+  #request(): void {
     clearTimeout(this.#debounce);
     this.#debounce = undefined;
-    // One request at a time: others would only queue up behind it in a busy kernel.
-    if (this.#asked === null || this.#looking) {
+    // One query at a time: further ones would queue up in a busy kernel.
+    if (this.#requestId === null || this.#looking) {
       this.#number += 1;
-      this.#asked = `${this.#name}-${this.#number}`;
-      this.#askedFor = this.query;
+      this.#requestId = `${this.#name}-${this.#number}`;
+      this.#requestedQuery = this.query;
       this.#looking = false;
       clearTimeout(this.#silence);
       this.#silence = setTimeout(() => {
-        this.#asked = null;
+        this.#requestId = null;
         this.error = NO_ANSWER;
         this.#notify();
       }, SILENT_MS);
-      this.#send({ type: "page", id: this.#asked, query: this.query });
+      this.#send({ type: "page", id: this.#requestId, query: this.query });
     }
     this.#notify();
   }
 
-  #hear(value: unknown): void {
+  #receive(value: unknown): void {
     if (isObject(value) && value.type === "run") return;
-    // Messages of other versions are ignored; the request then times out.
+    // Messages of another version are ignored, and reported as a missing answer.
     if (!isHistoryAnswer(value)) return;
     this.gone = false;
     if (value.type === "agents") this.agents = value.agents;
     else if (value.type === "looking") this.#look(value.id);
-    else if (value.type === "opened") this.#hearOpened(value);
-    else this.#hearPage(value);
+    else if (value.type === "opened") this.#receiveOpened(value);
+    else this.#receivePage(value);
     this.#notify();
   }
 
   #look(id: string): void {
-    if (id !== this.#asked) return;
-    // The query may take long now that it has started.
+    if (id !== this.#requestId) return;
+    // The kernel has started, however long it takes.
     clearTimeout(this.#silence);
     this.#looking = true;
-    if (this.#debounce === undefined && this.query !== this.#askedFor) this.#ask();
+    if (this.#debounce === undefined && this.query !== this.#requestedQuery) this.#request();
   }
 
-  #hearPage(answer: HistoryAnswer & { type: "page" }): void {
-    // Late responses are accepted, except those to another page.
+  #receivePage(answer: HistoryAnswer & { type: "page" }): void {
+    // Late answers count, except to queries of another page.
     if (!answer.id.startsWith(`${this.#name}-`)) return;
-    if (this.#asked !== null && answer.id !== this.#asked) return;
+    if (this.#requestId !== null && answer.id !== this.#requestId) return;
     clearTimeout(this.#silence);
-    this.#asked = null;
+    this.#requestId = null;
     this.#looking = false;
-    this.#told = true;
+    this.#hasState = true;
     this.error = answer.error;
     if (answer.error === null) this.#take(answer);
-    if (this.#debounce === undefined && this.query !== this.#askedFor) this.#ask();
+    if (this.#debounce === undefined && this.query !== this.#requestedQuery) this.#request();
   }
 
   #take({ query, rows, total, more, at }: Listing): void {
     this.listing = { query, rows, total, more, at };
     const { offset } = this.query;
     if (!rows.length && offset > 0 && query.offset === offset && offset >= total) {
-      // Runs were deleted in the meantime.
+      // Runs were deleted meanwhile.
       this.query = { ...this.query, offset: 0 };
       return;
     }
-    this.#keeper.soon();
+    this.#writer.writeSoon();
   }
 
-  #hearOpened(answer: HistoryAnswer & { type: "opened" }): void {
+  #receiveOpened(answer: HistoryAnswer & { type: "opened" }): void {
     if (this.opened?.key !== answer.run || this.opened.session) return;
     clearTimeout(this.#openSilence);
     const { run: key, live, error } = answer;
@@ -239,7 +239,7 @@ export class HistorySession {
     this.opened = { key, session, live, error };
   }
 
-  /** Return the part of the channel that belongs to one run. */
+  /** The part of the channel for one run. */
   #part(key: string, snapshot: unknown): Channel {
     const channel = this.#channel;
     return {
@@ -256,12 +256,12 @@ export class HistorySession {
   }
 
   #read(): void {
-    if (this.#told || this.#keeper.writing) return;
+    if (this.#hasState || this.#writer.writing) return;
     const kept = this.#channel.snapshot();
     const state = isObject(kept) ? kept.history : null;
     if (!isHistoryState(state)) return;
     const { since, limit, query, rows, total, more, at } = state;
-    this.#told = true;
+    this.#hasState = true;
     this.since = since;
     this.limit = Math.max(1, limit);
     this.query = query;
@@ -284,7 +284,7 @@ export class HistorySession {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the request then times out.
+      // A closed comm throws in some hosts; the missing answer is reported.
     }
   }
 

@@ -1,4 +1,4 @@
-// The view of the history: filters, list of runs, opened run.
+// View of the history: the query, the runs found, and the open one.
 
 import { visibleText } from "../markdown/visible.js";
 import { SortHead } from "../table/head.js";
@@ -92,7 +92,7 @@ export class HistoryView {
   }
 
   #update(): void {
-    const { listing, asking, error, gone, told, query, opened } = this.#session;
+    const { listing, asking, error, gone, hasState, query, opened } = this.#session;
     this.#bar.update();
     this.#head.update(query.order);
     this.element.dataset.asking = String(asking);
@@ -102,7 +102,7 @@ export class HistoryView {
     show(this.#hint, hint !== "");
     if (listing !== this.#listing) this.#draw(listing);
     show(this.#scroller, listing.rows.length > 0);
-    this.#updateEmpty(told, asking);
+    this.#updateEmpty(hasState, asking);
     this.#updateCount();
     for (const { key, button, element } of this.#rows) {
       const here = String(opened?.key === key);
@@ -128,10 +128,10 @@ export class HistoryView {
     if (!first) announce(this.#scroller, countText(this.#session));
   }
 
-  #updateEmpty(told: boolean, asking: boolean): void {
+  #updateEmpty(hasState: boolean, asking: boolean): void {
     const { listing, filtered, error, since } = this.#session;
     const none = listing.rows.length === 0 && error === null;
-    const text = !told || asking ? "Looking…" : filtered ? "No run matches." : noneYet(since);
+    const text = !hasState || asking ? "Looking…" : filtered ? "No run matches." : noneYet(since);
     setText(this.#empty, text);
     show(this.#empty, none);
     const clear = none && !asking && filtered;
@@ -160,7 +160,7 @@ export class HistoryView {
   #click(event: Event): void {
     const target = event.target instanceof Element ? event.target : null;
     const row = target?.closest<HTMLElement>("tr[data-key]");
-    // Selecting text in a row must not open it.
+    // Selecting text to copy should not open the run.
     const marked = String(this.#body.ownerDocument.getSelection?.() ?? "") !== "";
     if (!row?.dataset.key || (marked && !target?.closest("button"))) return;
     if (this.#session.opened?.key === row.dataset.key && !this.#session.opened.error) {
@@ -171,7 +171,7 @@ export class HistoryView {
     this.#panel.focus();
   }
 
-  /** Move between the runs by arrow keys. */
+  /** Arrow keys move from run to run. */
   #walk(event: KeyboardEvent): void {
     const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const at = this.#rows.findIndex(({ button }) => button === event.target);
@@ -219,7 +219,7 @@ function pageButton(name: "previous" | "chevron", label: string): HTMLButtonElem
   );
 }
 
-/** Disable by ARIA only: a button that is really disabled would lose the focus. */
+/** A button without a further page keeps the focus, but does nothing. */
 function enable(button: HTMLButtonElement, enabled: boolean, visible: boolean): void {
   button.setAttribute("aria-disabled", String(!enabled));
   show(button, visible);

@@ -1,6 +1,6 @@
-// Trees of displayed nodes, and the only code that turns them into elements.
+// Trees of content, and the one place that turns them into elements.
 //
-// Model output reaches the DOM only as text nodes and as values of the attributes listed below.
+// Model text gets here only as text nodes and as values of the attributes listed below.
 
 const TAGS = [
   "a",
@@ -56,7 +56,7 @@ export type Attributes = Partial<Record<(typeof ATTRIBUTES)[number], string>>;
 export interface TextNode {
   text: string;
   dom?: Text;
-  /** Number of leading characters of `dom` that belong to a preceding node and stay. */
+  /** Number of characters at the beginning of `dom` that belong to another node. */
   kept?: number;
 }
 
@@ -76,13 +76,13 @@ export function element(tag: Tag, attributes: Attributes, children: TreeNode[]):
   return { tag, attributes, children };
 }
 
-/** Create the DOM of a tree and store it in the tree. */
+/** Creates the DOM of a tree and stores it in the tree. */
 export function mount(node: TreeNode): Node {
   if (!("tag" in node)) {
     node.dom = document.createTextNode(node.text);
     return node.dom;
   }
-  if (!allowedTags.has(node.tag)) throw new TypeError(`not an element to be shown: ${node.tag}`);
+  if (!allowedTags.has(node.tag)) throw new TypeError(`not an allowed element: ${node.tag}`);
   const made = document.createElement(node.tag);
   for (const [name, value] of Object.entries(node.attributes)) setAttribute(made, name, value);
   for (const child of node.children) made.append(mount(child));
@@ -91,14 +91,14 @@ export function mount(node: TreeNode): Node {
 }
 
 function setAttribute(on: HTMLElement, name: string, value: string): void {
-  if (!allowedAttributes.has(name)) throw new TypeError(`not an attribute to be shown: ${name}`);
+  if (!allowedAttributes.has(name)) throw new TypeError(`not an allowed attribute: ${name}`);
   on.setAttribute(name, value);
 }
 
 /**
- * Update the children of `parent` from `old` to `next` with minimal changes.
+ * Changes the children of `parent` from `old` to `next`, touching only what differs.
  *
- * `before` is the first child that is not part of `old`; null where `old` reaches to the end.
+ * `before` is the first child that is not part of `old`, or null.
  */
 export function patch(
   parent: Node,
@@ -133,7 +133,7 @@ function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
     will.dom = dom;
     if (was.kept) will.kept = was.kept;
     if (was.text === will.text) return;
-    // Appending preserves a selection in the text; replacing would collapse it.
+    // Appending keeps a selection in the text; replacing would collapse it.
     if (will.text.startsWith(was.text)) dom.appendData(will.text.slice(was.text.length));
     else dom.replaceData(was.kept ?? 0, was.text.length, will.text);
     return;
@@ -142,7 +142,7 @@ function patchNode(parent: Node, was: TreeNode, will: TreeNode): void {
   else if (was.dom) parent.replaceChild(mount(will), was.dom);
 }
 
-/** Delete a text from the DOM node it shares with a preceding one; return whether it shares one. */
+/** Removes a text from the node that it shares with the one before; false if it has its own. */
 function cutToKept(node: TreeNode): boolean {
   if ("tag" in node || !node.kept || !node.dom) return false;
   node.dom.deleteData(node.kept, node.text.length);

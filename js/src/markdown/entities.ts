@@ -1,10 +1,10 @@
-// Replaces the package `entities` in the bundle, whose table takes 9 kB gzipped, by the browser's own
-// HTML entities. References are decoded one at a time in a separate document, in which nothing is
-// loaded or run.
+// Replaces the package `entities` in the bundle, whose table takes 9 kB gzipped. The browser has
+// the same table: HTML's. References are decoded one by one in an inert document, in which nothing
+// is loaded or executed.
 
 let area: HTMLTextAreaElement | undefined;
 
-/** Decode a named character reference such as `&amp;`; return unknown ones unchanged. */
+/** Decodes a named character reference such as `&amp;`; returns an unknown one unchanged. */
 export function decodeHTMLStrict(reference: string): string {
   if (!/^&[a-z][a-z0-9]*;$/i.test(reference)) return reference;
   area ??= document.implementation.createHTMLDocument("").createElement("textarea");
@@ -13,9 +13,9 @@ export function decodeHTMLStrict(reference: string): string {
     area.innerHTML = reference;
     decoded = area.textContent ?? "";
   } catch {
-    // Forbidden by the page (Trusted Types): leave the reference as it is.
+    // Pages can forbid this; then the reference stays as it is.
     return reference;
   }
-  // HTML also accepts legacy names without semicolon and reads "&notit;" as "¬it;". Markdown doesn't.
+  // HTML also accepts old names without a semicolon: "&notit;" is "¬it;". Markdown does not.
   return decoded === ";" || !decoded.endsWith(";") ? decoded : reference;
 }

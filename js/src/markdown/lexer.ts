@@ -1,29 +1,29 @@
-// Configuration of markdown-it: CommonMark, GFM tables and strikethrough, no raw HTML.
+// markdown-it as this project uses it: CommonMark, GFM tables and strikethrough, no raw HTML.
 
 import MarkdownIt, { type Env, type Token } from "markdown-it";
-import { mendInline } from "./mend.js";
+import { mendInline } from "./autoclose.js";
 
-/** A link reference definition, as stored by markdown-it. */
+/** A link reference definition, as markdown-it stores it. */
 export interface Definition {
   href: string;
   title: string;
 }
 
 export interface LexOptions {
-  /** Definitions that precede this text, by normalised label. */
+  /** Definitions before this text, by normalised label. */
   known: ReadonlyMap<string, Definition>;
   /**
-   * Whether the text is complete. If not, open marks at its end are closed, and its own definitions
-   * are not used: an address may be incomplete.
+   * Whether the text is complete. Until then open syntax at its end is closed there, and its own
+   * definitions are not used, since an address may be incomplete.
    */
   final: boolean;
 }
 
 export interface Lexed {
   tokens: Token[];
-  /** Definitions in this text, except those already known. */
+  /** New definitions in this text. */
   defined: Map<string, Definition>;
-  /** Labels that inline text referred to without a definition. */
+  /** Labels that were looked up but not defined. */
   missed: Set<string>;
 }
 
@@ -36,7 +36,7 @@ class Lexing {
 
   constructor({ known, final }: LexOptions) {
     this.final = final;
-    // markdown-it reads labels from this object and sets new ones; the first definition is kept.
+    // markdown-it reads and writes labels in an object; the first definition wins.
     this.references = new Proxy<Record<string, Definition>>(Object.create(null), {
       get: (_target, name) => {
         const label = String(name);
@@ -53,7 +53,7 @@ class Lexing {
   }
 }
 
-/** markdown-it omits blocks nested deeper than this. */
+/** markdown-it drops blocks that are nested deeper. */
 export const MAX_NESTING = 100;
 
 const md = new MarkdownIt({
@@ -62,7 +62,7 @@ const md = new MarkdownIt({
   typographer: false,
   maxNesting: MAX_NESTING,
 });
-// Keep definitions as tokens to know their lines.
+// Definitions stay among the tokens, so that their lines are known.
 md.core.ruler.disable("strip_references");
 md.core.ruler.before("inline", "agentnb_mend", (state) => {
   const lexing = state.env.agentnb as Lexing;
@@ -73,11 +73,11 @@ md.core.ruler.before("inline", "agentnb_mend", (state) => {
   if (lexing.final) return;
   const last = state.tokens.findLast((token) => token.type === "inline");
   const lines = state.src.split("\n").length;
-  // Only in the inline text that is still being written, which includes the last line.
+  // Only the passage with the last line, which still grows.
   if (last?.map && last.map[1] >= lines) last.content = mendInline(last.content);
 });
 
-/** Tokenize Markdown. Every token of a block has its lines in `map`. */
+/** Returns the tokens of Markdown. Block tokens have their lines in `map`. */
 export function lex(source: string, options: LexOptions): Lexed {
   const lexing = new Lexing(options);
   const env: Env = { agentnb: lexing, references: lexing.references };

@@ -1,26 +1,26 @@
-// The only code that decides which addresses may be opened or loaded.
+// The one place that decides which addresses may be followed or loaded.
 
 export interface Address {
-  /** Value of the attribute: absolute, without user name and password. */
+  /** The attribute's value: absolute, without user name and password. */
   href: string;
-  /** The destination to display: a host or a mailbox. */
+  /** The host or mailbox that the address leads to. */
   host: string;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are forbidden
 const FORBIDDEN = /[\u0000-\u0020\u007f-\u00a0\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]/;
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
 const IMAGES = /^https?:\/\//i;
 
-/** Return the address of a link; null unless absolute http, https or mailto. */
+/** Returns the address of an absolute http, https or mailto link, or null. */
 export function linkAddress(url: string): Address | null {
   return LINKS.test(url) ? address(url) : null;
 }
 
 /**
- * Return the address of an image that may be loaded on a click, or null.
+ * Returns the address of an image that may be loaded on a click, or null.
  *
- * Relative addresses are refused: they would reach the notebook server with the user's cookies.
+ * Relative addresses are rejected: they would reach the notebook server with the user's cookies.
  */
 export function imageAddress(url: string): Address | null {
   return IMAGES.test(url) ? address(url) : null;
@@ -41,7 +41,7 @@ function address(url: string): Address | null {
   return parsed.host ? { href: parsed.href, host: parsed.host } : null;
 }
 
-/** Characters that imitate a slash or a dot and are not normalized by NFKC. */
+/** Characters that look like a slash or a dot; NFKC normalizes most others. */
 const SLASHES = /[\u2044\u2215\u29f8]/g;
 const DOTS = /[\u2024\u3002\ua4f8]/g;
 const HOST = String.raw`(?:(?:[\p{L}\p{N}_-]+\.)+\p{L}[\p{L}\p{N}_-]+|(?:\d{1,3}\.){3}\d{1,3}|localhost)`;
@@ -50,17 +50,17 @@ const ADDRESS_LIKE = new RegExp(
   String.raw`^\s*((?:[\p{L}\p{N}_.+-]+@)?${HOST}(?::\d+)?)(?:[/?#]\S*)?\s*$`,
   "iu",
 );
-/** Longer texts are not read as an address. */
+/** Longer labels are not read as an address. */
 const LONGEST_LABEL = 500;
 
-/** Return whether a link's text is an address with a host other than the link's. */
+/** Returns whether a link's text is an address of another host than the link's. */
 export function misleads(text: string, host: string): boolean {
   const plain = text
     .slice(0, LONGEST_LABEL)
     .normalize("NFKC")
     .replace(SLASHES, "/")
     .replace(DOTS, ".");
-  // Text such as "report.pdf" within a sentence isn't meant as a host; only addresses are.
+  // Only addresses count: "report.pdf" within a sentence is no host.
   const named = (AFTER_SCHEME.exec(plain) ?? ADDRESS_LIKE.exec(plain))?.[1];
   return named !== undefined && plainHost(named) !== plainHost(host);
 }

@@ -1,5 +1,5 @@
-// Replaces linkify-it in the bundle: markdown-it creates an instance of it even with the option
-// `linkify` off. Bare addresses in an answer stay text.
+// Replaces linkify-it in the bundle, which markdown-it instantiates even with the option `linkify`
+// off, as it always is here. Bare addresses in an answer stay text.
 
 export class LinkifyIt {}
 

@@ -1,22 +1,22 @@
-// Splitting of a paragraph that is still being written.
+// Find where a paragraph that still grows can be split.
 //
-// Its first part is settled where no mark in it can pair with later text. Only common marks are
-// understood; at any other mark the search ends, and the rest stays unsplit.
+// The first part is finished if nothing in it depends on later text: all marks are closed. Only
+// common marks are supported; at any other the search ends, and the rest stays in one piece.
 
 import type { TreeNode } from "./dom.js";
 import { type Definition, lex } from "./lexer.js";
 import { buildTree } from "./tree.js";
 
-/** Prefix that makes the lexer read the rest of a paragraph as a paragraph. */
+/** Prefix that makes the rest of a paragraph parse as one. */
 export const STUB = "x";
 
-/** Smaller parts aren't worth splitting off. */
+/** Smaller parts are not worth splitting. */
 const LEAST = 400;
 
 const WORD = /[\p{L}\p{N}]/u;
-/** Characters allowed before a split: none that can combine with what follows. */
+/** Characters that may end a part, since they do not combine with the next one. */
 const BEFORE_CUT = /[\p{L}\p{N}.,:;?)"'’”…%]/u;
-/** A whole code span; a link, or a possible reference; emphasis of one kind. */
+/** A code span; a link, or a possible reference; emphasis of one kind. */
 const CODE = /(?<!`)(`+)(?!`)[^`]+\1(?!`)/y;
 const LINK =
   /\[[^[\]()*_~`\\<>!&\n|]{1,200}\](?:\((?:https?:\/\/|mailto:)[^\s()<>\\`|]*\)|(?![([:]))/y;
@@ -24,9 +24,9 @@ const STRONG =
   /(\*{1,3}|_{1,3}|~~)(?=[\p{L}\p{N}])[^*_~`[\]\\<>!&|]*(?<=[\p{L}\p{N}.,:;?%])\1(?=[\s.,:;?)])/uy;
 const MARKS = /[*_~]+/y;
 
-/** Return the length of the settled part of `text`, or 0. `begun`: not the paragraph's first part. */
+/** End of the last finished part of `text`, or 0. `begun`: parts were split off before. */
 export function doneLength(text: string, begun: boolean): number {
-  // It could be a link definition.
+  // It could be a definition of a link.
   if (!begun && /^\s*\[/.test(text)) return 0;
   let cut = 0;
   let lineStart = 0;
@@ -35,7 +35,7 @@ export function doneLength(text: string, begun: boolean): number {
     const character = text[at] ?? "";
     if (character === " " || character === "\n") {
       const before = text.slice(Math.max(0, at - 2), at);
-      // A line with a bar may be a table's head, one without a word a rule or an underline.
+      // A line with a bar may be the head of a table; a line without a word may be anything.
       const line = text.slice(lineStart, at);
       const decided = WORD.test(line) && !line.includes("|");
       if (decided && BEFORE_CUT.test(before.slice(-1))) cut = at;
@@ -46,7 +46,7 @@ export function doneLength(text: string, begun: boolean): number {
       if (stop < 0) break;
       at = stop;
     } else if (/[\\<!]/.test(character)) {
-      // Accept these only where they are no mark: exclamations and comparisons.
+      // Only uses without a meaning: an exclamation, or a comparison.
       if (character === "\\" || !/^[\s\d="')]/.test(text.slice(at + 1, at + 2))) break;
       at += 1;
     } else {
@@ -56,7 +56,7 @@ export function doneLength(text: string, begun: boolean): number {
   return cut < LEAST ? 0 : cut;
 }
 
-/** Return the end of the construct that starts with a mark; -1 if uncertain. */
+/** End of the syntax that begins here; -1 if it is uncertain. */
 function markEnd(text: string, at: number): number {
   const before = text[at - 1] ?? " ";
   if (text[at] === "`") return matchEnd(CODE, text, at);
@@ -65,7 +65,7 @@ function markEnd(text: string, at: number): number {
   const marks = text.slice(at, stop);
   const after = text[stop] ?? "";
   if (after === "") return -1;
-  // Not marks: those between spaces, underscores within a word, a single tilde.
+  // Marks between spaces, underscores in a word and single tildes mean nothing.
   if (/\s/.test(before) && /\s/.test(after)) return stop;
   if (/^_+$/.test(marks) && WORD.test(before) && WORD.test(after)) return stop;
   if (marks === "~") return stop;
@@ -77,7 +77,7 @@ function matchEnd(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : -1;
 }
 
-/** Remove the stub from a paragraph's nodes. */
+/** Content of a paragraph without its artificial prefix. */
 export function withoutStub(nodes: readonly TreeNode[]): TreeNode[] {
   const [first, ...rest] = nodes;
   if (!first || "tag" in first) return [...nodes];
@@ -85,7 +85,7 @@ export function withoutStub(nodes: readonly TreeNode[]): TreeNode[] {
   return text === "" ? rest : [{ text }, ...rest];
 }
 
-/** Build a part of a paragraph separately; null where it turns out not to be a paragraph. */
+/** Part of a paragraph, parsed on its own; null if it is something else then. */
 export function readPart(
   source: string,
   begun: boolean,

@@ -1,18 +1,18 @@
-// Text beyond the Markdown limit, displayed as plain text.
+// Text that is too long for Markdown, rendered as plain text.
 
 import { patch, type TreeNode } from "./dom.js";
 import { textNodes } from "./texts.js";
 
-/** A block ends at the first line end after BLOCK characters, at most at BLOCK_LIMIT. */
+/** A block ends at the first line break beyond the one limit, or at the other. */
 const BLOCK = 8_000;
 const BLOCK_LIMIT = 10_000;
 
-/** Displays growing text in blocks: full blocks are not laid out again. */
+/** Renders growing text in blocks, so that full ones are never laid out again. */
 export class PlainText {
   readonly #parent: HTMLElement;
   #block: HTMLElement | null = null;
   #text = "";
-  #shown: TreeNode[] = [];
+  #rendered: TreeNode[] = [];
 
   constructor(parent: HTMLElement) {
     this.#parent = parent;
@@ -24,7 +24,7 @@ export class PlainText {
       this.#show(this.#text.slice(0, end));
       this.#text = this.#text.slice(end);
       this.#block = null;
-      this.#shown = [];
+      this.#rendered = [];
     }
     if (this.#text !== "") this.#show(this.#text);
   }
@@ -36,12 +36,12 @@ export class PlainText {
       this.#parent.append(this.#block);
     }
     const nodes = textNodes(text);
-    patch(this.#block, this.#shown, nodes);
-    this.#shown = nodes;
+    patch(this.#block, this.#rendered, nodes);
+    this.#rendered = nodes;
   }
 }
 
-/** Return the end of the first block of a text, or 0 while it isn't full. */
+/** End of the first block of a text, or 0 if it is not full. */
 function cut(text: string): number {
   const line = text.length < BLOCK ? -1 : text.indexOf("\n", BLOCK);
   if (line >= 0 && line < BLOCK_LIMIT) return line + 1;

@@ -1,6 +1,6 @@
-// Replaces punycode.js in the bundle by the browser's URL parser.
+// Replaces punycode.js in the bundle: the browser converts host names to ASCII.
 
-/** Return a host in ASCII; invalid hosts unchanged. */
+/** Returns the ASCII form of a host name; an invalid one unchanged. */
 function toASCII(host: string): string {
   try {
     return new URL(`http://${host}`).hostname || host;
@@ -9,7 +9,7 @@ function toASCII(host: string): string {
   }
 }
 
-/** Not converted back: Unicode letters could imitate other hosts. */
+/** A host is displayed in its ASCII form, since letters may look like others. */
 function toUnicode(host: string): string {
   return host;
 }

@@ -1,20 +1,21 @@
-// Markdown rendered as it arrives.
+// Markdown that is rendered while it arrives.
 //
-// Only the tail of the text is lexed again. Text before the last block, or before the last item, row
-// or line of an open list, table or code fence, can't change any more: it is settled, and its DOM is
-// not touched. The exception is a later link reference definition: passages that refer to it are
-// remembered and patched when it arrives.
+// Only the tail of the text is parsed again. Text before the last block, or before the last item,
+// row or line of an open list, table or code fence cannot change any more, and its DOM is left
+// alone. (Except for link definitions that come later: passages that wait for one are patched when
+// it arrives.)
 //
-// The final DOM is independent of how the text was split.
+// The final DOM does not depend on how the text was split.
 
 import type { Token } from "markdown-it";
+import { settledLength } from "./autoclose.js";
 import { type ElementNode, patch, type TreeNode } from "./dom.js";
 import { type Definition, lex } from "./lexer.js";
-import { settledLength } from "./mend.js";
 import { type Drawn, hasParagraphs, type Open, showLoose, skipped, type Waiting } from "./open.js";
 import { doneLength, readPart, STUB } from "./paragraph.js";
 import { EMPTY, filledBy, tailNodes, takeCode } from "./pieces.js";
 import { PlainText } from "./plain.js";
+import { reuseElements, splitText } from "./reuse.js";
 import {
   bodyOf,
   cutInside,
@@ -26,11 +27,10 @@ import {
   lineStarts,
   looseUpTo,
   prefixOf,
-} from "./settle.js";
-import { splitKept, takeShown } from "./taken.js";
+} from "./stable.js";
 import { type Block, buildTree, topBlocks } from "./tree.js";
 
-/** Text beyond this many characters is displayed as plain text, to keep the page responsive. */
+/** Longer text is not parsed as Markdown, which would block the page. */
 export const MARKDOWN_LIMIT = 500_000;
 
 export class MarkdownStream {
@@ -43,32 +43,32 @@ export class MarkdownStream {
   #beyond = "";
   #plain: PlainText | null = null;
   #open: Open | null = null;
-  /** The displayed nodes of the tail, after the open block. */
-  #shown: TreeNode[] = [];
+  /** Content of the tail after the open block. */
+  #rendered: TreeNode[] = [];
   #finished = false;
   #dirty = false;
   #resting = false;
 
   readonly #onCode: ((block: HTMLElement) => void) | undefined;
 
-  /** `onCode` is called with every code block once it can't change any more. */
+  /** `onCode` is called with every code block once it is final. */
   constructor(element: HTMLElement, onCode?: (block: HTMLElement) => void) {
     this.element = element;
     this.#onCode = onCode;
   }
 
-  /** Append text; `draw` displays it. */
+  /** Appends text; `draw` renders it. */
   append(text: string): void {
     if (text === "" || this.#finished) return;
     this.#dirty = true;
-    // A carriage return ends a line, alone or with the line feed that may follow.
+    // A carriage return ends a line, alone or with a following line feed.
     let lines = this.#carriageReturn ? `\r${text}` : text;
     this.#carriageReturn = lines.endsWith("\r");
     if (this.#carriageReturn) lines = lines.slice(0, -1);
     this.#take(lines.includes("\r") ? lines.replace(/\r\n?/g, "\n") : lines);
   }
 
-  /** Display the appended text. `resting`: no more text is expected, though it may come. */
+  /** Renders the appended text. `resting`: no more is expected for now. */
   draw(resting = false): void {
     if (this.#finished || !(this.#dirty || resting !== this.#resting)) return;
     this.#dirty = false;
@@ -78,7 +78,7 @@ export class MarkdownStream {
     else this.#settle(this.#render(false));
   }
 
-  /** Complete the text and display all of it. */
+  /** Ends the text and renders all of it. */
   finish(): void {
     if (this.#finished) return;
     if (this.#carriageReturn) this.#take("\n");
@@ -114,9 +114,9 @@ export class MarkdownStream {
     const drawn = this.#render(true);
     this.#closeOpen(drawn);
     this.#define(drawn.lexed.defined);
-    this.#tellCode(this.#shown);
+    this.#notifyCode(this.#rendered);
     this.#tail = "";
-    this.#shown = [];
+    this.#rendered = [];
   }
 
   #render(final: boolean): Drawn {
@@ -125,14 +125,14 @@ export class MarkdownStream {
     const paragraph = open?.kind === "paragraph";
     let source = all;
     if (!final) {
-      // A paragraph's line must be checked together with the text before it.
+      // A line of a paragraph depends on the text before it.
       const from = open && !paragraph ? open.prefix.length : 0;
       source = all.slice(0, from + settledLength(all.slice(from), open === null || paragraph));
     }
     const lexed = lex(source, { known: this.#known, final });
     const blocks = topBlocks(lexed.tokens);
     if (open && paragraph && blocks[0]?.type !== "paragraph_open") {
-      // Its next line made it a heading or a table: render it again.
+      // The next line has made it a heading or a table: render it again.
       this.#tail = open.source + this.#tail;
       open.body.remove();
       this.#open = null;
@@ -142,20 +142,20 @@ export class MarkdownStream {
     if (open) {
       const tree = trees[0]?.[0];
       const rest = tree && "tag" in tree ? this.#rest(open, tree, blocks[0]) : [];
-      patch(open.body, open.shown, rest);
-      open.shown = rest;
+      patch(open.body, open.rendered, rest);
+      open.rendered = rest;
       if (tree && "tag" in tree) showLoose(open, open.loose || isLoose(tree));
     }
     const rest = trees.slice(open ? 1 : 0).flat();
-    patch(this.element, this.#shown, rest);
-    this.#shown = rest;
+    patch(this.element, this.#rendered, rest);
+    this.#rendered = rest;
     return { source, lines: lineStarts(source), blocks, trees, lexed };
   }
 
-  /** Remove from the tail what can't change any more. */
+  /** Removes from the tail what cannot change any more. */
   #settle(drawn: Drawn): void {
     const { lines, blocks, trees } = drawn;
-    // The source's last line is incomplete: the next character may change its meaning.
+    // The last line is incomplete: one more character may change its meaning.
     const whole = lines.length - 1;
     const first = doneBlocks(drawn.source, lines, blocks);
     const prefix = this.#open?.prefix.length ?? 0;
@@ -167,8 +167,8 @@ export class MarkdownStream {
       const source = drawn.source.slice(from, lines[start]);
       this.#wait(drawn, { source, pick: (all) => all, parent: this.element, nodes: done });
       this.#closeOpen(drawn);
-      this.#tellCode(done);
-      this.#shown = this.#shown.slice(done.length);
+      this.#notifyCode(done);
+      this.#rendered = this.#rendered.slice(done.length);
       this.#tail = this.#tail.slice((lines[start] ?? 0) - prefix);
       this.#defineFrom(
         drawn,
@@ -177,13 +177,13 @@ export class MarkdownStream {
     }
     const block = blocks[first];
     if (block && first === blocks.length - 1) {
-      // After blocks were removed, the lines in `drawn` still count from the start of its source.
+      // The line numbers in `drawn` still count from the beginning of its source.
       const taken = first > 0 ? (lines[block.start] ?? 0) : prefix;
       this.#settleInside(drawn, block, trees[first]?.[0], taken, whole);
     }
   }
 
-  /** Remove settled items, rows or lines of the last block from the tail. */
+  /** Removes finished items, rows or lines from the last block. */
   #settleInside(
     drawn: Drawn,
     block: Block,
@@ -199,8 +199,8 @@ export class MarkdownStream {
     }
     const cut = cutInside(kind, block, whole);
     if (!cut) return;
-    const { shown, filled } = this.#open ?? { shown: bodyOf(kind, tree, false), filled: EMPTY };
-    if (kind === "fence" && !takeCode(shown, cut.text, filled)) return;
+    const { rendered, filled } = this.#open ?? { rendered: bodyOf(kind, tree, false), filled: EMPTY };
+    if (kind === "fence" && !takeCode(rendered, cut.text, filled)) return;
     const { source, lines } = drawn;
     const start = lines[block.start] ?? 0;
     const end = lines[cut.line] ?? source.length;
@@ -210,15 +210,15 @@ export class MarkdownStream {
     if (!open) return;
     if (kind === "list") {
       open.loose = open.loose || looseUpTo(source.slice(start, end), block, tree);
-      open.paragraphs ||= hasParagraphs(open.shown.slice(0, cut.count - skip));
+      open.paragraphs ||= hasParagraphs(open.rendered.slice(0, cut.count - skip));
     }
     if (kind === "fence") {
       open.filled = filledBy(cut.text, filled);
     } else {
-      const nodes = open.shown.splice(0, cut.count - skip);
+      const nodes = open.rendered.splice(0, cut.count - skip);
       const pick = children(kind, skip, nodes.length);
       this.#wait(drawn, { source: source.slice(start, end), pick, parent: open.body, nodes });
-      this.#tellCode(nodes);
+      this.#notifyCode(nodes);
     }
     open.prefix = prefixOf(kind, block, source.slice(start, end));
     const head = kind === "table" && newly ? tree.children.slice(0, 1) : [];
@@ -231,15 +231,15 @@ export class MarkdownStream {
     );
   }
 
-  /** Remove the settled part of a paragraph from the tail. */
+  /** Removes the finished part of a paragraph. */
   #settleParagraph(drawn: Drawn, block: Block, tree: ElementNode, taken: number): void {
     const begun = this.#open !== null;
     const start = begun ? STUB.length : (drawn.lines[block.start] ?? 0);
     const text = drawn.source.slice(start, drawn.lines[block.end]);
     const source = text.slice(0, doneLength(text, begun));
     const part = source && readPart(source, begun, this.#known);
-    const shown = this.#open?.shown ?? tree.children;
-    if (!part || !takeShown(shown, part.nodes, part.missed.size > 0)) return;
+    const rendered = this.#open?.rendered ?? tree.children;
+    if (!part || !reuseElements(rendered, part.nodes, part.missed.size > 0)) return;
     const open = this.#open ?? this.#openBlock("paragraph", tree);
     if (!open) return;
     open.prefix = STUB;
@@ -254,19 +254,19 @@ export class MarkdownStream {
     this.#enlist(waiting, part.missed);
   }
 
-  /** Return the nodes of the tail that belong to an open block. */
+  /** Content of the tail in an open block. */
   #rest(open: Open, tree: ElementNode, block: Block | undefined): TreeNode[] {
     if (open.kind === "fence") return tailNodes(block?.tokens[0]?.content ?? "", open.filled);
     return bodyOf(open.kind, tree, true).slice(skipped(open));
   }
 
   #openBlock(kind: Kind, node: ElementNode): Open | null {
-    const shown = bodyOf(kind, node, false);
+    const rendered = bodyOf(kind, node, false);
     const body = holderOf(kind, node)?.dom;
     if (!body) return null;
-    this.#shown = this.#shown.slice(1);
+    this.#rendered = this.#rendered.slice(1);
     const state = { loose: false, paragraphs: false, source: "", waits: false, filled: EMPTY };
-    this.#open = { kind, prefix: "", node, body, shown, ...state };
+    this.#open = { kind, prefix: "", node, body, rendered, ...state };
     return this.#open;
   }
 
@@ -280,37 +280,37 @@ export class MarkdownStream {
     if (open.kind !== "fence" && block && tree && "tag" in tree) {
       const source = drawn.source.slice(0, drawn.lines[block.end]);
       if (open.kind === "list") {
-        // Blank lines after the last item are not inside the list.
+        // Blank lines after the last item are outside the list.
         showLoose(open, open.loose || looseUpTo(source.trimEnd(), block, tree));
       }
-      const { kind, body: parent, shown: nodes } = open;
-      if (waits) splitKept(nodes);
+      const { kind, body: parent, rendered: nodes } = open;
+      if (waits) splitText(nodes);
       this.#wait(drawn, {
         source,
-        // All nodes of a paragraph: a definition splits a text into several nodes.
+        // All nodes of a paragraph, since a definition splits a text into several.
         pick: children(kind, skipped(open), kind === "paragraph" ? Infinity : nodes.length),
         parent,
         nodes,
       });
     }
-    this.#tellCode(open.kind === "fence" ? [open.node] : open.shown);
+    this.#notifyCode(open.kind === "fence" ? [open.node] : open.rendered);
     this.#open = null;
   }
 
-  #tellCode(nodes: readonly TreeNode[]): void {
+  #notifyCode(nodes: readonly TreeNode[]): void {
     if (!this.#onCode) return;
     for (const node of nodes) {
       if (!("tag" in node)) continue;
       if (node.tag === "pre" && node.dom) this.#onCode(node.dom);
-      else this.#tellCode(node.children);
+      else this.#notifyCode(node.children);
     }
   }
 
-  /** Remember nodes that must be built again once a definition arrives. */
+  /** Records nodes to be rendered again when a definition arrives. */
   #wait(drawn: Drawn, waiting: Waiting): void {
     const { missed } = drawn.lexed;
     if (missed.size === 0 || waiting.nodes.length === 0) return;
-    // The definition may have been found in the meantime, in the blocks before.
+    // An earlier block may have defined it since this was parsed.
     if ([...missed].some((label) => this.#known.has(label))) this.#redo(waiting);
     else this.#enlist(waiting, missed);
   }
@@ -355,7 +355,7 @@ export class MarkdownStream {
   }
 }
 
-/** Return a function that selects items or rows of a text's first block. */
+/** Selects items or rows of the first block of a text. */
 function children(kind: Kind, from: number, count: number): (trees: TreeNode[]) => TreeNode[] {
   return ([tree]) =>
     tree && "tag" in tree ? bodyOf(kind, tree, true).slice(from, from + count) : [];

@@ -1,14 +1,14 @@
-// Text made safe for display: nothing is invisible, and no word is too long for layout.
+// Text that hides nothing and can be laid out quickly.
 
 import { element, type TreeNode } from "./dom.js";
 import { visiblePieces } from "./visible.js";
 
-/** Longer words are truncated: browsers take too long to wrap them. */
+/** Longer words are cut, since browsers wrap them slowly. */
 const LONG_WORD = 20_000;
 const SHOWN_OF_WORD = 4_000;
 const LONG_WORDS = new RegExp(`\\S{${LONG_WORD},}`, "g");
 
-/** Truncate overlong words, with a note of how much was omitted. */
+/** Returns text with very long words cut, each with a note on its rest. */
 export function withoutEndlessWords(text: string): string {
   if (text.length < LONG_WORD) return text;
   return text.replace(LONG_WORDS, (word) => {
@@ -17,10 +17,10 @@ export function withoutEndlessWords(text: string): string {
   });
 }
 
-/** Return text as nodes; invisible or reordering characters are displayed by their code. */
+/** Returns text as nodes; characters that would hide or reorder it are replaced by their number. */
 export function textNodes(text: string): TreeNode[] {
   return visiblePieces(text).map((piece) =>
-    piece.shown
+    piece.isLabel
       ? element("span", { class: "agentnb-hidden", title: "A character that is not visible" }, [
           { text: piece.text },
         ])

@@ -1,4 +1,4 @@
-// From markdown-it's tokens to trees of elements.
+// Converts markdown-it's tokens to trees of elements.
 
 import type { Token } from "markdown-it";
 import { type ElementNode, element, type Tag, type TreeNode } from "./dom.js";
@@ -8,7 +8,7 @@ import { codeNodes } from "./pieces.js";
 import { textNodes, withoutEndlessWords } from "./texts.js";
 import { visibleText } from "./visible.js";
 
-/** A top-level block of a document, with its lines. */
+/** A top-level block with its source lines. */
 export interface Block {
   type: string;
   /** First line, and the one after the last. */
@@ -17,7 +17,7 @@ export interface Block {
   tokens: Token[];
 }
 
-/** Group tokens by top-level block. */
+/** Groups tokens by top-level block. */
 export function topBlocks(tokens: readonly Token[]): Block[] {
   const blocks: Block[] = [];
   let current: Block | undefined;
@@ -51,10 +51,10 @@ const CONTAINERS: Readonly<Record<string, Tag>> = {
   s_open: "del",
 };
 
-/** Maximum depth of the tree, safe in every browser; deeper elements are flattened. */
+/** Deeper nesting is flattened; every browser supports this depth. */
 const MAX_DEPTH = 120;
 
-/** Build trees from block or inline tokens. Tokens of unknown kind become text. */
+/** Builds trees of block or inline tokens. Unknown tokens become their text. */
 export function buildTree(tokens: readonly Token[]): TreeNode[] {
   const top: TreeNode[] = [];
   const stack: Opened[] = [];
@@ -62,7 +62,7 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
   for (const [i, token] of tokens.entries()) {
     const here = stack[stack.length - 1]?.node.children ?? top;
     if (token.block && token.level === MAX_NESTING - 1 && (tokens[i + 1]?.nesting ?? 0) < 0) {
-      // Mark the omission.
+      // The user should see that something was omitted.
       here.push({ text: "…" });
     }
     if (token.nesting > 0 && stack.length >= MAX_DEPTH) {
@@ -71,8 +71,8 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
       const open = opened(token);
       here.push(open.node);
       if (open.host !== null) links += 1;
-      // Items of tight lists have paragraphs too; looseness is only a class, so that a list that turns
-      // loose late keeps its first items, and a selection in them.
+      // Paragraphs of a tight list are elements too, since looseness is a matter of style: a list
+      // that becomes loose late keeps its first items, and a selection in them.
       const list = stack[stack.length - 2]?.node;
       if (token.type === "paragraph_open" && !token.hidden && list && isList(list)) {
         list.attributes.class = "agentnb-loose";
@@ -97,13 +97,15 @@ export function buildTree(tokens: readonly Token[]): TreeNode[] {
 
 interface Opened {
   node: ElementNode;
-  /** The destination of a link; null for other elements. */
+  /** Target of a link; null for other tokens. */
   host: string | null;
 }
 
 const isList = (node: ElementNode): boolean => node.tag === "ul" || node.tag === "ol";
 
-/** Turn "[x] " at the start of an item into a mark. Not a checkbox, as it can't be changed. */
+/**
+ * Turns "[x] " at the start of an item into a symbol, not a checkbox, which could not be clicked.
+ */
 function markTask(item: ElementNode): void {
   const paragraph = item.children[0];
   if (!paragraph || !("tag" in paragraph) || paragraph.tag !== "p") return;
@@ -137,7 +139,7 @@ function opened(token: Token): Opened {
       return plain("ol", start === 1 ? {} : { start: String(start) });
     }
     case "table_open":
-      // A wide table scrolls and must be focusable for keyboard users.
+      // A wide one scrolls, which must be possible by keyboard, too.
       return plain("table", { tabindex: "0" });
     case "th_open":
     case "td_open": {
@@ -157,10 +159,10 @@ function opened(token: Token): Opened {
 
 function link(url: string, title: string | number | null): Opened {
   const address = linkAddress(url);
-  const shown = visibleText(address?.href ?? url);
-  const hint = title === null ? shown : `${visibleText(String(title))}\n${shown}`;
+  const rendered = visibleText(address?.href ?? url);
+  const hint = title === null ? rendered : `${visibleText(String(title))}\n${rendered}`;
   if (!address) {
-    // Not a link, but the address is displayed on hover.
+    // The address is displayed as text.
     return { node: element("span", { class: "agentnb-inert", title: hint }, []), host: null };
   }
   const attributes = {
@@ -176,7 +178,7 @@ function link(url: string, title: string | number | null): Opened {
 function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
   switch (token.type) {
     case "inline":
-      // Not by spreading: the number of arguments of a call is limited.
+      // Not by spreading: a paragraph may have more nodes than a call takes arguments.
       for (const node of buildTree(token.children ?? [])) into.push(node);
       return;
     case "text":
@@ -210,9 +212,9 @@ function leaf(token: Token, into: TreeNode[], inLink: boolean): void {
 }
 
 /**
- * Return a code block; the language is displayed only where it looks like a language's name.
+ * A code block; the language is displayed only if it looks like a name.
  *
- * The code is the scrolling element, so that the button after it stays in place.
+ * The code comes first and scrolls on its own, so that the button keeps its place.
  */
 export function codeBlock(content: string, info: string): ElementNode {
   const language = /^\s*([\p{L}\p{N}+#._-]{1,32})(?:\s|$)/u.exec(info)?.[1];
@@ -230,7 +232,7 @@ const COPY = {
   "aria-label": "Copy code",
 };
 
-/** Return a placeholder for an image: nothing is fetched before a click. */
+/** An image is replaced by a note with its address; it is loaded on a click. */
 function image(token: Token, inLink: boolean): ElementNode {
   const alt = visibleText(imageText(token.children ?? []));
   const url = String(token.attrGet("src") ?? "");
@@ -271,7 +273,7 @@ function imageText(tokens: readonly Token[]): string {
 function pushText(into: TreeNode[], text: string): void {
   for (const node of textNodes(withoutEndlessWords(text))) {
     const last = into[into.length - 1];
-    // Merge adjacent texts, so that the DOM is independent of how the text was split.
+    // Adjacent texts are joined, so that the DOM does not depend on how the text was split.
     if (last && !("tag" in last) && !("tag" in node)) last.text += node.text;
     else into.push(node);
   }

@@ -1,6 +1,6 @@
-// Makes characters visible that hide, reorder or impersonate text.
+// Replace characters that hide, reorder or imitate text.
 
-/** Ranges of code points that are invisible or change how their neighbours are displayed. */
+/** Ranges of code points that are invisible or affect the display of others. */
 const HIDDEN: readonly (readonly [number, number])[] = [
   // Controls, but for tab and line feed.
   [0x00, 0x08],
@@ -33,24 +33,24 @@ const CLASS = `[${HIDDEN.map(([first, last]) => `${point(first)}-${point(last)}`
 const ANY = new RegExp(CLASS, "u");
 const RUN = new RegExp(`${CLASS}+`, "gu");
 
-/** Characters that may precede a joiner between emoji: emoji, skin tone, or end of a sequence. */
+/** Characters before a joiner between two emoji: one, its skin tone, or the end of a sequence. */
 const EMOJI_END = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u{fe0f}|\u{20e3}|\u{e007f})$/u;
 const EMOJI_START = /^(?:\p{Extended_Pictographic}|[\u{2640}\u{2642}])/u;
-/** Scripts in which joiners and non-joiners are part of the spelling. */
+/** Scripts in which a joiner or non-joiner is part of the spelling. */
 const JOINING_END =
   /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Mongolian}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]$/u;
-/** A subdivision's flag: a black flag, its code in tags, and the final tag. */
+/** A subdivision's flag: a black flag, its code in tags, and the tag that ends it. */
 const FLAG_TAGS = /^[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}$/u;
 
 export interface Piece {
   text: string;
-  /** True where the text replaces invisible characters. */
-  shown: boolean;
+  /** Whether the text is a label for an invisible character. */
+  isLabel: boolean;
 }
 
-/** Split text into displayable pieces and labels such as "U+202E" for the other characters. */
+/** Splits text into visible parts and labels such as "U+202E" for invisible characters. */
 export function visiblePieces(text: string): Piece[] {
-  if (!ANY.test(text)) return text === "" ? [] : [{ text, shown: false }];
+  if (!ANY.test(text)) return text === "" ? [] : [{ text, isLabel: false }];
   const pieces: Piece[] = [];
   let from = 0;
   let kept = "";
@@ -69,23 +69,23 @@ export function visiblePieces(text: string): Piece[] {
       kept += run;
       continue;
     }
-    if (kept) pieces.push({ text: kept, shown: false });
+    if (kept) pieces.push({ text: kept, isLabel: false });
     kept = "";
-    pieces.push({ text: label(run), shown: true });
+    pieces.push({ text: label(run), isLabel: true });
   }
   kept += text.slice(from);
-  if (kept) pieces.push({ text: kept, shown: false });
+  if (kept) pieces.push({ text: kept, isLabel: false });
   return pieces;
 }
 
-/** As `visiblePieces`, in one string, for names and titles. */
+/** The same as one string, for names and titles. */
 export function visibleText(text: string): string {
   return visiblePieces(text)
-    .map((piece) => (piece.shown ? `⟨${piece.text}⟩` : piece.text))
+    .map((piece) => (piece.isLabel ? `⟨${piece.text}⟩` : piece.text))
     .join("");
 }
 
-/** Return whether these characters only combine their neighbours into a letter or an emoji. */
+/** Returns whether these characters only join their neighbours into one letter or emoji. */
 function isSpelling(run: string, before: string, after: string): boolean {
   if (run === "\u00ad") return /\p{L}$/u.test(before) && /^\p{L}/u.test(after);
   if (run === "\ufe0f" || run === "\ufe0e") return /[\p{Emoji}\p{S}\p{Po}]$/u.test(before);
@@ -97,7 +97,9 @@ function isSpelling(run: string, before: string, after: string): boolean {
   return FLAG_TAGS.test(run) && before.endsWith("\u{1f3f4}");
 }
 
-/** "U+200B", "U+FE0F ×31", or the first few of a mixed run and the number of the others. */
+/**
+ * Label such as "U+200B", "U+FE0F ×31", or the first few of a mixed run and the number of others.
+ */
 function label(run: string): string {
   const names: string[] = [];
   let more = 0;

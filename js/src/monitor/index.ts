@@ -1,4 +1,4 @@
-// Runs that are watched, one row each.
+// The watched runs, one row each.
 
 export { type MonitorChannel, MonitorSession } from "./session.js";
 export { MonitorView } from "./view.js";

@@ -1,5 +1,6 @@
-// Messages about monitored runs: the mirror of agentnb/widgets/monitor.py, checked against the same
-// fixture, tests/fixtures/tables/monitor.json.
+// Messages between kernel and page for watched runs: the counterpart of agentnb/widgets/monitor.py.
+//
+// tests/fixtures/tables/monitor.json tests both sides.
 
 import {
   allOf,
@@ -16,18 +17,18 @@ import {
 } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** A monitored run. */
+/** One watched run. */
 export interface WatchedRow {
   key: string;
   run_id: string | null;
   platform: string;
   agent: string;
-  /** Its prompt or its name. */
+  /** Its prompt, or its name. */
   title: string;
   status: Status;
-  /** Seconds since its start, when the message was created; null where unknown. */
+  /** Seconds since it began, when the message was created; null if unknown. */
   elapsed: number | null;
-  /** Progress, as text. */
+  /** Progress in words. */
   detail: string;
   tokens: number | null;
   error: string | null;
@@ -35,17 +36,17 @@ export interface WatchedRow {
   can_stop: boolean;
 }
 
-/** State of the monitoring itself. */
+/** State of the watch itself. */
 export interface Watching {
-  /** Whether it has ended: all runs have ended, or the user stopped it. */
+  /** Whether it has ended, after all runs or because it was stopped. */
   over: boolean;
-  /** Whether platforms are polled; the runs of this kernel report their changes. */
+  /** Whether platforms are polled; runs of this kernel need no polling. */
   polls: boolean;
-  /** Seconds since the last poll; null before the first. */
+  /** Seconds since platforms were last polled, or null. */
   asked: number | null;
   /** Current polling interval in seconds. */
   interval: number;
-  /** Whether the interval was increased because nothing changed. */
+  /** Whether the interval has grown, since nothing changed. */
   slow: boolean;
   /** Error of the last poll. */
   error: string | null;
@@ -95,7 +96,7 @@ export const isMonitorState = allOf<MonitorState>({
   watching: allOf<Watching>(watching),
 });
 
-/** Return whether a value is a valid message from the kernel. */
+/** Validates all fields of a message of this protocol. */
 export function isMonitorMessage(v: unknown): v is MonitorMessage {
   if (!isObject(v)) return false;
   switch (v.type) {

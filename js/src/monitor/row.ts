@@ -1,4 +1,4 @@
-// A row of the monitor.
+// One run in the monitor.
 
 import { visibleText } from "../markdown/visible.js";
 import { putStatus } from "../table/status.js";
@@ -87,7 +87,7 @@ export class WatchedView {
   #updateStop(visible: boolean, title: string): void {
     const held = !visible && this.#stop.contains(focused(this.#stop));
     show(this.#stop, visible);
-    // Hiding the focused button would move the focus to the top of the page.
+    // Removing the focused button would move the focus to the top of the page.
     if (held) this.element.querySelector("th")?.focus({ preventScroll: true });
     const state = this.#session.stopState(this.#row.key);
     const waiting = state === "sent" || state === "seen";

@@ -1,10 +1,10 @@
-// The monitor's session in the page: channel to the kernel, rows, resync.
+// The watched runs in the page.
 
 import { Frame } from "../frame.js";
-import { Keeper } from "../keeper.js";
-import { ACK_MS, Patience } from "../patience.js";
+import { ACK_MS, IdleTimer } from "../idle-timer.js";
 import { isCount, isObject } from "../protocol.js";
 import type { Channel, ClickState } from "../session.js";
+import { SnapshotWriter } from "../snapshot-writer.js";
 import {
   isMonitorMessage,
   isMonitorState,
@@ -14,15 +14,15 @@ import {
   type Watching,
 } from "./protocol.js";
 
-/** Channel to the kernel of a monitor. */
+/** The channel of a monitor. */
 export type MonitorChannel = Pick<Channel, "snapshot" | "listen"> & {
-  /** May throw, or lose the message silently: the kernel may be gone. */
+  /** May throw or be lost silently if the kernel is gone. */
   send(message: MonitorCommand): void;
-  /** Store the rows in the host's model, to be saved with the notebook, without sending them. */
+  /** Stores the rows in the host's model, to be saved with the notebook, without sending them. */
   keep(snapshot: unknown): void;
 };
 
-/** A click on Stop: its state, and why it had no effect. */
+/** State of a click on Stop, and why it failed. */
 interface Click {
   state: ClickState;
   error: string | null;
@@ -41,21 +41,23 @@ const NO_WATCHING: Watching = {
 export class MonitorSession {
   readonly #channel: MonitorChannel;
   readonly #rows = new Map<string, WatchedRow>();
-  /** When each row was received, by this page's clock, in milliseconds. */
-  readonly #heardAt = new Map<string, number>();
+  /** When each row was updated, by this page's clock, in milliseconds. */
+  readonly #updatedAt = new Map<string, number>();
   readonly #clicks = new Map<string, Click>();
   readonly #listeners = new Set<() => void>();
   readonly #frame = new Frame(() => this.#notify());
-  readonly #ending = new AbortController();
-  readonly #keeper = new Keeper(() => this.#keep());
-  readonly #patience = new Patience(() => this.#resync());
+  readonly #aborter = new AbortController();
+  readonly #writer = new SnapshotWriter(() => this.#keep());
+  readonly #idle = new IdleTimer(() => this.#resync());
   watching: Watching = NO_WATCHING;
-  #askedAt = now();
+  #polledAt = now();
   #seq = 0;
-  #told = false;
+  #hasState = false;
   #broken = false;
-  /** Whether this page has received a message, and whether the host reports the comm as closed. */
-  #heard = false;
+  /**
+   * Whether this page has received a message, and whether the host reports that the kernel is gone.
+   */
+  #hasMessage = false;
   #gone = false;
 
   constructor(channel: MonitorChannel) {
@@ -63,11 +65,11 @@ export class MonitorSession {
     this.#read();
     channel.listen(
       {
-        message: (value) => this.#hear(value),
+        message: (value) => this.#receive(value),
         snapshot: () => this.#read(),
         lost: (gone = true) => this.#lose(gone),
       },
-      this.#ending.signal,
+      this.#aborter.signal,
     );
     if (!this.over) this.#resync();
   }
@@ -76,31 +78,31 @@ export class MonitorSession {
     return [...this.#rows.values()];
   }
 
-  /** Whether the monitoring has ended. */
+  /** Whether nothing can change any more. */
   get over(): boolean {
     return this.watching.over;
   }
 
-  /** True when the monitoring kernel is gone: the rows are the last ones received. */
+  /** Whether the kernel is gone: these are the last rows. */
   get lost(): boolean {
-    return !this.over && (this.#gone || (this.#patience.over && !this.#heard));
+    return !this.over && (this.#gone || (this.#idle.isSilent && !this.#hasMessage));
   }
 
-  /** True after several requests without a response. */
+  /** Whether several messages were not answered. */
   get silent(): boolean {
-    return !this.over && this.#patience.over;
+    return !this.over && this.#idle.isSilent;
   }
 
-  /** Seconds since a run's start: the kernel's figure plus the time since it was received. */
+  /** Seconds since a run began: the kernel's figure, advanced by the page's clock. */
   elapsed({ key, elapsed, final, status }: WatchedRow): number | null {
     if (elapsed === null || final || status === "paused" || this.lost || this.over) return elapsed;
-    return elapsed + (now() - (this.#heardAt.get(key) ?? now())) / 1000;
+    return elapsed + (now() - (this.#updatedAt.get(key) ?? now())) / 1000;
   }
 
-  /** Seconds since the platforms were last polled; null before the first poll. */
+  /** Seconds since platforms were last polled, or null. */
   get asked(): number | null {
     const { asked } = this.watching;
-    return asked === null ? null : asked + (now() - this.#askedAt) / 1000;
+    return asked === null ? null : asked + (now() - this.#polledAt) / 1000;
   }
 
   stopState(key: string): ClickState {
@@ -112,7 +114,7 @@ export class MonitorSession {
     return this.#clicks.get(key)?.error ?? null;
   }
 
-  /** Request the kernel to stop a run. */
+  /** Asks the kernel to stop a run. */
   stop(key: string): void {
     const state = this.stopState(key);
     if (state === "sent" || state === "seen") return;
@@ -131,20 +133,20 @@ export class MonitorSession {
   }
 
   dispose(): void {
-    this.#ending.abort();
+    this.#aborter.abort();
     this.#frame.cancel();
-    this.#patience.rest();
-    this.#keeper.end();
+    this.#idle.stop();
+    this.#writer.flush();
     for (const { timer } of this.#clicks.values()) clearTimeout(timer);
     this.#listeners.clear();
   }
 
-  #hear(value: unknown): void {
+  #receive(value: unknown): void {
     if (!isMonitorMessage(value)) {
       this.#gap();
       return;
     }
-    this.#heard = true;
+    this.#hasMessage = true;
     this.#gone = false;
     switch (value.type) {
       case "ack":
@@ -162,15 +164,15 @@ export class MonitorSession {
         this.#seq = value.seq;
         for (const row of value.rows) this.#put(row);
         this.#watch(value.watching);
-        this.#keeper.soon();
+        this.#writer.writeSoon();
     }
     this.#changed();
   }
 
   #gap(): void {
-    // Request a resync once per gap; if the response is lost too, the timer repeats the request.
-    if (!this.#broken && this.#patience.takeGap()) this.#resync();
-    else this.#patience.wait();
+    // Once per gap; if the answer is lost too, the idle timer asks again.
+    if (!this.#broken && this.#idle.takeResync()) this.#resync();
+    else this.#idle.restart();
     this.#broken = true;
   }
 
@@ -178,7 +180,7 @@ export class MonitorSession {
     if (seq < this.#seq && !this.#broken) return;
     this.#seq = seq;
     this.#broken = false;
-    this.#told = true;
+    this.#hasState = true;
     this.#rows.clear();
     for (const row of state.rows) this.#put(row);
     this.#watch(state.watching);
@@ -186,8 +188,8 @@ export class MonitorSession {
 
   #put(row: WatchedRow): void {
     this.#rows.set(row.key, row);
-    this.#heardAt.set(row.key, now());
-    // The row now has the error of a failed stop, which may be tried again.
+    this.#updatedAt.set(row.key, now());
+    // The row displays why a click failed; it may be tried again then.
     if (row.final || !row.can_stop || row.error) {
       clearTimeout(this.#clicks.get(row.key)?.timer);
       this.#clicks.delete(row.key);
@@ -196,7 +198,7 @@ export class MonitorSession {
 
   #watch(changes: Partial<Watching>): void {
     this.watching = { ...this.watching, ...changes };
-    if ("asked" in changes) this.#askedAt = now();
+    if ("asked" in changes) this.#polledAt = now();
   }
 
   #click(key: string, state: ClickState, error: string | null = null): void {
@@ -208,10 +210,10 @@ export class MonitorSession {
   }
 
   #read(): void {
-    if (this.#keeper.writing) return;
+    if (this.#writer.writing) return;
     const kept = this.#channel.snapshot();
     if (!isObject(kept) || !isCount(kept.seq) || !isMonitorState(kept.monitor)) return;
-    if (this.#told && kept.seq < this.#seq) return;
+    if (this.#hasState && kept.seq < this.#seq) return;
     this.#replace(kept.seq, kept.monitor);
     this.#frame.request();
   }
@@ -231,16 +233,16 @@ export class MonitorSession {
   }
 
   #changed(): void {
-    this.#patience.heard();
-    if (this.over) this.#patience.rest();
-    else this.#patience.wait(true);
+    this.#idle.answered();
+    if (this.over) this.#idle.stop();
+    else this.#idle.restart(true);
     this.#frame.request();
   }
 
   #resync(): void {
-    this.#patience.asked();
+    this.#idle.sent();
     this.#send({ type: "resync", seq: this.#seq });
-    this.#patience.wait();
+    this.#idle.restart();
     this.#frame.request();
   }
 
@@ -248,7 +250,7 @@ export class MonitorSession {
     try {
       this.#channel.send(message);
     } catch {
-      // A closed comm throws in some hosts; the timers keep running and the view displays the problem.
+      // A closed comm throws in some hosts; the timers go on and the view reports it.
     }
   }
 

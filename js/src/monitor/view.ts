@@ -1,4 +1,4 @@
-// The view of the monitored runs: counts by status, and a row for each run.
+// View of the watched runs: counts by status, and a row for each.
 
 import { visibleText } from "../markdown/visible.js";
 import { isFinal } from "../protocol.js";

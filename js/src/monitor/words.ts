@@ -1,4 +1,4 @@
-// Summary lines of the monitor.
+// Texts of the monitor on all runs, and on the polling.
 
 import type { Status } from "../protocol.js";
 import { count, duration } from "../view/format.js";
@@ -21,11 +21,11 @@ export function counts(statuses: readonly Status[]): string {
     word,
     number: statuses.filter((status) => of.includes(status)).length,
   }));
-  const told = found.filter(({ number }) => number > 0);
-  return told.map(({ word, number }) => `${count(number)} ${word}`).join(", ") || "No runs";
+  const present = found.filter(({ number }) => number > 0);
+  return present.map(({ word, number }) => `${count(number)} ${word}`).join(", ") || "No runs";
 }
 
-/** Describe the state of the monitoring and the age of its data. */
+/** State of the polling, and the age of the last answer. */
 export function asking(watching: Watching, asked: number | null, ended: boolean): string {
   const { over, polls, interval, slow } = watching;
   if (over) return ended ? "All have ended; nothing is asked any more." : "No longer watched.";
@@ -35,7 +35,7 @@ export function asking(watching: Watching, asked: number | null, ended: boolean)
   return asked === null ? `Asking; ${often}.` : `Last asked ${brief(asked)} ago; ${often}.`;
 }
 
-/** Format in whole seconds, so that the line changes rarely. */
+/** Whole seconds, since a line that is read rarely need not run. */
 function brief(seconds: number): string {
   return seconds < 60 ? `${Math.round(seconds)} s` : duration(seconds);
 }

@@ -1,4 +1,4 @@
-// Header of a sortable table.
+// The head of a sortable table.
 
 import { html } from "../view/html.js";
 import { icon } from "../view/icons.js";
@@ -6,12 +6,12 @@ import { icon } from "../view/icons.js";
 export interface Heading<Name extends string> {
   name: Name;
   text: string;
-  /** Whether the first click sorts in descending order: largest or newest first. */
+  /** Whether the first click sorts in descending order. */
   down: boolean;
   class: string;
 }
 
-/** A row of buttons; `order` is a column name, prefixed with "-" for descending. */
+/** A row of headings with a button each; `order` is a column, with "-" before it for descending. */
 export class SortHead<Name extends string> {
   readonly element: HTMLElement;
   readonly #cells = new Map<Name, HTMLElement>();

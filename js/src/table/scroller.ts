@@ -1,8 +1,8 @@
-// Scrollable container of a table.
+// A table that may be wider or longer than its place.
 
 import { html } from "../view/html.js";
 
-/** Wrap a table in a scrollable region, focusable for keyboard users. */
+/** Puts a table into a scrollable element, which must be reachable by keyboard. */
 export function scroller(label: string, table: HTMLElement): HTMLElement {
   return html(
     "div",

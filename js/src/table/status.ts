@@ -1,11 +1,11 @@
-// A run's status as a table cell.
+// A run's status as a cell of a table.
 
 import type { Status } from "../protocol.js";
 import { html } from "../view/html.js";
 import { icon } from "../view/icons.js";
 import { STATUS_WORDS } from "../view/status.js";
 
-/** Set a cell's status, unless it is set already. */
+/** Puts a status into a cell if it differs. */
 export function putStatus(td: HTMLElement, status: Status): void {
   if (td.dataset.status === status) return;
   td.dataset.status = status;

@@ -1,4 +1,4 @@
-// The answer, streamed as Markdown.
+// The answer as Markdown, while it arrives.
 
 import type { Passage } from "../protocol.js";
 import type { PartContext, PartView } from "./part.js";

@@ -1,4 +1,4 @@
-// Long text in a box, truncated until the user expands it.
+// Long text in a box: its beginning, and more on request.
 
 import { mount } from "../markdown/dom.js";
 import { textNodes } from "../markdown/texts.js";
@@ -19,7 +19,7 @@ export class BoundedText {
   #limit = FIRST;
   #rest = 0;
 
-  /** `name` is the text's accessible name. */
+  /** `name` is the accessible name of the text. */
   constructor(name: string) {
     this.#name = name;
     this.#pre = html("pre", { class: "agentnb-data", tabindex: "0", "aria-label": name });
@@ -38,8 +38,8 @@ export class BoundedText {
   }
 
   /**
-   * Display this text; if it continues the displayed text, only the rest is added. `rest` is the number
-   * of further characters available in the kernel, under the expression `where`.
+   * Displays this text; if it continues the current one, only the rest is added. `rest` is the
+   * number of further characters, in the place named `where`.
    */
   update(text: string, rest = 0, where = ""): void {
     tellRest(this.#elsewhere, rest, where);
@@ -74,18 +74,18 @@ export class BoundedText {
   }
 }
 
-/** Create the element for `setRestNote`. */
+/** A place for the note on text that is not in the page. */
 export function restNote(): HTMLElement {
   return html("p", { class: "agentnb-rest", hidden: true });
 }
 
-/** State how many characters are not in the page, and where they are available. */
+/** Displays how many characters are not in the page, and where they are. */
 export function tellRest(note: HTMLElement, rest: number, where: string): void {
   setText(note, rest > 0 ? `${count(rest)} more characters; whole in ${where}` : "");
   show(note, rest > 0);
 }
 
-/** Return the limit, or one less if it would split a surrogate pair. */
+/** The limit, or one less where it would split a character. */
 function boundary(text: string, limit: number): number {
   if (limit >= text.length) return text.length;
   const code = text.charCodeAt(limit - 1);

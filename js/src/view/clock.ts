@@ -1,8 +1,10 @@
-// A timer that runs only while its element is visible.
+// A clock that runs only while it is visible.
 
 const TICK_MS = 100;
 
-/** Calls back ten times a second while enabled, with the tab visible and the element on screen. */
+/**
+ * Calls back ten times a second while it is started, the tab is visible and the element on screen.
+ */
 export class Clock {
   readonly #tick: () => void;
   readonly #observer: IntersectionObserver | undefined;

@@ -1,17 +1,17 @@
-// Copying to the clipboard, with feedback.
+// Copy buttons, and their announcements.
 
 import { focused } from "./focus.js";
 import { html } from "./html.js";
 import { icon } from "./icons.js";
 
 const DONE_MS = 2000;
-/** Delay before filling a new live region, which would otherwise not be announced. */
+/** A live region that is created and filled at once is not announced. */
 const SAY_MS = 60;
 
 /**
- * Write text to the clipboard, also on plain HTTP, where `navigator.clipboard` is missing.
+ * Puts text on the clipboard, also on plain http, where the clipboard API is missing.
  *
- * `near` is the clicked element; the focus in its root is preserved.
+ * `near` is the clicked element, near which the focus stays.
  */
 export async function copyText(text: string, near: Element): Promise<boolean> {
   try {
@@ -20,7 +20,7 @@ export async function copyText(text: string, near: Element): Promise<boolean> {
       return true;
     }
   } catch {
-    // Denied, e.g. by a frame's policy: execCommand may still work.
+    // Denied, for example by a frame's policy; the older API may still work.
   }
   return copySelected(text, near);
 }
@@ -44,17 +44,17 @@ function copySelected(text: string, near: Element): boolean {
   return done;
 }
 
-/** Announce text to screen readers, without moving the focus. */
+/** Announces a text to screen readers. */
 export function announce(near: Element, text: string): void {
-  // Of nested views, the outer one has the live region.
+  // In nested views the outer one announces for both.
   const view = near.closest(".agentnb:not(.agentnb-compact)") ?? near.closest(".agentnb");
   if (!view) return;
-  let said = view.querySelector(":scope > .agentnb-said");
-  if (!said) {
-    said = html("div", { class: "agentnb-said", role: "status" });
-    view.append(said);
+  let status = view.querySelector(":scope > .agentnb-said");
+  if (!status) {
+    status = html("div", { class: "agentnb-said", role: "status" });
+    view.append(status);
   }
-  const region = said;
+  const region = status;
   region.textContent = "";
   setTimeout(() => {
     region.textContent = text;
@@ -63,7 +63,7 @@ export function announce(near: Element, text: string): void {
 
 const resets = new WeakMap<HTMLElement, ReturnType<typeof setTimeout>>();
 
-/** Copy text for a clicked button, and display the result on it. */
+/** Copies text for a clicked button, which displays the result. */
 export async function copyFrom(button: HTMLElement, text: string): Promise<void> {
   const name = button.dataset.name ?? button.title;
   button.dataset.name = name;
@@ -82,7 +82,7 @@ export async function copyFrom(button: HTMLElement, text: string): Promise<void>
   );
 }
 
-/** Create an icon button that copies what `text` returns. */
+/** A button with an icon that copies what `text` returns. */
 export function copyButton(name: string, text: () => string): HTMLButtonElement {
   const button = html(
     "button",
@@ -99,7 +99,7 @@ export function copyButton(name: string, text: () => string): HTMLButtonElement 
   return button;
 }
 
-/** Copy the code block of a clicked button. */
+/** Copies the code block of the clicked button. */
 export function copyCode(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const button = target?.closest<HTMLButtonElement>("button.agentnb-copy");

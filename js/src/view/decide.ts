@@ -1,4 +1,4 @@
-// Approvals that a paused run waits for.
+// Pending approvals, with buttons for the decision.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Approval, RunState } from "../protocol.js";
@@ -10,7 +10,7 @@ import { indentJson } from "./json.js";
 
 type Decide = (approvalId: string | null, approved: boolean, key?: string) => void;
 
-/** How long clicks are ignored after the items moved, as they may be meant for another item. */
+/** Time after a change during which a click may have been meant for the previous approval. */
 const SETTLE_MS = 500;
 
 interface Item {
@@ -33,9 +33,9 @@ export class ApprovalsView {
   }
 
   update(run: RunState, decision: ClickState): void {
-    const asked = run.status === "paused" ? run.approvals : [];
-    show(this.element, asked.length > 0);
-    this.#draw(asked, run.can_decide);
+    const pending = run.status === "paused" ? run.approvals : [];
+    show(this.element, pending.length > 0);
+    this.#draw(pending, run.can_decide);
     this.#waiting = decision === "sent" || decision === "seen";
     this.#mark();
   }
@@ -45,7 +45,7 @@ export class ApprovalsView {
   }
 
   #mark(): void {
-    // `disabled` would take the focus away from the pressed button.
+    // Not disabled, which would take away the focus.
     for (const { buttons } of this.#items.values()) {
       for (const button of buttons) button.setAttribute("aria-disabled", String(this.#resting));
     }
@@ -59,10 +59,10 @@ export class ApprovalsView {
     }, SETTLE_MS);
   }
 
-  /** Render the approvals; unchanged ones keep their element and its state. */
-  #draw(asked: Approval[], canDecide: boolean): void {
+  /** Renders new approvals; existing ones keep their element and its state. */
+  #draw(pending: Approval[], canDecide: boolean): void {
     const items = new Map<string, Item>();
-    for (const approval of asked) {
+    for (const approval of pending) {
       let look = JSON.stringify([approval, canDecide]);
       // Approvals without an id may be equal.
       while (items.has(look)) look += " ";
@@ -70,7 +70,7 @@ export class ApprovalsView {
     }
     const before = [...this.#items.keys()];
     const now = [...items.keys()];
-    // An approval added at the end moves nothing.
+    // Appending one moves no other.
     if (before.some((look, at) => look !== now[at])) this.#settle();
     for (const [look, { element }] of this.#items) if (!items.has(look)) element.remove();
     [...items.values()].forEach(({ element }, at) => {
@@ -90,7 +90,7 @@ export class ApprovalsView {
     const element = html("li", {}, message);
     if (approval.tool) message.append(" ", html("code", {}, visibleText(approval.tool)));
     if (approval.arguments && approval.arguments !== "{}") {
-      // Users must see what they approve.
+      // The user must see what is to be approved.
       const box = new BoundedText("Arguments");
       box.update(indentJson(approval.arguments));
       element.append(box.element);

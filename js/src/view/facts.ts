@@ -1,11 +1,11 @@
-// The footer line: usage and durations of a run.
+// The line of metrics at the bottom: usage and times.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState, Usage } from "../protocol.js";
 import { briefDuration, count, dollars, duration } from "./format.js";
 import { html, setText, show } from "./html.js";
 
-/** Return a run's figures with their labels, in display order. */
+/** The metrics of a run with their labels, in display order. */
 export function facts(run: RunState, final: boolean): { label: string; value: string }[] {
   const found: { label: string; value: string }[] = [];
   const add = (label: string, value: string) => found.push({ label, value });
@@ -44,7 +44,7 @@ export class FactsView {
     show(this.element, list.length > 0);
     if (key === this.#shown) return;
     this.#shown = key;
-    // Update in place, so that the line doesn't flicker.
+    // Texts are replaced in place, so that the line does not flicker.
     list.forEach(({ label, value }, i) => {
       const row = this.element.children[i] ?? html("div", {}, html("dt"), html("dd"));
       if (!row.isConnected) this.element.append(row);

@@ -1,16 +1,15 @@
-// Focus tracking, and restoring the focus when a view is removed.
+// The focus, and where it moves when a view is removed.
 
-/** Return the focused element of the page or shadow root that contains an element. */
+/** The focused element, in the page or in the shadow root of an element. */
 export function focused(element: Element): Element | null {
   const root = element.getRootNode();
   return root instanceof ShadowRoot || root instanceof Document ? root.activeElement : null;
 }
 
 /**
- * Track the notebook cell of a view that has the focus; return a function that focuses the cell.
+ * Moves the focus to the notebook's cell if it is in a view that is removed.
  *
- * Call that function when the view is disposed, before elements are removed, so that the focus moves
- * to the cell instead of the top of the page.
+ * Called before anything is removed, so that the focus does not move to the top of the page.
  */
 export function handingOver(view: HTMLElement): () => void {
   let cell: HTMLElement | null = null;
@@ -18,7 +17,7 @@ export function handingOver(view: HTMLElement): () => void {
     cell = view.closest<HTMLElement>(".jp-Cell");
   });
   view.addEventListener("focusout", ({ relatedTarget }) => {
-    // Without a target the focused element was removed, e.g. the Stop button.
+    // Without a target the focused element was removed, such as the Stop button.
     if (relatedTarget instanceof Node && !view.contains(relatedTarget)) cell = null;
   });
   return () => {

@@ -1,4 +1,4 @@
-// Formatting of figures.
+// Formats of numbers.
 
 /** "0.4 s", "12.3 s", "2 min 05 s", "1 h 04 min". */
 export function duration(seconds: number): string {
@@ -9,12 +9,12 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${pad(Math.floor(whole / 60) % 60)} min`;
 }
 
-/** Format times below 0.1 s in milliseconds: a tool that took 3 ms did not take 0.0 s. */
+/** Short times in milliseconds, so that 3 ms are not 0.0 s. */
 export function briefDuration(seconds: number): string {
   return seconds < 0.1 ? `${Math.max(0, Math.round(seconds * 1000))} ms` : duration(seconds);
 }
 
-/** "12,345", in every locale. */
+/** "12,345", the same in every locale. */
 export function count(value: number): string {
   return Math.round(value)
     .toString()

@@ -1,4 +1,4 @@
-// The header of a run: agent, status, elapsed time, Stop.
+// The header: agent, status, elapsed time, and the Stop button.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState, Status } from "../protocol.js";
@@ -21,7 +21,7 @@ export class HeaderView {
   readonly #stopLabel = html("span", {}, "Stop");
   #status: Status | null = null;
 
-  /** `quiet`: the enclosing view announces the status and has its own Stop button. */
+  /** `quiet` if an outer view announces the status and has the Stop button. */
   constructor(onStop: () => void, quiet = false) {
     this.#quiet = quiet;
     this.#word = html("span", {
@@ -61,14 +61,14 @@ export class HeaderView {
     setText(this.#time, duration(elapsed));
   }
 
-  /** Take the focus from an element that is about to be hidden. */
+  /** Moves the focus away from an element that is removed. */
   focus(): void {
     this.element.tabIndex = -1;
     this.element.focus({ preventScroll: true });
   }
 
   #updateStop(run: RunState, stop: StopState, final: boolean): void {
-    // Hiding the focused button would move the focus to the top of the page.
+    // Removing the focused button would move the focus to the top of the page.
     const held = final && this.#stop.contains(focused(this.#stop));
     show(this.#stop, !final && !this.#quiet);
     if (held) this.focus();

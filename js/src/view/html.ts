@@ -1,8 +1,8 @@
-// Helpers to create elements; text is never parsed as markup.
+// Create elements without markup: text stays text.
 
 type Attributes = Record<string, string | number | boolean>;
 
-/** Create an element; false attributes are omitted, true ones are empty. */
+/** Creates an element; attributes that are false are omitted, true ones are empty. */
 export function html<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -16,20 +16,20 @@ export function html<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Set a node's text if it differs: live regions would announce it again. */
+/** Sets a node's text if it differs: a live region would announce it again. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Show or hide an element. */
+/** Shows or hides an element. */
 export function show(element: HTMLElement, visible: boolean): void {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-/** Length in characters from which a text may overflow its box. */
+/** Length in characters from which a text may exceed its box. */
 const LONG = 400;
 
-/** Set the text of a box that scrolls on overflow; a long text makes it focusable for keyboards. */
+/** Sets the text of a box, which is focusable if it may scroll. */
 export function setScrollingText(box: HTMLElement, text: string): void {
   setText(box, text);
   if (text.length > LONG) box.tabIndex = 0;

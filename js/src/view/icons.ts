@@ -1,4 +1,4 @@
-// Icons of the views, drawn as strokes in the text colour.
+// Icons of the views: strokes in the colour of the adjacent text.
 
 export type IconName =
   | "queued"
@@ -48,7 +48,7 @@ const PATHS: Readonly<Record<IconName, string>> = {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Create an icon, hidden from screen readers: the text next to it has the same meaning. */
+/** Creates an icon, hidden from screen readers. */
 export function icon(name: IconName): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", `agentnb-icon agentnb-icon-${name}`);

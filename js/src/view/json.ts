@@ -1,15 +1,15 @@
-// Indentation of JSON without changes to its values.
+// JSON, indented and otherwise unchanged.
 
 const MAX_LENGTH = 200_000;
 const MAX_DEPTH = 64;
 
-/** The next non-space character. */
+/** The next character that is not white space. */
 const NEXT = /\s*(\S)/y;
 
 /**
- * Indent JSON text; return any other text unchanged.
+ * Indents JSON text; returns other text unchanged.
  *
- * Only white space changes: digits of numbers, order of names and duplicate names are preserved.
+ * Only white space changes: digits, key order and duplicate keys stay.
  */
 export function indentJson(text: string): string {
   const trimmed = text.trim();

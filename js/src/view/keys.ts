@@ -1,12 +1,12 @@
-// Keyboard events in a view must not trigger shortcuts of the notebook, such as deleting cells.
+// Keys pressed in a view must not reach the notebook, which would run or delete cells.
 
 const ATTRIBUTE = "data-lm-suppress-shortcuts";
 
 /**
- * Suppress the host's shortcuts while the focus is in a view.
+ * Disables the host's shortcuts while the focus is in a view.
  *
- * Jupyter looks for the attribute from the focused element upwards and stops at the first element
- * that matches a shortcut's selector. That may be the focused element, so each one needs it.
+ * Jupyter looks for the attribute from the focused element upwards, and stops at the first element
+ * with a shortcut: that may be the focused one, so each one needs it.
  */
 export function keepKeys(view: HTMLElement): void {
   view.setAttribute(ATTRIBUTE, "true");

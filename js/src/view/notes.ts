@@ -1,4 +1,4 @@
-// Notes around a run's answer: hints, errors, follow-up questions.
+// Notes of a run besides its answer: hints, errors, followups.
 
 import { visibleText } from "../markdown/visible.js";
 import type { RunState } from "../protocol.js";
@@ -13,7 +13,7 @@ const BUSY =
 const BUSY_DECISION = "The kernel is busy and has not seen the decision yet. It may be made again.";
 const SILENT = "No word from the kernel for a while: it may be busy, or it was restarted.";
 
-/** A line above the answer: the kernel's notice, or a problem detected by the page. */
+/** One line above the answer: a hint of the kernel, or of the page itself. */
 export class HintView {
   readonly element = html("p", { class: "agentnb-hint", role: "status" });
 
@@ -31,7 +31,7 @@ export class HintView {
   }
 }
 
-/** The error's message and code, or a line that says why the answer is incomplete. */
+/** The error's message and code, or why the answer is incomplete. */
 export class EndView {
   readonly element = html("div", { class: "agentnb-end" });
   readonly #message = html("p", { class: "agentnb-error-message" });
@@ -52,9 +52,9 @@ export class EndView {
 
   update(run: RunState): void {
     const { error } = run;
-    // If there is an error, it explains the interruption better.
-    const told = run.status === "interrupted" && error !== null;
-    const note = told ? "" : (endNote(run.status, run.parts.length > 0) ?? "");
+    // The error of an interrupted run says more than the status.
+    const hasError = run.status === "interrupted" && error !== null;
+    const note = hasError ? "" : (endNote(run.status, run.parts.length > 0) ?? "");
     const failed = run.status === "failed" && error === null;
     setText(this.#note, note);
     show(this.#note, note !== "");
@@ -63,21 +63,21 @@ export class EndView {
     setText(this.#code, visibleText(error?.code ?? ""));
     show(this.#code, Boolean(error?.code));
     show(this.#error, failed || error !== null);
-    const [text, reasoning] = [untold(run, "text"), untold(run, "reasoning")];
+    const [text, reasoning] = [omitted(run, "text"), omitted(run, "reasoning")];
     tellRest(this.#textRest, text, "run.text");
     tellRest(this.#reasoningRest, reasoning, "run.reasoning");
     show(this.element, note !== "" || failed || error !== null || text + reasoning > 0);
   }
 }
 
-/** Return the number of characters of the answer or the reasoning that are not in the page. */
-function untold(run: RunState, kind: "text" | "reasoning"): number {
+/** Number of characters of the answer and of the reasoning that are not in the page. */
+function omitted(run: RunState, kind: "text" | "reasoning"): number {
   let sum = 0;
   for (const part of run.parts) if (part.kind === kind) sum += part.text_more;
   return sum;
 }
 
-/** Follow-up questions, as buttons if there is a callback for them. */
+/** Suggested questions: buttons if they can be asked, otherwise text. */
 export class FollowupsView {
   readonly element = html("div", { class: "agentnb-followups" });
   readonly #list = html("ul");

@@ -1,15 +1,15 @@
-// Interface of the views of a run's parts.
+// Common properties of a run's parts.
 
 import type { Part } from "../protocol.js";
 
 export interface PartContext {
-  /** Whether the part is growing, complete unless resumed, or final. */
+  /** Whether this part grows, pauses, or is final. */
   state: "growing" | "resting" | "final";
   /** Whether an answer follows this part, or the run has ended. */
   answered: boolean;
   /** Number of tool calls before this part. */
   calls: number;
-  /** Seconds since the run was sent. */
+  /** Seconds since the request. */
   elapsed: number;
 }
 

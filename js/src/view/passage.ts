@@ -1,13 +1,13 @@
-// A Markdown passage that may still be growing.
+// A passage of Markdown that may still grow.
 
 import { Highlighter } from "../markdown/code/highlight.js";
 import { MarkdownStream } from "../markdown/stream.js";
 import { copyCode } from "./copy.js";
 import { html } from "./html.js";
 
-/** Inverse of the share of time that drawing one passage may take. */
+/** Share of the page's time for rendering one passage, as a divisor. */
 const SHARE = 4;
-/** Drawings shorter than this (ms) are not throttled. */
+/** Renderings shorter than this (ms) are never delayed. */
 const CHEAP_MS = 4;
 
 export class MarkdownPassage {
@@ -27,7 +27,7 @@ export class MarkdownPassage {
     this.element.addEventListener("click", copyCode);
   }
 
-  /** Display this text, which is growing, resting (it may grow again) or final. */
+  /** Displays this text, which grows, pauses, or is final. */
   update(text: string, state: "growing" | "resting" | "final"): void {
     if (!text.startsWith(this.#seen) || (this.#final && text !== this.#seen)) {
       this.element.replaceChildren();
@@ -56,13 +56,13 @@ export class MarkdownPassage {
     return new MarkdownStream(this.element, (block) => this.#highlighter.add(block));
   }
 
-  /** Cancel the delayed drawing. */
+  /** Cancels a delayed rendering. */
   #undo(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Draw now, or later if the last drawing took long, to keep the notebook responsive. */
+  /** Renders now, or later if the last rendering was slow, so that typing stays responsive. */
   #draw(): void {
     if (this.#timer !== undefined) return;
     const start = performance.now();
@@ -80,7 +80,7 @@ export class MarkdownPassage {
   }
 }
 
-/** Replace a placeholder by its image: the only fetch that model output can cause. */
+/** Replaces the note by the image, the only moment when something is loaded. */
 function loadImage(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const notice = target?.closest<HTMLButtonElement>("button.agentnb-image");

@@ -1,4 +1,4 @@
-// Reasoning of the agent: expanded while it grows, collapsed once an answer follows.
+// The reasoning: open while it grows, closed once an answer follows.
 
 import type { Passage } from "../protocol.js";
 import { html, setText } from "./html.js";
@@ -22,7 +22,7 @@ export class ReasoningView implements PartView<Passage> {
       summary,
       this.#passage.element,
     );
-    // Toggle events also occur on our own changes; clicks on the summary come only from the user.
+    // A toggle event does not distinguish the user's click from ours; a click on the summary does.
     summary.addEventListener("click", () => {
       this.#touched = true;
     });
@@ -41,7 +41,7 @@ export class ReasoningView implements PartView<Passage> {
     this.#passage.dispose();
   }
 
-  /** Collapsed passages aren't drawn. */
+  /** Closed passages are not rendered. */
   #flush(): void {
     if (!this.#pending || !this.element.open) return;
     this.#pending();

@@ -1,4 +1,4 @@
-// The recorded events of a run, requested from the kernel on demand.
+// The recorded events of a run, requested from the kernel when they are opened.
 
 import { visibleText } from "../markdown/visible.js";
 import type { EventRecord, EventsPage } from "../protocol.js";
@@ -14,7 +14,7 @@ const SILENT =
 let made = 0;
 
 export class RecordView {
-  /** Toggles the list. */
+  /** Opens and closes the list. */
   readonly button: HTMLButtonElement;
   readonly element: HTMLElement;
   readonly #ask: (offset: number) => Promise<EventsPage>;
@@ -138,14 +138,14 @@ function row({ at, type, ...details }: EventRecord): HTMLElement {
   );
 }
 
-/** Return an event's other fields as JSON on one line, truncated. */
+/** Other fields of an event as JSON on one line, truncated. */
 function detailsText(details: Record<string, unknown>): string {
   const text = JSON.stringify(details, cutText);
   if (text === "{}") return "";
   return visibleText(text.length > DETAILS ? `${text.slice(0, DETAILS)}…` : text);
 }
 
-/** Truncate long strings before they are serialized. */
+/** Truncated first, so that a long text is not serialized. */
 function cutText(_name: string, value: unknown): unknown {
   return typeof value === "string" && value.length > DETAILS ? value.slice(0, DETAILS + 1) : value;
 }

@@ -1,4 +1,4 @@
-// The view of a run, in a cell or in a chat.
+// View of one run, in a cell or in a chat.
 
 import {
   type EventsPage,
@@ -26,31 +26,31 @@ import { TimelineView } from "./timeline.js";
 import { ToolView } from "./tool.js";
 import { WaitingView } from "./waiting.js";
 
-/** The part of a run's session that its view uses. */
+/** The interface of a run that the view needs. */
 export interface RunSource {
   readonly run: RunState;
   readonly stopState: StopState;
   readonly decideState: ClickState;
   readonly silent: boolean;
-  /** Seconds since the run was sent. */
+  /** Seconds since the request. */
   readonly elapsed: number;
-  /** What the run waits for besides its agent, with the seconds left. */
+  /** A pending reconnect or retry, with the seconds left. */
   readonly waiting: Waiting | null;
   stop(): void;
   decide(approvalId: string | null, approved: boolean, key?: string): void;
-  /** Request a page of the run's events starting at number `offset`. */
+  /** Events of the run from number `offset` on. */
   events(offset: number): Promise<EventsPage>;
-  /** Request the run's timeline. */
+  /** The timeline of the run. */
   timeline(): Promise<TimelinePage>;
   subscribe(listener: () => void): () => void;
 }
 
 export interface RunViewOptions {
-  /** Called with a clicked follow-up question; without it they are only displayed. */
+  /** Handles a clicked followup; without it they are only displayed. */
   followup?: (text: string) => void;
-  /** Without frame and names, inside a view that displays them. */
+  /** For a view inside one that names the agent: without frame and names. */
   compact?: boolean;
-  /** Without announcements and Stop, inside a view that provides them. */
+  /** For a view inside one that announces changes and has a Stop button. */
   quiet?: boolean;
 }
 
@@ -111,7 +111,7 @@ export class RunView {
       this.#timeline.element,
       this.#record.element,
     );
-    // Enter on a button must press it, not open the cell for editing.
+    // Enter on a button must press it, and not edit the cell.
     keepKeys(this.element);
     this.#handOver = handingOver(this.element);
     this.#clock = new Clock(this.element, () => this.#tick());
@@ -137,7 +137,7 @@ export class RunView {
     this.#header.update(run, stopState, final);
     this.#header.tick(elapsed);
     this.#hint.update(run, final ? "none" : stopState, final ? "none" : decideState, silent);
-    // Screen readers announce the complete answer, not each fragment.
+    // Screen readers announce the answer once it is complete, not each fragment.
     this.#body.setAttribute("aria-busy", String(!final && run.status !== "paused"));
     this.#updateParts(run, final, elapsed);
     this.#waiting.update(waiting);
@@ -157,7 +157,7 @@ export class RunView {
     const held = () => element.contains(focused(element));
     const before = held();
     this.#approvals.update(run, decision);
-    // Keep the focus in the view when the pressed button disappears.
+    // As with Stop: keep the focus here after a decision.
     if (before && (element.hidden || !held())) this.#header.focus();
   }
 
@@ -198,7 +198,7 @@ export class RunView {
     const { run, elapsed, waiting } = this.#source;
     this.#header.tick(elapsed);
     this.#waiting.tick(waiting);
-    // Update the elapsed time of running tool calls.
+    // Running tool calls have a clock as well.
     let calls = 0;
     run.parts.forEach((part, i) => {
       if (part.kind !== "tool") return;
@@ -210,7 +210,7 @@ export class RunView {
   }
 }
 
-/** Return the answer as Markdown source. */
+/** The answer as the agent wrote it. */
 function answerOf(run: RunState): string {
   return run.parts
     .flatMap((part) => (part.kind === "text" && part.text ? [part.text] : []))

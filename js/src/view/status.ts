@@ -1,4 +1,4 @@
-// Labels of the statuses.
+// Names of the statuses, and their notes.
 
 import type { Status } from "../protocol.js";
 
@@ -13,7 +13,7 @@ export const STATUS_WORDS: Readonly<Record<Status, string>> = {
   interrupted: "Interrupted",
 };
 
-/** Return the note at the end of an incomplete answer; null for a complete one. */
+/** Note at the end of an incomplete answer; null for a complete one. */
 export function endNote(status: Status, hasParts: boolean): string | null {
   switch (status) {
     case "cancelled":

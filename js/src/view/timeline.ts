@@ -1,4 +1,4 @@
-// The timeline of a run, as bars on a time axis; requested from the kernel on demand.
+// The timeline of a run as bars on a time axis, requested from the kernel when it is opened.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Segment, TimelinePage } from "../protocol.js";
@@ -6,7 +6,7 @@ import { briefDuration, count } from "./format.js";
 import { html, setText, show } from "./html.js";
 import { icon } from "./icons.js";
 
-/** Upper bound of ticks: with an extreme duration the loop would never end. */
+/** Maximum number of ticks, for values that are nearly infinite. */
 const TICKS = 20;
 const SILENT =
   "The kernel does not answer: it is busy, or it was restarted and no longer has the run.";
@@ -18,7 +18,7 @@ const WORDS: Readonly<Record<Segment["kind"], string>> = {
   approval: "approval",
 };
 
-// Units with the least duration, in that unit, from which they are used; below, milliseconds.
+// Each from where on it gives shorter labels than the next; below that, milliseconds.
 const UNITS = [
   [3600, "h"],
   [60, "min"],
@@ -29,7 +29,7 @@ const SHORTEST = { h: 5, min: 5, s: 0.1 } as const;
 let made = 0;
 
 export class TimelineView {
-  /** Toggles the chart. */
+  /** Opens and closes the chart. */
   readonly button: HTMLButtonElement;
   readonly element: HTMLElement;
   readonly #ask: () => Promise<TimelinePage>;
@@ -66,7 +66,7 @@ export class TimelineView {
     for (const type of ["focusin", "pointerover"] as const) {
       this.#rows.addEventListener(type, ({ target }) => this.#tell(target));
     }
-    // Time runs from left to right in every script.
+    // Time runs to the right in every script.
     this.#chart = html(
       "div",
       { class: "agentnb-timeline-chart", dir: "ltr" },
@@ -116,7 +116,7 @@ export class TimelineView {
     this.#asking = false;
     if (this.#gone) return;
     this.#draw();
-    // The run ended during the request: the response is outdated.
+    // The run has ended meanwhile, so this is out of date.
     if (final !== this.#final && !this.#failed) void this.#load();
   }
 
@@ -168,7 +168,7 @@ export class TimelineView {
     return [...this.#rows.children] as HTMLElement[];
   }
 
-  /** Roving tabindex: one row is focusable, arrow keys move between rows. */
+  /** One row at a time can be focused; arrow keys move between them. */
   #move(event: KeyboardEvent): void {
     const items = this.#items();
     const here = items.indexOf(event.target as HTMLElement);
@@ -217,7 +217,7 @@ function span({ start, end, status }: Segment): string {
   return status ? `${times}, ${status}` : times;
 }
 
-/** Return a scale of about five round ticks, in milliseconds, seconds, minutes or hours. */
+/** About five round ticks, in milliseconds, seconds, minutes or hours. */
 function scale(whole: number): { step: number; unit: number; name: string; digits: number } {
   const [unit, name] =
     UNITS.find(([unit, name]) => whole >= SHORTEST[name] * unit) ?? ([0.001, "ms"] as const);

@@ -1,4 +1,4 @@
-// A tool call: name and status; arguments and result on demand.
+// One tool call: its name and status, and its arguments and result on demand.
 
 import { visibleText } from "../markdown/visible.js";
 import type { ToolCall, ToolStatus } from "../protocol.js";
@@ -71,7 +71,7 @@ export class ToolView implements PartView<ToolCall> {
 
   dispose(): void {}
 
-  /** Collapsed cards aren't drawn: their text may be megabytes. */
+  /** A closed card is not rendered: its text may be megabytes. */
   #drawBody(): void {
     const part = this.#part;
     if (!part || !this.element.open) return;
@@ -95,11 +95,11 @@ function section(title: string, body: HTMLElement): HTMLElement {
   );
 }
 
-/** Return the arguments on one line, truncated. */
+/** The arguments on one line, if they are short. */
 function preview(text: string): string {
   const line = text.slice(0, 400).replace(/\s+/g, " ").trim();
   if (text.trim() === "" || line === "{}") return "";
-  // Long white space may have removed the text after the first 400 characters.
+  // Text after much white space is cut off, too.
   return visibleText(line.length > 120 || text.length > 400 ? `${line.slice(0, 120)}…` : line);
 }
 

@@ -1,4 +1,4 @@
-// A line below the answer with the reason of a pause and the time left.
+// A line below the answer while the run waits: for what, and for how long.
 
 import { visibleText } from "../markdown/visible.js";
 import type { Waiting } from "../protocol.js";
@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<Waiting["kind"], string>> = {
   retry: "Trying again",
 };
 
-/** "Reconnecting, 2 of 5": announced once per attempt, not every second. */
+/** "Reconnecting, 2 of 5", announced once per attempt. */
 export function attemptOf({ kind, attempt, of }: Waiting): string {
   return `${WORDS[kind]}, ${attempt} of ${of}`;
 }
@@ -27,7 +27,7 @@ export class WaitingView {
   });
   readonly #reason = html("p", { class: "agentnb-waiting-reason", dir: "auto" });
 
-  /** `quiet`: the enclosing view announces the attempts. */
+  /** `quiet` if an outer view announces it. */
   constructor(quiet = false) {
     this.#word = html("span", quiet ? {} : { role: "status" });
     this.element = html(
@@ -39,7 +39,7 @@ export class WaitingView {
     );
   }
 
-  /** Display what the run waits for. Never hidden: a live region must exist before its text. */
+  /** Displays what the run waits for; stays in the page without it, as live regions must. */
   update(waiting: Waiting | null): void {
     this.element.toggleAttribute("data-on", waiting !== null);
     show(this.#icon, waiting !== null);
@@ -49,7 +49,7 @@ export class WaitingView {
     this.tick(waiting);
   }
 
-  /** Update the countdown. */
+  /** Counts down. */
   tick(waiting: Waiting | null): void {
     setText(this.#left, waiting === null ? "" : left(waiting.seconds));
   }

@@ -1,16 +1,16 @@
-// Highlighting of finished code blocks in idle time.
+// Highlights finished code blocks while the page is idle.
 
 import { readerOf } from "./languages.js";
 
-/** Longer blocks are not highlighted. */
+/** Longer blocks are not highlighted: it would take too long. */
 export const HIGHLIGHT_LIMIT = 30_000;
-/** Maximum number of coloured tokens in a block; the rest stays plain. */
+/** Maximum number of coloured tokens in one block. */
 export const MAX_COLOURED = 6000;
-/** Duration of a slice where the browser has no requestIdleCallback (ms). */
+/** Length of an idle slice if the browser does not report it (ms). */
 const SLICE_MS = 8;
 const LATER_MS = 50;
 
-/** Build the highlighted content of a code block; null for an unknown language or long text. */
+/** Returns the contents of a code block; null without colours. */
 export function colour(text: string, language: string): DocumentFragment | null {
   const reader = text.length > HIGHLIGHT_LIMIT ? undefined : readerOf(language);
   if (!reader) return null;
@@ -36,13 +36,13 @@ export function colour(text: string, language: string): DocumentFragment | null 
   return made;
 }
 
-/** Highlights queued blocks, a few in each idle period. */
+/** Highlights a queue of blocks, a few in each idle slice. */
 export class Highlighter {
   #queue: HTMLElement[] = [];
   #cancel: (() => void) | null = null;
   readonly #onSelection = () => this.#later();
 
-  /** Add a finished block: a `pre` element with a `code` element. */
+  /** Queues a finished block: a `pre` with one `code`. */
   add(block: HTMLElement): void {
     if (!readerOf(block.dataset.lang ?? "")) return;
     this.#queue.push(block);
@@ -85,16 +85,16 @@ export class Highlighter {
 
 function highlight(block: HTMLElement): void {
   const code = block.querySelector("code");
-  // Labels of invisible characters are elements, which highlighting would flatten.
+  // Code with escaped invisible characters, which are elements, is not highlighted.
   if (!code || code.querySelector(".agentnb-hidden")) return;
   const made = colour(code.textContent ?? "", block.dataset.lang ?? "");
   if (!made) return;
-  // Same text with other markup: must not be announced again.
+  // The text is the same, and must not be announced again.
   code.setAttribute("aria-live", "off");
   code.replaceChildren(made);
 }
 
-/** Return whether the user has selected text in this block: replacing it would deselect it. */
+/** Returns whether the user has selected some of this, which replacing would deselect. */
 function isSelected(block: HTMLElement): boolean {
   const root = block.getRootNode() as Node & { getSelection?: () => Selection | null };
   const selection = root.getSelection?.() ?? document.getSelection();

@@ -1,4 +1,4 @@
-// Highlighted languages and their names.
+// Languages with highlighting, and their names.
 
 import { type CodeToken, type Grammar, type Quote, Tokens, tokenize } from "./lexer.js";
 import { tokenizeMarkup } from "./markup.js";
@@ -237,7 +237,7 @@ const BY_NAME = new Map<string, Reader>(
   ),
 );
 
-/** Return the tokenizer of a language; undefined for an unknown name. */
+/** Returns the lexer of a language, or undefined. */
 export function readerOf(language: string): Reader | undefined {
   return BY_NAME.get(language.toLowerCase());
 }

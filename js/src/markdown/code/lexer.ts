@@ -1,7 +1,7 @@
-// Tokenizer for highlighting, in a single pass.
+// Splits code into coloured tokens, in one pass.
 //
-// Code comes from models and must never block the page. There is no backtracking, and lookahead is
-// bounded or consumed: the time is linear in the length of every text.
+// Code comes from models, so the lexer must never block the page. It never looks back, and
+// lookahead is bounded or consumed, so that the time is linear in the length of any text.
 
 export type Kind =
   | "atom"
@@ -20,38 +20,38 @@ export type Kind =
   | "variable";
 
 export interface CodeToken {
-  /** Null for plain text. */
+  /** Null for tokens without a colour. */
   kind: Kind | null;
   text: string;
 }
 
-/** Differences between languages that consist of words, strings and comments. */
+/** Description of a language made of words, strings and comments. */
 export interface Grammar {
   keywords: ReadonlySet<string>;
   /** Words that are values: true, null. */
   atoms: ReadonlySet<string>;
-  /** Whether keywords and atoms, listed in lower case, are case-insensitive. */
+  /** Whether keywords and atoms, which are listed in lower case, are case-insensitive. */
   anyCase?: boolean;
   /** Starts of line comments. */
   line: readonly string[];
   /** Starts and ends of block comments. */
   block: readonly (readonly [string, string])[];
-  /** Quotes; the first match is used, so longer ones go first. */
+  /** Quotes; the first match is used, so longer ones come first. */
   quotes: readonly Quote[];
   /** Sticky pattern of a word; by default letters, digits and underscores. */
   word?: RegExp;
-  /** Character after a property's name: a colon, a colon before a space, or an equals sign. */
+  /** What follows a property name: "colon", the same before a space, or "equals". */
   property?: "colon" | "spaced" | "equals";
-  /** Whether a string may be a property's name. */
+  /** Whether a string may be a property name. */
   quotedNames?: boolean;
-  /** Whether there are names such as @this, #this (at a line's start), $this and 'this. */
+  /** Whether there are names such as @this, #this (at the beginning of a line), $this and 'this. */
   decorators?: boolean;
   directives?: boolean;
   variables?: boolean;
   lifetimes?: boolean;
-  /** Whether a slash may start a regular expression. */
+  /** Whether a slash may begin a regular expression. */
   patterns?: boolean;
-  /** Whether calls and capitalized words are coloured. */
+  /** Whether calls and capitalized words have a colour. */
   names?: boolean;
 }
 
@@ -59,7 +59,7 @@ export interface Quote {
   open: string;
   /** Whether it may span lines. */
   lines?: boolean;
-  /** Escape character, by default a backslash; null for none. */
+  /** Escape character; null without escapes. */
   escape?: string | null;
 }
 
@@ -68,7 +68,7 @@ const NUMBER = /(?:0[xXbBoO][\da-fA-F_]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)
 const STRING_PREFIX = /^(?:[rbfut]|br|rb|fr|rf|tr|rt|L|u8|R)$/i;
 const AHEAD = 16;
 
-/** List of tokens that merges adjacent ones of the same kind. */
+/** Collects tokens; adjacent ones of one kind are joined. */
 export class Tokens {
   readonly list: CodeToken[] = [];
 
@@ -80,11 +80,11 @@ export class Tokens {
   }
 }
 
-/** Split code into tokens; their joined text is the code. */
+/** Splits code into tokens, whose concatenation is the code. */
 export function tokenize(code: string, grammar: Grammar, tokens = new Tokens()): CodeToken[] {
   const word = grammar.word ?? WORD;
   let at = 0;
-  /** Whether a value precedes, so that a slash is no regular expression. */
+  /** Whether a value precedes, so that a slash is a division. */
   let valued = false;
   /** Whether only white space precedes in this line. */
   let fresh = true;
@@ -164,7 +164,7 @@ function lineEnd(code: string, at: number): number {
 function commentEnd(code: string, at: number, { line, block }: Grammar): number {
   for (const open of line) {
     if (!code.startsWith(open, at)) continue;
-    // In shells and YAML a hash sign within a word is part of it.
+    // In a shell or in YAML a number sign inside a word is part of it.
     const inWord = open === "#" && /[^\s;(){}[\],]/.test(code[at - 1] ?? " ");
     if (!inWord) return lineEnd(code, at);
   }
@@ -176,7 +176,7 @@ function commentEnd(code: string, at: number, { line, block }: Grammar): number 
   return 0;
 }
 
-/** Return the end of a string that starts here, or 0. Unclosed ones end with the line or text. */
+/** End of the string that begins here, or 0. An unclosed one ends with its line, or the text. */
 function stringEnd(code: string, at: number, { quotes }: Grammar, raw = false): number {
   const quote = quotes.find(({ open }) => code.startsWith(open, at));
   if (!quote) return 0;
@@ -192,9 +192,9 @@ function stringEnd(code: string, at: number, { quotes }: Grammar, raw = false): 
   return Math.min(end, code.length);
 }
 
-/** Return the end of a regular expression, or 0 where the line has no second slash. */
+/** End of a regular expression between slashes, or 0 without a second slash in its line. */
 function patternEnd(code: string, at: number): number {
-  // Bounded, so that a line without a second slash isn't scanned again and again.
+  // Bounded, so that a line without a second slash is not scanned again and again.
   const limit = Math.min(code.length, at + 400);
   for (let end = at + 1; end < limit && code[end] !== "\n"; end += 1) {
     if (code[end] === "\\") end += 1;
@@ -227,7 +227,7 @@ function wordKind(text: string, code: string, end: number, grammar: Grammar): Ki
   return /^\p{Lu}/u.test(text) ? "type" : null;
 }
 
-/** Return whether a property's name ends here. */
+/** Returns whether a property name ends here. */
 function names(code: string, end: number, { property }: Grammar): boolean {
   if (!property) return false;
   const at = skipBlanks(code, end);

@@ -1,4 +1,4 @@
-// Tokenizer for HTML and XML, in a single pass.
+// Lexer for HTML and XML, in one pass like the other languages.
 
 import { type CodeToken, type Grammar, Tokens, tokenize } from "./lexer.js";
 
@@ -6,7 +6,7 @@ const TAG = /<\/?[\p{L}_][\p{L}\p{N}_:.-]*/uy;
 const NAME = /[^\s"'<>/=]+/y;
 const ENTITY = /&#?\w{1,32};/y;
 
-/** Split markup into tokens, including its scripts and styles. */
+/** Splits markup into tokens, including its scripts and styles. */
 export function tokenizeMarkup(
   code: string,
   inside: { script: Grammar; style: Grammar },
@@ -27,7 +27,7 @@ export function tokenizeMarkup(
       upTo("tag", TAG.lastIndex);
       at = attributes(code, at, tokens);
       if (name === "<script" || name === "<style") {
-        // Unclosed elements extend to the end, so that the search happens once.
+        // Unclosed syntax extends to the end, so that it is searched only once.
         const close = code.indexOf(`</${name.slice(1)}`, at);
         const end = close < 0 ? code.length : close;
         tokenize(code.slice(at, end), name === "<script" ? inside.script : inside.style, tokens);
@@ -42,7 +42,7 @@ export function tokenizeMarkup(
   return tokens.list;
 }
 
-/** Add the tokens between a tag's name and its end; return the position after it. */
+/** Reads the attributes of a tag; returns where they end. */
 function attributes(code: string, from: number, tokens: Tokens): number {
   let at = from;
   while (at < code.length) {
@@ -74,7 +74,7 @@ function test(pattern: RegExp, text: string, at: number): boolean {
   return pattern.test(text);
 }
 
-/** Return the position after the next `mark`, or the end of the text. */
+/** The position after the next match, or the end of the text. */
 function after(code: string, mark: string, from: number): number {
   const at = code.indexOf(mark, from);
   return at < 0 ? code.length : at + mark.length;

@@ -1,7 +1,7 @@
-// Completion of Markdown that is still being written.
+// Close open Markdown at the end of a stream.
 //
-// A mark whose closing mark hasn't arrived would be displayed and vanish a moment later. So open
-// marks at the end are closed for display. Complete text is not affected.
+// An unclosed mark would be displayed as text and vanish a moment later, so the text is rendered as
+// if it were closed at the end. Finished text is not affected.
 
 interface Mark {
   text: string;
@@ -9,14 +9,14 @@ interface Mark {
 }
 
 const WORD = /[\p{L}\p{N}]/u;
-/** Further open marks are displayed as they are. */
+/** Maximum number of open marks; further ones are displayed as text. */
 const MAX_OPEN = 16;
 
-/** Close or remove the open marks at the end of inline Markdown. */
+/** Closes or omits open syntax at the end of a passage of inline Markdown. */
 export function mendInline(source: string): string {
   const marks: Mark[] = [];
   const brackets: number[] = [];
-  /** Ranges to remove. */
+  /** Omitted ranges, sorted by their start. */
   const cuts: [number, number][] = [];
   let end = source.length;
   let code = "";
@@ -41,7 +41,7 @@ export function mendInline(source: string): string {
     } else if (character === "]") {
       const opener = brackets.pop();
       if (opener !== undefined && i + 1 === end) {
-        // The next character tells whether this is a link's text.
+        // The next character decides whether this is the text of a link.
         brackets.push(opener);
         end = i;
         continue;
@@ -55,7 +55,7 @@ export function mendInline(source: string): string {
         i = stop + 1;
         continue;
       }
-      // An incomplete address: display the link's text only.
+      // The address is incomplete, so only the link's text is displayed.
       brackets.push(opener);
       end = i;
     } else if (
@@ -71,18 +71,18 @@ export function mendInline(source: string): string {
       i += 1;
     }
   }
-  // The meaning of open brackets is unknown: display only their text.
+  // Until brackets are closed their meaning is unknown, so only their text is displayed.
   for (const at of brackets.slice(-MAX_OPEN))
     cuts.push([source[at - 1] === "!" ? at - 1 : at, at + 1]);
-  const shown = without(source.slice(0, end), cuts);
-  if (!marks.length && !code) return shown;
-  // The end of code may be the first half of the mark that closes it.
-  const body = code ? withoutHalfMark(shown) : shown.trimEnd();
+  const rendered = without(source.slice(0, end), cuts);
+  if (!marks.length && !code) return rendered;
+  // The end of code may be the first half of its closing mark.
+  const body = code ? withoutHalfMark(rendered) : rendered.trimEnd();
   const closers = marks.reverse().map((mark) => mark.text);
-  return body + code + closers.join("") + (code ? "" : shown.slice(body.length));
+  return body + code + closers.join("") + (code ? "" : rendered.slice(body.length));
 }
 
-/** Process a run of emphasis marks: closing, opening, or neither. */
+/** Handles a run of emphasis marks, which closes, opens or is plain text. */
 function readMark(
   source: string,
   from: number,
@@ -108,7 +108,7 @@ function readMark(
     return;
   }
   if (stop === end) {
-    // Possibly incomplete: hidden until its meaning is known.
+    // Perhaps incomplete: hidden until its meaning is known.
     cuts.push([from, stop]);
     return;
   }
@@ -118,7 +118,7 @@ function readMark(
   }
 }
 
-/** Remove backticks at the end, and the space around them. */
+/** The text without trailing marks and the space around them. */
 function withoutHalfMark(text: string): string {
   const body = text.trimEnd();
   let end = body.length;
@@ -138,14 +138,14 @@ function without(source: string, cuts: [number, number][]): string {
 
 /** Marks that may become a heading's underline, a rule, an item, a table's second row, a fence. */
 const MARKS_ONLY = /^[ \t>]*(?:[-=*_+#~`|:\s]+|\d{1,9}[.)]?[ \t]*|[-*+] +\[[ xX]?\]?[ \t]*)$/;
-/** Longer lines are not tested, to bound the time of the pattern. */
+/** Longer lines of marks are unlikely, and slow to match. */
 const MARKS_LENGTH = 200;
 
 /**
- * Return the length of the text that one more character can't turn into something else.
+ * Returns how much of a text can be rendered, since further characters will not change its kind.
  *
- * Excludes a last line of marks alone, and a line that may be the head of a table until the next
- * line has arrived.
+ * A last line of marks only cannot; nor a line that may be the head of a table, until the next one
+ * has begun.
  */
 export function settledLength(source: string, mayStartTable: boolean): number {
   let end = source.length;
@@ -174,7 +174,7 @@ function findRun(source: string, from: number, length: number): number {
   return -1;
 }
 
-/** Return the position of the parenthesis that closes the one at `from`, or -1. */
+/** Position of the closing parenthesis, or -1. */
 function findClosing(source: string, from: number): number {
   let depth = 0;
   for (let i = from; i < source.length; i += 1) {

@@ -1,32 +1,35 @@
-// Moves settled nodes out of the tail of a growing block.
+// Reuse the elements of finished nodes that are rendered already.
 
 import type { TreeNode } from "./dom.js";
 
 /**
- * Remove `done` from the start of `shown` and let it take over the DOM; return false where they
- * differ.
+ * Removes from `rendered` the nodes that equal `done`, which get their elements; false if they differ.
  *
- * The last text of `done` may be the first half of a text. Both halves share one DOM node, which
- * renders faster than several, unless `apart` is set.
+ * The last text of `done` may be the first half of one. Both stay one text node, which is faster,
+ * unless they have to be `apart`.
  */
-export function takeShown(shown: TreeNode[], done: readonly TreeNode[], apart: boolean): boolean {
+export function reuseElements(
+  rendered: TreeNode[],
+  done: readonly TreeNode[],
+  apart: boolean,
+): boolean {
   const last = done.length - 1;
-  const whole = done.every((node, i) => i === last || isSame(node, shown[i]));
+  const whole = done.every((node, i) => i === last || isSame(node, rendered[i]));
   const end = done[last];
-  const here = shown[last];
+  const here = rendered[last];
   if (!whole || !end || !here || "tag" in here || "tag" in end) return false;
   if (!here.dom || !here.text.startsWith(end.text)) return false;
-  if (apart) splitKept(shown);
+  if (apart) splitText(rendered);
   const at = (here.kept ?? 0) + end.text.length;
   const rest = { text: here.text.slice(end.text.length), dom: here.dom, kept: at };
-  for (const [i, node] of done.entries()) adopt(node, shown[i]);
-  shown.splice(0, done.length, rest);
-  if (apart) splitKept(shown);
+  for (const [i, node] of done.entries()) adopt(node, rendered[i]);
+  rendered.splice(0, done.length, rest);
+  if (apart) splitText(rendered);
   return true;
 }
 
-/** Give the first node a DOM node of its own. By splitting, which preserves a selection. */
-export function splitKept([first]: readonly TreeNode[]): void {
+/** Gives the first node a text node of its own, by splitting, which keeps a selection. */
+export function splitText([first]: readonly TreeNode[]): void {
   if (!first || "tag" in first || !first.kept || !first.dom) return;
   first.dom = first.dom.splitText(first.kept);
   first.kept = 0;

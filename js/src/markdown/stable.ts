@@ -1,26 +1,27 @@
-// Finds the part of a Markdown text that later text can't change: the settled part.
+// Find the parts of a Markdown text that cannot change any more.
 //
-// Blocks settle line by line: a block closed by a whole line stays closed. So does a list item once
-// the next one has begun, a table row, and a line of code. For paragraphs see `paragraph.ts`.
+// Blocks are decided line by line: a block closed by a whole line stays closed, as do an item of a
+// list once the next one has begun, a row of a table, and a line of code. Paragraphs are split by
+// `paragraph.ts`.
 
 import type { ElementNode, TreeNode } from "./dom.js";
 import { lex } from "./lexer.js";
 import { withoutStub } from "./paragraph.js";
 import { type Block, buildTree } from "./tree.js";
 
-/** Blocks of which parts settle while the block is still open. */
+/** Blocks that are split while they are open. */
 export type Kind = "list" | "table" | "fence" | "paragraph";
 
 export interface Cut {
-  /** The first line that is not settled. */
+  /** The first unfinished line. */
   line: number;
-  /** Number of settled items or rows. */
+  /** Number of finished items or rows. */
   count: number;
-  /** For code: the settled lines. */
+  /** For code: the finished lines. */
   text: string;
 }
 
-/** Return the start of each line; the last line is incomplete, perhaps empty. */
+/** Start of each line; the last one is incomplete, perhaps empty. */
 export function lineStarts(source: string): number[] {
   const starts = [0];
   for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1))
@@ -44,23 +45,24 @@ export function kindOf(block: Block): Kind | null {
   }
 }
 
-/** Return the node of an open block that contains its items, rows or text. */
+/** The node of an open block that contains its items, rows or text. */
 export function holderOf(kind: Kind, node: ElementNode): ElementNode | null {
   if (kind === "list" || kind === "paragraph") return node;
   const inner = node.children[kind === "table" ? 1 : 0];
   return inner && "tag" in inner ? inner : null;
 }
 
-/** Return an open block's items, rows or text; `begun`: earlier parts have settled. */
+/** The nodes of an open block's items, rows or text; `begun`: parts are finished. */
 export function bodyOf(kind: Kind, node: ElementNode, begun: boolean): TreeNode[] {
   const nodes = holderOf(kind, node)?.children ?? [];
   return kind === "paragraph" && begun ? withoutStub(nodes) : nodes;
 }
 
 /**
- * Return the number of settled blocks; the source's last line is incomplete.
+ * Returns the number of finished blocks of a source whose last line is incomplete.
  *
- * The rest starts at the first block that isn't settled, or after the last line of those that are.
+ * The rest may still change; it begins with the first unfinished block, or after the last line of
+ * the finished ones.
  */
 export function doneBlocks(
   source: string,
@@ -74,14 +76,14 @@ export function doneBlocks(
     const block = blocks[at];
     const next = blocks[at + 1];
     if (!block) return false;
-    // Closed by an empty line after it. (Not by its own: a heading may be the head of a table.)
+    // Closed by a following empty line. (Not by its own last line: a heading may be the head of a
+    // table.)
     if (ENDED_BY_BLANK.has(block.type) && blank(block.end, block.end + 1)) return true;
-    // Closed by the next block, once that is certain. A table is certain with its second line: until
-    // that is complete, its first line belongs to a paragraph.
+    // Closed by the next block, once that is certain. A table is, with its second line: until that
+    // is complete, its first one belongs to a paragraph.
     if (!next || next.start + (next.type === "table_open" ? 1 : 0) >= whole) return false;
     if (next.type === "reference_definition") return true;
-    // The text after a definition, even one inside a list, may turn out to be its title; no title
-    // contains an empty line.
+    // The line after a definition, even in a list, may be its title, which has no empty line.
     const definition = block.tokens.findLast((token) => token.type === "reference_definition");
     return !definition || blank(definition.map?.[1] ?? 0, next.start);
   };
@@ -99,7 +101,7 @@ const ENDED_BY_BLANK: ReadonlySet<string> = new Set([
   "blockquote_open",
 ]);
 
-/** Return the settled part of an open block; null if there is none. */
+/** Returns the finished part of an open block, or null. */
 export function cutInside(
   kind: Exclude<Kind, "paragraph">,
   block: Block,
@@ -111,7 +113,7 @@ export function cutInside(
   const children = block.tokens.filter((token) => token.type === type && token.level === level);
   const starts = children.map((token) => token.map?.[0] ?? 0);
   if (kind === "list") {
-    // The last item that has certainly begun may still grow; those before it may not.
+    // The last item may still grow; those before it may not.
     const last = starts.findLastIndex((start) => start < whole);
     const line = starts[last];
     return last < 1 || line === undefined ? null : { line, count: last, text: "" };
@@ -122,17 +124,17 @@ export function cutInside(
   return { line: line + 1, count: rows.length, text: "" };
 }
 
-/** Return the text that makes the lexer read the rest of a block as the rest of that block. */
+/** Returns the prefix that makes the rest of a block parse as such. */
 export function prefixOf(kind: Exclude<Kind, "paragraph">, block: Block, source: string): string {
   switch (kind) {
     case "list":
-      // Without a preceding item, an item's line could be read as a table's head. Indented to the
-      // maximum, so that the next item is a sibling and not nested in it.
+      // Without a preceding item, an item's line could be a table's head. Indented as far as an
+      // item can be, so that any following item is its sibling.
       return `   ${markerOf(block)} x\n`;
     case "table":
       return source.slice(0, lineStarts(source)[2]);
     case "fence":
-      // Without its info string, which could also be read as a table's head.
+      // Without its info string, which could be a table's head as well.
       return `${/^[ \t]*(?:`+|~+)/.exec(source)?.[0] ?? "```"}\n`;
   }
 }
@@ -143,8 +145,8 @@ const markerOf = (list: Block): string =>
 function cutFence(block: Block, whole: number): Cut | null {
   const content = block.tokens[0]?.content ?? "";
   const lines = content.split("\n");
-  const shown = lines.length - (content.endsWith("\n") || content === "" ? 1 : 0);
-  const closed = block.end > block.start + 1 + shown;
+  const rendered = lines.length - (content.endsWith("\n") || content === "" ? 1 : 0);
+  const closed = block.end > block.start + 1 + rendered;
   const done = whole - block.start - 1;
   if (closed || done < 1) return null;
   const text = lines
@@ -154,16 +156,16 @@ function cutFence(block: Block, whole: number): Cut | null {
   return { line: whole, count: 0, text };
 }
 
-/** Return whether a list is displayed as loose. */
+/** Returns whether a parsed list is visibly loose. */
 export function isLoose(list: ElementNode): boolean {
   return list.attributes.class === "agentnb-loose";
 }
 
 /**
- * Return whether the part of a list in `source` is loose.
+ * Returns whether a list is loose, as far as `source` has it.
  *
- * markdown-it marks only paragraphs, and decides for the whole list. So build the part with one more
- * item that has a paragraph. Blank lines at the source's end count: they precede that item.
+ * Only paragraphs show it, so one more item with a paragraph is parsed. Blank lines at the source's
+ * end count, since they precede an item.
  */
 export function looseUpTo(source: string, block: Block, list: ElementNode): boolean {
   const paragraphs = block.tokens.some(
@@ -171,6 +173,6 @@ export function looseUpTo(source: string, block: Block, list: ElementNode): bool
   );
   if (paragraphs && !isLoose(list)) return false;
   const probe = `${source}${source.endsWith("\n") ? "" : "\n"}${markerOf(block)} x\n`;
-  const asked = buildTree(lex(probe, { known: new Map(), final: true }).tokens)[0];
-  return asked !== undefined && "tag" in asked && isLoose(asked);
+  const probed = buildTree(lex(probe, { known: new Map(), final: true }).tokens)[0];
+  return probed !== undefined && "tag" in probed && isLoose(probed);
 }
