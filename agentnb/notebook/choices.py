@@ -106,7 +106,7 @@ def _for_history(before: list[str]) -> list[str]:
 def _agents() -> list[str]:
     try:
         names = known_agents()
-        at_hand = config().bare_platform(registry.names()) == EMBEDDED
+        at_hand = config().infer_platform(registry.names()) == EMBEDDED
     except AgentnbError:
         return []
     return [*agent_names(current_shell()), *(sandbox.agent_names() if at_hand else []), *names]

@@ -153,7 +153,7 @@ def _names_agent(word: str) -> bool:
     if ":" in word or word in current.all_aliases():
         return True
     try:
-        platform = current.bare_platform(registry.names())
+        platform = current.infer_platform(registry.names())
     except ConfigError:
         # Several platforms, none of which is the default.
         return False

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb.config import Config, find_key
-from agentnb.config.env_file import env_file, keys_of
+from agentnb.config.environment import env_file, read_env_keys
 from agentnb.errors import MissingKeyError
 from agentnb.redaction.secrets import has_secret
 
@@ -76,7 +76,7 @@ class TestKeys:
         self, write: Callable[..., Path]
     ) -> None:
         write(f"SEEKR_API_KEY={CANARY}")
-        assert CANARY not in repr(keys_of(env_file() or Path()))
+        assert CANARY not in repr(read_env_keys(env_file() or Path()))
         Config().settings("seekr", ask=False)
         assert has_secret(f"<{CANARY}>")
         assert "SEEKR_API_KEY" not in os.environ
@@ -90,7 +90,7 @@ class TestKeys:
             settings = Config().settings(name)
             assert settings.base_url is None
             assert settings.api_key == SecretStr(CANARY)
-        assert list(keys_of(env_file() or Path())) == ["SEEKR_API_KEY", "RUNTOOLS_API_KEY"]
+        assert list(read_env_keys(env_file() or Path())) == ["SEEKR_API_KEY", "RUNTOOLS_API_KEY"]
 
     def test_it_takes_nothing_of_the_environment(
         self, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -113,7 +113,7 @@ class TestKeys:
         assert current.settings("seekr").api_key == SecretStr(CANARY)
         assert not has_secret("an unremarkable answer")
         with (
-            pytest.warns(UserWarning, match=r"RUNAGENT_API_KEY in .*\.env is no key") as warned,
+            pytest.warns(UserWarning, match=r"RUNAGENT_API_KEY in .*\.env is not a key") as warned,
             pytest.raises(MissingKeyError),
         ):
             current.settings("runagent", ask=False)

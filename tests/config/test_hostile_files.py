@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentnb.config import Config
-from agentnb.config.env_file import keys_of, variables_in
+from agentnb.config.environment import env_file_variables, read_env_keys
 from agentnb.config.files import load_config
 from agentnb.errors import ConfigError
 from agentnb.platforms.registry import BUILTIN, load
@@ -135,7 +135,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_what_is_no_file_is_refused(project: Path, make: Callable[[Path], object]) -> None:
     make(project / "agentnb.toml")
-    with pytest.raises(ConfigError, match="is no file"):
+    with pytest.raises(ConfigError, match="is not a file"):
         load_config()
 
 
@@ -165,8 +165,8 @@ def test_a_hostile_env_file_is_refused_at_once(project: Path, content: bytes) ->
     began = time.process_time()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert keys_of(path) == {}
-        assert variables_in(path) == frozenset()
+        assert read_env_keys(path) == {}
+        assert env_file_variables(path) == frozenset()
     assert time.process_time() - began < BOUND
     for warning in caught:
         assert str(warning.message).isprintable()
@@ -174,4 +174,4 @@ def test_a_hostile_env_file_is_refused_at_once(project: Path, content: bytes) ->
 
 def test_an_env_file_may_begin_with_a_mark(project: Path) -> None:
     (project / ".env").write_bytes(b"\xef\xbb\xbfSEEKR_API_KEY=canary")
-    assert keys_of(project / ".env").keys() == {"SEEKR_API_KEY"}
+    assert read_env_keys(project / ".env").keys() == {"SEEKR_API_KEY"}

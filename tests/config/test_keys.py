@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb.config import Config, config, find_key
-from agentnb.config.keys import environment_key, key_variable
+from agentnb.config.environment import key_from_environment, key_variable
 from agentnb.errors import ConfigError, MissingKeyError
 from tests.children import TIMEOUT, python
 
@@ -80,7 +80,7 @@ class TestOrder:
         ring.kept["agentnb", "seekr"] = "of the keyring"
         monkeypatch.setenv("SEEKR_API_KEY", f"  {CANARY}\n")
         key, where = find_key("seekr")
-        assert key == SecretStr(CANARY) == environment_key("seekr")
+        assert key == SecretStr(CANARY) == key_from_environment("seekr")
         assert where == "environment variable SEEKR_API_KEY"
         assert CANARY not in repr((key, where))
         assert ring.asked == 0
@@ -255,7 +255,7 @@ class TestMemory:
         found = config()
         assert found.key_source("seekr") == "environment variable SEEKR_API_KEY"
         assert found.key_source("runagent") is None
-        found.keep_key("seekr", SecretStr(CANARY), "%agent login")
+        found.set_session_key("seekr", SecretStr(CANARY), "%agent login")
         found = config(reload=True)
         assert found.settings("seekr").api_key == SecretStr(CANARY)
         assert found.key_source("seekr") == "%agent login"

@@ -48,7 +48,7 @@ class TestAddresses:
 
     @pytest.mark.parametrize("wrong", ["flow.seekr.com", "ftp://x.example", "sandbx", "//x"])
     def test_what_is_none(self, wrong: str) -> None:
-        with pytest.raises(ConfigError, match="is no address of seekr") as caught:
+        with pytest.raises(ConfigError, match="is not an address of seekr") as caught:
             Config().settings("seekr", base_url=wrong)
         assert "sandbox" in (caught.value.hint or "")
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb.config import Config, config, load_config, user_config_path
-from agentnb.config.project import project_folders
+from agentnb.config.paths import project_folders
 from agentnb.errors import ConfigError
 from agentnb.notebook.login import login
 from tests.faults.rawserver import Connection, running
@@ -98,7 +98,7 @@ class TestRefused:
         at = f'base_url = "{address}"' if address else ""
         path = project_file(f'[platforms.{name}]\ntype = "{kind}"\n{at}\n')
         for given in (None, KEY):
-            with pytest.raises(ConfigError, match="no key is sent there on its word") as caught:
+            with pytest.raises(ConfigError, match="no key is sent there") as caught:
                 agentnb.agent(f"{name}:a", api_key=given)
             assert str(path) in caught.value.message
             assert f"%agent login {name}" in (caught.value.hint or "")
@@ -130,7 +130,7 @@ class TestRefused:
             with pytest.raises(ConfigError, match=f"the key of '{name}' would go there"):
                 load_config()
         project_file('[platforms.ours]\nbase_url = "sandbox"\nidle_timeout = 5\n')
-        assert load_config()[0].platforms["ours"].stranger is None
+        assert load_config()[0].origins.untrusted_endpoints == {}
 
     def test_an_option_that_is_an_address(self, project_file: Write) -> None:
         project_file(f'[platforms.acme]\nendpoints = ["{EVIL}"]\n')
@@ -185,10 +185,10 @@ class TestLogin:
         assert ring.kept == {("agentnb", f"ours at {EVIL}"): KEY}
         assert config().settings("ours").api_key == SecretStr(KEY)
         assert "%agent login" in (config().key_source("ours") or "")
-        assert config().look_for_key("ours") == config().key_source("ours")
+        assert config().locate_key("ours") == config().key_source("ours")
         # The next session finds it in the keyring, for this address alone.
         again = Config(*load_config())
-        assert again.look_for_key("ours") == "keyring"
+        assert again.locate_key("ours") == "keyring"
         assert again.settings("ours").api_key == SecretStr(KEY)
         for moved in (f"{EVIL}:8443", f"{EVIL}/other", "https://corp.example"):
             project_file(OURS.replace(EVIL, moved))
@@ -196,7 +196,7 @@ class TestLogin:
                 with pytest.raises(ConfigError, match="no key is sent there"):
                     current.settings("ours")
                 with pytest.raises(ConfigError, match="no key is sent there"):
-                    current.look_for_key("ours")
+                    current.locate_key("ours")
         # Nor is it the key of what the user calls so.
         project_file("")
         monkeypatch.setenv("OURS_BASE_URL", "https://corp.example")
@@ -219,7 +219,7 @@ class TestLogin:
             ("ours", "https://agents.corp.example\\\\.evil.example", "can mislead"),
             ("ours", "https://agents.corp.example\\u202e/x", "can mislead"),
             ("ours", "https://agents.corp.example@evil.example", "carries"),
-            ("ours", "agents.evil.example", "is no address"),
+            ("ours", "agents.evil.example", "is not an address"),
         ],
     )
     def test_what_is_not_even_asked_for(
