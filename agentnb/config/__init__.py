@@ -6,25 +6,17 @@ it, the platform's default.
 
 Keys: an argument, ``%agent login`` in this session, the environment, the project's ``.env``, the
 keyring, a prompt; never a configuration file.  No key goes to an endpoint that only a project file
-names, see `UntrustedEndpoint`.
+names, see `agentnb.config.trust`.
 """
 
-from agentnb.config.environment import explain_ignored_address, url_from_environment
+from agentnb.config.environment import url_from_environment
 from agentnb.config.files import load_config
 from agentnb.config.key_leak_checks import reject_key_as_name
-from agentnb.config.keys import (
-    configured_key,
-    delete_key,
-    find_key,
-    key_hint,
-    prompt_for_key,
-    store_key,
-)
+from agentnb.config.keys import find_key, key_hint
 from agentnb.config.names import EMBEDDED, AgentName, suggestion
 from agentnb.config.paths import user_config_path
 from agentnb.config.resolution import BarePlatformError, Config, config
 from agentnb.config.settings import ConfigFile, HistorySection, PlatformSection, PlatformSettings
-from agentnb.config.trust import UntrustedEndpoint
 
 __all__ = [
     "EMBEDDED",
@@ -35,17 +27,11 @@ __all__ = [
     "HistorySection",
     "PlatformSection",
     "PlatformSettings",
-    "UntrustedEndpoint",
     "config",
-    "configured_key",
-    "delete_key",
-    "explain_ignored_address",
     "find_key",
     "key_hint",
     "load_config",
-    "prompt_for_key",
     "reject_key_as_name",
-    "store_key",
     "suggestion",
     "url_from_environment",
     "user_config_path",

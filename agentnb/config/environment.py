@@ -48,20 +48,12 @@ _MAX_LINES: Final = 2_000
 
 def key_variable(name: str) -> str:
     """Return the environment variable of the API key of platform ``name``."""
-    return f"{_stem(name)}_API_KEY"
+    return "".join(c if c.isalnum() else "_" for c in name.upper()) + "_API_KEY"
 
 
 def base_url_variable(name: str) -> str:
     """Return the environment variable of the address of platform ``name``."""
-    return f"{_stem(name)}_BASE_URL"
-
-
-def _stem(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name.upper())
-
-
-def _url_variables(name: str) -> list[str]:
-    return [base_url_variable(name), *([_URL_VARIABLES[name]] if name in _URL_VARIABLES else [])]
+    return key_variable(name).removesuffix("_API_KEY") + "_BASE_URL"
 
 
 def key_from_environment(name: str) -> SecretStr | None:
@@ -72,8 +64,8 @@ def key_from_environment(name: str) -> SecretStr | None:
 
 def url_from_environment(name: str) -> str | None:
     """Return the address of platform ``name`` from the environment."""
-    values = (os.environ.get(variable, "").strip() for variable in _url_variables(name))
-    return next(filter(None, values), None)
+    variables = (base_url_variable(name), _URL_VARIABLES.get(name, ""))
+    return next(filter(None, (os.environ.get(v, "").strip() for v in variables)), None)
 
 
 def options_from_environment(platform_type: str) -> dict[str, str]:
@@ -161,10 +153,10 @@ def explain_ignored_address(name: str) -> str | None:
     if url_from_environment(name) or (path := env_file()) is None:
         return None
     present = env_file_variables(path)
-    variable = next((known for known in _url_variables(name) if known in present), None)
-    if variable is None:
-        return None
-    return (
-        f"{variable} in {path} is not used: .env may only hold keys. Set it in the environment, or "
-        f"base_url in {user_config_path()}."
-    )
+    for variable in (base_url_variable(name), _URL_VARIABLES.get(name)):
+        if variable in present:
+            return (
+                f"{variable} in {path} is not used: .env may only hold keys. Set it in the "
+                f"environment, or base_url in {user_config_path()}."
+            )
+    return None

@@ -66,17 +66,16 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
         merged = _merge(data, merged)
     if restrictions:
         merged = _merge(merged, {"history": restrictions})
-    return ConfigFile.model_validate(merged).with_origins(origins), tuple(paths)
+    file = ConfigFile.model_validate(merged)
+    file._origins = origins  # pyright: ignore[reportPrivateUsage]
+    return file, tuple(paths)
 
 
 def _config_paths(start: Path | None) -> list[Path]:
     if named := os.environ.get("AGENTNB_CONFIG"):
         return [_named_file(named)]
     project_files = (folder / PROJECT_FILE for folder in project_folders(start))
-    return [
-        *filter(_is_file, [user_config_path()]),
-        *islice(filter(_is_file, project_files), 1),
-    ]
+    return [*filter(_is_file, [user_config_path()]), *islice(filter(_is_file, project_files), 1)]
 
 
 def _is_file(path: Path) -> bool:
@@ -85,11 +84,9 @@ def _is_file(path: Path) -> bool:
     Raises:
         ConfigError: it is something else, such as a folder or a pipe.
     """
-    if path.is_file():
-        return True
-    if os.path.lexists(path):
+    if not path.is_file() and os.path.lexists(path):
         raise ConfigError(f"{path} cannot be read: it is not a file.")
-    return False
+    return path.is_file()
 
 
 def _named_file(name: str) -> Path:

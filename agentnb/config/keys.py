@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -58,9 +57,7 @@ def configured_key(name: str) -> tuple[SecretStr, str] | None:
     return None
 
 
-def find_key(
-    name: str, *, ask: bool = True, prompt: Callable[[str], str] | None = None
-) -> tuple[SecretStr, str]:
+def find_key(name: str, *, ask: bool = True) -> tuple[SecretStr, str]:
     """Return the key of platform ``name`` and a description of its source.
 
     Looked up in the environment, ``.env`` and the keyring; with ``ask``, then by a prompt.
@@ -73,7 +70,7 @@ def find_key(
     if stored := load_key(name):
         return stored, "keyring"
     with suppress(PromptUnavailableError):
-        if ask and (typed := prompt_for_key(name, prompt=prompt)):
+        if ask and (typed := prompt_for_key(name)):
             return typed, "prompt"
     raise MissingKeyError(
         f"No API key for {name}.",
@@ -83,9 +80,7 @@ def find_key(
     )
 
 
-def prompt_for_key(
-    name: str, *, at: str | None = None, prompt: Callable[[str], str] | None = None
-) -> SecretStr | None:
+def prompt_for_key(name: str, *, at: str | None = None) -> SecretStr | None:
     """Prompt for a key without echo; return None if nothing is typed.
 
     ``at`` is the address to display, if the key goes to an unusual one.
@@ -93,12 +88,10 @@ def prompt_for_key(
     Raises:
         PromptUnavailableError: the frontend or terminal cannot prompt.
     """
-    if prompt is None and not _can_prompt():
+    if not _can_prompt():
         raise PromptUnavailableError
     try:
-        # Looked up at the call: ipykernel replaces `getpass.getpass`.
-        ask = prompt or getpass.getpass
-        key = SecretStr(ask(f"API key for {name}{f' at {at}' if at else ''}: ").strip())
+        key = SecretStr(getpass.getpass(f"API key for {name}{f' at {at}' if at else ''}: ").strip())
     except EOFError:
         return None
     except RuntimeError as error:
@@ -120,11 +113,9 @@ def load_key(name: str) -> SecretStr | None:
     """Return the key ``name`` in the keyring; the system may open a dialog."""
     if (keyring := _keyring()) is None:
         return None
-    from keyring.errors import NoKeyringError
-
     try:
         value = (keyring.get_password(KEYRING_SERVICE, name) or "").strip()
-    except NoKeyringError:  # usual on servers
+    except keyring.errors.NoKeyringError:  # usual on servers
         return None
     # Backends raise any error of their libraries; the user may still type the key.
     except Exception as error:
@@ -137,15 +128,13 @@ def store_key(name: str, key: SecretStr) -> tuple[str | None, str]:
     """Store a key; return the keyring's name, or None and the reason why it was not stored."""
     if (keyring := _keyring()) is None:
         return None, f"the keyring's package is not installed ({install_hint('keyring')})"
-    from keyring.errors import NoKeyringError
-
     try:
         keyring.set_password(KEYRING_SERVICE, name, key.get_secret_value())
         # Some backends accept everything and store nothing.
         if keyring.get_password(KEYRING_SERVICE, name) != key.get_secret_value():
             return None, "the keyring did not keep it"
         return str(keyring.get_keyring().name), ""
-    except NoKeyringError:
+    except keyring.errors.NoKeyringError:
         return None, "this machine has no keyring"
     except Exception as error:
         return None, f"the keyring refused it: {mask(str(error)) or type(error).__name__}"

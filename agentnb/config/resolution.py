@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -60,10 +60,10 @@ class Config:
     default_agent: str | None = None
     option_agent: str | None = None
     default_platform: str | None = None
-    # By the platform's name or the `UntrustedEndpoint.key_name`: keys that the keyring or a prompt
-    # gave, so that the next cell does not prompt again, and those of `set_session_key`.
+    # By the platform's name or the `UntrustedEndpoint.key_name`: keys of `set_session_key`, and
+    # those of the keyring or a prompt, so that the next cell does not prompt again.
+    session_keys: dict[str, _Key] = field(default_factory=dict[str, _Key])
     _key_cache: dict[str, _Key] = field(default_factory=dict[str, _Key], init=False)
-    _session_keys: dict[str, _Key] = field(default_factory=dict[str, _Key], init=False)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A Config may hold keys and cannot be pickled.")
@@ -191,13 +191,8 @@ class Config:
     def deadlines(self, name: str) -> Deadlines:
         """Return the deadlines configured for platform ``name``."""
         section = self.file.section(name)
-        seconds = {
-            "connect": section.connect_timeout,
-            "first_event": section.first_event_timeout,
-            "idle": section.idle_timeout,
-            "progress": section.progress_timeout,
-            "total": section.total_timeout,
-        }
+        names = [deadline.name for deadline in fields(Deadlines)]
+        seconds = {name: getattr(section, f"{name}_timeout") for name in names}
         # 0 in a file is None, which TOML does not have.
         return Deadlines(**{k: v or None for k, v in seconds.items() if v is not None})
 
@@ -207,10 +202,11 @@ class Config:
         limits: dict[str, Any] = {
             "requests": section.max_retries,
             "reconnects": section.max_reconnects,
+            "reconnect_timeout": section.reconnect_timeout,
         }
-        limits = {name: count for name, count in limits.items() if count is not None}
-        if section.reconnect_timeout is not None:
-            limits["reconnect_timeout"] = section.reconnect_timeout or None
+        limits = {name: limit for name, limit in limits.items() if limit is not None}
+        if section.reconnect_timeout == 0:
+            limits["reconnect_timeout"] = None
         return Retries(**limits)
 
     def settings(
@@ -267,14 +263,6 @@ class Config:
             options={**section.options, **options_from_environment(kind), **(options or {})},
         )
 
-    def copy_session(self, other: Config) -> None:
-        """Copy what the session set in ``other``."""
-        self.aliases = other.aliases
-        self.default_agent = other.default_agent
-        self.option_agent = other.option_agent
-        self.default_platform = other.default_platform
-        self._session_keys = other._session_keys
-
     def untrusted_endpoint(self, name: str) -> UntrustedEndpoint | None:
         """Return the endpoint of platform ``name`` if only a project file gives it."""
         if url_from_environment(name):
@@ -288,17 +276,16 @@ class Config:
         endpoint, and the key goes to no other.
         """
         remember_secret(key)
-        self._session_keys[self._key_name(name)] = key, source
+        self.session_keys[self._key_name(name)] = key, source
 
     def key_source(self, name: str) -> str | None:
-        """Return a description of the source of the key of platform ``name``.
+        """Return a description of the source of the key of platform ``name``, None without a key.
 
-        None if no key is known.  The keyring is not read, since that may open a dialog; a key read
-        from it before counts.
+        The keyring is not read, since that may open a dialog; a key read from it before counts.
         """
         key_name = self._key_name(name)
         configured = configured_key(name) if key_name == name else None
-        key = self._session_keys.get(key_name) or configured or self._key_cache.get(key_name)
+        key = self.session_keys.get(key_name) or configured or self._key_cache.get(key_name)
         return key[1] if key is not None else None
 
     def locate_key(self, name: str) -> str:
@@ -319,7 +306,7 @@ class Config:
         Returns whether `set_session_key` had set one.
         """
         self._key_cache.pop(self._key_name(name), None)
-        return self._session_keys.pop(self._key_name(name), None) is not None
+        return self.session_keys.pop(self._key_name(name), None) is not None
 
     def _key_name(self, name: str) -> str:
         endpoint = self.untrusted_endpoint(name)
@@ -333,7 +320,7 @@ class Config:
         """
         endpoint.check()
         name = endpoint.key_name
-        key = self._session_keys.get(name) or self._key_cache.get(name)
+        key = self.session_keys.get(name) or self._key_cache.get(name)
         if key is None:
             if (stored := load_key(name)) is None:
                 raise endpoint.error()
@@ -341,7 +328,7 @@ class Config:
         return key
 
     def _find_key(self, name: str, *, ask: bool) -> SecretStr:
-        key = self._session_keys.get(name) or configured_key(name) or self._key_cache.get(name)
+        key = self.session_keys.get(name) or configured_key(name) or self._key_cache.get(name)
         if key is None:
             key = self._key_cache[name] = find_key(name, ask=ask)
         return key[0]
@@ -361,8 +348,5 @@ def config(*, reload: bool = False) -> Config:
     global _current
     if _current is None or reload:
         file, paths = load_config()
-        current = Config(file=file, paths=paths)
-        if _current is not None:
-            current.copy_session(_current)
-        _current = current
+        _current = replace(_current or Config(), file=file, paths=paths)
     return _current

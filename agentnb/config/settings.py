@@ -138,12 +138,6 @@ class ConfigFile(BaseModel):
     def origins(self) -> Origins:
         return self._origins
 
-    def with_origins(self, origins: Origins) -> ConfigFile:
-        """Return a copy with these origins."""
-        copy = self.model_copy()
-        copy._origins = origins
-        return copy
-
     def section(self, name: str) -> PlatformSection:
         """Return the section of platform ``name``, an empty one if there is none."""
         return self.platforms.get(name, _EMPTY_SECTION)

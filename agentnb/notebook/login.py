@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from agentnb.config import (
-    EMBEDDED,
-    config,
+from agentnb.config import EMBEDDED, config, suggestion
+from agentnb.config.environment import is_single_word, key_variable
+from agentnb.config.key_leak_checks import check_address
+from agentnb.config.keys import (
+    KEYRING_SERVICE,
+    PromptUnavailableError,
     configured_key,
     delete_key,
     prompt_for_key,
     store_key,
-    suggestion,
 )
-from agentnb.config.environment import is_single_word, key_variable
-from agentnb.config.key_leak_checks import check_address
-from agentnb.config.keys import KEYRING_SERVICE, PromptUnavailableError
 from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table

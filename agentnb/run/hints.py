@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from agentnb._http import aside
-from agentnb.config import config, explain_ignored_address
+from agentnb.config import config
+from agentnb.config.environment import explain_ignored_address
 from agentnb.config.names import suggestion
 from agentnb.errors import (
     AgentnbError,

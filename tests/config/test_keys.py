@@ -7,7 +7,7 @@ import pty
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keyring
 import keyring.backend
@@ -22,6 +22,7 @@ from agentnb.errors import ConfigError, MissingKeyError
 from tests.children import TIMEOUT, python
 
 CANARY = "canary-4711"
+Answer = Callable[[Callable[[str], str]], None]
 
 
 class MemoryKeyring(keyring.backend.KeyringBackend):
@@ -68,6 +69,12 @@ def ring(restored: None) -> MemoryKeyring:
     return ring
 
 
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Sets the function that prompts."""
+    return lambda prompt: monkeypatch.setattr("getpass.getpass", prompt)
+
+
 def test_the_variable() -> None:
     assert key_variable("seekr") == "SEEKR_API_KEY"
     assert key_variable("my-own.one") == "MY_OWN_ONE_API_KEY"
@@ -85,24 +92,28 @@ class TestOrder:
         assert CANARY not in repr((key, where))
         assert ring.asked == 0
 
-    def test_then_the_keyring(self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring) -> None:
+    def test_then_the_keyring(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring, answer: Answer
+    ) -> None:
+        answer(lambda _: "typed")
         monkeypatch.setenv("SEEKR_API_KEY", " ")
         ring.kept["agentnb", "seekr"] = f"{CANARY}\n"
-        assert find_key("seekr", prompt=lambda _: "typed") == (SecretStr(CANARY), "keyring")
+        assert find_key("seekr") == (SecretStr(CANARY), "keyring")
         with pytest.raises(MissingKeyError):
             find_key("runagent", ask=False)
 
-    def test_then_a_prompt(self) -> None:
+    def test_then_a_prompt(self, answer: Answer) -> None:
         asked: list[str] = []
 
         def prompt(text: str) -> str:
             asked.append(text)
             return f" {CANARY} "
 
-        assert find_key("seekr", prompt=prompt) == (SecretStr(CANARY), "prompt")
+        answer(prompt)
+        assert find_key("seekr") == (SecretStr(CANARY), "prompt")
         assert asked == ["API key for seekr: "]
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=prompt, ask=False)
+            find_key("seekr", ask=False)
 
     def test_an_argument_before_all(
         self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
@@ -132,23 +143,26 @@ class TestMissing:
             assert part in hint
 
     @pytest.mark.parametrize("error", [EOFError(), RuntimeError("nobody can be asked here")])
-    def test_a_prompt_that_cannot_be_answered(self, error: Exception) -> None:
+    def test_a_prompt_that_cannot_be_answered(self, answer: Answer, error: Exception) -> None:
         def prompt(_: str) -> str:
             raise error
 
+        answer(prompt)
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=prompt)
+            find_key("seekr")
 
-    def test_a_prompt_that_is_answered_with_nothing(self) -> None:
+    def test_a_prompt_that_is_answered_with_nothing(self, answer: Answer) -> None:
+        answer(lambda _: " ")
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=lambda _: " ")
+            find_key("seekr")
 
-    def test_ctrl_c_at_the_prompt(self) -> None:
+    def test_ctrl_c_at_the_prompt(self, answer: Answer) -> None:
         def prompt(_: str) -> str:
             raise KeyboardInterrupt
 
+        answer(prompt)
         with pytest.raises(KeyboardInterrupt):
-            find_key("seekr", prompt=prompt)
+            find_key("seekr")
 
     def test_nobody_is_asked_where_nobody_is(self) -> None:
         """Standard input is no terminal here, and no kernel put its own prompt in place."""
@@ -199,10 +213,11 @@ class TestKeyrings:
     @pytest.mark.parametrize(
         "error", [keyring.errors.KeyringLocked("locked"), OSError("the bus is gone")]
     )
-    def test_one_that_is_locked_is_told_of(self, error: Exception) -> None:
+    def test_one_that_is_locked_is_reported(self, answer: Answer, error: Exception) -> None:
+        answer(lambda _: CANARY)
         keyring.set_keyring(LockedKeyring(error))
         with pytest.warns(UserWarning, match=f"keyring could not be read: {error}"):
-            key, where = find_key("seekr", prompt=lambda _: CANARY)
+            key, where = find_key("seekr")
         assert (key, where) == (SecretStr(CANARY), "prompt")
 
     def test_without_the_package(self) -> None:
