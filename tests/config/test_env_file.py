@@ -92,21 +92,21 @@ class TestKeys:
             assert settings.api_key == SecretStr(CANARY)
         assert list(read_env_keys(env_file() or Path())) == ["SEEKR_API_KEY", "RUNTOOLS_API_KEY"]
 
-    def test_it_takes_nothing_of_the_environment(
+    def test_no_interpolation_of_the_environment(
         self, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ANOTHER_SECRET", CANARY)
         write("SEEKR_API_KEY=${ANOTHER_SECRET}")
         assert find_key("seekr")[0] == SecretStr("${ANOTHER_SECRET}")
 
-    def test_what_is_changed_counts_at_once(self, write: Callable[..., Path]) -> None:
+    def test_a_change_takes_effect_at_once(self, write: Callable[..., Path]) -> None:
         write("SEEKR_API_KEY=the-first-one")
         current = Config()
         assert current.settings("seekr").api_key == SecretStr("the-first-one")
         write("SEEKR_API_KEY=the-second-one")
         assert current.settings("seekr").api_key == SecretStr("the-second-one")
 
-    def test_it_has_no_words_taken_out_of_answers(self, write: Callable[..., Path]) -> None:
+    def test_only_a_key_in_use_is_redacted(self, write: Callable[..., Path]) -> None:
         """Only a key that is used is a secret; a file may call anything a key."""
         write(f"SEEKR_API_KEY={CANARY}\nX_API_KEY=unremarkable\nRUNAGENT_API_KEY='is not so'\n")
         current = Config()
@@ -121,7 +121,7 @@ class TestKeys:
         assert not has_secret("that is not so")
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"SEEKR_API_KEY=\xe9"])
-    def test_one_that_cannot_be_read(self, write: Callable[..., Path], content: bytes) -> None:
+    def test_an_unreadable_file(self, write: Callable[..., Path], content: bytes) -> None:
         write("").write_bytes(content)
         with (
             pytest.warns(UserWarning, match=r"\.env could not be read"),

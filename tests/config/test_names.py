@@ -94,7 +94,7 @@ class TestBareNames:
         found.default_platform = "operativus"
         assert found.infer_platform(NAMES) == "operativus"
 
-    def test_a_default_that_there_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unknown_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AGENTNB_DEFAULT_PLATFORM", "seeker")
         with pytest.raises(ConfigError, match="no platform 'seeker'") as caught:
             Config().resolve("a1", NAMES)

@@ -1,4 +1,4 @@
-"""The file of a folder may say where a connection is, and no key goes there on its word."""
+"""Endpoints that only a project file names receive no key until the user trusts them."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ def ring() -> Iterator[Ring]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What somebody was asked, who typed the key."""
-    asked: list[str] = []
+def prompts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The prompts displayed; each is answered with the key."""
+    prompts: list[str] = []
 
     def prompt(question: str) -> str:
-        asked.append(question)
+        prompts.append(question)
         return KEY
 
     monkeypatch.setattr("getpass.getpass", prompt)
-    return asked
+    return prompts
 
 
 @pytest.fixture(autouse=True)
 def everywhere(monkeypatch: pytest.MonkeyPatch, project: Path, ring: Ring) -> None:
-    """Keys of all that is asked for below, wherever keys can be, also in the folder itself."""
+    """Keys of all platforms below in every source, the project folder included."""
     for name in ("seekr", "Seekr", "SEEKR", "openai", "ours"):
         monkeypatch.setenv(f"{name.upper()}_API_KEY", KEY)
         ring.kept["agentnb", name] = KEY
@@ -92,8 +92,8 @@ class TestRefused:
             ("ours", "operativus", EVIL),
         ],
     )
-    def test_no_key_goes_there(
-        self, project_file: Write, asked: list[str], name: str, kind: str, address: str | None
+    def test_no_key_is_sent(
+        self, project_file: Write, prompts: list[str], name: str, kind: str, address: str | None
     ) -> None:
         at = f'base_url = "{address}"' if address else ""
         path = project_file(f'[platforms.{name}]\ntype = "{kind}"\n{at}\n')
@@ -105,7 +105,7 @@ class TestRefused:
             assert str(user_config_path()) in (caught.value.hint or "")
             assert KEY not in str(caught.value)
             assert "\n" not in str(caught.value)
-        assert asked == []
+        assert prompts == []
         assert config().key_source(name) is None
 
     def test_on_the_wire(self, project_file: Write) -> None:
@@ -145,7 +145,7 @@ class TestRefused:
             agentnb.agent("ours:a")
 
 
-class TestTheUsersOwnWord:
+class TestTrustedByTheUser:
     def test_the_environment(self, project_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         project_file(OURS)
         monkeypatch.setenv("OURS_BASE_URL", EVIL)
@@ -167,21 +167,21 @@ class TestTheUsersOwnWord:
             settings = config().settings("ours", base_url=address)
             assert (settings.base_url, settings.api_key) == (address, SecretStr(KEY))
 
-    def test_the_sandbox_needs_nobody_s(self, project_file: Write) -> None:
+    def test_the_sandbox_needs_no_key(self, project_file: Write) -> None:
         project_file('[platforms.ours]\ntype = "runtools"\nbase_url = "sandbox"\n')
         assert agentnb.agent("ours:echo").run("hi").text == "hi"
 
 
 class TestLogin:
     def test_it_shows_the_address_and_the_key_goes_to_no_other(
-        self, project_file: Write, asked: list[str], ring: Ring, monkeypatch: pytest.MonkeyPatch
+        self, project_file: Write, prompts: list[str], ring: Ring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # So that what is used can only be what was typed.
         monkeypatch.setenv("OURS_API_KEY", "another-key-0123")
         ring.kept.clear()
         project_file(OURS)
         login(["ours"])
-        assert asked == [f"API key for ours at {EVIL}: "]
+        assert prompts == [f"API key for ours at {EVIL}: "]
         assert ring.kept == {("agentnb", f"ours at {EVIL}"): KEY}
         assert config().settings("ours").api_key == SecretStr(KEY)
         assert "%agent login" in (config().key_source("ours") or "")
@@ -202,7 +202,7 @@ class TestLogin:
         monkeypatch.setenv("OURS_BASE_URL", "https://corp.example")
         assert config(reload=True).settings("ours").api_key == SecretStr("another-key-0123")
 
-    def test_it_can_be_taken_back(self, project_file: Write, asked: list[str], ring: Ring) -> None:
+    def test_login_forget(self, project_file: Write, prompts: list[str], ring: Ring) -> None:
         project_file(OURS)
         login(["ours"])
         login(["ours", "--forget"])
@@ -211,7 +211,7 @@ class TestLogin:
             config().settings("ours")
 
     @pytest.mark.parametrize(
-        ("name", "address", "said"),
+        ("name", "address", "message"),
         [
             ("seekr", EVIL, "the name of a platform"),
             ("Seekr", EVIL, "the name of a platform"),
@@ -222,13 +222,13 @@ class TestLogin:
             ("ours", "agents.evil.example", "is not an address"),
         ],
     )
-    def test_what_is_not_even_asked_for(
-        self, project_file: Write, asked: list[str], name: str, address: str, said: str
+    def test_no_prompt_for_a_misleading_endpoint(
+        self, project_file: Write, prompts: list[str], name: str, address: str, message: str
     ) -> None:
         project_file(f'[platforms.{name}]\ntype = "operativus"\nbase_url = "{address}"\n')
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             login([name])
-        assert asked == []
+        assert prompts == []
 
 
 class TestFolders:
