@@ -169,7 +169,7 @@ class TestMissing:
         python(
             """
             import sys
-            import ipykernel.kernelapp  # being installed and imported does not mean that there is a user
+            import ipykernel.kernelapp  # importing it does not enable prompts
             from agentnb.config import find_key
             from agentnb.errors import MissingKeyError
 
