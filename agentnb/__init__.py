@@ -9,7 +9,7 @@ or, from code::
 
     run = agentnb.agent("finance_agent").run("What is the current NVDA stock price?")
 
-Importing this package is cheap; what is heavy is imported when it is first used.
+Importing this package is fast: its modules are imported when a name is first used.
 """
 
 from __future__ import annotations
@@ -120,26 +120,16 @@ __all__ = [
     "wait",
 ]
 
-# Where each public name is defined; the module is imported when the name is first used.
-_WHERE = {
+# Modules of the public names, imported at the first use; `agentnb.errors` for all others.
+_MODULES = {
     "Agent": "agentnb.agents",
-    "AgentnbError": "agentnb.errors",
-    "BatchError": "agentnb.errors",
     "Chat": "agentnb.notebook.chat",
     "Comparison": "agentnb.comparison",
-    "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb._http.deadlines",
     "Evaluation": "agentnb.evaluation",
-    "HistoryError": "agentnb.errors",
     "Media": "agentnb.platforms.base",
-    "PlatformError": "agentnb.errors",
-    "PlaybackError": "agentnb.errors",
-    "RequestError": "agentnb.errors",
     "Retries": "agentnb._http.retries",
     "Run": "agentnb.run.run",
-    "RunError": "agentnb.errors",
-    "TransportError": "agentnb.errors",
-    "UnsupportedError": "agentnb.errors",
     "agent": "agentnb.agents",
     "allow_nested_loops": "agentnb.notebook",
     "attach": "agentnb.agents",
@@ -163,17 +153,17 @@ _WHERE = {
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",
 }
-_MODULES = ("charts", "errors", "evaluation", "history", "sandbox", "sse")
+_SUBMODULES = ("charts", "errors", "evaluation", "history", "sandbox", "sse")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(imported(_WHERE[name]), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
+    if name not in __all__:
+        raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
+    if name in _SUBMODULES:
         return imported(f"agentnb.{name}")
-    raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
+    value = getattr(imported(_MODULES.get(name, "agentnb.errors")), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
@@ -181,20 +171,20 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add ``%%agent`` and ``%agent`` to a notebook: what ``%load_ext agentnb`` calls."""
+    """Add ``%%agent`` and ``%agent`` to a notebook; called by ``%load_ext agentnb``."""
     from agentnb.notebook import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take back what `load_ipython_extension` added."""
+    """Remove the magics that `load_ipython_extension` added."""
     from agentnb.notebook import unload
 
     unload(shell)
 
 
-def _reach_sandbox(platform: str) -> tuple[str, SecretStr]:
+def _connect_sandbox(platform: str) -> tuple[str, SecretStr]:
     from agentnb.sandbox import start
 
     running = start()
@@ -207,7 +197,7 @@ def _sandbox_agents() -> AddedAgents:
     return shared
 
 
-def _show_map(name: str) -> Display | None:
+def _create_map_display(name: str) -> Display | None:
     if "IPython" not in sys.modules:
         return None
     from agentnb.notebook.progress import progress_display
@@ -216,6 +206,6 @@ def _show_map(name: str) -> Display | None:
 
 
 keep_interrupted_status()
-set_connector(_reach_sandbox)
+set_connector(_connect_sandbox)
 set_added_agents(_sandbox_agents)
-set_display(_show_map)
+set_display(_create_map_display)

@@ -14,7 +14,7 @@ from agentnb._http.retries import Retries
 from agentnb.batch.mixin import Maps
 from agentnb.batch.rows import Recipe
 from agentnb.cassettes import stand_in
-from agentnb.config import AgentName, config, refuse_key_as_name
+from agentnb.config import AgentName, config, reject_key_as_name
 from agentnb.errors import ConfigError
 from agentnb.platforms._validation import joined
 from agentnb.platforms.base import Message, Platform, RunRequest
@@ -297,7 +297,7 @@ def agent(
     """
     # At once, so that a traceback that shows local variables does not show it.
     api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
-    refuse_key_as_name(target, *misplaced)
+    reject_key_as_name(target, *misplaced)
     if isinstance(target, Agent):
         raise ConfigError(f"{target!r} is an agent already.")
     if callable(target):

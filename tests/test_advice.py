@@ -109,7 +109,7 @@ def test_a_platform_alone_asks_which_agent(platform: str) -> None:
     with pytest.raises(ConfigError) as caught:
         agentnb.agent(platform)
     error = str(caught.value)
-    assert error.startswith(f"'{platform}' is a platform, and which of its agents")
+    assert error.startswith(f"'{platform}' is a platform; name one of its agents")
     assert f"'{platform}:<agent>'" in error
     # Only the sandbox is known to have that agent.
     assert ("finance_agent" in error) == (platform == "sandbox")

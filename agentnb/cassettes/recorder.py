@@ -243,7 +243,7 @@ def _write_header(path: Path) -> None:
     header: dict[str, Any] = {"format": FORMAT}
     # Names resolve alike in the playback, which needs no configuration.
     with contextlib.suppress(ConfigError):
-        header["default_platform"] = current.bare_platform(registry.names())
+        header["default_platform"] = current.infer_platform(registry.names())
     if agent := current.default_agent or current.file.default_agent:
         header["default_agent"] = agent
     if aliases := current.all_aliases():

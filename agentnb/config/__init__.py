@@ -1,28 +1,22 @@
 """Agents, platforms and keys: from arguments, the environment, files and the keyring.
 
-Precedence, highest first: an argument, what was set in this session (``%agent use``), the
-environment, the user's own ``config.toml`` (see `user_config_path`), ``agentnb.toml`` in the
-working folder or one above it, the platform's default.
+Precedence, highest first: an argument, what this session set (``%agent use``), the environment, the
+user's ``config.toml`` (see `user_config_path`), ``agentnb.toml`` in the working folder or one above
+it, the platform's default.
 
-Keys: an argument, what ``%agent login`` was told in this session, the environment, the project's
-``.env``, the keyring, a prompt; never a configuration file.  None goes to an address that only the
-file of a folder gives, see `Stranger`.
+Keys: an argument, ``%agent login`` in this session, the environment, the project's ``.env``, the
+keyring, a prompt; never a configuration file.  No key goes to an endpoint that only a project file
+names, see `agentnb.config.trust`.
 """
 
-from agentnb.config.addresses import ignored_address, url_from_environment
-from agentnb.config.files import (
-    ConfigFile,
-    HistorySection,
-    PlatformSection,
-    load_config,
-    user_config_path,
-)
-from agentnb.config.key_leak_checks import refuse_key_as_name
-from agentnb.config.keyrings import forget_stored, store_key
-from agentnb.config.keys import ask_for_key, find_key, given_key, where_keys_go
-from agentnb.config.names import AgentName, suggestion
-from agentnb.config.resolution import EMBEDDED, BarePlatformError, Config, config
-from agentnb.config.settings import PlatformSettings
+from agentnb.config.environment import url_from_environment
+from agentnb.config.files import load_config
+from agentnb.config.key_leak_checks import reject_key_as_name
+from agentnb.config.keys import find_key, key_hint
+from agentnb.config.names import EMBEDDED, AgentName, suggestion
+from agentnb.config.paths import user_config_path
+from agentnb.config.resolution import BarePlatformError, Config, config
+from agentnb.config.settings import ConfigFile, HistorySection, PlatformSection, PlatformSettings
 
 __all__ = [
     "EMBEDDED",
@@ -33,17 +27,12 @@ __all__ = [
     "HistorySection",
     "PlatformSection",
     "PlatformSettings",
-    "ask_for_key",
     "config",
     "find_key",
-    "forget_stored",
-    "given_key",
-    "ignored_address",
+    "key_hint",
     "load_config",
-    "refuse_key_as_name",
-    "store_key",
+    "reject_key_as_name",
     "suggestion",
     "url_from_environment",
     "user_config_path",
-    "where_keys_go",
 ]

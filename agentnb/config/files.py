@@ -1,240 +1,127 @@
-"""The configuration files: one of the project, one of the user, merged."""
+"""Reading and merging of the user's ``config.toml`` and a project's ``agentnb.toml``."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import ValidationError
 
-from agentnb._http.transports import TransportName
-from agentnb.config.keys import key_variable
-from agentnb.config.names import EMBEDDED, quoted, suggestion
-from agentnb.config.project import PROJECT_FILE, project_folders
+from agentnb.config.environment import key_variable
+from agentnb.config.names import EMBEDDED, printable, quoted, suggestion
+from agentnb.config.paths import PROJECT_FILE, project_folders, user_config_path
+from agentnb.config.settings import ConfigFile, HistorySection, Origins, PlatformSection
 from agentnb.config.toml import read_toml
-from agentnb.config.trust import Stranger, destination
+from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError
 from agentnb.redaction.secrets import is_secret_name
 
-__all__ = ["ConfigFile", "PlatformSection", "load_config", "user_config_path"]
+__all__ = ["load_config"]
 
-# A user with a password, where an @ follows; the password itself may contain anything.
+# A user name with a password if an @ follows; the password may contain any character.
 _USER_IN_URL: Final = re.compile(r"://[^:/]*:")
 _PASSWORD_OPTION: Final = re.compile(r"[?&](ssl)?password=", re.IGNORECASE)
 
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Times = Annotated[int, Field(ge=0)]
-_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class PlatformSection(BaseModel):
-    """One ``[platforms.NAME]`` table.
-
-    ``type`` names the platform where NAME is the user's own word for it.  Deadlines are in
-    seconds, 0 for none; so is ``reconnect_timeout``, see `Retries`.  Any further key
-    is an option of the platform itself.  Keys do not belong in a file: an ``api_key`` here is
-    refused.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
-
-    type: str | None = None
-    base_url: str | None = None
-    connect_timeout: _Seconds | None = None
-    first_event_timeout: _Seconds | None = None
-    idle_timeout: _Seconds | None = None
-    progress_timeout: _Seconds | None = None
-    total_timeout: _Seconds | None = None
-    reconnect_timeout: _Seconds | None = None
-    max_retries: _Times | None = None
-    max_reconnects: _Times | None = None
-    trust_env: bool | None = None
-
-    # Set where only the file of a folder says where this is.
-    _stranger: Stranger | None = PrivateAttr(default=None)
-
-    @property
-    def goes_anywhere(self) -> bool:
-        """Whether this says where the connection is."""
-        return bool(self.base_url or self.type)
-
-    @property
-    def stranger(self) -> Stranger | None:
-        """What there is to know before a key goes there; None where the user's own word counts."""
-        return self._stranger
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
-class HistorySection(BaseModel):
-    """The ``[history]`` table: where runs are kept, and whether with their content.
-
-    ``url`` is a path, ``sqlite:///path``, ``postgresql+psycopg://user@host/database``, or ``off``;
-    None for a file in the user's data folder.  Without ``store_content`` neither prompts nor
-    answers, tool arguments, results or events are kept, only what is counted.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    url: str | None = None
-    store_content: bool = True
-
-
-class PriceSection(BaseModel):
-    """One ``[prices."MODEL"]`` table: US dollars for a million tokens.
-
-    ``cached`` is for input tokens from the platform's cache; without it they cost as the others.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    input: _Dollars
-    output: _Dollars
-    cached: _Dollars | None = None
-
-
-class ConfigFile(BaseModel):
-    """The content of a configuration file.
-
-    ``transport`` is the library that carries the requests: ``httpx``, or ``aiohttp``, see the extra
-    ``fast``; ``AGENTNB_TRANSPORT`` wins over it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    default_agent: str | None = None
-    default_platform: str | None = None
-    transport: TransportName | None = None
-    aliases: dict[str, str] = Field(default_factory=dict[str, str])
-    platforms: dict[str, PlatformSection] = Field(default_factory=dict[str, PlatformSection])
-    history: HistorySection = Field(default_factory=HistorySection.model_construct)
-    prices: dict[str, PriceSection] = Field(default_factory=dict[str, PriceSection])
-
-    # The aliases that only the file of a folder has, each with that file.
-    _folder_aliases: dict[str, Path] = PrivateAttr(default_factory=dict[str, Path])
-
-    _has_own_default: bool = PrivateAttr(default=False)
-
-    @property
-    def has_own_default(self) -> bool:
-        """Whether the default agent is that of the user's own file."""
-        return self._has_own_default
-
-    @property
-    def folder_aliases(self) -> Mapping[str, Path]:
-        """The aliases that only the file of a folder has, each with that file."""
-        return self._folder_aliases
-
-
-def user_config_path() -> Path:
-    """Return where the user's own file is looked for, whether or not it exists."""
-    import platformdirs
-
-    return platformdirs.user_config_path("agentnb", appauthor=False) / "config.toml"
-
 
 def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]]:
-    """Return the merged files and the paths that were read, the strongest first.
+    """Return the merged configuration and the files read, the one with precedence first.
 
-    Entry by entry, the user's own file wins over that of a folder, which may be somebody else's.
-    ``AGENTNB_CONFIG`` names one file to read instead of both.  ``start`` is the folder from which
-    ``agentnb.toml`` is looked for upwards, to the root of its project, the working folder by
-    default.
+    Each entry of the user's file overrides that of the project file, which may come from someone
+    else.  ``AGENTNB_CONFIG`` names one file to read instead.  The project file is searched from
+    ``start`` (default: the working folder) up to the project's root.
 
     Raises:
-        ConfigError: a file cannot be read, is not TOML, or has an unknown or wrong entry.
+        ConfigError: a file cannot be read, is not TOML, or has an unknown or invalid entry.
     """
-    if named := os.environ.get("AGENTNB_CONFIG"):
-        candidates = [_named_file(named)]
-    else:
-        candidates = [
-            p for p in (user_config_path(), _project_file(start)) if p is not None and _is_there(p)
-        ]
-    if not candidates:
-        # Building what validates takes longer than all the rest, and there is nothing to validate.
-        return ConfigFile.model_construct(), ()
+    paths = _config_paths(start)
+    if not paths:
+        return ConfigFile.model_construct(), ()  # building the validator is slow
     merged: dict[str, Any] = {}
-    strangers: list[Stranger] = []
-    # What one file will not have stored, the other does not bring back.
-    kept: dict[str, Any] = {}
-    folder_aliases: dict[str, Path] = {}
-    own_default = False
-    for path in candidates:
+    origins = Origins()
+    # What one file excludes from the history, the other cannot include.
+    restrictions: dict[str, Any] = {}
+    for path in paths:
         data = _read(path)
-        history = ConfigFile.model_validate(data).history
+        file = ConfigFile.model_validate(data)
         if path.name == PROJECT_FILE:
-            strangers = _strangers(merged, data, path)
-            _refuse_another_store(data, path)
-            own: Collection[str] = merged.get("aliases", {})
-            theirs: Collection[str] = data.get("aliases", {})
-            folder_aliases = {name: path for name in theirs if name not in own}
-            if history.url is not None:
-                kept["url"] = history.url
-        else:
-            own_default = path == user_config_path() and "default_agent" in data
-        if not history.store_content:
-            kept["store_content"] = False
+            _check_project_file(file, path)
+            user_aliases: Mapping[str, str] = merged.get("aliases", {})
+            origins = replace(
+                origins,
+                project_aliases={name: path for name in file.aliases if name not in user_aliases},
+                untrusted_endpoints=_untrusted_endpoints(merged, data, path),
+            )
+            if file.history.url is not None:
+                restrictions["url"] = file.history.url
+        elif path == user_config_path() and "default_agent" in data:
+            origins = replace(origins, has_user_default=True)
+        if not file.history.store_content:
+            restrictions["store_content"] = False
         merged = _merge(data, merged)
-    if kept:
-        merged = _merge(merged, {"history": kept})
+    if restrictions:
+        merged = _merge(merged, {"history": restrictions})
     file = ConfigFile.model_validate(merged)
-    file._folder_aliases = folder_aliases  # pyright: ignore[reportPrivateUsage]
-    file._has_own_default = own_default  # pyright: ignore[reportPrivateUsage]
-    for stranger in strangers:
-        file.platforms[stranger.name]._stranger = stranger  # pyright: ignore[reportPrivateUsage]
-    return file, tuple(candidates)
+    file._origins = origins  # pyright: ignore[reportPrivateUsage]
+    return file, tuple(paths)
 
 
-def _project_file(start: Path | None) -> Path | None:
-    above = (up / PROJECT_FILE for up in project_folders(start))
-    return next((p for p in above if _is_there(p)), None)
+def _config_paths(start: Path | None) -> list[Path]:
+    if named := os.environ.get("AGENTNB_CONFIG"):
+        return [_named_file(named)]
+    project_files = (folder / PROJECT_FILE for folder in project_folders(start))
+    return [*filter(_is_file, [user_config_path()]), *islice(filter(_is_file, project_files), 1)]
 
 
-def _is_there(path: Path) -> bool:
-    """Tell whether there is a file to read.
+def _is_file(path: Path) -> bool:
+    """Return whether the file exists.
 
     Raises:
-        ConfigError: there is something of that name which is no file, such as a folder or a pipe.
+        ConfigError: it is something else, such as a folder or a pipe.
     """
-    if path.is_file():
-        return True
-    if os.path.lexists(path):
-        raise ConfigError(f"{path} cannot be read: it is no file.")
-    return False
+    if not path.is_file() and os.path.lexists(path):
+        raise ConfigError(f"{path} cannot be read: it is not a file.")
+    return path.is_file()
 
 
 def _named_file(name: str) -> Path:
     with suppress(OSError, RuntimeError, ValueError):  # no such user, or too long for a path
         if (path := Path(name).expanduser()).is_file():
             return path
-    raise ConfigError(
-        f"AGENTNB_CONFIG names {quoted(name, longest=200)[1:-1]}, which is not a file."
-    )
+    raise ConfigError(f"AGENTNB_CONFIG names {printable(name, longest=200)}, which is not a file.")
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Return the validated content of a file."""
+    import difflib  # only processes with a configuration file need it
+
     data = read_toml(path)
-    _refuse_keys(data, path)
+    _reject_keys(data, path)
     try:
         file = ConfigFile.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = suggestion(where, _entries())
-            message = f"{path}: there is no entry {quoted(where)}."
-            raise ConfigError(message, hint=hint or None) from None
-        where = quoted(where)[1:-1]
-        raise ConfigError(f"{path}: {where}: {first['msg']}.") from None
+        entry = ".".join(str(part) for part in first["loc"])
+        if first["type"] != "extra_forbidden":
+            raise ConfigError(f"{path}: {printable(entry)}: {first['msg']}.") from None
+        known = [*ConfigFile.model_fields, *(f"history.{f}" for f in HistorySection.model_fields)]
+        hint = suggestion(entry, known)
+        raise ConfigError(
+            f"{path}: there is no entry {quoted(entry)}.", hint=hint or None
+        ) from None
     for name, section in file.platforms.items():
-        _refuse_misspelt(name, section, path)
-    if file.history.url is not None and _holds_password(file.history.url):
+        for option in section.options:
+            if near := difflib.get_close_matches(option, PlatformSection.model_fields, 1, 0.8):
+                raise ConfigError(
+                    f"{path}: [platforms.{printable(name)}] has no {quoted(option)}.",
+                    hint=f"Did you mean '{near[0]}'?",
+                )
+    if file.history.url is not None and _has_password(file.history.url):
         raise ConfigError(
             f"{path} holds a password, in the address in [history]; it does not belong in a file.",
             hint="Put it into the file that PGPASSFILE names, or set AGENTNB_HISTORY.",
@@ -242,35 +129,51 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _holds_password(url: str) -> bool:
+def _has_password(url: str) -> bool:
     last_at = url.rfind("@")
     return bool(_PASSWORD_OPTION.search(url)) or any(
         user.end() <= last_at for user in _USER_IN_URL.finditer(url)
     )
 
 
-def _entries() -> list[str]:
-    """Return the names of entries that can be misspelt."""
-    nested = [f"history.{name}" for name in HistorySection.model_fields]
-    return [*ConfigFile.model_fields, *nested]
+def _check_project_file(file: ConfigFile, path: Path) -> None:
+    """Check that a project file names no address in an option or for the history.
+
+    It may only turn the history off.
+    """
+    for name, section in file.platforms.items():
+        for option, value in section.options.items():
+            if "://" in str(value):
+                raise ConfigError(
+                    f"{path}: the option {quoted(option)} of {quoted(name)} is an address.",
+                    hint=f"Put it into {user_config_path()}.",
+                )
+    url = file.history.url
+    if url is not None and url.strip().lower() != "off":
+        raise ConfigError(
+            f"{path} gives an address for [history], and prompts and answers would go there.",
+            hint=f"Put it into {user_config_path()}, or set AGENTNB_HISTORY.",
+        )
 
 
-def _strangers(own: dict[str, Any], data: dict[str, Any], path: Path) -> list[Stranger]:
-    """Return the connections of which only ``data``, a folder's file, says where they are.
+def _untrusted_endpoints(
+    user_data: dict[str, Any], project_data: dict[str, Any], path: Path
+) -> dict[str, UntrustedEndpoint]:
+    """Return the connections whose endpoint only the project file names.
 
     Raises:
-        ConfigError: it says so of a platform by its own name, or of a connection that the user's
-            own file, ``own``, has; their keys would be sent there.
+        ConfigError: the project file moves a platform, or a connection in the user's file, so that
+            its key would be sent elsewhere.
     """
-    before = ConfigFile.model_validate(own).platforms
-    after = ConfigFile.model_validate(_merge(own, data)).platforms
-    taken = {key_variable(name) for name, section in before.items() if section.goes_anywhere}
-    found: list[Stranger] = []
-    for name in ConfigFile.model_validate(data).platforms:
-        section = after[name]
-        place = destination(name, section)
-        embedded = section.base_url or (name if name == EMBEDDED else None)
-        if embedded == EMBEDDED or place == destination(name, before.get(name)):
+    user = ConfigFile.model_validate(user_data)
+    merged = ConfigFile.model_validate(_merge(user_data, project_data))
+    taken = {key_variable(n) for n, s in user.platforms.items() if s.base_url or s.type}
+    endpoints: dict[str, UntrustedEndpoint] = {}
+    for name in project_data.get("platforms", {}):
+        section = merged.section(name)
+        target = section.target(name)
+        is_embedded = (section.base_url or name) == EMBEDDED
+        if is_embedded or target == user.section(name).target(name):
             continue
         if section.type in (None, name) or key_variable(name) in taken:
             raise ConfigError(
@@ -279,62 +182,29 @@ def _strangers(own: dict[str, Any], data: dict[str, Any], path: Path) -> list[St
                 hint="Give the connection a name of its own, with a type and its own key, or put "
                 f"the address into {user_config_path()}.",
             )
-        found.append(Stranger(name=name, place=place, file=path, own_file=user_config_path()))
-    for name, section in ConfigFile.model_validate(data).platforms.items():
-        for option, value in section.options.items():
-            if "://" in str(value):
-                raise ConfigError(
-                    f"{path}: the option {quoted(option)} of {quoted(name)} is an address.",
-                    hint=f"Put it into {user_config_path()}.",
-                )
-    return found
+        endpoints[name] = UntrustedEndpoint(name, target, path, user_config_path())
+    return endpoints
 
 
-def _refuse_another_store(data: dict[str, Any], path: Path) -> None:
-    """Refuse to record elsewhere because a folder's file says so; it may ask for less, though."""
-    url = ConfigFile.model_validate(data).history.url
-    if url is not None and url.strip().lower() != "off":
-        raise ConfigError(
-            f"{path} gives an address for [history], and prompts and answers would go there.",
-            hint=f"Put it into {user_config_path()}, or set AGENTNB_HISTORY.",
-        )
-
-
-def _refuse_misspelt(name: str, section: PlatformSection, path: Path) -> None:
-    """Refuse an option that is nearly the name of a setting that all platforms have."""
-    import difflib
-
-    for option in section.options:
-        if near := difflib.get_close_matches(option, PlatformSection.model_fields, 1, cutoff=0.8):
-            raise ConfigError(
-                f"{path}: [platforms.{quoted(name)[1:-1]}] has no {quoted(option)}.",
-                hint=f"Did you mean '{near[0]}'?",
-            )
-
-
-def _refuse_keys(table: dict[str, Any], path: Path, *parents: str) -> None:
+def _reject_keys(table: dict[str, Any], path: Path, *parents: str) -> None:
     for name, value in table.items():
         if isinstance(value, dict):
-            _refuse_keys(cast("dict[str, Any]", value), path, *parents, name)
-        # An alias may be called as it likes: what it holds is the name of an agent.
+            _reject_keys(cast("dict[str, Any]", value), path, *parents, name)
+        # An alias may have any name: its value is the name of an agent.
         elif parents != ("aliases",) and is_secret_name(name):
-            table_name = f" in [{quoted('.'.join(parents))[1:-1]}]" if parents else ""
-            variable = _variable(parents)
+            table_name = f" in [{printable('.'.join(parents))}]" if parents else ""
+            variable = key_variable(parents[1]) if len(parents) > 1 else "<PLATFORM>_API_KEY"
+            if parents == ("history",):
+                variable = "AGENTNB_HISTORY"
             raise ConfigError(
                 f"{path} holds a key, {quoted(name)}{table_name}; keys do not belong in a file.",
                 hint=f"Set the environment variable {variable}, or use a keyring.",
             )
 
 
-def _variable(parents: tuple[str, ...]) -> str:
-    if parents == ("history",):
-        return "AGENTNB_HISTORY"
-    return key_variable(parents[1]) if len(parents) > 1 else "<PLATFORM>_API_KEY"
-
-
-def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
-    result = dict(weak)
-    for key, value in strong.items():
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in override.items():
         old = result.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
             value = _merge(cast("dict[str, Any]", old), cast("dict[str, Any]", value))

@@ -1,87 +1,76 @@
-"""API keys: where they are looked for, in which order.
-
-An argument first, then what ``%agent login`` was told in this session, the environment, the
-project's ``.env``, the keyring, and a prompt; never ``agentnb.toml``.
-"""
+"""API keys: lookup in the environment, ``.env`` and the system's keyring, and by prompt."""
 
 from __future__ import annotations
 
 import getpass
-import os
 import sys
-from collections.abc import Callable
+import warnings
 from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agentnb.config.env_file import env_file, key_in
-from agentnb.config.keyrings import KEYRING_SERVICE, stored_key
+from agentnb._support.installing import install_hint
+from agentnb.config.environment import env_file, env_file_key, key_from_environment, key_variable
 from agentnb.errors import MissingKeyError
+from agentnb.redaction.secrets import mask
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = [
     "KEYRING_SERVICE",
-    "CannotAskError",
-    "ask_for_key",
-    "environment_key",
+    "PromptUnavailableError",
+    "configured_key",
+    "delete_key",
     "find_key",
-    "given_key",
-    "key_variable",
-    "where_keys_go",
+    "key_hint",
+    "load_key",
+    "prompt_for_key",
+    "store_key",
 ]
 
-
-class CannotAskError(Exception):
-    """Nobody can be asked for a key here."""
-
-
-def key_variable(name: str) -> str:
-    """Return the environment variable that holds the key of the platform ``name``."""
-    return "".join(c if c.isalnum() else "_" for c in name.upper()) + "_API_KEY"
+#: Service name of agentnb's keys in the keyring; the user name is the platform's name.
+KEYRING_SERVICE: Final = "agentnb"
 
 
-def where_keys_go(name: str | None = None) -> str:
-    """Return what to do instead, where a key was written to a place that is shown or saved."""
+class PromptUnavailableError(Exception):
+    """The user cannot be prompted here."""
+
+
+def key_hint(name: str | None = None) -> str:
+    """Return how to set a key, for one that was written where it would be displayed or saved."""
     variable = key_variable(name) if name else "<PLATFORM>_API_KEY"
     return (
         f"Set {variable} in the environment or in .env, or run '%agent login "
-        f"{name or '<platform>'}', which asks for it (getpass) and keeps it in the keyring."
+        f"{name or '<platform>'}', which prompts for it (getpass) and stores it in the keyring."
     )
 
 
-def environment_key(name: str) -> SecretStr | None:
-    """Return the key of the platform ``name`` from the environment, None where there is none."""
-    value = os.environ.get(key_variable(name), "").strip()
-    return SecretStr(value) if value else None
-
-
-def given_key(name: str) -> tuple[SecretStr, str] | None:
-    """Return the key that the environment or ``.env`` gives, and which of them; never asks."""
+def configured_key(name: str) -> tuple[SecretStr, str] | None:
+    """Return the key of platform ``name`` in the environment or ``.env``, and its source."""
     variable = key_variable(name)
-    if given := environment_key(name):
-        return given, f"environment variable {variable}"
-    if (path := env_file()) is not None and (found := key_in(path, variable)):
-        return found, f"{variable} in {path}"
+    if key := key_from_environment(name):
+        return key, f"environment variable {variable}"
+    if (path := env_file()) is not None and (key := env_file_key(path, variable)):
+        return key, f"{variable} in {path}"
     return None
 
 
-def find_key(
-    name: str, *, ask: bool = True, prompt: Callable[[str], str] | None = None
-) -> tuple[SecretStr, str]:
-    """Return the platform's key and where it was found, in words that may be shown.
+def find_key(name: str, *, ask: bool = True) -> tuple[SecretStr, str]:
+    """Return the key of platform ``name`` and a description of its source.
 
-    Looked for in the environment, in ``.env``, then in the keyring (service ``agentnb``, user
-    ``name``), then, with ``ask`` and somebody there to answer, by a `getpass` prompt.
+    Looked up in the environment, ``.env`` and the keyring; with ``ask``, then by a prompt.
 
     Raises:
-        MissingKeyError: it is nowhere to be found.
+        MissingKeyError: there is no key.
     """
-    if (given := given_key(name)) is not None:
-        return given
-    if stored := stored_key(name):
+    if (configured := configured_key(name)) is not None:
+        return configured
+    if stored := load_key(name):
         return stored, "keyring"
-    # It may well be asked for where nobody can answer: there are other ways to give it.
-    with suppress(CannotAskError):
-        if ask and (typed := ask_for_key(name, prompt=prompt)):
+    with suppress(PromptUnavailableError):
+        if ask and (typed := prompt_for_key(name)):
             return typed, "prompt"
     raise MissingKeyError(
         f"No API key for {name}.",
@@ -91,35 +80,81 @@ def find_key(
     )
 
 
-def ask_for_key(
-    name: str, *, at: str | None = None, prompt: Callable[[str], str] | None = None
-) -> SecretStr | None:
-    """Return what somebody types, unseen; None where nothing is typed.
+def prompt_for_key(name: str, *, at: str | None = None) -> SecretStr | None:
+    """Prompt for a key without echo; return None if nothing is typed.
 
-    ``at`` is where the key will go, where that is to be said.
+    ``at`` is the address to display, if the key goes to an unusual one.
 
     Raises:
-        CannotAskError: nobody can be asked.
+        PromptUnavailableError: the frontend or terminal cannot prompt.
     """
-    question = f"API key for {name}{f' at {at}' if at else ''}: "
-    if prompt is None and not _somebody_is_there():
-        raise CannotAskError
+    if not _can_prompt():
+        raise PromptUnavailableError
     try:
-        # Looked up at the call: ipykernel replaces `getpass.getpass` by its own.
-        typed = SecretStr((prompt or getpass.getpass)(question).strip())
+        key = SecretStr(getpass.getpass(f"API key for {name}{f' at {at}' if at else ''}: ").strip())
     except EOFError:
         return None
     except RuntimeError as error:
-        # ipykernel refuses to prompt where the frontend cannot ask (nbclient, papermill).
-        raise CannotAskError from error
-    return typed if typed.get_secret_value() else None
+        # ipykernel's error for frontends without prompts (nbclient, papermill).
+        raise PromptUnavailableError from error
+    return key if key.get_secret_value() else None
 
 
-def _somebody_is_there() -> bool:
-    # In a cell, ipykernel puts a prompt of its own in place of the standard one.
-    if getattr(getpass.getpass, "__module__", "") != "getpass":
+def _can_prompt() -> bool:
+    if getattr(getpass.getpass, "__module__", "") != "getpass":  # ipykernel's
         return True
     try:
         return sys.stdin is not None and sys.stdin.isatty()
     except ValueError:  # closed
         return False
+
+
+def load_key(name: str) -> SecretStr | None:
+    """Return the key ``name`` in the keyring; the system may open a dialog."""
+    if (keyring := _keyring()) is None:
+        return None
+    try:
+        value = (keyring.get_password(KEYRING_SERVICE, name) or "").strip()
+    except keyring.errors.NoKeyringError:  # usual on servers
+        return None
+    # Backends raise any error of their libraries; the user may still type the key.
+    except Exception as error:
+        warnings.warn(f"The keyring could not be read: {mask(str(error))}", stacklevel=2)
+        return None
+    return SecretStr(value) if value else None
+
+
+def store_key(name: str, key: SecretStr) -> tuple[str | None, str]:
+    """Store a key; return the keyring's name, or None and the reason why it was not stored."""
+    if (keyring := _keyring()) is None:
+        return None, f"the keyring's package is not installed ({install_hint('keyring')})"
+    try:
+        keyring.set_password(KEYRING_SERVICE, name, key.get_secret_value())
+        # Some backends accept everything and store nothing.
+        if keyring.get_password(KEYRING_SERVICE, name) != key.get_secret_value():
+            return None, "the keyring did not keep it"
+        return str(keyring.get_keyring().name), ""
+    except keyring.errors.NoKeyringError:
+        return None, "this machine has no keyring"
+    except Exception as error:
+        return None, f"the keyring refused it: {mask(str(error)) or type(error).__name__}"
+
+
+def delete_key(name: str) -> bool:
+    """Delete a key from the keyring; return whether there was one.
+
+    Raises:
+        Exception: any error of a backend that cannot delete it.
+    """
+    if load_key(name) is None or (keyring := _keyring()) is None:
+        return False
+    keyring.delete_password(KEYRING_SERVICE, name)
+    return True
+
+
+def _keyring() -> ModuleType | None:
+    try:
+        import keyring
+    except ImportError:
+        return None
+    return keyring

@@ -1,4 +1,4 @@
-"""Names of agents as users type them, and what was probably meant by a wrong one."""
+"""Full names of agents, and text helpers for messages about names."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["EMBEDDED", "AgentName", "quoted", "suggestion"]
+__all__ = ["EMBEDDED", "AgentName", "printable", "quoted", "suggestion"]
 
-#: The platform, and the base address, that mean agentnb's own local server.
+#: The platform name and the base address that mean agentnb's embedded server.
 EMBEDDED: Final = "sandbox"
 
-# A longer name is compared by its beginning, since comparing takes the product of the lengths.
-_LONGEST: Final = 200
-# So much of a name is enough to mean it.
-_BEGINNING: Final = 3
+# Characters compared; the cost of a comparison is the product of the lengths.
+_MAX_COMPARED: Final = 200
+_MIN_PREFIX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class AgentName:
-    """An agent's full name: ``platform:agent``.
+    """An agent's full name, ``platform:agent``.
 
-    ``notice`` is one line for the user where the file of a folder decided what the name stands for.
+    ``notice`` is one line for the user when an alias in a project file chose the agent.
     """
 
     platform: str
@@ -32,26 +31,26 @@ class AgentName:
         return f"{self.platform}:{self.agent}"
 
 
-def quoted(text: str, *, longest: int = 80) -> str:
-    """Return ``text`` in quotes for a message of one line.
-
-    It is cut after ``longest`` characters, and characters that cannot be printed are escaped.
-    """
+def printable(text: str, *, longest: int = 80) -> str:
+    """Return ``text`` truncated to ``longest`` characters, unprintable ones escaped."""
     cut = text if len(text) <= longest else f"{text[:longest]}…"
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
-    return f"'{''.join(shown)}'"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
+def quoted(text: str, *, longest: int = 80) -> str:
+    """Return `printable` text in single quotes."""
+    return f"'{printable(text, longest=longest)}'"
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """Return ``Did you mean 'x'?`` for the nearest of ``known``, or "" where none is near.
+    """Return ``Did you mean 'x'?`` for the closest of ``known``, or "" if none is close.
 
-    The only one that begins with ``wrong`` is the nearest.
+    A name that is the only one starting with ``wrong`` is the closest.
     """
-    # Only here: what is spelt right does not need it.
-    import difflib
+    import difflib  # only misspelt names need it
 
     names = list(known)
-    near = [name for name in names if len(wrong) >= _BEGINNING and name.startswith(wrong)]
+    near = [name for name in names if len(wrong) >= _MIN_PREFIX and name.startswith(wrong)]
     if len(near) != 1:
-        near = difflib.get_close_matches(wrong[:_LONGEST], names, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(wrong[:_MAX_COMPARED], names, n=1, cutoff=0.6)
     return f"Did you mean {quoted(near[0])}?" if near else ""

@@ -1,10 +1,10 @@
-"""The configuration in force: the files, the environment, and what this session set."""
+"""The effective configuration: files, environment, and what this session set."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -14,34 +14,23 @@ from agentnb._http.deadlines import Deadlines
 from agentnb._http.retries import Retries
 from agentnb._http.transports import chosen_transport
 from agentnb._support.embedded import connect as embedded_server
-from agentnb.config.addresses import url_from_environment
-from agentnb.config.files import ConfigFile, PlatformSection, load_config
-from agentnb.config.key_leak_checks import check_address, refuse_key_options
-from agentnb.config.keyrings import stored_key
-from agentnb.config.keys import find_key, given_key
+from agentnb.config.environment import options_from_environment, url_from_environment
+from agentnb.config.files import load_config
+from agentnb.config.key_leak_checks import check_address, reject_key_options
+from agentnb.config.keys import configured_key, find_key, load_key
 from agentnb.config.names import EMBEDDED, AgentName, quoted, suggestion
-from agentnb.config.settings import PlatformSettings
-from agentnb.config.trust import Stranger
+from agentnb.config.settings import ConfigFile, PlatformSettings
+from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError
 from agentnb.redaction.secrets import remember_secret
 
-__all__ = ["EMBEDDED", "BarePlatformError", "Config", "config"]
+__all__ = ["BarePlatformError", "Config", "config"]
 
 _EMBEDDED_TYPE: Final = "operativus"
-# An agent that the sandbox has, for examples.
-_EMBEDDED_AGENT: Final = "finance_agent"
+_EMBEDDED_AGENT: Final = "finance_agent"  # for examples in hints
 
-# Options that a platform's own tools read from the environment.
-_OPTION_VARIABLES: Final = {
-    "runagent": {"protocol": "RUNAGENT_PROTOCOL"},
-    "seekr": {"team_id": "SEEKR_TEAM_ID"},
-}
-
-
-# There is nothing to validate, and building what validates takes longer than all the rest.
-_NO_SECTION: Final = PlatformSection.model_construct()
-
-_Keys = dict[str, tuple[SecretStr, str]]
+# A key and a description of its source.
+_Key = tuple[SecretStr, str]
 
 
 class BarePlatformError(ConfigError):
@@ -50,7 +39,7 @@ class BarePlatformError(ConfigError):
     def __init__(self, platform: str) -> None:
         example = f", as in '{platform}:{_EMBEDDED_AGENT}'" if platform == EMBEDDED else ""
         super().__init__(
-            f"'{platform}' is a platform, and which of its agents is meant is not said.",
+            f"'{platform}' is a platform; name one of its agents.",
             hint=f"Write '{platform}:<agent>'{example}.",
         )
         self.platform = platform
@@ -58,10 +47,11 @@ class BarePlatformError(ConfigError):
 
 @dataclass(slots=True)
 class Config:
-    """What is configured, and what this session changed of it.
+    """The configuration of this process.
 
-    ``aliases``, ``default_agent`` and ``default_platform`` set here win over the environment and
-    the files, and last as long as the process.
+    ``aliases``, ``default_agent`` and ``default_platform`` override the environment and the files
+    for this session.  ``option_agent`` is the default of the magics' option, behind
+    ``default_agent``.
     """
 
     file: ConfigFile = field(default_factory=ConfigFile.model_construct)
@@ -70,55 +60,51 @@ class Config:
     default_agent: str | None = None
     option_agent: str | None = None
     default_platform: str | None = None
-    # Keys from the keyring or a prompt, so that nobody is asked again in the next cell, and those
-    # of `keep_key`; each with where it came from, by the name of the platform or by the slot of a
-    # `Stranger`.
-    _keys: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
-    _kept: _Keys = field(default_factory=dict[str, tuple[SecretStr, str]], init=False)
-
-    def all_aliases(self) -> dict[str, str]:
-        """Return every alias and what it stands for.
-
-        A name with a colon is a full name and never an alias, whatever a file says.
-        """
-        found = {**self.file.aliases, **self.aliases}
-        return {alias: target for alias, target in found.items() if ":" not in alias}
+    # By the platform's name or the `UntrustedEndpoint.key_name`: keys of `set_session_key`, and
+    # those of the keyring or a prompt, so that the next cell does not prompt again.
+    session_keys: dict[str, _Key] = field(default_factory=dict[str, _Key])
+    _key_cache: dict[str, _Key] = field(default_factory=dict[str, _Key], init=False)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A Config may hold keys and cannot be pickled.")
 
+    def all_aliases(self) -> dict[str, str]:
+        """Return all aliases and their targets.
+
+        A name with a colon is a full name and never an alias.
+        """
+        aliases = {**self.file.aliases, **self.aliases}
+        return {alias: target for alias, target in aliases.items() if ":" not in alias}
+
     def platform_names(self, builtin: Collection[str]) -> list[str]:
-        """Return every platform name that can be typed, in the order to show them."""
+        """Return all platform names in display order."""
         return list(dict.fromkeys([*builtin, *self.file.platforms, EMBEDDED]))
 
     def is_configured(self, name: str) -> bool:
-        """Tell whether there is a key or an address of this platform.
+        """Return whether the platform has a key or an address.
 
-        The keyring is not asked: that may open a dialog.
+        The keyring is not read, since that may open a dialog.  A key of the sandbox does not count:
+        it needs none.
         """
-        section = self.file.platforms.get(name)
-        # The sandbox is there without being set up; a key that happens to be called like it says
-        # nothing.
         has_key = name != EMBEDDED and self.key_source(name) is not None
-        return bool(
-            has_key or url_from_environment(name) or (section is not None and section.base_url)
-        )
+        return bool(has_key or url_from_environment(name) or self.file.section(name).base_url)
 
-    def bare_platform(self, builtin: Collection[str]) -> str:
-        """Return the platform of a name without one: the default, the only one, or the sandbox.
+    def infer_platform(self, builtin: Collection[str]) -> str:
+        """Return the platform of an agent named without one.
 
-        A platform counts as configured by `is_configured`.
+        It is the default platform, else the only one that `is_configured`, else the sandbox.
 
         Raises:
             ConfigError: the default is unknown, or several are configured and none is the default.
         """
-        chosen = (
+        default = (
             self.default_platform
             or os.environ.get("AGENTNB_DEFAULT_PLATFORM", "").strip()
             or self.file.default_platform
         )
-        if chosen:
-            return self._known(chosen, builtin)
+        if default:
+            self._check_platform(default, builtin)
+            return default
         configured = [n for n in self.platform_names(builtin) if self.is_configured(n)]
         if len(configured) > 1:
             names = ", ".join(configured)
@@ -129,103 +115,99 @@ class Config:
         return configured[0] if configured else EMBEDDED
 
     def resolve(self, name: str | None, builtin: Collection[str]) -> AgentName:
-        """Return the full name of what a user typed: ``platform:agent``, an alias, or an agent.
+        """Return the full name for ``platform:agent``, an alias, an agent, or (empty) the default.
 
         Raises:
-            ConfigError: nothing was typed and there is no default, the platform is unknown, or the
-                aliases run in a circle.
+            ConfigError: there is no default, the platform is unknown, or the aliases form a cycle.
         """
-        aliases = self.all_aliases()
-        wanted = (name or "").strip()
-        if not wanted:
-            wanted = (
-                self.default_agent
-                or self.option_agent
-                or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
-                or self.file.default_agent
-                or ""
-            )
+        wanted = (name or "").strip() or self._default_agent()
         if not wanted:
             raise ConfigError(
                 "No agent was named and there is no default.",
                 hint=f"Write '%%agent {self._example(builtin)}', or choose one with "
                 "'%agent use <agent>'.",
             )
-        # The user's own file means this agent by its default or alias; a folder redirects neither.
-        is_own = wanted == self.file.default_agent and self.file.has_own_default and not name
-        seen: list[str] = []
-        folder: Path | None = None
+        aliases = self.all_aliases()
+        origins = self.file.origins
+        # A project file redirects neither the default nor an alias of the user's own file.
+        is_user_choice = not name and origins.has_user_default and wanted == self.file.default_agent
+        followed: list[str] = []
+        project_file: Path | None = None
         while wanted in aliases:
-            if wanted in seen:
-                raise ConfigError(f"The alias {quoted(seen[0])} leads back to itself.")
-            by_folder = self.file.folder_aliases.get(wanted) if wanted not in self.aliases else None
-            if is_own and by_folder is not None:
+            if wanted in followed:
+                raise ConfigError(f"The alias {quoted(followed[0])} leads back to itself.")
+            path = None if wanted in self.aliases else origins.project_aliases.get(wanted)
+            if path is not None and is_user_choice:
                 break
-            is_own = by_folder is None and folder is None
-            folder = folder or by_folder
-            seen.append(wanted)
+            project_file = project_file or path
+            is_user_choice = project_file is None
+            followed.append(wanted)
             wanted = aliases[wanted].strip()
         platform, colon, agent = wanted.partition(":")
         if not colon:
-            named = {name.lower(): name for name in (*self.file.platforms, *builtin, EMBEDDED)}
-            if wanted.lower() in named:
-                raise BarePlatformError(named[wanted.lower()])
-            platform, agent = self.bare_platform(builtin), wanted
-        self._known(platform, builtin)
+            platforms = {name.lower(): name for name in (*self.file.platforms, *builtin, EMBEDDED)}
+            if wanted.lower() in platforms:
+                raise BarePlatformError(platforms[wanted.lower()])
+            platform, agent = self.infer_platform(builtin), wanted
+        self._check_platform(platform, builtin)
         if not agent:
             raise ConfigError(
                 f"{quoted(wanted)} names no agent.", hint=f"Write {platform}:<agent>."
             )
-        found = AgentName(platform, agent)
-        if folder is None:
-            return found
-        return replace(found, notice=f"{quoted(seen[0])} is {found}, by an alias in {folder}")
+        resolved = AgentName(platform, agent)
+        if project_file is None:
+            return resolved
+        notice = f"{quoted(followed[0])} is {resolved}, by an alias in {project_file}"
+        return replace(resolved, notice=notice)
+
+    def _default_agent(self) -> str | None:
+        return (
+            self.default_agent
+            or self.option_agent
+            or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
+            or self.file.default_agent
+        )
 
     def _example(self, builtin: Collection[str]) -> str:
-        """Return how to name an agent: one that there is, where that is known."""
         try:
-            is_embedded = self.bare_platform(builtin) == EMBEDDED
-        except ConfigError:  # several platforms, and none is the default
+            is_embedded = self.infer_platform(builtin) == EMBEDDED
+        except ConfigError:  # several platforms, none the default
             return "<platform>:<agent>"
         return _EMBEDDED_AGENT if is_embedded else "<agent>"
 
-    def _known(self, platform: str, builtin: Collection[str]) -> str:
-        # Listing all of them means looking through what is installed.
+    def _check_platform(self, platform: str, builtin: Collection[str]) -> None:
+        # `builtin` last: reading it may scan the installed packages.
         if platform not in (EMBEDDED, *self.file.platforms) and platform not in builtin:
             known = self.platform_names(builtin)
             raise ConfigError(
                 f"There is no platform {quoted(platform)}.",
                 hint=suggestion(platform, known) or f"Known are: {', '.join(known)}.",
             )
-        return platform
 
     def platform_type(self, name: str) -> str:
-        """Return which implementation serves the platform ``name``."""
-        section = self.file.platforms.get(name, _NO_SECTION)
-        return section.type or (_EMBEDDED_TYPE if name == EMBEDDED else name)
+        """Return the type of platform ``name``, which selects its client."""
+        return self.file.section(name).type or (_EMBEDDED_TYPE if name == EMBEDDED else name)
 
     def deadlines(self, name: str) -> Deadlines:
-        """Return the deadlines that are configured for the platform ``name``."""
-        section = self.file.platforms.get(name, _NO_SECTION)
-        given = {
-            "connect": section.connect_timeout,
-            "first_event": section.first_event_timeout,
-            "idle": section.idle_timeout,
-            "progress": section.progress_timeout,
-            "total": section.total_timeout,
-        }
-        # 0 in a file stands for "none", which TOML cannot say.
-        return replace(Deadlines(), **{k: v or None for k, v in given.items() if v is not None})
+        """Return the deadlines configured for platform ``name``."""
+        section = self.file.section(name)
+        names = [deadline.name for deadline in fields(Deadlines)]
+        seconds = {name: getattr(section, f"{name}_timeout") for name in names}
+        # 0 in a file is None, which TOML does not have.
+        return Deadlines(**{k: v or None for k, v in seconds.items() if v is not None})
 
     def retries(self, name: str) -> Retries:
-        """Return how often requests and streams of the platform ``name`` are tried again."""
-        section = self.file.platforms.get(name, _NO_SECTION)
-        given: dict[str, Any] = {"requests": section.max_retries}
-        given["reconnects"] = section.max_reconnects
-        found = {k: v for k, v in given.items() if v is not None}
-        if section.reconnect_timeout is not None:
-            found["reconnect_timeout"] = section.reconnect_timeout or None
-        return replace(Retries(), **found)
+        """Return the retries configured for platform ``name``."""
+        section = self.file.section(name)
+        limits: dict[str, Any] = {
+            "requests": section.max_retries,
+            "reconnects": section.max_reconnects,
+            "reconnect_timeout": section.reconnect_timeout,
+        }
+        limits = {name: limit for name, limit in limits.items() if limit is not None}
+        if section.reconnect_timeout == 0:
+            limits["reconnect_timeout"] = None
+        return Retries(**limits)
 
     def settings(
         self,
@@ -238,46 +220,38 @@ class Config:
         options: Mapping[str, Any] | None = None,
         ask: bool = True,
     ) -> PlatformSettings:
-        """Return the settings of the platform ``name``; arguments win over what is configured.
+        """Return the settings of platform ``name``; arguments override the configuration.
 
-        ``base_url="sandbox"`` means the embedded server speaking this platform's API; it is
-        started when it is not running, and brings its own key.
+        ``base_url="sandbox"`` is the embedded server, which speaks this platform's API, has its own
+        key and is started if needed.  Without ``ask``, a missing key is not prompted for.
 
         Raises:
-            ConfigError: there is no key (`MissingKeyError`), the address is not an address, or only
-                a folder's file gives it.
+            ConfigError: there is no key (`MissingKeyError`), the address is invalid, or only a
+                project file gives it.
         """
-        # At once, so that a traceback that shows local variables does not show it.
+        # First, so that a traceback with local variables does not display it.
         api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
         kind = self.platform_type(name)
-        section = self.file.platforms.get(name, _NO_SECTION)
+        section = self.file.section(name)
         address = base_url or url_from_environment(name) or section.base_url
-        trust_env = True if section.trust_env is None else section.trust_env
-        stranger = None if base_url else self.stranger(name)
+        trust_env = section.trust_env is not False
+        endpoint = None if base_url else self.untrusted_endpoint(name)
         if address == EMBEDDED or (address is None and name == EMBEDDED):
             address, own_key = embedded_server(EMBEDDED if name == EMBEDDED else kind)
             api_key = api_key or own_key
-            # No proxy reaches it, nor is one to see its key.
-            trust_env = False
-            stranger = None
+            trust_env = False  # a proxy could not reach the server, and must not see its key
+            endpoint = None
         elif address is not None:
             check_address(address, name)
-        refuse_key_options(options or {}, name)
-        from_environment = {
-            option: value
-            for option, variable in _OPTION_VARIABLES.get(kind, {}).items()
-            if (value := os.environ.get(variable, "").strip())
-        }
-        if stranger is not None:
-            # Whichever key is sent: first the address must have been agreed to.
-            agreed = self._agreed_key(stranger)
-            api_key = api_key or agreed
-        # One that is empty is none.
-        api_key = api_key or self._find_key(name, ask=ask)
+        reject_key_options(options or {}, name)
+        if endpoint is not None:
+            # Even if a key is given, the user must have trusted the endpoint.
+            trusted_key, _ = self._trusted_key(endpoint)
+            api_key = api_key or trusted_key
+        api_key = api_key or self._find_key(name, ask=ask)  # an empty key is none
         remember_secret(api_key)
         if address is not None:
-            # Again, now that the key is known: it may stand in the path.
-            check_address(address, name)
+            check_address(address, name)  # again: the key, known now, may be part of it
         return PlatformSettings(
             platform=name,
             base_url=address,
@@ -286,111 +260,93 @@ class Config:
             retries=retries or self.retries(name),
             trust_env=trust_env,
             transport=chosen_transport(self.file.transport),
-            options={**section.options, **from_environment, **(options or {})},
+            options={**section.options, **options_from_environment(kind), **(options or {})},
         )
 
-    def take_over(self, earlier: Config) -> None:
-        """Keep what the session set in ``earlier``."""
-        self.aliases = earlier.aliases
-        self.default_agent = earlier.default_agent
-        self.option_agent = earlier.option_agent
-        self.default_platform = earlier.default_platform
-        self._kept = earlier._kept
-
-    def stranger(self, name: str) -> Stranger | None:
-        """Return what there is to know where only a folder's file says where ``name`` is.
-
-        None where the user's own word counts: the environment's, or that of the user's own file.
-        """
-        section = self.file.platforms.get(name)
-        if section is None or url_from_environment(name):
+    def untrusted_endpoint(self, name: str) -> UntrustedEndpoint | None:
+        """Return the endpoint of platform ``name`` if only a project file gives it."""
+        if url_from_environment(name):
             return None
-        return section.stranger
+        return self.file.origins.untrusted_endpoints.get(name)
 
-    def keep_key(self, name: str, key: SecretStr, source: str) -> None:
-        """Use ``key`` for the platform ``name`` in this process, before any other but an argument.
+    def set_session_key(self, name: str, key: SecretStr, source: str) -> None:
+        """Use ``key`` for platform ``name`` in this process; only an argument overrides it.
 
-        ``source`` is what `key_source` is to say.  Where the address is a `stranger`'s, this agrees
-        to it, and the key goes to no other.
+        ``source`` is what `key_source` returns.  For an `untrusted_endpoint`, this trusts the
+        endpoint, and the key goes to no other.
         """
         remember_secret(key)
-        self._kept[self._slot(name)] = key, source
+        self.session_keys[self._key_name(name)] = key, source
 
     def key_source(self, name: str) -> str | None:
-        """Return where the key of the platform ``name`` comes from, None where none is known.
+        """Return a description of the source of the key of platform ``name``, None without a key.
 
-        In words that may be shown.  The keyring counts once a key was taken from it: asking it may
-        open a dialog.
+        The keyring is not read, since that may open a dialog; a key read from it before counts.
         """
-        slot = self._slot(name)
-        given = given_key(name) if slot == name else None
-        found = self._kept.get(slot) or given or self._keys.get(slot)
-        return found[1] if found is not None else None
+        key_name = self._key_name(name)
+        configured = configured_key(name) if key_name == name else None
+        key = self.session_keys.get(key_name) or configured or self._key_cache.get(key_name)
+        return key[1] if key is not None else None
 
-    def look_for_key(self, name: str) -> str:
-        """Return where the key of the platform ``name`` comes from; asks the keyring, too.
+    def locate_key(self, name: str) -> str:
+        """Return `key_source`, reading the keyring if necessary.
 
         Raises:
-            ConfigError: there is none (`MissingKeyError`), or it would go to a `stranger`'s.
+            ConfigError: there is no key (`MissingKeyError`), or the endpoint is untrusted.
         """
-        if (source := self.key_source(name)) is None:
-            if (stranger := self.stranger(name)) is not None:
-                self._agreed_key(stranger)
-                return self._keys[stranger.slot][1]
-            return find_key(name, ask=False)[1]
-        return source
+        if (source := self.key_source(name)) is not None:
+            return source
+        if (endpoint := self.untrusted_endpoint(name)) is not None:
+            return self._trusted_key(endpoint)[1]
+        return find_key(name, ask=False)[1]
 
     def forget_key(self, name: str) -> bool:
-        """Look for the key of the platform ``name`` again when it is next needed.
+        """Look up the key of platform ``name`` again the next time it is needed.
 
-        Returns whether `keep_key` had kept one.
+        Returns whether `set_session_key` had set one.
         """
-        self._keys.pop(self._slot(name), None)
-        return self._kept.pop(self._slot(name), None) is not None
+        self._key_cache.pop(self._key_name(name), None)
+        return self.session_keys.pop(self._key_name(name), None) is not None
 
-    def _slot(self, name: str) -> str:
-        stranger = self.stranger(name)
-        return name if stranger is None else stranger.slot
+    def _key_name(self, name: str) -> str:
+        endpoint = self.untrusted_endpoint(name)
+        return name if endpoint is None else endpoint.key_name
 
-    def _agreed_key(self, stranger: Stranger) -> SecretStr:
-        """Return the key that was given for just this address.
+    def _trusted_key(self, endpoint: UntrustedEndpoint) -> _Key:
+        """Return the key that the user gave for exactly this endpoint, and its source.
 
         Raises:
-            ConfigError: there is none, so that nobody has agreed to the address.
+            ConfigError: there is none, so the user has not trusted the endpoint.
         """
-        stranger.check()
-        slot = stranger.slot
-        if (found := self._kept.get(slot) or self._keys.get(slot)) is None:
-            if (stored := stored_key(slot)) is None:
-                raise stranger.refusal()
-            found = self._keys[slot] = stored, "keyring"
-        return found[0]
+        endpoint.check()
+        name = endpoint.key_name
+        key = self.session_keys.get(name) or self._key_cache.get(name)
+        if key is None:
+            if (stored := load_key(name)) is None:
+                raise endpoint.error()
+            key = self._key_cache[name] = stored, "keyring"
+        return key
 
     def _find_key(self, name: str, *, ask: bool) -> SecretStr:
-        found = self._kept.get(name) or given_key(name)
-        if found is None:
-            if name not in self._keys:
-                self._keys[name] = find_key(name, ask=ask)
-            found = self._keys[name]
-        return found[0]
+        key = self.session_keys.get(name) or configured_key(name) or self._key_cache.get(name)
+        if key is None:
+            key = self._key_cache[name] = find_key(name, ask=ask)
+        return key[0]
 
 
 _current: Config | None = None
 
 
 def config(*, reload: bool = False) -> Config:
-    """Return the configuration of this process; the files are read at the first call.
+    """Return the configuration of this process; the first call reads the files.
 
-    ``reload`` reads them again and keeps what the session set; keys are looked for anew.
+    ``reload`` reads them again and keeps what the session set, except cached keys.
 
     Raises:
-        ConfigError: a file cannot be read or has a wrong entry.
+        ConfigError: a file cannot be read or has an invalid entry.
     """
     global _current
     if _current is None or reload:
         file, paths = load_config()
-        fresh = Config(file=file, paths=paths)
-        if _current is not None:
-            fresh.take_over(_current)
-        _current = fresh
+        _current = replace(_current or Config(), file=file, paths=paths)
     return _current

@@ -1,8 +1,8 @@
-"""Whose word an address is: the user's own, or that of a file that came with its folder.
+"""Endpoints named only by a project file, which may come from someone else with its folder.
 
-A key goes where its connection is, so whoever says where that is receives it.  An address in the
-environment, in the user's own file or in an argument is the user's word.  What only a folder's file
-says is used once ``%agent login`` has shown it and was given a key, which is then bound to it.
+A key goes wherever its connection goes.  An address in the environment, in the user's own file or
+in an argument is the user's choice.  One that only a project file gives is used after the user has
+seen it in ``%agent login`` and typed a key for it; that key is bound to this address.
 """
 
 from __future__ import annotations
@@ -10,85 +10,70 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from agentnb.config.keys import key_variable
+from agentnb.config.environment import base_url_variable
 from agentnb.errors import ConfigError
 
-if TYPE_CHECKING:
-    from agentnb.config.files import PlatformSection
+__all__ = ["UntrustedEndpoint"]
 
-__all__ = ["Stranger", "destination"]
+# Characters of an address or type; the user has to read it.
+_MAX_LENGTH: Final = 300
 
-# Characters of an address or a type, which are shown before they are agreed to.
-_LONGEST: Final = 300
-
-# Nothing in it looks like another letter, or hides what follows it.
+# ASCII only: no look-alike letters, and no characters that hide the following ones.
 _PLAIN: Final = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:/[!-~]*)?")
 
 
-def destination(name: str, section: PlatformSection | None) -> str:
-    """Return where the key of the connection ``name`` goes: an address, or a type's own."""
-    if section is None:
-        return name
-    return (section.base_url or section.type or name).rstrip("/")
-
-
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """A connection of which only the file of a folder says where it is.
+class UntrustedEndpoint:
+    """A connection whose endpoint only a project file names.
 
-    ``place`` is an address, or the type of a platform whose own address it is.
+    ``target`` is an address, or a platform type that has a default address.
     """
 
     name: str
-    place: str
+    target: str
     file: Path
-    own_file: Path
+    user_file: Path
 
     @property
-    def slot(self) -> str:
-        """Under which its key is kept, here and in the keyring; another address, another key."""
-        # No address has a blank in it, so that the last one tells the two apart.
-        return f"{self.name} at {self.place}"
+    def key_name(self) -> str:
+        """The name of its key in this session and in the keyring, unique to the endpoint."""
+        # Addresses have no spaces, so the last one separates the two.
+        return f"{self.name} at {self.target}"
 
     @property
-    def where(self) -> str:
-        return self.place if self._is_address else f"the address of {self.place}"
+    def description(self) -> str:
+        return self.target if self._is_address else f"the address of {self.target}"
 
     @property
     def _is_address(self) -> bool:
-        return self.place.startswith(("http://", "https://"))
+        return self.target.startswith(("http://", "https://"))
 
     def check(self) -> None:
-        """Check that what is said of the place shows what it is.
+        """Check that the user can recognize the endpoint when it is displayed.
 
         Raises:
-            ConfigError: its host could be taken for another, or it is too long to be read.
+            ConfigError: the host may be mistaken for another, or the text is too long.
         """
-        if len(self.place) > _LONGEST:
+        if len(self.target) > _MAX_LENGTH:
             raise ConfigError(f"{self.file}: the address or type of '{self.name}' is too long.")
-        if not (_PLAIN.fullmatch if self._is_address else str.isprintable)(self.place):
+        if not (_PLAIN.fullmatch if self._is_address else str.isprintable)(self.target):
             raise ConfigError(
                 f"{self.file}: the address of '{self.name}' has characters that can mislead.",
-                hint="Write it in plain letters; a host with others begins with xn--.",
+                hint="Use ASCII letters; an internationalized host starts with xn--.",
             )
 
-    def refusal(self) -> ConfigError:
-        """Return the error that says what to do, to be raised."""
+    def error(self) -> ConfigError:
+        """Return the error to raise while the user has not trusted the endpoint."""
+        ways = [f"run '%agent login {self.name}'"]
         if self._is_address:
-            stem = key_variable(self.name).removesuffix("_API_KEY")
-            said = f"set {stem}_BASE_URL={self.place} in the environment"
-            line = f'base_url = "{self.place}"'
-        else:
-            said, line = "", f'type = "{self.place}"'
-        ways = [
-            f"run '%agent login {self.name}'",
-            *([said] if said else []),
-            f"put {line} under [platforms.{self.name}] into {self.own_file}",
-        ]
+            variable = base_url_variable(self.name)
+            ways.append(f"set {variable}={self.target} in the environment")
+        entry = f'{"base_url" if self._is_address else "type"} = "{self.target}"'
+        ways.append(f"put {entry} under [platforms.{self.name}] into {self.user_file}")
         return ConfigError(
-            f"Only {self.file} says that '{self.name}' is at {self.where}; it may be a stranger's "
-            "file, and no key is sent there on its word.",
+            f"Only {self.file} says that '{self.name}' is at {self.description}; the file may be "
+            "someone else's, so no key is sent there until you trust it.",
             hint=f"If you trust that address: {', or '.join(ways)}.",
         )

@@ -56,7 +56,7 @@ def check_platform(*, name: str, current: Config, timeout: float = 9.0) -> Itera
         yield ok(f"{name}: connection", "the sandbox of this process")
     elif address is None:
         yield ok(f"{name}: connection", "the platform's own address, which is not known here")
-    elif source is None and current.stranger(name) is not None:
+    elif source is None and current.untrusted_endpoint(name) is not None:
         # An address from a folder's file gets no request before the user trusts it.
         return
     elif not (yield from _check_connection(name, address, current, timeout * _CONNECT_SHARE)):
@@ -108,7 +108,7 @@ def _check_key(
     """Report where the key comes from, never the key; return that, or None without a key."""
     check = f"{name}: key"
     try:
-        source = current.look_for_key(name)
+        source = current.locate_key(name)
     except ConfigError as error:
         if address != EMBEDDED:
             yield failed(check, error)

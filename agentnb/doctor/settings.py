@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentnb._http.transports import INSTALL_AIOHTTP, chosen_transport
 from agentnb.config import Config, load_config, user_config_path
-from agentnb.config.env_file import env_file
+from agentnb.config.environment import env_file
 from agentnb.doctor.packages import installed_version
 from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import ConfigError
@@ -50,7 +50,7 @@ def check_default_agent(*, current: Config) -> Iterator[Finding]:
             yield failed(check, error)
             return
     try:
-        yield ok(check, f"none; a bare name is one of {current.bare_platform(names)}")
+        yield ok(check, f"none; a bare name is one of {current.infer_platform(names)}")
     except ConfigError as error:
         yield note(check, error.message, error.hint or "")
 

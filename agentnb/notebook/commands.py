@@ -86,7 +86,7 @@ class Commands:
             [platform]
             if platform
             else [n for n in current.platform_names(names) if current.is_configured(n)]
-            or [current.bare_platform(names)]
+            or [current.infer_platform(names)]
         )
         rows: list[dict[str, Any]] = []
         problems: list[str] = []
@@ -300,6 +300,6 @@ def _default_agent() -> str:
     except AgentnbError:
         pass
     try:
-        return f"none; a bare name is one of {config().bare_platform(registry.names())}"
+        return f"none; a bare name is one of {config().infer_platform(registry.names())}"
     except AgentnbError:
         return "none"

@@ -105,7 +105,7 @@ def _for_history(before: list[str]) -> list[str]:
 def _agents() -> list[str]:
     try:
         names = known_agents()
-        is_embedded = config().bare_platform(registry.names()) == EMBEDDED
+        is_embedded = config().infer_platform(registry.names()) == EMBEDDED
     except AgentnbError:
         return []
     return [

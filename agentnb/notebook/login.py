@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from agentnb.config import (
-    EMBEDDED,
-    ask_for_key,
-    config,
-    forget_stored,
-    given_key,
-    store_key,
-    suggestion,
-)
-from agentnb.config.env_file import is_one_word
+from agentnb.config import EMBEDDED, config, suggestion
+from agentnb.config.environment import is_single_word, key_variable
 from agentnb.config.key_leak_checks import check_address
-from agentnb.config.keys import KEYRING_SERVICE, CannotAskError, key_variable
-from agentnb.config.trust import Stranger
+from agentnb.config.keys import (
+    KEYRING_SERVICE,
+    PromptUnavailableError,
+    configured_key,
+    delete_key,
+    prompt_for_key,
+    store_key,
+)
+from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table
 from agentnb.platforms import registry
@@ -53,31 +52,31 @@ def login(words: Sequence[str]) -> Any:
 
 
 def _ask(name: str) -> Any:
-    stranger = _checked_stranger(name)
+    endpoint = _checked_endpoint(name)
     try:
-        key = ask_for_key(name, at=stranger.where if stranger else None)
-    except CannotAskError:
+        key = prompt_for_key(name, at=endpoint.description if endpoint else None)
+    except PromptUnavailableError:
         raise RequestError(
             f"This frontend cannot ask for the key of {name}: nothing can be typed here.",
-            hint=stranger.refusal().hint if stranger else _other_ways(name),
+            hint=endpoint.error().hint if endpoint else _other_ways(name),
         ) from None
     if key is None:
         raise RequestError(
             f"No key was typed for {name}; nothing has changed.",
             hint=f"'%agent login {name}' asks again.",
         )
-    if not is_one_word(key):
+    if not is_single_word(key):
         raise RequestError(
             f"What was typed for {name} is no key: it has a blank or a control character in it.",
             hint="Type the key alone, without 'Bearer'.",
         )
-    kept, reason = store_key(stranger.slot if stranger else name, key)
+    kept, reason = store_key(endpoint.key_name if endpoint else name, key)
     where = f"kept in the keyring ({kept})" if kept else "kept for this session only"
-    config().keep_key(name, key, f"%agent login, {where}")
+    config().set_session_key(name, key, f"%agent login, {where}")
     notes = [] if kept else [f"Not in the keyring: {reason}."]
-    if stranger:
-        notes.append(f"It goes to {stranger.where}, and nowhere else.")
-    elif (given := given_key(name)) is not None:
+    if endpoint:
+        notes.append(f"It goes to {endpoint.description}, and nowhere else.")
+    elif (given := configured_key(name)) is not None:
         notes.append(f"This session uses it; the next one finds the {given[1]} first.")
     return table([{"platform": name, "key": where}], ["platform", "key"], notes=notes)
 
@@ -92,9 +91,9 @@ def _other_ways(name: str) -> str:
 
 def _forget(name: str) -> Any:
     was_kept = config().forget_key(name)
-    stranger = config().stranger(name)
+    endpoint = config().untrusted_endpoint(name)
     try:
-        was_there = forget_stored(stranger.slot if stranger else name)
+        was_there = delete_key(endpoint.key_name if endpoint else name)
         if was_there:
             found = "removed from the keyring"
         else:
@@ -105,31 +104,31 @@ def _forget(name: str) -> Any:
             f"The keyring does not let go of the key of {name}: {error}",
             hint="This session has forgotten it.",
         ) from error
-    given = None if stranger else given_key(name)
+    given = None if endpoint else configured_key(name)
     notes = [] if given is None else [f"There still is the {given[1]}."]
     return table([{"platform": name, "key": found}], ["platform", "key"], notes=notes)
 
 
-def _checked_stranger(name: str) -> Stranger | None:
+def _checked_endpoint(name: str) -> UntrustedEndpoint | None:
     """Return the untrusted endpoint of a platform, None for a trusted one.
 
     Raises:
         ConfigError: the address is invalid or misleading, or has the name of a platform.
     """
-    stranger = config().stranger(name)
-    if stranger is None:
+    endpoint = config().untrusted_endpoint(name)
+    if endpoint is None:
         return None
     # By variable, because "Seekr" would use the key of seekr.
     if key_variable(name) in map(key_variable, registry.names()):
         raise ConfigError(
-            f"{stranger.file} says where '{name}' is, which is the name of a platform.",
+            f"{endpoint.file} says where '{name}' is, which is the name of a platform.",
             hint="Give the connection a name of its own there.",
         )
     registry.load(config().platform_type(name))
     if address := config().file.platforms[name].base_url:
         check_address(address, name)
-    stranger.check()
-    return stranger
+    endpoint.check()
+    return endpoint
 
 
 def _platforms() -> str:

@@ -147,7 +147,7 @@ def _names_agent(word: str) -> bool:
     if ":" in word or word in current.all_aliases():
         return True
     try:
-        platform = current.bare_platform(registry.names())
+        platform = current.infer_platform(registry.names())
     except ConfigError:
         return False  # several platforms, and no default
     embedded = sandbox.agent_names() if platform == EMBEDDED else []

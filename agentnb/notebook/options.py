@@ -271,11 +271,11 @@ def _refuse_keys(words: Sequence[str]) -> None:
         named = word.startswith("--") and is_secret_name(name)
         given = bool(equals) and is_given_secret(name, value)
         if named or given or any(map(looks_like_key, (word, value.strip("\"'")))):
-            from agentnb.config import where_keys_go
+            from agentnb.config import key_hint
 
             raise RequestError(
                 "The line of a cell is saved with the notebook; no key can stand in it.",
-                hint=where_keys_go(),
+                hint=key_hint(),
             )
 
 

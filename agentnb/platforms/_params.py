@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel, ValidationError
 
-from agentnb.config import where_keys_go
+from agentnb.config import key_hint
 from agentnb.errors import ConfigError, RequestError
 from agentnb.platforms._wire import Outbound, one_line
 from agentnb.redaction.secrets import is_given_secret
@@ -75,7 +75,7 @@ def _refusal(model: type[Outbound], error: ValidationError, platform: str) -> Re
             parent = _model_at(model, loc[:-1])
             messages.append(f"no parameter {path!r}")
             if is_given_secret(loc[-1], item["input"]):
-                hint = where_keys_go(platform)
+                hint = key_hint(platform)
             hint = hint or (did_you_mean(loc[-1], parent.model_fields) if parent else None)
         elif item["type"] == "missing":
             messages.append(f"{path} is required")

@@ -44,7 +44,7 @@ def known_agents() -> list[str]:
     builtin = registry.names()
     names = list(current.all_aliases())
     with suppress(ConfigError):  # several platforms, and none is the default
-        names += _listed.get(current.bare_platform(builtin), [])
+        names += _listed.get(current.infer_platform(builtin), [])
     for platform, ids in _listed.items():
         names += [str(AgentName(platform, i)) for i in ids]
     # An agent that never answered may be a misspelt one; a function is asked by its variable.

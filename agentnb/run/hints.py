@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from agentnb._http import aside
-from agentnb.config import config, ignored_address
+from agentnb.config import config
+from agentnb.config.environment import explain_ignored_address
 from agentnb.config.names import suggestion
 from agentnb.errors import (
     AgentnbError,
@@ -50,7 +51,7 @@ def add_address_hint(name: str, error: BaseException) -> None:
     )
     if not is_connection or not isinstance(error, AgentnbError):
         return
-    if (ignored := ignored_address(name)) is not None and ignored not in (error.hint or ""):
+    if (ignored := explain_ignored_address(name)) is not None and ignored not in (error.hint or ""):
         error.hint = in_sentences(error.hint, ignored) if error.hint else ignored
 
 

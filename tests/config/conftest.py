@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
     monkeypatch.setattr(resolution, "_current", None)
-    # No word that is a key here is one for the tests that follow.
+    # Keys registered here are not redacted in the tests that follow.
     monkeypatch.setattr(secrets, "_known", secrets._known)  # pyright: ignore[reportPrivateUsage]
     return folder
 

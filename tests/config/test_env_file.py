@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb.config import Config, find_key
-from agentnb.config.env_file import env_file, keys_of
+from agentnb.config.environment import env_file, read_env_keys
 from agentnb.errors import MissingKeyError
 from agentnb.redaction.secrets import has_secret
 
@@ -76,7 +76,7 @@ class TestKeys:
         self, write: Callable[..., Path]
     ) -> None:
         write(f"SEEKR_API_KEY={CANARY}")
-        assert CANARY not in repr(keys_of(env_file() or Path()))
+        assert CANARY not in repr(read_env_keys(env_file() or Path()))
         Config().settings("seekr", ask=False)
         assert has_secret(f"<{CANARY}>")
         assert "SEEKR_API_KEY" not in os.environ
@@ -90,30 +90,30 @@ class TestKeys:
             settings = Config().settings(name)
             assert settings.base_url is None
             assert settings.api_key == SecretStr(CANARY)
-        assert list(keys_of(env_file() or Path())) == ["SEEKR_API_KEY", "RUNTOOLS_API_KEY"]
+        assert list(read_env_keys(env_file() or Path())) == ["SEEKR_API_KEY", "RUNTOOLS_API_KEY"]
 
-    def test_it_takes_nothing_of_the_environment(
+    def test_no_interpolation_of_the_environment(
         self, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ANOTHER_SECRET", CANARY)
         write("SEEKR_API_KEY=${ANOTHER_SECRET}")
         assert find_key("seekr")[0] == SecretStr("${ANOTHER_SECRET}")
 
-    def test_what_is_changed_counts_at_once(self, write: Callable[..., Path]) -> None:
+    def test_a_change_takes_effect_at_once(self, write: Callable[..., Path]) -> None:
         write("SEEKR_API_KEY=the-first-one")
         current = Config()
         assert current.settings("seekr").api_key == SecretStr("the-first-one")
         write("SEEKR_API_KEY=the-second-one")
         assert current.settings("seekr").api_key == SecretStr("the-second-one")
 
-    def test_it_has_no_words_taken_out_of_answers(self, write: Callable[..., Path]) -> None:
+    def test_only_a_key_in_use_is_redacted(self, write: Callable[..., Path]) -> None:
         """Only a key that is used is a secret; a file may call anything a key."""
         write(f"SEEKR_API_KEY={CANARY}\nX_API_KEY=unremarkable\nRUNAGENT_API_KEY='is not so'\n")
         current = Config()
         assert current.settings("seekr").api_key == SecretStr(CANARY)
         assert not has_secret("an unremarkable answer")
         with (
-            pytest.warns(UserWarning, match=r"RUNAGENT_API_KEY in .*\.env is no key") as warned,
+            pytest.warns(UserWarning, match=r"RUNAGENT_API_KEY in .*\.env is not a key") as warned,
             pytest.raises(MissingKeyError),
         ):
             current.settings("runagent", ask=False)
@@ -121,7 +121,7 @@ class TestKeys:
         assert not has_secret("that is not so")
 
     @pytest.mark.parametrize("content", [b"\xff\xfe", b"SEEKR_API_KEY=\xe9"])
-    def test_one_that_cannot_be_read(self, write: Callable[..., Path], content: bytes) -> None:
+    def test_an_unreadable_file(self, write: Callable[..., Path], content: bytes) -> None:
         write("").write_bytes(content)
         with (
             pytest.warns(UserWarning, match=r"\.env could not be read"),

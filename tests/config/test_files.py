@@ -1,4 +1,4 @@
-"""The configuration files: which are read, what they may say, and what is said of a wrong one."""
+"""The configuration files: which are read, what they may say, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_wrong_file(project_file: Write, text: str, message: str, hint: str | 
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_text(project_file: Write) -> None:
+def test_a_file_that_is_not_utf8(project_file: Write) -> None:
     project_file("").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config()
@@ -155,7 +155,7 @@ def test_a_key_in_a_file_is_refused(
     assert "canary" not in str(caught.value)
 
 
-def test_what_only_sounds_like_a_key(project_file: Write) -> None:
+def test_names_similar_to_a_key(project_file: Write) -> None:
     project_file("""
         [aliases]
         token = "seekr:token_counter"
@@ -173,7 +173,7 @@ def test_what_only_sounds_like_a_key(project_file: Write) -> None:
     }
 
 
-def test_the_files_are_read_once_and_again_when_asked(
+def test_the_files_are_read_once_until_reloaded(
     project_file: Write, fresh: Callable[[], Config]
 ) -> None:
     project_file('default_agent = "one"')
@@ -204,9 +204,7 @@ def test_a_misspelt_setting_of_a_platform(project_file: Write) -> None:
 
 
 @pytest.mark.parametrize("kind", ["", 'type = "seekr"'])
-def test_the_file_of_a_folder_cannot_send_a_platform_s_key_elsewhere(
-    project_file: Write, kind: str
-) -> None:
+def test_a_project_file_cannot_redirect_a_platform_s_key(project_file: Write, kind: str) -> None:
     project_file(f"""
         [platforms.seekr]
         base_url = "https://elsewhere.example"

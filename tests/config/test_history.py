@@ -21,7 +21,7 @@ def test_without_any_file() -> None:
     assert history() == HistorySection(url=None, store_content=True)
 
 
-def test_what_the_user_says(user_file: Write) -> None:
+def test_the_user_file(user_file: Write) -> None:
     user_file("""
         [history]
         url = "postgresql+psycopg://ann@db.example:5432/runs"
@@ -33,7 +33,7 @@ def test_what_the_user_says(user_file: Write) -> None:
 
 
 @pytest.mark.parametrize("url", ["elsewhere.sqlite", "postgresql://elsewhere.example/runs", ""])
-def test_the_file_of_a_folder_cannot_send_prompts_elsewhere(project_file: Write, url: str) -> None:
+def test_a_project_file_cannot_move_the_history(project_file: Write, url: str) -> None:
     path = project_file(f'[history]\nurl = "{url}"')
     with pytest.raises(ConfigError, match="prompts and answers would go there") as caught:
         load_config()
@@ -41,7 +41,7 @@ def test_the_file_of_a_folder_cannot_send_prompts_elsewhere(project_file: Write,
     assert str(user_config_path()) in (caught.value.hint or "")
 
 
-def test_the_file_of_a_folder_may_ask_for_less(project_file: Write, user_file: Write) -> None:
+def test_a_project_file_may_restrict_the_history(project_file: Write, user_file: Write) -> None:
     user_file('[history]\nurl = "/of/the/user.sqlite"')
     project_file("[history]\nstore_content = false")
     assert history() == HistorySection(url="/of/the/user.sqlite", store_content=False)
@@ -49,7 +49,7 @@ def test_the_file_of_a_folder_may_ask_for_less(project_file: Write, user_file: W
     assert history().url == "off"
 
 
-def test_the_file_of_a_folder_cannot_ask_for_more(project_file: Write, user_file: Write) -> None:
+def test_a_project_file_cannot_extend_the_history(project_file: Write, user_file: Write) -> None:
     user_file("[history]\nstore_content = false")
     project_file("[history]\nstore_content = true")
     assert not history().store_content
@@ -77,7 +77,7 @@ def test_a_password_does_not_belong_in_a_file(user_file: Write, url: str) -> Non
     assert "the-secret" not in repr(caught.value)
 
 
-def test_nor_does_it_under_a_name_of_its_own(user_file: Write) -> None:
+def test_a_password_entry(user_file: Write) -> None:
     user_file('[history]\npassword = "the-secret-word"')
     with pytest.raises(ConfigError, match=r"'password' in \[history\]") as caught:
         load_config()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentnb.config import Config
-from agentnb.config.env_file import keys_of, variables_in
+from agentnb.config.environment import env_file_variables, read_env_keys
 from agentnb.config.files import load_config
 from agentnb.errors import ConfigError
 from agentnb.platforms.registry import BUILTIN, load
@@ -75,9 +75,9 @@ def test_a_hostile_file_is_refused_at_once(project_file: Write, text: str) -> No
     with pytest.raises(ConfigError) as caught:
         use()
     assert time.process_time() - began < BOUND
-    said = str(caught.value)
-    assert said.isprintable()
-    assert len(said) < 1_000
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 1_000
 
 
 @pytest.mark.parametrize("entry", ["base_url", "type"])
@@ -107,7 +107,7 @@ def test_an_address_for_the_store_with_a_password_is_found_wherever_it_is(user_f
         assert load_config()[0].history.url == url
 
 
-def test_what_is_long_but_harmless_is_read(user_file: Write) -> None:
+def test_a_long_valid_file_is_read(user_file: Write) -> None:
     names = "\n".join(f'a{n} = "seekr:agent_{n}"' for n in range(500))
     user_file(f"""
         [aliases]
@@ -133,14 +133,14 @@ MAKERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_what_is_no_file_is_refused(project: Path, make: Callable[[Path], object]) -> None:
+def test_only_regular_files_are_read(project: Path, make: Callable[[Path], object]) -> None:
     make(project / "agentnb.toml")
-    with pytest.raises(ConfigError, match="is no file"):
+    with pytest.raises(ConfigError, match="is not a file"):
         load_config()
 
 
 @pytest.mark.parametrize("named", ["~nobody-of-this-name/x", "x" * 5_000, "\x1b[2J", "/dev/null"])
-def test_a_named_file_that_is_none(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+def test_a_named_file_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("AGENTNB_CONFIG", named)
     with pytest.raises(ConfigError, match="is not a file") as caught:
         load_config()
@@ -165,13 +165,13 @@ def test_a_hostile_env_file_is_refused_at_once(project: Path, content: bytes) ->
     began = time.process_time()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert keys_of(path) == {}
-        assert variables_in(path) == frozenset()
+        assert read_env_keys(path) == {}
+        assert env_file_variables(path) == frozenset()
     assert time.process_time() - began < BOUND
     for warning in caught:
         assert str(warning.message).isprintable()
 
 
-def test_an_env_file_may_begin_with_a_mark(project: Path) -> None:
+def test_an_env_file_with_a_byte_order_mark(project: Path) -> None:
     (project / ".env").write_bytes(b"\xef\xbb\xbfSEEKR_API_KEY=canary")
-    assert keys_of(project / ".env").keys() == {"SEEKR_API_KEY"}
+    assert read_env_keys(project / ".env").keys() == {"SEEKR_API_KEY"}

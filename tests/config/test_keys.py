@@ -1,4 +1,4 @@
-"""Keys: where they are looked for, in which order, and what is said when there is none."""
+"""Keys: sources, their order, and the error without a key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pty
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keyring
 import keyring.backend
@@ -17,11 +17,12 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb.config import Config, config, find_key
-from agentnb.config.keys import environment_key, key_variable
+from agentnb.config.environment import key_from_environment, key_variable
 from agentnb.errors import ConfigError, MissingKeyError
 from tests.children import TIMEOUT, python
 
 CANARY = "canary-4711"
+Answer = Callable[[Callable[[str], str]], None]
 
 
 class MemoryKeyring(keyring.backend.KeyringBackend):
@@ -32,10 +33,10 @@ class MemoryKeyring(keyring.backend.KeyringBackend):
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[tuple[str, str], str] = {}
-        self.asked = 0
+        self.reads = 0
 
     def get_password(self, service: str, username: str) -> str | None:
-        self.asked += 1
+        self.reads += 1
         return self.kept.get((service, username))
 
     def set_password(self, service: str, username: str, password: str) -> None:
@@ -68,6 +69,12 @@ def ring(restored: None) -> MemoryKeyring:
     return ring
 
 
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Sets the function that prompts."""
+    return lambda prompt: monkeypatch.setattr("getpass.getpass", prompt)
+
+
 def test_the_variable() -> None:
     assert key_variable("seekr") == "SEEKR_API_KEY"
     assert key_variable("my-own.one") == "MY_OWN_ONE_API_KEY"
@@ -80,29 +87,33 @@ class TestOrder:
         ring.kept["agentnb", "seekr"] = "of the keyring"
         monkeypatch.setenv("SEEKR_API_KEY", f"  {CANARY}\n")
         key, where = find_key("seekr")
-        assert key == SecretStr(CANARY) == environment_key("seekr")
+        assert key == SecretStr(CANARY) == key_from_environment("seekr")
         assert where == "environment variable SEEKR_API_KEY"
         assert CANARY not in repr((key, where))
-        assert ring.asked == 0
+        assert ring.reads == 0
 
-    def test_then_the_keyring(self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring) -> None:
+    def test_then_the_keyring(
+        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring, answer: Answer
+    ) -> None:
+        answer(lambda _: "typed")
         monkeypatch.setenv("SEEKR_API_KEY", " ")
         ring.kept["agentnb", "seekr"] = f"{CANARY}\n"
-        assert find_key("seekr", prompt=lambda _: "typed") == (SecretStr(CANARY), "keyring")
+        assert find_key("seekr") == (SecretStr(CANARY), "keyring")
         with pytest.raises(MissingKeyError):
             find_key("runagent", ask=False)
 
-    def test_then_a_prompt(self) -> None:
-        asked: list[str] = []
+    def test_then_a_prompt(self, answer: Answer) -> None:
+        prompts: list[str] = []
 
         def prompt(text: str) -> str:
-            asked.append(text)
+            prompts.append(text)
             return f" {CANARY} "
 
-        assert find_key("seekr", prompt=prompt) == (SecretStr(CANARY), "prompt")
-        assert asked == ["API key for seekr: "]
+        answer(prompt)
+        assert find_key("seekr") == (SecretStr(CANARY), "prompt")
+        assert prompts == ["API key for seekr: "]
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=prompt, ask=False)
+            find_key("seekr", ask=False)
 
     def test_an_argument_before_all(
         self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
@@ -113,11 +124,11 @@ class TestOrder:
         for empty in ("", " ", SecretStr("")):
             found = Config().settings("seekr", api_key=empty).api_key
             assert found == SecretStr("of the environment")
-        assert ring.asked == 0
+        assert ring.reads == 0
 
 
 class TestMissing:
-    def test_what_is_said(self) -> None:
+    def test_the_error(self) -> None:
         with pytest.raises(MissingKeyError) as caught:
             find_key("my-own", ask=False)
         assert isinstance(caught.value, ConfigError)
@@ -131,31 +142,34 @@ class TestMissing:
         ):
             assert part in hint
 
-    @pytest.mark.parametrize("error", [EOFError(), RuntimeError("nobody can be asked here")])
-    def test_a_prompt_that_cannot_be_answered(self, error: Exception) -> None:
+    @pytest.mark.parametrize("error", [EOFError(), RuntimeError("no prompt here")])
+    def test_a_frontend_without_prompts(self, answer: Answer, error: Exception) -> None:
         def prompt(_: str) -> str:
             raise error
 
+        answer(prompt)
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=prompt)
+            find_key("seekr")
 
-    def test_a_prompt_that_is_answered_with_nothing(self) -> None:
+    def test_an_empty_answer(self, answer: Answer) -> None:
+        answer(lambda _: " ")
         with pytest.raises(MissingKeyError):
-            find_key("seekr", prompt=lambda _: " ")
+            find_key("seekr")
 
-    def test_ctrl_c_at_the_prompt(self) -> None:
+    def test_ctrl_c_at_the_prompt(self, answer: Answer) -> None:
         def prompt(_: str) -> str:
             raise KeyboardInterrupt
 
+        answer(prompt)
         with pytest.raises(KeyboardInterrupt):
-            find_key("seekr", prompt=prompt)
+            find_key("seekr")
 
-    def test_nobody_is_asked_where_nobody_is(self) -> None:
+    def test_no_prompt_without_a_terminal(self) -> None:
         """Standard input is no terminal here, and no kernel put its own prompt in place."""
         python(
             """
             import sys
-            import ipykernel.kernelapp  # being installed and imported makes nobody sit there
+            import ipykernel.kernelapp  # importing it does not enable prompts
             from agentnb.config import find_key
             from agentnb.errors import MissingKeyError
 
@@ -191,7 +205,7 @@ class TestMissing:
 
 
 class TestKeyrings:
-    def test_none_is_usual(self) -> None:
+    def test_no_keyring(self) -> None:
         keyring.set_keyring(keyring.backends.fail.Keyring())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         with pytest.raises(MissingKeyError):
             find_key("seekr", ask=False)
@@ -199,10 +213,11 @@ class TestKeyrings:
     @pytest.mark.parametrize(
         "error", [keyring.errors.KeyringLocked("locked"), OSError("the bus is gone")]
     )
-    def test_one_that_is_locked_is_told_of(self, error: Exception) -> None:
+    def test_one_that_is_locked_is_reported(self, answer: Answer, error: Exception) -> None:
+        answer(lambda _: CANARY)
         keyring.set_keyring(LockedKeyring(error))
         with pytest.warns(UserWarning, match=f"keyring could not be read: {error}"):
-            key, where = find_key("seekr", prompt=lambda _: CANARY)
+            key, where = find_key("seekr")
         assert (key, where) == (SecretStr(CANARY), "prompt")
 
     def test_without_the_package(self) -> None:
@@ -221,41 +236,39 @@ class TestKeyrings:
 
 
 class TestMemory:
-    def test_nobody_is_asked_twice(
+    def test_the_user_is_prompted_once(
         self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
     ) -> None:
-        asked: list[str] = []
+        prompts: list[str] = []
 
         def prompt(text: str) -> str:
-            asked.append(text)
-            return f"typed {len(asked)}"
+            prompts.append(text)
+            return f"typed {len(prompts)}"
 
         monkeypatch.setattr("getpass.getpass", prompt)
         found = config()
         for _ in range(3):
             assert found.settings("seekr").api_key == SecretStr("typed 1")
-        assert len(asked) == 1
+        assert len(prompts) == 1
         assert found.settings("runagent").api_key == SecretStr("typed 2")
         # What the environment says later counts at once.
         monkeypatch.setenv("SEEKR_API_KEY", "of the environment")
         assert found.settings("seekr").api_key == SecretStr("of the environment")
         monkeypatch.delenv("SEEKR_API_KEY")
         found.forget_key("seekr")
-        found.forget_key("nobody's")
+        found.forget_key("unknown")
         assert found.settings("seekr").api_key == SecretStr("typed 3")
         # And reading the configuration again forgets all of them.
         ring.kept["agentnb", "seekr"] = "of the keyring"
         assert found.settings("seekr").api_key == SecretStr("typed 3")
         assert config(reload=True).settings("seekr").api_key == SecretStr("of the keyring")
 
-    def test_one_that_was_kept_on_purpose(
-        self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring
-    ) -> None:
+    def test_a_session_key(self, monkeypatch: pytest.MonkeyPatch, ring: MemoryKeyring) -> None:
         monkeypatch.setenv("SEEKR_API_KEY", "of the environment")
         found = config()
         assert found.key_source("seekr") == "environment variable SEEKR_API_KEY"
         assert found.key_source("runagent") is None
-        found.keep_key("seekr", SecretStr(CANARY), "%agent login")
+        found.set_session_key("seekr", SecretStr(CANARY), "%agent login")
         found = config(reload=True)
         assert found.settings("seekr").api_key == SecretStr(CANARY)
         assert found.key_source("seekr") == "%agent login"
@@ -263,11 +276,11 @@ class TestMemory:
         found.forget_key("seekr")
         assert found.settings("seekr").api_key == SecretStr("of the environment")
         ring.kept["agentnb", "runagent"] = "of the keyring"
-        assert found.key_source("runagent") is None, "the keyring is not asked for that"
+        assert found.key_source("runagent") is None, "the keyring is not read for that"
         found.settings("runagent")
         assert found.key_source("runagent") == "keyring"
 
-    def test_one_that_was_not_found_is_looked_for_again(self, ring: MemoryKeyring) -> None:
+    def test_a_missing_key_is_looked_up_again(self, ring: MemoryKeyring) -> None:
         found = config()
         with pytest.raises(MissingKeyError):
             found.settings("seekr", ask=False)
@@ -292,17 +305,17 @@ def test_a_prompt_on_a_terminal_does_not_show_what_is_typed() -> None:
         start_new_session=True,
     )
     os.close(follower)
-    shown = b""
+    output = b""
     try:
-        while b"API key for seekr: " not in shown:
-            shown += os.read(leader, 1024)
+        while b"API key for seekr: " not in output:
+            output += os.read(leader, 1024)
         os.write(leader, f"{CANARY}\n".encode())
-        while b"found by" not in shown or not shown.endswith(b"\n"):
-            shown += os.read(leader, 1024)
+        while b"found by" not in output or not output.endswith(b"\n"):
+            output += os.read(leader, 1024)
         assert child.wait(TIMEOUT) == 0
     finally:
         child.kill()
         child.wait()
         os.close(leader)
-    assert f"found by prompt {len(CANARY)} **********" in shown.decode()
-    assert CANARY.encode() not in shown
+    assert f"found by prompt {len(CANARY)} **********" in output.decode()
+    assert CANARY.encode() not in output

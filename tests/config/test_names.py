@@ -63,7 +63,7 @@ class TestBareNames:
 
     def test_an_empty_variable_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RUNTOOLS_API_KEY", " ")
-        assert Config().bare_platform(NAMES) == "sandbox"
+        assert Config().infer_platform(NAMES) == "sandbox"
 
     def test_one_is_by_an_address_in_a_file(self) -> None:
         file = ConfigFile.model_validate(
@@ -88,13 +88,13 @@ class TestBareNames:
     def test_the_default_s_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RUNAGENT_API_KEY", "k")
         found = Config(file=ConfigFile(default_platform="seekr"))
-        assert found.bare_platform(NAMES) == "seekr"
+        assert found.infer_platform(NAMES) == "seekr"
         monkeypatch.setenv("AGENTNB_DEFAULT_PLATFORM", " runtools ")
-        assert found.bare_platform(NAMES) == "runtools"
+        assert found.infer_platform(NAMES) == "runtools"
         found.default_platform = "operativus"
-        assert found.bare_platform(NAMES) == "operativus"
+        assert found.infer_platform(NAMES) == "operativus"
 
-    def test_a_default_that_there_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unknown_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AGENTNB_DEFAULT_PLATFORM", "seeker")
         with pytest.raises(ConfigError, match="no platform 'seeker'") as caught:
             Config().resolve("a1", NAMES)

@@ -47,8 +47,8 @@ class TestAddresses:
         assert Config().settings("runtools").base_url == "https://ours.example"
 
     @pytest.mark.parametrize("wrong", ["flow.seekr.com", "ftp://x.example", "sandbx", "//x"])
-    def test_what_is_none(self, wrong: str) -> None:
-        with pytest.raises(ConfigError, match="is no address of seekr") as caught:
+    def test_not_an_address(self, wrong: str) -> None:
+        with pytest.raises(ConfigError, match="is not an address of seekr") as caught:
             Config().settings("seekr", base_url=wrong)
         assert "sandbox" in (caught.value.hint or "")
 
@@ -149,7 +149,7 @@ class TestRetries:
         assert configured(max_reconnects=9).settings("seekr", retries=given).retries == given
 
     @pytest.mark.parametrize("wrong", ["max_retries = -1", "max_reconnects = 1.5"])
-    def test_what_is_no_number_of_times(self, project_file: Write, wrong: str) -> None:
+    def test_not_a_count(self, project_file: Write, wrong: str) -> None:
         project_file(f"[platforms.seekr]\n{wrong}\n")
         with pytest.raises(ConfigError, match=wrong.partition(" ")[0]):
             config()
@@ -183,14 +183,14 @@ class TestOptions:
 
 
 class TestSecrecy:
-    def test_settings_do_not_show_their_key(self) -> None:
+    def test_settings_do_not_display_their_key(self) -> None:
         settings = Config().settings("seekr", api_key=CANARY)
         assert settings.api_key is not None
         assert settings.api_key.get_secret_value() == CANARY
         for text in (repr(settings), str(settings), str(dataclasses.asdict(settings))):
             assert CANARY not in text
 
-    def test_neither_do_they_leave_the_process(self) -> None:
+    def test_settings_cannot_be_pickled(self) -> None:
         settings = Config().settings("seekr", api_key=CANARY)
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(settings)
@@ -200,7 +200,7 @@ class TestSecrecy:
             platform="seekr", api_key=SecretStr(CANARY), trust_env=False
         )
 
-    def test_a_config_holds_keys_that_nobody_sees(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_config_does_not_display_its_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SEEKR_API_KEY")
 
         def prompt(_: str) -> str:

@@ -58,7 +58,7 @@ def test_not_even_one_that_the_session_or_the_user_s_own_file_has(
         'default_agent = "private_agent"\ndefault_platform = "seekr"',
     ],
 )
-def test_the_user_s_own_word_wins(
+def test_the_user_file_wins(
     project_file: Write, user_file: Write, fresh: Callable[[], Config], mine: str
 ) -> None:
     project_file("""
@@ -92,9 +92,7 @@ def test_so_do_the_session_and_the_environment(
     assert found.resolve(None, NAMES) == AgentName("seekr", "private_agent")
 
 
-def test_an_alias_of_a_folder_says_where_the_question_goes(
-    project_file: Write, fresh: Callable[[], Config]
-) -> None:
+def test_a_project_alias_is_reported(project_file: Write, fresh: Callable[[], Config]) -> None:
     path = project_file("""
         default_agent = "fin"
         [aliases]
@@ -115,9 +113,7 @@ def test_an_alias_of_a_folder_says_where_the_question_goes(
     assert agentnb.agent("sandbox:echo").run("hello").view().notice is None
 
 
-def test_a_circle_in_a_folder_s_file_does_no_harm(
-    project_file: Write, fresh: Callable[[], Config]
-) -> None:
+def test_a_cycle_in_a_project_file(project_file: Write, fresh: Callable[[], Config]) -> None:
     project_file("""
         [aliases]
         a = "b"

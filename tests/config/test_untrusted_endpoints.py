@@ -1,4 +1,4 @@
-"""The file of a folder may say where a connection is, and no key goes there on its word."""
+"""Endpoints that only a project file names receive no key until the user trusts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb.config import Config, config, load_config, user_config_path
-from agentnb.config.project import project_folders
+from agentnb.config.paths import project_folders
 from agentnb.errors import ConfigError
 from agentnb.notebook.login import login
 from tests.faults.rawserver import Connection, running
@@ -56,21 +56,21 @@ def ring() -> Iterator[Ring]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What somebody was asked, who typed the key."""
-    asked: list[str] = []
+def prompts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The prompts displayed; each is answered with the key."""
+    prompts: list[str] = []
 
     def prompt(question: str) -> str:
-        asked.append(question)
+        prompts.append(question)
         return KEY
 
     monkeypatch.setattr("getpass.getpass", prompt)
-    return asked
+    return prompts
 
 
 @pytest.fixture(autouse=True)
 def everywhere(monkeypatch: pytest.MonkeyPatch, project: Path, ring: Ring) -> None:
-    """Keys of all that is asked for below, wherever keys can be, also in the folder itself."""
+    """Keys of all platforms below in every source, the project folder included."""
     for name in ("seekr", "Seekr", "SEEKR", "openai", "ours"):
         monkeypatch.setenv(f"{name.upper()}_API_KEY", KEY)
         ring.kept["agentnb", name] = KEY
@@ -92,20 +92,20 @@ class TestRefused:
             ("ours", "operativus", EVIL),
         ],
     )
-    def test_no_key_goes_there(
-        self, project_file: Write, asked: list[str], name: str, kind: str, address: str | None
+    def test_no_key_is_sent(
+        self, project_file: Write, prompts: list[str], name: str, kind: str, address: str | None
     ) -> None:
         at = f'base_url = "{address}"' if address else ""
         path = project_file(f'[platforms.{name}]\ntype = "{kind}"\n{at}\n')
         for given in (None, KEY):
-            with pytest.raises(ConfigError, match="no key is sent there on its word") as caught:
+            with pytest.raises(ConfigError, match="no key is sent there") as caught:
                 agentnb.agent(f"{name}:a", api_key=given)
             assert str(path) in caught.value.message
             assert f"%agent login {name}" in (caught.value.hint or "")
             assert str(user_config_path()) in (caught.value.hint or "")
             assert KEY not in str(caught.value)
             assert "\n" not in str(caught.value)
-        assert asked == []
+        assert prompts == []
         assert config().key_source(name) is None
 
     def test_on_the_wire(self, project_file: Write) -> None:
@@ -130,7 +130,7 @@ class TestRefused:
             with pytest.raises(ConfigError, match=f"the key of '{name}' would go there"):
                 load_config()
         project_file('[platforms.ours]\nbase_url = "sandbox"\nidle_timeout = 5\n')
-        assert load_config()[0].platforms["ours"].stranger is None
+        assert load_config()[0].origins.untrusted_endpoints == {}
 
     def test_an_option_that_is_an_address(self, project_file: Write) -> None:
         project_file(f'[platforms.acme]\nendpoints = ["{EVIL}"]\n')
@@ -145,7 +145,7 @@ class TestRefused:
             agentnb.agent("ours:a")
 
 
-class TestTheUsersOwnWord:
+class TestTrustedByTheUser:
     def test_the_environment(self, project_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         project_file(OURS)
         monkeypatch.setenv("OURS_BASE_URL", EVIL)
@@ -167,28 +167,28 @@ class TestTheUsersOwnWord:
             settings = config().settings("ours", base_url=address)
             assert (settings.base_url, settings.api_key) == (address, SecretStr(KEY))
 
-    def test_the_sandbox_needs_nobody_s(self, project_file: Write) -> None:
+    def test_the_sandbox_needs_no_key(self, project_file: Write) -> None:
         project_file('[platforms.ours]\ntype = "runtools"\nbase_url = "sandbox"\n')
         assert agentnb.agent("ours:echo").run("hi").text == "hi"
 
 
 class TestLogin:
     def test_it_shows_the_address_and_the_key_goes_to_no_other(
-        self, project_file: Write, asked: list[str], ring: Ring, monkeypatch: pytest.MonkeyPatch
+        self, project_file: Write, prompts: list[str], ring: Ring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # So that what is used can only be what was typed.
         monkeypatch.setenv("OURS_API_KEY", "another-key-0123")
         ring.kept.clear()
         project_file(OURS)
         login(["ours"])
-        assert asked == [f"API key for ours at {EVIL}: "]
+        assert prompts == [f"API key for ours at {EVIL}: "]
         assert ring.kept == {("agentnb", f"ours at {EVIL}"): KEY}
         assert config().settings("ours").api_key == SecretStr(KEY)
         assert "%agent login" in (config().key_source("ours") or "")
-        assert config().look_for_key("ours") == config().key_source("ours")
+        assert config().locate_key("ours") == config().key_source("ours")
         # The next session finds it in the keyring, for this address alone.
         again = Config(*load_config())
-        assert again.look_for_key("ours") == "keyring"
+        assert again.locate_key("ours") == "keyring"
         assert again.settings("ours").api_key == SecretStr(KEY)
         for moved in (f"{EVIL}:8443", f"{EVIL}/other", "https://corp.example"):
             project_file(OURS.replace(EVIL, moved))
@@ -196,13 +196,13 @@ class TestLogin:
                 with pytest.raises(ConfigError, match="no key is sent there"):
                     current.settings("ours")
                 with pytest.raises(ConfigError, match="no key is sent there"):
-                    current.look_for_key("ours")
+                    current.locate_key("ours")
         # Nor is it the key of what the user calls so.
         project_file("")
         monkeypatch.setenv("OURS_BASE_URL", "https://corp.example")
         assert config(reload=True).settings("ours").api_key == SecretStr("another-key-0123")
 
-    def test_it_can_be_taken_back(self, project_file: Write, asked: list[str], ring: Ring) -> None:
+    def test_login_forget(self, project_file: Write, prompts: list[str], ring: Ring) -> None:
         project_file(OURS)
         login(["ours"])
         login(["ours", "--forget"])
@@ -211,7 +211,7 @@ class TestLogin:
             config().settings("ours")
 
     @pytest.mark.parametrize(
-        ("name", "address", "said"),
+        ("name", "address", "message"),
         [
             ("seekr", EVIL, "the name of a platform"),
             ("Seekr", EVIL, "the name of a platform"),
@@ -219,16 +219,16 @@ class TestLogin:
             ("ours", "https://agents.corp.example\\\\.evil.example", "can mislead"),
             ("ours", "https://agents.corp.example\\u202e/x", "can mislead"),
             ("ours", "https://agents.corp.example@evil.example", "carries"),
-            ("ours", "agents.evil.example", "is no address"),
+            ("ours", "agents.evil.example", "is not an address"),
         ],
     )
-    def test_what_is_not_even_asked_for(
-        self, project_file: Write, asked: list[str], name: str, address: str, said: str
+    def test_no_prompt_for_a_misleading_endpoint(
+        self, project_file: Write, prompts: list[str], name: str, address: str, message: str
     ) -> None:
         project_file(f'[platforms.{name}]\ntype = "operativus"\nbase_url = "{address}"\n')
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             login([name])
-        assert asked == []
+        assert prompts == []
 
 
 class TestFolders:
