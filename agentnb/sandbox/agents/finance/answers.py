@@ -394,8 +394,12 @@ def suggest(question: Question) -> tuple[str, ...]:
     elif tickers:
         name = NAMES[tickers[0]]
         peer = NAMES["AMD" if tickers[0] == "NVDA" else "NVDA"]
-        why = [] if question.why else ["And why?"]
         asks = [f"Compare it with {peer}", f"How volatile is {name}?"]
-        candidates = [*(why if question.kind == "price" else ()), *asks, *candidates]
+        if question.kind == "price" and not question.why:
+            candidates = ["And why?", *asks]
+        elif question.kind in ("price", "volatility"):
+            candidates = [f"How has {name} changed over the past month?", *asks, *candidates]
+        else:
+            candidates = [*asks, *candidates]
     text = question.text.strip().casefold()
     return tuple([q for q in candidates if q.casefold() != text][:3])
