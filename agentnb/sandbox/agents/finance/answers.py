@@ -26,7 +26,7 @@ from agentnb.sandbox.agents.finance.prices import (
 from agentnb.sandbox.agents.finance.question import Period, Question, trailing
 from agentnb.sandbox.agents.finance.tools import Toolbox
 
-__all__ = ["FinanceAnswer", "answer", "closing_line", "suggest"]
+__all__ = ["FinanceAnswer", "answer", "suggest"]
 
 _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
@@ -369,12 +369,6 @@ def _capabilities() -> str:
         "- Show me the closes of Microsoft over the last 10 days\n\n"
         "I know prices only: no news, no forecasts, no advice."
     )
-
-
-def closing_line() -> str:
-    """Return the last line of every answer."""
-    day = format_day(load_prices().last_day)
-    return f"*Sample data, not real market prices; the last day is {day}.*"
 
 
 def suggest(question: Question) -> tuple[str, ...]:
