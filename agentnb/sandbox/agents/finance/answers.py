@@ -26,7 +26,7 @@ from agentnb.sandbox.agents.finance.prices import (
 from agentnb.sandbox.agents.finance.question import Period, Question, trailing
 from agentnb.sandbox.agents.finance.tools import Toolbox
 
-__all__ = ["FinanceAnswer", "answer", "closing_line", "suggest"]
+__all__ = ["FinanceAnswer", "answer", "suggest"]
 
 _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
@@ -371,12 +371,6 @@ def _capabilities() -> str:
     )
 
 
-def closing_line() -> str:
-    """Return the last line of every answer."""
-    day = format_day(load_prices().last_day)
-    return f"*Sample data, not real market prices; the last day is {day}.*"
-
-
 def suggest(question: Question) -> tuple[str, ...]:
     """Return three followup questions that the agent can answer."""
     tickers = question.tickers
@@ -394,8 +388,12 @@ def suggest(question: Question) -> tuple[str, ...]:
     elif tickers:
         name = NAMES[tickers[0]]
         peer = NAMES["AMD" if tickers[0] == "NVDA" else "NVDA"]
-        why = [] if question.why else ["And why?"]
         asks = [f"Compare it with {peer}", f"How volatile is {name}?"]
-        candidates = [*(why if question.kind == "price" else ()), *asks, *candidates]
+        if question.kind == "price" and not question.why:
+            candidates = ["And why?", *asks]
+        elif question.kind in ("price", "volatility"):
+            candidates = [f"How has {name} changed over the past month?", *asks, *candidates]
+        else:
+            candidates = [*asks, *candidates]
     text = question.text.strip().casefold()
     return tuple([q for q in candidates if q.casefold() != text][:3])

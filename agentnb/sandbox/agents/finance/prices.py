@@ -16,6 +16,7 @@ __all__ = [
     "NAMES",
     "Closes",
     "PriceTable",
+    "closing_line",
     "company",
     "daily_returns",
     "dollars",
@@ -103,6 +104,12 @@ def load_prices() -> PriceTable:
     header, *rows = csv.reader(line for line in lines if not line.startswith("#"))
     days = [date.fromisoformat(row[0]) for row in rows]
     return PriceTable(days, {t: [float(row[i]) for row in rows] for i, t in enumerate(header) if i})
+
+
+def closing_line() -> str:
+    """Return the last line of every answer."""
+    day = format_day(load_prices().last_day)
+    return f"*Sample data, not real market prices; the last day is {day}.*"
 
 
 def dollars(value: float) -> str:
