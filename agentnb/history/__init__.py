@@ -1,7 +1,6 @@
-"""What was run: this process's runs, the store that keeps all runs, and tables made of both.
+"""The history: runs of this process, the store of all runs, and tables of them.
 
-Only the runs of this process are at hand at once; the store and what reads it are imported when
-they are first used.  ``path`` is where the runs are kept.
+The store and the tables are imported at their first use.  ``path`` is the location of the store.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from agentnb.tables.sql import query
     from agentnb.tables.tool_calls import tool_calls
 
-#: Where runs are kept: a path of SQLite, an address of PostgreSQL without its password, None where
-#: history is off.  Looked up anew each time; see `use`.
+#: Location of the store: a path of SQLite, an address of PostgreSQL without its password, or None
+#: where history is off.  Looked up at each access; see `use`.
 path: Path | str | None
 
 __all__ = [
@@ -52,9 +51,9 @@ __all__ = [
     "vacuum",
 ]
 
-# What has the name of its own module (`store`, `usage`, `sync`) is missing here: once imported, the
-# module would stand in its place.
-_WHERE = {
+# Name -> module.  Names of modules (`store`, `usage`, `sync`) are missing: an imported module would
+# replace the attribute.
+_MODULES = {
     "RunList": "agentnb.tables.run_list",
     "events": "agentnb.tables.events",
     "export_history": "agentnb.store.transfer",
@@ -78,9 +77,9 @@ def __getattr__(name: str) -> Any:
         from agentnb.store.store import current_place
 
         return shown(current_place())
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module 'agentnb.history' has no attribute {name!r}")
-    return getattr(imported(_WHERE[name]), name)
+    return getattr(imported(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

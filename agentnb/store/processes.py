@@ -90,7 +90,7 @@ def is_gone(
     """Return whether the process of such a row has ended, as far as can be known here.
 
     A process of this machine, since its boot, is gone when its pid is free or belongs to a process
-    started at another time.  Machines may share a name: where they cannot be told apart, the
+    started at another time.  Machines may share a name: where they cannot be distinguished, the
     process must also have missed two heartbeats.  A process of another machine is gone after two
     minutes without a heartbeat.  ``moment`` is the present by the clock of ``seen_at``.
     """

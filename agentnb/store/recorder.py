@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -151,6 +152,7 @@ class _Recorder(Writer):
             with suppress(RuntimeError):
                 thread.start()
                 self._thread = thread
+            _register_in_child()
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -354,6 +356,16 @@ def _at_exit() -> None:
     # A failure can no longer be acted on; a second Ctrl-C ends only the wait.
     with suppress(Exception, KeyboardInterrupt):
         _recorder.flush(_EXIT_TIMEOUT, ending=True)
+
+
+def _register_in_child() -> None:
+    """Flush at the end of a child of multiprocessing, too, which does not call atexit."""
+    if "multiprocessing.process" not in sys.modules:
+        return
+    from multiprocessing import parent_process, util
+
+    if parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=0)
 
 
 def _after_fork() -> None:

@@ -55,7 +55,7 @@ def import_history(path: str | Path) -> int:
     """Read runs that `export_history` wrote into the store; return how many were added.
 
     Runs that the store already has are left unchanged, so that a second import adds nothing.  Where
-    the store has no content, none is imported.  Everything is validated, whoever wrote the file: a
+    the store has no content, none is imported.  Everything is validated: a
     run that no store could hold ends the import.  Runs are added in batches of 500, each completely
     or not at all.
 

@@ -101,7 +101,7 @@ class Pull:
     ) -> None:
         self._client, self._store, self._agent = client, store, agent
         self._since, self._sessions, self._limit = since, sessions, limit
-        self._bar = _bar(client.name, shown=progress)
+        self._bar = _bar(client.name, display=progress)
         self._requests = 0
         self._semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
         self._writing = asyncio.Lock()
@@ -409,7 +409,7 @@ async def _aclose(runs: AsyncIterator[RemoteRun]) -> None:
         await close()
 
 
-def _bar(name: str, *, shown: bool) -> Any:
+def _bar(name: str, *, display: bool) -> Any:
     from tqdm.auto import tqdm
 
-    return tqdm(desc=name, unit=" runs", disable=not shown, file=sys.stderr)
+    return tqdm(desc=name, unit=" runs", disable=not display, file=sys.stderr)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
 from agentnb.errors import HistoryError
-from agentnb.store import transfer
+from agentnb.store import export_files
 from agentnb.store.store import Store
 from agentnb.store.transfer import export_history, import_history
 from agentnb.tables.runs import runs
@@ -146,7 +146,7 @@ def test_equal_runs_are_no_bomb(history_store: Store, tmp_path: Path) -> None:
 def test_a_line_without_end(
     history_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_MAX_LINE", 100_000)
+    monkeypatch.setattr(export_files, "_MAX_LINE", 100_000)
     path = tmp_path / "x.jsonl"
     path.write_text('{"format": "agentnb.history/1", "run": "' + "x" * 200_000)
     with pytest.raises(HistoryError, match=r"Line 1 of .* longer than 100,000 bytes"):

@@ -1,4 +1,4 @@
-"""What Alembic runs to apply the steps: on the connection and in the transaction it is given."""
+"""Alembic's environment: it migrates on a given connection, in its transaction."""
 
 from alembic import context
 from sqlalchemy import Connection
@@ -7,5 +7,5 @@ from agentnb.store.schema import metadata
 
 connection: Connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata)
-# No transaction of its own: whoever opened this one holds the lock that keeps others out.
+# No new transaction: the open one holds the lock that excludes other processes.
 context.run_migrations()
