@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb import charts, errors, evaluation, history, sandbox, sse
-    from agentnb._http.deadlines import Deadlines
-    from agentnb._http.retries import Retries
+    from agentnb._http.retry import Retries
+    from agentnb._http.timeout import Deadlines
     from agentnb._support.embedded import AddedAgents
     from agentnb.agents import Agent, agent, attach
     from agentnb.batch.mapping import last_map
@@ -128,14 +128,14 @@ _WHERE = {
     "Chat": "agentnb.notebook.chat",
     "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
-    "Deadlines": "agentnb._http.deadlines",
+    "Deadlines": "agentnb._http.timeout",
     "Evaluation": "agentnb.evaluation",
     "HistoryError": "agentnb.errors",
     "Media": "agentnb.platforms.base",
     "PlatformError": "agentnb.errors",
     "PlaybackError": "agentnb.errors",
     "RequestError": "agentnb.errors",
-    "Retries": "agentnb._http.retries",
+    "Retries": "agentnb._http.retry",
     "Run": "agentnb.run.run",
     "RunError": "agentnb.errors",
     "TransportError": "agentnb.errors",

@@ -19,9 +19,9 @@ from typing import Any, Final, TypeVar
 from agentnb._support.fork import after_fork_in_child, keep_forever, pause_for_fork
 
 __all__ = [
-    "all_or_none",
     "background_loop",
-    "in_background",
+    "gather_or_cancel",
+    "is_background_thread",
     "is_running",
     "stop",
     "submit",
@@ -72,7 +72,7 @@ def is_running() -> bool:
     return _thread is not None and _thread.is_alive()
 
 
-def in_background() -> bool:
+def is_background_thread() -> bool:
     """Tell whether the caller runs on the background loop's own thread."""
     return _thread is not None and threading.current_thread() is _thread
 
@@ -90,7 +90,7 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         RuntimeError: called on the background loop itself, where it would wait for ever.
     """
-    if in_background():
+    if is_background_thread():
         work.close()
         raise RuntimeError("This blocks and cannot be called from an agent's own event loop.")
     future = submit(work)
@@ -164,7 +164,7 @@ def _after_fork() -> None:
 after_fork_in_child(_after_fork)
 
 
-async def all_or_none(work: Iterable[Awaitable[None]]) -> None:
+async def gather_or_cancel(work: Iterable[Awaitable[None]]) -> None:
     """Await all; the first error cancels the others and is raised when they have ended."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:

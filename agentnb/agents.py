@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Never, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.batch.mixin import Maps
 from agentnb.batch.rows import Recipe
 from agentnb.cassettes import stand_in
@@ -26,7 +26,7 @@ from agentnb.run.request import (
     build_request,
     forget_refused_key,
     invoked,
-    terms_for,
+    options_for,
     unsupported,
 )
 from agentnb.run.run import Run
@@ -200,7 +200,7 @@ class Agent(Maps, Listings):
             title=self.title,
             via="attach",
             failed=self._failed,
-            terms=terms_for(self, deadlines, retries, timeout),
+            request_options=options_for(self, deadlines, retries, timeout),
             notice=self.notice,
         )
         run.transcript.run_id = run_id
@@ -223,12 +223,12 @@ class Agent(Maps, Listings):
         timeout: float | None = None,
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
-        with_terms: Callable[[Terms], Terms] | None = None,
+        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
         **params: Any,
     ) -> Run:
         """Return the run that `start` would send, unsent; options and errors are those of it.
 
-        ``with_terms`` changes the terms on which its requests are made.
+        ``change_options`` changes the terms on which its requests are made.
         """
         platform = self.platform
         request = build_request(
@@ -245,7 +245,7 @@ class Agent(Maps, Listings):
         source = (
             (lambda: platform.stream(request)) if stream else (lambda: invoked(platform, request))
         )
-        terms = terms_for(self, deadlines, retries, timeout)
+        request_options = options_for(self, deadlines, retries, timeout)
         return Run(
             source,
             platform=platform,
@@ -254,7 +254,9 @@ class Agent(Maps, Listings):
             via="stream" if stream else "invoke",
             output_type=output_type,
             failed=self._failed,
-            terms=with_terms(terms) if with_terms and terms else terms,
+            request_options=change_options(request_options)
+            if change_options and request_options
+            else request_options,
             notice=self.notice,
         )
 

@@ -83,22 +83,22 @@ __all__ = [
     "TransportError",
     "UnencryptedWarning",
     "UnsupportedError",
-    "in_sentences",
-    "try_again_in",
+    "retry_hint",
+    "with_hint",
 ]
 
 # A longer wait, in seconds, is no advice.
 _LONGEST_ADVICE: Final = 1e15
 
 
-def in_sentences(message: str, hint: str | None) -> str:
+def with_hint(message: str, hint: str | None) -> str:
     """Return the message and, after a space, the hint."""
     if not hint:
         return message
     return f"{message} {hint}" if message.endswith((".", "!", "?", "…")) else f"{message}. {hint}"
 
 
-def try_again_in(seconds: float | None) -> str | None:
+def retry_hint(seconds: float | None) -> str | None:
     """Return the hint for a platform that asks to wait ``seconds``; None where it asks for none."""
     if seconds is None or not 0 < seconds < _LONGEST_ADVICE:
         return None
@@ -120,7 +120,7 @@ class AgentnbError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return escaped(in_sentences(self.message, self.hint))
+        return escaped(with_hint(self.message, self.hint))
 
     def _render_traceback_(self) -> list[str]:
         # What IPython shows of it: how this package got there says nothing to who called it.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from agentnb._http.transports import TransportName
+from agentnb._http.library import TransportName
 from agentnb.config.keys import key_variable
 from agentnb.config.names import EMBEDDED, quoted, suggestion
 from agentnb.config.project import PROJECT_FILE, project_folders

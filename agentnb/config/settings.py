@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
-from agentnb._http.transports import TransportName
+from agentnb._http.library import TransportName
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 
 __all__ = ["PlatformSettings"]
 
