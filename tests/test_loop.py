@@ -158,7 +158,7 @@ def test_a_forked_child_has_a_loop_of_its_own() -> None:
         child = os.fork()
         if child == 0:
             assert not _loop.is_running()
-            assert not _loop.in_background()
+            assert not _loop.is_background_thread()
             assert _loop.wait(asyncio.sleep(0, os.getpid())) == os.getpid()
             _loop.stop(5)
             os._exit(0)

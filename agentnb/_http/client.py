@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -120,7 +120,8 @@ class HttpClient:
         finally:
             await response.aclose()
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self,
         method: str,
         path: str,
@@ -128,21 +129,22 @@ class HttpClient:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[EventStream]:
-        """Return a context manager that sends a request and yields its response stream.
+    ) -> AsyncGenerator[EventStream, None]:
+        """Send a request and yield its response stream.
 
         On exit the connection returns to the pool if the stream was read to its end, else it is
         closed at once.
         """
-        return _StreamContext(
-            partial(self._open, method, path, json, params, headers, "text/event-stream"),
-            partial(
-                EventStream,
+        response = await self._open(method, path, json, params, headers, "text/event-stream")
+        try:
+            yield EventStream(
+                response,
                 name=self.name,
                 max_event_bytes=self._max_event_bytes,
                 max_json_bytes=self._max_json_bytes,
-            ),
-        )
+            )
+        finally:
+            await response.aclose()
 
     @asynccontextmanager
     async def websocket(self, path: str, *, json: Any) -> AsyncGenerator[WebSocketResponse, None]:
@@ -304,24 +306,3 @@ class HttpClient:
             )
         finally:
             await response.aclose()
-
-
-class _StreamContext(AbstractAsyncContextManager[EventStream]):
-    """Context of a streamed response.  A class, as ``@asynccontextmanager`` costs more."""
-
-    def __init__(
-        self,
-        send: Callable[[], Awaitable[Response]],
-        read: Callable[[Response], EventStream],
-    ) -> None:
-        self._send = send
-        self._read = read
-        self._response: Response | None = None
-
-    async def __aenter__(self) -> EventStream:
-        self._response = await self._send()
-        return self._read(self._response)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._response is not None:
-            await self._response.aclose()

@@ -6,12 +6,23 @@ import os
 import re
 import socket
 import ssl
+from typing import Final
 
 import httpx
 
 from agentnb._http.error_responses import one_line
+from agentnb.errors import ConfigError, ConnectionFailedError, DeadlineError
 
-__all__ = ["cause_of", "is_permanent", "reason_of"]
+__all__ = [
+    "cause_of",
+    "connect_timeout",
+    "connection_failed",
+    "is_permanent",
+    "proxy_error",
+    "reason_of",
+]
+
+_NETWORK_HINT: Final = "Check base_url and the network."
 
 
 def is_permanent(error: Exception) -> bool:
@@ -47,6 +58,33 @@ def reason_of(error: Exception) -> str:
     if isinstance(root, OSError) and root.errno:
         return os.strerror(root.errno)
     return one_line(str(root)).rstrip(".") or type(root).__name__
+
+
+def connect_timeout(name: str, base_url: str, seconds: float) -> DeadlineError:
+    """Return the exception for a connection that was not made within ``seconds``."""
+    return DeadlineError(
+        f"No connection to {name} at {base_url} within {seconds:g} s.",
+        deadline="connect",
+        seconds=seconds,
+        hint=_NETWORK_HINT,
+    )
+
+
+def connection_failed(
+    name: str, base_url: str, reason: str, *, lasting: bool
+) -> ConnectionFailedError:
+    """Return the exception for a connection that failed."""
+    return ConnectionFailedError(
+        f"No connection to {name} at {base_url}: {reason}.", hint=_NETWORK_HINT, lasting=lasting
+    )
+
+
+def proxy_error(detail: str = "") -> ConfigError:
+    """Return the exception for an invalid proxy; its address is left out, as it may hold a key."""
+    return ConfigError(
+        f"The environment names a proxy that cannot be used{detail and '; '}{detail}.",
+        hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
+    )
 
 
 def _is_disconnect(error: httpx.RemoteProtocolError) -> bool:

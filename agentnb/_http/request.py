@@ -5,13 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from agentnb._support.fork import after_fork_in_child
 from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _warned: set[str] = set()
-_lock = threading.Lock()
 
 
 def quote_segment(segment: str) -> str:
@@ -80,12 +77,9 @@ def warn_if_unencrypted(base_url: str, *, name: str) -> None:
     """Warn about http:// to another machine, once for each host."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if parts.scheme != "http" or _is_loopback(host):
+    if parts.scheme != "http" or _is_loopback(host) or host in _warned:
         return
-    with _lock:
-        if host in _warned:
-            return
-        _warned.add(host)
+    _warned.add(host)
     where = host if parts.port is None else f"{host}:{parts.port}"
     # Without a source line: the user's is unknown here, and one of this package is no help.
     warnings.warn_explicit(
@@ -156,11 +150,3 @@ def encode_json(value: Any) -> bytes:
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"The request cannot be written as JSON: {error}.") from error
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork_in_child(_after_fork)

@@ -16,19 +16,20 @@ from urllib.request import getproxies
 import httpx
 
 from agentnb._http.error_responses import one_line
-from agentnb._http.errors import cause_of, is_permanent, reason_of
+from agentnb._http.errors import (
+    cause_of,
+    connect_timeout,
+    connection_failed,
+    is_permanent,
+    proxy_error,
+    reason_of,
+)
 from agentnb._http.library import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportName
 from agentnb._http.options import current_options
 from agentnb._http.pool import BODY, Client, ConnectionPool
 from agentnb._http.response import LOCATION, Response
 from agentnb._http.timeout import Deadlines, Watchdog
-from agentnb.errors import (
-    AgentnbError,
-    ConfigError,
-    ConnectionFailedError,
-    DeadlineError,
-    RequestError,
-)
+from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
 from agentnb.redaction.logs import mask_logs
 
 if TYPE_CHECKING:
@@ -60,15 +61,10 @@ class Transport:
                 event_hooks={"response": [_move_location]},
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            missing = ""
-            if isinstance(error, ImportError):
-                socks = "for SOCKS, install httpx[socks]"
-                missing = f"; {error.msg if library == 'aiohttp' else socks}"
-            # The address of a proxy may hold a password, so it is not repeated.
-            raise ConfigError(
-                f"The environment names a proxy that cannot be used{missing}.",
-                hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
-            ) from None
+            if not isinstance(error, ImportError):
+                raise proxy_error() from None
+            detail = error.msg if library == "aiohttp" else "for SOCKS, install httpx[socks]"
+            raise proxy_error(detail) from None
         # Only now: httpx imports its loggers with its first client.
         mask_logs()
 
@@ -150,18 +146,9 @@ class Transport:
         """Return the exception for a failure before the response's head."""
         name, where, reason = self._name, self._base_url, reason_of(error)
         if isinstance(error, httpx.ConnectTimeout) and connect is not None:
-            return DeadlineError(
-                f"No connection to {name} at {where} within {connect:g} s.",
-                deadline="connect",
-                seconds=connect,
-                hint="Check base_url and the network.",
-            )
+            return connect_timeout(name, where, connect)
         if isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.TimeoutException):
-            return ConnectionFailedError(
-                f"No connection to {name} at {where}: {reason}.",
-                hint="Check base_url and the network.",
-                lasting=is_permanent(error),
-            )
+            return connection_failed(name, where, reason, lasting=is_permanent(error))
         if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
             return RequestError(f"The request to {name} cannot be sent: {one_line(str(error))}.")
         return ConnectionFailedError(

@@ -23,16 +23,19 @@ from websockets.exceptions import (
 )
 
 from agentnb._http.error_responses import ErrorParser, error_from_response, one_line
-from agentnb._http.errors import is_permanent, reason_of
+from agentnb._http.errors import (
+    connect_timeout,
+    connection_failed,
+    is_permanent,
+    proxy_error,
+    reason_of,
+)
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb._http.transport import ssl_context
 from agentnb._support.installing import __version__
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
-    ConfigError,
-    ConnectionFailedError,
-    DeadlineError,
     EventTooLargeError,
     RequestError,
     StreamCutError,
@@ -219,31 +222,18 @@ def _map_error(
     error: Exception, *, name: str, base_url: str, connect: float | None
 ) -> AgentnbError:
     """Return the exception for a failure to connect."""
-    if isinstance(error, InvalidProxy | ImportError):
-        missing = "; for SOCKS, install python-socks" if isinstance(error, ImportError) else ""
-        # The address of a proxy may hold a password, so it is not repeated.
-        return ConfigError(
-            f"The environment names a proxy that cannot be used{missing}.",
-            hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
-        )
+    if isinstance(error, ImportError):
+        return proxy_error("for SOCKS, install python-socks")
+    if isinstance(error, InvalidProxy):
+        return proxy_error()
     if isinstance(error, InvalidURI):
         return RequestError("The address of the request is not valid.")
     if isinstance(error, TimeoutError) and error.errno is None and connect is not None:
-        return DeadlineError(
-            f"No connection to {name} at {base_url} within {connect:g} s.",
-            deadline="connect",
-            seconds=connect,
-            hint="Check base_url and the network.",
-        )
+        return connect_timeout(name, base_url, connect)
     if isinstance(error, ProxyError):
         reason = "the proxy refused it"
-    elif isinstance(error, InvalidHandshake) and not isinstance(error, OSError):
+        return connection_failed(name, base_url, reason, lasting=is_permanent(error))
+    if isinstance(error, InvalidHandshake) and not isinstance(error, OSError):
         reason = "the server does not speak WebSocket"
-    else:
-        reason = reason_of(error)
-    return ConnectionFailedError(
-        f"No connection to {name} at {base_url}: {reason}.",
-        hint="Check base_url and the network.",
-        lasting=is_permanent(error)
-        or (isinstance(error, InvalidHandshake) and not isinstance(error, ProxyError)),
-    )
+        return connection_failed(name, base_url, reason, lasting=True)
+    return connection_failed(name, base_url, reason_of(error), lasting=is_permanent(error))

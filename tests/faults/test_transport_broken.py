@@ -211,7 +211,7 @@ BROKEN: Final[dict[str, tuple[bytes, list[str], type[AgentnbError] | None, str]]
         INVALID,
     ),
     "gzip and no end": (compressed("gzip", chunk(flushed(31))), ["1"], CUT, CLOSED),
-    "unknown compression": (compressed("rot13", BODY), NOTHING, ContentTypeError, "packed"),
+    "unknown compression": (compressed("rot13", BODY), NOTHING, ContentTypeError, "encoding"),
 }
 
 
