@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from agentnb import charts, errors, evaluation, history, sandbox, sse
-    from agentnb._http.deadlines import Deadlines
-    from agentnb._http.retries import Retries
+    from agentnb._http.retry import Retries
+    from agentnb._http.timeout import Deadlines
     from agentnb._support.embedded import AddedAgents
     from agentnb.agents import Agent, agent, attach
     from agentnb.batch.mapping import last_map
@@ -125,10 +125,10 @@ _MODULES = {
     "Agent": "agentnb.agents",
     "Chat": "agentnb.notebook.chat",
     "Comparison": "agentnb.comparison",
-    "Deadlines": "agentnb._http.deadlines",
+    "Deadlines": "agentnb._http.timeout",
     "Evaluation": "agentnb.evaluation",
     "Media": "agentnb.platforms.base",
-    "Retries": "agentnb._http.retries",
+    "Retries": "agentnb._http.retry",
     "Run": "agentnb.run.run",
     "agent": "agentnb.agents",
     "allow_nested_loops": "agentnb.notebook",

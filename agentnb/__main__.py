@@ -1,4 +1,4 @@
-"""``agentnb``, or ``python -m agentnb``: what can be done without a notebook."""
+"""Command line: ``agentnb``, or ``python -m agentnb``."""
 
 from __future__ import annotations
 
@@ -17,22 +17,19 @@ from agentnb.errors import AgentnbError
 __all__ = ["main"]
 
 _INTERRUPTED: Final = 130
-_WRONG_USE: Final = 2
+_USAGE_ERROR: Final = 2
 _DAY: Final = 86_400.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command; return the exit status.
-
-    ``doctor`` returns 1 where it found a problem.
-    """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["sandbox"]:
+    """Run a command; return the exit status, for ``doctor`` 1 where it found a problem."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["sandbox"]:
         from agentnb.sandbox.__main__ import main as serve
 
-        return serve(words[1:])
+        return serve(arguments[1:])
     parser = _parser()
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     match options.command:
         case "doctor":
             return _doctor(options)
@@ -52,15 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     doctor = commands.add_parser(
         "doctor",
-        help="look for what is wrong with this installation, and say what to do",
-        description="Look for what is wrong: packages, configuration, keys, the way to each "
-        "platform that is configured, the store of runs. The exit status is 1 where something is.",
+        help="check this installation for problems, and say what to do",
+        description="Check for problems: packages, configuration, keys, the connection to each "
+        "configured platform, the store of runs. The exit status is 1 if there are any.",
     )
     doctor.add_argument(
         "platforms",
         nargs="*",
         metavar="PLATFORM",
-        help="ask these only; PLATFORM:AGENT also says which agent --stream asks",
+        help="check these only; PLATFORM:AGENT also selects the agent for --stream",
     )
     doctor.add_argument(
         "--json", action="store_true", help="print JSON for a bug report: no keys, home as ~"
@@ -68,15 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--stream",
         action="store_true",
-        help="ask an agent of each platform a short question, which costs what a question costs, "
-        "and measure whether the answer is held back on its way; once more where it seems to be",
+        help="send an agent of each platform a short prompt, which costs what a prompt costs, and "
+        "measure whether the answer is buffered on its way; repeat where it seems to be",
     )
     doctor.add_argument(
         "--timeout",
         type=_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long to wait for what does not answer (default: %(default)g)",
+        help="how long to wait for a response (default: %(default)g)",
     )
     commands.add_parser(
         "sandbox", help="run the local server that speaks every platform's API", add_help=False
@@ -85,13 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(word: str) -> float:
+def _seconds(text: str) -> float:
     try:
-        seconds = float(word)
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= _DAY:
-        raise argparse.ArgumentTypeError(f"{word!r} is not above 0 s, and at most a day")
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 s, and at most a day")
     return seconds
 
 
@@ -102,17 +99,17 @@ def _doctor(options: argparse.Namespace) -> int:
         report = examine(options.platforms, stream=options.stream, seconds=options.timeout)
     except AgentnbError as error:
         sys.stderr.write(f"agentnb doctor: {error}\n")
-        return _WRONG_USE
+        return _USAGE_ERROR
     except KeyboardInterrupt:
         return _INTERRUPTED
     if options.json:
-        shown = json.dumps(report.to_dict(), indent=2)
+        text = json.dumps(report.to_dict(), indent=2)
     else:
         columns = shutil.get_terminal_size().columns
-        shown = as_text(report, width=columns, colour=_has_colours(sys.stdout))
-    # An arrow is no reason to fail on a terminal that has none.
+        text = as_text(report, width=columns, colour=_has_colours(sys.stdout))
+    # The terminal may not be able to encode an arrow.
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(shown.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     return int(report.has_problem)
 
 

@@ -1,8 +1,8 @@
-"""The background event loop that serves cells.
+"""The background event loop that serves cells, in a daemon thread.
 
-One daemon thread with its own asyncio loop.  Work goes in from any thread by `submit`; because
-`asyncio.run_coroutine_threadsafe` carries the caller's context along, what the work prints lands
-in the cell that submitted it, even when other cells run meanwhile.
+`submit` schedules a coroutine from any thread.  `asyncio.run_coroutine_threadsafe` copies the
+caller's context, so output is displayed in the cell that submitted it, even when other cells run
+meanwhile.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, Final, TypeVar
 from agentnb._support.fork import after_fork_in_child, keep_forever, pause_for_fork
 
 __all__ = [
-    "all_or_none",
     "background_loop",
-    "in_background",
+    "gather_or_cancel",
+    "is_background_thread",
     "is_running",
     "stop",
     "submit",
@@ -32,25 +32,25 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-# The garbage collector may end a run in the middle of anything here.
+# Reentrant, as the garbage collector may end a run while this thread holds it.
 _lock = threading.RLock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 
-# How often a blocked main thread looks up, in seconds: Windows delivers Ctrl-C only then.
-_TICK: Final = 0.1
-# How long work that is cancelled by `stop` may take to end, in seconds.
-_LAST_WORK: Final = 0.25
+# Poll interval of a blocked main thread, in seconds: Windows delivers Ctrl-C only between waits.
+_POLL_INTERVAL: Final = 0.1
+# How long tasks that `stop` cancels may take to end, in seconds.
+_CANCEL_TIMEOUT: Final = 0.25
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop, started in this process when it is not running yet."""
+    """Return the loop; start it if it is not running."""
     global _loop, _thread
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
             loop = asyncio.new_event_loop()
-            # An empty context: whatever cell happens to start the thread, later work must not
-            # inherit that cell's output.
+            # An empty context: later work must not inherit the output of the cell that happens to
+            # start the thread.
             thread = threading.Thread(
                 target=contextvars.Context().run,
                 args=(_serve, loop),
@@ -68,12 +68,12 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_running() -> bool:
-    """Tell whether this process has started the loop."""
+    """Return whether this process has started the loop."""
     return _thread is not None and _thread.is_alive()
 
 
-def in_background() -> bool:
-    """Tell whether the caller runs on the background loop's own thread."""
+def is_background_thread() -> bool:
+    """Return whether the caller runs on the background loop's thread."""
     return _thread is not None and threading.current_thread() is _thread
 
 
@@ -90,15 +90,15 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         RuntimeError: called on the background loop itself, where it would wait for ever.
     """
-    if in_background():
+    if is_background_thread():
         work.close()
         raise RuntimeError("This blocks and cannot be called from an agent's own event loop.")
     future = submit(work)
     try:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        # Not `future.result(timeout)`: its TimeoutError could not be told from the work's own.
-        while not done.wait(_TICK):
+        # Not `future.result(timeout)`: the work itself may raise TimeoutError.
+        while not done.wait(_POLL_INTERVAL):
             pass
     except BaseException:
         future.cancel()
@@ -107,7 +107,7 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
 
 
 def stop(timeout: float) -> None:
-    """End the loop, at the latest after ``timeout`` seconds; what still runs on it is cancelled.
+    """Cancel all tasks and stop the loop; wait at most ``timeout`` seconds for that.
 
     A later `submit` starts a new one.
     """
@@ -129,34 +129,34 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_forever()
             break
         except BaseException:
-            # SystemExit and KeyboardInterrupt of a task leave asyncio's loop.  One agent that
-            # calls `sys.exit()` must not take the runs of every other cell with it.
+            # SystemExit and KeyboardInterrupt of a task stop the loop.  An agent that calls
+            # `sys.exit()` must not end the runs of other cells.
             _log.exception("A task tried to end the event loop")
-    # What refuses to end now is nobody's concern any more.
+    # Errors of tasks that are cancelled now are not reported.
     loop.set_exception_handler(lambda _loop, _context: None)
     try:
-        loop.run_until_complete(_end_work())
+        loop.run_until_complete(_cancel_tasks())
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
 
 
-async def _end_work() -> None:
+async def _cancel_tasks() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=_LAST_WORK)
-    # Connections that were closed just now need a turn of the loop to let go of their sockets.
+        await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT)
+    # Connections close their sockets in the next iteration of the loop.
     await asyncio.sleep(0)
 
 
 def _after_fork() -> None:
-    # A child has the loop object without its thread, and perhaps a lock that nobody will release.
+    # A child has the loop object without its thread, and perhaps a lock that is never released.
     global _lock, _loop, _thread
     _lock = threading.RLock()
     if _loop is not None:
-        # Tasks that are freed would run their `finally` blocks here.
+        # Freeing its tasks would run their `finally` blocks.
         keep_forever(_loop, *asyncio.all_tasks(_loop))
     _loop = _thread = None
 
@@ -164,8 +164,8 @@ def _after_fork() -> None:
 after_fork_in_child(_after_fork)
 
 
-async def all_or_none(work: Iterable[Awaitable[None]]) -> None:
-    """Await all; the first error cancels the others and is raised when they have ended."""
+async def gather_or_cancel(work: Iterable[Awaitable[None]]) -> None:
+    """Await all; the first error cancels the others and is raised once they have ended."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         for task in tasks:

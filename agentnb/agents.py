@@ -1,16 +1,16 @@
-"""`Agent`: a platform, an agent's id and defaults; the way to start runs from code."""
+"""`Agent`: starts runs of an agent on a platform, with defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Never, NoReturn
+from typing import Any, Never, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.batch.mixin import Maps
 from agentnb.batch.rows import Recipe
 from agentnb.cassettes import stand_in
@@ -26,7 +26,7 @@ from agentnb.run.request import (
     build_request,
     forget_refused_key,
     invoked,
-    terms_for,
+    options_for,
     unsupported,
 )
 from agentnb.run.run import Run
@@ -34,17 +34,14 @@ from agentnb.run.shutdown import register_shutdown
 from agentnb.run.stream import RunStream
 from agentnb.store import recent as runs_so_far
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Agent", "agent", "attach"]
 
 
 class Agent(Maps, Listings):
     """An agent on a platform, with defaults for its runs.
 
-    Made by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It holds no
-    conversation: each run begins a new session unless ``session`` says which one to go on in.
+    Created by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It keeps no
+    conversation: each run starts a new session unless ``session`` names the one to continue.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class Agent(Maps, Listings):
 
     @property
     def platform(self) -> Platform:
-        """The client of the platform; while a recording is played back, what answers for it."""
+        """The client of the platform, or the playback of a recording while one is active."""
         return stand_in(self._platform)
 
     @property
@@ -99,22 +96,22 @@ class Agent(Maps, Listings):
     ) -> Run:
         """Send ``prompt`` and return the live run at once.
 
-        ``session`` is the id of a session to go on in, or a run of it.  ``output_type``, a
-        pydantic model or a JSON schema, asks for structured output, see `Run.parsed`.  ``media``
-        are attachments, one or several: paths, addresses, bytes, `Media` or ``{"type", "data"}``;
-        with them ``prompt`` may be empty where the platform takes that, see `MediaSupport`.
-        ``history`` are the messages that a new session begins with, oldest first, each ``{"role":
-        "user" | "assistant" | "system", "content": "..."}``.  ``followups`` asks for questions to
-        ask next, where the platform suggests them.  ``stream=False`` asks for the answer in one
-        piece.  ``params`` are the platform's own and win over the agent's defaults.
+        ``session`` is the id of a session to continue, or a run of it.  ``output_type``, a pydantic
+        model or a JSON schema, requests structured output, see `Run.parsed`.  ``media`` are
+        attachments, one or several: paths, addresses, bytes, `Media` or ``{"type", "data"}``; with
+        them ``prompt`` may be empty where the platform supports that, see `MediaSupport`.
+        ``history`` are the first messages of a new session, oldest first, each ``{"role": "user" |
+        "assistant" | "system", "content": "..."}``.  ``followups`` requests suggestions for further
+        prompts, where the platform supports it.  ``stream=False`` requests the answer in one piece.
+        ``params`` are specific to the platform and override the agent's defaults.
 
-        ``timeout`` is how many seconds the run may take, with all its requests and pauses; then it
-        fails, what arrived is kept, and the platform is told to stop it.  ``deadlines`` and
-        ``retries`` take the place of the agent's; a Python function heeds only the total time.
+        ``timeout`` is how many seconds the run may take, with all its requests and delays; then it
+        fails, its partial answer is kept, and it is cancelled on the platform.  ``deadlines`` and
+        ``retries`` override those of the agent; a Python function has only a total time.
 
         Raises:
-            RequestError: the platform cannot take what was given.  What only the sending shows
-                makes the run fail instead.
+            RequestError: the platform does not support an argument.  Errors found while sending
+                make the run fail instead.
         """
         run = self.prepare(
             prompt,
@@ -138,8 +135,8 @@ class Agent(Maps, Listings):
         ``options`` are those of `start`.  Ctrl-C (or interrupting the kernel) cancels the run.
 
         Raises:
-            RunError: the run did not complete, and ``check`` is true; `RunError.run` holds what
-                arrived.
+            RunError: the run did not complete, and ``check`` is true; `RunError.run` holds the
+                partial answer.
         """
         run = self.start(prompt, **options)
         try:
@@ -149,7 +146,7 @@ class Agent(Maps, Listings):
             raise
 
     async def arun(self, prompt: str, *, check: bool = True, **options: Any) -> Run:
-        """Send ``prompt`` and wait for the whole answer; as `run`, for async code.
+        """Send ``prompt`` and wait for the complete answer, like `run`, in async code.
 
         Cancelling the awaiting task cancels the run.
         """
@@ -161,12 +158,11 @@ class Agent(Maps, Listings):
             raise
 
     def stream(self, prompt: str, *, check: bool = True, **options: Any) -> RunStream:
-        """Return the events as they arrive, for ``async for``; the first one sends ``prompt``.
+        """Return the events as they arrive, for ``async for``; starting the loop sends ``prompt``.
 
-        A terminal event is the last but for what a platform adds to it, usage for example.  Leaving
-        the loop early cancels the run.  A slow consumer slows the platform down rather than filling
-        memory.  After the last event, where the run did not complete and ``check`` is true, it
-        raises the `RunError`.
+        Only additions of a platform, usage for example, follow the terminal event.  Leaving the
+        loop early cancels the run.  A slow consumer applies backpressure instead of filling memory.
+        If the run did not complete and ``check`` is true, `RunError` follows the last event.
         """
         return RunStream(lambda: self.start(prompt, **options), check=check)
 
@@ -179,17 +175,17 @@ class Agent(Maps, Listings):
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
     ) -> Run:
-        """Join a run that is still going on the platform; return it live.
+        """Attach to a run that is in progress on the platform; return it live.
 
-        ``session`` is by default the one that the history knows of the run.  The terms are those
-        of `start`; when time is up the run is left, not stopped.
+        ``session`` is by default the one recorded in the history.  The other arguments are those of
+        `start`; when the time is up the run is detached, not cancelled.
 
         Raises:
-            UnsupportedError: the platform cannot do that.
+            UnsupportedError: the platform does not support it.
         """
         if not (abilities := (platform := self.platform).capabilities).attach:
             follow = "agentnb.monitor and agentnb.wait follow it." if abilities.run_status else None
-            raise unsupported(platform.name, "requests to join a run again", hint=follow)
+            raise unsupported(platform.name, "requests to attach to a run", hint=follow)
         from agentnb.store.lookup import session_of
 
         session = session or session_of(platform.name, run_id)
@@ -200,7 +196,7 @@ class Agent(Maps, Listings):
             title=self.title,
             via="attach",
             failed=self._failed,
-            terms=terms_for(self, deadlines, retries, timeout),
+            request_options=options_for(self, deadlines, retries, timeout),
             notice=self.notice,
         )
         run.transcript.run_id = run_id
@@ -223,12 +219,12 @@ class Agent(Maps, Listings):
         timeout: float | None = None,
         deadlines: Deadlines | None = None,
         retries: Retries | None = None,
-        with_terms: Callable[[Terms], Terms] | None = None,
+        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
         **params: Any,
     ) -> Run:
-        """Return the run that `start` would send, unsent; options and errors are those of it.
+        """Return the run that `start` would send, unsent; arguments and errors are the same.
 
-        ``with_terms`` changes the terms on which its requests are made.
+        ``change_options`` may change its request options.
         """
         platform = self.platform
         request = build_request(
@@ -242,26 +238,30 @@ class Agent(Maps, Listings):
             followups=followups,
             params={**self.params, **params},
         )
-        source = (
-            (lambda: platform.stream(request)) if stream else (lambda: invoked(platform, request))
-        )
-        terms = terms_for(self, deadlines, retries, timeout)
+        request_options = options_for(self, deadlines, retries, timeout)
+        if change_options and request_options:
+            request_options = change_options(request_options)
         return Run(
-            source,
+            lambda: platform.stream(request) if stream else invoked(platform, request),
             platform=platform,
             request=request,
             title=self.title,
             via="stream" if stream else "invoke",
             output_type=output_type,
             failed=self._failed,
-            terms=with_terms(terms) if with_terms and terms else terms,
+            request_options=request_options,
             notice=self.notice,
         )
 
     def again(self) -> tuple[Recipe, Callable[[Recipe], Agent]]:
-        """Return how it is made again in another process, without its key, and by what."""
-        own = {"params": dict(self.params), "deadlines": self.deadlines, "retries": self.retries}
-        return replace(self._recipe or Recipe(name=self.name), **own), rebuilt
+        """Return a recipe without the key, and the function that rebuilds the agent from it."""
+        recipe = replace(
+            self._recipe or Recipe(name=self.name),
+            params=dict(self.params),
+            deadlines=self.deadlines,
+            retries=self.retries,
+        )
+        return recipe, rebuild
 
     def _failed(self, error: BaseException) -> None:
         forget_refused_key(self.platform, error)
@@ -269,7 +269,7 @@ class Agent(Maps, Listings):
 
 def agent(
     target: str | Callable[..., Any] | None = None,
-    *misplaced: Never,
+    *positional: Never,
     base_url: str | None = None,
     api_key: str | SecretStr | None = None,
     deadlines: Deadlines | None = None,
@@ -280,24 +280,23 @@ def agent(
     """Return the agent that ``target`` names.
 
     ``target`` is ``platform:agent``, an alias, an agent of the default platform, or None for the
-    default agent; where no platform is configured, the embedded sandbox answers.  A Python function
-    or generator, sync or async, that takes the prompt and gives text or events is an agent too.  A
-    plain one has a thread of its own.  An async one shares agentnb's event loop with all other runs
-    and must not block it: nothing streams, and nothing can be stopped, until it awaits.  Within one
-    write ``await asyncio.to_thread(...)`` for what blocks.
+    default agent; without a configured platform, the embedded sandbox is used.  A Python function
+    or generator, sync or async, that takes the prompt and returns or yields text or events is an
+    agent, too.  A sync one runs in its own thread.  An async one shares agentnb's event loop with
+    all other runs and must not block it: use ``await asyncio.to_thread(...)`` for blocking calls.
 
     ``base_url`` and ``api_key`` come from the configuration by default (environment, then keyring,
-    then a prompt for the key); ``base_url="sandbox"`` makes the embedded sandbox, whose runs all
-    platforms share, speak its API.  ``options`` are its settings, ``params`` a run's defaults;
-    ``deadlines`` and ``retries`` take the place of what is configured.  Of a function's runs only
-    the total time is limited.
+    then a prompt for the key); with ``base_url="sandbox"`` the embedded sandbox, whose runs all
+    platforms share, serves the platform's API.  ``options`` are the platform's settings, ``params``
+    the defaults of runs; ``deadlines`` and ``retries`` override the configured ones.  The runs of a
+    function have only a total time.
 
     Raises:
         ConfigError: the name, the address or the key is missing or wrong.
     """
-    # At once, so that a traceback that shows local variables does not show it.
+    # First, as tracebacks may print local variables.
     api_key = SecretStr(api_key.strip()) if isinstance(api_key, str) else api_key
-    reject_key_as_name(target, *misplaced)
+    reject_key_as_name(target, *positional)
     if isinstance(target, Agent):
         raise ConfigError(f"{target!r} is an agent already.")
     if callable(target):
@@ -309,7 +308,7 @@ def agent(
         name = AgentName(platform.name, platform.agent_id)
         recipe = Recipe(name=str(name), function=target)
         return Agent(platform, name.agent, params=params, deadlines=deadlines, recipe=recipe)
-    # Callers without types are told, too.
+    # For callers without a type checker.
     if not isinstance(target, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
             f"{target!r} names no agent.",
@@ -343,8 +342,8 @@ def agent(
     )
 
 
-def rebuilt(recipe: Recipe) -> Agent:
-    """Return the agent of ``recipe``, with the key that this process finds for it."""
+def rebuild(recipe: Recipe) -> Agent:
+    """Return the agent of ``recipe``, with this process's key for it."""
     return agent(
         recipe.function or recipe.name,
         base_url=recipe.base_url,
@@ -367,23 +366,22 @@ def attach(
     retries: Retries | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Join the run ``run_id`` of the agent ``target``, which is still going; return it live.
+    """Attach to the run ``run_id`` of the agent ``target``, which is in progress; return it live.
 
-    See `Agent.attach`; the others are those of `agent`.
+    See `Agent.attach`; the other arguments are those of `agent`.
 
     Raises:
-        UnsupportedError: the platform cannot do that.
+        UnsupportedError: the platform does not support it.
     """
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
-    found = agent(
+    return agent(
         target,
         base_url=base_url,
         api_key=api_key,
         deadlines=deadlines,
         retries=retries,
         options=options,
-    )
-    return found.attach(run_id, session=session, timeout=timeout)
+    ).attach(run_id, session=session, timeout=timeout)
 
 
 register_shutdown()

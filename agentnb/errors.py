@@ -1,41 +1,41 @@
-"""Everything agentnb raises.
+"""Exceptions of agentnb.
 
-One tree, so that ``except agentnb.AgentnbError`` catches all of it::
+``except agentnb.AgentnbError`` catches all of them::
 
     AgentnbError
     ├── ConfigError                 an agent, platform, alias or setting is missing or wrong
     │   └── MissingKeyError         no API key was found for a platform
-    ├── RequestError                refused before anything was sent (a value out of range, say)
+    ├── RequestError                invalid before anything was sent (a value out of range, say)
     ├── UnsupportedError            the platform has no such operation
     ├── PlatformError               the platform answered with an error
     │   ├── AuthenticationError     401, 403
     │   ├── BudgetExceededError     402
     │   ├── NotFoundError           404
-    │   ├── InvalidRequestError     400, 409, 413, 415, 422; `.fields` names what was wrong
+    │   ├── InvalidRequestError     400, 409, 413, 415, 422; `.fields` names the invalid fields
     │   ├── RateLimitError          429
     │   └── ServerError             5xx
     ├── TransportError              the connection, not the platform, failed
     │   ├── ConnectionFailedError   refused, DNS, TLS
-    │   ├── DeadlineError           a time ran out; `.deadline` says which
+    │   ├── DeadlineError           a deadline passed; `.deadline` says which
     │   ├── StreamCutError          the stream broke off before its terminal event
-    │   ├── AnswerTooLargeError     an answer is larger than the cap, or unpacks to far too much
-    │   └── ContentTypeError        an answer of another type than the one asked for
-    ├── OutputError                 an answer is not of the form that was asked for
-    ├── HistoryError                the store of runs cannot be used, or lacks what was asked for
-    ├── PlaybackError               a recorded notebook asks what was not recorded
-    ├── EventTooLargeError          one server-sent event is larger than the cap
+    │   ├── AnswerTooLargeError     a response is larger than the limit, or a decompression bomb
+    │   └── ContentTypeError        a response has an unexpected content type
+    ├── OutputError                 an answer does not match the requested output type
+    ├── HistoryError                the store of runs cannot be used, or lacks the run
+    ├── PlaybackError               a request is not in the recording that is played back
+    ├── EventTooLargeError          one server-sent event is larger than the limit
     └── RunError                    a run did not complete; `.run` holds what arrived
         ├── RunFailedError
-        │   └── NotRecordedError    a `PlaybackError`, too: the run is not in what is played back
+        │   └── NotRecordedError    a `PlaybackError`, too: the run is not in the recording
         ├── RunTruncatedError       cut off; the partial answer is kept
         ├── RunCancelledError
-        └── BatchError              a row failed that was to end a map; `.table` holds what is done
+        └── BatchError              a failed row ended a map; `.table` holds the finished rows
 
-`HistoryWarning` is what a store that cannot be used gives instead where a run would go on without;
-`UnencryptedWarning` says that what is sent to a platform can be read on its way.
+Where a run can go on without the store, `HistoryWarning` is issued instead of `HistoryError`;
+`UnencryptedWarning` warns that requests to a platform can be read on the network.
 
-Every message is one line that can stand alone in a notebook cell; what to do next follows in
-``hint``.  No message, attribute or ``repr`` ever carries a key.
+Every message is one line that can stand alone in a notebook cell; ``hint`` says what to do next.
+No message, attribute or ``repr`` contains a key.
 """
 
 from __future__ import annotations
@@ -83,47 +83,47 @@ __all__ = [
     "TransportError",
     "UnencryptedWarning",
     "UnsupportedError",
-    "in_sentences",
-    "try_again_in",
+    "retry_hint",
+    "with_hint",
 ]
 
-# A longer wait, in seconds, is no advice.
-_LONGEST_ADVICE: Final = 1e15
+# Longer waits are not advised, in seconds.
+_MAX_WAIT: Final = 1e15
 
 
-def in_sentences(message: str, hint: str | None) -> str:
+def with_hint(message: str, hint: str | None) -> str:
     """Return the message and, after a space, the hint."""
     if not hint:
         return message
     return f"{message} {hint}" if message.endswith((".", "!", "?", "…")) else f"{message}. {hint}"
 
 
-def try_again_in(seconds: float | None) -> str | None:
-    """Return the hint for a platform that asks to wait ``seconds``; None where it asks for none."""
-    if seconds is None or not 0 < seconds < _LONGEST_ADVICE:
+def retry_hint(seconds: float | None) -> str | None:
+    """Return the hint to retry after ``seconds``, None without a wait."""
+    if seconds is None or not 0 < seconds < _MAX_WAIT:
         return None
     return f"Try again in {math.ceil(seconds)} s."
 
 
 class AgentnbError(Exception):
-    """Base of every error of this package.
+    """Base class of all exceptions of this package.
 
     ``hint`` is one line on what to do next, or None.  ``str(error)`` is the message and, after a
     space, the hint.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        # A traceback goes to a terminal, and a server's words may hold sequences that act there.
+        # A server's text may hold control sequences, which act in the terminal of a traceback.
         message, hint = escaped(message), hint and escaped(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
-        return escaped(in_sentences(self.message, self.hint))
+        return escaped(with_hint(self.message, self.hint))
 
     def _render_traceback_(self) -> list[str]:
-        # What IPython shows of it: how this package got there says nothing to who called it.
+        # Called by IPython; frames of this package do not help the user.
         return short_traceback(self)
 
 
@@ -136,7 +136,7 @@ class MissingKeyError(ConfigError):
 
 
 class RequestError(AgentnbError):
-    """The request was refused here, before anything was sent."""
+    """The request is invalid, and nothing was sent."""
 
 
 class UnsupportedError(AgentnbError):
@@ -145,7 +145,7 @@ class UnsupportedError(AgentnbError):
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One field that a platform refused: ``location`` is a dotted path, as in ``body.agent_id``."""
+    """One field that a platform rejected; ``location`` is a dotted path like ``body.agent_id``."""
 
     location: str
     message: str
@@ -160,31 +160,31 @@ class FieldProblem:
 
 
 class OutputError(AgentnbError):
-    """An answer is not of the form that was asked for."""
+    """An answer does not match the requested output type."""
 
 
 class HistoryError(AgentnbError):
-    """The store of runs cannot be used, or does not hold what was asked for."""
+    """The store of runs cannot be used, or does not hold the run."""
 
 
 class HistoryWarning(UserWarning):
-    """Runs are not recorded, or not all of them; says why, once."""
+    """Some or all runs are not recorded, for the reason in the message; issued once."""
 
 
 class UnencryptedWarning(UserWarning):
-    """A platform on another machine is addressed by http://; said once for each such host."""
+    """A platform on another machine is reached over http://; issued once for each host."""
 
 
 class PlaybackError(AgentnbError):
-    """A notebook that plays recorded answers back asked something else than was recorded."""
+    """A request during playback is not in the recording."""
 
 
 class PlatformError(AgentnbError):
     """The platform answered with an error.
 
     ``status`` is the HTTP status (None inside a stream), ``code`` the platform's own error code,
-    ``request_id`` what its support will ask for, ``retry_after`` seconds, ``excerpt`` at most
-    2,000 characters of the answer's body.
+    ``request_id`` the id for its support, ``retry_after`` seconds, ``excerpt`` at most 2,000
+    characters of the response's body.
     """
 
     def __init__(
@@ -217,41 +217,27 @@ class BudgetExceededError(PlatformError):
 class NotFoundError(PlatformError):
     """404: no such agent, run, thread or session.
 
-    ``missing`` is which of these, as far as the platform says or its path shows, else None.
+    ``missing`` is which of these, if the message or the path says so, else None.
     """
 
     missing: str | None = None
 
 
 class InvalidRequestError(PlatformError):
-    """The platform refused the request's content; ``fields`` names each field where it said so."""
+    """The platform rejected the request's content; ``fields`` are the invalid fields, if known.
+
+    ``details`` are the arguments of `PlatformError`.
+    """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        fields: tuple[FieldProblem, ...] = (),
-        hint: str | None = None,
-        status: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        excerpt: str = "",
+        self, message: str, *, fields: tuple[FieldProblem, ...] = (), **details: Any
     ) -> None:
-        super().__init__(
-            message,
-            hint=hint,
-            status=status,
-            code=code,
-            request_id=request_id,
-            retry_after=retry_after,
-            excerpt=excerpt,
-        )
+        super().__init__(message, **details)
         self.fields = fields
 
 
 class RateLimitError(PlatformError):
-    """429: too many requests; ``retry_after`` says how long to wait, where the platform told."""
+    """429: too many requests; ``retry_after`` is how long to wait, if the platform says so."""
 
 
 class ServerError(PlatformError):
@@ -265,8 +251,8 @@ class TransportError(AgentnbError):
 class ConnectionFailedError(TransportError):
     """No connection: refused, no such host, or the TLS handshake failed.
 
-    ``lasting`` says that another attempt would fail, too: what answers does not speak HTTP or TLS,
-    or its certificate is not trusted.
+    ``lasting`` is whether a retry would fail, too: the server does not speak HTTP or TLS, or its
+    certificate is not trusted.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, lasting: bool = False) -> None:
@@ -288,8 +274,8 @@ class DeadlineError(TransportError):
 class StreamCutError(TransportError):
     """The stream broke off before its terminal event.
 
-    ``last_event_id`` is the last id that the stream gave, or "".  ``reconnect_after`` is how many
-    seconds it asked to wait before it is taken up again, None where it did not.
+    ``last_event_id`` is the last id in the stream, or "".  ``reconnect_after`` is the delay in
+    seconds before a reconnect that the stream set, or None.
     """
 
     def __init__(
@@ -306,7 +292,7 @@ class StreamCutError(TransportError):
 
 
 class AnswerTooLargeError(TransportError):
-    """An answer is larger than the client takes, ``limit`` bytes, or unpacks to far too much."""
+    """A response is larger than ``limit`` bytes, or expands to far more than its size."""
 
     def __init__(self, message: str, *, limit: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -314,7 +300,7 @@ class AnswerTooLargeError(TransportError):
 
 
 class ContentTypeError(TransportError):
-    """An answer came in another type than the one asked for; ``excerpt`` is its bounded start."""
+    """A response has an unexpected content type; ``excerpt`` is the start of its body."""
 
     def __init__(
         self, message: str, *, content_type: str, excerpt: str = "", hint: str | None = None
@@ -325,7 +311,7 @@ class ContentTypeError(TransportError):
 
 
 class EventTooLargeError(AgentnbError):
-    """One server-sent event, or one line of it, is larger than the decoder's cap."""
+    """One server-sent event, or one line of it, is larger than the decoder's limit."""
 
     def __init__(self, message: str, *, limit: int) -> None:
         super().__init__(message, hint="Raise max_event_bytes if such events are expected.")
@@ -341,12 +327,12 @@ class RunError(AgentnbError):
 
     def _render_traceback_(self) -> list[str]:
         cause = self.__cause__
-        # A run that ended by an error of another kind ended by somebody's mistake.
+        # An error of another kind is a bug, whose location helps.
         return short_traceback(self, fault=None if isinstance(cause, AgentnbError) else cause)
 
 
 class FunctionTraceback(Exception):
-    """The traceback of an agent's function, as text, for Python to print before the error."""
+    """The traceback of an agent's function as text, which Python prints before the error."""
 
     def __str__(self) -> str:
         return escaped(f"\n{self.args[0].rstrip()}")
@@ -355,20 +341,20 @@ class FunctionTraceback(Exception):
 class RunFailedError(RunError):
     """The agent or the platform reported a failure, or the request never succeeded.
 
-    Of an agent that is a Python function, the cause shows the traceback through the function.
+    For an agent that is a Python function, the cause has the traceback of the function.
     """
 
     def __init__(self, message: str, *, run: Any, hint: str | None = None) -> None:
         super().__init__(message, run=run, hint=hint)
-        # What is only watched has no transcript.
+        # A monitored run has no transcript.
         failure = getattr(getattr(run, "transcript", None), "failure", None)
-        shown = failure.details.get("traceback") if failure and run.platform == "local" else None
-        if isinstance(shown, str):
-            self.__cause__ = FunctionTraceback(shown)
+        text = failure.details.get("traceback") if failure and run.platform == "local" else None
+        if isinstance(text, str):
+            self.__cause__ = FunctionTraceback(text)
 
 
 class NotRecordedError(RunFailedError, PlaybackError):
-    """What was asked is not in the recording that is played back; caught as either."""
+    """The run is not in the recording that is played back."""
 
 
 class RunTruncatedError(RunError):
@@ -380,10 +366,10 @@ class RunCancelledError(RunError):
 
 
 class BatchError(RunError):
-    """A row of a map failed, and that was to end it; the rows that still ran were cancelled.
+    """A failed row ended a map; the rows still running were cancelled.
 
-    ``table`` is what the map would have returned, as far as it came.  ``run`` is the run of the row
-    that failed, None where none was made for it, or not in this process.
+    ``table`` is the result of the map so far.  ``run`` is the run of the failed row, None if there
+    was none, or not in this process.
     """
 
     def __init__(

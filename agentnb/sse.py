@@ -1,8 +1,7 @@
 """Server-sent events: bytes in, events out.
 
-`Decoder` does no input or output.  It follows the WHATWG rules for event streams to the letter,
-whatever way the bytes are cut into chunks, and hands out each event as soon as its blank line has
-arrived::
+`Decoder` does no input or output.  It follows the WHATWG rules for event streams, however the bytes
+are split into chunks, and returns each event as soon as its blank line has arrived::
 
     decoder = agentnb.sse.Decoder()
     for chunk in chunks:
@@ -26,10 +25,10 @@ __all__ = ["DEFAULT_MAX_EVENT_BYTES", "Decoder", "ServerSentEvent"]
 
 DEFAULT_MAX_EVENT_BYTES: Final = 16 * 2**20
 
-# Chunks are taken in steps of this size, which bounds what splitting one into lines costs.
+# Chunks are processed in steps of this size, which bounds the cost of splitting one into lines.
 _STEP: Final = 64 * 2**10
-# A block that is still open is kept as it came and looked at again with the next chunk, up to this
-# size; a longer one is read line by line, so that no byte is looked at more than a few times.
+# An incomplete block is kept and parsed again with the next chunk, up to this size; a longer one is
+# parsed line by line, so that no byte is parsed more than a few times.
 _SMALL: Final = 1024
 _FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
 
@@ -39,8 +38,8 @@ class ServerSentEvent(NamedTuple):
 
     ``event`` is the type, ``"message"`` where the stream names none.  ``data`` is the payload, its
     lines joined by ``"\n"``.  ``id`` is the last event id at the time of dispatch, so it persists
-    from event to event.  ``retry`` is the reconnection time, in milliseconds, that this event's own
-    block set; None where it set none.
+    from event to event.  ``retry`` is the reconnection time in this event's block, in milliseconds,
+    or None.
     """
 
     event: str
@@ -49,7 +48,7 @@ class ServerSentEvent(NamedTuple):
     retry: int | None
 
 
-# What `ServerSentEvent(...)` comes to, without its Python-level `__new__`: half the time.
+# `ServerSentEvent(...)` without its Python-level `__new__`: takes half the time.
 _new_event = cast(
     "Callable[[tuple[str, str, str, int | None]], ServerSentEvent]",
     partial(tuple[object, ...].__new__, ServerSentEvent),
@@ -63,12 +62,12 @@ def _new_events(name: str, values: Iterable[str], last_id: str) -> list[ServerSe
 
 
 class Decoder:
-    """An incremental decoder of one event stream.
+    """Incremental decoder of one event stream.
 
-    The stream is UTF-8 whatever its headers say; bytes that are not become U+FFFD.  One byte order
-    mark at its very start is dropped.  Lines end with LF, CRLF or CR; an event whose blank line
-    ends with CR is handed out at once, and an LF that follows is swallowed.  What has no blank line
-    after it when the stream ends was never complete, and is not handed out.
+    The stream is UTF-8 whatever its headers say; invalid bytes become U+FFFD.  One byte order mark
+    at its very start is dropped.  Lines end with LF, CRLF or CR; an event whose blank line ends
+    with CR is returned at once, and an LF that follows is ignored.  An event without a blank line
+    at the end of the stream is incomplete and dropped.
 
     Time is linear in the input, and memory below four times ``max_event_bytes``, however the
     stream is chunked.  ``max_event_bytes`` (default 16 MiB) bounds each line and each event.
@@ -98,20 +97,20 @@ class Decoder:
         if max_event_bytes < 1:
             raise ValueError("max_event_bytes must be at least 1")
         self._limit = max_event_bytes
-        # Two steps fit into the cap: what `feed` handles in one go can never be too large.
+        # Two steps fit into the limit: no event within one call of `feed` can be too large.
         self._step = max(1, min(_STEP, max_event_bytes // 2))
         self._small = min(_SMALL, self._step)
         self._last_event_id = ""
         self._retry: int | None = None
         self._too_large = False
-        # What the start of the stream, or the end of the last chunk, still has in suspense.
+        # Pending from earlier chunks: the start of a byte order mark, or whether an LF is ignored.
         self._bom: bytes | None = b""
         self._skip_lf = False
-        # False while any of that is pending, or while a block is read line by line.
+        # Whether `feed` may take its fast path: nothing is pending, no block is read line by line.
         self._plain = False
-        # The open block: as it came ...
+        # The incomplete block: its bytes ...
         self._tail = b""
-        # ... or, read line by line, its unfinished line and the fields of the finished ones.
+        # ... or, read line by line, its incomplete line and the fields of the complete ones.
         self._reading_lines = False
         self._line = bytearray()
         self._data: bytearray | None = None
@@ -122,36 +121,35 @@ class Decoder:
 
     @property
     def last_event_id(self) -> str:
-        """The id to resume after: the last one that a finished block set, or ""."""
+        """The last id in a complete block, to resume after, or ""."""
         return self._last_event_id
 
     @property
     def retry(self) -> int | None:
-        """The last reconnection time that the stream set, in milliseconds; None if it set none."""
+        """The last reconnection time in the stream, in milliseconds, or None."""
         if b"\n" in self._tail:
-            # A `retry` line counts as soon as it has ended, before its block has.
+            # A `retry` line counts as soon as it is complete, before its block is.
             self._read_tail_by_lines()
         return self._retry
 
     @property
     def reconnect_after(self) -> float | None:
-        """`retry` in seconds, kept between 0.5 and 60; None if the stream set none.
+        """`retry` in seconds, clamped to 0.5 to 60, or None.
 
-        Servers may legally send 0, or an age; a client that obeyed would hammer them, or hang.
+        Servers may legally send 0, with which a client would flood them, or years.
         """
         retry = self.retry
         return None if retry is None else min(max(retry / 1000, 0.5), 60.0)
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes of the stream; return the events that they completed.
+        """Decode the next bytes of the stream; return the events that they completed.
 
         Raises:
-            EventTooLargeError: a line or an event is larger than ``max_event_bytes``.  Events that
-                were complete before it are returned first, and the next call raises; so does every
-                call after it.  ``feed(b"")`` at the end of a stream thus misses nothing.
+            EventTooLargeError: a line or an event is larger than ``max_event_bytes``.  Events
+                before it are returned first, and all further calls raise; call ``feed(b"")`` at the
+                end of a stream.
         """
-        # This path serves nearly every chunk of nearly every stream, and its cost is the cost of
-        # the decoder: what it cannot do in a few calls is done elsewhere.
+        # The fast path, for nearly every chunk of nearly every stream.
         if not self._plain or len(chunk) > self._step:
             return self._feed_carefully(chunk)
         if b"\r" in chunk:
@@ -166,54 +164,28 @@ class Decoder:
             text = whole.decode()
         except UnicodeDecodeError:
             text = whole.decode("utf-8", "replace")
-        last_id = self._last_event_id
-        # Usually all blocks have a line of data, alone or behind the same name.
+        # Usually all blocks have one line of data, alone or after the same name.
         if text[:6] == "data: ":
             if "\n" not in text:
-                return [_new_event(("message", text[6:], last_id, None))]
+                return [_new_event(("message", text[6:], self._last_event_id, None))]
             head, name, lines = "data: ", "message", 2
-        elif text[:7] == "event: " and text.startswith("data: ", at := text.find("\n") + 1):
-            head, name, lines = text[: at + 6], text[7 : at - 1] or "message", 3
         else:
-            return self._read_blocks(text.split("\n\n"))
-        values = text[len(head) :].split("\n\n" + head)
-        if text.count("\n") == lines * len(values) - 2:
-            return _new_events(name, values, last_id)
-        if "\n" in values[0]:
-            return self._read_blocks(text.split("\n\n"))
-        return self._read_values(values, head, name)
-
-    def _read_values(self, values: list[str], head: str, name: str) -> list[ServerSentEvent]:
-        """Read blocks that begin alike, up to the value of their data; others may follow each."""
-        # Usually that is only the end of the run, behind the last.
-        events: list[ServerSentEvent] = []
-        last = values.pop()
-        if "\n" not in "".join(values):
-            events += _new_events(name, values, self._last_event_id)
-            return events + self._read_blocks((head + last).split("\n\n"))
-        for value in (*values, last):
-            if "\n" in value:
-                events += self._read_blocks((head + value).split("\n\n"))
-            else:
-                events.append(_new_event((name, value, self._last_event_id, None)))
-        return events
+            name = text[7 : text.find("\n")] if text[:7] == "event: " else ""
+            head, lines = f"event: {name}\ndata: ", 3
+        if text.startswith(head):
+            values = text[len(head) :].split("\n\n" + head)
+            if text.count("\n") == lines * len(values) - 2:
+                return _new_events(name or "message", values, self._last_event_id)
+        return self._read_blocks(text.split("\n\n"))
 
     def _read_blocks(self, blocks: list[str]) -> list[ServerSentEvent]:
-        """Read whole blocks, which may hold anything."""
+        """Read complete blocks with any fields."""
         events: list[ServerSentEvent] = []
         for block in blocks:
-            # Usually a block has a name and its data.
+            # Usually a block has a name and one line of data.
             head, found, data = block.partition("\ndata: ")
             if found and head[:7] == "event: " and "\n" not in head and "\n" not in data:
                 event = (head[7:] or "message", data, self._last_event_id, None)
-                events.append(_new_event(event))
-                continue
-            name, rest = "message", block
-            if block[:7] == "event: ":
-                name, _, rest = block[7:].partition("\n")
-            if rest[:5] == "data:" and "\n" not in rest:
-                data = rest[6:] if rest[5:6] == " " else rest[5:]
-                event = (name or "message", data, self._last_event_id, None)
                 events.append(_new_event(event))
                 continue
             values: list[str] = []
@@ -229,7 +201,7 @@ class Decoder:
         return events
 
     def _feed_carefully(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take a chunk that is too long, or comes while something is pending."""
+        """Decode a chunk that the fast path cannot: too long, or after something pending."""
         events: list[ServerSentEvent] = []
         for start in range(0, len(chunk), self._step):
             if self._too_large:
@@ -260,7 +232,7 @@ class Decoder:
         return start.removeprefix(codecs.BOM_UTF8)
 
     def _without_cr(self, piece: bytes) -> bytes:
-        """Return the piece with LF for every CR and CRLF, also for one that two pieces share."""
+        """Return the piece with LF for every CR and CRLF, also for one split between pieces."""
         if self._skip_lf and piece:
             self._skip_lf = False
             piece = piece.removeprefix(b"\n")
@@ -273,11 +245,11 @@ class Decoder:
         tail, self._tail = self._tail, b""
         self._plain = False
         self._reading_lines = True
-        # The tail has no blank line with an event before it, so nothing can come out of it.
+        # The tail has no blank line, so it completes no event.
         self._take_lines(tail, [])
 
     def _take_lines(self, piece: bytes, events: list[ServerSentEvent]) -> None:
-        """Take a piece of a block that is read line by line."""
+        """Decode a piece of a block that is read line by line."""
         *ends, rest = piece.split(b"\n")
         for end in ends:
             line, self._line = self._line, bytearray()
@@ -298,10 +270,10 @@ class Decoder:
         return not (self._data is self._event is self._id is self._retry_of_block is None)
 
     def _take_line(self, line: bytearray, events: list[ServerSentEvent]) -> None:
-        """Take one whole line, without its end; the empty one dispatches.  ``line`` is given away.
+        """Decode one complete line, without its end; an empty one dispatches.  Consumes ``line``.
 
-        Data stays bytes until then: its size is what the cap is about, text may take four times as
-        much, and a list of lines many times.
+        Data stays bytes until then: the limit is in bytes, text may take four times as much memory,
+        and a list of lines even more.
         """
         if not line:
             data, self._data = self._data, None
@@ -316,7 +288,7 @@ class Decoder:
         name = bytes(line[:end]) if end <= len(b"event") else b""
         if name not in _FIELDS:
             return
-        # Cutting the front off a bytearray moves nothing, so a long value is never copied.
+        # Deleting the front of a bytearray does not copy the rest.
         del line[: end + 1]
         if line.startswith(b" "):
             del line[:1]
@@ -332,14 +304,14 @@ class Decoder:
             self._data += line
 
     def _set_field(self, name: str, value: str) -> None:
-        """Note a field other than ``data``; what is none of them is ignored, comments included."""
+        """Set a field other than ``data``; comments and unknown fields are ignored."""
         if name == "event":
             self._event = value
         elif name == "id":
             if "\0" not in value:
                 self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            # Eighteen digits are already an age; Python refuses to read some thousands of them.
+            # Truncated, as Python refuses to parse some thousands of digits.
             self._retry_of_block = self._retry = int((value.lstrip("0") or "0")[:18])
 
     def _dispatch(self, data: str | None, events: list[ServerSentEvent]) -> None:

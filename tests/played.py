@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.agents import Agent
 from agentnb.errors import UnsupportedError
 from agentnb.event.types import Event, RunStarted

@@ -29,7 +29,7 @@ def test_work_runs_on_one_thread_of_its_own() -> None:
         found = [pool.submit(_loop.background_loop) for _ in range(32)]
         loops |= {future.result() for future in found}
     assert len(loops) == 1
-    assert not _loop.in_background()
+    assert not _loop.is_background_thread()
 
 
 def test_work_sees_the_context_of_who_submitted_it() -> None:
@@ -58,7 +58,7 @@ def test_the_errors_of_the_work_are_its_own() -> None:
 
 def test_it_refuses_to_wait_for_itself() -> None:
     async def nested() -> bool:
-        assert _loop.in_background()
+        assert _loop.is_background_thread()
         with pytest.raises(RuntimeError, match="event loop"):
             _loop.wait(thread_name())
         return True
@@ -158,7 +158,7 @@ def test_a_forked_child_has_a_loop_of_its_own() -> None:
         child = os.fork()
         if child == 0:
             assert not _loop.is_running()
-            assert not _loop.in_background()
+            assert not _loop.is_background_thread()
             assert _loop.wait(asyncio.sleep(0, os.getpid())) == os.getpid()
             _loop.stop(5)
             os._exit(0)

@@ -1,7 +1,7 @@
 """The fast transport: aiohttp under httpx's client.
 
-aiohttp's parser of HTTP/1.1 is written in C.  What it does by itself beyond sending and receiving
-is turned off: cookies, unpacking, deadlines, the environment's proxies, which are httpx's to find.
+aiohttp parses HTTP/1.1 in C.  Its cookies, decompression, timeouts and proxies from the environment
+are off: httpx or this package handles them.
 """
 
 from __future__ import annotations
@@ -24,34 +24,33 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
-from agentnb._http.idle_connections import KEEPALIVE_SECONDS, SPARE_SECONDS, expired
-from agentnb._http.pool import BODY
+from agentnb._http.pool import BODY, KEEPALIVE_SECONDS, SPARE_SECONDS, count_expired
 from agentnb._http.response_heads import HeadReader
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["FastTransport"]
+__all__ = ["AiohttpTransport"]
 
-# As long as httpx takes the head of an answer to be.
-_LONGEST_HEAD: Final = 100 * 2**10
-# A stream whose reader is slow is not read any further when twice as many bytes are there.
-_READ_AHEAD: Final = 64 * 2**10
-# The one that needs no file descriptor of its own, where there is one.
+# httpx's limit for the head of a response.
+_MAX_HEAD: Final = 100 * 2**10
+# aiohttp stops reading when a slow consumer leaves twice this many bytes unread.
+_READ_BUFFER: Final = 64 * 2**10
+# PollSelector needs no file descriptor, but does not exist everywhere.
 _Selector: Final[type[selectors.BaseSelector]] = getattr(
     selectors, "PollSelector", selectors.DefaultSelector
 )
 
 
-class FastTransport(httpx.AsyncBaseTransport):
-    """Any number of connections, by aiohttp; its errors are those that httpx has for the same.
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Any number of aiohttp's connections, with errors mapped to those of httpx.
 
-    It takes requests whose body is in memory.
+    Request bodies must be in memory.
     """
 
     def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise ImportError("aiohttp has no SOCKS")
         self._proxy = None if proxy is None else str(proxy.url)
-        self._for_proxy = {} if proxy is None else _headers_for(proxy)
+        self._proxy_headers = {} if proxy is None else _proxy_headers(proxy)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._handlers: WeakSet[_Handler] = WeakSet()
@@ -59,36 +58,36 @@ class FastTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._session is None:
-            # Not before: it belongs to the event loop that runs.
-            self._session = self._begin()
-        # Within a tunnel the proxy is not spoken to.
-        is_read_by_proxy = self._for_proxy and request.url.scheme == "http"
+            # Only now: it belongs to the running event loop.
+            self._session = self._new_session()
+        headers: Any = request.headers
+        if self._proxy_headers and request.url.scheme == "http":
+            # For https the proxy only sees the request for a tunnel.
+            headers = {**headers, **self._proxy_headers}
         timeout = request.extensions["timeout"]
         try:
-            answer = await self._session.request(
+            response = await self._session.request(
                 request.method,
                 str(request.url),
-                headers={**request.headers, **self._for_proxy}
-                if is_read_by_proxy
-                else request.headers,
+                headers=headers,
                 data=request.content or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     connect=timeout["pool"], sock_connect=timeout["connect"]
                 ),
                 proxy=self._proxy,
-                proxy_headers=self._for_proxy,
+                proxy_headers=self._proxy_headers,
             )
         except aiohttp.ClientError as error:
-            meant = _meant(error)
-            raise meant from meant.__cause__ or error
-        if answer.status == 101:
-            answer.close()
+            mapped = _map_error(error)
+            raise mapped from mapped.__cause__ or error
+        if response.status == 101:
+            response.close()
             raise httpx.RemoteProtocolError("The protocol was switched.")
-        body = _Body(answer)
+        body = _Body(response)
         return httpx.Response(
-            answer.status,
-            headers=answer.raw_headers,
+            response.status,
+            headers=response.raw_headers,
             stream=body,
             request=request,
             extensions={BODY: body},
@@ -101,28 +100,28 @@ class FastTransport(httpx.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
 
-    def _begin(self) -> aiohttp.ClientSession:
+    def _new_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             ssl=self._tls,
             limit=0,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            # As the rest of the system finds its hosts.
+            # The system's resolver.
             resolver=aiohttp.ThreadedResolver(),
         )
-        # There is no option for it.  Were it not heeded, all would be as it is, and slower.
-        handler: Any = partial(self._handler, asyncio.get_running_loop())
-        connector._factory = handler  # pyright: ignore[reportPrivateUsage]
+        # There is no option for it.  If it were ignored, all would work, more slowly.
+        factory: Any = partial(self._new_handler, asyncio.get_running_loop())
+        connector._factory = factory  # pyright: ignore[reportPrivateUsage]
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            read_bufsize=_READ_AHEAD,
-            max_line_size=_LONGEST_HEAD,
-            max_field_size=_LONGEST_HEAD,
-            max_headers=_LONGEST_HEAD,
+            read_bufsize=_READ_BUFFER,
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+            max_headers=_MAX_HEAD,
         )
 
-    def _handler(self, loop: asyncio.AbstractEventLoop) -> _Handler:
+    def _new_handler(self, loop: asyncio.AbstractEventLoop) -> _Handler:
         handler = _Handler(loop)
         self._handlers.add(handler)
         if self._timer is None:
@@ -130,26 +129,26 @@ class FastTransport(httpx.AsyncBaseTransport):
         return handler
 
     def _close_expired(self) -> None:
-        """Close connections that are idle; aiohttp would keep all of them for as long as one."""
+        """Close idle connections; aiohttp would keep all of them equally long."""
         self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
         handlers = [handler for handler in self._handlers if handler.transport is not None]
         idle = [(since, each) for each in handlers if (since := each.idle_since(now)) is not None]
         idle.sort(key=itemgetter(0))
-        for _, handler in idle[: expired([since for since, _ in idle], now)[0]]:
+        for _, handler in idle[: count_expired([since for since, _ in idle], now)[0]]:
             handler.close()
         if handlers:
             self._timer = loop.call_later(SPARE_SECONDS / 2, self._close_expired)
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's connection, which does once for each read what aiohttp does for each chunk of HTTP.
+    """aiohttp's connection, which joins the HTTP chunks of each network read.
 
-    aiohttp hands out every chunk by itself, and with each it resumes the connection and looks at
-    what more there might be, which costs a stream of short chunks a fifth of its time.
+    aiohttp hands out each chunk separately, resuming the connection and looking for more each time,
+    which costs a stream of short chunks a fifth of its time.
 
-    ``is_invalid`` tells whether something has come that is not valid HTTP.
+    ``is_invalid`` is whether invalid HTTP was received.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -160,7 +159,7 @@ class _Handler(ResponseHandler):
         self._idle_since: float | None = None
 
     def idle_since(self, now: float) -> float | None:
-        """Return when it was first seen without a request, which may be now; None: it has one."""
+        """Return when this method first found it idle, maybe ``now``; None: it has a request."""
         if not self._is_idle:
             self._idle_since = None
         elif self._idle_since is None:
@@ -174,8 +173,8 @@ class _Handler(ResponseHandler):
         super().set_response_params(**options)
 
     def is_connected(self) -> bool:
-        # aiohttp asks before it takes an idle connection for a request.  The other end may have
-        # closed it, or sent what nobody asked for, and the event loop not have seen it yet.
+        # aiohttp calls this before it reuses an idle connection.  The server may have closed it, or
+        # sent unexpected data, before the event loop noticed.
         return super().is_connected() and not (self._is_idle and _is_readable(self.transport))
 
     @property
@@ -190,7 +189,7 @@ class _Handler(ResponseHandler):
             self.is_invalid = True
             payload = self._payload
             if payload is not None and not payload.is_eof():
-                # aiohttp leaves those who wait for the body without it.
+                # aiohttp does not wake a reader that waits for the body.
                 payload.set_exception(aiohttp.ClientPayloadError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -213,17 +212,17 @@ class _Handler(ResponseHandler):
             self._feed(piece)
 
     def _feed(self, data: bytes) -> None:
-        had = _pieces(self._payload)
-        # What is left of an earlier read stays as it is: aiohttp may be about to take a number of
-        # pieces that it has counted, and to join it again each time would cost a slow reader the
-        # square of what waits for it.
-        is_behind = bool(had)
+        unread = _unread(self._payload)
+        # Chunks of an earlier read are left as they are: aiohttp may be about to take a number of
+        # chunks that it has counted, and joining again each time would be quadratic in the backlog
+        # of a slow reader.
+        has_backlog = bool(unread)
         super().data_received(data)
-        pieces = _pieces(self._payload)
-        if pieces and len(pieces) > 1 and not (is_behind and pieces is had):
-            joined = b"".join(pieces)
-            pieces.clear()
-            pieces.append(joined)
+        chunks = _unread(self._payload)
+        if chunks and len(chunks) > 1 and not (has_backlog and chunks is unread):
+            joined = b"".join(chunks)
+            chunks.clear()
+            chunks.append(joined)
 
     def pause_reading(self) -> None:
         self._was_paused = True
@@ -236,25 +235,25 @@ class _Handler(ResponseHandler):
 
 
 def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
-    found = None if transport is None else transport.get_extra_info("socket")
-    if found is None or (number := found.fileno()) < 0:
+    socket = None if transport is None else transport.get_extra_info("socket")
+    if socket is None or (number := socket.fileno()) < 0:
         return True
     with _Selector() as selector:
         selector.register(number, selectors.EVENT_READ)
         return bool(selector.select(0))
 
 
-def _pieces(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
-    """Return what has come of a body and was not read; None where aiohttp keeps it otherwise."""
-    pieces = getattr(body, "_buffer", None)
-    return cast("deque[bytes]", pieces) if isinstance(pieces, deque) else None
+def _unread(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
+    """Return the received chunks that were not read; None if aiohttp stores them differently."""
+    chunks = getattr(body, "_buffer", None)
+    return cast("deque[bytes]", chunks) if isinstance(chunks, deque) else None
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-        connection = answer.connection
-        # None where all of the body came with the head.
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        connection = response.connection
+        # None where the whole body came with the head.
         self._handler = None if connection is None else connection.protocol
         self._failure: httpx.TransportError | None = None
 
@@ -264,41 +263,40 @@ class _Body(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         if self._failure is not None:
             raise self._failure
-        content = self._answer.content
+        content = self._response.content
         try:
             if not content.at_eof() and (chunk := await content.readany()):
                 return chunk
         except BaseException as error:
-            # At once, as httpx does it: whoever reads may let go of the answer much later.
-            self._answer.close()
+            # At once, like httpx: the consumer may close the response much later.
+            self._response.close()
             if not isinstance(error, Exception):
                 raise
-            self._failure = self._failed(error)
-            # What came before the failure is delivered before it is raised.
-            if pieces := _pieces(content):
-                came = b"".join(pieces)
-                pieces.clear()
-                return came
+            self._failure = self._map_error(error)
+            # Deliver what arrived before the failure.
+            if chunks := _unread(content):
+                received = b"".join(chunks)
+                chunks.clear()
+                return received
             raise self._failure from self._failure.__cause__ or error
         raise StopAsyncIteration
 
-    def _failed(self, error: Exception) -> httpx.TransportError:
-        """Return the error of httpx for a body that broke off by ``error``."""
+    def _map_error(self, error: Exception) -> httpx.TransportError:
         if isinstance(self._handler, _Handler) and self._handler.is_invalid:
             return httpx.RemoteProtocolError("The body is not valid.")
         if isinstance(error, aiohttp.ClientError):
-            return _meant(error)
+            return _map_error(error)
         if isinstance(error, RuntimeError):
-            # aiohttp's word for a connection that was closed before it was read from.
+            # aiohttp raises it if the connection was closed before the first read.
             return httpx.RemoteProtocolError("The server closed connection within the body.")
         return httpx.ReadError(str(error))
 
     async def aclose(self) -> None:
-        # What has not come to its end is closed with it.
-        self._answer.release()
+        # This closes the connection if the body was not read to its end.
+        self._response.release()
 
 
-def _headers_for(proxy: httpx.Proxy) -> dict[str, str]:
+def _proxy_headers(proxy: httpx.Proxy) -> dict[str, str]:
     headers = dict(proxy.headers)
     if proxy.raw_auth is not None:
         credentials = b64encode(b":".join(proxy.raw_auth)).decode()
@@ -306,30 +304,29 @@ def _headers_for(proxy: httpx.Proxy) -> dict[str, str]:
     return headers
 
 
-def _meant(error: aiohttp.ClientError) -> httpx.TransportError:
-    """Return the error of httpx that means what happened."""
-    said = str(error)
+def _map_error(error: aiohttp.ClientError) -> httpx.TransportError:
+    message = str(error)
     match error:
         case aiohttp.ServerTimeoutError():
-            return httpx.ConnectTimeout(said)
+            return httpx.ConnectTimeout(message)
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return httpx.ProxyError(said)
+            return httpx.ProxyError(message)
         case aiohttp.ClientConnectorError():
-            return httpx.ConnectError(said)
+            return httpx.ConnectError(message)
         case aiohttp.ServerDisconnectedError():
             return httpx.RemoteProtocolError("Server disconnected.")
-        case aiohttp.ClientPayloadError() if "ConnectionResetError" in said:
-            # Of the reset itself only these words are left.
-            reset = httpx.ReadError(said)
+        case aiohttp.ClientPayloadError() if "ConnectionResetError" in message:
+            # aiohttp keeps only the name of the reset in its message.
+            reset = httpx.ReadError(message)
             reset.__cause__ = ConnectionResetError(ECONNRESET, os.strerror(ECONNRESET))
             return reset
-        case aiohttp.ClientPayloadError() if "is not completed" in said:
+        case aiohttp.ClientPayloadError() if "is not completed" in message:
             return httpx.RemoteProtocolError("The server closed connection within the body.")
         case aiohttp.ClientPayloadError():
             return httpx.RemoteProtocolError("The body is not valid.")
         case aiohttp.ClientResponseError():
-            return httpx.RemoteProtocolError("The head of the answer is not valid.")
+            return httpx.RemoteProtocolError("The head of the response is not valid.")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return httpx.UnsupportedProtocol(said)
+            return httpx.UnsupportedProtocol(message)
         case _:
-            return httpx.ReadError(said)
+            return httpx.ReadError(message)

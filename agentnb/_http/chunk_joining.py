@@ -1,12 +1,11 @@
-"""Bodies of answers, in one piece for each read of the network.
+"""Joins the HTTP chunks of one network read into one chunk of the body.
 
-httpx hands out every chunk of HTTP by itself, through all of its layers and ours, though one read
-of a stream that is behind brings hundreds of them.  Here those of a read are joined, and none waits
-for another: what has come is handed out before more is waited for.
+httpx passes each HTTP chunk through all its layers and ours, though one read of a stream that lags
+behind has hundreds of them.  Here the chunks of a read are joined, without delaying any: what has
+arrived is handed out before the next read waits.
 
-That moment is when httpcore has nothing left of what it read and asks its network for more.  So the
-network first says that it is about to wait: as a coroutine tells an event loop what it waits for,
-by yielding, but to the `Joined` that runs it.
+httpcore reads from its network when its buffer is empty.  So the network stream signals before it
+waits: as a coroutine yields to an event loop, but to the `JoinedChunks` that drives it.
 """
 
 from __future__ import annotations
@@ -20,91 +19,92 @@ import httpcore
 
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["Joined", "JoiningBackend", "JoiningStream"]
+__all__ = ["JoinedChunks", "JoiningBackend", "JoiningStream"]
 
-_ABOUT_TO_WAIT: Final = object()
-_HAS_ALL: Final = object()
+# Signals from the body's coroutine to the `JoinedChunks` that drives it.
+_READ_STARTS: Final = object()
+_READ_CONSUMED: Final = object()
 
 
-class Joined:
-    """An async iterator of what each read brings of a body; it is to be closed.
+class JoinedChunks:
+    """Async iterator over a body, one chunk for each network read; close it after use.
 
-    ``chunks`` is the body as httpx has it, and ``network`` what its connection reads from.
+    ``chunks`` is httpx's iterator over the body, and ``network`` the stream of its connection.
     """
 
-    __slots__ = ("_came", "_failure", "_is_early", "_is_over", "_network", "_reading")
+    __slots__ = ("_chunks", "_coroutine", "_failure", "_is_consumed", "_is_over", "_network")
 
     def __init__(self, chunks: AsyncIterable[bytes], network: JoiningStream) -> None:
-        self._came: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._failure: BaseException | None = None
-        # It stopped before its network was asked for more.
-        self._is_early = False
+        # Whether the coroutine stopped because the last read is consumed, before the next one.
+        self._is_consumed = False
         self._is_over = False
         self._network = network
-        self._reading: Coroutine[Any, Any, None] = self._read(chunks)
+        self._coroutine: Coroutine[Any, Any, None] = self._collect(chunks)
 
-    def __aiter__(self) -> Joined:
+    def __aiter__(self) -> JoinedChunks:
         return self
 
     async def __anext__(self) -> bytes:
         if not self._is_over:
-            await self._read_on()
-        if came := self._came:
-            piece = came[0] if len(came) == 1 else b"".join(came)
-            came.clear()
-            return piece
+            await self._resume()
+        if chunks := self._chunks:
+            joined = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.clear()
+            return joined
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Stop reading.  The connection is closed, unless the body has come to its end."""
+        """Stop reading.  The connection is closed unless the body was read to its end."""
         if not self._is_over:
-            await self._read_on(_AbandonedError())
+            await self._resume(_AbandonedError())
             if not isinstance(self._failure, _AbandonedError | None):
                 raise self._failure
 
-    async def _read(self, chunks: AsyncIterable[bytes]) -> None:
-        came, network = self._came, self._network
+    async def _collect(self, chunks: AsyncIterable[bytes]) -> None:
+        collected, network = self._chunks, self._network
         async for chunk in chunks:
-            came.append(chunk)
-            # A stream that is not behind need not wait until it is known that nothing is left.
-            if len(came) == 1 and network.brought(len(chunk)):
-                await _tell(_HAS_ALL)
+            collected.append(chunk)
+            # Usually a read has one chunk, which need not wait until httpcore asks for more.
+            if len(collected) == 1 and network.has_read_only(len(chunk)):
+                await _signal(_READ_CONSUMED)
 
     @coroutine
-    def _read_on(self, error: BaseException | None = None) -> Generator[object, None, None]:
-        """Read until there is something to hand out and more would have to be waited for.
+    def _resume(self, error: BaseException | None = None) -> Generator[object, None, None]:
+        """Run the coroutine until there are chunks and the next read would wait.
 
-        It is what `await` does, but that it stays away from the event loop in that moment.
+        This is what `await` does, except that it does not return to the event loop at that point.
         """
         while True:
-            # Only now: at the end another request may have the connection before this ends.
+            # Set for each step: after the end another request may use the connection.
             self._network.is_joined = True
-            # An error belongs where the network is waited for: only there is it made good.
-            thrown = None if self._is_early else error
-            self._is_early = False
+            # httpcore cleans up after an error only if it is raised within a read.
+            thrown = None if self._is_consumed else error
+            self._is_consumed = False
             try:
-                reading = self._reading
-                awaited = reading.send(None) if thrown is None else reading.throw(thrown)
+                running = self._coroutine
+                awaited = running.send(None) if thrown is None else running.throw(thrown)
             except BaseException as ended:
                 self._is_over = True
                 if not isinstance(ended, StopIteration):
-                    # What came before it comes first.
+                    # Raised after the chunks before it.
                     self._failure = ended
                 return
             finally:
                 self._network.is_joined = False
             if thrown is not None:
                 error = None
-            if awaited is _HAS_ALL:
-                self._is_early = True
+            if awaited is _READ_CONSUMED:
+                self._is_consumed = True
                 if error is None:
                     return
                 continue
-            if awaited is _ABOUT_TO_WAIT:
-                if self._came and error is None:
+            if awaited is _READ_STARTS:
+                if self._chunks and error is None:
                     return
                 continue
             try:
@@ -114,11 +114,11 @@ class Joined:
 
 
 class _AbandonedError(Exception):
-    """Nobody wants the rest of the body."""
+    """The body was closed before its end."""
 
 
 class JoiningStream(httpcore.AsyncNetworkStream):
-    """A connection's stream, which says before it waits for what it reads that it will."""
+    """Network stream of a connection that signals before each read."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self.is_joined = False
@@ -130,14 +130,14 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self.is_joined:
-            await _tell(_ABOUT_TO_WAIT)
+            await _signal(_READ_STARTS)
         data = await self._stream.read(max_bytes, timeout)
         self._size = len(data)
         self.has_read = True
         return data
 
-    def brought(self, size: int) -> bool:
-        """Tell whether the last read brought a chunk of this size, and nothing besides."""
+    def has_read_only(self, size: int) -> bool:
+        """Return whether the last read had one HTTP chunk of this size, and nothing else."""
         return self._size == size + len(f"{size:x}\r\n\r\n")
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -160,10 +160,10 @@ class JoiningStream(httpcore.AsyncNetworkStream):
 
 
 class JoiningBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's network on asyncio, with streams that can be joined.
+    """httpcore's network backend with streams of `JoiningStream`.
 
-    It knows the stream that it opened last: where a wait ends in the moment in which that is there,
-    nobody else does, and it would stay open.
+    It keeps the stream that it opened last: if connecting is cancelled just as the stream opens,
+    nothing else refers to it, and it would stay open.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,6 @@ class JoiningBackend(httpcore.AsyncNetworkBackend):
         return self._opened
 
     async def aclose(self) -> None:
-        """Close the stream, whoever has it."""
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened.aclose()
@@ -193,5 +192,5 @@ class JoiningBackend(httpcore.AsyncNetworkBackend):
 
 
 @coroutine
-def _tell(what: object) -> Generator[object, None, None]:
-    yield what
+def _signal(signal: object) -> Generator[object, None, None]:
+    yield signal

@@ -1,37 +1,32 @@
-"""`HttpClient`: requests, and their answers."""
+"""`HttpClient`: requests with retries, and their responses."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb._http.deadlines import Deadlines
 from agentnb._http.decompression import accepted_encodings
-from agentnb._http.error_responses import ErrorParser, error_from_answer, know_nothing
-from agentnb._http.lazy_import import load_httpx
-from agentnb._http.options import Pause, current_terms, time_left
+from agentnb._http.error_responses import (
+    ErrorParser,
+    error_from_response,
+    no_error_details,
+    without_frames,
+)
+from agentnb._http.event_stream import MAX_JSON_BYTES, EventStream, JsonResponse, read_json_body
+from agentnb._http.library import TransportName, chosen_transport, load_httpx
+from agentnb._http.options import RetryDelay, current_options, remaining_time
 from agentnb._http.request import (
     check_base_url,
     encode_headers,
     encode_json,
-    encode_params,
     warn_if_unencrypted,
 )
-from agentnb._http.response import (
-    MAX_JSON_BYTES,
-    EventStream,
-    JsonAnswer,
-    read_json_body,
-    read_start,
-)
-from agentnb._http.retries import Retries
-from agentnb._http.retry import idempotency_header, pause_before
-from agentnb._http.traceback_frames import without_frames
-from agentnb._http.transports import TransportName, chosen_transport
+from agentnb._http.retry import Retries, idempotency_header, retry_delay
+from agentnb._http.timeout import Deadlines
 from agentnb._support.fork import keep_forever, renew_after_fork
 from agentnb._support.installing import __version__, install_hint
 from agentnb.errors import AgentnbError, ConfigError
@@ -41,8 +36,9 @@ from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from agentnb._http.transport import Answer, Transport
-    from agentnb._http.websocket import WebSocketAnswer
+    from agentnb._http.response import Response
+    from agentnb._http.transport import Transport
+    from agentnb._http.websocket import WebSocketResponse
 
 __all__ = ["HttpClient"]
 
@@ -50,20 +46,19 @@ T = TypeVar("T")
 
 
 class HttpClient:
-    """The HTTP client of one platform: its address, its headers, its limits, its pool.
+    """HTTP client of one platform.
 
-    Cheap to make: nothing is loaded or connected before the first request.  All calls must come
-    from one event loop.  Headers whose values are secret are given as `SecretStr`; they are
-    revealed only while a request is written, and hidden in whatever an error repeats of an answer.
+    Nothing is loaded or connected before the first request.  All calls must come from one event
+    loop.  Pass headers with secret values as `SecretStr`: they are revealed only while a request is
+    written, and masked in whatever an error repeats of a response.
 
-    A request that fails before the head of its answer, for a reason that may pass, is made again as
-    ``retries`` says; every attempt of one that may change something has the same
-    ``Idempotency-Key``.  What is set in `Terms` counts instead of ``deadlines`` and ``retries``.
-    ``transport`` names the library that carries them, where the environment names none.
+    A request that fails for a temporary reason before the head of its response is retried according
+    to ``retries``; all attempts of one with side effects have the same ``Idempotency-Key``.
+    `RequestOptions` override ``deadlines`` and ``retries``.  ``transport`` names the library to
+    use, where the environment names none.
 
-    Every method raises the `PlatformError` for the status of an answer that is no success, a
-    `TransportError` for a failed connection or a deadline, and `RequestError` for what cannot be
-    sent.
+    Every method raises the `PlatformError` for an unsuccessful status, a `TransportError` for a
+    failed connection or a deadline, and `RequestError` for an invalid request.
     """
 
     def __init__(
@@ -76,7 +71,7 @@ class HttpClient:
         retries: Retries | None = None,
         trust_env: bool = True,
         transport: TransportName | None = None,
-        parse_error: ErrorParser = know_nothing,
+        parse_error: ErrorParser = no_error_details,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         max_json_bytes: int = MAX_JSON_BYTES,
     ) -> None:
@@ -108,25 +103,25 @@ class HttpClient:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> JsonAnswer:
-        """Send a request that is answered with JSON; return the whole answer.
+    ) -> JsonResponse:
+        """Send a request and return its JSON response.
 
-        ``path`` begins with a slash and is percent-encoded where it must be; ``json`` None sends no
-        body; ``params`` that are None are left out.
+        ``path`` begins with a slash and is percent-encoded; without ``json`` there is no body;
+        ``params`` that are None are left out.
 
         Raises:
-            AnswerTooLargeError: the answer is larger than ``max_json_bytes``.
-            ContentTypeError: the answer has a body that is not JSON.
+            AnswerTooLargeError: the response is larger than ``max_json_bytes``.
+            ContentTypeError: the response has a body that is not JSON.
         """
-        accept = "application/json"
-        answer = await self._open(method, path, json, params, headers, accept)
+        response = await self._open(method, path, json, params, headers, "application/json")
         try:
-            data = await read_json_body(answer, name=self.name, limit=self._max_json_bytes)
-            return JsonAnswer(answer.status, answer.headers, data)
+            data = await read_json_body(response, name=self.name, limit=self._max_json_bytes)
+            return JsonResponse(response.status, response.headers, data)
         finally:
-            await answer.aclose()
+            await response.aclose()
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self,
         method: str,
         path: str,
@@ -134,35 +129,34 @@ class HttpClient:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[EventStream]:
-        """Send a request that is answered with a stream; the context is the answer.
+    ) -> AsyncGenerator[EventStream, None]:
+        """Send a request and yield its response stream.
 
-        Leaving it lets the connection go: back to the pool if the stream was read to its end, else
+        On exit the connection returns to the pool if the stream was read to its end, else it is
         closed at once.
         """
-        accept = "text/event-stream"
-        return _Streaming(
-            partial(self._open, method, path, json, params, headers, accept),
-            partial(
-                EventStream,
+        response = await self._open(method, path, json, params, headers, "text/event-stream")
+        try:
+            yield EventStream(
+                response,
                 name=self.name,
                 max_event_bytes=self._max_event_bytes,
                 max_json_bytes=self._max_json_bytes,
-            ),
-        )
+            )
+        finally:
+            await response.aclose()
 
     @asynccontextmanager
-    async def websocket(self, path: str, *, json: Any) -> AsyncGenerator[WebSocketAnswer, None]:
-        """Open a WebSocket on which ``json`` is the only message sent; the context is the answer.
+    async def websocket(self, path: str, *, json: Any) -> AsyncGenerator[WebSocketResponse, None]:
+        """Open a WebSocket on which ``json`` is the only message sent, and yield the response.
 
-        The address is ``ws`` where ``base_url`` is ``http``, else ``wss``.  The handshake is
-        repeated as a request is; the message is sent once.  Leaving the context closes the
-        connection.
+        The scheme is ``ws`` where that of ``base_url`` is ``http``, else ``wss``.  The handshake is
+        retried like a request; the message is sent once.  The connection is closed on exit.
 
         Raises:
             ConfigError: the package websockets is not installed.
         """
-        question = encode_json(json).decode()
+        message = encode_json(json).decode()
         load_httpx()
         try:
             from agentnb._http.websocket import open_websocket
@@ -173,13 +167,13 @@ class HttpClient:
                 hint=install_hint("websocket"),
             ) from error
 
-        def connect(deadlines: Deadlines, left: float | None) -> Awaitable[WebSocketAnswer]:
+        def connect(deadlines: Deadlines, left: float | None) -> Awaitable[WebSocketResponse]:
             return open_websocket(
                 self.base_url,
                 path,
                 name=self.name,
                 headers=partial(encode_headers, {}, self._headers),
-                question=question,
+                message=message,
                 deadlines=deadlines,
                 left=left,
                 trust_env=self._trust_env,
@@ -187,20 +181,20 @@ class HttpClient:
                 parse_error=self._parse_error,
             )
 
-        answer = await self._sent(connect)
+        response = await self._retry(connect)
         try:
-            yield answer
+            yield response
         finally:
-            await answer.aclose()
+            await response.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection.  Safe to call twice; a later request opens anew."""
+        """Close every connection.  Safe to call twice; a later request opens new ones."""
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.aclose()
 
     def after_fork(self) -> None:
-        """Forget the parent's connections: a forked child opens its own."""
+        """Drop the parent's connections: a forked child opens its own."""
         keep_forever(self._transport)
         self._transport = None
 
@@ -212,10 +206,10 @@ class HttpClient:
         params: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
         accept: str,
-    ) -> Answer:
-        """Send one request; return its answer, a success, which is to be closed."""
+    ) -> Response:
+        """Send a request with retries; return its successful response, to be closed."""
         content = None if json is None else encode_json(json)
-        own = {
+        defaults = {
             "accept": accept,
             "accept-encoding": accepted_encodings(),
             "connection": "keep-alive",
@@ -223,43 +217,46 @@ class HttpClient:
             **idempotency_header(method, self._headers, headers),
         }
         if accept == "text/event-stream":
-            own["cache-control"] = "no-store"
+            defaults["cache-control"] = "no-store"
         if content is not None:
-            own["content-type"] = "application/json"
+            defaults["content-type"] = "application/json"
+        query = {name: value for name, value in (params or {}).items() if value is not None}
         send = partial(
             self._send,
             method,
             path,
-            params=encode_params(params),
-            headers=partial(encode_headers, own, self._headers, headers),
+            params=query or None,
+            headers=partial(encode_headers, defaults, self._headers, headers),
             content=content,
         )
-        return await self._sent(send)
+        return await self._retry(send)
 
-    async def _sent(self, send: Callable[..., Awaitable[T]]) -> T:
-        """Send a request as often as the terms have it; return its answer, a success."""
-        terms = current_terms()
-        deadlines = terms.deadlines or self.deadlines
-        most = (terms.retries or self.retries).requests
-        left = time_left(deadlines)
+    async def _retry(self, send: Callable[..., Awaitable[T]]) -> T:
+        """Call ``send`` until it succeeds, or the request options allow no further attempt."""
+        options = current_options()
+        deadlines = options.deadlines or self.deadlines
+        retries = (options.retries or self.retries).requests
+        left = remaining_time(deadlines)
         loop = asyncio.get_running_loop()
         end = None if left is None else loop.time() + left
         for attempt in count(1):
-            if terms.sending is not None:
-                terms.sending()
+            if options.on_request is not None:
+                options.on_request()
             try:
                 return await send(deadlines, None if end is None else end - loop.time())
             except AgentnbError as error:
                 without_frames(error)
-                seconds = pause_before(attempt, error)
-                if attempt > most or seconds is None:
+                seconds = retry_delay(attempt, error)
+                if attempt > retries or seconds is None:
                     raise
-                # Nothing is gained by waiting for what there will be no time for.
+                # Do not wait if there is no time for the attempt after it.
                 if end is not None and loop.time() + seconds >= end:
                     raise
-                if terms.pausing is not None:
-                    terms.pausing(Pause(attempt=attempt, of=most, seconds=seconds, error=error))
-            await terms.sleep(seconds)
+                if options.on_retry is not None:
+                    options.on_retry(
+                        RetryDelay(attempt=attempt, of=retries, seconds=seconds, error=error)
+                    )
+            await options.sleep(seconds)
         raise AssertionError("not reached")
 
     async def _send(
@@ -272,8 +269,8 @@ class HttpClient:
         params: Mapping[str, Any] | None,
         headers: Callable[[], list[tuple[bytes, bytes]]],
         content: bytes | None,
-    ) -> Answer:
-        """Send one request, once; return its answer, a success."""
+    ) -> Response:
+        """Send one request once; return its successful response."""
         if self._transport is None:
             load_httpx()
             from agentnb._http.transport import Transport
@@ -285,7 +282,7 @@ class HttpClient:
                 library=chosen_transport(self._library),
             )
         transport = self._transport
-        request = transport.build(
+        request = transport.build_request(
             method,
             path,
             params=params,
@@ -293,41 +290,19 @@ class HttpClient:
             content=content,
             connect=deadlines.connect,
         )
-        answer = await transport.send(request, deadlines=deadlines, left=left)
-        if 200 <= answer.status < 300:
-            return answer
+        response = await transport.send(request, deadlines=deadlines, left=left)
+        if 200 <= response.status < 300:
+            return response
         try:
-            raise error_from_answer(
+            raise error_from_response(
                 name=self.name,
-                status=answer.status,
-                headers=answer.headers,
-                body=await read_start(answer),
+                status=response.status,
+                headers=response.headers,
+                body=await response.read_start(),
                 parse_error=self._parse_error,
                 base_url=self.base_url,
                 method=method,
                 path=path,
             )
         finally:
-            await answer.aclose()
-
-
-class _Streaming(AbstractAsyncContextManager[EventStream]):
-    """A request that is sent when the context is entered; leaving it closes the answer.
-
-    Not a generator made one: a thousand streams that end feel the difference.
-    """
-
-    def __init__(
-        self, send: Callable[[], Awaitable[Answer]], read: Callable[[Answer], EventStream]
-    ) -> None:
-        self._send = send
-        self._read = read
-        self._answer: Answer | None = None
-
-    async def __aenter__(self) -> EventStream:
-        self._answer = await self._send()
-        return self._read(self._answer)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._answer is not None:
-            await self._answer.aclose()
+            await response.aclose()

@@ -1,4 +1,4 @@
-"""Answers that are errors: what they say, and the exception they become."""
+"""Unsuccessful responses, and the exceptions for them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from agentnb.errors import (
+    AgentnbError,
     AuthenticationError,
     BudgetExceededError,
     FieldProblem,
@@ -24,7 +25,7 @@ from agentnb.errors import (
     PlatformError,
     RateLimitError,
     ServerError,
-    try_again_in,
+    retry_hint,
 )
 from agentnb.redaction.secrets import mask
 
@@ -32,20 +33,22 @@ __all__ = [
     "MAX_ERROR_BYTES",
     "ErrorDetails",
     "ErrorParser",
-    "error_from_answer",
+    "error_from_response",
     "excerpt",
-    "know_nothing",
     "media_type",
+    "no_error_details",
     "one_line",
     "parse_date",
     "parse_retry_after",
     "read_json",
+    "without_frames",
 ]
 
-# Enough for the JSON of any error; what comes after it is not read.
+# Enough for the JSON of any error; the rest is not read.
 MAX_ERROR_BYTES: Final = 256 * 2**10
 _EXCERPT_CHARS: Final = 2_000
 _MESSAGE_CHARS: Final = 300
+_MAX_FIELDS: Final = 3
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _CLASSES: Final[dict[int, type[PlatformError]]] = {
@@ -54,11 +57,11 @@ _CLASSES: Final[dict[int, type[PlatformError]]] = {
     403: AuthenticationError,
     429: RateLimitError,
 }
-# What a 404 may be about, in the words of messages, codes and paths.
-_THING: Final = re.compile(
+# Resources that messages, codes and paths of a 404 mention.
+_RESOURCE: Final = re.compile(
     r"(?<![a-z])(agent|thread|session|conversation|run|approval)s?(?![a-z])", re.IGNORECASE
 )
-# Segments that follow the name of a collection, and are no id.
+# Segments that follow the name of a collection and are not an id.
 _ACTIONS: Final = frozenset({"background", "invoke", "run", "runs", "status", "stream"})
 _MISSING_HINTS: Final = {
     "agent": "Check the agent's id.",
@@ -74,7 +77,7 @@ _REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorDetails:
-    """What the body of an error says; None where it says nothing.  ``retry_after`` is seconds."""
+    """Details in the body of an error; None where it has none.  ``retry_after`` is in seconds."""
 
     message: str | None = None
     code: str | None = None
@@ -83,21 +86,36 @@ class ErrorDetails:
     fields: tuple[FieldProblem, ...] = ()
 
 
-# (status, the body parsed as JSON or None) -> what it says.  Total: it never raises.
+# Takes the status and the body parsed as JSON, or None; must not raise.
 ErrorParser = Callable[[int, Any], ErrorDetails]
 
 
-def know_nothing(status: int, data: Any) -> ErrorDetails:
-    """The parser for a service whose errors have no known shape."""
+def no_error_details(status: int, data: Any) -> ErrorDetails:
+    """Parse nothing: for a service whose errors have no known shape."""
     del status, data
     return ErrorDetails()
 
 
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds ``Retry-After`` asks for, given in seconds or as a date.
+def without_frames(error: AgentnbError) -> AgentnbError:
+    """Return ``error`` itself, without its traceback so far and its context.
 
-    Whatever is neither is None; a date that has passed is 0.  A date counts from the answer's own
-    ``Date``: the clocks here and there may differ.
+    The frames of a request and its response, and the errors of HTTP libraries, hold headers and
+    bytes, in which servers echo keys; some tracebacks print both.  The cause is kept, also without
+    frames.
+    """
+    cause = error.__cause__
+    if cause is not None:
+        cause.__traceback__ = None
+        cause.__cause__ = cause.__context__ = None
+    error.__traceback__ = error.__context__ = None
+    return error
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that ``Retry-After`` specifies, in seconds or as a date.
+
+    Anything else is None; a date in the past is 0.  A date is relative to the response's own
+    ``Date``, as the clocks here and there may differ.
     """
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
@@ -109,12 +127,12 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def parse_date(value: str) -> datetime | None:
-    """Return the moment that a header such as ``Date`` names, None where it names none."""
+    """Return the time in a header such as ``Date``, None where it is not valid."""
     try:
         date = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    # RFC 9110 has dates in GMT; without any zone that is what is meant.
+    # Without a zone, GMT: RFC 9110 has no other.
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
@@ -137,21 +155,21 @@ def read_json(body: bytes) -> Any:
 
 def excerpt(body: bytes) -> str:
     """Return at most 2,000 characters of the body, without control characters and secrets."""
-    return _cleaned(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+    return _sanitize(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
 
 
-def _cleaned(text: str) -> str:
-    # Secrets twice: half of one would not be found, and one may come together only here.
+def _sanitize(text: str) -> str:
+    # Masked before, as removing characters may split a secret, and after, as it may join one.
     return mask(_UNPRINTABLE.sub("", mask(text)))
 
 
 def one_line(text: str, limit: int = _MESSAGE_CHARS) -> str:
-    """Return the text on one line, without control characters and secrets, cut at ``limit``."""
-    text = mask(" ".join(_cleaned(text)[: 4 * limit].split()))
+    """Return the text on one line, sanitized, truncated to ``limit`` characters."""
+    text = mask(" ".join(_sanitize(text)[: 4 * limit].split()))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def error_from_answer(
+def error_from_response(
     *,
     name: str,
     status: int,
@@ -162,44 +180,43 @@ def error_from_answer(
     method: str,
     path: str,
 ) -> PlatformError:
-    """Return the exception for an answer that is not a success, to ``method`` and ``path``."""
+    """Return the exception for an unsuccessful response to ``method`` and ``path``."""
     data = None
     with contextlib.suppress(ValueError):
         data = read_json(body)
     details = parse_error(status, data)
-    shown = excerpt(body)
+    text = excerpt(body)
     fields = tuple(
         FieldProblem(one_line(f.location), one_line(f.message), one_line(f.kind))
         for f in details.fields
     )
-    said = one_line(details.message or "")
-    if not said and fields:
-        said = "; ".join(str(f) for f in fields[:3])
-        if len(fields) > 3:
-            said += f"; and {len(fields) - 3} more"
-    if not said and media_type(headers) == "text/plain":
-        said = one_line(shown)
+    reason = one_line(details.message or "")
+    if not reason and fields:
+        reason = "; ".join(str(f) for f in fields[:_MAX_FIELDS])
+        if len(fields) > _MAX_FIELDS:
+            reason += f"; and {len(fields) - _MAX_FIELDS} more"
+    if not reason and media_type(headers) == "text/plain":
+        reason = one_line(text)
     wait = parse_retry_after(headers)
+    if wait is None and (seconds := details.retry_after) is not None:
+        wait = seconds if math.isfinite(seconds) and seconds >= 0 else None
     request_id = (
         details.request_id or headers.get("x-request-id") or headers.get("request-id") or ""
     )
-    if wait is None and details.retry_after is not None:
-        told = details.retry_after
-        wait = told if math.isfinite(told) and told >= 0 else None
     common: dict[str, Any] = {
         "hint": mask(_hint(name, status, headers, wait, base_url) or "") or None,
         "status": status,
         "code": one_line(details.code) if details.code else None,
         "request_id": one_line(request_id) or None,
         "retry_after": wait,
-        "excerpt": shown,
+        "excerpt": text,
     }
-    message = f"{name} answered {status}{_phrase(status, said)}"
+    message = f"{name} answered {status}{_phrase(status, reason)}"
     if status == 404:
-        missing = _missing(path, f"{details.code} {said}")
+        missing = _missing_resource(path, f"{details.code} {reason}")
         common["hint"] = _MISSING_HINTS[missing]
         request = f"{method} {one_line(base_url + path)}"
-        message = f"{name} answered 404 to {request}{_phrase(status, said)}"
+        message = f"{name} answered 404 to {request}{_phrase(status, reason)}"
         not_found = NotFoundError(message, **common)
         not_found.missing = missing
         return not_found
@@ -209,22 +226,22 @@ def error_from_answer(
     return cls(message, **common)
 
 
-def _missing(path: str, words: str) -> str | None:
-    """Return what a 404 is about: the first thing that the platform names, else the path's last."""
-    if (named := _THING.search(words)) is not None:
-        found = named[1].lower()
-        return "session" if found == "conversation" else found
+def _missing_resource(path: str, message: str) -> str | None:
+    """Return the first resource that the message of a 404 names, else the path's last."""
+    if (match := _RESOURCE.search(message)) is not None:
+        resource = match[1].lower()
+        return "session" if resource == "conversation" else resource
     segments = path.partition("?")[0].split("/")
     for collection, item in reversed(list(pairwise(segments))):
-        thing = _THING.fullmatch(collection)
-        if thing is not None and item and item not in _ACTIONS:
-            return thing[1].lower()
+        match = _RESOURCE.fullmatch(collection)
+        if match is not None and item and item not in _ACTIONS:
+            return match[1].lower()
     return None
 
 
-def _phrase(status: int, said: str) -> str:
-    if said:
-        return f": {said}" if said.endswith((".", "!", "?", "…")) else f": {said}."
+def _phrase(status: int, reason: str) -> str:
+    if reason:
+        return f": {reason}" if reason.endswith((".", "!", "?", "…")) else f": {reason}."
     try:
         return f" ({HTTPStatus(status).phrase})."
     except ValueError:
@@ -232,7 +249,7 @@ def _phrase(status: int, said: str) -> str:
 
 
 def _origin(address: str) -> str:
-    """Return scheme, host and port alone: the rest of a redirect may carry a token."""
+    """Return scheme, host and port alone: the rest of a redirect may hold a token."""
     try:
         parts = urlsplit(address)
         port = "" if parts.port is None else f":{parts.port}"
@@ -242,18 +259,17 @@ def _origin(address: str) -> str:
     return one_line(f"{parts.scheme}://{host}{port}") if host else ""
 
 
-def _redirect(location: str, base_url: str) -> str:
-    """Say where a redirect points to."""
+def _redirect_hint(location: str, base_url: str) -> str:
     try:
         target = _origin(urljoin(base_url, location))
     except ValueError:
         target = ""
-    here = _origin(base_url)
+    origin = _origin(base_url)
     if not location or not target:
         to = ""
-    elif target == here:
+    elif target == origin:
         to = " to another path of the same server"
-    elif here.startswith("https:") and not target.startswith("https:"):
+    elif origin.startswith("https:") and not target.startswith("https:"):
         to = f" to {target}, which is not encrypted"
     else:
         to = f" to {target}"
@@ -264,8 +280,8 @@ def _hint(
     name: str, status: int, headers: Mapping[str, str], wait: float | None, base_url: str
 ) -> str | None:
     if status in _REDIRECTS:
-        return _redirect(headers.get("location", ""), base_url)
+        return _redirect_hint(headers.get("location", ""), base_url)
     if status in (401, 403):
         variable = re.sub(r"\W", "_", name).upper() + "_API_KEY"
         return f"Check its key: it is looked for in {variable}, then in the keyring."
-    return try_again_in(wait)
+    return retry_hint(wait)

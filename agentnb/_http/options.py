@@ -1,4 +1,4 @@
-"""The terms on which a call makes its requests: who makes a run sets them for all it asks."""
+"""Options for the requests of a call, held in a context variable."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import AgentnbError
 
 __all__ = [
-    "Pause",
-    "Terms",
-    "aside",
-    "context_without_terms",
-    "current_terms",
-    "time_left",
-    "without_terms",
+    "RequestOptions",
+    "RetryDelay",
+    "current_options",
+    "detached",
+    "detached_context",
+    "remaining_time",
+    "side_request",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
-    """The wait before a request is made again.
+class RetryDelay:
+    """The delay before a request is retried.
 
-    ``attempt`` counts the further attempts from 1, ``of`` is how many there are at most, and
-    ``seconds`` how long the wait is.
+    ``attempt`` counts the retries from 1, ``of`` is the largest number of them, and ``seconds`` the
+    length of the delay.
     """
 
     attempt: int
@@ -40,55 +40,56 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What differs from the client's own settings, for every request made within `applied`.
+class RequestOptions:
+    """Options that override a client's own settings for every request made within `applied`.
 
-    The ``total`` of ``deadlines`` given here counts from `applied` on, over all requests; that of a
-    client's own counts for each request by itself.  ``by_timeout`` says that it was given as
-    ``timeout``, which is then what can be raised.  ``pausing`` is told before each wait and
-    ``sending`` before each request, attempts included; both on the event loop, so they must not
-    block.  ``sleep`` makes the waits.
+    The ``total`` of these ``deadlines`` counts from `applied` on, over all requests; that of a
+    client counts for each request.  ``by_timeout`` says that it was set as ``timeout``, which is
+    then what an error advises to raise.  ``on_retry`` is called before each delay and
+    ``on_request`` before each request, retries included; both on the event loop, so they must not
+    block.  ``sleep`` makes the delays.
 
-    Terms replace those they are applied in as a whole.  Tasks inherit them: what a run starts
-    beside its own requests is asked `aside`, what others start or hear on its occasion comes
-    `without_terms`, and what is asked when its time is up needs terms of its own.
-    ``Terms(retries=Retries(requests=0))`` are those of a request that is made once.
+    Applied options replace the outer ones as a whole.  Tasks inherit them: use `side_request` for
+    requests that a run makes beside its stream, `detached` for work that is independent of it, and
+    new options for requests after its time is up.
+    ``RequestOptions(retries=Retries(requests=0))`` allow one attempt.
     """
 
     deadlines: Deadlines | None = None
     retries: Retries | None = None
     by_timeout: bool = False
-    pausing: Callable[[Pause], None] | None = None
-    sending: Callable[[], None] | None = None
+    on_retry: Callable[[RetryDelay], None] | None = None
+    on_request: Callable[[], None] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @contextmanager
-    def applied(self, *, began: float | None = None) -> Generator[None, None, None]:
-        """Have the requests of this context, and of the tasks that it starts, made on these.
+    def applied(self, *, since: float | None = None) -> Generator[None, None, None]:
+        """Apply these options to the requests of this context and of the tasks that it starts.
 
-        ``began`` is when ``total`` began to count, by `time.monotonic`; None: now.
+        ``since`` is when ``total`` began to count, by `time.monotonic`; None: now.
         """
-        token = _current.set((self, time.monotonic() if began is None else began))
+        token = _current.set((self, time.monotonic() if since is None else since))
         try:
             yield
         finally:
             _current.reset(token)
 
 
-_NONE: Final = Terms()
-_ASIDE: Final = Retries(requests=1)
-_current: ContextVar[tuple[Terms, float] | None] = ContextVar("agentnb_terms", default=None)
+_DEFAULT: Final = RequestOptions()
+_current: ContextVar[tuple[RequestOptions, float] | None] = ContextVar(
+    "agentnb_request_options", default=None
+)
 
 
-def current_terms() -> Terms:
-    """Return the terms of this context."""
+def current_options() -> RequestOptions:
+    """Return the options of this context."""
     current = _current.get()
-    return _NONE if current is None else current[0]
+    return _DEFAULT if current is None else current[0]
 
 
 @contextmanager
-def without_terms() -> Generator[None, None, None]:
-    """Have what is done within, and the tasks that it starts, be no part of the call around it."""
+def detached() -> Generator[None, None, None]:
+    """Run the block, and the tasks that it starts, without the options of the call around it."""
     token = _current.set(None)
     try:
         yield
@@ -96,27 +97,28 @@ def without_terms() -> Generator[None, None, None]:
         _current.reset(token)
 
 
-def context_without_terms() -> Context:
-    """Return a copy of this context for a task that is no part of the call that starts it."""
-    with without_terms():
+def detached_context() -> Context:
+    """Return a copy of this context without options, for a task that outlives the call."""
+    with detached():
         return copy_context()
 
 
 @contextmanager
-def aside() -> Generator[None, None, None]:
-    """Have what is asked beside a run's own stream made on terms of its own.
+def side_request() -> Generator[None, None, None]:
+    """Apply options for requests that a run makes beside its stream.
 
-    Each request is made twice at most and tells nobody, since the run does not wait for it; the
-    ``total`` of the run neither bounds it nor is asked.  Tasks that are started within inherit it.
+    Each request is made at most twice, without callbacks and without the ``total`` of the run,
+    which does not wait for it.  Tasks that are started within inherit them.
     """
-    deadlines = current_terms().deadlines
-    own = None if deadlines is None else replace(deadlines, total=None)
-    with Terms(deadlines=own, retries=_ASIDE).applied():
+    deadlines = current_options().deadlines
+    if deadlines is not None:
+        deadlines = replace(deadlines, total=None)
+    with RequestOptions(deadlines=deadlines, retries=Retries(requests=1)).applied():
         yield
 
 
-def time_left(deadlines: Deadlines) -> float | None:
-    """Return how many seconds of ``total`` are left for a request made now, None for no end."""
+def remaining_time(deadlines: Deadlines) -> float | None:
+    """Return how many seconds of ``total`` remain for a request made now, None for no limit."""
     current = _current.get()
     if deadlines.total is None or current is None or current[0].deadlines is not deadlines:
         return deadlines.total

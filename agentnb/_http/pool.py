@@ -1,8 +1,7 @@
-"""Connections for any number of streams at once.
+"""Pool of HTTP connections for any number of concurrent streams.
 
-The pools of httpx's transports look at each connection whenever a request begins and whenever one
-ends, so that a thousand streams cost a million looks.  Here each connection has a transport of its
-own, and the idle ones are a stack.
+httpx's pool iterates over all connections whenever a request starts or ends, which is quadratic in
+the number of streams.  Here each connection has its own transport, and the idle ones are a stack.
 """
 
 from __future__ import annotations
@@ -11,75 +10,94 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import httpx
 
 from agentnb._http.chunk_joining import JoiningBackend, JoiningStream
-from agentnb._http.idle_connections import KEEPALIVE_SECONDS, SPARE_SECONDS, expired
 
-__all__ = ["BODY", "Client", "Connections", "MakeTransport"]
+__all__ = [
+    "BODY",
+    "KEEPALIVE_SECONDS",
+    "SPARE_SECONDS",
+    "Client",
+    "ConnectionPool",
+    "count_expired",
+]
 
-# As many as a table of prompts has in use at once.
-_MOST_IDLE: Final = 256
+#: How long the most recently used connection is kept: between two cells a reader reads.
+KEEPALIVE_SECONDS: Final = 60.0
+#: How long the other connections are kept, which only serve concurrent requests.
+SPARE_SECONDS: Final = 2.0
+# As many as a table of prompts uses at once.
+_MAX_IDLE: Final = 256
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
 
-# Where an answer's extensions have its body as the transport made it: httpx's client wraps it, to
-# know how long all of it took.
+# The extension of a response that holds its body, without the wrapper by which httpx's client
+# measures the elapsed time.
 BODY: Final = "agentnb.body"
 
-# Given the proxy that the environment names, or none.
-MakeTransport = Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport]
+
+def count_expired(idle_since: Sequence[float], now: float) -> tuple[int, float | None]:
+    """Return how many of the connections to close, the longest idle first, and when to call again.
+
+    ``idle_since`` is ascending.  None: no connection is left.
+    """
+    for position, since in enumerate(idle_since):
+        is_last = position == len(idle_since) - 1
+        expiry = since + (KEEPALIVE_SECONDS if is_last else SPARE_SECONDS)
+        if expiry > now:
+            return position, expiry
+    return len(idle_since), None
 
 
 class _NoCookies(httpx.Cookies):
-    """What a server wants remembered may be anything, and would go to whoever asks."""
-
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
 
 
-class Client(httpx.AsyncClient):
-    """httpx's client over any kind of transport, also on the way through proxies.
+_NO_COOKIES: Final = _NoCookies()
 
-    It has no cookies, and nothing of its own for `build_request` to merge into requests: that takes
-    as long as all the rest of making one, so they are made without it.
+
+class Client(httpx.AsyncClient):
+    """httpx's client without cookies; ``factory`` makes its transports, also those to proxies.
+
+    It has no defaults for `build_request` to merge, which takes as long as the rest of building a
+    request: requests are built without it.
     """
 
-    def __init__(self, make: MakeTransport, **options: Any) -> None:
-        self._make = make
+    def __init__(
+        self, factory: Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport], **options: Any
+    ) -> None:
+        self._factory = factory
         super().__init__(**options)
 
     @property
     def cookies(self) -> httpx.Cookies:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _NO_COOKIES
 
-    # These are what httpx calls for its own transports, the proxies' as the environment names them.
+    # httpx calls these to make its own transports, the latter for each proxy in the environment.
     def _init_transport(self, *_args: Any, **_options: Any) -> httpx.AsyncBaseTransport:
-        return self._make(None)
+        return self._factory(None)
 
     def _init_proxy_transport(
         self, proxy: httpx.Proxy, *_args: Any, **_options: Any
     ) -> httpx.AsyncBaseTransport:
-        return self._make(proxy)
+        return self._factory(proxy)
 
 
-_NO_COOKIES: Final = _NoCookies()
+class ConnectionPool(httpx.AsyncBaseTransport):
+    """Pool of any number of connections; the most recently used idle one is used first.
 
-
-class Connections(httpx.AsyncBaseTransport):
-    """Any number of connections; the idle one that was used last is used first.
-
-    That one is closed after a minute, the others after a few seconds.  ``tls`` is for all of them,
-    and so is ``proxy``.
+    It is closed after a minute, the others after a few seconds.  All share ``tls`` and ``proxy``.
     """
 
     def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
-        self._make = partial(_Connection, verify=tls, proxy=proxy)
-        # Wrong proxies are to be told of at once.
-        first = self._make()
+        self._connect = partial(_Connection, verify=tls, proxy=proxy)
+        # Raises at once for an invalid proxy.
+        first = self._connect()
         self._all = {first}
         self._idle = deque([(time.monotonic(), first)])
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +107,7 @@ class Connections(httpx.AsyncBaseTransport):
         if self._idle:
             _, connection = self._idle.pop()
         else:
-            connection = self._make()
+            connection = self._connect()
             self._all.add(connection)
         try:
             response = await connection.handle_async_request(request)
@@ -101,7 +119,7 @@ class Connections(httpx.AsyncBaseTransport):
             await self._close(connection)
             raise error
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        body = _Lent(response.stream, partial(self._take_back, connection))
+        body = _PooledBody(response.stream, partial(self._release, connection))
         response.stream = response.extensions[BODY] = body
         return response
 
@@ -114,17 +132,17 @@ class Connections(httpx.AsyncBaseTransport):
             await self._all.pop().aclose()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _take_back(self, connection: _Connection) -> None:
-        if connection.is_idle and connection in self._all and len(self._idle) < _MOST_IDLE:
+    async def _release(self, connection: _Connection) -> None:
+        if connection.is_idle and connection in self._all and len(self._idle) < _MAX_IDLE:
             self._idle.append((time.monotonic(), connection))
-            self._look_at(time.monotonic() + SPARE_SECONDS)
+            self._schedule_expiry(time.monotonic() + SPARE_SECONDS)
         else:
             await self._close(connection)
 
-    def _look_at(self, moment: float) -> None:
-        """Have `_close_expired` called then, unless it is called earlier."""
+    def _schedule_expiry(self, when: float) -> None:
+        """Call `_close_expired` at ``when``, unless it is scheduled earlier."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + moment - time.monotonic()
+        due = loop.time() + when - time.monotonic()
         if self._timer is not None:
             if self._timer.when() <= due:
                 return
@@ -133,13 +151,13 @@ class Connections(httpx.AsyncBaseTransport):
 
     def _close_expired(self) -> None:
         self._timer = None
-        count, again = expired([since for since, _ in self._idle], time.monotonic())
+        count, next_expiry = count_expired([since for since, _ in self._idle], time.monotonic())
         for _ in range(count):
             task = asyncio.ensure_future(self._close(self._idle.popleft()[1]))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-        if again is not None:
-            self._look_at(again)
+        if next_expiry is not None:
+            self._schedule_expiry(next_expiry)
 
     async def _close(self, connection: _Connection) -> None:
         self._all.discard(connection)
@@ -147,18 +165,18 @@ class Connections(httpx.AsyncBaseTransport):
 
 
 def _error_of(response: httpx.Response) -> httpx.TransportError | None:
-    """Return what is wrong with a response that httpx takes for valid."""
+    """Return the error of an invalid response that httpx accepts."""
     if response.extensions.get("http_version") not in _VERSIONS:
-        return httpx.RemoteProtocolError("The version of HTTP is not known.")
+        return httpx.RemoteProtocolError("The version of HTTP is unknown.")
     network = response.extensions.get("network_stream")
     if isinstance(network, JoiningStream) and not network.has_read:
-        # It came behind the response before, so it answers nothing.
-        return httpx.ReadError("the server sent an answer that nobody asked for")
+        # It came with the previous response, before this request.
+        return httpx.ReadError("the server sent a response without a request")
     return None
 
 
 class _Connection(httpx.AsyncHTTPTransport):
-    """httpx's transport, for one request at a time."""
+    """httpx's transport with a single connection, for one request at a time."""
 
     def __init__(self, *, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
         limits = httpx.Limits(
@@ -168,15 +186,15 @@ class _Connection(httpx.AsyncHTTPTransport):
         )
         super().__init__(verify=verify, proxy=proxy, limits=limits)
         self._network = JoiningBackend()
-        # httpx has no option for it.  Were it not heeded, bodies would come in single chunks.
+        # httpx has no option for it.  If it were ignored, bodies would come in single HTTP chunks.
         self._pool._network_backend = self._network  # pyright: ignore[reportPrivateUsage]
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is a connection that the next request can have.
+        """Whether the connection can be used for the next request.
 
-        There is none where the end of the one before was broken off: httpcore shields it from what
-        anyio cancels, and not from what asyncio does, and keeps what it had begun to close.
+        It cannot when closing the previous response was cancelled: httpcore shields that from
+        anyio's cancellation but not from asyncio's, and keeps a half-closed connection.
         """
         connections = self._pool.connections
         return bool(connections) and all(connection.is_idle() for connection in connections)
@@ -188,22 +206,22 @@ class _Connection(httpx.AsyncHTTPTransport):
             await self._network.aclose()
 
 
-class _Lent(httpx.AsyncByteStream):
-    """The body of an answer; closing it gives its connection back."""
+class _PooledBody(httpx.AsyncByteStream):
+    """The body of a response; closing it releases its connection."""
 
     def __init__(
-        self, stream: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]
+        self, stream: httpx.AsyncByteStream, release: Callable[[], Awaitable[None]]
     ) -> None:
         self._stream = stream
-        self._give_back: Callable[[], Awaitable[None]] | None = give_back
+        self._release: Callable[[], Awaitable[None]] | None = release
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream.__aiter__()
 
     async def aclose(self) -> None:
-        give_back, self._give_back = self._give_back, None
+        release, self._release = self._release, None
         try:
             await self._stream.aclose()
         finally:
-            if give_back is not None:
-                await give_back()
+            if release is not None:
+                await release()

@@ -1,17 +1,15 @@
-"""What goes out: addresses, headers and bodies, checked before anything is sent."""
+"""Validation and encoding of addresses, headers and bodies before anything is sent."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
 import re
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from agentnb._support.fork import after_fork_in_child
 from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ __all__ = [
     "check_base_url",
     "encode_headers",
     "encode_json",
-    "encode_params",
     "quote_segment",
     "warn_if_unencrypted",
 ]
@@ -30,7 +27,6 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _warned: set[str] = set()
-_lock = threading.Lock()
 
 
 def quote_segment(segment: str) -> str:
@@ -51,8 +47,8 @@ def check_base_url(base_url: str, *, name: str) -> str:
     """Return ``base_url`` without a slash at its end.
 
     Raises:
-        ConfigError: it is no http or https address, or carries a user, a query or a fragment:
-            places where a key would end up in logs.
+        ConfigError: it is no http or https address, or has a user, a query or a fragment, from
+            which a key would get into logs.
     """
     problem = None
     try:
@@ -70,7 +66,7 @@ def check_base_url(base_url: str, *, name: str) -> str:
         elif re.search(r"[\x00-\x20\x7f\\]", base_url):
             problem = "has a blank, a control character or a backslash in it"
     if problem is not None:
-        # The address itself may hold a key, so it is not repeated.
+        # The address may hold a key, so it is not repeated.
         raise ConfigError(
             f"The base_url of {name} {problem}.", hint="Give it as in https://api.example.com."
         )
@@ -78,21 +74,17 @@ def check_base_url(base_url: str, *, name: str) -> str:
 
 
 def warn_if_unencrypted(base_url: str, *, name: str) -> None:
-    """Warn where what is sent can be read on its way: http:// to another machine, once a host."""
+    """Warn about http:// to another machine, once for each host."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if parts.scheme != "http" or _is_this_machine(host):
+    if parts.scheme != "http" or _is_loopback(host) or host in _warned:
         return
-    with _lock:
-        if host in _warned:
-            return
-        _warned.add(host)
+    _warned.add(host)
     where = host if parts.port is None else f"{host}:{parts.port}"
-    # Of no line of the user's: whose it is that led here cannot be told, and naming one of this
-    # package's would only hide what is said.
+    # Without a source line: the user's is unknown here, and one of this package is no help.
     warnings.warn_explicit(
-        f"{name} is asked at http://{where}: whoever is in between can read the questions, the "
-        "answers and the key. Use https://.",
+        f"{name} is reached over http://{where}: anyone on the network path can read the "
+        "questions, the answers and the key. Use https://.",
         UnencryptedWarning,
         filename="<agentnb>",
         lineno=1,
@@ -100,7 +92,7 @@ def warn_if_unencrypted(base_url: str, *, name: str) -> None:
     )
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -110,17 +102,17 @@ def _is_this_machine(host: str) -> bool:
 
 
 def encode_headers(
-    own: Mapping[str, str], *layers: Mapping[str, str | SecretStr] | None
+    defaults: Mapping[str, str], *layers: Mapping[str, str | SecretStr] | None
 ) -> list[tuple[bytes, bytes]]:
-    """Return the headers as bytes, those of a later layer replacing the same of an earlier one.
+    """Return the headers as bytes; those of a later layer replace those of an earlier one.
 
-    Values go out as UTF-8.  ``own`` are this package's, which are well-formed and in lower case.
+    Values are encoded as UTF-8.  ``defaults`` are well-formed and in lower case.
 
     Raises:
-        RequestError: a name is no token, or a value holds a control character: NUL, CR or LF would
-            let it forge further headers.  The message names the header, never its value.
+        RequestError: a name is no token, or a value holds a control character: NUL, CR or LF could
+            inject further headers.  The message names the header, never its value.
     """
-    merged: dict[str, str | SecretStr] = dict(own)
+    merged: dict[str, str | SecretStr] = dict(defaults)
     for layer in layers:
         for name, value in (layer or {}).items():
             if not _TOKEN.fullmatch(name):
@@ -128,12 +120,12 @@ def encode_headers(
             if problem := _problem(value):
                 raise RequestError(f"The value of the header {name.lower()} holds {problem}.")
             merged[name.lower()] = value
-    return [(name.encode("ascii"), _plain(value).encode()) for name, value in merged.items()]
+    return [(name.encode("ascii"), _reveal(value).encode()) for name, value in merged.items()]
 
 
 def _problem(value: str | SecretStr) -> str | None:
-    # Apart from its caller, so that no frame of the exception's traceback holds a plain value.
-    plain = _plain(value)
+    # A function, so that no frame of the exception's traceback holds a revealed value.
+    plain = _reveal(value)
     if _CONTROL.search(plain):
         return "a line break or another control character"
     try:
@@ -143,31 +135,18 @@ def _problem(value: str | SecretStr) -> str | None:
     return None
 
 
-def _plain(value: str | SecretStr) -> str:
+def _reveal(value: str | SecretStr) -> str:
     return (value if isinstance(value, str) else value.get_secret_value()).strip(" \t")
-
-
-def encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the query parameters without those that are None; None if there are none left."""
-    return {name: value for name, value in (params or {}).items() if value is not None} or None
 
 
 def encode_json(value: Any) -> bytes:
     """Return ``value`` as JSON.
 
     Raises:
-        RequestError: it holds something that JSON cannot, NaN and lone surrogates among them.
+        RequestError: it cannot be encoded; neither can NaN and lone surrogates.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"The request cannot be written as JSON: {error}.") from error
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork_in_child(_after_fork)

@@ -1,8 +1,8 @@
-"""The heads of responses, checked before aiohttp's parser gets them.
+"""Validation of response heads before aiohttp's parser gets them.
 
-h11, which httpx uses, and llhttp, which aiohttp uses, differ in what they accept; here a head is
-made to fit what h11 does.  A parser that is given a head alone also delivers it before it finds
-fault with a body that came in the same packet.
+h11, which httpx uses, and llhttp, which aiohttp uses, accept different heads; this accepts what h11
+does.  It also passes a head to the parser separately, which otherwise would report an invalid body
+in the same packet before it delivered the head.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["HeadReader"]
 
-# As large as h11 takes a head to be, in bytes.
+# h11's limit for a head, in bytes.
 _MAX_BYTES: Final = 100 * 2**10
 _END: Final = re.compile(rb"\n\r?\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/(?:1\.[01]|2\.0) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
@@ -21,50 +21,51 @@ _ENCODING: Final = re.compile(rb"^transfer-encoding:[ \t]*(.*?)[ \t]*\r?$", re.I
 
 
 class HeadReader:
-    """Splits what a connection receives after a request into heads and the rest."""
+    """Splits the bytes that a connection receives after a request into heads and the rest."""
 
-    __slots__ = ("_came", "is_over")
+    __slots__ = ("_buffer", "is_over")
 
     def __init__(self) -> None:
-        #: Whether the final head has come, so that what follows is the body.
+        #: Whether the final head is complete, so that the rest is the body.
         self.is_over = False
-        self._came = b""
+        self._buffer = b""
 
     def read(self, data: bytes) -> list[bytes]:
-        """Return what the parser is to be given, one call for each piece.
+        """Return the pieces to feed to the parser, one at a time.
 
         Raises:
-            ValueError: this is no head of a response, or one that is too large.
+            ValueError: the head is invalid or too large.
         """
         pieces: list[bytes] = []
-        data, self._came = self._came + data, b""
+        data, self._buffer = self._buffer + data, b""
         while data and not self.is_over:
             if not data.startswith(b"HTTP/"[: len(data)]):
-                raise ValueError("This does not begin as a response does.")
+                raise ValueError("This does not begin like a response.")
             end = _END.search(data)
             if (len(data) if end is None else end.end()) > _MAX_BYTES:
                 raise ValueError("The head is too large.")
             if end is None:
-                self._came = data
+                self._buffer = data
                 return pieces
             head, data = data[: end.end()], data[end.end() :]
-            pieces.append(self._checked(head))
+            pieces.append(self._validate(head))
         if data:
             pieces.append(data)
         return pieces
 
-    def _checked(self, head: bytes) -> bytes:
+    def _validate(self, head: bytes) -> bytes:
+        """Return the head with at most one length, and none beside a transfer encoding."""
         status = _STATUS_LINE.match(head)
         if status is None:
             raise ValueError("The status line is not valid.")
-        # Interim responses are followed by another head; 101 changes the protocol.
+        # Another head follows an interim response; 101 switches the protocol.
         self.is_over = status[1] == b"101" or not status[1].startswith(b"1")
         encodings = _ENCODING.findall(head)
         if encodings and [each.lower() for each in encodings] != [b"chunked"]:
-            raise ValueError("The transfer encoding is not known.")
+            raise ValueError("The transfer encoding is unknown.")
         lengths = [part.strip() for each in _LENGTH.findall(head) for part in each.split(b",")]
         if len(set(lengths)) > 1:
-            raise ValueError("There are several lengths.")
+            raise ValueError("The lengths differ.")
         if encodings and lengths:
             return _LENGTH.sub(b"", head)
         if len(lengths) > 1:

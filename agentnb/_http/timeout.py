@@ -1,34 +1,80 @@
-"""The watchdog: ends a wait that lasts too long."""
+"""Deadlines, and the watchdog that cancels a wait which outlasts one."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Final, Literal
 
-from agentnb._http.deadlines import Deadlines, to_wait_longer
-from agentnb.errors import DeadlineError
+from agentnb.errors import ConfigError, DeadlineError
 
-__all__ = ["Watchdog"]
+__all__ = ["Deadlines", "Watchdog", "deadline_hint", "is_seconds"]
 
 Setting = Literal["first_event", "idle", "progress", "total"]
 
-_NEVER: Final = float("inf")
-_MEANING: Final[dict[Setting, str]] = {
+_MESSAGES: Final[dict[Setting, str]] = {
     "first_event": "did not answer within {:g} s",
     "idle": "was silent for {:g} s",
     "progress": "sent no event for {:g} s, though it was not silent",
     "total": "did not finish within {:g} s",
 }
-# What else it means in a body, by whether that is one of events.
-_IN_BODY: Final[dict[tuple[Setting, bool], str]] = {
+# Messages that differ within a body, by whether that is a stream of events.
+_BODY_MESSAGES: Final[dict[tuple[Setting, bool], str]] = {
     ("first_event", True): "answered, but sent no event within {:g} s",
     ("progress", False): "did not send the whole of its answer within {:g} s",
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Limits of one run, in seconds; None waits for ever.
+
+    ``connect`` covers the connection and TLS, ``first_event`` the time from sending the request to
+    the first event of the response, ``idle`` the longest silence inside a response, ``progress``
+    the longest time without an event though bytes arrive (comments that keep a connection open),
+    and ``total`` the whole run with all its requests and delays.
+
+    Raises:
+        ConfigError: one is neither None nor a number above 0.
+    """
+
+    connect: float | None = 10.0
+    first_event: float | None = 120.0
+    idle: float | None = 120.0
+    progress: float | None = 600.0
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None and not is_seconds(value):
+                raise ConfigError(
+                    f"The deadline {each.name} is a number of seconds above 0, not {value!r}.",
+                    hint="None waits for ever.",
+                )
+
+
+def deadline_hint(setting: str, *, by_timeout: bool = False) -> str:
+    """Return how to raise a deadline that passed; ``by_timeout``: it was set as ``timeout``."""
+    if by_timeout:
+        return "To wait longer, raise timeout=, or --timeout in a cell."
+    return (
+        f"To wait longer, raise it: deadlines=agentnb.Deadlines({setting}=...), or "
+        f"{setting}_timeout in agentnb.toml."
+    )
+
+
+def is_seconds(value: object) -> bool:
+    """Return whether ``value`` is a finite number above 0; NaN is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < math.inf
+
+
 class Watchdog:
-    """Guards the waits of one request and its answer.
+    """Enforces the deadlines of one request and its response.
 
     Used as in::
 
@@ -37,15 +83,15 @@ class Watchdog:
         with watchdog.body(of_events=True):
             chunk = await ...
 
-    Between the pieces of something that is waited for piece by piece, `pause` and `resume` keep the
-    time of whoever takes them out of it; ``event_came`` is set when a piece completed an event.
+    `pause` and `resume` exclude the time that the consumer takes between chunks; set
+    ``event_came`` when a chunk completed an event.
 
     A wait that outlasts its setting in `Deadlines`, or the ``left`` seconds of ``total``, is
     cancelled and becomes a `DeadlineError`.  Only waiting counts: a slow consumer is no idle
     server.
 
-    One timer serves all waits of a request.  A stream has as many as it has events, and setting up
-    and taking down a timer for each would cost more than decoding the event.
+    One timer serves all waits of a request: a timer for each event of a stream would cost more than
+    decoding the event.
     """
 
     __slots__ = (
@@ -57,14 +103,14 @@ class Watchdog:
         "_idle",
         "_loop",
         "_mark",
-        "_mark_of",
+        "_mark_setting",
         "_name",
         "_of_events",
         "_progress",
-        "_set_for",
         "_task",
         "_time",
         "_timer",
+        "_timer_due",
         "event_came",
     )
 
@@ -75,48 +121,48 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._end = self._time() + _seconds(left)
-        # Nothing for so long ends a wait ...
-        self._idle = _NEVER
-        # ... and so does this moment, of the setting that it is of; an event moves it.
-        self._mark = _NEVER
-        self._mark_of: Setting = "first_event"
+        # Longest silence, in seconds.
+        self._idle = math.inf
+        # When `_mark_setting` passes, by the loop's time; between waits, the seconds left of it.
+        self._mark = math.inf
+        self._mark_setting: Setting = "first_event"
         self._of_events: bool | None = None
         self._progress = _seconds(deadlines.progress)
-        self._due = _NEVER
+        # When the current wait is cancelled.
+        self._due = math.inf
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._fired = False
-        self._set_for = _NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
 
     def head(self) -> Watchdog:
-        """Return the guard of the wait for an answer's head; it must be entered at once."""
+        """Return the context for the wait for a response's head; enter it at once."""
         self._mark = self._time() + _seconds(self._deadlines.first_event)
         return self
 
     def body(self, *, of_events: bool) -> Watchdog:
-        """Return the guard of the waits for a body's pieces; it must be entered at once.
+        """Return the context for reading a body; enter it at once.
 
-        What is left of ``first_event`` goes on to count in one that is ``of_events``.
+        With ``of_events``, the rest of ``first_event`` continues to count.
         """
         self._of_events = of_events
         self._idle = _seconds(self._deadlines.idle)
-        # Since `head` was left this is no moment, but what was left then.
         if not of_events or self._mark > self._progress:
             self._mark = self._progress
-            self._mark_of = "progress"
+            self._mark_setting = "progress"
         self._mark += self._time()
         return self
 
     def stop(self) -> None:
-        """Take the timer down."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._set_for = _NEVER
+            self._timer_due = math.inf
 
     def pause(self) -> None:
-        """Stop watching, within a wait: what follows is not waiting."""
+        """Stop watching, within a wait."""
         self._task = None
 
     def resume(self) -> None:
@@ -125,22 +171,18 @@ class Watchdog:
         if self.event_came:
             self.event_came = False
             self._mark = now + self._progress
-            self._mark_of = "progress"
-        due = now + self._idle
-        if due > self._mark:
-            due = self._mark
-        if due > self._end:
-            due = self._end
+            self._mark_setting = "progress"
+        due = min(now + self._idle, self._mark, self._end)
         self._due = due
-        # A stream that always has something more to read would never let a timer fire.
+        # While a stream always has more to read, the loop does not get to the timer.
         if due <= now:
             raise self._error()
-        # Told the loop, it need not find out which one runs, which costs a call of the system.
+        # Without the argument, finding the running loop costs a system call.
         self._task = task = asyncio.current_task(self._loop)
         if task is not None:
             self._cancelling = task.cancelling()
-        # A timer that is set too early sets itself anew; one that is set too late must not stay.
-        if due < self._set_for:
+        # A timer that fires too early is set again; one that would fire too late is replaced.
+        if due < self._timer_due:
             self._set_timer(due)
 
     def __enter__(self) -> None:
@@ -155,19 +197,19 @@ class Watchdog:
         task, self._task = self._task, None
         if self._fired and task is not None:
             self._fired = False
-            # Someone else may have cancelled the task meanwhile; then that is what happened.
+            # If the task was cancelled from outside as well, that cancellation goes on.
             if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
                 raise self._error() from None
         self._mark -= self._time()
 
     def _set_timer(self, due: float) -> None:
         self.stop()
-        self._set_for = due
+        self._timer_due = due
         self._timer = self._loop.call_at(due, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
-        self._set_for = _NEVER
+        self._timer_due = math.inf
         if self._task is None:
             return
         if self._time() < self._due:
@@ -177,23 +219,22 @@ class Watchdog:
         self._task.cancel()
 
     def _error(self) -> DeadlineError:
-        """Say which setting the wait that is over ran into."""
         setting: Setting = "idle"
         if self._due >= self._end:
             setting = "total"
         elif self._due >= self._mark:
-            setting = self._mark_of
-        meaning = _MEANING[setting]
+            setting = self._mark_setting
+        message = _MESSAGES[setting]
         if self._of_events is not None:
-            meaning = _IN_BODY.get((setting, self._of_events), meaning)
+            message = _BODY_MESSAGES.get((setting, self._of_events), message)
         seconds: float = getattr(self._deadlines, setting)
         return DeadlineError(
-            f"{self._name} {meaning.format(seconds)}.",
+            f"{self._name} {message.format(seconds)}.",
             deadline=setting,
             seconds=seconds,
-            hint=to_wait_longer(setting),
+            hint=deadline_hint(setting),
         )
 
 
 def _seconds(value: float | None) -> float:
-    return _NEVER if value is None else value
+    return math.inf if value is None else value

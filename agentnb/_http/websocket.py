@@ -1,6 +1,6 @@
-"""WebSockets: a request sent as one message, and its answer as a stream of messages.
+"""WebSockets: a request sent as one message, and its response as a stream of messages.
 
-The only module that imports websockets; it is itself imported with the first WebSocket.
+Imported with the first WebSocket, as it imports websockets.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.error_responses import ErrorParser, error_from_answer, one_line
-from agentnb._http.errors import is_lasting, reason_of
-from agentnb._http.timeout import Watchdog
+from agentnb._http.error_responses import ErrorParser, error_from_response, one_line
+from agentnb._http.errors import (
+    connect_timeout,
+    connection_failed,
+    is_permanent,
+    proxy_error,
+    reason_of,
+)
+from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb._http.transport import ssl_context
 from agentnb._support.installing import __version__
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
-    ConfigError,
-    ConnectionFailedError,
-    DeadlineError,
     EventTooLargeError,
     RequestError,
     StreamCutError,
@@ -41,16 +43,16 @@ from agentnb.errors import (
 from agentnb.redaction.logs import mask_logs
 from agentnb.redaction.secrets import mask
 
-__all__ = ["WebSocketAnswer", "open_websocket"]
+__all__ = ["WebSocketResponse", "open_websocket"]
 
 _LOGGER: Final = "websockets.client"
-# Keeps proxies from closing a connection on which nothing is sent, in seconds.
+# Keeps proxies from closing an idle connection, in seconds.
 _PING_INTERVAL: Final = 20.0
 # How long the server may take to confirm that the connection is closed, in seconds.
 _CLOSE_TIMEOUT: Final = 0.5
 
 # Close codes, RFC 6455, section 7.4.1, and the usual private ones for HTTP's 401 and 403.
-_CLEAN: Final = frozenset({1000, 1001})
+_NORMAL: Final = frozenset({1000, 1001})
 _TOO_BIG: Final = 1009
 _UNAUTHORIZED: Final = frozenset({1008, 3000, 3003, 4001, 4003, 4401, 4403})
 
@@ -67,18 +69,17 @@ async def open_websocket(
     *,
     name: str,
     headers: Callable[[], list[tuple[bytes, bytes]]],
-    question: str,
+    message: str,
     deadlines: Deadlines,
     left: float | None,
     trust_env: bool,
     max_bytes: int,
     parse_error: ErrorParser,
-) -> WebSocketAnswer:
-    """Connect and return the answer to ``question``, which is sent when its messages are read.
+) -> WebSocketResponse:
+    """Connect and return the response to ``message``, which is sent when its messages are read.
 
-    ``headers`` is called for the headers of the handshake, so that no frame of a traceback holds
-    them.  ``left`` is what is left of the deadline ``total``, in seconds; ``max_bytes`` bounds one
-    message.
+    ``headers`` is a function, so that no frame of a traceback holds those of the handshake.
+    ``left`` is the rest of the deadline ``total``, in seconds; ``max_bytes`` limits one message.
 
     Raises:
         PlatformError: the server refused the handshake.
@@ -103,7 +104,7 @@ async def open_websocket(
                 proxy=_proxy(base_url) if trust_env else None,
                 open_timeout=deadlines.connect,
                 ping_interval=_PING_INTERVAL,
-                # A server that is busy with the answer may not get to answering pings.
+                # A busy server may be late with its pongs.
                 ping_timeout=None,
                 close_timeout=_CLOSE_TIMEOUT,
                 max_size=max_bytes,
@@ -112,7 +113,7 @@ async def open_websocket(
             )
     except InvalidStatus as error:
         response = error.response
-        raise error_from_answer(
+        raise error_from_response(
             name=name,
             status=response.status_code,
             headers={key.lower(): value for key, value in response.headers.raw_items()},
@@ -123,14 +124,14 @@ async def open_websocket(
             path=path,
         ) from None
     except (WebSocketException, OSError, EOFError, ImportError) as error:
-        raise _failure(error, name=name, base_url=base_url, connect=deadlines.connect) from None
+        raise _map_error(error, name=name, base_url=base_url, connect=deadlines.connect) from None
     finally:
         watchdog.stop()
-    return WebSocketAnswer(connection, watchdog, name=name, question=question, max_bytes=max_bytes)
+    return WebSocketResponse(connection, watchdog, name=name, message=message, max_bytes=max_bytes)
 
 
-class WebSocketAnswer:
-    """An open WebSocket.  `messages` can be iterated once; `aclose` closes the connection."""
+class WebSocketResponse:
+    """Open WebSocket.  `messages` can be iterated once; `aclose` closes the connection."""
 
     def __init__(
         self,
@@ -138,44 +139,44 @@ class WebSocketAnswer:
         watchdog: Watchdog,
         *,
         name: str,
-        question: str,
+        message: str,
         max_bytes: int,
     ) -> None:
         self._connection = connection
         self._watchdog = watchdog
         self._name = name
-        self._question = question
+        self._message = message
         self._max_bytes = max_bytes
 
     async def messages(self) -> AsyncGenerator[str, None]:
-        """Send the question, and yield each message of the answer as text.
+        """Send the request, and yield each message of the response as text.
 
         Ends when the server closes the connection normally.
 
         Raises:
-            AuthenticationError: the server closed it because it does not accept the key.
+            AuthenticationError: the server does not accept the key.
             DeadlineError: ``first_event``, ``idle``, ``progress`` or ``total`` passed.
             EventTooLargeError: a message is larger than the limit.
-            StreamCutError: the connection broke off.
+            StreamCutError: the connection was lost.
         """
         watchdog, connection = self._watchdog, self._connection
         try:
             with watchdog.body(of_events=True):
-                await connection.send(self._question)
+                await connection.send(self._message)
                 while True:
                     message = await connection.recv()
                     watchdog.event_came = True
                     watchdog.pause()
                     yield message if isinstance(message, str) else message.decode(errors="replace")
-                    # Servers do repeat keys, and some tracebacks print what a frame holds.
+                    # Some tracebacks print variables, and servers echo keys.
                     del message
                     watchdog.resume()
         except ConnectionClosed as closed:
-            if (error := self._end(closed)) is not None:
+            if (error := self._error(closed)) is not None:
                 raise error from None
 
-    def _end(self, closed: ConnectionClosed) -> AgentnbError | None:
-        """Return what the end of the connection means, None for a normal one."""
+    def _error(self, closed: ConnectionClosed) -> AgentnbError | None:
+        """Return the exception for a close code, None for a normal one."""
         if closed.sent is not None and closed.sent.code == _TOO_BIG and not closed.rcvd_then_sent:
             return EventTooLargeError(
                 f"A message of {self._name} is larger than {self._max_bytes} bytes.",
@@ -184,7 +185,7 @@ class WebSocketAnswer:
         if closed.rcvd is None:
             return StreamCutError(f"The answer of {self._name} broke off: the connection was lost.")
         code = closed.rcvd.code
-        if code in _CLEAN:
+        if code in _NORMAL:
             return None
         reason = one_line(mask(closed.rcvd.reason or "")) or "no reason was given"
         if code in _UNAUTHORIZED:
@@ -199,7 +200,7 @@ class WebSocketAnswer:
         )
 
     async def aclose(self) -> None:
-        """Close the connection, at once where the server does not confirm."""
+        """Close the connection, without waiting for long until the server confirms."""
         self._watchdog.stop()
         try:
             await self._connection.close()
@@ -208,7 +209,7 @@ class WebSocketAnswer:
 
 
 def _proxy(base_url: str) -> str | None:
-    """Return the proxy that the environment names for HTTP to this address, None for none."""
+    """Return the proxy for an address from the environment, None for none."""
     parts = urlsplit(base_url)
     proxies = getproxies()
     address = proxies.get(parts.scheme) or proxies.get("all")
@@ -217,33 +218,22 @@ def _proxy(base_url: str) -> str | None:
     return address if "://" in address else f"http://{address}"
 
 
-def _failure(error: Exception, *, name: str, base_url: str, connect: float | None) -> AgentnbError:
-    """Return what a failure to connect means."""
-    if isinstance(error, InvalidProxy | ImportError):
-        needs = "; for SOCKS, install python-socks" if isinstance(error, ImportError) else ""
-        # The address of a proxy may hold a password, so nothing of it is repeated.
-        return ConfigError(
-            f"The environment names a proxy that cannot be used{needs}.",
-            hint="Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or set trust_env to False.",
-        )
+def _map_error(
+    error: Exception, *, name: str, base_url: str, connect: float | None
+) -> AgentnbError:
+    """Return the exception for a failure to connect."""
+    if isinstance(error, ImportError):
+        return proxy_error("for SOCKS, install python-socks")
+    if isinstance(error, InvalidProxy):
+        return proxy_error()
     if isinstance(error, InvalidURI):
         return RequestError("The address of the request is not valid.")
     if isinstance(error, TimeoutError) and error.errno is None and connect is not None:
-        return DeadlineError(
-            f"No connection to {name} at {base_url} within {connect:g} s.",
-            deadline="connect",
-            seconds=connect,
-            hint="Check base_url and the network.",
-        )
+        return connect_timeout(name, base_url, connect)
     if isinstance(error, ProxyError):
         reason = "the proxy refused it"
-    elif isinstance(error, InvalidHandshake) and not isinstance(error, OSError):
-        reason = "what answers does not speak WebSocket"
-    else:
-        reason = reason_of(error)
-    return ConnectionFailedError(
-        f"No connection to {name} at {base_url}: {reason}.",
-        hint="Check base_url and the network.",
-        lasting=is_lasting(error)
-        or (isinstance(error, InvalidHandshake) and not isinstance(error, ProxyError)),
-    )
+        return connection_failed(name, base_url, reason, lasting=is_permanent(error))
+    if isinstance(error, InvalidHandshake) and not isinstance(error, OSError):
+        reason = "the server does not speak WebSocket"
+        return connection_failed(name, base_url, reason, lasting=True)
+    return connection_failed(name, base_url, reason_of(error), lasting=is_permanent(error))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agentnb._http import own_pause
+from agentnb._http import backoff_delay
 from agentnb.batch.executor import Executor
 from agentnb.batch.feed import Feed
 from agentnb.batch.rate_limiter import RateLimiter, RateLimiterClosedError, Slot
@@ -100,10 +100,10 @@ class Engine:
                     refusals += 1
                     if refusals > _MAX_REFUSALS:
                         return result
-                    slot.report_refusal(max(result.wait, own_pause(refusals)))
+                    slot.report_refusal(max(result.wait, backoff_delay(refusals)))
                 elif result.verdict == "retryable" and failures < self._retries:
                     failures += 1
-                    await self._limiter.sleep(max(result.wait, own_pause(failures)))
+                    await self._limiter.sleep(max(result.wait, backoff_delay(failures)))
                 else:
                     return result
         except RateLimiterClosedError:

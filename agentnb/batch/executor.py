@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final, Protocol
 
-from agentnb._http import Pause, Terms, is_passing
+from agentnb._http import RequestOptions, RetryDelay, is_retryable_status
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
 from agentnb.batch.rows import Row, RowResult, Verdict
 from agentnb.errors import (
@@ -45,7 +45,11 @@ class RunFactory(Protocol):
     """An agent, as far as a map needs it: creates unsent runs."""
 
     def prepare(
-        self, prompt: str, *, with_terms: Callable[[Terms], Terms] | None = None, **options: Any
+        self,
+        prompt: str,
+        *,
+        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
+        **options: Any,
     ) -> Run: ...
 
 
@@ -85,7 +89,7 @@ class LocalExecutor:
         waits = _RefusalWaits(backoff)
         try:
             run = self._agent.prepare(
-                row.prompt, media=row.media, with_terms=waits.terms, **self._options
+                row.prompt, media=row.media, change_options=waits.request_options, **self._options
             )
         except AgentnbError as error:
             # Only this row cannot be sent.
@@ -125,10 +129,10 @@ class _RefusalWaits:
         self._backoff = backoff
         self._is_refused = False
 
-    def terms(self, terms: Terms) -> Terms:
-        return replace(terms, pausing=self._pausing, sleep=self._sleep)
+    def request_options(self, options: RequestOptions) -> RequestOptions:
+        return replace(options, on_retry=self._on_retry, sleep=self._sleep)
 
-    def _pausing(self, pause: Pause) -> None:
+    def _on_retry(self, pause: RetryDelay) -> None:
         self._is_refused = _is_refusal(pause.error)
         if self._is_refused:
             self._backoff.report_refusal(pause.seconds)
@@ -204,7 +208,7 @@ def _verdict(run: Run, *, is_waiting: bool) -> tuple[Verdict, float]:
         case DeadlineError(deadline="total") if is_waiting:
             return "refused", wait
         case PlatformError(status=int(status)):
-            return ("retryable" if is_passing(status) else "failed"), wait
+            return ("retryable" if is_retryable_status(status) else "failed"), wait
         case ConnectionFailedError(lasting=True):
             return "failed", wait
         case _ if isinstance(error, _PERMANENT):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._http.retries import Retries
-from agentnb._loop import in_background
+from agentnb._http.retry import Retries
+from agentnb._loop import is_background_thread
 from agentnb.batch.checkpoint import Checkpoint, keep
 from agentnb.batch.executor import LocalExecutor, RunFactory
 from agentnb.batch.items import as_items
@@ -252,7 +252,7 @@ def map_rows(
     call: MapCall,
 ) -> pd.DataFrame:
     """Implement `Agent.map`."""
-    if in_background():
+    if is_background_thread():
         raise RuntimeError("map() blocks; on an event loop write 'await agent.amap(...)'.")
     map_ = _Map(agent, recipe, rebuild, call)
     try:

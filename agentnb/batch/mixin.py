@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb._support.tracebacks import hide_frames
 from agentnb.batch.rows import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agentnb._http import Terms
+    from agentnb._http import RequestOptions
     from agentnb.batch.executor import RunFactory
     from agentnb.run.run import Run
 
@@ -24,7 +24,11 @@ class Maps(Protocol):
     """An agent that can be mapped over a table, such as `agentnb.Agent`."""
 
     def prepare(
-        self, prompt: str, *, with_terms: Callable[[Terms], Terms] | None = None, **options: Any
+        self,
+        prompt: str,
+        *,
+        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
+        **options: Any,
     ) -> Run:
         """Return an unsent run of ``prompt``."""
         ...

@@ -10,9 +10,9 @@ from typing import Any, Final, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
-from agentnb._http.transports import chosen_transport
+from agentnb._http.library import chosen_transport
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb._support.embedded import connect as embedded_server
 from agentnb.config.environment import options_from_environment, url_from_environment
 from agentnb.config.files import load_config

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
-from agentnb._http.transports import TransportName
+from agentnb._http.library import TransportName
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.config.trust import UntrustedEndpoint
 
 __all__ = ["ConfigFile", "HistorySection", "Origins", "PlatformSection", "PlatformSettings"]

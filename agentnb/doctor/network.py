@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.library import TransportName, chosen_transport
 from agentnb._http.request import check_base_url
+from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport
-from agentnb._http.transports import TransportName, chosen_transport
 from agentnb.doctor.redact import shown_address
 from agentnb.doctor.report import Finding, note, ok, problem
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
@@ -129,7 +129,7 @@ async def probe(
     )
     try:
         started, now = time.monotonic(), time.time()
-        request = transport.build(
+        request = transport.build_request(
             "GET", "/", params=None, headers=_headers, content=None, connect=connect
         )
         response = await transport.send(request, deadlines=deadlines, left=None)

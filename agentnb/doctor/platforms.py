@@ -6,10 +6,10 @@ import sys
 from collections.abc import Generator, Iterator
 from typing import Any, Final
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
+from agentnb._http import RequestOptions
 from agentnb._http.request import check_base_url
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.cassettes import now_playing
 from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
 from agentnb.doctor.checks import run_on_loop
@@ -36,10 +36,10 @@ _GRACE: Final = 1.0
 _MIN_TIMEOUT: Final = 0.1
 
 
-def single_attempt(timeout: float) -> Terms:
+def single_attempt(timeout: float) -> RequestOptions:
     """Return options for a request without retries that ends within ``timeout`` seconds."""
     deadlines = Deadlines(connect=timeout, first_event=timeout, idle=timeout, total=timeout)
-    return Terms(deadlines=deadlines, retries=Retries(requests=0, reconnects=0))
+    return RequestOptions(deadlines=deadlines, retries=Retries(requests=0, reconnects=0))
 
 
 def check_platform(*, name: str, current: Config, timeout: float = 9.0) -> Iterator[Finding]:

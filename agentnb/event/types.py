@@ -20,7 +20,7 @@ from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast
 
 from agentnb._support.text import name_signs, printable, strip_controls
-from agentnb.errors import in_sentences, try_again_in
+from agentnb.errors import retry_hint, with_hint
 from agentnb.event.validation import EventField, Validated, identifier, plain_text, usage_fields
 
 __all__ = [
@@ -296,15 +296,15 @@ class RunFailed(Validated):
     @property
     def next_step(self) -> str | None:
         """The hint and the time to retry; None where neither is known."""
-        wait = try_again_in(self.retry_after)
+        wait = retry_hint(self.retry_after)
         if self.hint is None or wait is None or wait in self.hint:
             return self.hint or wait
-        return in_sentences(self.hint, wait)
+        return with_hint(self.hint, wait)
 
     @property
     def line(self) -> str:
         """The message and the next step, as displayed."""
-        return in_sentences(self.message, self.next_step)
+        return with_hint(self.message, self.next_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

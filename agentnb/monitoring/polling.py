@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from agentnb._http import LONGEST_WISH, Terms
-from agentnb._http.retries import Retries
+from agentnb._http import MAX_RETRY_AFTER, RequestOptions
+from agentnb._http.retry import Retries
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -35,7 +35,7 @@ _GROWTH: Final = 1.5
 # Longest interval because of the number of requests in a round, in seconds.
 _MAX_ROUND_INTERVAL: Final = 60.0
 # The next round is the retry.
-_NO_RETRIES: Final = Terms(retries=Retries(requests=0))
+_NO_RETRIES: Final = RequestOptions(retries=Retries(requests=0))
 _PERMANENT_ERRORS: Final = (
     AuthenticationError,
     BudgetExceededError,
@@ -84,7 +84,7 @@ class PollingInterval:
         self._failures += 1
         self._interval = self._shortest
         if retry_after is not None:
-            return max(self._shortest, min(retry_after, LONGEST_WISH))
+            return max(self._shortest, min(retry_after, MAX_RETRY_AFTER))
         return min(self._shortest * 2 ** min(self._failures, 16), self._longest)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.agents import Agent, agent
 from agentnb.conversation import Conversation, runs_in_session
 from agentnb.conversation.record import chat_view, to_dict

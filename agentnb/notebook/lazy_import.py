@@ -29,7 +29,7 @@ def load() -> None:
         return
     with without_collections():
         imported(_RUNNER)
-        from agentnb._http.lazy_import import load_transport
+        from agentnb._http.library import load_transport
 
         load_transport()
 

@@ -158,9 +158,9 @@ class Recording:
             listeners = tuple(self._listeners.values())
         # What a listener asks or starts is no request of this run.
         # A reader of stored runs makes no requests, and has no need of what they take.
-        from agentnb._http import without_terms
+        from agentnb._http import detached
 
-        with without_terms():
+        with detached():
             for callback in listeners:
                 try:
                     callback()

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agentnb._http import Terms, context_without_terms, without_frames
-from agentnb._http.deadlines import to_wait_longer
-from agentnb._loop import background_loop, in_background
+from agentnb._http import RequestOptions, detached_context, without_frames
+from agentnb._http.timeout import deadline_hint
+from agentnb._loop import background_loop, is_background_thread
 from agentnb._support.fork import after_fork_in_child
 from agentnb.errors import AgentnbError, DeadlineError, UnsupportedError
 from agentnb.event.transcript import Transcript
@@ -38,10 +38,10 @@ _pending: set[asyncio.Future[None]] = set()
 class RunExecutor:
     """Runs the stream of one request on the background loop.
 
-    ``resume`` takes the stream up again where it broke off, None where nothing can.  ``terms`` are
-    for all requests of the run; their ``total`` is for the run as a whole.  ``joined`` says that it
-    goes on without this connection, so that closing that stops nothing.  ``is_decided`` tells that
-    all was decided that it waits for.
+    ``resume`` takes the stream up again where it broke off, None where nothing can.
+    ``request_options`` are for all requests of the run; their ``total`` is for the run as a whole.
+    ``joined`` says that it goes on without this connection, so that closing that stops nothing.
+    ``is_decided`` tells that all was decided that it waits for.
 
     Both are called on that loop: ``failed`` with what was raised inside, before the run ends by it,
     and ``finished`` once, after the last event was recorded.
@@ -57,7 +57,7 @@ class RunExecutor:
         finished: Callable[[], None],
         failed: Callable[[BaseException], None] | None = None,
         resume: Resume | None = None,
-        terms: Terms | None = None,
+        request_options: RequestOptions | None = None,
         joined: bool = False,
         is_decided: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -68,17 +68,23 @@ class RunExecutor:
         self._finished = finished
         self._failed = failed
         self._joined = joined
-        self._total = terms.deadlines.total if terms and terms.deadlines else None
-        self._by_timeout = terms is not None and terms.by_timeout
+        self._total = (
+            request_options.deadlines.total
+            if request_options and request_options.deadlines
+            else None
+        )
+        self._by_timeout = request_options is not None and request_options.by_timeout
         # Telling the platform of the end is not bounded by what the run could take.
-        self._afterwards = Terms(retries=terms.retries if terms else None)
+        self._afterwards = RequestOptions(
+            retries=request_options.retries if request_options else None
+        )
         self._follower = StreamConsumer(
             source,
             recording,
             platform=platform,
             request=request,
             resume=resume,
-            terms=terms,
+            request_options=request_options,
             is_decided=is_decided,
             is_stopping=lambda: self._cancelling or self._expired is not None,
             is_ending=lambda seconds: self._interrupt_in(seconds + _CLOSE),
@@ -93,7 +99,7 @@ class RunExecutor:
         """Send the request; from any thread, a second call changes nothing."""
         if self._task is None and not self._recording.ended:
             _live.add(self)
-        if in_background():
+        if is_background_thread():
             # Nobody need be woken up, and those who start many start each a turn earlier.
             self._begin()
         else:
@@ -143,7 +149,7 @@ class RunExecutor:
         if self._task is None and not self._recording.ended:
             _live.add(self)
             # Another run may have started this one, in its function or by its listener.
-            self._task = asyncio.create_task(self._drive(), context=context_without_terms())
+            self._task = asyncio.create_task(self._drive(), context=detached_context())
 
     def _interrupt(self) -> None:
         if self._task is None or self._recording.ended:
@@ -206,7 +212,7 @@ class RunExecutor:
             f"The run did not finish within {total:g} s.",
             deadline="total",
             seconds=total,
-            hint=to_wait_longer("total", by_timeout=self._by_timeout),
+            hint=deadline_hint("total", by_timeout=self._by_timeout),
         )
 
     def _close(self, end: Event | None) -> None:

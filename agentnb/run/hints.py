@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from agentnb._http import aside
+from agentnb._http import side_request
 from agentnb.config import config
 from agentnb.config.environment import explain_ignored_address
 from agentnb.config.names import suggestion
@@ -17,7 +17,7 @@ from agentnb.errors import (
     ConnectionFailedError,
     DeadlineError,
     NotFoundError,
-    in_sentences,
+    with_hint,
 )
 from agentnb.platforms import registry
 
@@ -52,7 +52,7 @@ def add_address_hint(name: str, error: BaseException) -> None:
     if not is_connection or not isinstance(error, AgentnbError):
         return
     if (ignored := explain_ignored_address(name)) is not None and ignored not in (error.hint or ""):
-        error.hint = in_sentences(error.hint, ignored) if error.hint else ignored
+        error.hint = with_hint(error.hint, ignored) if error.hint else ignored
 
 
 async def _agent_hint(platform: Platform, agent: str) -> str:
@@ -71,7 +71,7 @@ async def _agent_ids(platform: Platform) -> list[str]:
     if (known := _listings.get(platform)) is not None and now - known[0] < _FRESH:
         return known[1]
     names: list[str] = []
-    with suppress(AgentnbError, TimeoutError), aside():
+    with suppress(AgentnbError, TimeoutError), side_request():
         async with asyncio.timeout(_LISTING):
             names = [found.id for found in await platform.agents()]
     _listings[platform] = now, names

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from agentnb._http import LONGEST_WISH, is_passing, own_pause
-from agentnb._http.retries import Retries
+from agentnb._http import MAX_RETRY_AFTER, backoff_delay, is_retryable_status
+from agentnb._http.retry import Retries
 from agentnb.errors import (
     ConnectionFailedError,
     DeadlineError,
@@ -15,7 +15,7 @@ from agentnb.errors import (
     StreamCutError,
 )
 
-__all__ = ["ReconnectPolicy", "is_disconnect", "may_pass"]
+__all__ = ["ReconnectPolicy", "is_disconnect", "is_retryable"]
 
 # The pauses between two questions how a run is that goes on elsewhere, in seconds.
 _FIRST_QUESTION: Final = 1.0
@@ -65,14 +65,14 @@ class ReconnectPolicy:
         if self.attempts >= self._retries.reconnects or self.made >= _MOST:
             return None
         wish = _wish(error)
-        if wish > LONGEST_WISH:
+        if wish > MAX_RETRY_AFTER:
             return None
         seconds = 0.0
         if self._brought or (is_over and error is None):
             seconds = max(_AFTER_NEWS * self._jitter(), wish)
         elif error is not None or self.made:
             # A server that would be asked again at once may know no better.
-            seconds = max(own_pause(self.attempts + 1, jitter=self._jitter), wish)
+            seconds = max(backoff_delay(self.attempts + 1, jitter=self._jitter), wish)
         if not self._spend(seconds):
             return None
         self._brought = False
@@ -128,7 +128,7 @@ def is_disconnect(error: Exception, *, began: bool, known: bool = False) -> bool
             return False
 
 
-def may_pass(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Tell whether an attempt to take a stream up again that failed may succeed a little later.
 
     So it may after ``connect`` and ``first_event``, too, which end a run that has not begun: what
@@ -140,7 +140,7 @@ def may_pass(error: Exception) -> bool:
         case DeadlineError(deadline=deadline):
             return deadline in ("connect", "first_event", "idle")
         case PlatformError(status=int(status)):
-            return is_passing(status)
+            return is_retryable_status(status)
         case _:
             return False
 

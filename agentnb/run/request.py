@@ -1,4 +1,4 @@
-"""From what a user asks for to what a platform is sent, and on which terms."""
+"""Build the request of a run and its request options."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, S
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines, is_seconds
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines, is_seconds
 from agentnb._loop import wait
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import config
@@ -28,7 +28,7 @@ __all__ = [
     "collect_runs",
     "forget_refused_key",
     "invoked",
-    "terms_for",
+    "options_for",
     "unsupported",
 ]
 
@@ -43,7 +43,7 @@ class HasSession(Protocol):
 
 
 class HasDefaults(Protocol):
-    """An agent, as far as its terms are concerned; None stands for its platform's own."""
+    """An agent with default deadlines and retries; None: those of its platform."""
 
     deadlines: Deadlines | None
     retries: Retries | None
@@ -102,13 +102,13 @@ def build_request(
     return request
 
 
-def terms_for(
+def options_for(
     agent: HasDefaults,
     deadlines: Deadlines | None,
     retries: Retries | None,
     timeout: float | None,
-) -> Terms | None:
-    """Return the terms of a run: those given, else the agent's.
+) -> RequestOptions | None:
+    """Return the request options of a run: those given, else the agent's.
 
     ``timeout`` seconds win over what the deadlines have as total.
 
@@ -123,7 +123,7 @@ def terms_for(
     if isinstance(agent.platform, OfflinePlatform):
         # What is played takes the time that it took, whatever anybody would wait now.
         return None
-    return Terms(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
+    return RequestOptions(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
 
 
 async def invoked(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._http import Terms
-from agentnb._loop import in_background, submit
+from agentnb._http import RequestOptions
+from agentnb._loop import is_background_thread, submit
 from agentnb._loop import wait as wait_for
 from agentnb._support.fork import renew_after_fork
 from agentnb._support.tracebacks import short_interrupts
@@ -78,7 +78,7 @@ class Run(RunFacts):
         via: Via = "stream",
         output_type: Any = None,
         failed: Callable[[BaseException], None] | None = None,
-        terms: Terms | None = None,
+        request_options: RequestOptions | None = None,
         resume: Resume | None = None,
         recording: Recording | None = None,
         notice: str | None = None,
@@ -87,7 +87,7 @@ class Run(RunFacts):
         #: How the platform was asked for it.
         self.via: Via = via
         #: How long it may take and how often it tries again; None: as its platform is set.
-        self.terms = terms
+        self.request_options = request_options
         #: Whether it is kept in the history's store; what is only played is not.
         self.durable = not isinstance(platform, OfflinePlatform)
         self._client = platform
@@ -112,7 +112,7 @@ class Run(RunFacts):
             failed=failed,
             resume=resume
             or (None if via == "invoke" else resume_of(platform, request, self.transcript)),
-            terms=terms,
+            request_options=request_options,
             # What is played goes on nowhere.
             joined=via == "attach" and not isinstance(platform, OfflinePlatform),
             is_decided=lambda: all_decided(self.transcript.pending_approvals, self._decided_here),
@@ -216,7 +216,7 @@ class Run(RunFacts):
             RunError: it did not complete, and ``check`` is true.
             TimeoutError: it goes on still.
         """
-        if in_background():
+        if is_background_thread():
             raise RuntimeError("wait() blocks; on an event loop write 'await run'.")
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done:
@@ -354,7 +354,7 @@ class Run(RunFacts):
                 via="decision",
                 output_type=self._output and self._output.type,
                 failed=self._failed,
-                terms=self.terms,
+                request_options=self.request_options,
                 resume=(lambda so_far: again.resumed(platform, request, so_far))
                 if isinstance(platform, Resumes)
                 else None,

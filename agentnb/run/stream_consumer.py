@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from agentnb._http import Pause, Terms
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions, RetryDelay
+from agentnb._http.retry import Retries
 from agentnb._support.text import printable
 from agentnb.errors import DeadlineError
 from agentnb.event.transcript import FINAL_STATUSES, Transcript
@@ -21,7 +21,7 @@ from agentnb.recording.recording import Recording, Waiting
 from agentnb.redaction.events import StreamMask, masked_event
 from agentnb.redaction.secrets import MASK, mask
 from agentnb.run.outcome import incomplete_end, is_last_passage, one_line, remote_end, truncated_end
-from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, may_pass
+from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, is_retryable
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RemoteRun, RunRequest
@@ -79,7 +79,7 @@ class StreamConsumer:
         platform: Platform,
         request: RunRequest,
         resume: Resume | None,
-        terms: Terms | None,
+        request_options: RequestOptions | None,
         is_decided: Callable[[], bool],
         is_stopping: Callable[[], bool],
         is_ending: Callable[[float], None],
@@ -93,10 +93,12 @@ class StreamConsumer:
         self._platform = platform
         self._request = request
         self._resume = resume
-        # Whoever made the run may listen, too.
-        self._told_of_pause = None if terms is None else terms.pausing
-        self._terms = replace(terms or Terms(), pausing=self._pausing)
-        self._retries = self._terms.retries or Retries()
+        # The caller may have a callback, too.
+        self._on_outer_retry = None if request_options is None else request_options.on_retry
+        self._request_options = replace(
+            request_options or RequestOptions(), on_retry=self._on_retry
+        )
+        self._retries = self._request_options.retries or Retries()
         self._is_decided = is_decided
         self._is_stopping = is_stopping
         self._is_ending = is_ending
@@ -115,7 +117,7 @@ class StreamConsumer:
         What a run fails by is raised.
         """
         self._since = time.monotonic()
-        with self._terms.applied(began=self._since):
+        with self._request_options.applied(since=self._since):
             return await self._follow()
 
     def end(self, event: Event | None) -> None:
@@ -168,17 +170,17 @@ class StreamConsumer:
         self._is_taken_up = True
         had, began = len(self._delivered), loop.time()
         # Counted here: each attempt is one request.
-        once = replace(self._terms, retries=replace(self._retries, requests=0))
+        once = replace(self._request_options, retries=replace(self._retries, requests=0))
         try:
-            with once.applied(began=self._since):
+            with once.applied(since=self._since):
                 return await self._take(self._again), True
         except Exception as error:
             is_final = isinstance(error, DeadlineError) and error.deadline in ("progress", "total")
             if is_final or self._is_stopping():
                 raise
-            if not may_pass(error):
+            if not is_retryable(error):
                 _log.info("A stream cannot be taken up again: %s", error)
-            return error, may_pass(error)
+            return error, is_retryable(error)
         finally:
             tries.tried(loop.time() - began, brought=len(self._delivered) > had)
 
@@ -261,10 +263,10 @@ class StreamConsumer:
         run_id = self._transcript.run_id
         if not self._platform.capabilities.run_status or run_id is None:
             return False
-        once = replace(self._terms, retries=replace(self._retries, requests=0))
+        once = replace(self._request_options, retries=replace(self._retries, requests=0))
         try:
             async with asyncio.timeout(_QUICK_STATUS_CALL):
-                with once.applied(began=self._since):
+                with once.applied(since=self._since):
                     remote = await self._remote(run_id)
         except Exception as error:
             _log.info("The status of a run whose stream ended is unknown: %s", error)
@@ -297,7 +299,7 @@ class StreamConsumer:
                     remote = await self._remote(run_id)
             except Exception as error:
                 _log.info("The status of a run whose stream is gone is unknown: %s", error)
-                if may_pass(error):
+                if is_retryable(error):
                     pause = tries.pause(error)
             else:
                 if remote is not None and (end := remote_end(remote)) is not None:
@@ -359,10 +361,10 @@ class StreamConsumer:
         self._say("reconnect", tries.attempts, tries.most, seconds, reason)
         await asyncio.sleep(seconds)
 
-    def _pausing(self, pause: Pause) -> None:
+    def _on_retry(self, pause: RetryDelay) -> None:
         """Say that a request is made again: the HTTP client calls this."""
-        if self._told_of_pause is not None:
-            self._told_of_pause(pause)
+        if self._on_outer_retry is not None:
+            self._on_outer_retry(pause)
         self._say("retry", pause.attempt, pause.of, pause.seconds, one_line(pause.error))
 
     def _say(

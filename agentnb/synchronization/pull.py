@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from agentnb._http import Pause, current_terms
-from agentnb._loop import all_or_none
+from agentnb._http import RetryDelay, current_options
+from agentnb._loop import gather_or_cancel
 from agentnb.errors import NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
@@ -111,8 +111,10 @@ class Pull:
     async def run(self) -> Synced:
         """Pull; runs received before an error are kept."""
         try:
-            terms = replace(current_terms(), sending=self._count_request, pausing=self._show_delay)
-            with terms.applied():
+            request_options = replace(
+                current_options(), on_request=self._count_request, on_retry=self._show_delay
+            )
+            with request_options.applied():
                 if isinstance(self._client, LearnsTimes):
                     self._client.learn_starts(await asyncio.to_thread(self._starts))
                 sessions = self._sessions
@@ -121,7 +123,9 @@ class Pull:
                 if sessions is None:
                     await self._list(None)
                 else:
-                    await all_or_none(self._limited(self._list, session) for session in sessions)
+                    await gather_or_cancel(
+                        self._limited(self._list, session) for session in sessions
+                    )
                 await self._update_open()
                 if isinstance(self._client, KeepsEvents):
                     await self._fetch_events(self._client)
@@ -136,7 +140,7 @@ class Pull:
     def _count_request(self) -> None:
         self._requests += 1
 
-    def _show_delay(self, pause: Pause) -> None:
+    def _show_delay(self, pause: RetryDelay) -> None:
         self._bar.set_postfix_str(f"pending {pause.seconds:.0f} s")
 
     async def _limited(self, work: Callable[[Any], Awaitable[None]], argument: Any) -> None:
@@ -212,7 +216,7 @@ class Pull:
         if self._client.capabilities.status_batch == "session":
             open_runs = [each for each in open_runs if each.session_id is not None]
         groups = batches(open_runs, self._client.capabilities)
-        await all_or_none(self._limited(self._query, group) for group in groups)
+        await gather_or_cancel(self._limited(self._query, group) for group in groups)
 
     async def _query(self, runs: Sequence[_OpenRun]) -> None:
         states = await self._client.status(
@@ -248,7 +252,7 @@ class Pull:
                 await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
 
         sessions = await self._unfetched()
-        await all_or_none(self._limited(fetch, runs) for runs in sessions)
+        await gather_or_cancel(self._limited(fetch, runs) for runs in sessions)
 
     async def _fetch_messages(self, client: KeepsMessages) -> None:
         """Fetch prompts and answers of runs without them in the store, by session."""
@@ -265,7 +269,7 @@ class Pull:
                 )
 
         sessions = await self._unfetched()
-        await all_or_none(self._limited(fetch, runs) for runs in sessions)
+        await gather_or_cancel(self._limited(fetch, runs) for runs in sessions)
 
     async def _unfetched(self) -> list[list[RunWithoutEvents]]:
         """Return the pulled runs whose events were not fetched yet, by session."""

@@ -69,7 +69,7 @@ def sync(
         UnsupportedError: the platform does not list its runs.
         HistoryError: there is no usable store.
     """
-    if _loop.in_background():
+    if _loop.is_background_thread():
         raise RuntimeError("sync() blocks; on an event loop write 'await sync_async(...)'.")
     client, agent = _resolve(target, options)
     finished = threading.Event()

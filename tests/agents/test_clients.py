@@ -164,8 +164,8 @@ class TestAttaching:
         assert run.status == "failed"
         assert run.error is not None
         assert run.error.startswith("The run did not finish within 0.3 s. To wait longer")
-        assert run.terms is not None
-        assert run.terms.retries == once
+        assert run.request_options is not None
+        assert run.request_options.retries == once
 
     def test_what_it_does_not_know_is_refused(self) -> None:
         unknown: dict[str, Any] = {"time_out": 0.3}

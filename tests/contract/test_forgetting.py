@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.platforms._replay_filter import Splice
 from agentnb.platforms.base import Forgets, Resumes
 from agentnb.platforms.runagent.positions import Position

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.cassettes.platform import PlaybackPlatform
 from agentnb.platforms.base import Resumes
 from agentnb.sandbox import Sandbox
@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr("agentnb.run.reconnect.own_pause", pause)
+    monkeypatch.setattr("agentnb.run.reconnect.backoff_delay", pause)
     monkeypatch.setattr("agentnb.run.reconnect._AFTER_NEWS", 0.01)
 
 

@@ -1,4 +1,4 @@
-"""What a run starts, tells and asks beside its own requests is not made on its terms."""
+"""Requests that a run makes beside its stream have request options of their own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb._http import HttpClient, Pause, Terms, aside, current_terms
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.options import time_left
-from agentnb._http.retries import Retries
+from agentnb._http import HttpClient, RequestOptions, RetryDelay, current_options, side_request
+from agentnb._http.options import remaining_time
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.agents import Agent
 from agentnb.errors import ServerError
 from agentnb.event.types import RunFinished, TextDelta
@@ -25,12 +25,12 @@ TIME = Deadlines(total=60.0)
 
 
 class Noting(PlayedPlatform):
-    """Notes the terms on which it is told of a cancellation."""
+    """Records the request options of a cancellation."""
 
-    terms: Terms | None = None
+    request_options: RequestOptions | None = None
 
     async def cancel(self, run_id: str | None, **place: Any) -> None:
-        self.terms = current_terms()
+        self.request_options = current_options()
         self.was_told.set()
 
 
@@ -38,8 +38,8 @@ def test_the_time_of_a_run_that_another_s_listener_starts_is_its_own() -> None:
     left: list[float | None] = []
 
     async def slow(request: RunRequest) -> Batches:
-        deadlines = current_terms().deadlines
-        left.append(None if deadlines is None else time_left(deadlines))
+        deadlines = current_options().deadlines
+        left.append(None if deadlines is None else remaining_time(deadlines))
         yield [STARTED]
         await asyncio.sleep(2)
         yield [TextDelta("Hello"), RunFinished()]
@@ -64,7 +64,7 @@ def test_that_of_one_that_a_function_starts_too() -> None:
     left: list[float | None] = []
 
     async def inner(request: RunRequest) -> Batches:
-        left.append(time_left(TIME))
+        left.append(remaining_time(TIME))
         yield [STARTED, RunFinished()]
 
     played = Agent(PlayedPlatform(inner), "player", deadlines=TIME)
@@ -80,11 +80,11 @@ def test_that_of_one_that_a_function_starts_too() -> None:
 
 def test_a_listener_is_no_part_of_the_run() -> None:
     run = player(PlayedPlatform(answer)).prepare("hi", deadlines=TIME)
-    heard: list[Terms] = []
-    run.subscribe(lambda: heard.append(current_terms()))
+    heard: list[RequestOptions] = []
+    run.subscribe(lambda: heard.append(current_options()))
     run.start().wait(LONG)
     assert heard
-    assert set(heard) == {Terms()}
+    assert set(heard) == {RequestOptions()}
 
 
 def test_a_platform_is_told_of_a_cancellation_on_terms_of_its_own() -> None:
@@ -103,19 +103,19 @@ def test_a_platform_is_told_of_a_cancellation_on_terms_of_its_own() -> None:
     assert platform.was_told.wait(LONG)
     first.cancel()
     first.wait(LONG, check=False)
-    assert platform.terms == Terms(retries=retries)
+    assert platform.request_options == RequestOptions(retries=retries)
 
 
 @pytest.mark.anyio
 async def test_what_is_asked_aside_tells_nobody_and_has_time() -> None:
-    told: list[Pause] = []
-    around = Terms(deadlines=Deadlines(total=0.05), pausing=told.append)
+    told: list[RetryDelay] = []
+    around = RequestOptions(deadlines=Deadlines(total=0.05), on_retry=told.append)
     async with asyncio.timeout(LONG), scripted_server() as server:
         server.routes["GET /beside"] = Reply({}, status=503)
         client = HttpClient(server.url, name="tested", retries=Retries(requests=9))
         with around.applied():
             await asyncio.sleep(0.1)
-            with aside():
+            with side_request():
                 asking = asyncio.create_task(client.request("GET", "/beside"))
             with pytest.raises(ServerError):
                 await asking

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.agents import Agent
 from agentnb.errors import DeadlineError, StreamCutError, TransportError
 from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta
@@ -28,7 +28,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr(reconnect, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "backoff_delay", pause)
 
 
 class ResumingPlatform(PlayedPlatform):

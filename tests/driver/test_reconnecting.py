@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
@@ -19,7 +19,7 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, may_pass
+from agentnb.run.reconnect import ReconnectPolicy, is_disconnect, is_retryable
 
 CUT = StreamCutError("It broke off.")
 
@@ -234,4 +234,4 @@ def test_of_a_run_that_was_there_before(error: Exception, broken: bool) -> None:
     ],
 )
 def test_what_may_pass(error: Exception, passes: bool) -> None:
-    assert may_pass(error) is passes
+    assert is_retryable(error) is passes

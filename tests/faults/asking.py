@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agentnb._http import HttpClient, Pause, Terms
-from agentnb._http.retries import Retries
+from agentnb._http import HttpClient, RequestOptions, RetryDelay
+from agentnb._http.retry import Retries
 from agentnb.errors import AgentnbError
 from tests.faults.rawserver import Connection, Script
 
@@ -53,9 +53,11 @@ class Notes:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
-        self.told: list[Pause] = []
+        self.told: list[RetryDelay] = []
         self.sent = 0
-        self.terms = Terms(sleep=self._sleep, pausing=self.told.append, sending=self._send)
+        self.request_options = RequestOptions(
+            sleep=self._sleep, on_retry=self.told.append, on_request=self._send
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -64,6 +66,6 @@ class Notes:
         self.sent += 1
 
     async def error_of(self, asked: Awaitable[object]) -> AgentnbError:
-        with self.terms.applied(), pytest.raises(AgentnbError) as caught:
+        with self.request_options.applied(), pytest.raises(AgentnbError) as caught:
             await asked
         return caught.value

@@ -34,6 +34,6 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.02
 
-    monkeypatch.setattr(reconnect, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "backoff_delay", pause)
     monkeypatch.setattr(reconnect, "_AFTER_NEWS", 0.02)
     monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 0.02)

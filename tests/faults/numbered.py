@@ -16,7 +16,7 @@ import pytest
 
 from agentnb import _loop
 from agentnb._http import EventStream, HttpClient
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.agents import Agent
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.types import (

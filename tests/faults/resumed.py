@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from agentnb._http.retries import Retries
-from agentnb._http.transports import TransportName
+from agentnb._http.library import TransportName
+from agentnb._http.retry import Retries
 from agentnb.config import PlatformSettings
 from agentnb.errors import TransportError
 from agentnb.event.transcript import fold

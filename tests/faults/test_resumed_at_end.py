@@ -7,7 +7,7 @@ import json
 import pytest
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import StreamCutError
 from agentnb.sandbox import Sandbox
 from tests.faults.cutting import Cut, cutting

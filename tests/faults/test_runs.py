@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError, RunFailedError
 from agentnb.event.types import (
     ApprovalRequested,

@@ -78,7 +78,7 @@ async def refuse(place: Place, c: Connection) -> None:
     await reply(c, {}, status="503 Later", headers="Retry-After: 60")
 
 
-async def know_nothing(place: Place, c: Connection) -> None:
+async def no_error_details(place: Place, c: Connection) -> None:
     await reply(c, {}, status="404 Gone")
 
 
@@ -91,7 +91,7 @@ class Moment:
     """What the server does to lead a run there, and how to tell that it is."""
 
     begin: Act = break_off
-    again: Act = know_nothing
+    again: Act = no_error_details
     status: Act = go_on
     holds: bool = False
     waits: str = ""
@@ -119,7 +119,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pl
     def pause(attempt: int, *, jitter: object) -> float:
         return place.moment.pause
 
-    monkeypatch.setattr(reconnect, "own_pause", pause)
+    monkeypatch.setattr(reconnect, "backoff_delay", pause)
     monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 60.0)
     monkeypatch.setattr(reconnect, "_LONGEST_QUESTION", 60.0)
     return place

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import RunTruncatedError, StreamCutError
 from agentnb.event.types import TextDelta
 from agentnb.redaction.secrets import MASK, remember_secret

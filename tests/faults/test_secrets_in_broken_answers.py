@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb._http import HttpClient
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import AgentnbError, RunError
 from tests.faults.rawserver import Connection, Script, running
 from tests.http.conftest import BOTH, MakeClient, Serve

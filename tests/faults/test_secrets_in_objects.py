@@ -20,7 +20,7 @@ from IPython.core.ultratb import VerboseTB
 from pydantic import SecretStr
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.config import config
 from agentnb.store.recorder import flush, use
 from tests.children import python

@@ -312,7 +312,7 @@ async def test_another_type_is_an_error_with_the_start_of_what_came(
     got: list[ServerSentEvent] = []
     async with connect(server.url).stream("GET", "/") as stream:
         assert not stream.is_event_stream
-        with pytest.raises(ContentTypeError, match="where an event stream was asked for") as caught:
+        with pytest.raises(ContentTypeError, match="where an event stream was expected") as caught:
             await collect(stream, got)
     assert (got, caught.value.content_type) == ([], kind)
     assert caught.value.excerpt == body[:2_000].decode()

@@ -106,7 +106,7 @@ async def test_a_bomb_is_told_by_its_error(serve: Serve, connect: MakeClient) ->
         await c.answer(body, headers=f"Content-Encoding: {encoding}")
 
     server = await serve(script)
-    with pytest.raises(AnswerTooLargeError, match="unpacks to more than 100 times its size"):
+    with pytest.raises(AnswerTooLargeError, match="expands to more than 100 times its size"):
         await connect(server.url).request("GET", "/")
 
 

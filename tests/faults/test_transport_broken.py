@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import zstandard
 
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import (
     AgentnbError,
     ConnectionFailedError,
@@ -70,7 +70,7 @@ JUNK: Final = b"\xff\xff\xfe junk, really" * 3
 BOTH_EVENTS: Final = gzip.compress(ONE + TWO)
 DOWN: Final = ConnectionFailedError
 CUT: Final = StreamCutError
-INVALID: Final = "what came is not valid HTTP"
+INVALID: Final = "the response is not valid HTTP"
 CLOSED: Final = "the connection was closed"
 NOTHING: Final[list[str]] = []
 
@@ -211,7 +211,7 @@ BROKEN: Final[dict[str, tuple[bytes, list[str], type[AgentnbError] | None, str]]
         INVALID,
     ),
     "gzip and no end": (compressed("gzip", chunk(flushed(31))), ["1"], CUT, CLOSED),
-    "unknown compression": (compressed("rot13", BODY), NOTHING, ContentTypeError, "packed"),
+    "unknown compression": (compressed("rot13", BODY), NOTHING, ContentTypeError, "encoding"),
 }
 
 

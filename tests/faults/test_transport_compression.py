@@ -122,7 +122,7 @@ async def test_encodings_that_nobody_asked_for(
         await c.answer(b"1", headers=f"Content-Encoding: {encoding}")
 
     server = await serve(script)
-    with pytest.raises(ContentTypeError, match="packed in a way that was not asked for"):
+    with pytest.raises(ContentTypeError, match="has an encoding that was not accepted"):
         await connect(server.url).request("GET", "/")
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from agentnb._http import HttpClient, Terms
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http import HttpClient, RequestOptions
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError
 from tests.faults.rawserver import Connection, Script
 from tests.http.conftest import MakeClient, Serve
@@ -127,7 +127,7 @@ async def test_each_deadline_says_its_name(
     started = time.monotonic()
     if per_call:
         client = connect(server.url, deadlines=NEVER)
-        with Terms(deadlines=deadlines).applied(), pytest.raises(DeadlineError) as caught:
+        with RequestOptions(deadlines=deadlines).applied(), pytest.raises(DeadlineError) as caught:
             await events_of(client)
     else:
         with pytest.raises(DeadlineError) as caught:
@@ -145,8 +145,11 @@ async def test_a_handshake_that_never_ends(serve: Serve, connect: MakeClient) ->
 
     server = await serve(script)
     client = connect(server.url.replace("http:", "https:"), deadlines=NEVER)
-    terms, said = Terms(deadlines=Deadlines(connect=SHORT)), r"No connection to tested .* 0\.3 s"
-    with terms.applied(), pytest.raises(DeadlineError, match=said) as caught:
+    request_options, said = (
+        RequestOptions(deadlines=Deadlines(connect=SHORT)),
+        r"No connection to tested .* 0\.3 s",
+    )
+    with request_options.applied(), pytest.raises(DeadlineError, match=said) as caught:
         await json_of(client)
     assert (caught.value.deadline, caught.value.seconds) == ("connect", SHORT)
 
@@ -221,19 +224,19 @@ async def test_the_total_of_a_call_counts_over_all_its_requests(
 ) -> None:
     server = await serve(quick)
     client = connect(server.url, deadlines=Deadlines(total=MEANT))
-    terms = Terms(deadlines=Deadlines(total=MEANT))
+    request_options = RequestOptions(deadlines=Deadlines(total=MEANT))
     began = time.monotonic()
-    with terms.applied(began=began):
+    with request_options.applied(since=began):
         assert await json_of(client) == 1
         await asyncio.sleep(MEANT)
-        # Other terms of the same call go on counting.
-        other = replace(terms, retries=Retries(requests=0)).applied(began=began)
+        # Other options of the same call share its time.
+        other = replace(request_options, retries=Retries(requests=0)).applied(since=began)
         for within in (nullcontext(), other):
             with within, pytest.raises(DeadlineError, match=f"within {MEANT} s") as caught:
                 await json_of(client)
             assert caught.value.deadline == "total"
-        # What is asked when the time is up has terms of its own; equal ones count anew.
-        for anew in (Terms(), terms):
+        # Options applied without a start count anew, even when they are equal.
+        for anew in (RequestOptions(), request_options):
             with anew.applied():
                 assert await json_of(client) == 1
     # A client's own counts for each request by itself: its first began longer ago than that.

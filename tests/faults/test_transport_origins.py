@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from agentnb._http import HttpClient
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import (
     ConnectionFailedError,
     PlatformError,
@@ -213,7 +213,7 @@ def test_what_is_encrypted_or_stays_here_is_no_matter(url: str) -> None:
     "host", ["one.example", "10.0.0.7", "[2001:db8::1]", "127.evil.example", "localhost.example"]
 )
 def test_plain_http_to_another_machine_warns_once(host: str) -> None:
-    with pytest.warns(UnencryptedWarning, match="whoever is in between can read") as caught:
+    with pytest.warns(UnencryptedWarning, match="anyone on the network path can read") as caught:
         HttpClient(f"http://{host}:8080/api", name="tested")
     assert len(caught) == 1
     with warnings.catch_warnings():

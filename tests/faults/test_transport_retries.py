@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import (
     ConnectionFailedError,
     ContentTypeError,
@@ -42,7 +42,7 @@ async def test_what_may_pass_is_asked_again_as_the_same_request(
 ) -> None:
     server = await serve(failing(2, status=f"{status} Not Now"))
     notes = Notes()
-    with notes.terms.applied():
+    with notes.request_options.applied():
         await ask(connect(server.url, retries=THREE_TIMES))
     first, *others = server.requests
     assert [(r.method, r.target, r.body) for r in others] == [("POST", "/runs", first.body)] * 2
@@ -104,7 +104,7 @@ async def test_connections_that_break_before_the_head(
 
     server = await serve(script)
     notes = Notes()
-    with notes.terms.applied():
+    with notes.request_options.applied():
         await ask(connect(server.url, retries=THREE_TIMES))
     assert len({r.headers["idempotency-key"] for r in server.requests}) == 1
     assert (server.connections, len(notes.slept)) == (3, 2)
@@ -122,7 +122,7 @@ async def test_a_kept_connection_that_closes_under_the_request(
     server = await serve(script)
     client = connect(server.url, retries=THREE_TIMES)
     notes = Notes()
-    with notes.terms.applied():
+    with notes.request_options.applied():
         await as_json(client)
         await as_stream(client)
     keys = [r.headers["idempotency-key"] for r in server.requests]
@@ -145,7 +145,7 @@ async def test_a_server_that_comes_up_meanwhile(serve: Serve, connect: MakeClien
     port = unused_port()
     client = connect(f"http://127.0.0.1:{port}", retries=THREE_TIMES)
     told = asyncio.Event()
-    with Terms(pausing=lambda pause: told.set()).applied():
+    with RequestOptions(on_retry=lambda pause: told.set()).applied():
         asking = asyncio.ensure_future(as_json(client))
     await asyncio.wait_for(told.wait(), 10)
 
@@ -247,7 +247,7 @@ async def test_none_where_none_are_wished_for(serve: Serve, connect: MakeClient)
     client = connect(server.url, retries=Retries(requests=0))
     with pytest.raises(ServerError):
         await as_json(client)
-    with Terms(retries=Retries(requests=0)).applied(), pytest.raises(ServerError):
+    with RequestOptions(retries=Retries(requests=0)).applied(), pytest.raises(ServerError):
         await as_stream(connect(server.url, retries=THREE_TIMES))
     assert len(server.requests) == 2
 
@@ -255,7 +255,7 @@ async def test_none_where_none_are_wished_for(serve: Serve, connect: MakeClient)
 async def test_cancelling_ends_a_pause_at_once(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(99, status="429 No", headers="Retry-After: 100"))
     told = asyncio.Event()
-    with Terms(pausing=lambda pause: told.set()).applied():
+    with RequestOptions(on_retry=lambda pause: told.set()).applied():
         asking = asyncio.ensure_future(as_stream(connect(server.url, retries=THREE_TIMES)))
     await asyncio.wait_for(told.wait(), 10)
     asking.cancel()
@@ -281,7 +281,7 @@ async def test_every_attempt_has_a_head_and_a_body_of_its_own(
     headers = {"Authorization": SecretStr("Bearer canary-7f3a9c"), "X-Team": "a"}
     client = connect(server.url, retries=THREE_TIMES, headers=headers)
     notes = Notes()
-    with notes.terms.applied():
+    with notes.request_options.applied():
         await client.request("POST", "/", json=[1], params={"a": 1}, headers={"X-One": "b"})
     first, second = server.requests
     assert first.headers == second.headers

@@ -54,7 +54,7 @@ async def test_the_pause_that_was_asked_for(
     headers = headers.replace("IN-A-MINUTE", at(60))
     server = await serve(failing(1, status="429 Slow Down", headers=headers, body=body))
     notes = Notes()
-    with notes.terms.applied():
+    with notes.request_options.applied():
         await as_json(connect(server.url, retries=THREE_TIMES, parse_error=parse_error_body))
     assert len(notes.slept) == 1
     assert low <= notes.slept[0] <= high

@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb import history
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import StreamCutError
 from agentnb.event.types import Event, RunFinished, TextDelta
 from agentnb.platforms.base import RunRequest

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from agentnb import _loop
-from agentnb._http import Terms
+from agentnb._http import RequestOptions
 from agentnb.agents import Agent
 from agentnb.config import PlatformSettings
 from agentnb.errors import HistoryError, NotFoundError, RateLimitError, ServerError
@@ -101,7 +101,7 @@ async def pull_patiently(
         pauses.append(seconds)
 
     async def work() -> Synced:
-        with Terms(sleep=sleep).applied():
+        with RequestOptions(sleep=sleep).applied():
             return await Pull(
                 client,
                 kept,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError
 from tests.faults.rawserver import CERTIFICATE, with_tls
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
@@ -94,9 +94,9 @@ async def test_tls_to_a_server_without(serve: Serve, connect: MakeClient) -> Non
     [
         (b"", "the connection was closed"),
         (b"HTTP/1.1 200 OK\r\nContent-", "the connection was closed"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "what came is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nA\0B: c\r\n\r\n", "what came is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000, "what came is not valid HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "the response is not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nA\0B: c\r\n\r\n", "the response is not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000, "the response is not valid HTTP"),
     ],
     ids=["nothing", "half-a-head", "not-http", "bad-header", "endless-header"],
 )

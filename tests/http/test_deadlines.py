@@ -8,7 +8,7 @@ import time
 import pytest
 
 from agentnb._http import EventStream
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError, InvalidRequestError
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 

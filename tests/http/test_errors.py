@@ -231,7 +231,7 @@ async def test_success_that_is_not_json(serve: Serve, connect: MakeClient, body:
     async def as_stream(stream: EventStream) -> None:
         await stream.json()
 
-    with pytest.raises(ContentTypeError, match="text/html where JSON was asked for") as caught:
+    with pytest.raises(ContentTypeError, match="text/html where JSON was expected") as caught:
         await client.request("GET", "/")
     assert caught.value.content_type == "text/html; charset=utf-8"
     assert caught.value.excerpt == body.decode("utf-8", "replace")[:2_000]

@@ -1,4 +1,4 @@
-"""What is read of a body by itself, where the network's reads fall as no server makes them."""
+"""Joined chunks with network reads that no server produces."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import httpcore
 import pytest
 
-from agentnb._http.chunk_joining import Joined, JoiningStream
+from agentnb._http.chunk_joining import JoinedChunks, JoiningStream
 
 pytestmark = pytest.mark.anyio
 
 
 class Network(JoiningStream):
-    """It takes every chunk for all that a read brought."""
+    """Every chunk is the only one of its read."""
 
     def __init__(self) -> None:
         super().__init__(httpcore.AsyncMockStream([]))
 
-    def brought(self, size: int) -> bool:
+    def has_read_only(self, size: int) -> bool:
         return True
 
 
@@ -40,7 +40,7 @@ async def test_it_can_be_left_where_one_chunk_after_the_other_is_handed_out_earl
             left.append("left")
 
     network = Network()
-    joined = Joined(chunks(network), network)
+    joined = JoinedChunks(chunks(network), network)
     assert [await anext(joined) for _ in range(taken)] == [b"1", b"2"][:taken]
     await joined.aclose()
     assert left == ["left"][: 1 if taken else 0]
@@ -51,7 +51,7 @@ async def test_its_error_comes_behind_what_came_before() -> None:
         yield b"1"
         raise httpcore.ReadError
 
-    joined: Any = Joined(chunks(), Network())
+    joined: Any = JoinedChunks(chunks(), Network())
     assert await anext(joined) == b"1"
     with pytest.raises(httpcore.ReadError):
         await anext(joined)

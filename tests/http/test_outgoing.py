@@ -31,7 +31,7 @@ def test_httpx_comes_without_its_command_line() -> None:
     pytest.importorskip("rich")
     code = """if True:
         import sys
-        from agentnb._http.lazy_import import load_httpx
+        from agentnb._http.library import load_httpx
 
         load_httpx()
         load_httpx()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agentnb._http import HttpClient, Terms
-from agentnb._http.deadlines import Deadlines
+from agentnb._http import HttpClient, RequestOptions
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError, PlatformError
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
 
@@ -181,6 +181,6 @@ async def test_the_deadline_is_that_of_both_requests(serve: Serve, connect: Make
 async def test_both_requests_count(serve: Serve, connect: MakeClient) -> None:
     server = await serve(redirecting(307, "{path}/"))
     sent: list[int] = []
-    with Terms(sending=lambda: sent.append(1)).applied():
+    with RequestOptions(on_request=lambda: sent.append(1)).applied():
         await connect(server.url).request("GET", "/v1/threads")
     assert len(sent) == len(server.requests) == 2

@@ -15,7 +15,7 @@ from IPython.core.ultratb import VerboseTB
 from pydantic import SecretStr
 
 from agentnb._http import ErrorDetails, HttpClient
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import AgentnbError, FieldProblem, RequestError
 from tests.children import python
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve

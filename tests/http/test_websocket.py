@@ -23,8 +23,8 @@ from websockets.http11 import Request, Response
 
 import agentnb
 from agentnb._http import HttpClient
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import (
     AuthenticationError,
     ConnectionFailedError,

@@ -104,7 +104,7 @@ def test_a_run_of_this_kernel_is_shown_again(notebook: Kernel) -> None:
     [
         ("%agent attach", "needs the id of a run"),
         ("%agent attach run_of_nobody", "The history has no run 'run_of_nobody'"),
-        ("%agent attach run_of_nobody greeter", "local does not take requests to join a run again"),
+        ("%agent attach run_of_nobody greeter", "local does not take requests to attach to a run"),
         ("%agent attach run_elsewhere", "is one of a Python function in another process"),
         ("%agent attach run_of_nobody --sesion s", "Did you mean '--session'?"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import StreamCutError
 from agentnb.event.types import Event
 from tests.ports import bound

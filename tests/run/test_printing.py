@@ -59,7 +59,16 @@ EXACT: Final[dict[type, set[str]]] = {
 }
 EXACT[ApprovalRequested] = set()
 # Beyond these nothing is for the user.
-INNER: Final = {"client", "lock", "request", "exception", "terms", "run", "type", "details"}
+INNER: Final = {
+    "client",
+    "lock",
+    "request",
+    "exception",
+    "request_options",
+    "run",
+    "type",
+    "details",
+}
 
 
 def hostile_events() -> list[Event]:

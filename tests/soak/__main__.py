@@ -25,7 +25,7 @@ import surroundings
 
 import agentnb
 from agentnb import Deadlines, Run
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb._loop import background_loop
 from agentnb.agents import Agent
 from tests.soak.census import Census, take_census

@@ -24,7 +24,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._http import JsonAnswer, quote_segment
+from agentnb._http import JsonResponse, quote_segment
 from agentnb.errors import NotFoundError, PlatformError, RequestError, TransportError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
@@ -361,7 +361,7 @@ class OperativusPlatform:
         session_id: str = body["sessionId"]
         return body, session_id, self._sessions.note_request(session_id, fresh=is_fresh(request))
 
-    async def _post(self, request: RunRequest, path: str) -> tuple[JsonAnswer, str, Asked]:
+    async def _post(self, request: RunRequest, path: str) -> tuple[JsonResponse, str, Asked]:
         body, session_id, started = await self._prepare(request)
         response = await self._http.request("POST", _agent_path(request.agent, path), json=body)
         started.answered(response.headers)

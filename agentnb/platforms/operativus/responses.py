@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from agentnb._http import ErrorDetails, JsonAnswer
+from agentnb._http import ErrorDetails, JsonResponse
 from agentnb.errors import ContentTypeError, FieldProblem
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.platforms._bodies import parse_error_body
@@ -284,7 +284,7 @@ def _invalid(value: Any) -> list[FieldProblem]:
     return problems
 
 
-def unexpected_response(platform: str, kind: str, response: JsonAnswer) -> ContentTypeError:
+def unexpected_response(platform: str, kind: str, response: JsonResponse) -> ContentTypeError:
     """Return the error of a response that is ``kind``, and not a run."""
     return ContentTypeError(
         f"{platform} answered {kind}.",

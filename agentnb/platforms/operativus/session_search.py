@@ -8,7 +8,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from agentnb._http import aside
+from agentnb._http import side_request
 from agentnb.errors import AgentnbError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._run_starts import Asked, AskedRuns
@@ -114,7 +114,7 @@ class RunIdSearch:
         self._sessions = sessions
         self._arguments = (session_id, agent, request)
         # The task must not use up the run's deadlines.
-        with aside():
+        with side_request():
             self._task = asyncio.create_task(self._search(request))
 
     @property
@@ -126,7 +126,7 @@ class RunIdSearch:
         """Return the run's id, after a last try for which the stream's end may wait."""
         if self.result is not None:
             return self.result
-        with aside():
+        with side_request():
             last_try = asyncio.create_task(self._sessions.find(*self._arguments))
         try:
             for _ in range(_LAST_WAITS):

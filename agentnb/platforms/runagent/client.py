@@ -26,7 +26,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from agentnb._http import EventStream, aside, current_terms, quote_segment
+from agentnb._http import EventStream, current_options, quote_segment, side_request
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms._client import http_client, key_header
@@ -160,13 +160,13 @@ class RunAgentPlatform:
 
         None where it cannot be had.  Its stream is not left for that: it may be all there is.
         """
-        retries = current_terms().retries
+        retries = current_options().retries
         if not position.can_resume or (retries is not None and not retries.reconnects):
             return None
         path, body = self._from(position, index)
         try:
             async with asyncio.timeout(_REFETCH_TIMEOUT):
-                with aside():
+                with side_request():
                     async with (
                         self._http.stream("POST", path, json=body) as answer,
                         aclosing(answer.batches()) as batches,

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, cast
 
-from agentnb._http import HttpClient, aside, quote_segment
+from agentnb._http import HttpClient, quote_segment, side_request
 from agentnb.errors import (
     AgentnbError,
     NotFoundError,
@@ -75,7 +75,7 @@ class EntrypointApi:
         Raises:
             NotFoundError: it has, and serves another agent.
         """
-        with aside():
+        with side_request():
             try:
                 await self._load_tags(agent)
             except NotFoundError:
@@ -202,7 +202,7 @@ class EntrypointApi:
 
     async def served_agent(self) -> str | None:
         """Return the agent that the address says it serves, None where it names none."""
-        with aside():
+        with side_request():
             try:
                 answer = await self._http.request("GET", "/api/v1")
             except AgentnbError:

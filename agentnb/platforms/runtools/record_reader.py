@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from agentnb._http import HttpClient, current_terms, quote_segment
+from agentnb._http import HttpClient, current_options, quote_segment
 from agentnb.errors import DeadlineError, NotFoundError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
@@ -173,7 +173,7 @@ class ThreadReader:
         return events
 
     def _check_silence(self, seconds: float) -> None:
-        deadlines = current_terms().deadlines
+        deadlines = current_options().deadlines
         idle = self._idle if deadlines is None else deadlines.idle
         if idle is not None and seconds > idle:
             raise DeadlineError(

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from agentnb._http import EventStream, aside
+from agentnb._http import EventStream, side_request
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
@@ -285,7 +285,7 @@ class SeekrPlatform:
 
         # Not awaited, so that a slow platform does not delay the caller; the deadlines of the run,
         # which may be over, do not apply.
-        with aside():
+        with side_request():
             task = asyncio.create_task(cancel())
         self._background.add(task)
         task.add_done_callback(self._background.discard)

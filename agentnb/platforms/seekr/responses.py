@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from agentnb._http import current_terms
+from agentnb._http import current_options
 from agentnb.errors import DeadlineError, NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.event.types import (
@@ -163,7 +163,7 @@ async def wait_for_end(api: SeekrApi, thread_id: str, run_id: str, *, total: flo
     Raises:
         DeadlineError: the run was not over in that time.
     """
-    if current_terms().deadlines is not None:
+    if current_options().deadlines is not None:
         total = None  # the caller enforces its deadlines
     bound = asyncio.timeout(total)
     try:

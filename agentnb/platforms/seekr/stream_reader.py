@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
-from agentnb._http import EventStream, aside
+from agentnb._http import EventStream, side_request
 from agentnb.errors import AgentnbError, TransportError
 from agentnb.event.types import (
     TERMINAL_EVENTS,
@@ -74,7 +74,7 @@ class StreamReader:
                 if self.run_id is None:
                     if lookup is None:
                         # The deadlines of the run do not apply to the lookup.
-                        with aside():
+                        with side_request():
                             lookup = asyncio.create_task(self._try_find_id())
                     elif lookup.done() and (run_id := lookup.result()) is not None:
                         self.run_id = run_id

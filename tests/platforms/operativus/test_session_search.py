@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agentnb._http import Pause, Terms
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions, RetryDelay
+from agentnb._http.retry import Retries
 from agentnb.event.transcript import fold
 from agentnb.event.types import RunStarted
 from agentnb.platforms.base import RunRequest
@@ -81,10 +81,10 @@ async def test_a_look_beside_the_stream_is_not_waited_for(
     server: ScriptedServer, client: OperativusPlatform
 ) -> None:
     """The run continues, so no retry is reported."""
-    go_on, pauses = asyncio.Event(), list[Pause]()
+    go_on, pauses = asyncio.Event(), list[RetryDelay]()
     server.on(STREAM, stream(frame("START", ""), go_on, frame("STOP", "")))
     server.on("GET /api/v1/runs", Reply({}, status=503))
-    with Terms(retries=Retries(requests=2), pausing=pauses.append).applied():
+    with RequestOptions(retries=Retries(requests=2), on_retry=pauses.append).applied():
         async for _ in client.stream(ASK):
             await server.called("GET /api/v1/runs")
             asyncio.get_running_loop().call_later(0.3, go_on.set)

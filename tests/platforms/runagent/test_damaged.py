@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import agentnb
-from agentnb._http import Terms
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions
+from agentnb._http.retry import Retries
 from agentnb.errors import RunTruncatedError
 from agentnb.event.transcript import Transcript, fold
 from agentnb.platforms.base import RunRequest
@@ -154,7 +154,7 @@ async def test_who_wants_no_further_attempts_has_none(
     server: ScriptedServer, platform: RunAgentPlatform
 ) -> None:
     server.on(STREAM, stream(START, chunk("a", 0), chunk("b", 1), DAMAGED, chunk("d", 3), DONE))
-    with Terms(retries=Retries(reconnects=0)).applied():
+    with RequestOptions(retries=Retries(reconnects=0)).applied():
         found = await told(platform)
     assert (found.text, found.status, len(server.requests)) == ("abd", "truncated", 1)
 

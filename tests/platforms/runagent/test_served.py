@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import agentnb
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.config import config
 from agentnb.doctor import examine
 from agentnb.errors import NotFoundError, RequestError, UnsupportedError

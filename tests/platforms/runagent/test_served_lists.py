@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from agentnb.errors import TransportError, UnsupportedError
 from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import PlatformSettings, RemoteRun, RunRequest

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import agentnb
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from tests.faults.rawserver import Connection, Received, Script, running
 
 __all__ = ["Frame", "body_of", "data", "named", "runtime"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
 from tests.faults.numbered import pauses_made
 from tests.platforms.runtools.sse_runtime import body_of, data, runtime
 from tests.played import LONG

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import (
     AuthenticationError,
     ConfigError,

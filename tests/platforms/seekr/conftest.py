@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pytest
 from pydantic import SecretStr
 
-from agentnb._http.deadlines import Deadlines
+from agentnb._http.timeout import Deadlines
 from agentnb.config import PlatformSettings
 from agentnb.platforms.seekr import SeekrPlatform
 from tests.platforms.scripted import ONCE, ScriptedServer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
+from agentnb._http import RequestOptions
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError
 from agentnb.event.transcript import fold
 from agentnb.event.types import (
@@ -171,7 +171,7 @@ async def test_invoke_past_the_time_of_its_run_is_cancelled(
     """What tells the platform of it has time of its own."""
     server.routes[ONE] = Reply(run(1, status="running"))
     with (
-        Terms(deadlines=Deadlines(total=0.6)).applied(),
+        RequestOptions(deadlines=Deadlines(total=0.6)).applied(),
         pytest.raises(DeadlineError) as caught,
     ):
         await platform.invoke(REQUEST)
@@ -183,7 +183,7 @@ async def test_invoke_past_the_time_of_its_run_is_cancelled(
 async def test_the_time_of_a_run_takes_precedence(server: ScriptedServer, connect: Connect) -> None:
     server.routes["GET /v1/threads/thread_1/messages"] = Reply([MESSAGE])
     platform = connect(deadlines=Deadlines(total=0.1))
-    with Terms(deadlines=Deadlines(total=30)).applied():
+    with RequestOptions(deadlines=Deadlines(total=30)).applied():
         events = await platform.invoke(REQUEST)
     assert fold(events).status == "completed"
 

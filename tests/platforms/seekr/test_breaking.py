@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentnb._http import Terms
-from agentnb._http.deadlines import Deadlines
+from agentnb._http import RequestOptions
+from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError, ServerError, StreamCutError
 from agentnb.event.transcript import fold
 from agentnb.event.types import RunFinished, TextDelta
@@ -172,7 +172,7 @@ async def test_a_silent_stream_may_be_that_of_a_run_that_ended(
     server.on(RECORD, Reply(RUN))
     found = await until_broken(platform.stream(request := ask()))
     limits = replace(NEVER, **{deadline: 0.3})
-    with Terms(deadlines=limits).applied():
+    with RequestOptions(deadlines=limits).applied():
         if is_final:
             with pytest.raises(DeadlineError):
                 await resumed(platform, request, found)

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from agentnb._http import Pause, Terms
-from agentnb._http.retries import Retries
+from agentnb._http import RequestOptions, RetryDelay
+from agentnb._http.retry import Retries
 from agentnb.errors import InvalidRequestError, NotFoundError, StreamCutError
 from agentnb.event.transcript import fold
 from agentnb.event.types import Event, RunFinished, RunStarted, TextDelta, Usage, UsageReported
@@ -113,10 +113,10 @@ async def test_a_look_beside_the_stream_is_not_waited_for(
     server: ScriptedServer, platform: SeekrPlatform
 ) -> None:
     """The run goes on, so that nobody is told that something is tried again."""
-    gate, pauses = asyncio.Event(), list[Pause]()
+    gate, pauses = asyncio.Event(), list[RetryDelay]()
     server.routes["GET /v1/threads/thread_1"] = Reply({}, status=503)
     server.routes[STREAM] = stream(TEXT, TEXT, END, gate=gate)
-    with Terms(retries=Retries(requests=2), pausing=pauses.append).applied():
+    with RequestOptions(retries=Retries(requests=2), on_retry=pauses.append).applied():
         async for batch in platform.stream(ask()):
             if any(isinstance(event, TextDelta) for event in batch) and not gate.is_set():
                 await server.called("GET /v1/threads/thread_1")

@@ -1,4 +1,4 @@
-"""The terms of a run: how long it may take in all, and how often it tries again."""
+"""Request options of a run: its total time and its retries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 import agentnb
 from agentnb import _loop
-from agentnb._http.deadlines import Deadlines
-from agentnb._http.retries import Retries
+from agentnb._http.retry import Retries
+from agentnb._http.timeout import Deadlines
 from agentnb.agents import Agent
 from agentnb.errors import ConfigError, DeadlineError, RequestError, RunFailedError
 from agentnb.event.types import RunFinished, TextDelta
@@ -164,12 +164,12 @@ class TestWhereTheyComeFrom:
         agent.deadlines = Deadlines(idle=7.0, total=60.0)
         agent.retries = Retries(requests=1)
         run = agent.prepare("hi", timeout=5)
-        assert run.terms is not None
-        assert run.terms.deadlines == Deadlines(idle=7.0, total=5.0)
-        assert run.terms.retries == Retries(requests=1)
+        assert run.request_options is not None
+        assert run.request_options.deadlines == Deadlines(idle=7.0, total=5.0)
+        assert run.request_options.retries == Retries(requests=1)
         run = agent.prepare("hi", retries=Retries(requests=9))
-        assert run.terms is not None
-        assert run.terms.retries == Retries(requests=9)
+        assert run.request_options is not None
+        assert run.request_options.retries == Retries(requests=9)
 
     def test_an_agent_has_what_is_configured(self) -> None:
         given = Deadlines(total=5.0), Retries(reconnects=1)
