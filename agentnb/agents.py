@@ -11,15 +11,15 @@ from pydantic import SecretStr
 from agentnb._http import RequestOptions
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
-from agentnb.batch.mixin import Maps
+from agentnb.batch.mixin import MapMixin
 from agentnb.batch.rows import Recipe
-from agentnb.cassettes import stand_in
+from agentnb.cassettes import platform_or_playback
 from agentnb.config import AgentName, config, reject_key_as_name
 from agentnb.errors import ConfigError
 from agentnb.platforms._validation import joined
 from agentnb.platforms.base import Message, Platform, RunRequest
 from agentnb.platforms.media import MediaLike
-from agentnb.run.agent_catalog import Listings
+from agentnb.run.agent_catalog import AgentCatalog
 from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.output import OutputType
 from agentnb.run.request import (
@@ -37,7 +37,7 @@ from agentnb.store import recent as runs_so_far
 __all__ = ["Agent", "agent", "attach"]
 
 
-class Agent(Maps, Listings):
+class Agent(MapMixin, AgentCatalog):
     """An agent on a platform, with defaults for its runs.
 
     Created by `agentnb.agent`.  ``deadlines`` and ``retries`` are those of its runs.  It keeps no
@@ -72,7 +72,7 @@ class Agent(Maps, Listings):
     @property
     def platform(self) -> Platform:
         """The client of the platform, or the playback of a recording while one is active."""
-        return stand_in(self._platform)
+        return platform_or_playback(self._platform)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""`Maps`: the methods of an agent that map it over a table of prompts."""
+"""`MapMixin`: the methods of an agent that map it over a table of prompts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from agentnb.batch.executor import RunFactory
     from agentnb.run.run import Run
 
-__all__ = ["Maps"]
+__all__ = ["MapMixin"]
 
 
-class Maps(Protocol):
+class MapMixin(Protocol):
     """An agent that can be mapped over a table, such as `agentnb.Agent`."""
 
     def prepare(

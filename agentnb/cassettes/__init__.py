@@ -8,11 +8,17 @@ with agentnb.playback("answers.jsonl"):
 """
 
 from agentnb.cassettes.current import (
-    now_playing,
+    active_playback,
+    cassette_count,
+    platform_or_playback,
     record_agents,
     record_run,
-    stand_in,
-    tapes_begun,
 )
 
-__all__ = ["now_playing", "record_agents", "record_run", "stand_in", "tapes_begun"]
+__all__ = [
+    "active_playback",
+    "cassette_count",
+    "platform_or_playback",
+    "record_agents",
+    "record_run",
+]

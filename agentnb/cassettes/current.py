@@ -15,19 +15,19 @@ from agentnb.cassettes.offline import OfflinePlatform
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import AgentInfo, Platform
-    from agentnb.recording.base_run import PlatformFacts, RunFacts
+    from agentnb.recording.base_run import BaseRun, PlatformFacts
 
 __all__ = [
     "ACTIVE",
     "Cassette",
     "PlayableCassette",
     "RecordableCassette",
+    "active_playback",
+    "cassette_count",
     "flush_recorder",
-    "now_playing",
+    "platform_or_playback",
     "record_agents",
     "record_run",
-    "stand_in",
-    "tapes_begun",
 ]
 
 
@@ -67,7 +67,7 @@ class RecordableCassette(Cassette):
     def flush(self) -> None: ...
 
     @abstractmethod
-    def follow(self, run: RunFacts) -> None: ...
+    def follow(self, run: BaseRun) -> None: ...
 
     @abstractmethod
     def write_agents(self, platform: PlatformFacts, agents: Iterable[AgentInfo]) -> None: ...
@@ -88,7 +88,7 @@ class _Active:
 ACTIVE: Final = _Active()
 
 
-def tapes_begun() -> int:
+def cassette_count() -> int:
     """Return how many cassettes this process has opened."""
     return Cassette._count  # pyright: ignore[reportPrivateUsage]
 
@@ -99,7 +99,7 @@ def flush_recorder() -> None:
         ACTIVE.recorder.flush()
 
 
-def record_run(run: RunFacts) -> None:
+def record_run(run: BaseRun) -> None:
     """Have ``run``, which is about to start, recorded if a recorder is active."""
     # Played runs and functions of this process are reproducible without a cassette.
     if ACTIVE.recorder is not None and run.durable and run.client.name != "local":
@@ -112,12 +112,12 @@ def record_agents(platform: Platform, agents: Iterable[AgentInfo]) -> None:
         ACTIVE.recorder.write_agents(platform, agents)
 
 
-def now_playing() -> PlayableCassette | None:
+def active_playback() -> PlayableCassette | None:
     """Return the cassette that is played back; None where platforms answer themselves."""
     return ACTIVE.playback
 
 
-def stand_in(platform: Platform) -> Platform:
+def platform_or_playback(platform: Platform) -> Platform:
     """Return ``platform``, or the recorded one of its name while a cassette is played back.
 
     Raises:

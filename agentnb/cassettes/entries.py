@@ -24,7 +24,7 @@ from agentnb._support.text import identifier_or_none
 from agentnb.errors import AgentnbError
 from agentnb.event.types import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
-from agentnb.platforms.names import attachment_name, kept_address
+from agentnb.platforms.names import attachment_name, storable_url
 from agentnb.redaction.events import without_secrets
 from agentnb.redaction.secrets import mask, mask_value
 
@@ -91,7 +91,7 @@ def _media_fields(item: Media) -> dict[str, Any]:
         data = item.url.encode()
     elif item.url is not None:
         # Signatures in the query differ from one request to the next.
-        url = kept_address(item.url)
+        url = storable_url(item.url)
     fields = {
         "name": name and attachment_name(name),
         "mime_type": item.mime_type,
@@ -106,7 +106,7 @@ def _read_media(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
     fields = cast("dict[str, Any]", item)
-    cleaners = {"name": attachment_name, "url": kept_address}
+    cleaners = {"name": attachment_name, "url": storable_url}
     return fields | {
         name: clean(text)
         for name, clean in cleaners.items()

@@ -32,7 +32,7 @@ from agentnb.config.names import quoted
 from agentnb.errors import ConfigError, HistoryWarning, RequestError
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo
-from agentnb.recording.base_run import PlatformFacts, RunFacts
+from agentnb.recording.base_run import BaseRun, PlatformFacts
 
 if sys.platform != "win32":
     import fcntl
@@ -51,7 +51,7 @@ _MAX_HEADER: Final = 2**20
 class _PendingRun:
     """A run that will be written once it has ended."""
 
-    run: RunFacts
+    run: BaseRun
     request: dict[str, Any]
     unsubscribe: Callable[[], None] | None = None
 
@@ -106,7 +106,7 @@ class Recorder(RecordableCassette):
         for pending in tuple(self._pending):
             self._write_ended(pending)
 
-    def follow(self, run: RunFacts) -> None:
+    def follow(self, run: BaseRun) -> None:
         """Write ``run`` when it has ended."""
         try:
             request = request_fields(run.request, via=run.via, run_id=run.id)
@@ -158,7 +158,7 @@ class Recorder(RecordableCassette):
         return True
 
 
-def _run_entry(run: RunFacts, request: dict[str, Any]) -> dict[str, Any]:
+def _run_entry(run: BaseRun, request: dict[str, Any]) -> dict[str, Any]:
     with run.lock:
         events, times = list(run.events), list(run.event_times)
     return CassetteRun(

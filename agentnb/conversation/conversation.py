@@ -25,7 +25,7 @@ from agentnb.errors import RequestError
 from agentnb.event.types import Usage
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media, media_items
-from agentnb.run.approvals import Named
+from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 
 __all__ = ["Conversation"]
@@ -97,10 +97,12 @@ class Conversation:
         """The session that the current branch continues, None where it has none yet."""
         tree = self._tree
         last = tree.current
-        strand = tree.root if last is None else last.strand
-        if strand.gone:
+        chat_session = tree.root if last is None else last.chat_session
+        if chat_session.gone:
             return None
-        return (last.run.session_id if last is not None and last.reached else None) or strand.id
+        return (
+            last.run.session_id if last is not None and last.reached else None
+        ) or chat_session.id
 
     @property
     def usage(self) -> Usage | None:
@@ -197,7 +199,7 @@ class Conversation:
         if not active and last is not None and last.run.status == "paused":
             last.run.cancel()
 
-    def approve(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
+    def approve(self, approval_id: ApprovalRef = None, *, turn_id: str | None = None) -> Run:
         """Approve the agent's request; return the run that continues.
 
         Raises:
@@ -206,7 +208,7 @@ class Conversation:
         """
         return self._decide(approval_id, turn_id, approved=True)
 
-    def deny(self, approval_id: Named = None, *, turn_id: str | None = None) -> Run:
+    def deny(self, approval_id: ApprovalRef = None, *, turn_id: str | None = None) -> Run:
         """Deny the agent's request; otherwise as `approve`."""
         return self._decide(approval_id, turn_id, approved=False)
 
@@ -317,7 +319,7 @@ class Conversation:
         placement = tree.place(before, self.agent.platform)
         run = self.agent.start(
             text,
-            session=placement.strand.id,
+            session=placement.chat_session.id,
             history=placement.history,
             media=media,
             followups=self.agent.platform.capabilities.followups,
@@ -328,13 +330,13 @@ class Conversation:
             before=before,
             prompt=text,
             run=run,
-            strand=placement.strand,
+            chat_session=placement.chat_session,
             media=media,
             attachments=attachments,
             params=params,
             note=placement.note,
         )
-        placement.strand.tip = turn
+        placement.chat_session.tip = turn
         tree.add(turn)
         tree.active.add(turn)  # even if it has ended by now, so that it is settled
         self._notice = None
@@ -352,7 +354,7 @@ class Conversation:
             self._listeners.notify(Change("added", turn))
         self._watch(*turns)
 
-    def _decide(self, approval_id: Named, turn_id: str | None, *, approved: bool) -> Run:
+    def _decide(self, approval_id: ApprovalRef, turn_id: str | None, *, approved: bool) -> Run:
         turn = self.shown if turn_id is None else self.turn(turn_id)
         if turn is None or turn.run.status != "paused":
             raise RequestError("Nothing waits for a decision here.")

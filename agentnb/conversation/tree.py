@@ -9,7 +9,7 @@ from typing import Final
 from agentnb.agents import Agent
 from agentnb.conversation.changes import is_answered
 from agentnb.conversation.earlier import newer_runs
-from agentnb.conversation.turns import Strand, Turn, branch_end, prior_messages, turns_of_runs
+from agentnb.conversation.turns import ChatSession, Turn, branch_end, prior_messages, turns_of_runs
 from agentnb.errors import RequestError
 from agentnb.platforms.base import Message, Platform
 from agentnb.run.run import Run
@@ -31,7 +31,7 @@ LAST: Final = LastTurn()
 class Placement:
     """The session of a question, the first messages of a new one, and a note for the user."""
 
-    strand: Strand
+    chat_session: ChatSession
     history: list[Message] = field(default_factory=list[Message])
     note: str | None = None
 
@@ -45,7 +45,7 @@ class Tree:
     """
 
     def __init__(self, session: str | None = None, runs: Sequence[Run] = ()) -> None:
-        self.root = Strand(id=session)
+        self.root = ChatSession(id=session)
         self.turns: list[Turn] = []
         self.active: set[Turn] = set()
         self.current: Turn | None = None
@@ -66,12 +66,12 @@ class Tree:
 
     def add_newer(self, agent: Agent, before: Turn | None) -> list[Turn]:
         """Add the turns sent elsewhere in the session that ends with ``before``; return them."""
-        strand = self._continued(before)
-        if strand is None or strand.id is None:
+        chat_session = self._continued(before)
+        if chat_session is None or chat_session.id is None:
             return []
-        after = None if strand.tip is None else strand.tip.run.created_at
-        runs = newer_runs(agent, strand.id, known=self._runs(), after=after)
-        added = turns_of_runs(runs, strand, before)
+        after = None if chat_session.tip is None else chat_session.tip.run.created_at
+        runs = newer_runs(agent, chat_session.id, known=self._runs(), after=after)
+        added = turns_of_runs(runs, chat_session, before)
         self.add(*added)
         return added
 
@@ -108,30 +108,30 @@ class Tree:
         if (continued := self._continued(before)) is not None:
             return Placement(continued)
         anchor = _anchor(before)
-        strand = self.root if anchor is None else anchor.strand
+        chat_session = self.root if anchor is None else anchor.chat_session
         prior = prior_messages(anchor)
         history = [*self.root.history, *prior.messages]
         if anchor is None and not history and not self._has_unknown_turns:
-            return Placement(Strand())
+            return Placement(ChatSession())
         name = platform.name
         intro = f"New session: {name} does not know the one before any more"
         ending = "so the agent does not know the messages before this one."
         if not platform.capabilities.history:
             reason = (
                 f"{name} gave none to go on in"
-                if strand.id is None
+                if chat_session.id is None
                 else f"{name} cannot branch one"
             )
-            lead = intro if strand.gone else f"New session: {reason}"
-            return Placement(Strand(), note=f"{lead}, {ending}")
+            lead = intro if chat_session.gone else f"New session: {reason}"
+            return Placement(ChatSession(), note=f"{lead}, {ending}")
         if not history:
-            if strand.gone:
-                return Placement(Strand(), note=f"{intro}, {ending}")
+            if chat_session.gone:
+                return Placement(ChatSession(), note=f"{intro}, {ending}")
             why = "no answer among them has text"
             if self._has_unknown_turns:
                 why = "they are not known here"
             note = f"New session: the agent does not know the messages before this one, for {why}."
-            return Placement(Strand(), note=note)
+            return Placement(ChatSession(), note=note)
         missing = [
             *(["their attachments"] if prior.has_attachments else []),
             *(["answers without text"] if prior.has_empty_answers else []),
@@ -139,13 +139,13 @@ class Tree:
         ]
         but = f", but not {' and not '.join(missing)}" if missing else ""
         note = None
-        if strand.gone:
+        if chat_session.gone:
             note = f"{intro}. It begins with the messages before this one{but}."
         elif missing:
             note = f"New session: the agent got the messages before this one{but}."
         elif anchor is None:
             note = _opening_note(len(history))
-        return Placement(Strand(), history, note)
+        return Placement(ChatSession(), history, note)
 
     @property
     def _has_unknown_turns(self) -> bool:
@@ -155,12 +155,12 @@ class Tree:
         # The run that began a session was sent without its id.
         return self.turns[0].run.request.session_id is not None
 
-    def _continued(self, before: Turn | None) -> Strand | None:
+    def _continued(self, before: Turn | None) -> ChatSession | None:
         """Return the session that a question after ``before`` continues, None for a new one."""
         anchor = _anchor(before)
-        strand = self.root if anchor is None else anchor.strand
-        can_continue = strand.tip is anchor and (strand.id or anchor is None)
-        return strand if can_continue and not strand.gone else None
+        chat_session = self.root if anchor is None else anchor.chat_session
+        can_continue = chat_session.tip is anchor and (chat_session.id or anchor is None)
+        return chat_session if can_continue and not chat_session.gone else None
 
     def _runs(self) -> set[Run]:
         """Return the runs of the turns, and their successors."""

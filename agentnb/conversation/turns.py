@@ -19,8 +19,8 @@ from agentnb.run.run import Run
 
 __all__ = [
     "Attachment",
+    "ChatSession",
     "PriorMessages",
-    "Strand",
     "Turn",
     "attachment_of",
     "branch_end",
@@ -46,7 +46,7 @@ class Attachment:
 
 
 @dataclass(eq=False, slots=True)
-class Strand:
+class ChatSession:
     """A session of a conversation.
 
     ``id`` is None until the platform returns one; ``tip`` is its last turn, the only one to be
@@ -74,7 +74,7 @@ class Turn:
     before: Turn | None
     prompt: str
     run: Run
-    strand: Strand
+    chat_session: ChatSession
     media: tuple[Media, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -89,22 +89,24 @@ class Turn:
 
     def settle(self) -> None:
         """Update the session once the run has ended."""
-        run, strand = self.run, self.strand
+        run, chat_session = self.run, self.chat_session
         if isinstance(run.exception, NotFoundError):
             # Otherwise every further question would get the same error.
-            strand.gone = strand.id is not None
+            chat_session.gone = chat_session.id is not None
             self.reached = False
         elif len(run.events) > 1:
             # More events than its failure: the platform has the question.
-            strand.id = run.session_id or strand.id
+            chat_session.id = run.session_id or chat_session.id
             self.reached = True
         else:
             self.reached = False
-        if not self.reached and strand.tip is self:
+        if not self.reached and chat_session.tip is self:
             before = self.before
-            while before is not None and not (before.reached and before.strand is strand):
+            while before is not None and not (
+                before.reached and before.chat_session is chat_session
+            ):
                 before = before.before
-            strand.tip = before
+            chat_session.tip = before
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the question and the answer as `Conversation.messages` has them."""
@@ -184,7 +186,9 @@ def prior_messages(turn: Turn | None) -> PriorMessages:
     return PriorMessages(messages, has_attachments, has_empty_answers)
 
 
-def turns_of_runs(runs: Iterable[Run], strand: Strand, before: Turn | None = None) -> list[Turn]:
+def turns_of_runs(
+    runs: Iterable[Run], chat_session: ChatSession, before: Turn | None = None
+) -> list[Turn]:
     """Return the runs of one session as consecutive turns after ``before``."""
     turns: list[Turn] = []
     last = before
@@ -196,12 +200,12 @@ def turns_of_runs(runs: Iterable[Run], strand: Strand, before: Turn | None = Non
             before=last,
             prompt=request.prompt,
             run=run,
-            strand=strand,
+            chat_session=chat_session,
             media=media,
             attachments=tuple(map(attachment_of, media)),
             params=dict(request.params),
         )
-        strand.tip = turn
+        chat_session.tip = turn
         if run.done or run.transcript.is_final:
             turn.settle()
         turns.append(turn)

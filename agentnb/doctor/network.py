@@ -17,7 +17,6 @@ from agentnb._http.library import TransportName, chosen_transport
 from agentnb._http.request import check_base_url
 from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport
-from agentnb.doctor.redact import shown_address
 from agentnb.doctor.report import Finding, note, ok, problem
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
 
@@ -68,7 +67,7 @@ def check_proxies() -> Iterator[Finding]:
     """Report the proxies of the environment, and whether one is used for this machine itself."""
     proxies = getproxies()
     named = [
-        f"{scheme}: {shown_address(_proxy_url(proxy))}"
+        f"{scheme}: {redact_url(_proxy_url(proxy))}"
         for scheme, proxy in proxies.items()
         if scheme in ("http", "https", "all") and proxy
     ]
@@ -149,9 +148,9 @@ def connected(check: str, address: str, response: ProbeResponse) -> Finding:
     proxy = proxy_for(address)
     is_encrypted = address.startswith("https:")
     details = [
-        f"{shown_address(address)} answers in {response.seconds * 1000:.0f} ms; "
+        f"{redact_url(address)} answers in {response.seconds * 1000:.0f} ms; "
         + ("the certificate is trusted" if is_encrypted else "not encrypted"),
-        f"through the proxy {shown_address(proxy)}" if proxy else "",
+        f"through the proxy {redact_url(proxy)}" if proxy else "",
         f"via {via[:80]}" if (via := response.headers.get("via")) else "",
     ]
     message = ", ".join(filter(None, details))

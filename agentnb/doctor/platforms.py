@@ -10,11 +10,10 @@ from agentnb._http import RequestOptions
 from agentnb._http.request import check_base_url
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
-from agentnb.cassettes import now_playing
+from agentnb.cassettes import active_playback
 from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
 from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.network import check_clock, connected, not_connected, probe, unresolved_host
-from agentnb.doctor.redact import shown_address
 from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import (
     AgentnbError,
@@ -47,7 +46,7 @@ def check_platform(*, name: str, current: Config, timeout: float = 9.0) -> Itera
 
     Each request takes less than ``timeout`` seconds.
     """
-    if now_playing() is not None:
+    if active_playback() is not None:
         yield ok(name, "a recording is played back: no request is sent")
         return
     address = _address(name, current)
@@ -146,7 +145,7 @@ def _check_connection(
         yield not_connected(check, address, error)
         return False
     except TimeoutError:
-        message = f"{shown_address(address)} gave no answer within {timeout:g} s"
+        message = f"{redact_url(address)} gave no answer within {timeout:g} s"
         hint = "Check base_url, the network, and whether a proxy is needed."
         yield problem(check, message, hint)
         return False

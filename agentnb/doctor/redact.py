@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from agentnb.redaction.secrets import MASK, looks_like_key, mask
 
-__all__ = ["redact_text", "shown_address"]
+__all__ = ["redact_text", "redact_url"]
 
 # Home directories of other users, or of this one under another path.
 _HOMES: Final = re.compile(
@@ -35,7 +35,7 @@ def redact_text(text: str) -> str:
     return _HOMES.sub(r"\1…", text)
 
 
-def shown_address(address: str) -> str:
+def redact_url(address: str) -> str:
     """Return a URL without user, password and query, and with key-like path segments masked."""
     try:
         parts = urlsplit(address)

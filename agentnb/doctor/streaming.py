@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.cassettes import now_playing
+from agentnb.cassettes import active_playback
 from agentnb.config import EMBEDDED, Config
 from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.platforms import list_agents, new_client, single_attempt
@@ -170,7 +170,7 @@ def _flow(arrivals: Arrivals, together: int) -> str:
 def check_sandbox(*, current: Config, timeout: float = 9.0) -> Iterator[Finding]:
     """Report whether the sandbox answers, and whether its chunks arrive apart."""
     check = EMBEDDED
-    if now_playing() is not None:
+    if active_playback() is not None:
         yield ok(check, "a recording is played back: no request is sent")
         return
     deadline = time.monotonic() + timeout
@@ -198,7 +198,7 @@ def check_stream(
     If it arrives at once, the question is sent a second time.
     """
     check = f"{name}: stream"
-    if now_playing() is not None:
+    if active_playback() is not None:
         return
     deadline = time.monotonic() + timeout
     try:

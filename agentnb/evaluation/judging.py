@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.comparison import Comparison
     from agentnb.platforms.base import RemoteRun
-    from agentnb.recording.base_run import RunFacts
+    from agentnb.recording.base_run import BaseRun
 
 __all__ = ["evaluate"]
 
@@ -29,7 +29,7 @@ Verdict = bool | float | None
 
 
 def evaluate(
-    data: pd.DataFrame | Convertible | RunFacts | Comparison | Iterable[RunFacts | RemoteRun],
+    data: pd.DataFrame | Convertible | BaseRun | Comparison | Iterable[BaseRun | RemoteRun],
     checks: Checks,
     *,
     answer: Any = None,

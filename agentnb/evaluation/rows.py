@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 from agentnb.errors import RequestError
 from agentnb.evaluation.check import Row, is_missing
 from agentnb.platforms.base import RemoteRun
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.tables.run_list import RunList
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _table(data: Any) -> pd.DataFrame:
     kind = type(data).__name__
     if isinstance(data, pd.DataFrame):
         return data
-    if isinstance(data, RunFacts):
+    if isinstance(data, BaseRun):
         return RunList([data]).DataFrame()
     if isinstance(data, _Labelled):
         # Labels pair the rows with those of another comparison of the same agents.
@@ -101,7 +101,7 @@ def _table(data: Any) -> pd.DataFrame:
             return converted
     elif isinstance(data, Iterable) and not isinstance(data, str):
         runs = list(cast("Iterable[Any]", data))
-        if all(isinstance(run, RunFacts | RemoteRun) for run in runs):
+        if all(isinstance(run, BaseRun | RemoteRun) for run in runs):
             return RunList[Any](runs).DataFrame()
     raise RequestError(
         f"evaluate takes a table or runs, not {kind}.",

@@ -31,7 +31,7 @@ from agentnb.event.types import (
     event_to_dict,
 )
 
-__all__ = ["decode", "decode_of", "encode"]
+__all__ = ["decode", "decode_or_warn", "encode"]
 
 _VERSION: Final = 1
 # Prefix of a payload whose characters are bytes.
@@ -81,7 +81,7 @@ def decode(payload: str) -> tuple[list[Event], list[float]]:
         raise ValueError(f"These stored events are damaged: {type(error).__name__}.") from error
 
 
-def decode_of(run: str, payload: str) -> tuple[list[Event], list[float]]:
+def decode_or_warn(run: str, payload: str) -> tuple[list[Event], list[float]]:
     """Do as `decode` does; on failure warn, with ``run`` named, and return nothing."""
     try:
         return decode(payload)

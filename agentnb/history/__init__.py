@@ -74,9 +74,9 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name == "path":
         from agentnb.store.location import shown
-        from agentnb.store.store import current_place
+        from agentnb.store.store import current_location
 
-        return shown(current_place())
+        return shown(current_location())
     if name not in _MODULES:
         raise AttributeError(f"module 'agentnb.history' has no attribute {name!r}")
     return getattr(imported(_MODULES[name]), name)

@@ -78,15 +78,15 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def _table_html(table: Any) -> str | None:
-    from agentnb.tables.frame import shown_html
+    from agentnb.tables.frame import frame_html
 
-    return shown_html(table)
+    return frame_html(table)
 
 
 def _table_text(table: Any, printer: Any, cycle: bool) -> None:
-    from agentnb.tables.frame import shown_text
+    from agentnb.tables.frame import frame_text
 
-    for number, line in enumerate(shown_text(table).splitlines()):
+    for number, line in enumerate(frame_text(table).splitlines()):
         if number:
             printer.break_()
         printer.text(line)

@@ -10,7 +10,7 @@ from agentnb import history
 from agentnb._support.installing import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.config.names import quoted
-from agentnb.doctor.redact import shown_address
+from agentnb.doctor.redact import redact_url
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.notebook.attach import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell
@@ -279,15 +279,15 @@ def _address(name: str, configured: str | None) -> str:
     address = url_from_environment(name) or configured
     if address is None:
         return "the platform's own"
-    return shown_address(address)
+    return redact_url(address)
 
 
 def _history_place() -> str:
     from agentnb.store.location import shown
-    from agentnb.store.store import current_place
+    from agentnb.store.store import current_location
 
     try:
-        where = current_place()
+        where = current_location()
     except HistoryError as error:
         return f"unusable. {error}"
     place = "off: runs are not kept" if where.is_off else str(shown(where))

@@ -12,7 +12,7 @@ from agentnb.batch.items import ITEM, as_items, is_missing
 from agentnb.errors import RequestError
 from agentnb.notebook.template import evaluate_expression, split_template
 from agentnb.render.view import seconds
-from agentnb.tables.frame import mark, shown_html, shown_text
+from agentnb.tables.frame import frame_html, frame_text, mark
 
 __all__ = ["PromptTemplate", "evaluate_data", "table_bundle"]
 
@@ -161,7 +161,7 @@ def table_bundle(table: Any, *, prefix: str = "", format: str = "rich") -> dict[
     if (name := f"{prefix}duration") in frame:
         frame = frame.assign(**{name: [_duration(each) for each in frame[name]]})
     mark(frame)
-    bundle = {"text/plain": shown_text(frame)}
-    if format != "text" and (html := shown_html(frame)) is not None:
+    bundle = {"text/plain": frame_text(frame)}
+    if format != "text" and (html := frame_html(frame)) is not None:
         bundle["text/html"] = html
     return bundle

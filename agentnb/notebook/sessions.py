@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentnb.cassettes import tapes_begun
+from agentnb.cassettes import cassette_count
 from agentnb.errors import NotFoundError
 from agentnb.platforms.base import Platform
 
@@ -32,7 +32,9 @@ class Sessions:
 
     def ids(self) -> set[str]:
         """Return all current sessions."""
-        return {session for (*_, tape), session in self._current.items() if tape == tapes_begun()}
+        return {
+            session for (*_, tape), session in self._current.items() if tape == cassette_count()
+        }
 
     def begin(self, agent: Agent, run: Run) -> None:
         """Register ``run`` as the latest of ``agent``, whose session counts."""
@@ -75,4 +77,4 @@ class Sessions:
 
 
 def _key(agent: Agent) -> _Key:
-    return agent.platform, agent.id, tapes_begun()
+    return agent.platform, agent.id, cassette_count()

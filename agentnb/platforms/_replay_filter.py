@@ -25,7 +25,7 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._replayed_tool_calls import ReplayedToolCalls
 
-__all__ = ["Splice", "has_content", "incomplete", "rest_of"]
+__all__ = ["ReplayFilter", "has_content", "incomplete", "rest_of"]
 
 Delta = TextDelta | ReasoningDelta
 _Key = tuple[type[Delta], str | None]
@@ -57,7 +57,7 @@ def incomplete(kept: str, *, platform: str) -> list[Event]:
     ]
 
 
-class Splice:
+class ReplayFilter:
     """Passes what a repeated stream adds to the events ``delivered`` before.
 
     Content is compared, not its division into events: text and reasoning by characters, part by

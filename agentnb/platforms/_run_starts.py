@@ -12,7 +12,7 @@ from typing import Final
 from agentnb._http import parse_date
 from agentnb.errors import ConnectionFailedError, StreamCutError
 
-__all__ = ["Asked", "AskedRuns", "not_begun"]
+__all__ = ["LatestRunStarts", "RunStart", "connection_errors"]
 
 # The Date header has whole seconds; the clocks of a platform's machines differ by a little more.
 _BEFORE: Final = timedelta(seconds=1)
@@ -21,7 +21,7 @@ _AFTER: Final = timedelta(seconds=5)
 _MAX_SESSIONS: Final = 1000
 
 
-class Asked:
+class RunStart:
     """One request that starts a run; created before it is sent.
 
     In a session that is ``fresh``, created for this run, any run is its run.  In another one it is
@@ -74,13 +74,13 @@ class Asked:
         return window[0] <= created_at <= window[1]
 
 
-class AskedRuns:
+class LatestRunStarts:
     """The latest request of this client in each session."""
 
     def __init__(self) -> None:
-        self._latest: OrderedDict[str, Asked] = OrderedDict()
+        self._latest: OrderedDict[str, RunStart] = OrderedDict()
 
-    def note(self, session_id: str, start: Asked) -> Asked:
+    def note(self, session_id: str, start: RunStart) -> RunStart:
         """Set the latest request of a session; return it."""
         self._latest[session_id] = start
         self._latest.move_to_end(session_id)
@@ -88,13 +88,13 @@ class AskedRuns:
             self._latest.popitem(last=False)
         return start
 
-    def latest(self, session_id: str) -> Asked | None:
+    def latest(self, session_id: str) -> RunStart | None:
         """Return the latest request of a session, None where this client made none."""
         return self._latest.get(session_id)
 
 
 @contextmanager
-def not_begun(name: str) -> Generator[None, None, None]:
+def connection_errors(name: str) -> Generator[None, None, None]:
     """Report a truncated response as a failed connection: there is no run to resume."""
     try:
         yield

@@ -15,7 +15,7 @@ from agentnb.platforms.base import Media, Platform
 from agentnb.platforms.names import attachment_name, is_media_type
 from agentnb.redaction.secrets import mask
 
-__all__ = ["MediaLike", "as_media", "check_words", "media_items", "media_refusal"]
+__all__ = ["MediaLike", "as_media", "check_prompt", "media_items", "media_refusal"]
 
 MediaLike = Media | str | Path | bytes | Mapping[str, Any]
 """One attachment as users give it: a path, an address, bytes, `Media`, or a mapping such as
@@ -166,7 +166,7 @@ def media_refusal(platform: Platform) -> str | None:
     return f"{platform.name} does not take attachments."
 
 
-def check_words(prompt: str, media: Iterable[MediaLike], platform: Platform) -> None:
+def check_prompt(prompt: str, media: Iterable[MediaLike], platform: Platform) -> None:
     """Refuse an empty prompt, unless its attachments may come alone.
 
     Raises:

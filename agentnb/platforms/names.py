@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from agentnb._support.text import well_formed
 from agentnb.redaction.secrets import MASK, is_secret_name, mask
 
-__all__ = ["attachment_name", "is_media_type", "kept_address"]
+__all__ = ["attachment_name", "is_media_type", "storable_url"]
 
 _MAX_NAME: Final = 200
 _MAX_SUFFIX: Final = 20
@@ -69,7 +69,7 @@ def attachment_name(name: str) -> str:
     return last.rstrip(". ").rstrip() or _UNNAMED
 
 
-def kept_address(url: str) -> str:
+def storable_url(url: str) -> str:
     """Return ``url`` without its password, signature or data."""
     if url.lower().startswith("data:"):
         return url.partition(",")[0]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Capabilities, RunRequest
     from agentnb.render import RunView
 
-__all__ = ["PlatformFacts", "RunFacts", "Via"]
+__all__ = ["BaseRun", "PlatformFacts", "Via"]
 
 #: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, attached again after a decision, or
 #: not at all: it is a recorded run that is replayed.
@@ -38,7 +38,7 @@ class PlatformFacts(Protocol):
     def capabilities(self) -> Capabilities: ...
 
 
-class RunFacts:
+class BaseRun:
     """A run as it is read; `agentnb.Run` also executes it."""
 
     #: By which call of the platform it was started.

@@ -19,7 +19,7 @@ from agentnb.store.recent import recent_runs
 if TYPE_CHECKING:
     from agentnb.tables.run_list import RunList
 
-__all__ = ["Listings", "agents_of", "known_agents", "list_agents", "listed_agents"]
+__all__ = ["AgentCatalog", "agents_of", "known_agents", "list_agents", "listed_agents"]
 
 # What `%agent list` and completion learned: platform -> agent ids.
 _listed: dict[str, list[str]] = {}
@@ -62,7 +62,7 @@ def agents_of(platform: Platform) -> list[AgentInfo]:
     return found
 
 
-class Listings(Protocol):
+class AgentCatalog(Protocol):
     """What the platform of an agent lists, and knows of the agent's runs; part of `Agent`."""
 
     id: str

@@ -21,11 +21,11 @@ from agentnb.render.visible import one_line
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, Resumes, RunRequest
-    from agentnb.recording.base_run import RunFacts
+    from agentnb.recording.base_run import BaseRun
 
-__all__ = ["Decided", "Named", "all_decided", "approval_to_decide", "waiting_approval"]
+__all__ = ["ApprovalRef", "Decided", "all_decided", "approval_to_decide", "waiting_approval"]
 
-Named = ApprovalRequested | str | None
+ApprovalRef = ApprovalRequested | str | None
 """How an approval is named: by the request itself, by its id, or as the only one."""
 
 # How many ids an error lists, and how much of each.
@@ -41,8 +41,8 @@ def all_decided(pending: Iterable[ApprovalRequested], decided: Iterable[Approval
 
 
 def waiting_approval(
-    run: RunFacts,
-    named: Named,
+    run: BaseRun,
+    named: ApprovalRef,
     *,
     approved: bool,
     decided: Iterable[str | None],
@@ -70,7 +70,9 @@ def waiting_approval(
     return found
 
 
-def approval_to_decide(pending: Sequence[ApprovalRequested], named: Named) -> ApprovalRequested:
+def approval_to_decide(
+    pending: Sequence[ApprovalRequested], named: ApprovalRef
+) -> ApprovalRequested:
     """Return the approval that is meant of those ``pending``: this one, or the only one.
 
     ``named`` is an id, the request itself, or None.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._support.embedded import is_embedded as is_embedded_address
 from agentnb._support.fork import after_fork_in_child, undisturbed
-from agentnb.cassettes import now_playing
+from agentnb.cassettes import active_playback
 from agentnb.config import EMBEDDED, AgentName, BarePlatformError, PlatformSettings, config
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
@@ -39,7 +39,7 @@ def connect(name: str, **arguments: Any) -> Platform:
         ConfigError: the platform is unknown, or its settings are wrong.
         PlaybackError: a recording is played back that has nothing of the platform.
     """
-    if (playback := now_playing()) is not None:
+    if (playback := active_playback()) is not None:
         return playback.platform(name)
     current = config()
     kind = current.platform_type(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.cassettes.player import play, validate_speed
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunFailed
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.recording.clock import current_clock
 from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs
@@ -19,7 +19,7 @@ from agentnb.store.stored_run import StoredRun, load, read_export
 __all__ = ["replay"]
 
 
-def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
+def replay(run: str | Path | BaseRun, *, speed: float = 1.0) -> Run:
     """Show a recorded run again; return it at once as a live run that is asked of nobody.
 
     ``run`` is a run, the id of one in the history (the platform's or agentnb's own), or the path of
@@ -59,7 +59,7 @@ def replay(run: str | Path | RunFacts, *, speed: float = 1.0) -> Run:
     return shown.start()
 
 
-def _notice(run: RunFacts) -> str:
+def _notice(run: BaseRun) -> str:
     """Return what the view says of a replay: it looks like the run itself."""
     said = f"Replay of a run of {run.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
     if isinstance(run, StoredRun) and not (run.prompt or run.text or run.request.media):
@@ -67,9 +67,9 @@ def _notice(run: RunFacts) -> str:
     return said
 
 
-def _find(run: str | Path | RunFacts) -> RunFacts:
+def _find(run: str | Path | BaseRun) -> BaseRun:
     match run:
-        case RunFacts():
+        case BaseRun():
             return run
         case Path():
             return read_export(run)
@@ -78,7 +78,7 @@ def _find(run: str | Path | RunFacts) -> RunFacts:
         case str():
             for known in reversed(recent_runs()):
                 # Those of this process are there whether or not a history is kept.
-                if isinstance(known, RunFacts) and run in (known.id, known.local_id):
+                if isinstance(known, BaseRun) and run in (known.id, known.local_id):
                     return known
             return load(run)
         case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types

@@ -16,7 +16,7 @@ from agentnb.errors import AgentnbError, AuthenticationError, RequestError, Unsu
 from agentnb.event.types import Event
 from agentnb.platforms._validation import as_messages, check_history
 from agentnb.platforms.base import Message, Platform, RemoteRun, RunRequest
-from agentnb.platforms.media import MediaLike, as_media, check_words, media_items, media_refusal
+from agentnb.platforms.media import MediaLike, as_media, check_prompt, media_items, media_refusal
 from agentnb.run.hints import add_address_hint
 from agentnb.run.output import OutputType, output_schema
 
@@ -71,7 +71,7 @@ def build_request(
         UnsupportedError: the platform cannot do it.
     """
     media = media_items(media)
-    check_words(prompt, media, platform)
+    check_prompt(prompt, media, platform)
     if session is not None and not isinstance(session, str):
         session = session.session_id
         if session is None:

@@ -30,10 +30,10 @@ from agentnb.errors import (
 )
 from agentnb.event.types import ApprovalRequested, Event
 from agentnb.platforms.base import Resumes
-from agentnb.recording.base_run import RunFacts, Via
+from agentnb.recording.base_run import BaseRun, Via
 from agentnb.recording.feed import EventIterator
 from agentnb.recording.recording import Recording
-from agentnb.run.approvals import Decided, Named, all_decided, waiting_approval
+from agentnb.run.approvals import ApprovalRef, Decided, all_decided, waiting_approval
 from agentnb.run.executor import RunExecutor
 from agentnb.run.output import OutputValidator, parse_output
 from agentnb.run.stream_consumer import Resume, Source, resume_of
@@ -58,7 +58,7 @@ def _new_ending() -> Future[None]:
     return ending
 
 
-class Run(RunFacts):
+class Run(BaseRun):
     """One execution of an agent.
 
     Made by `Agent.run`, `Agent.start` and their like, never directly.  Its properties may be read
@@ -128,7 +128,7 @@ class Run(RunFacts):
             self._ending.set_result(None)
 
     @classmethod
-    def recorded(cls, facts: RunFacts, *, platform: Platform) -> Run:
+    def recorded(cls, facts: BaseRun, *, platform: Platform) -> Run:
         """Return a run of another process that has ended, as it was recorded.
 
         ``platform`` is where it ran: one that waits for an approval can be decided here.  It is in
@@ -280,7 +280,7 @@ class Run(RunFacts):
         """The run as which this one goes on after a decision; None where none took its place."""
         return self._successor
 
-    def approve(self, approval_id: Named = None) -> Run:
+    def approve(self, approval_id: ApprovalRef = None) -> Run:
         """Approve what the run waits for (blocks until the platform knows); return how it goes on.
 
         What is returned is live: this run, where its stream is still open, else one that takes its
@@ -295,22 +295,22 @@ class Run(RunFacts):
         """
         return wait_for(self._decide(approval_id, approved=True))
 
-    def deny(self, approval_id: Named = None) -> Run:
+    def deny(self, approval_id: ApprovalRef = None) -> Run:
         """Refuse what the run waits for; otherwise as `approve`.
 
         Whether the run then ends or goes on without is the platform's or the agent's own choice.
         """
         return wait_for(self._decide(approval_id, approved=False))
 
-    async def approve_async(self, approval_id: Named = None) -> Run:
+    async def approve_async(self, approval_id: ApprovalRef = None) -> Run:
         """Do as `approve`, for async code: the running event loop is not held up."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=True)))
 
-    async def deny_async(self, approval_id: Named = None) -> Run:
+    async def deny_async(self, approval_id: ApprovalRef = None) -> Run:
         """Do as `deny`, for async code: the running event loop is not held up."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
 
-    async def _decide(self, named: Named, *, approved: bool) -> Run:
+    async def _decide(self, named: ApprovalRef, *, approved: bool) -> Run:
         platform, request = self._client, self.request
         if not platform.capabilities.approvals:
             raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")

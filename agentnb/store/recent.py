@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from agentnb.event.transcript import Transcript
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.secrets import remember_environment
 from agentnb.store import recorder
 
@@ -48,7 +48,7 @@ _runs: deque[RecordedRun] = deque(maxlen=_MAX_RUNS)
 def remember(run: RecordedRun) -> None:
     """Add a run and record it; of more than 1,000, the oldest is dropped."""
     _runs.append(run)
-    if isinstance(run, RunFacts):
+    if isinstance(run, BaseRun):
         # A prompt may contain a key that no platform was called with yet.
         remember_environment()
         recorder.record(run)
@@ -62,7 +62,7 @@ def replace(old: RecordedRun, new: RecordedRun) -> None:
             break
     else:
         _runs.append(new)
-    if isinstance(old, RunFacts) and isinstance(new, RunFacts):
+    if isinstance(old, BaseRun) and isinstance(new, BaseRun):
         recorder.record(new, instead_of=old)
 
 

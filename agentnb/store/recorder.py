@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from agentnb._support.fork import after_fork_in_child, keep_forever, undisturbed
 from agentnb.errors import HistoryWarning
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.store.processes import HEARTBEAT
 from agentnb.store.writer import Entry, Writer
 
@@ -86,7 +86,7 @@ class _Recorder(Writer):
 
     # -- called by runs and users ------------------------------------------------------------------
 
-    def record(self, run: RunFacts, *, instead_of: RunFacts | None = None) -> None:
+    def record(self, run: BaseRun, *, instead_of: BaseRun | None = None) -> None:
         if not run.durable:
             return
         replaced: tuple[str, ...] = ()
@@ -296,7 +296,7 @@ class _Recorder(Writer):
 _recorder = _Recorder()
 
 
-def record(run: RunFacts, *, instead_of: RunFacts | None = None) -> None:
+def record(run: BaseRun, *, instead_of: BaseRun | None = None) -> None:
     """Write ``run`` while it streams; it replaces ``instead_of`` if given.
 
     Returns at once.  A run that has no listeners, or is not `durable`, is skipped.
@@ -313,7 +313,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def forget(keys: Iterable[str]) -> None:
-    """Never write runs again that were deleted from the store, by their `RunFacts.local_id`."""
+    """Never write runs again that were deleted from the store, by their `BaseRun.local_id`."""
     _recorder.forget(keys)
 
 

@@ -11,8 +11,8 @@ from agentnb.event.serialization import encode
 from agentnb.event.transcript import ToolCall
 from agentnb.event.types import Event
 from agentnb.platforms.base import Media, RunRequest
-from agentnb.platforms.names import kept_address
-from agentnb.recording.base_run import RunFacts
+from agentnb.platforms.names import storable_url
+from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.events import masked_event, without_secrets
 from agentnb.redaction.secrets import has_secret, mask, mask_value
 from agentnb.render.visible import well_formed
@@ -67,7 +67,7 @@ class Progress:
 
 
 def rows_of(
-    run: RunFacts,
+    run: BaseRun,
     progress: Progress,
     *,
     process: str,
@@ -142,7 +142,7 @@ def plain(text: object) -> str:
     return well_formed(mask(str(text))).replace("\0", "\ufffd")
 
 
-def _run_row(run: RunFacts) -> dict[str, Any]:
+def _run_row(run: BaseRun) -> dict[str, Any]:
     transcript = run.transcript
     usage, failure = transcript.usage, transcript.failure
     started, duration = to_micros(run.created_at), span(run.duration)
@@ -286,5 +286,5 @@ def _attachment(item: Media) -> dict[str, Any]:
             size = item.path.stat().st_size
         except OSError:
             size = None
-    url = None if item.url is None else kept_address(item.url)
+    url = None if item.url is None else storable_url(item.url)
     return {"name": name, "mime_type": item.mime_type, "bytes": size, "url": url}

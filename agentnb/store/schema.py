@@ -63,7 +63,7 @@ process: Final = Table(
 run: Final = Table(
     "run",
     metadata,
-    # agentnb's own id (`RunFacts.local_id`); of a run known only from its platform, `platform_key`.
+    # agentnb's own id (`BaseRun.local_id`); of a run known only from its platform, `platform_key`.
     Column("key", String(32), primary_key=True),
     # recorded (streamed here), platform (pulled), or both.
     Column("source", Text, nullable=False),

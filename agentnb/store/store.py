@@ -31,7 +31,7 @@ from agentnb.store import opening
 from agentnb.store.failures import warn
 from agentnb.store.location import StoreLocation, keeps_content, place
 
-__all__ = ["Store", "current_place", "is_off", "open_or_none", "reopen", "store", "switch"]
+__all__ = ["Store", "current_location", "is_off", "open_or_none", "reopen", "store", "switch"]
 
 # Interval between two attempts to open a store that failed: reaching a database that is down takes
 # seconds.
@@ -289,7 +289,7 @@ def open_or_none() -> Store | None:
     return _process.store
 
 
-def current_place() -> StoreLocation:
+def current_location() -> StoreLocation:
     """Return the location of this process's store, without opening it.
 
     Raises:

@@ -27,7 +27,7 @@ from agentnb.event.types import (
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
 from agentnb.platforms.names import attachment_name, is_media_type
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -46,7 +46,7 @@ class _Platform:
     capabilities: Capabilities = field(default_factory=Capabilities)
 
 
-class StoredRun(RunFacts):
+class StoredRun(BaseRun):
     """A run that was stored: the read-only part of `agentnb.Run`.
 
     ``events`` and ``event_times`` are exactly the recorded ones.  Where they were not stored
@@ -156,7 +156,7 @@ def read_export(path: str | Path) -> StoredRun:
 
 
 def exported(data: dict[str, Any]) -> StoredRun:
-    """Return the run that `RunFacts.to_dict` returned as ``data``.
+    """Return the run that `BaseRun.to_dict` returned as ``data``.
 
     Raises:
         KeyError, TypeError, ValueError: the data are invalid.
@@ -212,7 +212,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     """Return the run of a row of the table ``run``, with its content, events and tool calls."""
     from sqlalchemy import select
 
-    from agentnb.event.serialization import decode_of
+    from agentnb.event.serialization import decode_or_warn
     from agentnb.store.schema import content, event_chunk
     from agentnb.store.timestamps import from_micros
 
@@ -222,7 +222,7 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
     events: list[Event] = []
     times: list[float] = []
     for payload in connection.execute(chunks.order_by(event_chunk.c.first)).scalars():
-        more, at = decode_of(key, payload)
+        more, at = decode_or_warn(key, payload)
         events += more
         times += at
     if not events:

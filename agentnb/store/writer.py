@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import HistoryWarning
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.store.processes import HEARTBEAT, process_id, user_name, write_process
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Entry:
     row of it was last looked up.
     """
 
-    def __init__(self, run: RunFacts, replaced: tuple[str, ...] = ()) -> None:
+    def __init__(self, run: BaseRun, replaced: tuple[str, ...] = ()) -> None:
         self.run = run
         self.replaced = replaced
         self.progress: Progress | None = None
@@ -83,7 +83,7 @@ class Writer:
         self._due: dict[Entry, None] = {}
         self._live: set[Entry] = set()
         # Ended runs that the store has, oldest first.
-        self._written: OrderedDict[str, RunFacts] = OrderedDict()
+        self._written: OrderedDict[str, BaseRun] = OrderedDict()
         self._store: Store | None = None
         self._epoch = 0
         self._heartbeat_at: float | None = None

@@ -102,7 +102,7 @@ def _local_rows(filters: Filters, by: Order) -> Iterator[tuple[Any, ...]]:
 
 
 def _stored_rows(store: Store, filters: Filters, by: Order) -> Iterator[tuple[Any, ...]]:
-    from agentnb.event.serialization import decode_of
+    from agentnb.event.serialization import decode_or_warn
     from agentnb.store import statements
     from agentnb.store.schema import event_chunk, run
 
@@ -125,7 +125,7 @@ def _stored_rows(store: Store, filters: Filters, by: Order) -> Iterator[tuple[An
     with statements.reading(store) as connection:
         for page in statements.pages(connection, statement, size=_PAGE_SIZE):
             for run_id, local_id, started_at, first, payload in page:
-                events, times = decode_of(local_id, payload)
+                events, times = decode_or_warn(local_id, payload)
                 record = {"run_id": run_id, "local_id": local_id, "started_at": started_at}
                 yield from _rows(record, events, times, first=first)
 

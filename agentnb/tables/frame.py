@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "columns_of",
     "frame_from_columns",
-    "guessed",
+    "frame_html",
+    "frame_text",
+    "infer_frame",
     "mark",
-    "shown_html",
-    "shown_text",
     "table",
 ]
 
@@ -56,7 +56,7 @@ def frame_from_columns(
     return mark(pd.DataFrame(arrays, index=pd.RangeIndex(count), copy=False))
 
 
-def guessed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+def infer_frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Return ``rows`` as a table whose dtypes are inferred from the values, of which None is any.
 
     Dtypes as in other tables: nullable numbers, ``string``, timestamps in UTC; columns of mixed
@@ -97,7 +97,7 @@ def mark(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def shown_html(table: pd.DataFrame) -> str | None:
+def frame_html(table: pd.DataFrame) -> str | None:
     """Return any table as HTML, None where pandas has none."""
     import pandas as pd
 
@@ -108,7 +108,7 @@ def shown_html(table: pd.DataFrame) -> str | None:
     return None if html is None else visible(html)
 
 
-def shown_text(table: pd.DataFrame) -> str:
+def frame_text(table: pd.DataFrame) -> str:
     """Return any table as plain text."""
     return visible(repr(table)) if _MARK in table.attrs else repr(table)
 

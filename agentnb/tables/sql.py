@@ -15,7 +15,7 @@ from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.filters import read_limit
 from agentnb.tables.events import events
-from agentnb.tables.frame import guessed
+from agentnb.tables.frame import infer_frame
 from agentnb.tables.runs import runs
 from agentnb.tables.sessions import sessions
 from agentnb.tables.tool_calls import tool_calls
@@ -96,8 +96,8 @@ def query(
 
     store = open_store(required=True)
     if store.path is not None:
-        return guessed(*_sqlite(store.path, sql, params, limit))
-    return guessed(*_postgresql(store, sql, params, limit))
+        return infer_frame(*_sqlite(store.path, sql, params, limit))
+    return infer_frame(*_postgresql(store, sql, params, limit))
 
 
 def _fetch(cursor: Any, limit: int | None) -> tuple[list[str], list[Any]]:

@@ -12,7 +12,7 @@ import traitlets
 from agentnb.conversation import Change, Conversation, SessionInfo
 from agentnb.errors import RequestError
 from agentnb.platforms.media import MediaLike
-from agentnb.run.approvals import Named
+from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.chat_publisher import ChatPublisher
@@ -111,7 +111,7 @@ class ChatWidget(AgentWidget):
         """Stop the answer in progress; the text so far is kept."""
         self._conversation.stop()
 
-    def approve(self, approval_id: Named = None) -> Run:
+    def approve(self, approval_id: ApprovalRef = None) -> Run:
         """Approve a pending approval, and return the live run that continues.
 
         Blocks until the platform has received it.
@@ -122,7 +122,7 @@ class ChatWidget(AgentWidget):
         """
         return self._conversation.approve(approval_id)
 
-    def deny(self, approval_id: Named = None) -> Run:
+    def deny(self, approval_id: ApprovalRef = None) -> Run:
         """Deny a pending approval; otherwise as `approve`."""
         return self._conversation.deny(approval_id)
 

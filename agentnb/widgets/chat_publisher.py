@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from agentnb.conversation import Change, Conversation, Turn
 from agentnb.errors import AgentnbError
 from agentnb.render import one_line
-from agentnb.run.approvals import Named
+from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 from agentnb.widgets.chat_protocol import (
     Send,
@@ -69,7 +69,7 @@ class ChatPublisher:
         self._waiting: Send | None = None
         self._timer: threading.Timer | None = None
         # Decisions in progress, by turn and approval.
-        self._deciding: set[tuple[str, Named]] = set()
+        self._deciding: set[tuple[str, ApprovalRef]] = set()
         self._closed = False
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -195,7 +195,7 @@ class ChatPublisher:
         def send(message: Mapping[str, Any]) -> None:
             self._deliver({"type": "run", "turn": turn.id, "message": dict(message)})
 
-        def decide(approval: Named, approved: bool) -> None:
+        def decide(approval: ApprovalRef, approved: bool) -> None:
             self._decide(turn.id, approval, approved)
 
         can_decide = self._conversation.agent.platform.capabilities.approvals
@@ -334,7 +334,7 @@ class ChatPublisher:
         with self._lock:
             return turn in self._runs
 
-    def _decide(self, turn: str, approval: Named, approved: bool) -> None:
+    def _decide(self, turn: str, approval: ApprovalRef, approved: bool) -> None:
         # In a thread, since the request blocks, and the next message must not wait for it.
         def work(run: Run) -> None:
             chat = self._conversation

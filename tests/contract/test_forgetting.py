@@ -10,7 +10,7 @@ import pytest
 
 import agentnb
 from agentnb._http.retry import Retries
-from agentnb.platforms._replay_filter import Splice
+from agentnb.platforms._replay_filter import ReplayFilter
 from agentnb.platforms.base import Forgets, Resumes
 from agentnb.platforms.runagent.positions import Position
 from agentnb.platforms.seekr.run_state import StreamState
@@ -50,10 +50,10 @@ def agent(relay: CuttingRelay, sandbox: Sandbox, platform: str) -> agentnb.Agent
     )
 
 
-def kept() -> list[Splice | StreamState | Position]:
+def kept() -> list[ReplayFilter | StreamState | Position]:
     """Whatever any client goes on by."""
     gc.collect()
-    return [o for o in gc.get_objects() if isinstance(o, Splice | StreamState | Position)]
+    return [o for o in gc.get_objects() if isinstance(o, ReplayFilter | StreamState | Position)]
 
 
 def test_nothing_stays_of_runs_that_were_taken_up_and_stopped(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.doctor.redact import redact_text, shown_address
+from agentnb.doctor.redact import redact_text, redact_url
 from agentnb.redaction.secrets import remember_secret
 from tests.doctor.conftest import CANARY
 
@@ -58,4 +58,4 @@ def test_keys_are_masked() -> None:
 )
 def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str | None) -> None:
     remember_secret("aknown-one")
-    assert shown_address(address) == (shown or address)
+    assert redact_url(address) == (shown or address)

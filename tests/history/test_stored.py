@@ -26,7 +26,7 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms.base import Capabilities, Media, MediaSupport, RunRequest
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.render import to_html
 from agentnb.store.recorder import flush
 from agentnb.store.schema import content, event_chunk, run
@@ -75,7 +75,7 @@ async def endless(request: RunRequest) -> Batches:
     await asyncio.Event().wait()
 
 
-def told(run: RunFacts) -> dict[str, Any]:
+def told(run: BaseRun) -> dict[str, Any]:
     return {**run.to_dict(), "session": run.request.session_id}
 
 

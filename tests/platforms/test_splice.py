@@ -25,7 +25,7 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.platforms._replay_filter import Splice, rest_of
+from agentnb.platforms._replay_filter import ReplayFilter, rest_of
 
 PIECES = st.text("ab é\n😀", min_size=1, max_size=4)
 PARTS = st.sampled_from([None, "p", "q"])
@@ -90,7 +90,7 @@ def test_what_was_delivered_is_left_out_and_nothing_else(
 ) -> None:
     sent = cut(data, run)
     delivered = sent[: data.draw(st.integers(0, len(sent) - 1))]
-    splice = Splice(delivered)
+    splice = ReplayFilter(delivered)
     again = cut(data, run)
     middle = data.draw(st.integers(0, len(again)))
     rest = [*splice.feed(again[:middle]), *splice.feed(again[middle:])]
@@ -108,7 +108,7 @@ def test_parts_and_calls_may_go_by_other_names(data: st.DataObject, run: list[Ev
         else event
         for event in run
     ]
-    rest = Splice(delivered).feed(again)
+    rest = ReplayFilter(delivered).feed(again)
     whole, found = fold(run), fold([*delivered, *rest])
     assert found.text == whole.text
     assert [(c.name, c.arguments, c.result, c.error) for c in found.tool_calls] == [
@@ -117,13 +117,13 @@ def test_parts_and_calls_may_go_by_other_names(data: st.DataObject, run: list[Ev
 
 
 def test_a_part_with_another_id_goes_on_as_the_one_it_was() -> None:
-    splice = Splice([TextDelta("Hel", "1")])
+    splice = ReplayFilter([TextDelta("Hel", "1")])
     rest = splice.feed([TextDelta("He", "x"), TextDelta("llo", "x"), TextDelta("!", "y")])
     assert rest == [TextDelta("lo", "1"), TextDelta("!", "y")]
 
 
 def test_other_text_is_not_put_behind_what_was_delivered() -> None:
-    splice = Splice([TextDelta("Hello there"), ToolCallStarted(call_id="a", name="look")])
+    splice = ReplayFilter([TextDelta("Hello there"), ToolCallStarted(call_id="a", name="look")])
     rest = splice.feed([TextDelta("Hello you"), TextDelta(", and so on")])
     assert rest == []
     assert splice.diverged
@@ -134,7 +134,7 @@ def test_what_says_nothing_new_is_not_said_again() -> None:
     usage = UsageReported(usage=Usage(total_tokens=7))
     earlier = UsageReported(usage=Usage(total_tokens=3))
     delivered: list[Event] = [RunStarted(run_id="r", agent="a"), earlier, usage]
-    splice = Splice(delivered)
+    splice = ReplayFilter(delivered)
     assert splice.feed([RunStarted(run_id="r"), earlier, usage, usage]) == []
     news = RunStarted(run_id="r", model="m")
     assert splice.feed([news, news]) == [news]
@@ -142,7 +142,7 @@ def test_what_says_nothing_new_is_not_said_again() -> None:
 
 def test_approvals_and_raw_events_count() -> None:
     asked = ApprovalRequested(approval_id="1", message="May I?")
-    splice = Splice([asked, RawEvent(name="odd", data='{"x":1}')])
+    splice = ReplayFilter([asked, RawEvent(name="odd", data='{"x":1}')])
     # Another record tells the same ones in other words.
     assert splice.feed([replace(asked, approval_id=None), RawEvent(name="odd", data="{}")]) == []
     later: list[Event] = [replace(asked, approval_id="2"), RawEvent(name="odd", data="2")]
@@ -156,7 +156,7 @@ def test_arguments_written_otherwise_are_the_same_call() -> None:
         ToolCallFinished(call_id="call-1", name="look", result="2"),
         ToolCallStarted(call_id="call-2", name="look", arguments="{}"),
     ]
-    assert Splice(delivered).feed(told) == [replace(told[1], call_id="c"), told[2]]
+    assert ReplayFilter(delivered).feed(told) == [replace(told[1], call_id="c"), told[2]]
 
 
 def test_an_id_of_another_tool_is_another_call() -> None:
@@ -164,7 +164,7 @@ def test_an_id_of_another_tool_is_another_call() -> None:
         ToolCallStarted(call_id="call-1", name="look"),
         ToolCallStarted(call_id="call-2", name="search"),
     ]
-    splice = Splice(delivered)
+    splice = ReplayFilter(delivered)
     swapped: list[Event] = [
         ToolCallStarted(call_id="call-1", name="search"),
         ToolCallStarted(call_id="call-2", name="look"),
@@ -177,7 +177,7 @@ def test_an_id_of_another_tool_is_another_call() -> None:
 
 def test_a_record_that_trims_and_knows_no_parts() -> None:
     delivered: list[Event] = [TextDelta("One. ", "1"), TextDelta("Tw", "2")]
-    splice = Splice(delivered, loose=True)
+    splice = ReplayFilter(delivered, loose=True)
     assert splice.feed([TextDelta("One."), TextDelta("Two.\n\nThree.")]) == [
         TextDelta("o.\n\nThree.", "2")
     ]
@@ -216,7 +216,7 @@ def test_long_output_of_a_tool_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
         told = [ToolCallStarted(call_id="c", name="look", arguments="")]
         told += [ToolCallDelta(call_id="c", output="x" * 100) for _ in range(count)]
-        splice = Splice(told[: count // 2])
+        splice = ReplayFilter(told[: count // 2])
         began = time.thread_time()
         new = splice.feed(told)
         taken = time.thread_time() - began
@@ -237,11 +237,11 @@ def test_output_that_goes_on_in_the_middle_of_a_piece() -> None:
         ToolCallDelta(call_id="c", arguments="}", output="e two"),
         ToolCallDelta(call_id="c", output=" three"),
     ]
-    assert Splice(delivered).feed(again) == [
+    assert ReplayFilter(delivered).feed(again) == [
         ToolCallDelta(call_id="c", arguments=" 1"),
         ToolCallDelta(call_id="c", arguments="}", output="wo"),
         ToolCallDelta(call_id="c", output=" three"),
     ]
     other = [delivered[0], ToolCallDelta(call_id="c", output="one two"), *again[3:]]
-    splice = Splice([delivered[0], ToolCallDelta(call_id="c", output="one x")])
+    splice = ReplayFilter([delivered[0], ToolCallDelta(call_id="c", output="one x")])
     assert splice.feed(other) == []

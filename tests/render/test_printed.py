@@ -9,7 +9,7 @@ import pytest
 
 import agentnb
 from agentnb.event.types import RunFailed
-from agentnb.tables.frame import guessed, table
+from agentnb.tables.frame import infer_frame, table
 
 HOSTILE = "a\x1b[31mb\x9b0m\u202ec\u2066d\x07"
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -24,7 +24,7 @@ def test_a_table(dtype: str) -> None:
 
 
 def test_a_table_of_guessed_columns() -> None:
-    made = guessed(["a", "b"], [[HOSTILE, 1], [HOSTILE, HOSTILE]])
+    made = infer_frame(["a", "b"], [[HOSTILE, 1], [HOSTILE, HOSTILE]])
     assert not ACTING.search(made.to_string())
 
 

@@ -26,7 +26,7 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.recording.recording import Recording
 from agentnb.render import RunView, to_html, to_text
 from agentnb.render.chat import ChatView, TurnView, chat_html
@@ -58,7 +58,7 @@ class Platform:
     capabilities = Capabilities()
 
 
-def ran(timed: list[tuple[float, Event]]) -> RunFacts:
+def ran(timed: list[tuple[float, Event]]) -> BaseRun:
     """Return a run that brought these events at these times."""
     recording = Recording(Transcript())
     for at, event in timed:
@@ -66,7 +66,7 @@ def ran(timed: list[tuple[float, Event]]) -> RunFacts:
         recording.times.append(at)
         recording.transcript.apply(event, at=at)
     request = RunRequest(agent="finance_agent", prompt="What is the price?")
-    return RunFacts(Platform(), request, title="finance_agent", recording=recording)
+    return BaseRun(Platform(), request, title="finance_agent", recording=recording)
 
 
 def view(timed: list[tuple[float, Event]], **given: Any) -> RunView:

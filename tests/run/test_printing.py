@@ -34,7 +34,7 @@ from agentnb.event.types import (
 )
 from agentnb.monitoring.watched_run import watched_run
 from agentnb.platforms.operativus.responses import PendingApproval
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.store.stored_run import read_export
 from agentnb.tables.run_list import RunList
 
@@ -47,7 +47,7 @@ BAD: Final = (
 )
 # What is exact by promise: the transcript, what tools were given and gave, an event's content.
 EXACT: Final[dict[type, set[str]]] = {
-    RunFacts: {"structured_text"},
+    BaseRun: {"structured_text"},
     Transcript: {"text", "reasoning"},
     Passage: {"text"},
     ToolCall: {"arguments_text", "result_text"},

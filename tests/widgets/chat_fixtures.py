@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agentnb.conversation import Attachment, Turn
-from agentnb.conversation.turns import Strand
+from agentnb.conversation.turns import ChatSession
 from agentnb.event.types import event_from_dict
 from agentnb.run.run import Run
 from agentnb.widgets.chat_protocol import chat_message, chat_snapshot, turn_state
@@ -95,7 +95,7 @@ class _Writer:
             before=before,
             prompt=step["prompt"],
             run=_told(step, step["prompt"]),
-            strand=Strand(),
+            chat_session=ChatSession(),
             attachments=tuple(Attachment(**a) for a in step.get("attachments", [])),
             note=step.get("note"),
         )

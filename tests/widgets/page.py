@@ -15,7 +15,7 @@ from agentnb.event.transcript import Transcript
 from agentnb.event.types import Event, ReasoningDelta, TextDelta
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
-from agentnb.run.approvals import Named
+from agentnb.run.approvals import ApprovalRef
 from agentnb.widgets.protocol import utf16_length
 from agentnb.widgets.run_publisher import RunPublisher
 
@@ -195,7 +195,7 @@ class Wire:
         run: ToldRun,
         *,
         paced: bool = True,
-        decide: Callable[[Named, bool], None] | None = None,
+        decide: Callable[[ApprovalRef, bool], None] | None = None,
     ) -> None:
         self.run = run
         self.messages: list[Any] = []

@@ -14,7 +14,7 @@ from agentnb.event.types import (
     TextDelta,
     ToolCallStarted,
 )
-from agentnb.run.approvals import Named
+from agentnb.run.approvals import ApprovalRef
 from agentnb.widgets.protocol import run_state
 from agentnb.widgets.run_publisher import INTERVAL
 from tests.widgets.page import Page, ToldRun, Wire
@@ -71,9 +71,9 @@ class TestPage:
         assert wire.page.seq == 0
 
     async def test_a_decision_is_acknowledged_and_taken(self) -> None:
-        taken: list[tuple[Named, bool]] = []
+        taken: list[tuple[ApprovalRef, bool]] = []
 
-        def take(approval_id: Named, approved: bool) -> None:
+        def take(approval_id: ApprovalRef, approved: bool) -> None:
             taken.append((approval_id, approved))
 
         wire = Wire(ToldRun([]), decide=take)

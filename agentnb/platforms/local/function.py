@@ -28,8 +28,7 @@ from agentnb.event.types import (
     RunFinished,
     TextDelta,
 )
-from agentnb.event.validation import EventField as Place
-from agentnb.event.validation import json_document
+from agentnb.event.validation import EventField, json_document
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 
@@ -231,7 +230,7 @@ def _as_data_or_event(item: object) -> Event | _Data | None:
     if isinstance(item, bytes | BaseException | type) or callable(item):
         return _as_event(item)
     try:
-        return _Data(json_document(item, Place("answer", "data")))
+        return _Data(json_document(item, EventField("answer", "data")))
     except (TypeError, ValueError) as error:
         raise TypeError(
             "An agent's function gives text, events of agentnb.event or, where output_type asks "

@@ -30,7 +30,7 @@ from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_options
-from agentnb.platforms._run_starts import Asked
+from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -356,12 +356,12 @@ class OperativusPlatform:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, Asked]:
+    async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, RunStart]:
         body = await build_body(request, platform=self._name, defaults=self._options)
         session_id: str = body["sessionId"]
         return body, session_id, self._sessions.note_request(session_id, fresh=is_fresh(request))
 
-    async def _post(self, request: RunRequest, path: str) -> tuple[JsonResponse, str, Asked]:
+    async def _post(self, request: RunRequest, path: str) -> tuple[JsonResponse, str, RunStart]:
         body, session_id, started = await self._prepare(request)
         response = await self._http.request("POST", _agent_path(request.agent, path), json=body)
         started.answered(response.headers)

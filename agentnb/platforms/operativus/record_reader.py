@@ -24,7 +24,7 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms._params import check_count
-from agentnb.platforms._replay_filter import Splice, incomplete
+from agentnb.platforms._replay_filter import ReplayFilter, incomplete
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.operativus.decoder import Decoder
 from agentnb.platforms.operativus.run_lookup import RunLookup, remember
@@ -46,7 +46,7 @@ class _Position:
     """
 
     decoder: Decoder
-    replay: Splice
+    replay: ReplayFilter
     since_id: int = 0
     is_resumed: bool = False
     has_text: bool = False
@@ -101,7 +101,7 @@ class RecordReader:
         """Yield the events recorded after ``since_id``, until the run has ended."""
         check_count(since_id, name="since_id", platform=self._name)
         decoder = Decoder(session_id=session_id, run_id=run_id)
-        position = _Position(decoder, Splice([]), since_id)
+        position = _Position(decoder, ReplayFilter([]), since_id)
         async with aclosing(self._read(position, run_id, agent)) as batches:
             async for batch in batches:
                 if batch:
@@ -137,7 +137,7 @@ class RecordReader:
         position = self._positions.pop(run_id, None)
         if position is None or position.delivered != len(delivered):
             decoder = Decoder(session_id=session_id, run_id=run_id)
-            position = _Position(decoder, Splice(delivered), delivered=len(delivered))
+            position = _Position(decoder, ReplayFilter(delivered), delivered=len(delivered))
         position.is_resumed = True
         async with aclosing(self._read(position, run_id, agent)) as batches:
             async for batch in batches:

@@ -11,7 +11,7 @@ from typing import Final
 from agentnb._http import side_request
 from agentnb.errors import AgentnbError
 from agentnb.event.transcript import FINAL_STATUSES
-from agentnb.platforms._run_starts import Asked, AskedRuns
+from agentnb.platforms._run_starts import LatestRunStarts, RunStart
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.operativus.responses import remote_run
 from agentnb.platforms.operativus.run_lookup import RunLookup, remember
@@ -40,19 +40,19 @@ class SessionSearch:
         self._lookup = lookup
         # The last runs of each session, which a search for the next one must not return.
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-        self._requests = AskedRuns()
+        self._requests = LatestRunStarts()
 
-    def note_request(self, session_id: str, *, fresh: bool) -> Asked:
+    def note_request(self, session_id: str, *, fresh: bool) -> RunStart:
         """Note that a run is about to be requested; ``fresh``: in a session made for it."""
         known = self._known.get(session_id, ())
-        return self._requests.note(session_id, Asked(fresh=fresh, known=known))
+        return self._requests.note(session_id, RunStart(fresh=fresh, known=known))
 
-    def latest_request(self, session_id: str, *, fresh: bool = False) -> Asked:
+    def latest_request(self, session_id: str, *, fresh: bool = False) -> RunStart:
         """Return the latest run request in a session; ``fresh``: the session was made for it."""
         latest = None if fresh else self._requests.latest(session_id)
-        return latest or Asked(fresh=fresh)
+        return latest or RunStart(fresh=fresh)
 
-    def note_run(self, session_id: str, run_id: str, request: Asked) -> None:
+    def note_run(self, session_id: str, run_id: str, request: RunStart) -> None:
         """Note the run that ``request`` started."""
         if (window := request.began(within=_MAX_START_DELAY)) is not None:
             self._lookup.note_start(run_id, window)
@@ -61,7 +61,7 @@ class SessionSearch:
         remember(self._known, session_id, runs[-_MAX_RUNS:])
 
     async def find(
-        self, session_id: str, agent: str | None, request: Asked, *, running: bool = False
+        self, session_id: str, agent: str | None, request: RunStart, *, running: bool = False
     ) -> str | None:
         """Return the id of the run that ``request`` started; with ``running``, if it has not ended.
 
@@ -109,7 +109,7 @@ class RunIdSearch:
     """
 
     def __init__(
-        self, sessions: SessionSearch, session_id: str, agent: str, request: Asked
+        self, sessions: SessionSearch, session_id: str, agent: str, request: RunStart
     ) -> None:
         self._sessions = sessions
         self._arguments = (session_id, agent, request)
@@ -141,7 +141,7 @@ class RunIdSearch:
     def cancel(self) -> None:
         self._task.cancel()
 
-    async def _search(self, request: Asked) -> str | None:
+    async def _search(self, request: RunStart) -> str | None:
         for delay in _DELAYS:
             await asyncio.sleep(delay)
             try:

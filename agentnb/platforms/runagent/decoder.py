@@ -16,7 +16,7 @@ from agentnb.event.types import (
     text_deltas,
 )
 from agentnb.platforms._bodies import execution_time
-from agentnb.platforms._payloads import as_object, failure_event, json_object, usage_events
+from agentnb.platforms._payloads import as_object, failure_event, usage_events
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
@@ -151,7 +151,11 @@ class Decoder:
         problem: str | None = None
         payload: dict[str, Any] = {}
         try:
-            payload = json_object(data)
+            value = json_payload(data)
+            if isinstance(value, dict):
+                payload = cast("dict[str, Any]", value)
+            else:
+                problem = "not a JSON object"
         except MalformedError as error:
             problem = str(error)
             if tag == "error" and data.strip():

@@ -15,7 +15,7 @@ from agentnb.errors import DeadlineError, NotFoundError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._replay_filter import Splice, incomplete
+from agentnb.platforms._replay_filter import ReplayFilter, incomplete
 from agentnb.platforms._wire import mend
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.runtools.decoder import Decoder
@@ -37,7 +37,7 @@ class _ThreadPosition:
 
     session_id: str
     decoder: Decoder
-    replay: Splice
+    replay: ReplayFilter
     last: int = -1
     delivered: int = 0
 
@@ -91,7 +91,7 @@ class ThreadReader:
             session_id = session_id or await self._thread_of(run_id, agent)
             decoder = Decoder(run_id=run_id, session_id=session_id)
             position = _ThreadPosition(
-                session_id, decoder, Splice(delivered), delivered=len(delivered)
+                session_id, decoder, ReplayFilter(delivered), delivered=len(delivered)
             )
         if start is not None:
             started = RunStarted(

@@ -35,7 +35,7 @@ from agentnb.event.types import (
     TextDelta,
     UsageReported,
 )
-from agentnb.platforms._replay_filter import Splice, has_content, incomplete
+from agentnb.platforms._replay_filter import ReplayFilter, has_content, incomplete
 from agentnb.platforms.seekr.messages import answer_messages, message_events
 from agentnb.platforms.seekr.responses import final_event, is_over, record_events
 from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
@@ -68,7 +68,7 @@ class ResumeAttempt:
         self._reader = reader
         self._stream = reader.decoder = ReattachedStream(previous)
         self._delivered = list(delivered)
-        self._filter = Splice(delivered)
+        self._filter = ReplayFilter(delivered)
         # Whether the stream is known to be a replay of what was delivered.
         self._is_replay = False
 
@@ -115,7 +115,7 @@ class ResumeAttempt:
                 return
             # Try once more, since a stream holds more than the record.
             self._stream = self._reader.decoder = ReattachedStream(self.next_state)
-            self._filter = Splice(self._delivered)
+            self._filter = ReplayFilter(self._delivered)
 
     async def _record(self, broken: AgentnbError | None) -> Run:
         try:
@@ -174,7 +174,7 @@ class ResumeAttempt:
         off with, raised if the answer is not available: the next attempt may get it.
         """
         end = next(event for event in received if isinstance(event, TERMINAL_EVENTS))
-        facts = Splice(self._delivered).news(
+        facts = ReplayFilter(self._delivered).news(
             event
             for event in received
             if not isinstance(event, TERMINAL_EVENTS)
@@ -200,11 +200,11 @@ class ResumeAttempt:
         followed what was delivered.
         """
         answer = await self._answer()
-        rest_filter = Splice(self._delivered, loose=True)
+        rest_filter = ReplayFilter(self._delivered, loose=True)
         rest = rest_filter.feed(answer)
         if has_content(answer) and not rest_filter.answer_diverged:
             return rest
-        if output and (missing := Splice(self._delivered).complete(output)) is not None:
+        if output and (missing := ReplayFilter(self._delivered).complete(output)) is not None:
             return missing
         return None if has_more or answer or output else []
 

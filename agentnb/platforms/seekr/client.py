@@ -20,7 +20,7 @@ from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
-from agentnb.platforms._run_starts import not_begun
+from agentnb.platforms._run_starts import connection_errors
 from agentnb.platforms._validation import no_approvals
 from agentnb.platforms.base import (
     AgentInfo,
@@ -115,7 +115,7 @@ class SeekrPlatform:
         content = await self._content(request, prepared)
         api = self.api.for_team(prepared.team_id)
         thread_id = request.session_id
-        with not_begun(self._name):
+        with connection_errors(self._name):
             if not thread_id:
                 thread_id = (await api.create_thread(prepared.thread_meta_data)).id
                 # From here on the run can be cancelled by its thread.
@@ -229,7 +229,7 @@ class SeekrPlatform:
         content = await self._content(request, prepared)
         api = self.api.for_team(prepared.team_id)
         thread_id = request.session_id
-        with not_begun(self._name):
+        with connection_errors(self._name):
             if not thread_id:
                 thread_id = (await api.create_thread(prepared.thread_meta_data)).id
             self._registry.add_request(thread_id, is_new_thread=not request.session_id)

@@ -10,7 +10,7 @@ from typing import Final
 from agentnb.errors import RequestError
 from agentnb.event.types import Event
 from agentnb.platforms._payloads import as_object, json_object
-from agentnb.platforms._run_starts import Asked, AskedRuns
+from agentnb.platforms._run_starts import LatestRunStarts, RunStart
 from agentnb.platforms._wire import MalformedError
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.decoder import Decoder
@@ -184,7 +184,7 @@ class RunRegistry:
         self._api = api
         self._locations: OrderedDict[str, RunLocation] = OrderedDict()
         self._streams: OrderedDict[str, StreamState] = OrderedDict()
-        self._requests = AskedRuns()
+        self._requests = LatestRunStarts()
 
     def add(self, run_id: str, location: RunLocation) -> None:
         self._locations[run_id] = location
@@ -207,19 +207,19 @@ class RunRegistry:
             )
         return RunLocation(session_id, None, self._api)
 
-    def add_request(self, thread_id: str, *, is_new_thread: bool) -> Asked:
+    def add_request(self, thread_id: str, *, is_new_thread: bool) -> RunStart:
         """Record that a run is about to be requested in a thread."""
         known = {run_id for run_id, at in self._locations.items() if at.thread_id == thread_id}
-        return self._requests.note(thread_id, Asked(fresh=is_new_thread, known=known))
+        return self._requests.note(thread_id, RunStart(fresh=is_new_thread, known=known))
 
-    def latest_request(self, thread_id: str, *, is_new_thread: bool = False) -> Asked:
+    def latest_request(self, thread_id: str, *, is_new_thread: bool = False) -> RunStart:
         """Return the latest request for a run in a thread.
 
         ``is_new_thread``: the thread is known to have been created for that run.
         """
         if is_new_thread:
-            return Asked(fresh=True)
-        return self._requests.latest(thread_id) or Asked(fresh=False)
+            return RunStart(fresh=True)
+        return self._requests.latest(thread_id) or RunStart(fresh=False)
 
     def save_stream(self, run_id: str, state: StreamState | None) -> None:
         """Keep the state of a broken stream, if there is any."""

@@ -18,7 +18,7 @@ from agentnb.event.types import (
     TextDelta,
     UsageReported,
 )
-from agentnb.platforms._run_starts import Asked
+from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.responses import duration_of, is_over, usage_event
 from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
@@ -54,14 +54,14 @@ class StreamReader:
         thread_id: str,
         *,
         run_id: str | None = None,
-        request: Asked | None = None,
+        request: RunStart | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.run_id = run_id
         self.api = api
         self.decoder: StreamState | ReattachedStream = StreamState()
         self.ended = False
-        self._request = request or Asked(fresh=False)
+        self._request = request or RunStart(fresh=False)
         self._has_usage = False
 
     async def read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agentnb.event.transcript import ToolCall, Transcript, fold
 from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
-from agentnb.platforms._replay_filter import Splice
+from agentnb.platforms._replay_filter import ReplayFilter
 from agentnb.platforms.operativus.decoder import Decoder
 from agentnb.sse import ServerSentEvent
 
@@ -208,7 +208,7 @@ def test_a_late_recorded_result_belongs_to_the_same_call() -> None:
         {"eventType": "TOOL_INVOKED", "payload": {"toolName": "look", "input": {"q": 1}}},
         {"eventType": "TOOL_COMPLETED", "payload": {"toolName": "look", "output": "7"}},
     ]
-    splice, again = Splice(delivered), Decoder(session_id="s", run_id="r")
+    splice, again = ReplayFilter(delivered), Decoder(session_id="s", run_id="r")
     for each in record:
         sse = ServerSentEvent("message", json.dumps({**each, "runId": "r"}), "", None)
         for event in splice.feed(again.decode(sse)):

@@ -23,21 +23,21 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.recording.base_run import RunFacts
+from agentnb.recording.base_run import BaseRun
 from agentnb.sandbox import Sandbox
 from tests.played import STARTED, Batches, PlayedPlatform, eventually, player, until
 
 PLATFORMS = ("seekr", "runagent", "operativus", "runtools", "sandbox")
 
 
-def kept(run: RunFacts) -> dict[str, Any]:
+def kept(run: BaseRun) -> dict[str, Any]:
     """Everything of a run but the id that each has in its own process."""
     told = run.to_dict()
     del told["local_id"]
     return told
 
 
-def message_of(run: RunFacts) -> str:
+def message_of(run: BaseRun) -> str:
     """What a run failed by, without what to do next."""
     failure = run.transcript.failure
     assert failure is not None
