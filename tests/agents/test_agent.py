@@ -87,7 +87,7 @@ class TestStarting:
             agent.run("hi", output_type={})
         with pytest.raises(UnsupportedError, match="attachments"):
             agent.run("hi", media=[b"x"])
-        with pytest.raises(UnsupportedError, match="join"):
+        with pytest.raises(UnsupportedError, match="attach to a run"):
             agent.attach("run_1")
 
     def test_a_run_is_remembered(self) -> None:
