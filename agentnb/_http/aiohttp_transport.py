@@ -145,7 +145,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 class _Handler(ResponseHandler):
     """aiohttp's connection, which joins the HTTP chunks of each network read.
 
-    aiohttp hands out each chunk separately, resuming the connection and looking for more each time,
+    aiohttp returns each chunk separately, resuming the connection and looking for more each time,
     which costs a stream of short chunks a fifth of its time.
 
     ``is_invalid`` is whether invalid HTTP was received.

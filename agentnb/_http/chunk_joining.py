@@ -2,7 +2,7 @@
 
 httpx passes each HTTP chunk through all its layers and ours, though one read of a stream that lags
 behind has hundreds of them.  Here the chunks of a read are joined, without delaying any: what has
-arrived is handed out before the next read waits.
+arrived is returned before the next read waits.
 
 httpcore reads from its network when its buffer is empty.  So the network stream signals before it
 waits: as a coroutine yields to an event loop, but to the `JoinedChunks` that drives it.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_JSON_BYTES", "EventStream", "JsonResponse", "read_json_body"]
 
-# The body and what it parses to are both in memory.
+# Both the body and the parsed data are in memory.
 MAX_JSON_BYTES: Final = 64 * 2**20
 
 # For the excerpt in an error whose reason is in the head, in seconds.

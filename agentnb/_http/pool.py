@@ -71,7 +71,7 @@ class Client(httpx.AsyncClient):
     def __init__(
         self, factory: Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport], **options: Any
     ) -> None:
-        self._factory = factory
+        self._new_transport = factory
         super().__init__(**options)
 
     @property
@@ -80,12 +80,12 @@ class Client(httpx.AsyncClient):
 
     # httpx calls these to make its own transports, the latter for each proxy in the environment.
     def _init_transport(self, *_args: Any, **_options: Any) -> httpx.AsyncBaseTransport:
-        return self._factory(None)
+        return self._new_transport(None)
 
     def _init_proxy_transport(
         self, proxy: httpx.Proxy, *_args: Any, **_options: Any
     ) -> httpx.AsyncBaseTransport:
-        return self._factory(proxy)
+        return self._new_transport(proxy)
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):
@@ -186,7 +186,7 @@ class _Connection(httpx.AsyncHTTPTransport):
         )
         super().__init__(verify=verify, proxy=proxy, limits=limits)
         self._network = JoiningBackend()
-        # httpx has no option for it.  If it were ignored, bodies would come in single HTTP chunks.
+        # httpx has no option for it.  If it were ignored, HTTP chunks would not be joined.
         self._pool._network_backend = self._network  # pyright: ignore[reportPrivateUsage]
 
     @property

@@ -1,4 +1,4 @@
-"""Every test of agents begins with nothing configured."""
+"""Every test of agents starts without configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients that agents share, and the keys that they hold."""
+"""The clients that agents share, and their keys."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ pytestmark = pytest.mark.anyio
 
 
 class TestSandbox:
-    def test_it_answers_where_nothing_is_configured(self) -> None:
+    def test_it_is_used_without_configuration(self) -> None:
         run = agentnb.agent("echo").run("Hello **there**")
         assert (run.platform, run.text, run.status) == ("sandbox", "Hello **there**", "completed")
 
     @pytest.mark.parametrize("platform", ["operativus", "runagent", "runtools", "seekr"])
-    def test_it_speaks_for_every_platform(self, platform: str) -> None:
+    def test_it_serves_every_platform_s_api(self, platform: str) -> None:
         run = agentnb.agent(f"{platform}:echo", base_url="sandbox").run("hi")
         assert (run.platform, run.text) == (platform, "hi")
 
-    def test_its_agents_are_listed_and_then_known(self) -> None:
+    def test_listed_agents_become_known(self) -> None:
         found = {a.id for a in list_agents("sandbox")}
         assert {"echo", "finance_agent"} <= found
         assert {"echo", "sandbox:echo", "operativus:"} <= set(known_agents())
@@ -55,7 +55,7 @@ class TestSandbox:
 
 
 class TestClients:
-    def test_the_same_settings_share_one(self) -> None:
+    def test_the_same_settings_share_a_client(self) -> None:
         same: dict[str, Any] = {"base_url": "http://127.0.0.1:1", "api_key": "k"}
         client = connect("operativus", **same)
         assert connect("operativus", **same) is client
@@ -70,20 +70,20 @@ class TestClients:
         ]
         assert len({id(c) for c in [client, *others]}) == 6
 
-    def test_an_unknown_platform_is_not_asked_a_key_for(self) -> None:
+    def test_no_key_prompt_for_an_unknown_platform(self) -> None:
         with pytest.raises(ConfigError, match="no platform 'seeker'") as caught:
             connect("seeker")
         assert not isinstance(caught.value, MissingKeyError)
         assert caught.value.hint == "Did you mean 'seekr'?"
 
-    def test_a_name_of_one_s_own_needs_a_type(self, tmp_path: Path) -> None:
+    def test_a_custom_name_needs_a_type(self, tmp_path: Path) -> None:
         (tmp_path / "agentnb.toml").write_text("[platforms.mine]\nidle_timeout = 5")
         config(reload=True)
         with pytest.raises(ConfigError, match="does not say what kind") as caught:
             agentnb.agent("mine:a", api_key="k")
         assert "operativus" in (caught.value.hint or "")
 
-    def test_a_name_of_one_s_own(self, tmp_path: Path) -> None:
+    def test_a_custom_name(self, tmp_path: Path) -> None:
         (tmp_path / "agentnb.toml").write_text(
             '[platforms.mine]\ntype = "runtools"\nbase_url = "sandbox"\n'
         )
@@ -92,9 +92,7 @@ class TestClients:
         assert agent.name == "mine:echo"
         assert agent.run("hi").text == "hi"
 
-    async def test_a_key_that_was_refused_is_looked_for_again(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_refused_key_is_resolved_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typed = iter(["mistyped", "right"])
 
         def prompt(_: str) -> str:
@@ -119,10 +117,10 @@ class TestClients:
             refused = await ask().arun("hi", check=False)
             assert isinstance(refused.exception, AuthenticationError)
             assert (await ask().arun("hi")).status == "completed"
-            # And nobody is asked a third time.
+            # There is no third prompt.
             assert (await ask().arun("hi")).status == "completed"
 
-    async def test_also_where_a_list_was_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_also_after_listing_agents(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typed = iter(["mistyped", "right"])
 
         def prompt(_: str) -> str:
@@ -147,7 +145,7 @@ class TestAttaching:
     @pytest.mark.parametrize(
         "terms", [{"timeout": 0.3}, {"deadlines": Deadlines(total=0.3)}], ids=str
     )
-    async def test_for_so_long(self, terms: dict[str, Any]) -> None:
+    async def test_timeouts_of_an_attached_run(self, terms: dict[str, Any]) -> None:
         async with scripted_server() as server:
             server.routes["GET /v1/threads/t1/runs/r1/attach"] = stream(hang=True)
             once = Retries(requests=0, reconnects=0)
@@ -167,13 +165,13 @@ class TestAttaching:
         assert run.request_options is not None
         assert run.request_options.retries == once
 
-    def test_what_it_does_not_know_is_refused(self) -> None:
+    def test_unknown_options_are_rejected(self) -> None:
         unknown: dict[str, Any] = {"time_out": 0.3}
         with pytest.raises(TypeError, match="time_out"):
             agentnb.attach("sandbox:echo", "r1", **unknown)
 
 
-def shown(value: object) -> str:
+def printed(value: object) -> str:
     try:
         return repr(value)
     except Exception as error:
@@ -188,13 +186,13 @@ def spilled(error: BaseException) -> str:
         found += [str(seen), repr(seen), str(vars(seen))]
         for frame, _ in traceback.walk_tb(seen.__traceback__):
             if frame.f_globals["__name__"].partition(".")[0] == "agentnb":
-                found += [shown(value) for value in frame.f_locals.values()]
+                found += [printed(value) for value in frame.f_locals.values()]
         seen = seen.__cause__ or seen.__context__
     return "\n".join(found)
 
 
 class TestKeys:
-    def test_an_agent_does_not_show_its_key(self) -> None:
+    def test_the_repr_of_an_agent_has_no_key(self) -> None:
         agent = agentnb.agent(f"operativus:{'a'}", base_url="http://127.0.0.1:1", api_key=CANARY)
         run = agent.run("hi", check=False)
         assert run.status == "failed"
@@ -208,14 +206,14 @@ class TestKeys:
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(agent)
 
-    def test_a_failed_run_s_traceback_does_not_show_it(self) -> None:
+    def test_the_traceback_of_a_failed_run_has_no_key(self) -> None:
         agent = agentnb.agent("operativus:a", base_url="http://127.0.0.1:1", api_key=CANARY)
         with pytest.raises(RunFailedError) as caught:
             agent.run("hi")
         assert CANARY not in spilled(caught.value)
         # It would be found where it was.
         given: object = CANARY
-        assert CANARY in shown([given])
+        assert CANARY in printed([given])
 
     @pytest.mark.parametrize(
         "wrong",
@@ -225,7 +223,7 @@ class TestKeys:
             {"target": "operativus:a", "options": {"no_such_option": 1}},
         ],
     )
-    def test_nor_does_that_of_a_wrong_setting(self, wrong: dict[str, Any]) -> None:
+    def test_the_traceback_of_a_wrong_setting_has_no_key(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(agentnb.AgentnbError) as caught:
             agentnb.agent(**wrong, api_key=CANARY)
         assert CANARY not in spilled(caught.value)

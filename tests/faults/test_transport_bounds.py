@@ -1,4 +1,4 @@
-"""Answers that are larger than anybody can mean, or faster than they are read."""
+"""Responses that are too large, or faster than they are read."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ CHILD: Final = """
 
 
 @pytest.mark.parametrize("packed", [name for name in PACKERS if "deflate" not in name])
-async def test_a_bomb_stays_small(serve: Serve, packed: str) -> None:
+async def test_a_bomb_uses_little_memory(serve: Serve, packed: str) -> None:
     """Few bytes for hundreds of MiB, to a client that is a process of its own.
 
     Deflate goes the way of gzip.
@@ -98,7 +98,7 @@ async def test_a_bomb_stays_small(serve: Serve, packed: str) -> None:
         assert int(grown) < 32, line
 
 
-async def test_a_bomb_is_told_by_its_error(serve: Serve, connect: MakeClient) -> None:
+async def test_the_error_of_a_bomb(serve: Serve, connect: MakeClient) -> None:
     encoding, body = pack("gzip", b" " * 50 * MIB)
 
     async def script(c: Connection) -> None:
@@ -110,8 +110,8 @@ async def test_a_bomb_is_told_by_its_error(serve: Serve, connect: MakeClient) ->
         await connect(server.url).request("GET", "/")
 
 
-async def test_text_that_packs_well_is_no_bomb(serve: Serve, connect: MakeClient) -> None:
-    """Rows that differ in a number are 20 times smaller, packed; and 20 MiB may be asked for."""
+async def test_highly_compressible_text_is_no_bomb(serve: Serve, connect: MakeClient) -> None:
+    """Rows that differ in a number compress 20 times, up to 20 MiB."""
     rows = [{"id": n, "status": "COMPLETED", "text": "x" * 50} for n in range(200_000)]
     encoding, body = pack("gzip", json.dumps(rows).encode())
 
@@ -124,7 +124,7 @@ async def test_text_that_packs_well_is_no_bomb(serve: Serve, connect: MakeClient
 
 
 @pytest.mark.parametrize("as_stream", [False, True])
-async def test_json_beyond_the_cap(serve: Serve, connect: MakeClient, as_stream: bool) -> None:
+async def test_json_beyond_the_limit(serve: Serve, connect: MakeClient, as_stream: bool) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b"[" + b" " * 998 + b"]")
@@ -150,7 +150,7 @@ async def test_json_beyond_the_cap(serve: Serve, connect: MakeClient, as_stream:
 
 
 @pytest.mark.parametrize("status", ["400 X", "200 OK"])
-async def test_what_explains_a_failure_is_read_in_part(
+async def test_only_the_start_of_an_error_body_is_read(
     serve: Serve, connect: MakeClient, status: str
 ) -> None:
     async def script(c: Connection) -> None:
@@ -207,7 +207,7 @@ async def test_an_event_without_end(serve: Serve, connect: MakeClient, line: byt
 
 
 @pytest.mark.parametrize("in_a_chunk", [1, 1_000])
-async def test_a_slow_reader_holds_the_server_back(
+async def test_a_slow_consumer_applies_backpressure(
     serve: Serve, connect: MakeClient, in_a_chunk: int
 ) -> None:
     """Hundreds of thousands of events: what is not read stays with the server."""
@@ -245,7 +245,7 @@ async def test_a_slow_reader_holds_the_server_back(
 
 
 @pytest.mark.parametrize("packed", [None, "gzip"])
-async def test_a_fast_server_leaves_the_loop_to_others(
+async def test_a_fast_server_does_not_starve_the_loop(
     connect: MakeClient, packed: str | None
 ) -> None:
     """What others on the loop wait is counted in events: machines are busy."""

@@ -1,4 +1,4 @@
-"""Broken HTTP: either transport delivers what came before, and fails with the same error."""
+"""Broken HTTP: both transports deliver the same data and raise the same error."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def packets(answer: bytes, split: str) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("kind", list(BROKEN))
-async def test_what_came_before_is_delivered(
+async def test_data_before_an_error_is_delivered(
     serve: Serve, connect: MakeClient, kind: str, split: str
 ) -> None:
     answer, events, error, message = BROKEN[kind]
@@ -267,7 +267,7 @@ async def test_what_came_before_is_delivered(
     await server.all_gone()
 
 
-async def test_a_connection_closed_after_its_answer_is_not_used_again(
+async def test_a_connection_closed_after_its_response_is_not_reused(
     serve: Serve, connect: MakeClient
 ) -> None:
     async def script(c: Connection) -> None:
@@ -284,7 +284,7 @@ async def test_a_connection_closed_after_its_answer_is_not_used_again(
 
 
 @pytest.mark.parametrize("sent", [TWO, chunk(TWO), CHUNKED + BODY, b"\r\n"])
-async def test_what_comes_unasked_is_nobodys_answer(
+async def test_unsolicited_data_is_not_a_response(
     serve: Serve, connect: MakeClient, sent: bytes
 ) -> None:
     """Bytes after an answer must not be taken for the next one."""

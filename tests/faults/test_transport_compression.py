@@ -1,4 +1,4 @@
-"""Compressed answers: each event as it is flushed, and no more memory than text deserves."""
+"""Compressed responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def collect(stream: EventStream, got: list[str]) -> None:
 
 @every_encoding
 @pytest.mark.parametrize("size", [1, 10_000], ids=["byte-by-byte", "at-once"])
-async def test_each_event_comes_with_its_flush(
+async def test_each_event_arrives_with_its_flush(
     serve: Serve, connect: MakeClient, kind: str, size: int
 ) -> None:
     """The server goes on only when the event before has been handed out."""
@@ -58,7 +58,7 @@ async def test_each_event_comes_with_its_flush(
 
 
 @every_encoding
-async def test_json_and_errors_are_unpacked_too(
+async def test_json_and_errors_are_decompressed(
     serve: Serve, connect: MakeClient, kind: str
 ) -> None:
     encoding, body = pack(kind, json.dumps(list(range(50_000))).encode())
@@ -67,9 +67,9 @@ async def test_json_and_errors_are_unpacked_too(
         await c.request()
         await c.answer(body, headers=f"Content-Encoding: {encoding}")
         await c.request()
-        said = pack(kind, b"over quota")[1]
+        compressed_body = pack(kind, b"over quota")[1]
         kinds = f"Content-Encoding: {encoding}\nContent-Type: text/plain"
-        await c.answer(said, status="402 X", headers=kinds)
+        await c.answer(compressed_body, status="402 X", headers=kinds)
 
     server = await serve(script)
     client = connect(server.url)
@@ -80,7 +80,9 @@ async def test_json_and_errors_are_unpacked_too(
 
 
 @every_encoding
-async def test_what_lacks_its_end_broke_off(serve: Serve, connect: MakeClient, kind: str) -> None:
+async def test_a_missing_compressed_end_is_a_cut(
+    serve: Serve, connect: MakeClient, kind: str
+) -> None:
     encoding, body = pack(kind, b"id: 7\ndata: 1\n\n", b"data: 2\n\n" * 100)
 
     async def script(c: Connection) -> None:
@@ -98,7 +100,7 @@ async def test_what_lacks_its_end_broke_off(serve: Serve, connect: MakeClient, k
 
 
 @every_encoding
-async def test_what_is_not_packed_at_all(serve: Serve, connect: MakeClient, kind: str) -> None:
+async def test_invalid_compressed_data(serve: Serve, connect: MakeClient, kind: str) -> None:
     encoding, _ = PACKERS[kind]
 
     async def script(c: Connection) -> None:
@@ -114,7 +116,7 @@ async def test_what_is_not_packed_at_all(serve: Serve, connect: MakeClient, kind
 
 
 @pytest.mark.parametrize("encoding", ["compress", "gzip, gzip", "gzip, br", "nonsense"])
-async def test_encodings_that_nobody_asked_for(
+async def test_encodings_that_were_not_accepted(
     serve: Serve, connect: MakeClient, encoding: str
 ) -> None:
     async def script(c: Connection) -> None:
@@ -127,7 +129,7 @@ async def test_encodings_that_nobody_asked_for(
 
 
 @pytest.mark.parametrize("encoding", ["", "identity", "Identity, "])
-async def test_encodings_that_are_none(serve: Serve, connect: MakeClient, encoding: str) -> None:
+async def test_empty_encodings(serve: Serve, connect: MakeClient, encoding: str) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b"1", headers=f"Content-Encoding: {encoding}")
@@ -136,7 +138,7 @@ async def test_encodings_that_are_none(serve: Serve, connect: MakeClient, encodi
     assert (await connect(server.url).request("GET", "/")).data == 1
 
 
-async def test_gzip_in_several_parts_and_with_something_behind(
+async def test_gzip_with_several_members_and_trailing_data(
     serve: Serve, connect: MakeClient
 ) -> None:
     body = gzip.compress(b'{"a"') + gzip.compress(b": 1}") + b"\0" * 512

@@ -1,4 +1,4 @@
-"""Answers that break off, or only stop: what came before is handed out, and the cut is told."""
+"""Responses that end early."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def follow(stream: EventStream, got: list[str]) -> None:
         "short-in-an-event",
     ],
 )
-async def test_a_cut_keeps_what_came_and_its_id(
+async def test_a_cut_keeps_events_and_last_id(
     serve: Serve, connect: MakeClient, answer: bytes
 ) -> None:
     async def script(c: Connection) -> None:
@@ -65,11 +65,11 @@ async def test_a_cut_keeps_what_came_and_its_id(
             await follow(stream, got)
     assert got[0] == "1"
     assert e.value.last_event_id == stream.last_event_id == "5"
-    assert len(server.requests) == 1, "nothing is asked a second time"
+    assert len(server.requests) == 1, "no retry"
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n", b"-1\r\n"], ids=["no-length", "bad-length"])
-async def test_what_is_no_chunk_keeps_what_came(
+async def test_an_invalid_chunk_keeps_earlier_data(
     serve: Serve, connect: MakeClient, sent: bytes
 ) -> None:
     seen = asyncio.Event()
@@ -90,10 +90,12 @@ async def test_what_is_no_chunk_keeps_what_came(
             await follow_on(stream)
     assert seen.is_set()
     assert e.value.last_event_id == "5"
-    assert len(server.requests) == 1, "nothing is asked a second time"
+    assert len(server.requests) == 1, "no retry"
 
 
-async def test_what_is_no_chunk_keeps_what_came_with_it(serve: Serve, connect: MakeClient) -> None:
+async def test_an_invalid_chunk_keeps_the_data_of_its_packet(
+    serve: Serve, connect: MakeClient
+) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(CHUNKED + FRAMED + b"nonsense\r\n")
@@ -113,7 +115,7 @@ async def test_a_reset_is_a_cut(serve: Serve, connect: MakeClient, sent: bytes) 
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(sent)
-        # What a reset overtakes is lost to whoever has not read it.
+        # A reset discards unread data.
         await asyncio.wait_for(seen.wait(), 10)
         c.reset()
 
@@ -128,7 +130,7 @@ async def test_a_reset_is_a_cut(serve: Serve, connect: MakeClient, sent: bytes) 
     assert caught.value.last_event_id == "5"
 
 
-async def test_half_a_close_is_a_cut_too(serve: Serve, connect: MakeClient) -> None:
+async def test_a_half_closed_connection_is_a_cut(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(CHUNKED + FRAMED)
@@ -144,7 +146,7 @@ async def test_half_a_close_is_a_cut_too(serve: Serve, connect: MakeClient) -> N
 
 
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "last-chunk"])
-async def test_a_clean_end_in_mid_event_hands_out_whole_events_alone(
+async def test_a_clean_end_within_an_event_yields_complete_events_only(
     serve: Serve, connect: MakeClient, closes: bool
 ) -> None:
     """No error: whether the run is over is not the transport's to know."""
@@ -165,7 +167,7 @@ async def test_a_clean_end_in_mid_event_hands_out_whole_events_alone(
     assert (got, stream.last_event_id) == (["1"], "5")
 
 
-async def test_json_that_breaks_off(serve: Serve, connect: MakeClient) -> None:
+async def test_truncated_json_with_a_length(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"a": 1}')
@@ -176,7 +178,7 @@ async def test_json_that_breaks_off(serve: Serve, connect: MakeClient) -> None:
     assert len(server.requests) == 1
 
 
-async def test_json_that_only_ends(serve: Serve, connect: MakeClient) -> None:
+async def test_truncated_json_without_a_length(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"a": ')
@@ -211,9 +213,7 @@ async def test_a_stream_cut_anywhere(serve: Serve, connect: MakeClient) -> None:
     assert len(server.requests) == 100
 
 
-async def test_streams_that_are_only_dropped_leave_nothing(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_dropped_streams_leak_nothing(serve: Serve, connect: MakeClient) -> None:
     """Fifty iterators in every state, none read to its end: no socket, no task, no warning."""
 
     async def script(c: Connection) -> None:
@@ -258,7 +258,7 @@ def echo(times: int) -> Script:
     return script
 
 
-async def test_parallel_streams_of_which_some_are_left(serve: Serve, connect: MakeClient) -> None:
+async def test_parallel_streams_that_are_left_early(serve: Serve, connect: MakeClient) -> None:
     server = await serve(echo(30))
     client = connect(server.url)
 

@@ -1,4 +1,4 @@
-"""Servers that keep a client waiting, each in its own way; each deadline says its name."""
+"""Servers that reach each of the deadlines."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def events_for_ever(c: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "setting", "said"),
+    ("script", "setting", "expected"),
     [
         (silent, "first_event", "tested did not answer within {:g} s."),
         (half_a_head, "first_event", "tested did not answer within {:g} s."),
@@ -117,12 +117,12 @@ async def events_for_ever(c: Connection) -> None:
     ],
 )
 @pytest.mark.parametrize("per_call", [False, True], ids=["client", "call"])
-async def test_each_deadline_says_its_name(
-    serve: Serve, connect: MakeClient, script: Script, setting: str, said: str, per_call: bool
+async def test_each_deadline_names_its_setting(
+    serve: Serve, connect: MakeClient, script: Script, setting: str, expected: str, per_call: bool
 ) -> None:
     server = await serve(script)
     # A head that is late on a busy machine would be another failure.
-    seconds = MEANT / 2 if said.startswith("tested answered") else SHORT
+    seconds = MEANT / 2 if expected.startswith("tested answered") else SHORT
     deadlines = replace(NEVER, **{setting: seconds})
     started = time.monotonic()
     if per_call:
@@ -134,7 +134,7 @@ async def test_each_deadline_says_its_name(
             await events_of(connect(server.url, deadlines=deadlines))
     assert time.monotonic() - started >= seconds
     assert (caught.value.deadline, caught.value.seconds) == (setting, seconds)
-    assert caught.value.message.startswith(said.format(seconds))
+    assert caught.value.message.startswith(expected.format(seconds))
     assert f"deadlines=agentnb.Deadlines({setting}=...)" in str(caught.value)
     await server.all_gone()
 
@@ -145,16 +145,18 @@ async def test_a_handshake_that_never_ends(serve: Serve, connect: MakeClient) ->
 
     server = await serve(script)
     client = connect(server.url.replace("http:", "https:"), deadlines=NEVER)
-    request_options, said = (
+    request_options, expected = (
         RequestOptions(deadlines=Deadlines(connect=SHORT)),
         r"No connection to tested .* 0\.3 s",
     )
-    with request_options.applied(), pytest.raises(DeadlineError, match=said) as caught:
+    with request_options.applied(), pytest.raises(DeadlineError, match=expected) as caught:
         await json_of(client)
     assert (caught.value.deadline, caught.value.seconds) == ("connect", SHORT)
 
 
-async def test_of_json_the_head_is_the_first_event(serve: Serve, connect: MakeClient) -> None:
+async def test_the_head_of_a_json_response_is_its_first_event(
+    serve: Serve, connect: MakeClient
+) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
@@ -165,7 +167,7 @@ async def test_of_json_the_head_is_the_first_event(serve: Serve, connect: MakeCl
     assert await json_of(connect(server.url, deadlines=Deadlines(first_event=MEANT))) == 1
 
 
-async def test_json_that_only_drips(serve: Serve, connect: MakeClient) -> None:
+async def test_json_that_arrives_slowly(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -179,7 +181,9 @@ async def test_json_that_only_drips(serve: Serve, connect: MakeClient) -> None:
     assert caught.value.deadline == "progress"
 
 
-async def test_every_event_begins_the_time_anew(serve: Serve, connect: MakeClient) -> None:
+async def test_every_event_restarts_the_progress_deadline(
+    serve: Serve, connect: MakeClient
+) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
@@ -193,7 +197,7 @@ async def test_every_event_begins_the_time_anew(serve: Serve, connect: MakeClien
     assert await events_of(connect(server.url, deadlines=deadlines)) == ["x"] * 16
 
 
-async def test_a_slow_reader_is_no_slow_server(serve: Serve, connect: MakeClient) -> None:
+async def test_a_slow_consumer_reaches_no_deadline(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
@@ -243,7 +247,7 @@ async def test_the_total_of_a_call_counts_over_all_its_requests(
     assert await json_of(client) == 1
 
 
-async def test_attempts_and_pauses_count_in_the_total(serve: Serve, connect: MakeClient) -> None:
+async def test_the_total_includes_attempts_and_delays(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b"", status="503 No", headers=f"Retry-After: {MEANT / 2}")

@@ -1,4 +1,4 @@
-"""Requests that are cancelled wherever they wait: no connection stays open for nobody."""
+"""Requests that are cancelled at any point leak no connection."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def cancelled_at(client: HttpClient, *at: int, most: int) -> int:
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize(("script", "most"), [(whole, 9), (whole, 1), (endless, 1), (refused, 9)])
-async def test_no_connection_stays_open_for_nobody(
+async def test_interrupted_requests_leak_no_connection(
     serve: Serve, connect: MakeClient, script: Script, most: int, is_used: bool
 ) -> None:
     server = await serve(script)
@@ -124,7 +124,7 @@ async def test_no_connection_stays_open_for_nobody(
     for at in chain(once, twice):
         made = await client()
         await cancelled_at(made, *at, most=most)
-        # Whoever is next has what is left over, so that there is one connection, or none.
+        # The next request may reuse a connection, so there is one, or none.
         await cancelled_at(made, most=most if script is endless else 9)
         await eventually(lambda: server.connections - server.gone <= (script is not endless))
         await made.aclose()

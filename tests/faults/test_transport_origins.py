@@ -1,4 +1,4 @@
-"""Where requests go, and where they never go; what a server says never becomes a header."""
+"""Requests go to the configured origin only; data of the server never becomes a header."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_another_origin_gets_nothing(serve: Serve, connect: MakeClient, st
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "expected"),
     [
         ("/login?next=/v1/runs", "a redirect to another path of the same server, and"),
         ("//other.example/x", "a redirect to https://other.example, and"),
@@ -82,18 +82,18 @@ async def test_another_origin_gets_nothing(serve: Serve, connect: MakeClient, st
     ],
     ids=lambda value: value[:20],
 )
-async def test_a_redirect_says_where_to(
+async def test_the_error_of_a_redirect_names_its_target(
     serve: Serve,
     connect: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
     location: str,
-    said: str,
+    expected: str,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     server = await serve(pointing(307, lambda _: location), tls=with_tls())
     with pytest.raises(PlatformError) as caught:
         await follow(connect(server.url, headers=HEADERS))
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert CANARY not in str(caught.value)
     assert len(str(caught.value)) < 600
     assert len(server.requests) == 1
@@ -132,7 +132,7 @@ async def test_cookies_are_neither_kept_nor_sent(serve: Serve, connect: MakeClie
 @pytest.mark.parametrize(
     "last_id", ["a\0b", "a\r\nX-Forged: 1", "a\nb", "\x01", "\x1b[31m", "\x7f"]
 )
-async def test_an_id_of_the_server_forges_no_header(
+async def test_a_server_s_id_injects_no_header(
     serve: Serve, connect: MakeClient, last_id: str
 ) -> None:
     server = await serve(say_one)
@@ -141,9 +141,7 @@ async def test_an_id_of_the_server_forges_no_header(
     assert server.connections == 0
 
 
-async def test_the_last_id_of_a_stream_is_sent_as_it_came(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_the_last_id_of_a_stream_is_sent_unchanged(serve: Serve, connect: MakeClient) -> None:
     """Whatever bytes a server calls an id, what is sent back is those, or nothing at all."""
 
     async def script(c: Connection) -> None:
@@ -169,7 +167,7 @@ async def test_the_last_id_of_a_stream_is_sent_as_it_came(
         assert sent.encode("latin-1").decode() == each
 
 
-async def test_refused_is_told_before_any_deadline(connect: MakeClient) -> None:
+async def test_a_refused_connection_fails_before_any_deadline(connect: MakeClient) -> None:
     client = connect(f"http://127.0.0.1:{unused_port()}", deadlines=Deadlines(connect=1_000))
     with pytest.raises(ConnectionFailedError, match="Connection refused"):
         await client.request("GET", "/")
@@ -203,7 +201,7 @@ async def test_no_setting_takes_an_untrusted_certificate(
         "http://[::1]:1",
     ],
 )
-def test_what_is_encrypted_or_stays_here_is_no_matter(url: str) -> None:
+def test_no_warning_for_https_and_loopback(url: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         HttpClient(url, name="tested")

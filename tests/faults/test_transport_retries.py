@@ -1,4 +1,4 @@
-"""Requests that fail before the head of their answer: made again, as the same, and not for ever."""
+"""Retries of requests that fail before the head of their response."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from agentnb.errors import (
     ServerError,
     StreamCutError,
 )
-from tests.faults.asking import (
-    ASKING,
+from tests.faults.rawserver import Connection, Script, unused_port, with_tls
+from tests.faults.retrying import (
+    REQUESTS,
     THREE_TIMES,
-    Ask,
     Notes,
-    answer_well,
+    SendRequest,
     as_json,
     as_stream,
     failing,
+    respond,
 )
-from tests.faults.rawserver import Connection, Script, unused_port, with_tls
 from tests.http.conftest import MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
-@pytest.mark.parametrize("ask", ASKING)
-async def test_what_may_pass_is_asked_again_as_the_same_request(
-    serve: Serve, connect: MakeClient, ask: Ask, status: int
+@pytest.mark.parametrize("ask", REQUESTS)
+async def test_retryable_failures_are_retried_with_the_same_key(
+    serve: Serve, connect: MakeClient, ask: SendRequest, status: int
 ) -> None:
     server = await serve(failing(2, status=f"{status} Not Now"))
     notes = Notes()
@@ -49,16 +49,16 @@ async def test_what_may_pass_is_asked_again_as_the_same_request(
     assert len({r.headers["idempotency-key"] for r in server.requests}) == 1
     assert len(first.headers["idempotency-key"]) >= 32
     assert 0.25 <= notes.slept[0] <= 0.5 <= 2 * notes.slept[1] <= 2.0
-    assert [(p.attempt, p.of, p.seconds) for p in notes.told] == [
+    assert [(p.attempt, p.of, p.seconds) for p in notes.delays] == [
         (1, 2, notes.slept[0]),
         (2, 2, notes.slept[1]),
     ]
-    assert all(getattr(p.error, "status", None) == status for p in notes.told)
+    assert all(getattr(p.error, "status", None) == status for p in notes.delays)
     assert server.connections == 1, "an answer that was read leaves its connection to the next"
 
 
-@pytest.mark.parametrize("ask", ASKING)
-async def test_two_further_attempts_are_all(serve: Serve, connect: MakeClient, ask: Ask) -> None:
+@pytest.mark.parametrize("ask", REQUESTS)
+async def test_at_most_two_retries(serve: Serve, connect: MakeClient, ask: SendRequest) -> None:
     server = await serve(failing(100, status="503 Not Now"))
     notes = Notes()
     error = await notes.error_of(ask(connect(server.url, retries=THREE_TIMES)))
@@ -67,9 +67,9 @@ async def test_two_further_attempts_are_all(serve: Serve, connect: MakeClient, a
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 402, 403, 404, 405, 410, 413, 418, 422])
-@pytest.mark.parametrize("ask", ASKING)
-async def test_what_will_not_pass_is_asked_once(
-    serve: Serve, connect: MakeClient, ask: Ask, status: int
+@pytest.mark.parametrize("ask", REQUESTS)
+async def test_permanent_failures_are_not_retried(
+    serve: Serve, connect: MakeClient, ask: SendRequest, status: int
 ) -> None:
     server = await serve(failing(100, status=f"{status} No", headers="Retry-After: 1"))
     notes = Notes()
@@ -92,15 +92,15 @@ async def reset(c: Connection) -> None:
 
 
 @pytest.mark.parametrize("breaks", [nothing, half_a_head, reset])
-@pytest.mark.parametrize("ask", ASKING)
+@pytest.mark.parametrize("ask", REQUESTS)
 async def test_connections_that_break_before_the_head(
-    serve: Serve, connect: MakeClient, ask: Ask, breaks: Script
+    serve: Serve, connect: MakeClient, ask: SendRequest, breaks: Script
 ) -> None:
     async def script(c: Connection) -> None:
         if (await c.request()).attempt < 3:
             await breaks(c)
         else:
-            await answer_well(c)
+            await respond(c)
 
     server = await serve(script)
     notes = Notes()
@@ -108,15 +108,15 @@ async def test_connections_that_break_before_the_head(
         await ask(connect(server.url, retries=THREE_TIMES))
     assert len({r.headers["idempotency-key"] for r in server.requests}) == 1
     assert (server.connections, len(notes.slept)) == (3, 2)
-    assert all(isinstance(p.error, ConnectionFailedError) for p in notes.told)
+    assert all(isinstance(p.error, ConnectionFailedError) for p in notes.delays)
 
 
-async def test_a_kept_connection_that_closes_under_the_request(
+async def test_an_idle_connection_that_closes_during_the_request(
     serve: Serve, connect: MakeClient
 ) -> None:
     async def script(c: Connection) -> None:
         await c.request()
-        await answer_well(c)
+        await respond(c)
         await c.request()  # and closes: its keep-alive time was up as this came in
 
     server = await serve(script)
@@ -132,7 +132,7 @@ async def test_a_kept_connection_that_closes_under_the_request(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "https://host.invalid"])
-async def test_nobody_there(connect: MakeClient, url: str) -> None:
+async def test_no_server(connect: MakeClient, url: str) -> None:
     notes = Notes()
     client = connect(url.format(port=unused_port()), retries=THREE_TIMES)
     error = await notes.error_of(as_stream(client))
@@ -140,14 +140,14 @@ async def test_nobody_there(connect: MakeClient, url: str) -> None:
     assert (notes.sent, len(notes.slept)) == (3, 2)
 
 
-async def test_a_server_that_comes_up_meanwhile(serve: Serve, connect: MakeClient) -> None:
+async def test_a_server_that_starts_between_attempts(serve: Serve, connect: MakeClient) -> None:
     """With pauses as they are: nothing listens at first."""
     port = unused_port()
     client = connect(f"http://127.0.0.1:{port}", retries=THREE_TIMES)
-    told = asyncio.Event()
-    with RequestOptions(on_retry=lambda pause: told.set()).applied():
+    delayed = asyncio.Event()
+    with RequestOptions(on_retry=lambda delay: delayed.set()).applied():
         asking = asyncio.ensure_future(as_json(client))
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(delayed.wait(), 10)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}")
@@ -158,9 +158,7 @@ async def test_a_server_that_comes_up_meanwhile(serve: Serve, connect: MakeClien
         await asyncio.wait_for(asking, 30)
 
 
-async def test_a_certificate_that_is_not_trusted_stays_so(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_an_untrusted_certificate_is_not_retried(serve: Serve, connect: MakeClient) -> None:
     server = await serve(nothing, tls=with_tls())
     notes = Notes()
     error = await notes.error_of(as_json(connect(server.url, retries=THREE_TIMES)))
@@ -169,9 +167,7 @@ async def test_a_certificate_that_is_not_trusted_stays_so(
     assert (notes.sent, server.requests) == (1, [])
 
 
-async def test_what_does_not_speak_http_will_not_learn_it(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_a_server_without_http_is_not_retried(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
@@ -183,9 +179,7 @@ async def test_what_does_not_speak_http_will_not_learn_it(
     assert (notes.sent, notes.slept) == (1, [])
 
 
-async def test_a_deadline_is_how_long_to_wait_and_not_how_long_for_each_try(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_a_passed_deadline_is_not_retried(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.gone()
@@ -201,9 +195,9 @@ CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nContent-Type: "
 
 
 @pytest.mark.parametrize("head", [b"application/json", b"text/event-stream"])
-@pytest.mark.parametrize("ask", ASKING)
-async def test_after_the_head_nothing_is_sent_again(
-    serve: Serve, connect: MakeClient, ask: Ask, head: bytes
+@pytest.mark.parametrize("ask", REQUESTS)
+async def test_no_retry_after_the_head(
+    serve: Serve, connect: MakeClient, ask: SendRequest, head: bytes
 ) -> None:
     async def script(c: Connection) -> None:
         await c.request()
@@ -216,7 +210,7 @@ async def test_after_the_head_nothing_is_sent_again(
     assert (len(server.requests), notes.slept) == (1, [])
 
 
-async def test_what_only_reads_needs_no_key_and_own_keys_are_kept(
+async def test_safe_methods_have_no_idempotency_key_and_given_keys_are_kept(
     serve: Serve, connect: MakeClient
 ) -> None:
     server = await serve(failing(0, status=""))
@@ -231,7 +225,7 @@ async def test_what_only_reads_needs_no_key_and_own_keys_are_kept(
     assert sent[3]
 
 
-async def test_pauses_grow_to_eight_seconds(serve: Serve, connect: MakeClient) -> None:
+async def test_delays_grow_to_eight_seconds(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(99, status="500 No"))
     notes = Notes()
     await notes.error_of(as_json(connect(server.url, retries=Retries(requests=9))))
@@ -242,7 +236,7 @@ async def test_pauses_grow_to_eight_seconds(serve: Serve, connect: MakeClient) -
     assert len(set(notes.slept)) == 9, "they differ, so that many clients do not come back at once"
 
 
-async def test_none_where_none_are_wished_for(serve: Serve, connect: MakeClient) -> None:
+async def test_no_retries_with_zero_requests(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(99, status="503 No"))
     client = connect(server.url, retries=Retries(requests=0))
     with pytest.raises(ServerError):
@@ -252,21 +246,19 @@ async def test_none_where_none_are_wished_for(serve: Serve, connect: MakeClient)
     assert len(server.requests) == 2
 
 
-async def test_cancelling_ends_a_pause_at_once(serve: Serve, connect: MakeClient) -> None:
+async def test_cancelling_ends_a_delay_at_once(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(99, status="429 No", headers="Retry-After: 100"))
-    told = asyncio.Event()
-    with RequestOptions(on_retry=lambda pause: told.set()).applied():
+    delayed = asyncio.Event()
+    with RequestOptions(on_retry=lambda delay: delayed.set()).applied():
         asking = asyncio.ensure_future(as_stream(connect(server.url, retries=THREE_TIMES)))
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(delayed.wait(), 10)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asking, 10)
     assert len(server.requests) == 1
 
 
-async def test_no_pause_is_begun_that_the_total_would_end(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_no_delay_beyond_the_total(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(99, status="429 No", headers="Retry-After: 100"))
     client = connect(server.url, retries=THREE_TIMES, deadlines=Deadlines(total=50))
     notes = Notes()
@@ -274,9 +266,7 @@ async def test_no_pause_is_begun_that_the_total_would_end(
     assert (len(server.requests), notes.slept) == (1, [])
 
 
-async def test_every_attempt_has_a_head_and_a_body_of_its_own(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_every_attempt_sends_its_own_head_and_body(serve: Serve, connect: MakeClient) -> None:
     server = await serve(failing(1, status="503 No"))
     headers = {"Authorization": SecretStr("Bearer canary-7f3a9c"), "X-Team": "a"}
     client = connect(server.url, retries=THREE_TIMES, headers=headers)

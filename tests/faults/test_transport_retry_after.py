@@ -1,4 +1,4 @@
-"""Servers that say how long they want to be left alone."""
+"""Servers that send Retry-After."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.errors import RateLimitError, ServerError
 from agentnb.platforms._bodies import parse_error_body
-from tests.faults.asking import JSON, THREE_TIMES, Notes, as_json, failing
+from tests.faults.retrying import JSON, THREE_TIMES, Notes, as_json, failing
 from tests.http.conftest import MakeClient, Serve
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
         ("Date: yesterday\nRetry-After: IN-A-MINUTE", b"", 20, 60),
     ],
 )
-async def test_the_pause_that_was_asked_for(
+async def test_retry_after_is_honoured(
     serve: Serve, connect: MakeClient, headers: str, body: bytes, low: float, high: float
 ) -> None:
     headers = headers.replace("IN-A-MINUTE", at(60))
@@ -70,7 +70,7 @@ async def test_the_pause_that_was_asked_for(
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-async def test_too_long_a_pause_is_told_instead_of_made(
+async def test_too_long_a_retry_after_is_an_error(
     serve: Serve, connect: MakeClient, headers: str, body: bytes, status: int
 ) -> None:
     server = await serve(failing(9, status=f"{status} Later", headers=headers, body=body))

@@ -1,4 +1,4 @@
-"""A wait that ends in the moment in which its connection is there, and nothing was sent on it."""
+"""Cancellation just as a connection opens, before anything is sent on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 MANY = 5
 
 
-async def answer_well(c: Connection) -> None:
+async def respond(c: Connection) -> None:
     while True:
         await c.request()
         await c.answer(b"1")
@@ -28,10 +28,10 @@ async def ask(client: HttpClient) -> object:
     return (await client.request("GET", "/")).data
 
 
-async def test_its_connection_is_closed(
+async def test_the_connection_of_an_unused_stream_is_closed(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = await serve(answer_well)
+    server = await serve(respond)
     client = connect(server.url)
     connect_tcp = JoiningBackend.connect_tcp
 
@@ -46,8 +46,8 @@ async def test_its_connection_is_closed(
     with monkeypatch.context() as patched:
         patched.setattr(JoiningBackend, "connect_tcp", connect_and_leave)
         for _ in range(MANY):
-            asked = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
-            assert isinstance(asked[0], asyncio.CancelledError)
+            results = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
+            assert isinstance(results[0], asyncio.CancelledError)
     await eventually(lambda: server.connections == MANY)
     await server.all_gone()
     assert server.requests == []

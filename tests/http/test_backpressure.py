@@ -1,4 +1,4 @@
-"""Readers that are slower than their server."""
+"""Consumers that are slower than their server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 TRANSPORTS = BOTH
 
 
-async def test_a_reader_that_is_behind_misses_nothing(serve: Serve, connect: MakeClient) -> None:
+async def test_a_slow_consumer_loses_nothing(serve: Serve, connect: MakeClient) -> None:
     """Far more comes than is read ahead, in bursts that end within chunks and between them."""
     count = 60_000
     chance = random.Random(8)
@@ -24,7 +24,7 @@ async def test_a_reader_that_is_behind_misses_nothing(serve: Serve, connect: Mak
         await c.stream_head()
         events = (b"data: %d\n\n" % number for number in range(count))
         body = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
-        # Otherwise the system takes all of it, whoever reads.
+        # Otherwise the system buffers all of it.
         sending: socket.socket = c.writer.get_extra_info("socket")
         sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14)
         start = 0

@@ -1,4 +1,4 @@
-"""Connections that cannot be made, and what the surroundings have to do with them."""
+"""Connections that fail, by their cause."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_no_such_host(connect: MakeClient) -> None:
     assert isinstance(e.value.__cause__, socket.gaierror)
 
 
-async def test_a_certificate_that_nobody_signed(serve: Serve, connect: MakeClient) -> None:
+async def test_an_untrusted_certificate(serve: Serve, connect: MakeClient) -> None:
     server = await serve(say_one, tls=with_tls())
     with pytest.raises(ConnectionFailedError, match="certificate is not trusted") as caught:
         await connect(server.url).request("GET", "/")
@@ -120,7 +120,7 @@ async def test_a_reset_before_the_answer(serve: Serve, connect: MakeClient) -> N
         await connect(server.url).request("GET", "/")
 
 
-async def test_certificates_that_are_not_there(
+async def test_missing_certificate_files(
     connect: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
@@ -128,7 +128,7 @@ async def test_certificates_that_are_not_there(
         await connect("https://127.0.0.1:1").request("GET", "/")
 
 
-async def test_closing_twice_and_using_again(serve: Serve, connect: MakeClient) -> None:
+async def test_closing_twice_and_reusing(serve: Serve, connect: MakeClient) -> None:
     server = await serve(say_one)
     client = connect(server.url)
     await client.aclose()
@@ -139,7 +139,7 @@ async def test_closing_twice_and_using_again(serve: Serve, connect: MakeClient) 
     assert server.connections == 2
 
 
-async def test_no_socket_is_left_behind(serve: Serve) -> None:
+async def test_no_socket_leaks(serve: Serve) -> None:
     """Whatever way a request ends, closing the client closes every connection."""
     gone = 0
 

@@ -1,4 +1,4 @@
-"""Servers that keep their clients waiting."""
+"""Slow and silent servers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ async def drip(c: Connection) -> None:
         await asyncio.sleep(SHORT / 10)
 
 
-async def test_a_drip_of_comments_is_no_silence_but_ends(serve: Serve, connect: MakeClient) -> None:
+async def test_comments_alone_reach_the_progress_deadline(
+    serve: Serve, connect: MakeClient
+) -> None:
     server = await serve(drip)
     deadlines = Deadlines(idle=SHORT * 3, total=SHORT * 5)
     async with connect(server.url, deadlines=deadlines).stream("GET", "/") as stream:
@@ -103,9 +105,7 @@ async def test_a_drip_of_comments_is_no_silence_but_ends(serve: Serve, connect: 
     assert caught.value.deadline == "total"
 
 
-async def test_the_total_holds_although_data_keeps_coming(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_the_total_is_enforced_while_data_arrives(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
@@ -121,7 +121,7 @@ async def test_the_total_holds_although_data_keeps_coming(
     assert caught.value.deadline == "total"
 
 
-async def test_a_slow_reader_is_no_silent_server(serve: Serve, connect: MakeClient) -> None:
+async def test_a_slow_consumer_is_not_an_idle_server(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
@@ -138,9 +138,7 @@ async def test_a_slow_reader_is_no_silent_server(serve: Serve, connect: MakeClie
     assert count == 3
 
 
-async def test_without_deadlines_a_slow_server_is_waited_for(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_no_deadlines_wait_for_a_slow_server(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await asyncio.sleep(SHORT)
@@ -155,7 +153,7 @@ async def test_without_deadlines_a_slow_server_is_waited_for(
 async def test_a_cancelled_wait_stays_cancelled(
     serve: Serve, connect: MakeClient, wait: float
 ) -> None:
-    """Whatever the watchdog does, whoever cancels the task gets what they asked for."""
+    """The watchdog never swallows a cancellation from outside."""
     arrived = asyncio.Event()
 
     async def script(c: Connection) -> None:
@@ -176,9 +174,7 @@ async def test_a_cancelled_wait_stays_cancelled(
         await task
 
 
-async def test_an_error_is_told_without_waiting_for_all_of_its_body(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_an_error_does_not_wait_for_its_whole_body(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.send(b"HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\nonly this")

@@ -1,4 +1,4 @@
-"""Answers that are errors, and what becomes of them."""
+"""Error responses and their exceptions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_each_status_has_its_class(
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         (401, "TESTED_API_KEY"),
         (403, "TESTED_API_KEY"),
@@ -94,12 +94,12 @@ async def test_each_status_has_its_class(
         (307, "redirect to https://elsewhere.example, and redirects are not followed"),
     ],
 )
-async def test_hints(serve: Serve, connect: MakeClient, status: int, said: str) -> None:
+async def test_hints(serve: Serve, connect: MakeClient, status: int, expected: str) -> None:
     headers = "Retry-After: 7.5\nLocation: https://elsewhere.example/x?token=t"
     server = await serve(answering(b"", status=f"{status} X", headers=headers))
     with pytest.raises(PlatformError) as caught:
         await connect(server.url).request("POST", "/", json={})
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "token" not in str(caught.value)
     assert len(server.requests) == 1
 
@@ -123,7 +123,7 @@ async def test_hints(serve: Serve, connect: MakeClient, status: int, said: str) 
     ],
     ids=["empty", "text", "html", "bad-json", "deep", "unknown", "not-utf8", "long", "control"],
 )
-async def test_bodies_that_say_little(
+async def test_error_bodies_without_details(
     serve: Serve, connect: MakeClient, body: bytes, content_type: str, message: str
 ) -> None:
     headers = f"Content-Type: {content_type}"
@@ -173,7 +173,7 @@ def in_an_hour() -> str:
         ("in an hour", 3_000, 3_600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("Wed, 21 Oct 2015 07:28:00", 0, 0),
-        # Garbage: what the body said, 9 s, stands.
+        # The header is invalid, so the 9 s of the body count.
         ("soon", 9, 9),
         ("-5", 9, 9),
         ("1e3", 9, 9),

@@ -1,4 +1,4 @@
-"""Proxies of the environment: what is said to them, and what they never see."""
+"""Proxies from the environment."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def with_credentials(url: str) -> str:
     return url.replace("//", f"//{WRITTEN}@")
 
 
-async def test_the_request_goes_to_it(
+async def test_requests_go_to_the_proxy(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, server = await serve(answer_for_it), await serve(say_one)
@@ -85,7 +85,7 @@ async def test_the_request_goes_to_it(
     assert (await connect(server.url, trust_env=False).request("GET", "/x")).data == 1
 
 
-async def test_its_credentials_go_to_it(
+async def test_credentials_go_to_the_proxy(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = await serve(answer_for_it)
@@ -98,7 +98,7 @@ async def test_its_credentials_go_to_it(
     assert proxy.connections == 1
 
 
-async def test_within_a_tunnel_each_hears_what_is_its_own(
+async def test_a_tunnel_separates_the_headers_of_proxy_and_server(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, server = await serve(tunnel), await serve(say_one, tls=with_tls())
@@ -118,7 +118,7 @@ async def test_within_a_tunnel_each_hears_what_is_its_own(
     await proxy.all_gone()
 
 
-async def test_a_stream_comes_through_a_tunnel(
+async def test_a_stream_through_a_tunnel(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def three(c: Connection) -> None:
@@ -135,7 +135,7 @@ async def test_a_stream_comes_through_a_tunnel(
 
 
 @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
-async def test_a_tunnel_that_it_refuses(
+async def test_a_refused_tunnel(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     proxy = await serve(refuse(status))
@@ -143,13 +143,13 @@ async def test_a_tunnel_that_it_refuses(
     with pytest.raises(ConnectionFailedError, match="No connection to tested at") as caught:
         await connect("https://host.invalid").request("GET", "/x", headers=KEY)
     assert status[:3] in str(caught.value)
-    told = "".join(traceback.format_exception(caught.value))
-    assert "canary" not in told
-    assert CREDENTIALS.split()[1] not in told
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "canary" not in printed
+    assert CREDENTIALS.split()[1] not in printed
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_nobody_is_there(
+async def test_an_unreachable_proxy(
     connect: MakeClient, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     with bound() as unused:
@@ -160,7 +160,7 @@ async def test_nobody_is_there(
 
 
 @pytest.mark.parametrize("proxy", ["foo://user:canary@host:1", "http://user:canary@host:port"])
-async def test_an_address_that_cannot_be_used(
+async def test_an_invalid_proxy_address(
     connect: MakeClient, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     use(monkeypatch, proxy)

@@ -1,4 +1,4 @@
-"""The one redirect that is followed, and those that look like it and are not."""
+"""The one redirect that is followed, and similar ones that are not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def streamed(client: HttpClient, method: str, path: str) -> str:
 @pytest.mark.parametrize(
     "location", ["{path}/{query}", "{url}{path}/{query}", "//127.0.0.1:{port}{path}/{query}"]
 )
-async def test_a_slash_is_added_with_method_body_and_headers_kept(
+async def test_adding_a_slash_keeps_method_body_and_headers(
     serve: Serve, connect: MakeClient, status: int, method: str, location: str
 ) -> None:
     server = await serve(redirecting(status, location))
@@ -93,7 +93,7 @@ async def test_a_stream_is_redirected_too(serve: Serve, connect: MakeClient) -> 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-async def test_only_reading_follows_what_changes_the_method(
+async def test_only_get_follows_redirects_that_change_the_method(
     serve: Serve, connect: MakeClient, status: int
 ) -> None:
     server = await serve(redirecting(status, "{path}/"))
@@ -121,7 +121,7 @@ async def test_only_reading_follows_what_changes_the_method(
     ],
 )
 @pytest.mark.parametrize("status", [307, 301])
-async def test_nothing_else_is_followed(
+async def test_other_redirects_are_not_followed(
     serve: Serve, connect: MakeClient, location: str, status: int
 ) -> None:
     server = await serve(redirecting(status, location))
@@ -178,7 +178,7 @@ async def test_the_deadline_is_that_of_both_requests(serve: Serve, connect: Make
     assert len(server.requests) == 2
 
 
-async def test_both_requests_count(serve: Serve, connect: MakeClient) -> None:
+async def test_both_requests_are_reported(serve: Serve, connect: MakeClient) -> None:
     server = await serve(redirecting(307, "{path}/"))
     sent: list[int] = []
     with RequestOptions(on_request=lambda: sent.append(1)).applied():

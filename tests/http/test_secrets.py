@@ -1,4 +1,4 @@
-"""A canary in place of a key: it goes to the server, and nowhere else."""
+"""The key is sent to the server and appears nowhere else."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def everything_logged() -> Iterator[io.StringIO]:
 
 def echo(status: int, data: Any) -> ErrorDetails:
     """A parser that takes everything from the body, as a careless one would."""
-    said = f"status {status}: {data}"
-    fields = (FieldProblem(said, said, "kind"),)
-    return ErrorDetails(message=said, code=said, request_id=said, fields=fields)
+    text = f"status {status}: {data}"
+    fields = (FieldProblem(text, text, "kind"),)
+    return ErrorDetails(message=text, code=text, request_id=text, fields=fields)
 
 
 async def provoke(client: HttpClient, path: str) -> AgentnbError:
@@ -124,10 +124,10 @@ async def _check_error(serve: Serve, connect: MakeClient, kind: str) -> None:
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
-    for shown in chain:
-        assert CANARY not in repr(shown)
-        assert CANARY not in str(shown)
-        assert CANARY not in repr(vars(shown))
+    for item in chain:
+        assert CANARY not in repr(item)
+        assert CANARY not in str(item)
+        assert CANARY not in repr(vars(item))
     assert CANARY not in "".join(traceback.format_exception(error))
 
 
@@ -192,7 +192,7 @@ async def test_the_first_request_of_a_process_logs_no_key(serve: Serve) -> None:
     assert CANARY not in done.stdout + done.stderr
 
 
-async def test_a_key_that_cannot_be_sent_is_not_shown(connect: MakeClient) -> None:
+async def test_an_invalid_key_is_not_printed(connect: MakeClient) -> None:
     headers = {**HEADERS, "X-Broken": SecretStr(f"{CANARY}\n")}
     error = await provoke(connect("http://127.0.0.1:1", headers=headers), "/")
     assert isinstance(error, RequestError)
@@ -210,6 +210,6 @@ async def test_clients_never_show_a_key(serve: Serve, connect: MakeClient) -> No
     client = make(connect, server.url)
     answer = await client.request("GET", "/")
     assert repr(client) == f"HttpClient({server.url!r}, name='tested')"
-    for shown in (client, answer, *vars(client).values(), *gc.get_referents(vars(client))):
-        assert CANARY not in repr(shown)
-        assert CANARY not in str(getattr(shown, "__dict__", ""))
+    for item in (client, answer, *vars(client).values(), *gc.get_referents(vars(client))):
+        assert CANARY not in repr(item)
+        assert CANARY not in str(getattr(item, "__dict__", ""))

@@ -1,4 +1,4 @@
-"""Streams that go well, and streams that break, from a server that writes each byte itself."""
+"""Complete and broken streams of a server that writes each byte itself."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def data_of(stream: EventStream) -> list[str]:
     return data
 
 
-async def test_events_come_with_their_bytes(serve: Serve, connect: MakeClient) -> None:
+async def test_events_arrive_with_their_bytes(serve: Serve, connect: MakeClient) -> None:
     """The server sends the next byte only when the event before it has been handed out."""
     seen = asyncio.Event()
 
@@ -99,9 +99,7 @@ async def test_one_read_is_one_batch(serve: Serve, connect: MakeClient) -> None:
     assert sizes == [3, 1]
 
 
-async def test_a_finished_stream_gives_its_connection_back(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_a_finished_stream_releases_its_connection(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         while True:
             await c.request()
@@ -181,7 +179,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
     ],
     ids=["in-a-chunk", "between-chunks", "short-length"],
 )
-async def test_a_cut_is_told_with_the_last_id(
+async def test_a_cut_stream_reports_its_last_id(
     serve: Serve, connect: MakeClient, answer: bytes
 ) -> None:
     async def script(c: Connection) -> None:
@@ -232,9 +230,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(
         assert await data_of(stream) == ["1"]
 
 
-async def test_a_compressed_stream_shows_what_was_flushed(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_a_compressed_stream_yields_each_flush(serve: Serve, connect: MakeClient) -> None:
     seen = asyncio.Event()
 
     async def script(c: Connection) -> None:
@@ -271,7 +267,7 @@ async def test_what_cannot_be_decompressed_is_a_cut(serve: Serve, connect: MakeC
             await data_of(stream)
 
 
-async def test_an_event_beyond_the_cap(serve: Serve, connect: MakeClient) -> None:
+async def test_an_event_beyond_the_limit(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
@@ -287,7 +283,7 @@ async def test_an_event_beyond_the_cap(serve: Serve, connect: MakeClient) -> Non
 
 
 @pytest.mark.parametrize("case", REJECTED, ids=[case["name"] for case in REJECTED])
-async def test_what_is_no_event_stream_delivers_no_event(
+async def test_another_content_type_yields_no_event(
     serve: Serve, connect: MakeClient, case: dict[str, Any]
 ) -> None:
     status, content_type = case["response"]["status"], case["response"]["content_type"]
@@ -324,9 +320,7 @@ async def test_what_is_no_event_stream_delivers_no_event(
 
 
 @pytest.mark.parametrize("status", ["201 Created", "202 Accepted"])
-async def test_a_stream_may_be_what_a_post_made(
-    serve: Serve, connect: MakeClient, status: str
-) -> None:
+async def test_a_stream_in_response_to_post(serve: Serve, connect: MakeClient, status: str) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b"data: x\n\n", status=status, headers="Content-Type: Text/Event-Stream;a=b")
@@ -336,7 +330,7 @@ async def test_a_stream_may_be_what_a_post_made(
         assert await data_of(stream) == ["x"]
 
 
-async def test_json_where_a_stream_was_asked_for(serve: Serve, connect: MakeClient) -> None:
+async def test_json_instead_of_a_stream(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b'{"data":{"result":"x"}}', headers="Content-Type: application/json")
@@ -363,7 +357,7 @@ async def test_the_excerpt_of_an_endless_body_is_bounded(serve: Serve, connect: 
 
 
 @pytest.mark.parametrize("begun", [b"<title>Log in</title>", b""], ids=["begun", "empty"])
-async def test_another_type_is_told_without_the_rest_of_its_body(
+async def test_another_content_type_does_not_wait_for_its_body(
     serve: Serve, connect: MakeClient, begun: bytes
 ) -> None:
     async def script(c: Connection) -> None:
@@ -380,7 +374,7 @@ async def test_another_type_is_told_without_the_rest_of_its_body(
     assert "base_url" in (caught.value.hint or "")
 
 
-async def test_streams_at_the_same_time_do_not_mix(serve: Serve, connect: MakeClient) -> None:
+async def test_concurrent_streams_do_not_mix(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         name = (await c.request()).target[1:]
         await c.stream_head()

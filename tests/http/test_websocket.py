@@ -1,4 +1,4 @@
-"""WebSockets that end, break, redirect, refuse, or say nothing."""
+"""WebSockets that end, break, redirect, refuse or stay silent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Handler = Callable[["Server", ServerConnection], Awaitable[None]]
 
 
 class Server:
-    """A WebSocket server that does as a test says, and remembers what it was asked."""
+    """Scripted WebSocket server that records the requests."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -144,7 +144,7 @@ async def test_an_echoed_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> N
     assert KEY not in run.text + repr(run.events) + json.dumps(run.to_dict())
 
 
-async def test_a_connection_that_is_cut_keeps_what_came_and_asks_once() -> None:
+async def test_a_cut_connection_keeps_the_partial_answer_without_a_retry() -> None:
     async def cut(server: Server, connection: ServerConnection) -> None:
         await connection.send(json.dumps(STARTED))
         await connection.send(json.dumps(data("Half")))
@@ -185,7 +185,7 @@ async def test_a_connection_that_is_closed_before_the_end(
         assert run.transcript.failure.error_type == kind.__name__
 
 
-async def test_frames_that_are_malformed_are_kept_and_the_stream_goes_on() -> None:
+async def test_malformed_frames_are_kept_and_the_stream_continues() -> None:
     deep = "[" * 100_000
     frames = (
         "not JSON",
@@ -285,7 +285,7 @@ async def test_no_redirect_is_followed(where: str) -> None:
     assert "redirect" in str(run.error)
 
 
-async def test_a_handshake_that_fails_for_now_is_repeated_and_the_question_sent_once() -> None:
+async def test_a_failed_handshake_is_retried_and_the_message_sent_once() -> None:
     async with serving(says(STARTED, data("Hello"), COMPLETED)) as server:
         headers = Headers({"content-length": "0", "retry-after": "0"})
         busy = Response(503, "Busy", headers)
@@ -368,7 +368,7 @@ async def _first(messages: AsyncGenerator[str, None]) -> AsyncGenerator[str, Non
     await messages.aclose()
 
 
-def test_without_the_library_one_line_says_how_to_install_it() -> None:
+def test_without_websockets_the_error_says_how_to_install_it() -> None:
     script = """
 import sys
 sys.modules["websockets"] = None

@@ -1,4 +1,4 @@
-"""The transport that is chosen, and what the fast one does not do by itself.
+"""Choice of the transport, and behaviour of the one on aiohttp.
 
 That it keeps every other promise is for the tests of both to show.
 """
@@ -37,9 +37,7 @@ async def ask(client: HttpClient) -> object:
     return (await client.request("GET", "/")).data
 
 
-async def test_nothing_is_remembered_for_the_next_request(
-    serve: Serve, connect: MakeClient
-) -> None:
+async def test_requests_are_independent(serve: Serve, connect: MakeClient) -> None:
     server = await serve(say_one)
     client = connect(server.url)
     for _ in range(2):
@@ -48,7 +46,7 @@ async def test_nothing_is_remembered_for_the_next_request(
     assert server.connections == 1
 
 
-async def test_any_number_at_once_and_their_connections_again(
+async def test_concurrent_requests_and_reuse_of_their_connections(
     serve: Serve, connect: MakeClient
 ) -> None:
     """A stream holds its connection, so that a bound of these would be one of streams."""
@@ -80,9 +78,7 @@ async def test_any_number_at_once_and_their_connections_again(
     assert server.connections == AT_ONCE
 
 
-async def test_chunks_that_come_together_are_taken_together(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_chunks_of_one_read_are_joined(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp resumes its connection with every piece that it hands out."""
     count, taken = 500, 0
 
@@ -116,7 +112,7 @@ async def test_chunks_that_come_together_are_taken_together(
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks4"])
-async def test_a_proxy_that_aiohttp_does_not_know(
+async def test_a_proxy_that_aiohttp_does_not_support(
     monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("all_proxy", f"{scheme}://user:canary@127.0.0.1:1")
@@ -127,7 +123,7 @@ async def test_a_proxy_that_aiohttp_does_not_know(
     assert "httpx[socks]" not in str(caught.value)
 
 
-async def test_it_is_asked_for_and_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_aiohttp_is_chosen_but_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "agentnb._http.aiohttp_transport", None)
     client = HttpClient("http://127.0.0.1:1", name="tested", transport="aiohttp")
     with pytest.raises(ConfigError, match="aiohttp is chosen") as caught:
@@ -135,7 +131,7 @@ async def test_it_is_asked_for_and_not_installed(monkeypatch: pytest.MonkeyPatch
     assert "pip install 'jupyter-agentnb[fast]'" in (caught.value.hint or "")
 
 
-def test_the_environment_chooses_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TRANSPORT_VARIABLE, raising=False)
     assert chosen_transport() == "httpx"
     assert chosen_transport("aiohttp") == "aiohttp"
@@ -147,7 +143,7 @@ def test_the_environment_chooses_before_the_file(monkeypatch: pytest.MonkeyPatch
     assert "canary" not in str(caught.value)
 
 
-def test_the_file_chooses_for_every_platform(
+def test_the_file_applies_to_every_platform(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def settings() -> PlatformSettings:

@@ -1,4 +1,4 @@
-"""Requests that may fail, and what was made of it: for tests of further attempts."""
+"""Requests that fail a number of times, for tests of retries."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ async def as_stream(client: HttpClient) -> None:
         assert [e.data async for batch in stream.batches() for e in batch] == ["1"]
 
 
-ASKING = [as_json, as_stream]
-Ask = Callable[[HttpClient], Awaitable[None]]
+REQUESTS = [as_json, as_stream]
+SendRequest = Callable[[HttpClient], Awaitable[None]]
 
 
-async def answer_well(c: Connection) -> None:
+async def respond(c: Connection) -> None:
     if "event-stream" in c.server.requests[-1].headers["accept"]:
         await c.answer(b"data: 1\n\n", headers="Content-Type: text/event-stream")
     else:
@@ -36,27 +36,27 @@ async def answer_well(c: Connection) -> None:
 
 
 def failing(times: int, *, status: str, headers: str = "", body: bytes = b"") -> Script:
-    """Answer with ``status`` so many times, then well."""
+    """Respond with ``status`` so many times, then successfully."""
 
     async def script(c: Connection) -> None:
         while True:
             if (await c.request()).attempt <= times:
                 await c.answer(body, status=status, headers=headers)
             else:
-                await answer_well(c)
+                await respond(c)
 
     return script
 
 
 class Notes:
-    """What a call did, with pauses that take no time."""
+    """Records the delays and requests of a call; its delays take no time."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
-        self.told: list[RetryDelay] = []
+        self.delays: list[RetryDelay] = []
         self.sent = 0
         self.request_options = RequestOptions(
-            sleep=self._sleep, on_retry=self.told.append, on_request=self._send
+            sleep=self._sleep, on_retry=self.delays.append, on_request=self._send
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -65,7 +65,7 @@ class Notes:
     def _send(self) -> None:
         self.sent += 1
 
-    async def error_of(self, asked: Awaitable[object]) -> AgentnbError:
+    async def error_of(self, request: Awaitable[object]) -> AgentnbError:
         with self.request_options.applied(), pytest.raises(AgentnbError) as caught:
-            await asked
+            await request
         return caught.value

@@ -1,4 +1,4 @@
-"""What is refused before it is sent, and what goes out."""
+"""Validation and encoding of requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 TRANSPORTS = BOTH
 
 
-def test_httpx_comes_with_the_first_request() -> None:
+def test_httpx_is_imported_with_the_first_request() -> None:
     """It takes as long to import as everything else, and a notebook may never need it."""
     code = "import agentnb._http as h, sys; h.HttpClient('http://x', name='x'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -25,7 +25,7 @@ def test_httpx_comes_with_the_first_request() -> None:
     assert not {"httpx", "httpcore", "pydantic", "anyio"} & set(done.stdout.split())
 
 
-def test_httpx_comes_without_its_command_line() -> None:
+def test_httpx_is_imported_without_its_command_line() -> None:
     """Which others may still import; it needs more than all the rest."""
     pytest.importorskip("click")
     pytest.importorskip("rich")
@@ -45,7 +45,7 @@ def test_httpx_comes_without_its_command_line() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nX-Forged: 1", "a\nb", "a\rb", "a\0b", "\x7f", "\x1b[1m"])
 @pytest.mark.parametrize("secret", [False, True])
-async def test_a_header_cannot_forge_others(
+async def test_a_header_cannot_inject_others(
     serve: Serve, connect: MakeClient, value: str, secret: bool
 ) -> None:
     async def script(c: Connection) -> None:
@@ -69,7 +69,7 @@ async def test_header_names(connect: MakeClient, name: str) -> None:
         await connect("http://127.0.0.1:1").request("GET", "/", headers={name: "x"})
 
 
-async def test_headers_as_they_go_out(serve: Serve, connect: MakeClient) -> None:
+async def test_encoded_headers(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.answer(b"null")
@@ -89,12 +89,12 @@ async def test_headers_as_they_go_out(serve: Serve, connect: MakeClient) -> None
 @pytest.mark.parametrize(
     "value", [float("nan"), {1, 2}, "\ud800", b"bytes", {"a": float("inf")}], ids=repr
 )
-async def test_what_json_cannot_say(connect: MakeClient, value: Any) -> None:
+async def test_values_that_json_cannot_encode(connect: MakeClient, value: Any) -> None:
     with pytest.raises(RequestError, match="cannot be written as JSON"):
         await connect("http://127.0.0.1:1").request("POST", "/", json=value)
 
 
-async def test_a_circle_is_not_json(connect: MakeClient) -> None:
+async def test_a_circular_reference_is_not_json(connect: MakeClient) -> None:
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(RequestError, match="cannot be written as JSON"):
@@ -120,7 +120,7 @@ async def test_segments_are_quoted(
 
 # What need not be quoted there aiohttp sends as it is.
 @pytest.mark.httpx_only
-async def test_what_may_stand_in_a_segment_is_quoted(serve: Serve, connect: MakeClient) -> None:
+async def test_valid_characters_of_a_segment(serve: Serve, connect: MakeClient) -> None:
     await _check_quoted(serve, connect, ":@", "%3A%40")
 
 
@@ -136,7 +136,7 @@ async def _check_quoted(serve: Serve, connect: MakeClient, segment: str, quoted:
 
 
 @pytest.mark.parametrize("segment", ["", ".", "..", "\ud800"])
-def test_segments_that_cannot_be(segment: str) -> None:
+def test_invalid_segments(segment: str) -> None:
     with pytest.raises(RequestError):
         quote_segment(segment)
 
@@ -158,12 +158,12 @@ def test_segments_that_cannot_be(segment: str) -> None:
         "https://example.com\r\nX: y",
     ],
 )
-def test_addresses_that_are_refused(base_url: str) -> None:
+def test_invalid_base_urls(base_url: str) -> None:
     with pytest.raises(ConfigError, match="The base_url of p ") as caught:
         HttpClient(base_url, name="p")
     assert "canary" not in str(caught.value)
 
 
-async def test_a_path_that_is_no_address(connect: MakeClient) -> None:
+async def test_an_invalid_path(connect: MakeClient) -> None:
     with pytest.raises(RequestError, match="not valid"):
         await connect("http://127.0.0.1:1").request("GET", "/a\nb")

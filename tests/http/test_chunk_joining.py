@@ -24,7 +24,7 @@ class Network(JoiningStream):
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-async def test_it_can_be_left_where_one_chunk_after_the_other_is_handed_out_early(
+async def test_closing_after_chunks_that_did_not_wait(
     taken: int,
 ) -> None:
     left: list[str] = []
@@ -46,7 +46,7 @@ async def test_it_can_be_left_where_one_chunk_after_the_other_is_handed_out_earl
     assert left == ["left"][: 1 if taken else 0]
 
 
-async def test_its_error_comes_behind_what_came_before() -> None:
+async def test_an_error_follows_the_chunks_before_it() -> None:
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield b"1"
         raise httpcore.ReadError

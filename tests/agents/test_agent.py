@@ -1,4 +1,4 @@
-"""`Agent`: what it sends, streams and joins."""
+"""Requests, streams and attached runs of `Agent`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def repeat(request: RunRequest) -> Batches:
 
 
 class TestStarting:
-    def test_what_is_asked(self) -> None:
+    def test_the_request_of_a_run(self) -> None:
         abilities = Capabilities(output_schema=True, media=IMAGES)
         platform = PlayedPlatform(repeat, capabilities=abilities)
         agent = Agent(platform, "a1", title="The agent", params={"depth": 1, "style": "dry"})
@@ -51,7 +51,7 @@ class TestStarting:
         assert (agent.name, repr(agent)) == ("played:a1", "<Agent played:a1>")
         assert run.title == "The agent"
 
-    def test_going_on_in_a_session(self) -> None:
+    def test_continuing_a_session(self) -> None:
         def remember(prompt: str, context: Any) -> str:
             return f"{len(context.history)} before"
 
@@ -63,7 +63,7 @@ class TestStarting:
         assert first.session_id == third.session_id
         assert agent.run("four").session_id != first.session_id
 
-    def test_a_run_without_a_session_cannot_be_gone_on_in(self) -> None:
+    def test_a_run_without_a_session_cannot_be_continued(self) -> None:
         async def homeless(request: RunRequest) -> Batches:
             yield [RunStarted(run_id="r"), RunFinished()]
 
@@ -73,7 +73,7 @@ class TestStarting:
             agent.run("again", session=run)
 
     @pytest.mark.parametrize("prompt", ["", "  \n\t "])
-    def test_an_empty_question_is_refused(self, prompt: str) -> None:
+    def test_an_empty_prompt_is_rejected(self, prompt: str) -> None:
         platform = PlayedPlatform(repeat)
         before = len(history.recent_runs())
         with pytest.raises(RequestError, match="empty"):
@@ -81,13 +81,13 @@ class TestStarting:
         assert platform.requests == []
         assert len(history.recent_runs()) == before
 
-    def test_what_the_platform_cannot_do_is_refused(self) -> None:
+    def test_unsupported_arguments_are_rejected(self) -> None:
         agent = player(PlayedPlatform(repeat, capabilities=Capabilities()))
         with pytest.raises(UnsupportedError, match="structured output"):
             agent.run("hi", output_type={})
         with pytest.raises(UnsupportedError, match="attachments"):
             agent.run("hi", media=[b"x"])
-        with pytest.raises(UnsupportedError, match="join"):
+        with pytest.raises(UnsupportedError, match="attach to a run"):
             agent.attach("run_1")
 
     def test_a_run_is_remembered(self) -> None:
@@ -129,7 +129,7 @@ class TestMedia:
         assert sent(b"bytes") == (Media(data=b"bytes"),)
         assert sent(file) == (Media(path=file),)
 
-    def test_the_home_folder_has_its_short_name(
+    def test_the_home_folder_is_abbreviated(
         self, sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -140,7 +140,7 @@ class TestMedia:
     @pytest.mark.parametrize(
         "item", ["no_such_file.png", "", "s3://bucket/a.png", "A" * 100_000, "a\x00b", "."]
     )
-    def test_a_text_that_is_neither_a_file_nor_an_address(self, sent: Any, item: str) -> None:
+    def test_text_that_is_neither_file_nor_address(self, sent: Any, item: str) -> None:
         with pytest.raises(RequestError, match="neither a file nor an address") as caught:
             sent([item])
         assert len(str(caught.value)) < 300
@@ -202,13 +202,11 @@ class TestMedia:
             ({"kind": "a/b", "data": "eHk="}, "no 'kind'"),
         ],
     )
-    def test_a_mapping_that_is_no_attachment(
-        self, sent: Any, item: dict[str, Any], words: str
-    ) -> None:
+    def test_an_invalid_mapping(self, sent: Any, item: dict[str, Any], words: str) -> None:
         with pytest.raises(RequestError, match=words):
             sent([item])
 
-    def test_something_else(self, sent: Any) -> None:
+    def test_an_invalid_type(self, sent: Any) -> None:
         with pytest.raises(RequestError, match="A int is no attachment"):
             sent([5])
 
@@ -238,7 +236,7 @@ class TestStreaming:
         assert platform.closed.is_set()
         assert await asyncio.to_thread(platform.was_told.wait, LONG)
 
-    async def test_one_that_was_never_used_sends_nothing(self) -> None:
+    async def test_an_unused_stream_sends_nothing(self) -> None:
         platform = PlayedPlatform(repeat)
         events = player(platform).stream("hi")
         await events.aclose()
@@ -259,7 +257,7 @@ class TestStreaming:
 
 
 class TestAttaching:
-    def test_a_run_that_goes_on(self) -> None:
+    def test_attaching_to_a_run_in_progress(self) -> None:
         async def rest(request: RunRequest) -> Batches:
             assert request.prompt == "run_9"
             yield [TextDelta("the rest"), RunFinished()]
@@ -270,7 +268,7 @@ class TestAttaching:
         assert run.session_id == "s1"
         assert agentnb.last_run() is run
 
-    def test_cancelled_at_once_the_platform_is_told_all_the_same(self) -> None:
+    def test_cancelling_at_once_still_reaches_the_platform(self) -> None:
         platform = PlayedPlatform(repeat)
         run = player(platform).attach("run_cancelled_at_once")
         run.cancel()
@@ -287,7 +285,7 @@ def test_a_function_takes_no_settings() -> None:
         agentnb.agent(len, base_url="http://127.0.0.1:1")
 
 
-def test_what_a_function_s_platform_cannot_do() -> None:
+def test_unsupported_operations_of_a_function() -> None:
     agent = agentnb.agent(len)
     assert [a.id for a in agent.agents()] == ["len"]
     with pytest.raises(UnsupportedError):

@@ -1,4 +1,4 @@
-"""What becomes of runs when the process ends."""
+"""Runs when the process exits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class TestTheEnd:
-    async def test_runs_left_behind_are_cancelled_on_their_platform(self) -> None:
+    async def test_unfinished_runs_are_cancelled_on_their_platform(self) -> None:
         """By name, since a name has to be looked up when there may be no threads any more."""
         frames = [
             {"event": "START", "data": '{"runId":"r9","sessionId":"s9"}'},
@@ -39,7 +39,7 @@ class TestTheEnd:
             assert "DELETE /api/agents/a/runs/r9" in server.calls
             await server.left.wait()
 
-    async def test_a_platform_that_does_not_listen_holds_nobody_up(self) -> None:
+    async def test_an_unresponsive_platform_does_not_delay_exit(self) -> None:
         async with asyncio.timeout(LONG * 2), scripted_server() as server:
             started = {"event": "START", "data": '{"runId":"r9","sessionId":"s9"}'}
             server.routes["POST /api/agents/a/runs/stream"] = stream(started, hang=True)
@@ -95,14 +95,14 @@ async def agent(prompt):
 """,
         ],
     )
-    def test_an_agent_that_hangs_does_not_keep_the_process(self, agent: str) -> None:
+    def test_a_hanging_agent_does_not_delay_exit(self, agent: str) -> None:
         python(
             f"import agentnb, asyncio, time\n{agent}\n"
             "agentnb.agent(agent).start('hi')\n"
             "time.sleep(0.1)\n"
         )
 
-    def test_a_forked_child_has_clients_of_its_own(self) -> None:
+    def test_a_forked_child_has_its_own_clients(self) -> None:
         done = python(
             """
             import os, sys
