@@ -32,7 +32,7 @@ def test_a_check_that_raises_is_a_finding() -> None:
     assert third.says == "works"
 
 
-def test_an_error_of_this_package_says_what_to_do() -> None:
+def test_the_hint_of_an_error_is_kept() -> None:
     def refused() -> Iterator[Finding]:
         raise ConfigError("It is wrong.", hint="Mend it.")
         yield ok("settings", "not reached")
@@ -73,7 +73,7 @@ def test_a_check_that_hangs_is_left_behind() -> None:
     assert len(found) == 3
 
 
-def test_what_waits_for_nobody_is_not_wrong_because_it_is_late() -> None:
+def test_a_late_local_check_is_a_note() -> None:
     freed = threading.Event()
 
     def waiting() -> Iterator[Finding]:

@@ -145,7 +145,7 @@ def test_colours_on_a_terminal_only(surroundings: Path) -> None:
     assert b"\x1b" not in shown(NO_COLOR="1")
 
 
-def test_only_the_named_platform_is_asked(surroundings: Path, sandbox: Sandbox) -> None:
+def test_only_the_named_platform_is_checked(surroundings: Path, sandbox: Sandbox) -> None:
     asked: list[str] = []
 
     async def listening(c: Connection) -> None:
@@ -170,7 +170,7 @@ def test_only_the_named_platform_is_asked(surroundings: Path, sandbox: Sandbox) 
     assert asked == []
 
 
-def test_a_question_is_asked_when_that_is_said(surroundings: Path, sandbox: Sandbox) -> None:
+def test_a_question_is_sent_with_the_option_stream(surroundings: Path, sandbox: Sandbox) -> None:
     done = agentnb(
         "doctor",
         "--json",

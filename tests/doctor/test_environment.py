@@ -52,7 +52,7 @@ def test_another_project_that_is_installed_as_agentnb(
     assert {other.level for other in others} == {"ok"}
 
 
-def test_what_is_asked_for_is_read_as_packaging_means_it() -> None:
+def test_requirements_are_parsed() -> None:
     by_name = {dependency.package: dependency for dependency in dependencies()}
     assert by_name["httpx"].extra == ""
     assert by_name["psycopg"].extra == "postgresql"

@@ -53,7 +53,7 @@ def test_an_address_that_is_none(look: Look, monkeypatch: pytest.MonkeyPatch) ->
         assert CANARY not in found.says
 
 
-def test_a_certificate_that_nobody_has_signed(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_self_signed_certificate(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(agents, tls=with_tls()) as server:
         monkeypatch.setenv("OPERATIVUS_BASE_URL", server.url)
         found = look("operativus")
@@ -123,7 +123,7 @@ def test_a_page_where_the_platform_should_be(look: Look, monkeypatch: pytest.Mon
     assert "login page" in found["access"].hint
 
 
-def test_what_stands_between_is_named(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_on_the_way_is_named(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     async def relayed(c: Connection) -> None:
         while True:
             await c.request()
@@ -162,7 +162,7 @@ def test_a_clock_that_goes_wrong(minutes: int, level: str, way: str) -> None:
     assert bool(found.hint) == (level != "ok")
 
 
-def test_an_answer_out_of_a_cache_says_nothing_wrong_of_the_clock() -> None:
+def test_the_age_of_a_cached_response_is_considered() -> None:
     there = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
     found = check_clock("clock", answered(there, age="3600"))
     assert found is not None

@@ -58,7 +58,7 @@ def test_in_a_kernel(kernel: Kernel, surroundings: Path) -> None:
     assert "no frontend seems to display" in unattended
 
 
-def test_a_formula_in_what_a_platform_says_is_none() -> None:
+def test_a_formula_in_a_message_is_text() -> None:
     said = r"answered $\href{https://evil.example}{Click}$ <b>"
     shown = DisplayedReport(Report((problem("seekr: access", said), ok("Python", "3")), 1.0))
     page = str(HTMLFormatter()(shown))

@@ -56,6 +56,6 @@ def test_keys_are_masked() -> None:
         ("http://[::1", "an address that cannot be read"),
     ],
 )
-def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str | None) -> None:
+def test_secrets_are_removed_from_an_address(address: str, shown: str | None) -> None:
     remember_secret("aknown-one")
     assert redact_url(address) == (shown or address)

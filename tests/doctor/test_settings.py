@@ -46,7 +46,7 @@ def test_the_transport_that_is_chosen(surroundings: Path, monkeypatch: pytest.Mo
     assert told().level == "problem"
 
 
-def test_where_there_is_no_file_it_says_where_one_could_be() -> None:
+def test_without_a_file_its_path_is_named() -> None:
     assert files().level == "ok"
     assert "config.toml could be one" in files().says
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_broken(surroundings: Path, text: str, said: str) -> None
     assert CANARY not in found.says + found.hint
 
 
-def test_what_is_wrong_with_a_file_is_told_once(
+def test_an_invalid_file_is_reported_once(
     surroundings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store is named by a file, too, or could be."""
@@ -157,7 +157,7 @@ def test_a_key_that_is_wrong(
     assert CANARY not in str(found)
 
 
-def test_where_no_free_call_wants_a_key_it_says_so(
+def test_without_a_free_call_the_key_is_not_checked(
     look: Look, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNAGENT_API_KEY", CANARY)
@@ -177,7 +177,7 @@ def test_a_platform_on_the_sandbox_of_this_process(
     assert "the sandbox" in found["connection"].says
 
 
-def test_only_what_is_configured_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_configured_platforms_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert selected_platforms(Config(), []) == {}
     monkeypatch.setenv("SEEKR_API_KEY", CANARY)
     assert selected_platforms(Config(), []) == {"seekr": None}

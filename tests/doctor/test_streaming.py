@@ -79,7 +79,7 @@ def test_a_relay_in_between(
         assert "held back" not in found.says or "not held back" in found.says
 
 
-def test_without_a_name_the_first_agent_of_the_list_is_asked(
+def test_by_default_the_first_listed_agent_is_used(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPERATIVUS_API_KEY", sandbox.api_key.get_secret_value())
@@ -87,7 +87,7 @@ def test_without_a_name_the_first_agent_of_the_list_is_asked(
     assert streamed(None).level in ("ok", "note")
 
 
-def test_a_client_is_closed_also_where_nothing_could_be_asked(
+def test_a_client_is_closed_even_without_a_request(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, look: Look
 ) -> None:
     """A platform without a list of its agents."""
@@ -214,7 +214,7 @@ def test_what_the_sandbox_sent_apart_and_came_together_shows_a_busy_machine() ->
     assert assess("s", arrivals(*[0.04] * 11), is_sandbox=True).level == "ok"
 
 
-def test_what_was_not_read_in_time_says_nothing_of_the_way() -> None:
+def test_a_blocked_loop_is_not_taken_for_a_proxy() -> None:
     found = assess("s", arrivals(*[0.0] * 30, first=4.0, stalled=3.0))
     assert found.level == "note"
     assert "stood still for 3.0 s" in found.says

@@ -175,7 +175,7 @@ class TestLinks:
             ("https://bank.example", "https://bank%2eexample.attacker.example/"),
         ],
     )
-    def test_another_address_than_shown_is_told(self, label: str, address: str) -> None:
+    def test_the_host_of_a_misleading_address_is_displayed(self, label: str, address: str) -> None:
         made = linked(label, address)
         (link,) = made.links
         host = link.split("/")[2]
@@ -191,7 +191,7 @@ class TestLinks:
             ("bank.example:443", "https://bank.example/"),
         ],
     )
-    def test_the_same_address_is_not_told_twice(self, label: str, address: str) -> None:
+    def test_the_same_address_is_not_repeated(self, label: str, address: str) -> None:
         assert "(" not in linked(label, address).text
 
     def test_a_half_arrived_link_is_none(self) -> None:
@@ -212,7 +212,7 @@ def check_attributes(attributes: dict[str, str | None]) -> None:
         assert allowed(value) or "mathjax_ignore" in str(value), (name, value)
 
 
-def test_a_view_shows_no_less_than_was_said() -> None:
+def test_harmless_text_is_kept() -> None:
     # What is harmless has to be there; a renderer that shows nothing would pass all else.
     for name in ("formulas", "classes and names", "a vector drawing"):
         view: RunView = answered(f"before\n\n{OWN[name]}\n\nafter")

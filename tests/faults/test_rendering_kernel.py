@@ -86,7 +86,7 @@ def test_a_formula_in_a_table_is_text(hostile: Kernel) -> None:
     assert "mathjax_ignore" not in other["text/html"]
 
 
-def test_an_error_says_no_more_than_its_words(hostile: Kernel) -> None:
+def test_an_error_has_only_its_text(hostile: Kernel) -> None:
     cell = hostile.run("run.raise_for_status()")
     (error,) = cell.of("error")
     assert error["ename"] == "RunFailedError"

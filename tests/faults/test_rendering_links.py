@@ -67,7 +67,7 @@ def test_what_only_some_make_links_of(text: str, made: str) -> None:
     assert sanitize_markdown(text) == made
 
 
-def test_code_that_is_quoted_is_told_apart_without_its_fence() -> None:
+def test_quoted_code_is_recognized_without_its_fence() -> None:
     made = quote_markdown("https://a.b/x $[#\n\n```\n*: x$<a href=x:y>\n```")
     assert "```" not in made
     check_document(in_jupyterlab([made])[0])

@@ -60,7 +60,7 @@ def test_a_hostile_approval_is_text_in_every_form(text: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_approved_is_shown_whatever_the_message_says(form: str) -> None:
+def test_the_call_to_approve_is_displayed_whatever_the_message(form: str) -> None:
     padded = f"Lists files.{' ' * 10_000}Deletes them."
     asked = ApprovalRequested(
         approval_id="a", message=padded, tool="delete_all", arguments='{"path": "/home"}'
@@ -104,7 +104,7 @@ def test_several_are_approved_one_by_one() -> None:
         assert "run.approve()" in render(view_of([STARTED, asked[0], asked[0]]))
 
 
-def test_a_key_that_controls_split_stays_masked_where_they_are_left_out() -> None:
+def test_a_key_split_by_controls_stays_masked() -> None:
     key = "canary-5b8e2d7f1a3c9640"
     remember_secret(key)
     split = " ".join(f"{key[:9]}{between}{key[9:]}" for between in ("\x07", "\x1b[0m", "\x9b1m"))

@@ -104,7 +104,7 @@ def test_html_is_made_of_what_every_viewer_lets_through(standalone: bool) -> Non
     assert made.startswith("<!DOCTYPE html>") is standalone
 
 
-def test_each_answer_stands_under_its_label() -> None:
+def test_each_answer_is_below_its_label() -> None:
     named = re.findall(r"<p><strong>([^<]*)</strong><small", comparison_html(BOTH))
     assert named == ["a", "b", "c"]
 

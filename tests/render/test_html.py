@@ -131,7 +131,7 @@ class TestWhatIsShown:
             ),
         ],
     )
-    def test_an_empty_answer_is_told(self, end: Event, words: str) -> None:
+    def test_an_empty_answer_has_a_note(self, end: Event, words: str) -> None:
         assert words in read(to_html(view_of([end]))).text
 
     def test_notice(self) -> None:
@@ -153,7 +153,7 @@ class TestWhatIsShown:
         text = read(to_html(view_of([ToolCallFinished(call_id="c", result=result)]))).text
         assert '\n    ["2025-11-18", 175.20],\n' in text
 
-    def test_what_a_tool_got_and_gave_stands_in_boxes_each_under_its_label(self) -> None:
+    def test_arguments_and_results_are_in_labelled_boxes(self) -> None:
         made = to_html(view_of([*EVENTS, RunFinished()]))
         for label, data in (("Arguments", "{"), ("Result", "{")):
             box = f'<pre style="{BOX}"><code style="{DATA}">{data}'
@@ -165,7 +165,7 @@ class TestWhatIsShown:
         assert read(last[0]).text == "Stopped here.First\u00a0token:\u00a00.3\u00a0s"
         assert [tag for tag, _ in read(last[0]).elements] == ["p", "small", "br"]
 
-    def test_what_failed_stands_between_the_note_and_the_figures(self) -> None:
+    def test_the_error_is_between_note_and_metrics(self) -> None:
         cut = RunFailed(message="Too long.", status="truncated")
         lines = to_html(view_of([TextDelta("so far"), cut], segments=tuple)).splitlines()
         assert [read(line).text[:13] for line in lines[-4:-1]] == [
@@ -174,7 +174,7 @@ class TestWhatIsShown:
             "First\u00a0token:\u00a0",
         ]
 
-    def test_a_call_without_anything_says_so(self) -> None:
+    def test_a_call_without_data_has_a_note(self) -> None:
         text = read(to_html(view_of([ToolCallStarted(call_id="c", name="")]))).text
         assert "No arguments and no result were reported." in text
 
@@ -216,7 +216,7 @@ class TestBounds:
         made = to_html(view)
         assert made.count("<tr>") == 2001
 
-    def test_twenty_short_tool_calls_are_shown_whole(self) -> None:
+    def test_twenty_short_tool_calls_are_complete(self) -> None:
         events: list[Event] = []
         for i in range(20):
             arguments = json.dumps({"symbol": f"S{i}"})
@@ -227,7 +227,7 @@ class TestBounds:
         assert all(f"price {i}" in made.text for i in range(20))
         assert "h3" in made.names()
 
-    def test_of_very_many_parts_the_last_are_shown(self) -> None:
+    def test_the_last_of_very_many_parts_are_rendered(self) -> None:
         events: list[Event] = [ToolCallStarted(call_id=str(i), name="t") for i in range(20_000)]
         view = view_of([*events, TextDelta("the answer"), RunFinished()])
         made = to_html(view)

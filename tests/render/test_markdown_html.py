@@ -67,7 +67,7 @@ def test_table_cells_say_where_they_stand() -> None:
     assert '<td style="text-align:center">3</td>' in made
 
 
-def test_lean_form_says_the_same_in_fewer_bytes() -> None:
+def test_the_lean_format_has_the_same_text_in_fewer_bytes() -> None:
     markdown = "# h\n\n|a|b|\n|-|-:|\n|$1|$2|\n\n```\nc\n```"
     assert "<td>$1</td><td>$2</td>" in str(markdown_html(markdown, lean=True))
     lean = str(sanitized(markdown_html(markdown, lean=True)))
@@ -108,15 +108,15 @@ class TestLinks:
             assert read_back.links == []
             assert "label" in read_back.text
 
-    def test_another_host_than_shown_is_told(self) -> None:
+    def test_the_host_of_a_misleading_link_is_displayed(self) -> None:
         text = read(html("[https://github.com/login](https://attacker.example/login)")).text
         assert text == "https://github.com/login (attacker.example)\n"
 
-    def test_same_host_is_not_told_twice(self) -> None:
+    def test_the_same_host_is_not_repeated(self) -> None:
         text = read(html("[www.example.com](https://example.com/) <https://example.com/>")).text
         assert text == "www.example.com https://example.com/\n"
 
-    def test_another_mailbox_than_shown_is_told(self) -> None:
+    def test_the_mailbox_of_a_misleading_link_is_displayed(self) -> None:
         text = read(html("[help@bank.example](mailto:me@attacker.example)")).text
         assert text == "help@bank.example (me@attacker.example)\n"
 
@@ -155,7 +155,7 @@ class TestImages:
 
 class TestBounds:
     @pytest.mark.parametrize("name", PATHOLOGICAL)
-    def test_pathological_text_is_shown(self, name: str) -> None:
+    def test_pathological_text_is_rendered(self, name: str) -> None:
         made = read(html(PATHOLOGICAL[name]))
         assert made.balanced
         assert not made.open

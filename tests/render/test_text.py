@@ -40,7 +40,7 @@ class TestText:
             + "\n\nfinance_agent · completed · 2.3 s · 1,514 tokens"
         )
 
-    def test_only_the_last_steps_are_told_and_each_is_short(self) -> None:
+    def test_only_the_last_steps_are_listed_and_shortened(self) -> None:
         calls: list[Event] = []
         for number in range(50):
             calls.append(ToolCallStarted(call_id=str(number), name=f"tool{number}"))
@@ -161,7 +161,7 @@ class TestMarkdown:
         assert HINT not in to_markdown(view_of(paused, takes_decisions=False))
         assert HINT not in to_markdown(view_of([*paused, TextDelta("on")]))
 
-    def test_an_approval_that_was_given_is_not_asked_for_again(self) -> None:
+    def test_a_decided_approval_is_not_displayed(self) -> None:
         given, asked = ApprovalRequested(message="Buy?"), ApprovalRequested(message="Sell?")
         made = to_markdown(view_of([given, TextDelta("bought"), asked]))
         assert "Buy?" not in made

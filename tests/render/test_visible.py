@@ -165,7 +165,7 @@ class TestStreamCleaner:
         ]
         assert cleaner.flush() == "⟨U+202E⟩"
 
-    def test_what_is_whole_is_shown_at_once(self) -> None:
+    def test_complete_text_is_returned_at_once(self) -> None:
         cleaner = StreamCleaner()
         assert cleaner.feed("so far") == "so far"
         assert cleaner.feed("\x1b[3") == ""

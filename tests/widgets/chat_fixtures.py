@@ -23,12 +23,12 @@ from agentnb.widgets.chat_protocol import chat_message, chat_snapshot, turn_stat
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import Snapshot, ops_message, run_state
 from tests.widgets.fixtures import FOLDER
-from tests.widgets.page import ToldRun
+from tests.widgets.page import FakeRun
 
 COMMANDS = FOLDER / "chat_commands.json"
 
 
-class ToldAnswer(ToldRun):
+class ToldAnswer(FakeRun):
     """A run of a turn."""
 
     @property

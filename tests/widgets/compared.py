@@ -14,7 +14,7 @@ from typing import Any
 from agentnb.event.types import Event, RunFailed, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.widgets.compare import CompareWidget
 from tests.widgets.fixtures import FOLDER
-from tests.widgets.page import Page, ToldRun, over_the_wire
+from tests.widgets.page import FakeRun, Page, over_the_wire
 
 FIXTURE = FOLDER / "compare_two.json"
 
@@ -31,10 +31,10 @@ SECOND: tuple[Event, ...] = (
 
 
 @dataclass
-class Told:
+class FakeComparison:
     """A comparison whose runs go on at the test's word."""
 
-    runs: Sequence[ToldRun]
+    runs: Sequence[FakeRun]
     labels: Sequence[str]
     prompt: str = "What is the current NVDA stock price?"
 
@@ -43,10 +43,10 @@ class Told:
 
 
 @dataclass
-class Recorded:
+class WidgetProbe:
     """A widget whose messages go to pages in the test instead of a comm."""
 
-    comparison: Told = field(default_factory=lambda: told())
+    comparison: FakeComparison = field(default_factory=lambda: told())
     sent: list[Any] = field(default_factory=list[Any])
     traits: list[Any] = field(default_factory=list[Any])
 
@@ -77,12 +77,12 @@ class Recorded:
         widget._handle_custom_msg(content, [])
 
 
-def told() -> Told:
+def told() -> FakeComparison:
     """Return two runs of one agent, of which the second fails."""
-    return Told([ToldRun(FIRST, title="a"), ToldRun(SECOND, title="a")], ["a", "a (2)"])
+    return FakeComparison([FakeRun(FIRST, title="a"), FakeRun(SECOND, title="a")], ["a", "a (2)"])
 
 
-async def to_the_end(run: ToldRun) -> None:
+async def to_the_end(run: FakeRun) -> None:
     while not run.finished:
         run.advance()
         await asyncio.sleep(0.05)
@@ -90,7 +90,7 @@ async def to_the_end(run: ToldRun) -> None:
 
 async def recording() -> dict[str, Any]:
     """Return what the page is told from the widget's making to the end of both runs."""
-    made = Recorded()
+    made = WidgetProbe()
     for run in made.comparison.runs:
         await to_the_end(run)
     made.widget.close()

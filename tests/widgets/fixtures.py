@@ -24,7 +24,7 @@ from agentnb.widgets.protocol import (
     run_state,
     timeline_message,
 )
-from tests.widgets.page import ToldRun
+from tests.widgets.page import FakeRun
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "protocol"
 GIVEN = ("name", "events", "times", "batches", "waits", "prompt")
@@ -33,7 +33,7 @@ GIVEN = ("name", "events", "times", "batches", "waits", "prompt")
 def made(fixture: dict[str, Any]) -> dict[str, Any]:
     """Return the fixture with everything in it that follows from what is given."""
     events = [event_from_dict(data) for data in fixture["events"]]
-    run = ToldRun(events, fixture["times"])
+    run = FakeRun(events, fixture["times"])
     if "prompt" in fixture:
         run.prompt = fixture["prompt"]
     cursor = Cursor()

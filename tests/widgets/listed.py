@@ -18,7 +18,7 @@ from agentnb.widgets.history_protocol import (
     page_message,
 )
 from agentnb.widgets.protocol import run_state
-from tests.widgets.page import ToldRun, over_the_wire
+from tests.widgets.page import FakeRun, over_the_wire
 
 FIXTURE: Final = Path(__file__).resolve().parents[1] / "fixtures" / "tables" / "history.json"
 
@@ -69,7 +69,7 @@ AT: Final = 1795333950.0
 
 def said() -> dict[str, Any]:
     """Return everything that the kernel says, once."""
-    run = ToldRun((TextDelta("It is **142.50**."), RunFinished()))
+    run = FakeRun((TextDelta("It is **142.50**."), RunFinished()))
     run.advance(2)
     found = Page(rows=ROWS, total=5)
     return over_the_wire(

@@ -44,7 +44,7 @@ ROWS: Final = (
 
 
 @dataclass
-class ToldWatch:
+class FakeWatch:
     """A watch that goes on at the test's word."""
 
     watched: list[WatchedRun] = field(default_factory=lambda: list(ROWS))
@@ -78,10 +78,10 @@ class ToldWatch:
 
 
 @dataclass
-class Recorded:
+class WidgetProbe:
     """A widget whose messages go to the test instead of a comm."""
 
-    watch: ToldWatch = field(default_factory=ToldWatch)
+    watch: FakeWatch = field(default_factory=FakeWatch)
     sent: list[Any] = field(default_factory=list[Any])
     traits: list[Any] = field(default_factory=list[Any])
 
@@ -109,7 +109,7 @@ class Recorded:
 
 async def recording() -> dict[str, Any]:
     """Return what the page is told from the widget's making to the end of both runs."""
-    made = Recorded()
+    made = WidgetProbe()
     watch = made.watch
     watch.change(1, requests=1, status="running", detail="Goes on on the platform", elapsed=2.0)
     await made.until(lambda: len(made.sent) == 1)

@@ -100,7 +100,7 @@ class Page:
 
 
 @dataclass
-class ToldRun:
+class FakeRun:
     """A run whose events come when the test says so; its clock stands still in between."""
 
     script: Sequence[Event]
@@ -192,7 +192,7 @@ class Wire:
 
     def __init__(
         self,
-        run: ToldRun,
+        run: FakeRun,
         *,
         paced: bool = True,
         decide: Callable[[ApprovalRef, bool], None] | None = None,

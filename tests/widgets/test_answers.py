@@ -17,29 +17,29 @@ from agentnb.event.types import (
 from agentnb.run.approvals import ApprovalRef
 from agentnb.widgets.protocol import run_state
 from agentnb.widgets.run_publisher import INTERVAL
-from tests.widgets.page import Page, ToldRun, Wire
+from tests.widgets.page import FakeRun, Page, Wire
 
 pytestmark = pytest.mark.anyio
 
 
 class TestPage:
     async def test_stop_is_acknowledged_and_cancels(self) -> None:
-        run = ToldRun([TextDelta("a")])
+        run = FakeRun([TextDelta("a")])
         wire = Wire(run)
         wire.publisher.receive({"type": "stop"})
         assert run.cancelled == 1
         wire.deliver()
         assert wire.page.acknowledged == 1
 
-    async def test_stop_cancels_also_when_nobody_can_be_told(self) -> None:
-        run = ToldRun([TextDelta("a")])
+    async def test_stop_cancels_even_if_the_comm_is_closed(self) -> None:
+        run = FakeRun([TextDelta("a")])
         wire = Wire(run)
         wire.cut = True
         wire.publisher.receive({"type": "stop"})
         assert run.cancelled == 1
 
-    async def test_events_are_told_as_they_are_by_now(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+    async def test_current_events_are_sent(self) -> None:
+        run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
         wire = Wire(run, paced=False)
         run.advance(2)
         wire.publisher.receive({"type": "events", "offset": 1})
@@ -54,8 +54,8 @@ class TestPage:
         # They are no part of the state.
         assert wire.page.seq == 0
 
-    async def test_the_timeline_is_told_as_it_is_by_now(self) -> None:
-        run = ToldRun([ToolCallStarted(call_id="c", name="look"), TextDelta("b"), RunFinished()])
+    async def test_the_current_timeline_is_sent(self) -> None:
+        run = FakeRun([ToolCallStarted(call_id="c", name="look"), TextDelta("b"), RunFinished()])
         wire = Wire(run, paced=False)
         for _ in range(2):
             run.advance()
@@ -76,7 +76,7 @@ class TestPage:
         def take(approval_id: ApprovalRef, approved: bool) -> None:
             taken.append((approval_id, approved))
 
-        wire = Wire(ToldRun([]), decide=take)
+        wire = Wire(FakeRun([]), decide=take)
         assert wire.page.run["can_decide"] is True
         wire.publisher.receive({"type": "decide", "approval_id": "a", "approved": True})
         wire.publisher.receive({"type": "decide", "approval_id": None, "approved": False})
@@ -93,7 +93,7 @@ class TestPage:
         asked = ApprovalRequested(approval_id="a", arguments='{"path": "."}')
         changed = ApprovalRequested(approval_id="a", arguments='{"path": "/"}')
         odd = [ApprovalRequested(approval_id=each) for each in (f"{long}1", f"{long}2", long, None)]
-        run = ToldRun([asked, *odd, changed, RunStarted(), asked])
+        run = FakeRun([asked, *odd, changed, RunStarted(), asked])
         wire = Wire(run, decide=take, paced=False)
 
         def displayed() -> list[str]:
@@ -136,13 +136,13 @@ class TestPage:
         assert again == before[0]
 
     async def test_without_anybody_to_take_it_a_decision_is_ignored(self) -> None:
-        wire = Wire(ToldRun([]))
+        wire = Wire(FakeRun([]))
         assert wire.page.run["can_decide"] is False
         wire.publisher.receive({"type": "decide", "approval_id": "a", "approved": True})
         assert wire.messages == []
 
     async def test_a_snapshot_sent_some_other_way_fits_in(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
         wire = Wire(run, paced=False)
         run.advance()
         page = Page.opened(wire.publisher.snapshot())
@@ -154,14 +154,14 @@ class TestPage:
         assert page.run == run_state(run.view())
 
     async def test_what_is_no_message_is_ignored(self) -> None:
-        wire = Wire(ToldRun([TextDelta("a")]))
+        wire = Wire(FakeRun([TextDelta("a")]))
         contents: list[Any] = [None, 3, "resync", [], {"type": "ops"}, {"seq": 1}]
         for content in contents:
             wire.publisher.receive(content)
         assert wire.messages == []
 
     async def test_a_broken_comm_never_hurts_the_run(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
         wire = Wire(run)
         wire.cut = True
         run.advance()
@@ -174,8 +174,8 @@ class TestPage:
         wire.deliver()
         assert wire.page.run == run_state(run.view())
 
-    async def test_a_closed_view_hears_nothing_and_the_run_goes_on(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), TextDelta("c"), RunFinished()])
+    async def test_a_closed_view_receives_nothing_and_the_run_goes_on(self) -> None:
+        run = FakeRun([TextDelta("a"), TextDelta("b"), TextDelta("c"), RunFinished()])
         wire = Wire(run)
         run.advance()
         run.advance()  # waits for the clock

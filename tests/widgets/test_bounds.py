@@ -28,7 +28,7 @@ from agentnb.widgets.bounds import (
 )
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import EVENTS_PER_MESSAGE, events_message, ops_message, run_state
-from tests.widgets.page import Page, ToldRun
+from tests.widgets.page import FakeRun, Page
 
 HUGE = 10_000_000
 
@@ -40,7 +40,7 @@ def size(value: Any) -> int:
 class Told:
     """A page that follows a run, and how many characters it took to tell it."""
 
-    def __init__(self, run: ToldRun) -> None:
+    def __init__(self, run: FakeRun) -> None:
         self.run = run
         self.cursor = Cursor()
         self.page = Page.opened({"seq": 0, "run": self.cursor.snapshot(run.view())})
@@ -71,7 +71,7 @@ def called(number: int, result: str) -> list[Event]:
 
 def test_a_huge_result_in_one_piece() -> None:
     result = "🚀" + "x" * HUGE
-    told = Told(ToldRun([*called(1, result), TextDelta("so"), RunFinished()]))
+    told = Told(FakeRun([*called(1, result), TextDelta("so"), RunFinished()]))
     state = told.until_the_end()
     assert state["parts"][0]["result"] == result[:TOOL_TEXT]
     assert state["parts"][0]["result_more"] == HUGE + 1 - TOOL_TEXT
@@ -83,7 +83,7 @@ def test_a_huge_result_that_streams_is_not_read_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pieces = [ToolCallDelta(call_id="1", output="y" * 1000) for _ in range(5000)]
-    told = Told(ToldRun([ToolCallStarted(call_id="1", name="look"), *pieces]))
+    told = Told(FakeRun([ToolCallStarted(call_id="1", name="look"), *pieces]))
     read = 0
     since = TextBuffer.since
 
@@ -103,9 +103,9 @@ def test_a_huge_result_that_streams_is_not_read_again_and_again(
     assert told.page.asks == []
 
 
-def test_results_that_are_told_again_replace_within_bounds() -> None:
+def test_replaced_results_are_bounded() -> None:
     told = Told(
-        ToldRun(
+        FakeRun(
             [
                 ToolCallStarted(call_id="1", name="look", arguments="a" * 2 * TOOL_TEXT),
                 ToolCallFinished(call_id="1", arguments="b" * 3 * TOOL_TEXT, result="r"),
@@ -120,7 +120,7 @@ def test_results_that_are_told_again_replace_within_bounds() -> None:
 
 def test_a_thousand_calls_are_bounded_together() -> None:
     events = [event for n in range(1000) for event in called(n, "z" * 2 * TOOL_TEXT)]
-    told = Told(ToldRun([*events, RunFinished()]))
+    told = Told(FakeRun([*events, RunFinished()]))
     state = told.until_the_end()
     assert len(state["parts"]) == 1000
     assert len(state["parts"][0]["result"]) == TOOL_TEXT
@@ -130,7 +130,7 @@ def test_a_thousand_calls_are_bounded_together() -> None:
 
 def test_a_huge_answer() -> None:
     events: list[Event] = [TextDelta("w" * 999) for _ in range(1500)]
-    told = Told(ToldRun([*events, RunFinished()]))
+    told = Told(FakeRun([*events, RunFinished()]))
     (passage,) = told.until_the_end()["parts"]
     assert len(passage["text"]) == PASSAGE_TEXT
     assert passage["text_more"] == 999 * 1500 - PASSAGE_TEXT
@@ -138,7 +138,7 @@ def test_a_huge_answer() -> None:
 
 def test_huge_errors() -> None:
     told = Told(
-        ToldRun(
+        FakeRun(
             [
                 ToolCallStarted(call_id="1", name="look"),
                 ToolCallFinished(call_id="1", error="e" * HUGE),
@@ -157,7 +157,7 @@ def test_huge_errors() -> None:
 
 def test_huge_questions_and_approvals() -> None:
     told = Told(
-        ToldRun(
+        FakeRun(
             [
                 FollowupsSuggested(followups=("g" * HUGE,) * 3 + ("h",) * 1000),
                 ApprovalRequested(message="m" * HUGE, tool="t" * HUGE, arguments="a" * HUGE),
@@ -183,7 +183,7 @@ def test_many_and_huge_raw_events() -> None:
     assert page["total"] == len(events)
     assert size(page) < 100_000
     assert size(events_message(events, times, offset=len(events) - 1)) < 20_000
-    run = ToldRun(events)
+    run = FakeRun(events)
     run.advance(len(events))
     assert size(run_state(run.view())) < 1000
     assert len(fold(events).raw_events) == 10_003

@@ -202,7 +202,7 @@ def test_a_piece_is_one_buffer(buffers: list[Any]) -> None:
         uploads.take(sent("a"))
 
 
-def test_what_nobody_goes_on_with_is_dropped(uploads: Uploads, clock: Clock) -> None:
+def test_abandoned_files_are_dropped(uploads: Uploads, clock: Clock) -> None:
     uploads.add("a", 0, last=False, buffers=[b"x" * 9])
     clock.now = 121.0
     uploads.add("b", 0, last=True, buffers=[b"x" * 9])

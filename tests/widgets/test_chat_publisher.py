@@ -109,7 +109,7 @@ class TestTelling:
         assert all(page.asks == [] for page in chat.page.runs.values())
         assert [message["id"] for message in chat.page.of("ack")] == ["t1", "t2"]
 
-    def test_what_code_asks_is_shown_too(self, chat: Chat) -> None:
+    def test_questions_from_code_are_sent_to_the_page(self, chat: Chat) -> None:
         turn = chat.conversation.send("from code")
         turn.run.wait()
         chat.ended()
@@ -152,7 +152,7 @@ class TestTelling:
         chat.ended()
         assert chat.page.chat["turns"][0]["id"] == "t1"
 
-    def test_nothing_is_told_after_the_end(self, thinking: Chat) -> None:
+    def test_nothing_is_sent_after_close(self, thinking: Chat) -> None:
         thinking.ask("t1")
         until(lambda: thinking.page.runs["t1"].run["parts"])
         thinking.publisher.close()
@@ -163,7 +163,7 @@ class TestTelling:
         thinking.ask("t2")
         assert len(thinking.page.heard) == heard
 
-    def test_a_page_that_cannot_be_told_hurts_no_run(self) -> None:
+    def test_a_closed_comm_does_not_affect_the_run(self) -> None:
         def gone(message: Any) -> None:
             raise OSError("The comm is closed.")
 
@@ -254,7 +254,7 @@ class TestCommands:
         assert chat.page.runs["t1"].run["status"] == "completed"
         chat.publisher.close()
 
-    def test_a_decision_on_what_a_run_asked_before_is_none_on_the_run_in_its_place(self) -> None:
+    def test_a_decision_for_a_replaced_run_is_ignored(self) -> None:
         async def script(request: RunRequest) -> Batches:
             yield [RunStarted(run_id="r", session_id="s")]
             yield [ApprovalRequested(approval_id="a", arguments='{"path": "."}')]
@@ -280,7 +280,7 @@ class TestCommands:
         until(lambda: len(platform.decisions) == 2)
         chat.publisher.close()
 
-    def test_a_decision_that_fails_is_told(self) -> None:
+    def test_a_failed_decision_is_reported(self) -> None:
         async def script(request: RunRequest) -> Batches:
             yield [RunStarted(run_id="r", session_id="s")]
             yield [ApprovalRequested(approval_id="a", message="Really?")]

@@ -49,7 +49,7 @@ def test_what_was_waited_for_can_be_read_at_once(chat: ChatWidget) -> None:
         assert (chat.status, chat.session_id) == ("completed", run.session_id)
 
 
-def test_observers_are_told_of_every_status(chat: ChatWidget) -> None:
+def test_observers_are_notified_of_every_status(chat: ChatWidget) -> None:
     statuses, messages = seen(chat, "status"), seen(chat, "messages")
     chat.send("hi").wait()
     until(lambda: statuses[-1:] == ["completed"])
@@ -96,7 +96,7 @@ def test_a_page_that_comes_later_is_given_all(chat: ChatWidget) -> None:
     assert chat.trait_values()["snapshot"] == {}
 
 
-def test_versions_are_asked_for_by_their_place(chat: ChatWidget) -> None:
+def test_versions_are_requested_by_index(chat: ChatWidget) -> None:
     chat.send("one").wait()
     chat.send("two").wait()
     assert chat.edit(-2, "second").wait().prompt == "second"

@@ -14,24 +14,24 @@ from tests.widgets.compared import (
     FIRST,
     FIXTURE,
     SECOND,
-    Recorded,
-    Told,
+    FakeComparison,
+    WidgetProbe,
     recording,
     to_the_end,
 )
-from tests.widgets.page import ToldRun
+from tests.widgets.page import FakeRun
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def recorded() -> Iterator[Recorded]:
-    made = Recorded()
+def recorded() -> Iterator[WidgetProbe]:
+    made = WidgetProbe()
     yield made
     made.widget.close()
 
 
-async def test_each_runs_messages_come_in_its_own_envelope(recorded: Recorded) -> None:
+async def test_each_runs_messages_come_in_its_own_envelope(recorded: WidgetProbe) -> None:
     first, second = recorded.comparison.runs
     first.advance()
     second.advance()
@@ -44,7 +44,7 @@ async def test_each_runs_messages_come_in_its_own_envelope(recorded: Recorded) -
     assert {m["turn"] for m in recorded.sent} == set(pages)
 
 
-async def test_the_trait_is_written_once_and_holds_all_ends(recorded: Recorded) -> None:
+async def test_the_trait_is_written_once_and_holds_all_ends(recorded: WidgetProbe) -> None:
     first, second = recorded.comparison.runs
     await to_the_end(first)
     assert len(recorded.traits) == 1
@@ -60,16 +60,16 @@ async def test_the_trait_is_written_once_and_holds_all_ends(recorded: Recorded) 
 
 
 async def test_one_that_had_ended_before_the_widget_was_made() -> None:
-    runs = [ToldRun(FIRST, title="a"), ToldRun(SECOND, title="b")]
+    runs = [FakeRun(FIRST, title="a"), FakeRun(SECOND, title="b")]
     runs[0].advance(len(FIRST))
-    widget = CompareWidget(Told(runs, ["a", "b"]))
+    widget = CompareWidget(FakeComparison(runs, ["a", "b"]))
     await to_the_end(runs[1])
     ended: Any = widget.snapshot
     assert [r["run"]["run"]["status"] for r in ended["compare"]["runs"]] == ["completed", "failed"]
     widget.close()
 
 
-async def test_stop_reaches_one_run_or_all(recorded: Recorded) -> None:
+async def test_stop_reaches_one_run_or_all(recorded: WidgetProbe) -> None:
     first, second = recorded.comparison.runs
     recorded.say({"type": "run", "turn": "r1", "message": {"type": "stop"}})
     assert (first.cancelled, second.cancelled) == (0, 1)
@@ -79,7 +79,7 @@ async def test_stop_reaches_one_run_or_all(recorded: Recorded) -> None:
     assert [page.acknowledged for page in pages.values()] == [1, 2]
 
 
-async def test_a_page_that_asks_is_answered_for_its_run_alone(recorded: Recorded) -> None:
+async def test_a_page_that_asks_is_answered_for_its_run_alone(recorded: WidgetProbe) -> None:
     recorded.say({"type": "run", "turn": "r0", "message": {"type": "resync", "seq": 0}})
     (answer,) = recorded.sent
     assert (answer["turn"], answer["message"]["type"]) == ("r0", "snapshot")
@@ -99,13 +99,13 @@ async def test_a_page_that_asks_is_answered_for_its_run_alone(recorded: Recorded
     ],
     ids=repr,
 )
-async def test_what_is_no_message_is_ignored(recorded: Recorded, nonsense: Any) -> None:
+async def test_what_is_no_message_is_ignored(recorded: WidgetProbe, nonsense: Any) -> None:
     recorded.say(nonsense)
     assert recorded.sent == []
     assert [run.cancelled for run in recorded.comparison.runs] == [0, 0]
 
 
-async def test_closing_it_leaves_the_runs_alone(recorded: Recorded) -> None:
+async def test_closing_it_leaves_the_runs_alone(recorded: WidgetProbe) -> None:
     recorded.widget.close()
     for run in recorded.comparison.runs:
         assert run.cancelled == 0
@@ -114,7 +114,7 @@ async def test_closing_it_leaves_the_runs_alone(recorded: Recorded) -> None:
     assert recorded.sent == []
 
 
-async def test_what_other_viewers_are_given(recorded: Recorded) -> None:
+async def test_what_other_viewers_are_given(recorded: WidgetProbe) -> None:
     made: Any = recorded.widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]
     data, _ = made
     assert data["text/html"] == "<p>side by side</p>"

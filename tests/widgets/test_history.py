@@ -34,7 +34,7 @@ ASKED: dict[str, Any] = {
 }
 
 
-class Recorded:
+class WidgetProbe:
     """A widget whose messages go to the test instead of a comm."""
 
     def __init__(self, query: PageQuery | None = None, **options: Any) -> None:
@@ -90,15 +90,15 @@ async def history(tmp_path: Path) -> AsyncIterator[Path]:
 
 @pytest.mark.usefixtures("history")
 async def test_the_first_page_is_in_the_trait() -> None:
-    state = Recorded(PageQuery(limit=2)).trait["history"]
+    state = WidgetProbe(PageQuery(limit=2)).trait["history"]
     assert [row["question"] for row in state["rows"]] == ["four", "three"]
     assert (state["total"], state["limit"], state["more"]) == (5, 2, False)
     assert state["query"]["order"] == "-started_at"
 
 
 @pytest.mark.usefixtures("history")
-async def test_pages_are_searched_sorted_and_filtered_as_asked() -> None:
-    made = Recorded(PageQuery(limit=2))
+async def test_pages_are_searched_sorted_and_filtered() -> None:
+    made = WidgetProbe(PageQuery(limit=2))
     page = await made.page("a", offset=2)
     assert [row["question"] for row in page["rows"]] == ["fail", "two"]
     page = await made.page("b", order="question")
@@ -115,7 +115,7 @@ async def test_pages_are_searched_sorted_and_filtered_as_asked() -> None:
 
 @pytest.mark.usefixtures("history")
 async def test_a_run_of_this_process_is_opened_as_it_is() -> None:
-    made = Recorded()
+    made = WidgetProbe()
     key = made.trait["history"]["rows"][0]["key"]
     made.say({"type": "open", "run": key})
     opened = await made.until(lambda m: m["type"] == "opened")
@@ -129,7 +129,7 @@ async def test_a_run_of_this_process_is_opened_as_it_is() -> None:
 
 async def test_a_run_that_is_only_in_the_store_is_opened_from_there(history: Path) -> None:
     agentnb.store.recent._runs.clear()  # pyright: ignore[reportPrivateUsage]
-    made = Recorded()
+    made = WidgetProbe()
     key = made.trait["history"]["rows"][0]["key"]
     made.say({"type": "open", "run": key})
     opened = await made.until(lambda m: m["type"] == "opened")
@@ -150,7 +150,7 @@ async def test_a_run_that_goes_on_is_followed_and_stopped() -> None:
         await asyncio.Event().wait()
 
     run = agentnb.agent(endless).start("for ever")
-    made = Recorded()
+    made = WidgetProbe()
     made.say({"type": "open", "run": run.local_id})
     opened = await made.until(lambda m: m["type"] == "opened")
     assert opened["snapshot"]["run"]["duration"] is None
@@ -190,7 +190,7 @@ async def test_a_run_that_is_found_after_the_end_is_not_listened_to() -> None:
         assert found.wait(PATIENCE)
         return Counted(), True
 
-    recorded = Recorded(find=find)
+    recorded = WidgetProbe(find=find)
     recorded.say({"type": "open", "run": run.local_id})
     assert await asyncio.to_thread(asked.wait, PATIENCE)
     recorded.widget.close()
@@ -205,7 +205,7 @@ async def test_a_run_that_is_found_after_the_end_is_not_listened_to() -> None:
 
 
 async def test_a_run_that_is_not_there_and_a_store_that_fails() -> None:
-    made = Recorded()
+    made = WidgetProbe()
     made.say({"type": "open", "run": "nobody"})
     opened = await made.until(lambda m: m["type"] == "opened")
     assert opened["snapshot"] is None
@@ -214,13 +214,13 @@ async def test_a_run_that_is_not_there_and_a_store_that_fails() -> None:
     def find(key: str) -> Any:
         raise RuntimeError("a secret")
 
-    broken = Recorded(find=find)
+    broken = WidgetProbe(find=find)
     broken.say({"type": "open", "run": "any"})
     assert (await broken.until(lambda m: m["type"] == "opened"))["error"] == "RuntimeError"
 
 
-async def test_a_page_that_cannot_be_read_says_why(history: Path) -> None:
-    made = Recorded()
+async def test_a_page_that_cannot_be_read_has_an_error(history: Path) -> None:
+    made = WidgetProbe()
     for each in history.parent.glob("history.sqlite*"):
         each.write_bytes(b"this is no database" * 500)
     page = await made.page("a")
@@ -258,16 +258,16 @@ async def test_a_page_that_cannot_be_read_says_why(history: Path) -> None:
 )
 @pytest.mark.usefixtures("history")
 async def test_what_is_no_message_is_ignored(nonsense: Any) -> None:
-    made = Recorded()
+    made = WidgetProbe()
     made.say(nonsense)
     assert (await made.page("after"))["total"] == 5
     assert {message["id"] for message in made.sent} == {"after"}
 
 
-async def test_who_asks_anew_gives_up_what_was_asked_before(
+async def test_a_new_query_cancels_the_one_before(
     history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Recorded()
+    made = WidgetProbe()
     read = pages.page
 
     def slow(query: PageQuery, *, given_up: Callable[[], bool]) -> pages.Page:
@@ -286,7 +286,7 @@ async def test_who_asks_anew_gives_up_what_was_asked_before(
 
 @pytest.mark.usefixtures("history")
 async def test_hostile_texts_find_nothing_and_break_nothing() -> None:
-    made = Recorded()
+    made = WidgetProbe()
     for number, text in enumerate(("'; DROP TABLE run; --", "%", "_", "\0", "\ud800", "x" * 5000)):
         page = await made.page(str(number), text=text)
         assert page["error"] is None

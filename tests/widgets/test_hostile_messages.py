@@ -26,7 +26,7 @@ from agentnb.widgets.history_protocol import parse_history_message
 from agentnb.widgets.protocol import parse_page_message, run_state
 from agentnb.widgets.run import RunWidget
 from tests.played import Batches, PlayedPlatform, player, until
-from tests.widgets.page import ToldRun
+from tests.widgets.page import FakeRun
 
 FLOOD: Final = 2_000
 ASKED: Final = {"text": "", "agent": "", "status": "", "order": "-started_at", "offset": 0}
@@ -174,7 +174,7 @@ TRAITS: Final[tuple[dict[str, Any], ...]] = (
 
 @pytest.mark.parametrize("state", TRAITS, ids=str)
 def test_a_page_writes_no_trait(state: dict[str, Any]) -> None:
-    widget: Any = RunWidget(ToldRun([TextDelta("hi"), RunFinished()]))
+    widget: Any = RunWidget(FakeRun([TextDelta("hi"), RunFinished()]))
     before = widget.get_state()
     message: Any = {"content": {"data": {"method": "update", "state": state}}, "buffers": []}
     widget._handle_msg(message)
@@ -182,9 +182,9 @@ def test_a_page_writes_no_trait(state: dict[str, Any]) -> None:
     widget.close()
 
 
-def test_an_approval_of_a_long_id_is_told_in_bounds() -> None:
+def test_an_approval_with_a_long_id_is_bounded() -> None:
     asked = [ApprovalRequested(approval_id="i" * 1_000_000, message="?", tool="t")] * 100
-    run = ToldRun(asked)
+    run = FakeRun(asked)
     run.advance(len(asked))
     assert len(json.dumps(run_state(run.view()))) < 100_000
 

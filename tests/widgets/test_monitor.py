@@ -12,19 +12,19 @@ import pytest
 import agentnb
 from agentnb.monitoring import Watch
 from agentnb.widgets.monitor import MonitorWidget, monitored_rows
-from tests.widgets.monitored import FIXTURE, Recorded, ToldWatch, recording
+from tests.widgets.monitored import FIXTURE, FakeWatch, WidgetProbe, recording
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def recorded() -> Iterator[Recorded]:
-    made = Recorded()
+def recorded() -> Iterator[WidgetProbe]:
+    made = WidgetProbe()
     yield made
     made.widget.close()
 
 
-async def test_only_the_rows_that_changed_are_told(recorded: Recorded) -> None:
+async def test_only_changed_rows_are_sent(recorded: WidgetProbe) -> None:
     recorded.watch.change(0, detail="Answers")
     await recorded.until(lambda: len(recorded.sent) == 1)
     (message,) = recorded.sent
@@ -32,14 +32,14 @@ async def test_only_the_rows_that_changed_are_told(recorded: Recorded) -> None:
     assert (message["seq"], message["watching"]) == (1, {})
 
 
-async def test_that_time_goes_by_is_no_news(recorded: Recorded) -> None:
+async def test_that_time_goes_by_is_no_news(recorded: WidgetProbe) -> None:
     recorded.watch.change(0, elapsed=77.0)
     recorded.watch.change(1, detail="asked")
     await recorded.until(lambda: len(recorded.sent) == 1)
     assert [row["key"] for row in recorded.sent[0]["rows"]] == ["operativus:2"]
 
 
-async def test_what_comes_at_once_goes_in_one_message(recorded: Recorded) -> None:
+async def test_what_comes_at_once_goes_in_one_message(recorded: WidgetProbe) -> None:
     for number in range(100):
         recorded.watch.change(0, detail=f"{number} characters")
     await recorded.until(lambda: bool(recorded.sent))
@@ -51,21 +51,23 @@ async def test_what_comes_at_once_goes_in_one_message(recorded: Recorded) -> Non
     assert len(recorded.sent) < 20
 
 
-async def test_a_round_of_questions_is_told_also_where_nothing_changed(recorded: Recorded) -> None:
+async def test_a_poll_is_sent_even_without_changes(
+    recorded: WidgetProbe,
+) -> None:
     recorded.watch.change(1, requests=1)
     await recorded.until(lambda: len(recorded.sent) == 1)
     assert recorded.sent[0]["rows"] == []
     assert recorded.sent[0]["watching"]["asked"] >= 0
 
 
-async def test_a_page_that_asks_is_told_everything(recorded: Recorded) -> None:
+async def test_resync_sends_the_whole_state(recorded: WidgetProbe) -> None:
     recorded.say({"type": "resync", "seq": 0})
     (answer,) = recorded.sent
     assert answer["type"] == "snapshot"
     assert len(answer["monitor"]["rows"]) == 2
 
 
-async def test_stop_reaches_its_run(recorded: Recorded) -> None:
+async def test_stop_reaches_its_run(recorded: WidgetProbe) -> None:
     recorded.say({"type": "stop", "run": "local:1"})
     assert recorded.watch.cancelled == ["local:1"]
     assert recorded.sent == [{"type": "ack", "run": "local:1", "error": None}]
@@ -74,13 +76,13 @@ async def test_stop_reaches_its_run(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [None, "stop", {"type": "stop"}, {"type": "stop", "run": 1}])
-async def test_what_is_no_message_is_ignored(recorded: Recorded, nonsense: Any) -> None:
+async def test_what_is_no_message_is_ignored(recorded: WidgetProbe, nonsense: Any) -> None:
     recorded.say(nonsense)
     assert recorded.sent == []
     assert recorded.watch.cancelled == []
 
 
-async def test_the_trait_is_written_once_with_the_end(recorded: Recorded) -> None:
+async def test_the_trait_is_written_once_with_the_end(recorded: WidgetProbe) -> None:
     recorded.watch.change(0, status="completed", final=True)
     recorded.watch.change(1, status="completed", final=True, done=True)
     await recorded.until(lambda: len(recorded.traits) == 2)
@@ -89,20 +91,20 @@ async def test_the_trait_is_written_once_with_the_end(recorded: Recorded) -> Non
     assert end["watching"]["over"] is True
 
 
-async def test_closing_it_leaves_the_watch_alone(recorded: Recorded) -> None:
+async def test_closing_it_leaves_the_watch_alone(recorded: WidgetProbe) -> None:
     recorded.widget.close()
     assert recorded.watch.listeners == []
     assert not recorded.watch.done
 
 
 async def test_one_whose_runs_had_ended_before() -> None:
-    watch = ToldWatch(done=True)
-    made = Recorded(watch)
+    watch = FakeWatch(done=True)
+    made = WidgetProbe(watch)
     assert made.traits[0]["monitor"]["watching"]["over"] is True
     made.widget.close()
 
 
-async def test_what_other_viewers_are_given(recorded: Recorded) -> None:
+async def test_what_other_viewers_are_given(recorded: WidgetProbe) -> None:
     made: Any = recorded.widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]
     assert made[0]["text/plain"] == "two runs"
 

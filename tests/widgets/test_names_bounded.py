@@ -11,8 +11,8 @@ from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.bounds import APPROVALS, NAME_TEXT, QUESTION_TEXT
 from agentnb.widgets.history_protocol import agents_message, page_message
 from agentnb.widgets.protocol import events_message, jsonable, run_fields, run_state
-from tests.widgets.monitored import ROWS, Recorded, ToldWatch
-from tests.widgets.page import ToldRun
+from tests.widgets.monitored import ROWS, FakeWatch, WidgetProbe
+from tests.widgets.page import FakeRun
 
 LENGTH = 1_000_000
 NAME = "n" * LENGTH
@@ -24,7 +24,7 @@ def size(value: Any) -> int:
 
 
 def test_of_a_run() -> None:
-    run = ToldRun(
+    run = FakeRun(
         [
             RunStarted(run_id=NAME, session_id=NAME, agent=NAME, model=NAME),
             ToolCallStarted(call_id=NAME, name="look"),
@@ -66,7 +66,7 @@ def test_of_a_row_of_the_history() -> None:
 def test_of_a_run_that_is_watched() -> None:
     changes = dict.fromkeys(("run_id", "platform", "agent", "detail", "error"), HOSTILE)
     rows = [replace(row, **changes) for row in ROWS]
-    made = Recorded(ToldWatch(watched=rows, problem=HOSTILE))
+    made = WidgetProbe(FakeWatch(watched=rows, problem=HOSTILE))
     told = made.traits[0]
     assert size(told) < 10_000
     for row in told["monitor"]["rows"]:

@@ -11,30 +11,30 @@ import pytest
 from agentnb.event.types import RunFinished, TextDelta
 from agentnb.widgets.protocol import run_state
 from agentnb.widgets.run import RunWidget
-from tests.widgets.page import ToldRun
+from tests.widgets.page import FakeRun
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def run() -> ToldRun:
-    return ToldRun([TextDelta("**It** is"), TextDelta(" 181."), RunFinished()])
+def run() -> FakeRun:
+    return FakeRun([TextDelta("**It** is"), TextDelta(" 181."), RunFinished()])
 
 
 @pytest.fixture
-def widget(run: ToldRun) -> Iterator[RunWidget]:
+def widget(run: FakeRun) -> Iterator[RunWidget]:
     shown = RunWidget(run)
     yield shown
     shown.close()
 
 
-async def test_snapshot_is_the_state_at_the_making(run: ToldRun, widget: RunWidget) -> None:
+async def test_snapshot_is_the_state_at_the_making(run: FakeRun, widget: RunWidget) -> None:
     assert widget.snapshot == {"seq": 0, "run": run_state(run.view())}
     run.advance()
     assert widget.snapshot["run"]["parts"] == []
 
 
-async def test_snapshot_is_the_final_state_at_the_end(run: ToldRun, widget: RunWidget) -> None:
+async def test_snapshot_is_the_final_state_at_the_end(run: FakeRun, widget: RunWidget) -> None:
     run.advance(3)
     await asyncio.sleep(0.1)
     assert widget.snapshot == {"seq": 1, "run": run_state(run.view())}
@@ -45,12 +45,12 @@ def say(widget: Any, content: dict[str, Any]) -> None:
     widget._handle_msg({"content": {"data": data}, "buffers": []})
 
 
-async def test_page_is_heard(run: ToldRun, widget: RunWidget) -> None:
+async def test_messages_of_the_page_are_handled(run: FakeRun, widget: RunWidget) -> None:
     say(widget, {"type": "stop"})
     assert run.cancelled == 1
 
 
-async def test_outputs_beside_the_view_are_static(run: ToldRun, widget: RunWidget) -> None:
+async def test_outputs_beside_the_view_are_static(run: FakeRun, widget: RunWidget) -> None:
     run.advance(3)
     bundled = widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]
     assert bundled is not None
@@ -61,7 +61,7 @@ async def test_outputs_beside_the_view_are_static(run: ToldRun, widget: RunWidge
     assert "<strong>It</strong> is 181." in data["text/html"]
 
 
-async def test_closing_leaves_the_run_alone(run: ToldRun) -> None:
+async def test_closing_leaves_the_run_alone(run: FakeRun) -> None:
     widget = RunWidget(run)
     run.advance()
     widget.close()

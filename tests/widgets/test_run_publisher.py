@@ -26,10 +26,10 @@ from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import ops_message, run_state
 from agentnb.widgets.run_publisher import INTERVAL, RunPublisher
 from tests.strategies import event_lists
-from tests.widgets.page import Page, ToldRun, Wire
+from tests.widgets.page import FakeRun, Page, Wire
 
 
-def told(run: ToldRun, cursor: Cursor) -> list[Any]:
+def told(run: FakeRun, cursor: Cursor) -> list[Any]:
     run.advance()
     return cursor.ops(run.view())
 
@@ -37,7 +37,7 @@ def told(run: ToldRun, cursor: Cursor) -> list[Any]:
 class TestCursor:
     @given(event_lists, st.data())
     def test_operations_alone_keep_a_page_exact(self, events: list[Event], data: Any) -> None:
-        run = ToldRun(events)
+        run = FakeRun(events)
         cursor = Cursor()
         page = Page.opened({"seq": 0, "run": cursor.snapshot(run.view())})
         while not run.finished:
@@ -51,7 +51,7 @@ class TestCursor:
         assert page.run["elapsed"] == run_state(run.view())["elapsed"]
 
     def test_what_is_new_is_appended_where_javascript_counts_it(self) -> None:
-        run = ToldRun([TextDelta("a🚀"), TextDelta("é👩"), TextDelta("b")])
+        run = FakeRun([TextDelta("a🚀"), TextDelta("é👩"), TextDelta("b")])
         cursor = Cursor()
         cursor.snapshot(run.view())
         told(run, cursor)
@@ -63,7 +63,7 @@ class TestCursor:
         )
 
     def test_only_what_is_new_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        run = ToldRun([TextDelta("abc") for _ in range(50)] + [TextDelta("end"), TextDelta("")])
+        run = FakeRun([TextDelta("abc") for _ in range(50)] + [TextDelta("end"), TextDelta("")])
         cursor = Cursor()
         run.advance(50)
         cursor.snapshot(run.view())
@@ -75,8 +75,8 @@ class TestCursor:
         (op,) = told(run, cursor)
         assert (op["offset"], op["text"]) == (150, "end")
 
-    def test_arguments_that_are_told_again_are_not_sent_again(self) -> None:
-        run = ToldRun(
+    def test_repeated_arguments_are_not_sent_again(self) -> None:
+        run = FakeRun(
             [
                 ToolCallStarted(call_id="c", name="get", arguments='{"a"'),
                 ToolCallDelta(call_id="c", arguments=":1}"),
@@ -94,7 +94,7 @@ class TestCursor:
         ]
 
     def test_arguments_that_differ_replace(self) -> None:
-        run = ToldRun(
+        run = FakeRun(
             [
                 ToolCallStarted(call_id="c", name="get", arguments="{a}"),
                 ToolCallFinished(call_id="c", arguments="{b}"),
@@ -111,7 +111,7 @@ class TestCursor:
         ]
 
     def test_half_a_pair_can_be_sent(self) -> None:
-        run = ToldRun([TextDelta("a\ud83d"), TextDelta("\ude80b"), RunFinished()])
+        run = FakeRun([TextDelta("a\ud83d"), TextDelta("\ude80b"), RunFinished()])
         cursor = Cursor()
         page = Page.opened({"seq": 0, "run": cursor.snapshot(run.view())})
         while not run.finished:
@@ -124,7 +124,7 @@ class TestCursor:
 class TestHealing:
     @given(event_lists, st.data())
     def test_no_loss_outlives_a_resync(self, events: list[Event], data: Any) -> None:
-        run = ToldRun(events)
+        run = FakeRun(events)
         wire = Wire(run, paced=False)
         while not run.finished:
             run.advance(data.draw(st.integers(1, 4)))
@@ -143,8 +143,8 @@ class TestHealing:
         assert wire.page.run == run_state(run.view())
 
     @given(event_lists)
-    def test_final_snapshot_heals_a_page_that_heard_nothing(self, events: list[Event]) -> None:
-        run = ToldRun([*events, RunFinished()])
+    def test_the_final_snapshot_repairs_a_page_without_messages(self, events: list[Event]) -> None:
+        run = FakeRun([*events, RunFinished()])
         wire = Wire(run, paced=False)
         run.advance(len(run.script))
         wire.publisher.flush()
@@ -152,7 +152,7 @@ class TestHealing:
         assert wire.page.run == run_state(run.view())
 
     def test_a_lost_answer_shows_as_a_gap(self) -> None:
-        run = ToldRun([RunStarted(run_id="r"), TextDelta("a"), TextDelta("b")])
+        run = FakeRun([RunStarted(run_id="r"), TextDelta("a"), TextDelta("b")])
         wire = Wire(run, paced=False)
         run.advance()
         # The status is in the snapshot and will not be sent again.
@@ -171,7 +171,7 @@ class TestHealing:
         assert wire.page.run["parts"] == [{"kind": "text", "text": "ab", "text_more": 0}]
 
     def test_two_pages_of_one_widget_both_stay_right(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), RunFinished()])
+        run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
         wire = Wire(run, paced=False)
         other = Page.opened({"seq": wire.page.seq, "run": wire.page.run})
         while not run.finished:
@@ -190,7 +190,7 @@ pytestmark = pytest.mark.anyio
 
 class TestPace:
     async def test_first_fragment_is_sent_at_once(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), TextDelta("c")])
+        run = FakeRun([TextDelta("a"), TextDelta("b"), TextDelta("c")])
         wire = Wire(run)
         run.advance()
         assert len(wire.messages) == 1
@@ -198,7 +198,7 @@ class TestPace:
         assert len(wire.messages) == 1
 
     async def test_what_follows_is_gathered(self) -> None:
-        run = ToldRun([TextDelta(str(i % 10)) for i in range(400)] + [RunFinished()])
+        run = FakeRun([TextDelta(str(i % 10)) for i in range(400)] + [RunFinished()])
         wire = Wire(run)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -213,7 +213,7 @@ class TestPace:
         assert wire.page.run == run_state(run.view())
 
     async def test_the_last_fragment_is_sent_without_a_further_one(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("b"), TextDelta("never comes")])
+        run = FakeRun([TextDelta("a"), TextDelta("b"), TextDelta("never comes")])
         wire = Wire(run)
         run.advance()
         run.advance()
@@ -222,7 +222,7 @@ class TestPace:
         assert wire.page.run["parts"][0]["text"] == "ab"
 
     async def test_nothing_new_is_not_sent(self) -> None:
-        run = ToldRun([TextDelta("a"), TextDelta("")])
+        run = FakeRun([TextDelta("a"), TextDelta("")])
         wire = Wire(run)
         run.advance()
         wire.messages.clear()
@@ -234,7 +234,7 @@ class TestPace:
 
 class TestEnd:
     async def test_final_snapshot_is_kept_once(self) -> None:
-        run = ToldRun([TextDelta("a"), RunFinished()])
+        run = FakeRun([TextDelta("a"), RunFinished()])
         wire = Wire(run)
         run.advance(2)
         await asyncio.sleep(2 * INTERVAL)
@@ -242,9 +242,9 @@ class TestEnd:
         await asyncio.sleep(2 * INTERVAL)
         assert wire.kept == [{"seq": 1, "run": run_state(run.view())}]
 
-    async def test_what_comes_after_the_end_is_told(self) -> None:
+    async def test_events_after_the_end_are_sent(self) -> None:
         late = UsageReported(usage=Usage(total_tokens=3))
-        run = ToldRun([TextDelta("a"), RunFailed(message="m"), late])
+        run = FakeRun([TextDelta("a"), RunFailed(message="m"), late])
         wire = Wire(run)
         run.advance(2)
         await asyncio.sleep(2 * INTERVAL)
@@ -254,8 +254,8 @@ class TestEnd:
         wire.deliver()
         assert wire.page.run == run_state(run.view()) == wire.kept[-1]["run"]
 
-    async def test_a_run_that_had_ended_is_shown_as_it_is(self) -> None:
-        run = ToldRun([TextDelta("a"), RunFinished()])
+    async def test_a_finished_run_is_displayed(self) -> None:
+        run = FakeRun([TextDelta("a"), RunFinished()])
         run.advance(2)
         wire = Wire(run)
         assert wire.page.run == run_state(run.view())
@@ -263,8 +263,8 @@ class TestEnd:
         await asyncio.sleep(2 * INTERVAL)
         assert wire.messages == wire.kept == []
 
-    async def test_what_comes_between_making_and_listening_is_told(self) -> None:
-        run = ToldRun([TextDelta("a"), RunFinished()])
+    async def test_changes_before_the_subscription_are_sent(self) -> None:
+        run = FakeRun([TextDelta("a"), RunFinished()])
         sent: list[Any] = []
         kept: list[Any] = []
         publisher = RunPublisher(run, send=sent.append, keep=kept.append)

@@ -16,7 +16,7 @@ from agentnb.widgets.run import RunWidget
 from agentnb.widgets.run_publisher import RunPublisher
 from tests.flaky import Flaky
 from tests.played import eventually, player
-from tests.widgets.page import Page, ToldRun, Wire
+from tests.widgets.page import FakeRun, Page, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ async def test_a_real_run_is_stopped_while_it_waits() -> None:
     followed.publisher.close()
 
 
-async def test_a_page_that_is_opened_meanwhile_is_told_but_saves_nothing_of_it() -> None:
+async def test_a_pending_retry_is_sent_to_new_pages_but_not_saved() -> None:
     run = player(Flaky(LATE)).start("?")
     await eventually(lambda: run.waiting is not None)
     sent: list[Any] = []
@@ -130,7 +130,7 @@ class _Compared:
 
 class TestSeconds:
     async def test_are_those_left_when_the_message_was_made(self) -> None:
-        wire = Wire(ToldRun([TextDelta("a"), RunFinished()]), paced=False)
+        wire = Wire(FakeRun([TextDelta("a"), RunFinished()]), paced=False)
         run = wire.run
         run.wait(waiting(1, until=9.0), at=2.5)
         wire.publisher.flush()
@@ -148,14 +148,14 @@ class TestSeconds:
         assert wire.page.run["elapsed"] == 4.0
 
     async def test_are_none_once_the_attempt_has_begun(self) -> None:
-        wire = Wire(ToldRun([]), paced=False)
+        wire = Wire(FakeRun([]), paced=False)
         wire.run.wait(waiting(5, until=9.0), at=11.0)
         wire.publisher.flush()
         wire.deliver()
         assert wire.page.run["waiting"]["seconds"] == 0.0
 
     async def test_do_not_make_messages_by_themselves(self) -> None:
-        wire = Wire(ToldRun([]))
+        wire = Wire(FakeRun([]))
         for second in range(20):
             wire.run.wait(waiting(1, until=60.0), at=float(second))
         await asyncio.sleep(0.2)
@@ -163,7 +163,7 @@ class TestSeconds:
 
     async def test_are_over_with_the_next_event(self) -> None:
         script: list[Event] = [UsageReported(usage=Usage(input_tokens=1)), RunFinished()]
-        wire = Wire(ToldRun(script), paced=False)
+        wire = Wire(FakeRun(script), paced=False)
         wire.run.wait(waiting(1, until=60.0), at=1.0)
         wire.publisher.flush()
         wire.run.advance()

@@ -11,7 +11,7 @@ describe("what is spelling stays", () => {
     ["a soft hyphen in a word", "Donau\u00addampf"],
     ["right-to-left text", "שלום العربية"],
   ])("%s", (_name, text) => {
-    expect(visiblePieces(text)).toEqual([{ text, shown: false }]);
+    expect(visiblePieces(text)).toEqual([{ text, isLabel: false }]);
   });
 
   test("nothing is nothing", () => {
