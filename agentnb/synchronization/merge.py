@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
     from agentnb.store.store import Store
 
-__all__ = ["ListedRun", "Outcome", "listed_run", "write_listed"]
+__all__ = ["ListedRun", "Outcome", "Synced", "listed_run", "write_listed"]
 
 Outcome = Literal["added", "updated", "unchanged"]
 
@@ -50,6 +50,25 @@ _METADATA: Final = re.compile(
 )
 _MAX_METADATA: Final = 100
 _ZERO: Final = (None, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """Result of a pull: numbers of new, changed and unchanged runs, and of requests."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    requests: int = 0
+
+    def __str__(self) -> str:
+        requests = "1 request" if self.requests == 1 else f"{self.requests} requests"
+        return (
+            f"{self.added} added, {self.updated} updated, {self.unchanged} unchanged, in {requests}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Synced {self}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

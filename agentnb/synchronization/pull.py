@@ -23,7 +23,7 @@ from agentnb.store.locking import in_transaction
 from agentnb.store.recent import recent_runs
 from agentnb.store.schema import cursor, run
 from agentnb.store.timestamps import from_micros, now, to_micros
-from agentnb.synchronization.merge import Outcome, listed_run, write_listed
+from agentnb.synchronization.merge import Outcome, Synced, listed_run, write_listed
 from agentnb.synchronization.merge_events import (
     RunWithoutEvents,
     runs_without_events,
@@ -34,7 +34,7 @@ from agentnb.synchronization.merge_events import (
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["Pull", "Synced"]
+__all__ = ["Pull"]
 
 # Runs in one transaction; fewer if the list was read before and may end soon.
 _BATCH: Final = 200
@@ -52,25 +52,6 @@ _DAY: Final = 24 * 3600 * 1_000_000
 _RECENT: Final = 30 * _DAY
 # Prefix of a cursor's scope: a run that the platform does not know is not queried for a day.
 _UNKNOWN: Final = "#unknown:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synced:
-    """Result of a pull: numbers of new, changed and unchanged runs, and of requests."""
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    requests: int = 0
-
-    def __str__(self) -> str:
-        requests = "1 request" if self.requests == 1 else f"{self.requests} requests"
-        return (
-            f"{self.added} added, {self.updated} updated, {self.unchanged} unchanged, in {requests}"
-        )
-
-    def __repr__(self) -> str:
-        return f"<Synced {self}>"
 
 
 @dataclass(frozen=True, slots=True)

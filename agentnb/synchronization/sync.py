@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
     from agentnb.store.filters import Moment
     from agentnb.store.store import Store
-    from agentnb.synchronization.pull import Synced
+    from agentnb.synchronization.merge import Synced
 
 __all__ = ["sync", "sync_async"]
 

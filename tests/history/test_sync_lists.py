@@ -23,7 +23,8 @@ from agentnb.platforms.seekr import SeekrPlatform
 from agentnb.store.recorder import use
 from agentnb.store.schema import content, cursor, run
 from agentnb.store.store import Store, store
-from agentnb.synchronization.pull import Pull, Synced
+from agentnb.synchronization.merge import Synced
+from agentnb.synchronization.pull import Pull
 from agentnb.synchronization.sync import sync_async
 from tests.children import spawn
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server, stream

@@ -18,7 +18,7 @@ from agentnb.platforms.base import Platform
 from agentnb.platforms.seekr import SeekrPlatform
 from agentnb.store.recorder import use
 from agentnb.store.store import Store, store
-from agentnb.synchronization.pull import Synced
+from agentnb.synchronization.merge import Synced
 from agentnb.synchronization.sync import sync_async
 from tests.platforms.scripted import Reply, ScriptedServer, Seen, scripted_server
 

@@ -21,7 +21,7 @@ from agentnb.store.recorder import use
 from agentnb.store.schema import cursor, run
 from agentnb.store.store import Store, store
 from agentnb.store.timestamps import now, to_micros
-from agentnb.synchronization.pull import Synced
+from agentnb.synchronization.merge import Synced
 from agentnb.synchronization.sync import sync_async
 from tests.history.rows import a_run, add
 from tests.platforms.scripted import Reply, ScriptedServer, scripted_server

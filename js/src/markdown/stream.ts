@@ -199,7 +199,10 @@ export class MarkdownStream {
     }
     const cut = cutInside(kind, block, whole);
     if (!cut) return;
-    const { rendered, filled } = this.#open ?? { rendered: bodyOf(kind, tree, false), filled: EMPTY };
+    const { rendered, filled } = this.#open ?? {
+      rendered: bodyOf(kind, tree, false),
+      filled: EMPTY,
+    };
     if (kind === "fence" && !takeCode(rendered, cut.text, filled)) return;
     const { source, lines } = drawn;
     const start = lines[block.start] ?? 0;

@@ -278,7 +278,6 @@ async def test_a_json_response_to_a_stream_request_is_the_run(
     transcript = fold(got)
     assert (transcript.text, transcript.status) == ("A", "completed")
     assert (transcript.run_id, transcript.session_id) == ("run_h", "thr_h")
-    # The same ids from the headers are in a response that is not streamed.
     assert fold(await client.invoke(ASK)).run_id == "run_h"
 
 
