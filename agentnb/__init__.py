@@ -21,7 +21,7 @@ from agentnb._support.embedded import set_added_agents, set_connector
 from agentnb._support.exit_status import keep_interrupted_status
 from agentnb._support.imports import imported
 from agentnb._support.installing import __version__
-from agentnb.batch.display import set_display
+from agentnb.batch.progress import set_display
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentnb.batch.progress import Display
     from agentnb.cassettes.playback import playback
     from agentnb.cassettes.recorder import record
-    from agentnb.comparison.comparison import Comparison
+    from agentnb.comparison import Comparison
     from agentnb.errors import (
         AgentnbError,
         BatchError,
@@ -62,7 +62,10 @@ if TYPE_CHECKING:
     from agentnb.run.run import Run
     from agentnb.store.prices import set_prices
     from agentnb.synchronization.sync import sync, sync_async
-    from agentnb.tables.tables import events, runs, sessions, tool_calls
+    from agentnb.tables.events import events
+    from agentnb.tables.runs import runs
+    from agentnb.tables.sessions import sessions
+    from agentnb.tables.tool_calls import tool_calls
     from agentnb.tables.usage import usage
 
 __all__ = [
@@ -123,7 +126,7 @@ _WHERE = {
     "AgentnbError": "agentnb.errors",
     "BatchError": "agentnb.errors",
     "Chat": "agentnb.notebook.chat",
-    "Comparison": "agentnb.comparison.comparison",
+    "Comparison": "agentnb.comparison",
     "ConfigError": "agentnb.errors",
     "Deadlines": "agentnb._http.deadlines",
     "Evaluation": "agentnb.evaluation",
@@ -143,20 +146,20 @@ _WHERE = {
     "chat": "agentnb.notebook.chat",
     "compare": "agentnb.notebook.compare",
     "evaluate": "agentnb.evaluation",
-    "events": "agentnb.tables.tables",
+    "events": "agentnb.tables.events",
     "last_map": "agentnb.batch.mapping",
     "last_run": "agentnb.history",
     "monitor": "agentnb.notebook.monitor",
     "playback": "agentnb.cassettes.playback",
     "record": "agentnb.cassettes.recorder",
     "replay": "agentnb.run.replay",
-    "runs": "agentnb.tables.tables",
-    "sessions": "agentnb.tables.tables",
+    "runs": "agentnb.tables.runs",
+    "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
     "show": "agentnb.notebook.live",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
-    "tool_calls": "agentnb.tables.tables",
+    "tool_calls": "agentnb.tables.tool_calls",
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",
 }

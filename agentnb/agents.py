@@ -12,7 +12,7 @@ from agentnb._http import Terms
 from agentnb._http.deadlines import Deadlines
 from agentnb._http.retries import Retries
 from agentnb.batch.mixin import Maps
-from agentnb.batch.recipe import Recipe
+from agentnb.batch.rows import Recipe
 from agentnb.cassettes import stand_in
 from agentnb.config import AgentName, config, refuse_key_as_name
 from agentnb.errors import ConfigError

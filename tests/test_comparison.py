@@ -13,7 +13,7 @@ import pytest
 import agentnb
 from agentnb import Comparison, ConfigError, RequestError, UnsupportedError, history
 from agentnb.agents import Agent
-from agentnb.comparison.comparison import COMPARISON_COLUMNS, ask_all
+from agentnb.comparison import COMPARISON_COLUMNS, ask_all
 from agentnb.errors import RunCancelledError, RunFailedError
 from agentnb.event.types import (
     ApprovalRequested,
@@ -89,7 +89,7 @@ class TestAsking:
         ]
         assert ask_all([shout, shout], "hello").wait().labels == ["shout", "shout (2)"]
 
-    def test_what_is_asked_goes_to_all(self) -> None:
+    def test_the_prompt_goes_to_all(self) -> None:
         one, two = teller(), teller()
         ask_all([one, two], "hello", depth=2).wait()
         for each in (one, two):
@@ -111,7 +111,7 @@ class TestAsking:
         ],
         ids=["name", "no agent", "output type", "media", "session"],
     )
-    def test_one_that_cannot_be_asked_is_told_before_any_is(
+    def test_an_invalid_agent_raises_before_any_request(
         self, others: Any, options: Any, error: type[Exception]
     ) -> None:
         first = teller()
@@ -140,7 +140,7 @@ class TestWaiting:
         with pytest.raises(RunFailedError) as caught:
             mixed.wait()
         assert caught.value.run is mixed.runs[2]
-        assert caught.value.__notes__ == ["Asked: break_off, one of 3 agents."]
+        assert caught.value.__notes__ == ["Agent: break_off, one of 3 agents."]
 
     async def test_awaiting_it(self) -> None:
         compared = ask_all([shout, shout], "hello")
@@ -158,7 +158,7 @@ class TestWaiting:
             yield "more"
 
         compared = ask_all([stall, shout], "hello")
-        with pytest.raises(TimeoutError, match="goes on after 0 s"):
+        with pytest.raises(TimeoutError, match="has not ended after 0 s"):
             compared.wait(0)
         compared.runs[1].wait()
         compared.cancel()
@@ -230,7 +230,7 @@ class TestKeeping:
         with pytest.raises(ValueError, match=r"not as '\.pdf'"):
             mixed.export(tmp_path / "c.pdf")
 
-    def test_what_it_shows_itself_as(self, mixed: Comparison) -> None:
+    def test_its_outputs(self, mixed: Comparison) -> None:
         shown: Any = mixed._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]
         assert set(shown) == {"text/plain", "text/html"}
         assert "HELLO" in shown["text/plain"]
@@ -252,7 +252,7 @@ class TestDeciding:
         yield ask_all([careful, shout], "hello").wait(check=False), decided
         decided.set()
 
-    def test_what_came_of_it_shows(self, waiting: tuple[Comparison, threading.Event]) -> None:
+    def test_its_status(self, waiting: tuple[Comparison, threading.Event]) -> None:
         compared, decided = waiting
         paused = compared.runs[0]
         assert compared.done
@@ -270,7 +270,7 @@ class TestDeciding:
         assert "before after" in compared.bundle()["text/html"]
         assert compared.to_dict()["runs"][0]["status"] == "completed"
 
-    def test_who_listens_is_told(self, waiting: tuple[Comparison, threading.Event]) -> None:
+    def test_subscribers_are_called(self, waiting: tuple[Comparison, threading.Event]) -> None:
         compared, decided = waiting
         seen: list[str] = []
         stop = compared.subscribe(lambda: seen.append(compared.runs[0].status))
@@ -279,9 +279,7 @@ class TestDeciding:
         until(lambda: seen[-1:] == ["completed"])
         stop()
 
-    def test_who_stopped_listening_is_not(
-        self, waiting: tuple[Comparison, threading.Event]
-    ) -> None:
+    def test_unsubscribed_ones_are_not(self, waiting: tuple[Comparison, threading.Event]) -> None:
         compared, decided = waiting
         seen: list[str] = []
         compared.subscribe(lambda: seen.append(compared.runs[0].status))()
@@ -290,7 +288,7 @@ class TestDeciding:
         compared.wait()
         assert seen == []
 
-    def test_one_that_goes_on_is_stopped(self, waiting: tuple[Comparison, threading.Event]) -> None:
+    def test_cancel_while_running(self, waiting: tuple[Comparison, threading.Event]) -> None:
         compared, _ = waiting
         compared.runs[0].approve()
         compared.cancel()

@@ -1,8 +1,7 @@
-"""What a map has done, in a file of SQLite or in the history, written on a thread of its own.
+"""Checkpoint of a map: completed rows, in a SQLite file or in the history.
 
-A row is known by two digests: of all that is the same for every row (the agent and its settings),
-and of its prompt and attachments together with which one of several equal rows it is.  Neither
-prompts nor keys are kept; answers are.
+A row is identified by two digests: of the agent and its settings, and of its prompt and attachments
+with its number among equal rows.  Answers are stored, prompts and keys of platforms are not.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from agentnb.store.map_rows import KeptRow, add_rows, is_name, new_name, read_ro
 
 __all__ = ["Checkpoint", "keep"]
 
-# "agnm", as a number: by it our files are known.
-_KIND: Final = 0x61676E6D
+# SQLite's application_id of our files: "agnm".
+_APPLICATION_ID: Final = 0x61676E6D
 _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE row (
@@ -36,34 +35,32 @@ CREATE TABLE row (
     PRIMARY KEY (settings, key)
 ) WITHOUT ROWID
 """
-# For how long what arrives is gathered before it is written, in seconds, and how much at most.
-_GATHER: Final = 0.1
-_AT_ONCE: Final = 1_000
-# How long another process that writes the same file is waited for, in seconds.
-_BUSY: Final = 30.0
-# What a key or a place in one input is, is no part of what came of a row.
-_KEPT: Final = tuple(
+# Seconds during which rows are collected for one transaction, and their largest number.
+_BATCH_SECONDS: Final = 0.1
+_MAX_BATCH: Final = 1_000
+# Seconds to wait for another process that writes the same file.
+_BUSY_TIMEOUT: Final = 30.0
+_STORED_FIELDS: Final = tuple(
     field.name for field in fields(RowResult) if field.name not in ("position", "key", "parsed")
 )
-
 
 _Write = Callable[[Sequence[KeptRow]], object]
 
 
 class Checkpoint:
-    """The rows of one map that are done, in the file ``place``, which only the user can read.
+    """Completed rows of one map in the file ``place``, which only the user can read.
 
-    ``place`` may also be a name that `keep` returned.  ``settings`` is the digest of what the rows
-    have in common; rows of other maps in the same place are left alone.  `put` and `close` are
-    called from any thread.
+    ``place`` may also be a name that `keep` returned.  ``settings`` is the digest that the rows
+    share; rows of other maps in the same file are kept.  `put` and `close` may be called from any
+    thread; a thread of the checkpoint writes.
 
     Raises:
-        ConfigError: the file is none of this kind, or cannot be made or opened; or nothing is kept
-            under the name.
+        ConfigError: the file is of another kind, or cannot be created or opened; or the name is
+            unknown.
     """
 
     def __init__(self, place: str | Path, settings: bytes) -> None:
-        #: What the writing failed by; None while it goes well.
+        #: The error of a failed write, None without one.
         self.error: Exception | None = None
         self._settings = settings
         self._queue: queue.SimpleQueue[RowResult | None] = queue.SimpleQueue()
@@ -72,10 +69,10 @@ class Checkpoint:
         try:
             if isinstance(place, str) and is_name(place):
                 self.place: str | Path = place
-                self._known = read_rows(place, settings)
+                self._rows = read_rows(place, settings)
             else:
                 self.place = Path(place).expanduser().absolute()
-                self._known = _read_file(self.place, settings)
+                self._rows = _read_file(self.place, settings)
         except HistoryError as error:
             raise ConfigError(error.message, hint=error.hint) from error
         except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
@@ -86,15 +83,16 @@ class Checkpoint:
             ) from error
 
     def take(self, key: bytes) -> RowResult | None:
-        """Return what came of the row before, None where it was not done; once for each row."""
-        found = self._known.pop(key, None)
-        if found is None:
+        """Return the stored result of the row once, None without one."""
+        text = self._rows.pop(key, None)
+        if text is None:
             return None
-        told: dict[str, Any] = json.loads(found)
-        return RowResult(position=-1, key=key, **{k: v for k, v in told.items() if k in _KEPT})
+        values: dict[str, Any] = json.loads(text)
+        known = {name: value for name, value in values.items() if name in _STORED_FIELDS}
+        return RowResult(position=-1, key=key, **known)
 
     def put(self, result: RowResult) -> None:
-        """Have a row written that is done; returns at once."""
+        """Queue the result of a completed row to be written."""
         self._queue.put(result)
         if self._thread is None:
             with self._starting:
@@ -105,7 +103,7 @@ class Checkpoint:
                     self._thread.start()
 
     def close(self) -> None:
-        """Write what is left; blocks until it is."""
+        """Write the remaining rows (blocks)."""
         with self._starting:
             thread = self._thread
         if thread is not None:
@@ -114,16 +112,15 @@ class Checkpoint:
 
     def _serve(self) -> None:
         try:
-            with self._writing() as write:
-                while self._write(write):
+            with self._writer() as write:
+                while self._write_batch(write):
                     pass
         except Exception as error:
-            # Rows go on: what they brought is in the table, and who waits is told.
+            # The map continues, and warns: its table has all results.
             self.error = error
 
     @contextmanager
-    def _writing(self) -> Generator[_Write]:
-        """Yield what writes rows."""
+    def _writer(self) -> Generator[_Write]:
         if isinstance(self.place, str):
             name = self.place
             yield lambda rows: add_rows(name, rows)
@@ -140,65 +137,57 @@ class Checkpoint:
 
             yield write
 
-    def _write(self, write: _Write) -> bool:
-        """Write what is there, and what comes within a moment; return whether more may come."""
-        found = [self._queue.get()]
-        until = time.monotonic() + _GATHER
+    def _write_batch(self, write: _Write) -> bool:
+        """Write queued rows; return whether there may be more."""
+        results = [self._queue.get()]
+        end = time.monotonic() + _BATCH_SECONDS
         with suppress(queue.Empty):
-            while found[-1] is not None and len(found) < _AT_ONCE:
-                found.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
-        write([_row(self._settings, each) for each in found if each is not None])
-        return found[-1] is not None
+            while results[-1] is not None and len(results) < _MAX_BATCH:
+                results.append(self._queue.get(timeout=max(0.0, end - time.monotonic())))
+        write([_stored(self._settings, result) for result in results if result is not None])
+        return results[-1] is not None
 
 
 def keep(settings: bytes, results: Sequence[RowResult]) -> tuple[str, bool]:
-    """Keep what a map without a checkpoint did; return its name, and whether others can read it.
+    """Keep the rows of a map without a checkpoint; return a name, and whether it is stored.
 
-    It is in the history, or where that keeps no answers, in the memory of this process.
+    They are in the history, or if that keeps no answers, in the memory of this process.
     """
     name = new_name()
-    return name, add_rows(name, [_row(settings, each) for each in results])
+    return name, add_rows(name, [_stored(settings, result) for result in results])
 
 
-def _row(settings: bytes, result: RowResult) -> KeptRow:
-    return KeptRow(settings, result.key, _text(result), result.local_id)
+def _stored(settings: bytes, result: RowResult) -> KeptRow:
+    values = {name: getattr(result, name) for name in _STORED_FIELDS}
+    text = json.dumps({name: value for name, value in values.items() if value is not None})
+    return KeptRow(settings, result.key, text, result.local_id)
 
 
 def _read_file(path: Path, settings: bytes) -> dict[bytes, str]:
-    _make(path)
-    with closing(_open(path)) as connection:
-        found = connection.execute("SELECT key, result FROM row WHERE settings = ?", (settings,))
-        return dict(found)
-
-
-def _text(result: RowResult) -> str:
-    told = {name: getattr(result, name) for name in _KEPT}
-    return json.dumps({name: value for name, value in told.items() if value is not None})
-
-
-def _make(path: Path) -> None:
-    """Make an empty file that only the user can read; what SQLite puts beside it is like it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives the files beside it the same permissions.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(_open(path)) as connection:
+        sql = "SELECT key, result FROM row WHERE settings = ?"
+        return dict(connection.execute(sql, (settings,)))
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # Without the driver's own transactions, which leave some statements out.
-    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+    # Transactions are explicit: the driver's own leave out some statements.
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if kind != _KIND and (kind or tables):
+        if kind != _APPLICATION_ID and (kind or tables):
             raise ValueError("it is another kind of database")
         if version > _VERSION:
             raise ValueError("it was written by a newer agentnb")
         if not tables:
-            # In one transaction: a process that dies in between leaves no half of it.
             connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA application_id = {_KIND}")
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
     except BaseException:

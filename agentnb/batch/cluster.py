@@ -1,4 +1,4 @@
-"""What a map asks of a cluster of Dask, on the event loop of its client."""
+"""Client side of a map on a Dask cluster, on the event loop of the Dask client."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from typing import Any, Final, TypeVar
 
 from agentnb._support.installing import __version__, install_hint
 from agentnb.batch import cluster_worker
-from agentnb.batch.cluster_worker import Answer, Refusal
+from agentnb.batch.cluster_worker import WorkerRefusal, WorkerResult
 from agentnb.errors import ConfigError, TransportError
 
-__all__ = ["Cluster", "LostRow", "check_client", "refused"]
+__all__ = ["Cluster", "LostRowError", "check_client", "worker_error"]
 
 T = TypeVar("T")
 
-_NOTHING: Final = Refusal("it has no agentnb.", "Install the same version on all workers.")
-# How long telling all workers something may take, in seconds.
-_TELL: Final = 5.0
+_NOT_INSTALLED: Final = WorkerRefusal(
+    "it has no agentnb.", "Install the same version on all workers."
+)
+# Seconds that a broadcast to all workers may take.
+_BROADCAST_TIMEOUT: Final = 5.0
 
 
-class LostRow(Exception):
-    """Dask gave up a row; says why."""
+class LostRowError(Exception):
+    """Dask gave up the task of a row."""
 
 
 def check_client(client: object) -> None:
-    """Check that ``client`` is one that rows can be given to while the calling thread waits.
+    """Check that ``client`` can run rows while the calling thread waits.
 
     Raises:
-        ConfigError: it is none, or is closed, or could not do its work meanwhile.
+        ConfigError: it is no client, is closed, or runs on the loop of the calling thread.
     """
     try:
         from distributed import Client
@@ -56,74 +58,74 @@ def check_client(client: object) -> None:
         )
 
 
-def refused(who: str, refusal: Refusal) -> ConfigError:
-    """Return the error of a worker that can ask no rows."""
-    return ConfigError(f"{who} cannot ask rows: {refusal.message}", hint=refusal.hint)
+def worker_error(worker: str, refusal: WorkerRefusal) -> ConfigError:
+    """Return the error for a worker that cannot run rows."""
+    return ConfigError(f"{worker} cannot run rows: {refusal.message}", hint=refusal.hint)
 
 
 class Cluster:
-    """The workers of a Dask client, for the map called ``name``, whose pickled `Kit` is ``kit``.
+    """Workers of a Dask client, for the map ``name`` with the pickled `WorkerSetup` ``setup``.
 
-    ``heard`` is called, on the client's loop, with what the workers tell.  All methods may be
+    ``on_event`` is called on the client's loop with the events of workers.  All methods may be
     called on any event loop.
 
     Raises:
-        TransportError: the client was closed, or lost its scheduler; so do all methods.
+        TransportError: the client was closed, or lost its scheduler; raised by all methods.
     """
 
-    # Dask's own methods have no types to speak of.
+    # Dask's client is untyped.
     def __init__(
-        self, client: Any, name: str, kit: bytes, *, heard: Callable[[dict[str, Any]], None]
+        self, client: Any, name: str, setup: bytes, *, on_event: Callable[[dict[str, Any]], None]
     ) -> None:
         self._client = client
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._name = name
-        self._kit = kit
-        self._heard = heard
-        self._is_listening = False
+        self._setup = setup
+        self._on_event = on_event
+        self._is_subscribed = False
 
     async def check(self) -> None:
-        """Check that all workers there are can ask rows, and listen to them.
+        """Check that all current workers can run rows, and subscribe to their events.
 
         Raises:
-            ConfigError: one of them cannot.
+            ConfigError: a worker cannot.
         """
-        await self._there(self._check())
+        await self._on_client_loop(self._check())
 
-    async def ask(self, row: bytes, number: int) -> Answer | Refusal | None:
-        """Have a worker ask a row; return what it returned, see `cluster_worker.ask`.
+    async def run_row(self, row: bytes, number: int) -> WorkerResult | WorkerRefusal | None:
+        """Return the result of `cluster_worker.run_row` on a worker.
 
         Cancelling it cancels the run.
 
         Raises:
-            LostRow: Dask gave it up.
+            LostRowError: Dask gave up the task.
             ConfigError: the worker has no agentnb.
         """
-        return await self._there(self._ask(row, number))
+        return await self._on_client_loop(self._run_row(row, number))
 
-    async def tell(self, what: Callable[..., Any], *arguments: Any) -> None:
-        """Have all workers call ``what`` with the map's name; those that are lost need not."""
+    async def broadcast(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call ``function`` with the map's name on all workers; errors of workers are ignored."""
 
-        async def tell() -> None:
+        async def call() -> None:
             with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_TELL):
-                    await self._client.run(what, self._name, *arguments, on_error="ignore")
+                async with asyncio.timeout(_BROADCAST_TIMEOUT):
+                    await self._client.run(function, self._name, *arguments, on_error="ignore")
 
         with suppress(TransportError):
-            await self._there(tell())
+            await self._on_client_loop(call())
 
     async def close(self) -> None:
-        """Have the workers forget the map, and listen to them no more."""
+        """Remove the map from the workers, and unsubscribe from their events."""
 
         async def unsubscribe() -> None:
-            if self._is_listening:
+            if self._is_subscribed:
                 self._client.unsubscribe_topic(self._name)
 
-        await self.tell(cluster_worker.forget)
+        await self.broadcast(cluster_worker.remove_map)
         with suppress(TransportError):
-            await self._there(unsubscribe())
+            await self._on_client_loop(unsubscribe())
 
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _on_client_loop(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as error:
@@ -134,55 +136,56 @@ class Cluster:
     async def _check(self) -> None:
         client = self._client
         try:
-            # Tasks are unpickled there, too.
-            await client.run_on_scheduler(pkgutil.resolve_name, f"{cluster_worker.__name__}:ask")
+            # The scheduler unpickles tasks, too.
+            function = f"{cluster_worker.__name__}:run_row"
+            await client.run_on_scheduler(pkgutil.resolve_name, function)
         except ImportError as error:
             raise ConfigError(
                 "Dask's scheduler does not have this agentnb.",
                 hint="Install the same version there and on all workers.",
             ) from error
-        # By the standard library: what is agentnb's own can be unpickled only where that is.
-        found: dict[str, object] = await client.run(
+        # A function of the standard library can be unpickled on a worker without agentnb.
+        versions: dict[str, object] = await client.run(
             pkgutil.resolve_name, "agentnb:__version__", on_error="return"
         )
-        for address, version in found.items():
+        for address, version in versions.items():
             if isinstance(version, ImportError):
-                raise refused(f"The Dask worker {address}", _NOTHING) from version
+                raise worker_error(f"The Dask worker {address}", _NOT_INSTALLED) from version
             if isinstance(version, str) and version != __version__:
-                other = cluster_worker.other_version(version, __version__)
-                raise refused(f"The Dask worker {address}", other)
-        found = await client.run(
-            cluster_worker.look, __version__, self._name, self._kit, on_error="return"
+                refusal = cluster_worker.version_refusal(version, __version__)
+                raise worker_error(f"The Dask worker {address}", refusal)
+        refusals: dict[str, object] = await client.run(
+            cluster_worker.check_map, __version__, self._name, self._setup, on_error="return"
         )
-        for address, refusal in found.items():
-            if isinstance(refusal, Refusal):
-                raise refused(f"The Dask worker {address}", refusal)
+        for address, refusal in refusals.items():
+            if isinstance(refusal, WorkerRefusal):
+                raise worker_error(f"The Dask worker {address}", refusal)
 
-        def heard(event: tuple[float, dict[str, Any]]) -> None:
-            self._heard(event[1])
+        def on_event(event: tuple[float, dict[str, Any]]) -> None:
+            self._on_event(event[1])
 
-        client.subscribe_topic(self._name, heard)
-        self._is_listening = True
+        client.subscribe_topic(self._name, on_event)
+        self._is_subscribed = True
 
-    async def _ask(self, row: bytes, number: int) -> Answer | Refusal | None:
+    async def _run_row(self, row: bytes, number: int) -> WorkerResult | WorkerRefusal | None:
         from distributed import KilledWorker
 
         future = self._client.submit(
-            cluster_worker.ask,
-            *(__version__, self._name, self._kit, row, number),
+            cluster_worker.run_row,
+            *(__version__, self._name, self._setup, row, number),
             key=cluster_worker.task_key(self._name, number),
             pure=False,
         )
         try:
             return await future
         except KilledWorker as error:
-            raise LostRow(f"Its worker was lost, time and again: {error}") from error
+            raise LostRowError(f"Its worker was lost, time and again: {error}") from error
         except CancelledError as error:
             if self._client.status == "running":
-                raise LostRow(f"Dask gave it up: {error}") from error
+                raise LostRowError(f"Dask gave it up: {error}") from error
             raise TransportError("The connection to Dask's scheduler was lost.") from error
         except ImportError as error:
-            raise refused("A Dask worker", _NOTHING) from error
+            raise worker_error("A Dask worker", _NOT_INSTALLED) from error
         finally:
-            # A task that nobody waits for is forgotten, and its run cancelled.
+            # Dask forgets a released task, and the worker then cancels its run.
             future.release()

@@ -1,7 +1,7 @@
-"""A map's rows on a worker of Dask: the agent made again there, and each row a task.
+"""Worker side of a map on a Dask cluster: a recreated agent, and a task for each attempt at a row.
 
-A row's task holds no slot of the worker while it waits: as many run at once as the client sends.
-Nothing here raises what is the row's own affair, since Dask would log the task with it.
+A task holds no slot of the worker, so as many run at once as the client submits.  Errors of a row
+are returned and not raised, since Dask would log the task's arguments.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from agentnb._loop import submit
 from agentnb._support import embedded
 from agentnb._support.fork import after_fork_in_child, keep_forever
 from agentnb._support.installing import __version__
-from agentnb.batch.executor import Here, Prepares
-from agentnb.batch.recipe import Recipe
-from agentnb.batch.rows import Row, RowResult
+from agentnb.batch.executor import LocalExecutor, RunFactory
+from agentnb.batch.rows import Recipe, Row, RowResult
 from agentnb.config import EMBEDDED, find_key
 from agentnb.errors import AgentnbError
 from agentnb.recording.base_run import RunFacts
@@ -33,59 +32,59 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 __all__ = [
-    "Answer",
-    "Kit",
-    "Refusal",
-    "ask",
-    "forget",
-    "go_on",
-    "look",
-    "other_version",
-    "stop",
+    "WorkerRefusal",
+    "WorkerResult",
+    "WorkerSetup",
+    "check_map",
+    "remove_map",
+    "resume",
+    "run_row",
+    "stop_map",
     "task_key",
+    "version_refusal",
 ]
 
-# How often a row looks whether anybody still waits for it, in seconds.
-_LOOK: Final = 0.5
-# How long writing to the history may hold up the end of a map, in seconds.
-_WRITE: Final = 5.0
-# So many maps are remembered: those whose client is gone are never told to end.
-_MAPS: Final = 32
+# Seconds between checks whether the client still waits for a row.
+_CHECK_INTERVAL: Final = 0.5
+# Seconds that a flush of the history may delay the end of a map.
+_FLUSH_SECONDS: Final = 5.0
+# Maps kept at most: one whose client is gone is never removed otherwise.
+_MAX_MAPS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
-    """What a worker needs to ask a map's rows; travels pickled.
+class WorkerSetup:
+    """Data that a worker needs to run rows of a map; sent pickled.
 
-    ``added`` is the agent where it was added to the embedded sandbox of the client's process.
+    ``added`` is the agent if it was added to the embedded sandbox of the client's process.
     """
 
     recipe: Recipe
     options: Mapping[str, Any]
-    rebuild: Callable[[Recipe], Prepares]
+    rebuild: Callable[[Recipe], RunFactory]
     added: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a row; ``run`` is its run, as `RunFacts.to_dict` has it."""
+class WorkerResult:
+    """Result of a row, and its run as data, as of `Run.to_dict`."""
 
     result: RowResult
     run: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a worker cannot ask any row of a map: one line, and what to do."""
+class WorkerRefusal:
+    """Reason why a worker cannot run rows of a map, in one line, and a hint."""
 
     message: str
     hint: str | None = None
 
 
-def other_version(its: str, clients: str) -> Refusal:
-    """Return the refusal of a worker that has another version of agentnb than the client."""
-    return Refusal(
-        f"it has agentnb {its}, and the client has {clients}.",
+def version_refusal(worker: str, client: str) -> WorkerRefusal:
+    """Return the refusal of a worker whose version of agentnb differs from the client's."""
+    return WorkerRefusal(
+        f"it has agentnb {worker}, and the client has {client}.",
         "Install the same version on all workers.",
     )
 
@@ -96,189 +95,183 @@ def task_key(name: str, number: int) -> tuple[str, int]:
 
 
 class _Map:
-    """A map on this worker: its agent, and the rows that wait for the gate at the client's."""
+    """A map on this worker: its executor, and the rows that wait for the client's rate limiter."""
 
-    def __init__(self, place: Here) -> None:
-        self.place = place
+    def __init__(self, executor: LocalExecutor) -> None:
+        self.executor = executor
         # Used on the background loop only.
-        self.pausing: dict[int, asyncio.Future[None]] = {}
+        self.paused: dict[int, asyncio.Future[None]] = {}
 
 
-class _Company:
-    """The rows of all workers: the gate is the client's, who hears of it by events of Dask."""
+class _ClientBackoff:
+    """A `SharedBackoff` that forwards to the client's rate limiter by events of Dask."""
 
-    def __init__(self, here: _Map, number: int, tell: Callable[[dict[str, Any]], None]) -> None:
-        self._here = here
+    def __init__(self, map_: _Map, number: int, emit: Callable[[dict[str, Any]], None]) -> None:
+        self._map = map_
         self._number = number
-        self._tell = tell
+        self._emit = emit
 
-    def refused(self, seconds: float) -> None:
-        self._tell({"row": self._number, "what": "refused", "seconds": seconds})
+    def report_refusal(self, seconds: float) -> None:
+        self._emit({"row": self._number, "what": "refused", "seconds": seconds})
 
     async def pause(self, seconds: float) -> None:
-        goes_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._here.pausing[self._number] = goes_on
+        resumed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._map.paused[self._number] = resumed
         try:
-            self._tell({"row": self._number, "what": "pause", "seconds": seconds})
-            await goes_on
+            self._emit({"row": self._number, "what": "pause", "seconds": seconds})
+            await resumed
         finally:
-            del self._here.pausing[self._number]
+            del self._map.paused[self._number]
 
 
 _lock = threading.RLock()
-# By their names; a future, since it takes a while to make an agent.
-_maps: OrderedDict[str, Future[_Map | Refusal]] = OrderedDict()
+# By name; a future, since it takes a while to create an agent.
+_maps: OrderedDict[str, Future[_Map | WorkerRefusal]] = OrderedDict()
 
 
-async def look(version: str, name: str, kit: bytes) -> Refusal | None:
-    """Tell whether rows can be asked here; None where they can.
+async def check_map(version: str, name: str, setup: bytes) -> WorkerRefusal | None:
+    """Create the map ``name`` and return None, or the reason why this worker cannot run its rows.
 
-    ``version`` is the client's, ``name`` the map's, ``kit`` a pickled `Kit`.
+    ``version`` is the client's, ``setup`` a pickled `WorkerSetup`.
     """
-    found = await asyncio.to_thread(_map, version, name, kit)
-    return found if isinstance(found, Refusal) else None
+    map_ = await asyncio.to_thread(_get_map, version, name, setup)
+    return map_ if isinstance(map_, WorkerRefusal) else None
 
 
-async def ask(
-    version: str, name: str, kit: bytes, row: bytes, number: int
-) -> Answer | Refusal | None:
-    """Ask one row, as a task of Dask; return what came of it, None where nobody waits for it.
+async def run_row(
+    version: str, name: str, setup: bytes, row: bytes, number: int
+) -> WorkerResult | WorkerRefusal | None:
+    """Run one row, as a task of Dask, and return its result; None if the client left.
 
-    ``row`` is a pickled `Row`, ``number`` that of the attempt among all of the map; the others are
-    those of `look`.  The task's key is `task_key`.
+    ``row`` is a pickled `Row`, ``number`` counts the attempts of the map; the other arguments are
+    those of `check_map`.  The task's key is `task_key`.
     """
     from distributed import get_worker
 
     worker, key = get_worker(), task_key(name, number)
-    _leave_slot(worker, key)
-    here = _known(name) or await asyncio.to_thread(_map, version, name, kit)
-    if isinstance(here, Refusal):
-        return here
+    _secede(worker, key)
+    map_ = _ready_map(name) or await asyncio.to_thread(_get_map, version, name, setup)
+    if isinstance(map_, WorkerRefusal):
+        return map_
 
-    def tell(event: dict[str, Any]) -> None:
+    def emit(event: dict[str, Any]) -> None:
         worker.log_event(name, event)
 
-    asked: Row = pickle.loads(row)
-    attempt = submit(here.place.attempt(asked, _Company(here, number, tell)))
-    ended = asyncio.wrap_future(attempt)
+    unpickled: Row = pickle.loads(row)
+    backoff = _ClientBackoff(map_, number, emit)
+    attempt = asyncio.wrap_future(submit(map_.executor.attempt(unpickled, backoff)))
     try:
-        while not ended.done():
-            await asyncio.wait({ended}, timeout=_LOOK)
+        while not attempt.done():
+            await asyncio.wait({attempt}, timeout=_CHECK_INTERVAL)
             if not _is_wanted(worker, key):
-                ended.cancel()
+                attempt.cancel()
     finally:
-        ended.cancel()
-    if ended.cancelled():
+        attempt.cancel()
+    if attempt.cancelled():
         return None
-    result = ended.result()
-    return Answer(result, _run_of(result))
+    result = attempt.result()
+    runs = (run for run in reversed(recent_runs()) if isinstance(run, RunFacts))
+    run = next((run for run in runs if run.local_id == result.local_id), None)
+    return WorkerResult(result, None if run is None else run.to_dict())
 
 
-async def go_on(name: str, numbers: Sequence[int]) -> None:
-    """Let attempts go on that wait for the gate."""
-    if (here := _known(name)) is not None:
-        submit(_go_on(here, numbers))
+async def resume(name: str, numbers: Sequence[int]) -> None:
+    """Resume attempts that wait for the rate limiter."""
+
+    async def resume_paused(map_: _Map) -> None:
+        for number in numbers:
+            future = map_.paused.get(number)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    if (map_ := _ready_map(name)) is not None:
+        submit(resume_paused(map_))
 
 
-async def stop(name: str) -> None:
-    """Cancel what runs of a map, and whatever begins yet; its rows return with what they have."""
+async def stop_map(name: str) -> None:
+    """Cancel all runs of a map, current and later ones; its rows return partial results."""
 
-    def made(found: Future[_Map | Refusal]) -> None:
-        if isinstance(here := found.result(), _Map):
-            submit(_stop(here))
+    async def stop_executor(map_: _Map) -> None:
+        map_.executor.stop()
+
+    def on_created(future: Future[_Map | WorkerRefusal]) -> None:
+        if isinstance(map_ := future.result(), _Map):
+            submit(stop_executor(map_))
 
     with _lock:
-        if (found := _maps.get(name)) is None:
-            found = _maps[name] = Future()
-            found.set_result(Refusal("the map has ended."))
-    found.add_done_callback(made)
+        if (future := _maps.get(name)) is None:
+            future = _maps[name] = Future()
+            future.set_result(WorkerRefusal("the map has ended."))
+    future.add_done_callback(on_created)
 
 
-async def forget(name: str) -> None:
-    """Let go of a map, of which nothing runs any more; its runs are in the history afterwards."""
+async def remove_map(name: str) -> None:
+    """Remove an ended map, and write its runs to the history."""
     with _lock:
         _maps.pop(name, None)
-    # Clusters that close give their workers little time.
-    await asyncio.to_thread(flush, _WRITE)
+    # A closing cluster gives its workers little time.
+    await asyncio.to_thread(flush, _FLUSH_SECONDS)
 
 
-async def _go_on(here: _Map, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        waiting = here.pausing.get(number)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
-
-
-async def _stop(here: _Map) -> None:
-    here.place.stop()
-
-
-def _known(name: str) -> _Map | None:
+def _ready_map(name: str) -> _Map | None:
     with _lock:
-        found = _maps.get(name)
-    known = found.result() if found is not None and found.done() else None
-    return known if isinstance(known, _Map) else None
+        future = _maps.get(name)
+    map_ = future.result() if future is not None and future.done() else None
+    return map_ if isinstance(map_, _Map) else None
 
 
-def _map(version: str, name: str, kit: bytes) -> _Map | Refusal:
-    """Return the map of that name, made when it is not there yet."""
+def _get_map(version: str, name: str, setup: bytes) -> _Map | WorkerRefusal:
+    """Return the map of that name, created on first use."""
     with _lock:
-        found = _maps.get(name)
-        if is_new := found is None:
-            found = _maps[name] = Future()
+        future = _maps.get(name)
+        if is_new := future is None:
+            future = _maps[name] = Future()
         _maps.move_to_end(name)
-        while len(_maps) > _MAPS:
+        while len(_maps) > _MAX_MAPS:
             _maps.popitem(last=False)
     if is_new:
-        found.set_result(_made(version, kit))
-    return found.result()
+        future.set_result(_create_map(version, setup))
+    return future.result()
 
 
-def _made(version: str, kit: bytes) -> _Map | Refusal:
+def _create_map(version: str, pickled: bytes) -> _Map | WorkerRefusal:
     if version != __version__:
-        return other_version(__version__, version)
+        return version_refusal(__version__, version)
     try:
-        found: Kit = pickle.loads(kit)
-        if found.recipe.function is None and found.recipe.base_url != EMBEDDED:
-            # Where there is none, nobody is asked: the terminal of a worker is not the user's.
-            find_key(found.recipe.name.partition(":")[0], ask=False)
-        if found.added is not None:
-            embedded.added_agents().add(found.added)
-        return _Map(Here(found.rebuild(found.recipe), found.options))
+        setup: WorkerSetup = pickle.loads(pickled)
+        recipe = setup.recipe
+        if recipe.function is None and recipe.base_url != EMBEDDED:
+            # Without a prompt: the terminal of a worker is not the user's.
+            find_key(recipe.name.partition(":")[0], ask=False)
+        if setup.added is not None:
+            embedded.added_agents().add(setup.added)
+        return _Map(LocalExecutor(setup.rebuild(recipe), setup.options))
     except AgentnbError as error:
-        return Refusal(error.message, error.hint)
-    # What a user's own class or function raises when it is read from its pickle.
+        return WorkerRefusal(error.message, error.hint)
+    # Unpickling a user's class or function may raise anything.
     except Exception as error:
-        return Refusal(
+        return WorkerRefusal(
             f"the agent cannot be made there: {type(error).__name__}: {error}",
             "What an agent is made of must be installed on all workers.",
         )
 
 
-def _run_of(result: RowResult) -> dict[str, Any] | None:
-    for run in reversed(recent_runs()):
-        if isinstance(run, RunFacts) and run.local_id == result.local_id:
-            return run.to_dict()
-    return None
-
-
-def _leave_slot(worker: Worker, key: tuple[str, int]) -> None:
-    """Let the worker begin other tasks, since this one only waits."""
+def _secede(worker: Worker, key: tuple[str, int]) -> None:
+    """Let the worker start other tasks, as `distributed.secede` does for tasks with a thread."""
     from distributed.worker_state_machine import SecedeEvent
 
-    # As `distributed.secede` has it, which is for tasks that have a thread.
     event = SecedeEvent(key=key, compute_duration=0.0, stimulus_id=f"secede-{time.time()}")
     worker.handle_stimulus(event)
 
 
 def _is_wanted(worker: Worker, key: tuple[str, int]) -> bool:
-    """Tell whether somebody waits for the result of a task, as far as the worker knows."""
-    known = worker.state.tasks.get(key)
-    return known is not None and known.state != "cancelled"
+    """Return whether the client waits for the task, as far as the worker knows."""
+    task = worker.state.tasks.get(key)
+    return task is not None and task.state != "cancelled"
 
 
 def _after_fork() -> None:
-    # The futures of the parent's maps belong to threads that do not exist in the child.
+    # The futures belong to threads that do not exist in the child.
     global _lock
     _lock = threading.RLock()
     keep_forever(*_maps.values())

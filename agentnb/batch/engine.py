@@ -1,4 +1,4 @@
-"""The event loop's side of a map: rows are taken, asked, asked again, and settled."""
+"""Attempts and retries of rows, on the event loop."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from collections.abc import Callable
 from typing import Final
 
 from agentnb._http import own_pause
-from agentnb.batch.executor import Place
+from agentnb.batch.executor import Executor
 from agentnb.batch.feed import Feed
-from agentnb.batch.rate_limiter import Gate, GateClosedError, Slot
+from agentnb.batch.rate_limiter import RateLimiter, RateLimiterClosedError, Slot
 from agentnb.batch.rows import Row, RowResult
 
 __all__ = ["Engine"]
 
-# How often a row goes again that the platform refused; each time it has waited for the gate.
-_REFUSALS: Final = 20
-# For longer than this nobody waits, in seconds: the row fails, and a checkpoint knows how to go on.
-_LONGEST_WAIT: Final = 900.0
-# How long rows that are cancelled may take to end, in seconds.
+# Attempts at a row that the platform refuses; each waits for the rate limiter.
+_MAX_REFUSALS: Final = 20
+# In seconds; a row with a longer delay fails, and can be run later with a checkpoint.
+_MAX_WAIT: Final = 900.0
+# Seconds that cancelled rows may take to end.
 _GRACE: Final = 5.0
 
 
 class Engine:
-    """Asks the rows of ``feed`` at ``place``, so many at once as ``gate`` lets in.
+    """Runs the rows of ``feed`` on ``executor``, as many at once as ``limiter`` allows.
 
-    ``retries`` is how often a row goes again that failed for a reason that may pass.  Both are
-    called on the loop: ``tried`` with the result of each attempt, which it may change, and
-    ``settled`` with that of each row; where it returns False, the map ends with this one.
+    ``retries`` is the number of further attempts at a row that failed in a retryable way.  Called
+    on the loop: ``on_attempt`` with the result of each attempt, which it may change, and
+    ``on_result`` with that of each row; the map ends where it returns False.
     """
 
     def __init__(
         self,
-        place: Place,
+        executor: Executor,
         feed: Feed[Row],
-        gate: Gate,
+        limiter: RateLimiter,
         *,
         concurrency: int,
         retries: int,
-        tried: Callable[[RowResult], None],
-        settled: Callable[[Row, RowResult], bool],
+        on_attempt: Callable[[RowResult], None],
+        on_result: Callable[[Row, RowResult], bool],
     ) -> None:
-        self._place = place
+        self._executor = executor
         self._feed = feed
-        self._gate = gate
+        self._limiter = limiter
         self._concurrency = concurrency
         self._retries = retries
-        self._tried = tried
-        self._settled = settled
+        self._on_attempt = on_attempt
+        self._on_result = on_result
         self._is_stopping = False
 
     async def run(self) -> None:
-        """Go on until the feed has ended, or somebody stops it."""
+        """Run rows until the feed ends, or `stop` is called."""
         workers = {asyncio.create_task(self._work()) for _ in range(self._concurrency)}
         try:
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -59,34 +59,34 @@ class Engine:
                 worker.result()
         finally:
             self.stop()
-            _, left = await asyncio.wait(workers, timeout=_GRACE)
-            for worker in left:
+            _, pending = await asyncio.wait(workers, timeout=_GRACE)
+            for worker in pending:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            await self._place.aclose()
+            await self._executor.aclose()
 
     def stop(self) -> None:
-        """Cancel what runs and start nothing more; on the loop."""
+        """Cancel running rows and start no more; on the loop."""
         if self._is_stopping:
             return
         self._is_stopping = True
-        self._feed.drop()
+        self._feed.clear()
         self._feed.close()
-        # In this order: a run that waits for the gate is to end as cancelled, not by an error.
-        self._place.stop()
-        self._gate.close()
+        # In this order: a run that waits for the limiter is to end as cancelled, not by an error.
+        self._executor.stop()
+        self._limiter.close()
 
     async def _work(self) -> None:
         while (row := await self._feed.take()) is not None:
-            result = await self._result(row)
+            result = await self._run_row(row)
             if result is None:
                 return
-            if not self._settled(row, result):
+            if not self._on_result(row, result):
                 self.stop()
 
-    async def _result(self, row: Row) -> RowResult | None:
-        """Ask ``row`` until it is settled; None where the map ended before it was asked."""
-        slot = self._gate.slot()
+    async def _run_row(self, row: Row) -> RowResult | None:
+        """Return the final result of ``row``, None if the map ended before its first attempt."""
+        slot = self._limiter.slot()
         result: RowResult | None = None
         attempts = failures = refusals = 0
         try:
@@ -95,35 +95,34 @@ class Engine:
                 attempts += result.attempts
                 result.attempts = attempts
                 if self._is_stopping:
-                    return _broken_off(result)
-                if result.verdict == "refused" and result.wait <= _LONGEST_WAIT:
+                    return _abandoned(result)
+                if result.verdict == "refused" and result.wait <= _MAX_WAIT:
                     refusals += 1
-                    if refusals > _REFUSALS:
+                    if refusals > _MAX_REFUSALS:
                         return result
-                    slot.refused(max(result.wait, own_pause(refusals)))
-                elif result.verdict == "may_pass" and failures < self._retries:
+                    slot.report_refusal(max(result.wait, own_pause(refusals)))
+                elif result.verdict == "retryable" and failures < self._retries:
                     failures += 1
-                    await self._gate.slept(max(result.wait, own_pause(failures)))
+                    await self._limiter.sleep(max(result.wait, own_pause(failures)))
                 else:
                     return result
-        except GateClosedError:
-            return None if result is None else _broken_off(result)
+        except RateLimiterClosedError:
+            return None if result is None else _abandoned(result)
 
     async def _attempt(self, row: Row, slot: Slot) -> RowResult:
-        await slot.enter()
+        await slot.acquire()
         try:
-            result = await self._place.attempt(row, slot)
-            self._tried(result)
+            result = await self._executor.attempt(row, slot)
+            self._on_attempt(result)
             if result.verdict == "done":
-                slot.succeeded()
+                slot.report_success()
             return result
         finally:
-            slot.leave()
+            slot.release()
 
 
-def _broken_off(result: RowResult) -> RowResult:
-    """Return the last result of a row that nothing follows any more, as the map was ended."""
+def _abandoned(result: RowResult) -> RowResult:
     if result.verdict == "refused":
-        # It was to go again, and is neither done nor failed.
+        # It was to be retried, so it is neither done nor failed.
         result.status = "cancelled"
     return result

@@ -1,6 +1,6 @@
-"""Rows from the thread of who asks to the event loop that runs them, a bounded number ahead.
+"""Queue of rows from the thread that called `map` to the event loop, a bounded number ahead.
 
-What makes the rows is the user's own code: it runs in the user's own thread, and may block there.
+The user's own code produces the rows, so it runs in the caller's thread, and may block there.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ __all__ = ["TICK", "Feed"]
 
 T = TypeVar("T")
 
-#: How often a thread that waits looks up, in seconds: Ctrl-C does not wake it everywhere.
+#: Seconds between wake-ups of a waiting thread: Ctrl-C does not interrupt waits on all systems.
 TICK: Final = 0.1
 
 
 class Feed(Generic[T]):
-    """A queue with one thread at its beginning and one event loop, ``loop``, at its end.
+    """Bounded queue from one thread to the event loop ``loop``.
 
-    `offer` takes ``capacity`` items at most before some of them are taken.  What crosses costs a
-    call from thread to thread only where the loop waits for it.
+    A call across threads is made only where the loop waits for an item.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, capacity: int) -> None:
@@ -33,13 +32,11 @@ class Feed(Generic[T]):
         self._room = threading.Event()
         self._is_closed = False
 
-    # -- in the thread ---------------------------------------------------------------------------
-
     def offer(self, item: T) -> bool:
-        """Put ``item`` in where there is room; return whether there was, after a moment's wait."""
+        """Append ``item`` if there is room within `TICK`; return whether there was (blocks)."""
         if len(self._items) >= self._capacity:
             self._room.clear()
-            # Looked at again: room may have been made just before.
+            # Checked again: an item may have been taken before `clear`.
             if len(self._items) >= self._capacity and not self._room.wait(TICK):
                 return False
         self._items.append(item)
@@ -48,18 +45,16 @@ class Feed(Generic[T]):
         return True
 
     def close(self) -> None:
-        """Say that nothing more comes; from any thread."""
+        """End the queue; from any thread."""
         self._is_closed = True
         self._loop.call_soon_threadsafe(self._wake)
 
-    # -- on the loop -----------------------------------------------------------------------------
-
     async def take(self) -> T | None:
-        """Return the next item, None at the end."""
+        """Return the next item, None at the end; on the loop."""
         while True:
             if self._items:
                 item = self._items.popleft()
-                # Not for each one: the thread is to wake up for many at a time.
+                # Wake the thread once for many items.
                 if len(self._items) <= self._capacity // 2 and not self._room.is_set():
                     self._room.set()
                 return item
@@ -67,21 +62,21 @@ class Feed(Generic[T]):
                 return None
             future: asyncio.Future[None] = self._loop.create_future()
             self._takers.append(future)
-            # Looked at again, now that who puts something in would see that it is waited for.
+            # Checked again: `offer` may not have seen the taker.
             if self._items or self._is_closed:
                 future.cancel()
             else:
                 await future
 
-    def drop(self) -> None:
-        """Forget what nobody took."""
+    def clear(self) -> None:
+        """Remove all items; on the loop."""
         self._items.clear()
         self._room.set()
 
     def _wake(self) -> None:
-        awaited = len(self._takers) if self._is_closed else len(self._items)
-        while self._takers and awaited > 0:
+        wanted = len(self._takers) if self._is_closed else len(self._items)
+        while self._takers and wanted > 0:
             taker = self._takers.popleft()
             if not taker.done():
                 taker.set_result(None)
-                awaited -= 1
+                wanted -= 1

@@ -1,4 +1,4 @@
-"""What a map is given: a table, or anything that can be gone through once."""
+"""Input of a map: a table, or an iterable that is read once."""
 
 from __future__ import annotations
 
@@ -17,51 +17,48 @@ if TYPE_CHECKING:
 
 __all__ = ["ITEM", "Items", "as_items", "is_missing"]
 
-#: What an item that has no names in it is called, in a prompt and in the table.
+#: Name of an item without fields, in a prompt and in the table.
 ITEM: Final = "item"
 
 
 class Items(Protocol):
-    """The input of a map, which is gone through once, and no further than it is asked to.
-
-    ``total`` is how many rows there are, None where only the end will tell.
-    """
+    """Input of a map, read once and lazily; ``total`` is None if the length is unknown."""
 
     total: int | None
 
     def names(self) -> list[str] | None:
-        """Return what a template may name; None where there is no row to tell it by."""
+        """Return the names that a template may use, None if there are no rows."""
         ...
 
     def rows(
         self, names: Sequence[str], *, whole: bool
     ) -> Iterator[tuple[Any, Sequence[Any] | RequestError]]:
-        """Yield each row and the values that ``names`` have in it, or what speaks against them.
+        """Yield each row and its values of ``names``, or an error if it lacks one.
 
-        The row is what a callable is given, None unless the ``whole`` of it is asked for.
+        The row is passed to callables; for tables it is None unless ``whole``.
         """
         ...
 
     def label(self, position: int) -> str:
-        """Return what a message calls the row."""
+        """Return the row's label for messages."""
         ...
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows as a table: all of it, or those that were gone through."""
+        """Return a table of all rows, or of those read so far."""
         ...
 
 
 class _TableItems:
-    """The rows of a table, which is neither copied nor changed.
+    """Rows of a table, which is neither copied nor changed.
 
-    ``alone``: it was a Series, whose one column may be called `ITEM`, too.
+    ``is_series``: its only column may be called `ITEM`, too.
     """
 
-    def __init__(self, frame: pd.DataFrame, *, alone: bool = False) -> None:
+    def __init__(self, frame: pd.DataFrame, *, is_series: bool = False) -> None:
         self.total: int | None = len(frame)
         self._frame = frame
         self._names = [_name(column) for column in frame.columns]
-        if alone and self._names != [ITEM]:
+        if is_series and self._names != [ITEM]:
             self._names.append(ITEM)
 
     def names(self) -> list[str] | None:
@@ -76,17 +73,15 @@ class _TableItems:
             if (count := self._names.count(name)) > 1:
                 raise RequestError(f"{count} columns are called '{name}'.")
         frame, width = self._frame, len(self._frame.columns)
-        places = [min(self._names.index(name), width - 1) for name in names]
+        columns = [min(self._names.index(name), width - 1) for name in names]
         if not whole:
-            # By columns: ten times as fast as by rows, and it gives Python's own numbers.
-            for values in self._by_columns(places):
+            for values in self._values(columns):
                 yield None, values
             return
-        columns = frame.columns
-        for label, values in zip(frame.index, self._by_columns(range(width)), strict=True):
-            # Not `iterrows`, which makes floats of whole numbers that stand beside floats.
-            row = pd.Series(list(values), index=columns, name=label, dtype=object)
-            yield row, [values[place] for place in places]
+        for label, values in zip(frame.index, self._values(range(width)), strict=True):
+            # Unlike `iterrows`, this keeps integers beside floats.
+            row = pd.Series(list(values), index=frame.columns, name=label, dtype=object)
+            yield row, [values[column] for column in columns]
 
     def label(self, position: int) -> str:
         return repr(self._frame.index[position])
@@ -94,18 +89,19 @@ class _TableItems:
     def frame(self) -> pd.DataFrame:
         return self._frame
 
-    def _by_columns(self, places: Iterable[int]) -> Iterable[Sequence[Any]]:
-        columns = [self._frame.iloc[:, place] for place in places]
-        return zip(*columns, strict=True) if columns else [()] * len(self._frame)
+    def _values(self, columns: Iterable[int]) -> Iterable[Sequence[Any]]:
+        # By columns: ten times as fast as by rows, and with Python's own numbers.
+        series = [self._frame.iloc[:, column] for column in columns]
+        return zip(*series, strict=True) if series else [()] * len(self._frame)
 
 
-class _LazyItems:
-    """The items of an iterable, kept for the table as they are asked for."""
+class _IterableItems:
+    """Items of an iterable; those that were read are kept for the table."""
 
     def __init__(self, data: Iterable[Any]) -> None:
         self.total = len(data) if isinstance(data, Sized) else None
         self._source = iter(data)
-        self._kept: list[Any] = []
+        self._read: list[Any] = []
 
     def names(self) -> list[str] | None:
         first = list(islice(self._source, 1))
@@ -116,7 +112,7 @@ class _LazyItems:
         self, names: Sequence[str], *, whole: bool
     ) -> Iterator[tuple[Any, Sequence[Any] | RequestError]]:
         for item in self._source:
-            self._kept.append(item)
+            self._read.append(item)
             yield item, _values(item, names)
 
     def label(self, position: int) -> str:
@@ -125,19 +121,21 @@ class _LazyItems:
     def frame(self) -> pd.DataFrame:
         import pandas as pd
 
+        # Text is made printable, as in all tables of this package.
+        rows = (_fields(item).items() for item in self._read)
         return pd.DataFrame(
-            [{key: _shown(value) for key, value in _fields(item).items()} for item in self._kept]
+            [{key: printable(v) if type(v) is str else v for key, v in row} for row in rows]
         )
 
 
 def as_items(data: Any) -> Items:
-    """Return ``data`` as what a map goes through.
+    """Return ``data`` as the input of a map.
 
-    A pandas DataFrame or Series, whatever has ``to_pandas``, a mapping of columns, or any iterable:
-    of texts, mappings, dataclasses, pydantic models, tuples or whatever else.
+    ``data`` is a pandas DataFrame or Series, has ``to_pandas``, is a mapping of columns, or an
+    iterable: of texts, mappings, dataclasses, pydantic models, tuples or other values.
 
     Raises:
-        RequestError: it is nothing of that.
+        RequestError: ``data`` is none of these.
     """
     if isinstance(data, str | bytes | BaseModel):
         raise RequestError(
@@ -151,23 +149,26 @@ def as_items(data: Any) -> Items:
         )
     if callable(convert := getattr(data, "to_pandas", None)):
         data = convert()
-    if (pandas := _pandas_of(data)) is not None:
-        if isinstance(data, pandas.DataFrame):
+    # Other data needs no import of pandas.
+    if any(kind.__module__.partition(".")[0] == "pandas" for kind in type(data).__mro__):
+        import pandas as pd
+
+        if isinstance(data, pd.DataFrame):
             return _TableItems(data)
-        if isinstance(data, pandas.Series):
-            series: Any = data
+        if isinstance(data, pd.Series):
+            series = cast("Any", data)
             return _TableItems(
-                series.to_frame(ITEM if series.name is None else series.name), alone=True
+                series.to_frame(ITEM if series.name is None else series.name), is_series=True
             )
     if isinstance(data, Mapping):
-        return _TableItems(_columns(cast("Mapping[Any, Any]", data)))
+        return _TableItems(_frame_of_columns(cast("Mapping[Any, Any]", data)))
     if not isinstance(data, Iterable):
         raise RequestError(f"A {type(data).__name__} holds no items to be mapped.")
-    return _LazyItems(cast("Iterable[Any]", data))
+    return _IterableItems(cast("Iterable[Any]", data))
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether ``value`` says that there is none: None, NaN, NaT or ``pandas.NA``."""
+    """Return whether ``value`` is None, NaN, NaT or ``pandas.NA``."""
     if value is None:
         return True
     if isinstance(value, str | int):
@@ -177,21 +178,11 @@ def is_missing(value: Any) -> bool:
     try:
         return bool(value != value)
     except Exception:
-        # An array, say, which is one thing in each place.
+        # Such as an array of several values.
         return False
 
 
-def _pandas_of(data: Any) -> Any:
-    """Return pandas where ``data`` is of it: without, it need not be imported."""
-    for kind in type(data).__mro__:
-        if kind.__module__.partition(".")[0] == "pandas":
-            import pandas as pd
-
-            return pd
-    return None
-
-
-def _columns(data: Mapping[Any, Any]) -> pd.DataFrame:
+def _frame_of_columns(data: Mapping[Any, Any]) -> pd.DataFrame:
     import pandas as pd
 
     try:
@@ -204,12 +195,12 @@ def _columns(data: Mapping[Any, Any]) -> pd.DataFrame:
 
 
 def _name(key: Any) -> str:
-    """Return what a template calls a column: its levels with dots, where it has several."""
+    """Return the name of a column in a template: its levels, joined by dots."""
     return ".".join(map(str, cast("tuple[Any, ...]", key))) if isinstance(key, tuple) else str(key)
 
 
 def _fields(item: Any) -> Mapping[Any, Any]:
-    """Return what ``item`` holds, by name; by place where it is a tuple without names."""
+    """Return the values of ``item`` by name, or by index for a plain tuple."""
     if isinstance(item, Mapping):
         return cast("Mapping[Any, Any]", item)
     if isinstance(item, BaseModel):
@@ -222,11 +213,6 @@ def _fields(item: Any) -> Mapping[Any, Any]:
     return {ITEM: item}
 
 
-def _shown(value: Any) -> Any:
-    # As in all tables that are made here, by which no text commands the terminal.
-    return printable(value) if type(value) is str else value
-
-
 def _values(item: Any, names: Sequence[str]) -> Sequence[Any] | RequestError:
     if not names:
         return ()
@@ -234,9 +220,9 @@ def _values(item: Any, names: Sequence[str]) -> Sequence[Any] | RequestError:
     try:
         return [fields[name] for name in names]
     except KeyError:
-        # Numbers and tuples may be names, too.
-        named = {_name(key): value for key, value in fields.items()}
+        # Keys may be numbers and tuples, too.
+        by_name = {_name(key): value for key, value in fields.items()}
     for name in names:
-        if name not in named:
-            return RequestError(f"The row has no '{name}', but {', '.join(named) or 'nothing'}.")
-    return [named[name] for name in names]
+        if name not in by_name:
+            return RequestError(f"The row has no '{name}', but {', '.join(by_name) or 'nothing'}.")
+    return [by_name[name] for name in names]

@@ -1,4 +1,4 @@
-"""What `Agent.map` and `Agent.amap` do: from their arguments to a table."""
+"""Implementation of `Agent.map` and `Agent.amap`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentnb._http.retries import Retries
 from agentnb._loop import in_background
 from agentnb.batch.checkpoint import Checkpoint, keep
-from agentnb.batch.display import display
-from agentnb.batch.executor import Here, Prepares
+from agentnb.batch.executor import LocalExecutor, RunFactory
 from agentnb.batch.items import as_items
 from agentnb.batch.job import Job, StoppedError
 from agentnb.batch.keys import settings_digest
 from agentnb.batch.outcome import Outcome
-from agentnb.batch.progress import Display
+from agentnb.batch.progress import Display, create_display
 from agentnb.batch.prompts import PromptLike, prompts
-from agentnb.batch.recipe import Recipe
-from agentnb.batch.result_table import check_names
-from agentnb.batch.structured import Structured
+from agentnb.batch.result_table import StructuredOutput, check_columns
+from agentnb.batch.rows import Recipe
 from agentnb.errors import BatchError, RequestError
 from agentnb.platforms.media import media_items
 from agentnb.run.run import Run
@@ -36,27 +34,27 @@ from agentnb.store.prices import prices
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Call", "amap_rows", "last_map", "map_rows"]
+__all__ = ["MapCall", "amap_rows", "last_map", "map_rows"]
 
-# How often the progress of a map is shown to async code, in seconds.
-_SHOWN: Final = 0.1
-# How long a map that is cancelled is waited for, in seconds.
+# Seconds between two updates of the display by `amap`.
+_INTERVAL: Final = 0.1
+# Seconds that a cancelled map may take to end.
 _GRACE: Final = 10.0
 
 _last: Outcome | None = None
 
 
 def last_map() -> pd.DataFrame | None:
-    """Return the table of this process's latest map, however that ended; None where none was made.
+    """Return the table of this process's latest map, however it ended; None without one.
 
-    It has the rows of the input, and of those that were not asked nothing beside them.
+    It has all rows of the input that were read; those that were not run have no results.
     """
     return None if _last is None else _last.table()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What a map was called with, beside its agent; see `Agent.map`."""
+class MapCall:
+    """Arguments of a map, except its agent; see `Agent.map`."""
 
     data: Any
     prompt: PromptLike = None
@@ -71,18 +69,18 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
-    def of(cls, data: Any, prompt: PromptLike, given: Mapping[str, Any]) -> Call:
-        """Return the call with what is ``given``: settings of the map, and options of its runs."""
+    def of(cls, data: Any, prompt: PromptLike, arguments: Mapping[str, Any]) -> MapCall:
+        """Return the call; ``arguments`` are settings of the map, and options of its runs."""
         own = {each.name for each in fields(cls)} - {"data", "prompt", "options"}
         return cls(
             data=data,
             prompt=prompt,
-            **{name: value for name, value in given.items() if name in own},
-            options={name: value for name, value in given.items() if name not in own},
+            **{name: value for name, value in arguments.items() if name in own},
+            options={name: value for name, value in arguments.items() if name not in own},
         )
 
     def check(self) -> None:
-        """Raise `RequestError` for what is out of range."""
+        """Raise `RequestError` for invalid settings."""
         if not _is_whole(self.concurrency, at_least=1):
             raise RequestError(
                 f"concurrency is a number of rows, 1 or more, not {self.concurrency!r}."
@@ -94,14 +92,18 @@ class Call:
         if not isinstance(self.retries, Retries) and not _is_whole(self.retries, at_least=0):
             raise RequestError(f"retries is a number of further runs, not {self.retries!r}.")
         if "session" in self.options:
-            raise RequestError("Each row of a map begins a session of its own.")
+            raise RequestError("Each row of a map starts its own session.")
 
 
 class _Map:
-    """One call of `Agent.map`; nothing is looked at or sent before `run`."""
+    """One call of `Agent.map`; nothing is read or sent before `run`."""
 
     def __init__(
-        self, agent: Prepares, recipe: Recipe, rebuild: Callable[[Recipe], Prepares], call: Call
+        self,
+        agent: RunFactory,
+        recipe: Recipe,
+        rebuild: Callable[[Recipe], RunFactory],
+        call: MapCall,
     ) -> None:
         call.check()
         self._agent = agent
@@ -109,112 +111,113 @@ class _Map:
         self._rebuild = rebuild
         self._call = call
         self._is_stopping = False
-        self._begun: _Begun | None = None
+        self._started: _StartedMap | None = None
         self._display: Display | None = None
 
     def run(self, tick: Callable[[], None]) -> pd.DataFrame:
-        """Ask all rows (blocks) and return the table.
+        """Run all rows (blocks) and return the table.
 
         Raises:
-            BatchError: a row failed, and that was to end the map.
+            BatchError: a row failed, with ``on_error="raise"``.
         """
         global _last
-        self._begun = begun = self._begin()
-        _last = begun.outcome
+        self._started = started = self._start()
+        _last = started.outcome
         if self._is_stopping:
             raise StoppedError
-        begun.job.run(tick)
-        table = begun.outcome.table()
-        failure = begun.outcome.failure
-        if failure is None or begun.job.state != "failed":
+        started.job.run(tick)
+        table = started.outcome.table()
+        failure = started.outcome.failure
+        if failure is None or started.job.state != "failed":
             return table
         run = _run_of(failure.local_id)
         error = BatchError(
-            f"Row {begun.outcome.items.label(failure.position)} failed: "
+            f"Row {started.outcome.items.label(failure.position)} failed: "
             f"{(failure.error or 'no reason was given').rstrip('.')}.",
             run=run,
             table=table,
-            hint=begun.way_on(),
+            hint=started.resume_hint(),
         )
-        raise error from (begun.job.cause if run is None else run.exception)
+        raise error from (started.job.cause if run is None else run.exception)
 
     def stop(self) -> None:
         """Have `run` end soon; from any thread."""
         self._is_stopping = True
-        if self._begun is not None:
-            self._begun.job.stop()
+        if self._started is not None:
+            self._started.job.stop()
 
-    def show(self) -> None:
-        """Show how far it is, once there is something to show."""
-        if not self._call.progress or self._begun is None:
+    def display(self) -> None:
+        """Display the progress, once the map has started."""
+        if not self._call.progress or self._started is None:
             return
         if self._display is None:
-            self._display = _display(self._recipe.name)
-        self._display.update(self._begun.job.progress())
+            self._display = create_display(self._recipe.name)
+        self._display.update(self._started.job.progress())
 
     def end(self, error: BaseException | None) -> None:
-        """Show how it ended; where it was broken off by ``error``, say how to go on."""
-        if (begun := self._begun) is None:
+        """Display the end; after an interruption by ``error``, say how to resume."""
+        if (started := self._started) is None:
             return
         line = None
         if error is not None and not isinstance(error, BatchError):
-            line = f"{begun.count()}. {begun.way_on()}"
+            line = f"{started.count()}. {started.resume_hint()}"
             error.add_note(line)
-        self.show()
+        self.display()
         if self._display is not None:
-            self._display.close(begun.job.progress(), line)
+            self._display.close(started.job.progress(), line)
 
-    def _begin(self) -> _Begun:
-        """Look at the input and the settings; what no row could be sent with is said at once."""
+    def _start(self) -> _StartedMap:
+        """Create the job; options that no run accepts raise at once."""
         call, options = self._call, dict(self._call.options)
         if isinstance(call.retries, Retries):
             options["retries"] = call.retries
         output_type = options.pop("output_type", None)
-        structured = None if output_type is None else Structured(output_type)
+        structured = None if output_type is None else StructuredOutput(output_type)
         if structured is not None:
-            # A schema is made of a type once, and travels.
+            # Unlike a type, the schema can be pickled.
             options["output_type"] = structured.schema
         media = options.pop("media", ())
         items = as_items(call.data)
-        check_names(items, structured, call.prefix)
-        asked = prompts(items, call.prompt, media)
-        common = () if callable(media) else media_items(media)
-        self._agent.prepare("-", media=common, **options)
+        check_columns(items, structured, call.prefix)
+        row_prompts = prompts(items, call.prompt, media)
+        shared_media = () if callable(media) else media_items(media)
+        self._agent.prepare("-", media=shared_media, **options)
         if call.client is None:
-            place = Here(self._agent, options)
+            executor = LocalExecutor(self._agent, options)
         else:
-            from agentnb.batch.cluster_executor import spread
+            from agentnb.batch.cluster_executor import cluster_executor
 
-            place = spread(call.client, self._recipe, options, self._rebuild)
+            executor = cluster_executor(call.client, self._recipe, options, self._rebuild)
         settings = settings_digest(self._recipe, options)
         checkpoint = None if call.checkpoint is None else Checkpoint(call.checkpoint, settings)
-        outcome = Outcome(items, structured=structured, prefix=call.prefix, known=prices())
+        outcome = Outcome(items, structured=structured, prefix=call.prefix, price_list=prices())
         job = Job(
-            asked,
-            place,
+            row_prompts,
+            executor,
             outcome,
             concurrency=call.concurrency,
             rpm=call.rpm,
             retries=0 if isinstance(call.retries, Retries) else call.retries,
-            raises=call.on_error == "raise",
+            stop_on_failure=call.on_error == "raise",
             checkpoint=checkpoint,
         )
-        return _Begun(job, outcome, settings, None if checkpoint is None else checkpoint.place)
+        place = None if checkpoint is None else checkpoint.place
+        return _StartedMap(job, outcome, settings, place)
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A map that is under way; ``kept`` is the place of its checkpoint."""
+class _StartedMap:
+    """A started map; ``checkpoint`` is the place of its checkpoint."""
 
     job: Job
     outcome: Outcome
     settings: bytes
-    kept: str | Path | None
+    checkpoint: str | Path | None
 
-    def way_on(self) -> str:
-        """Return in one line how to go on with what is not done; kept, where it was not yet."""
-        if self.kept is not None:
-            return f"To go on, map the same with checkpoint={_short(self.kept)!r}."
+    def resume_hint(self) -> str:
+        """Return in one line how to run the other rows; keep the completed ones for that."""
+        if self.checkpoint is not None:
+            return f"To go on, map the same with checkpoint={_short_path(self.checkpoint)!r}."
         if not (results := self.outcome.completed()):
             return "A checkpoint=... would let the next map go on from there."
         name, is_stored = keep(self.settings, results)
@@ -222,18 +225,18 @@ class _Begun:
         return f"To go on{where}, map the same with checkpoint={name!r}."
 
     def count(self) -> str:
-        """Return how many rows are done, of how many, and where they are."""
+        """Return in words how many rows are done."""
         done, total = self.outcome.done, self.outcome.items.total
         if not done:
             return "No row is done"
-        counted = f"{done} of {total}" if total is not None else f"{done}"
+        counts = f"{done} of {total}" if total is not None else f"{done}"
         rows = "row" if (total or done) == 1 else "rows"
         verb = "is" if done == 1 else "are"
-        return f"{counted} {rows} {verb} done, see agentnb.last_map()"
+        return f"{counts} {rows} {verb} done, see agentnb.last_map()"
 
 
-def _short(path: str | Path) -> str:
-    """Return a path as a map takes it, without the name of whose home it is in."""
+def _short_path(path: str | Path) -> str:
+    """Return a path with "~" for the home directory."""
     if isinstance(path, str):
         return path
     try:
@@ -243,73 +246,67 @@ def _short(path: str | Path) -> str:
 
 
 def map_rows(
-    agent: Prepares, recipe: Recipe, rebuild: Callable[[Recipe], Prepares], call: Call
+    agent: RunFactory,
+    recipe: Recipe,
+    rebuild: Callable[[Recipe], RunFactory],
+    call: MapCall,
 ) -> pd.DataFrame:
-    """Do what `Agent.map` does."""
+    """Implement `Agent.map`."""
     if in_background():
         raise RuntimeError("map() blocks; on an event loop write 'await agent.amap(...)'.")
-    made = _Map(agent, recipe, rebuild, call)
+    map_ = _Map(agent, recipe, rebuild, call)
     try:
-        table = made.run(made.show)
+        table = map_.run(map_.display)
     except BaseException as error:
-        made.end(error)
+        map_.end(error)
         raise
-    made.end(None)
+    map_.end(None)
     return table
 
 
 async def amap_rows(
-    agent: Prepares, recipe: Recipe, rebuild: Callable[[Recipe], Prepares], call: Call
+    agent: RunFactory,
+    recipe: Recipe,
+    rebuild: Callable[[Recipe], RunFactory],
+    call: MapCall,
 ) -> pd.DataFrame:
-    """Do what `Agent.amap` does: the same in a thread of its own, shown from here."""
-    made = _Map(agent, recipe, rebuild, call)
+    """Implement `Agent.amap`: `map` in a separate thread, displayed from this one."""
+    map_ = _Map(agent, recipe, rebuild, call)
     future: Future[pd.DataFrame] = Future()
 
     def work() -> None:
         try:
-            future.set_result(made.run(lambda: None))
+            future.set_result(map_.run(lambda: None))
         except BaseException as error:
             future.set_exception(error)
 
     context = copy_context()
-    # Not of a pool, which would wait for it when the process ends.
+    # Not of a pool, which would be joined when the process ends.
     threading.Thread(target=context.run, args=(work,), name="agentnb-map", daemon=True).start()
     ended = asyncio.wrap_future(future)
     try:
         while not ended.done():
-            await asyncio.wait({ended}, timeout=_SHOWN)
-            made.show()
+            await asyncio.wait({ended}, timeout=_INTERVAL)
+            map_.display()
         table = ended.result()
     except BaseException as error:
         if not ended.done():
-            made.stop()
+            map_.stop()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({ended}, timeout=_GRACE)
-        made.end(error)
+        map_.end(error)
         raise
     finally:
         if not ended.cancelled() and ended.done():
-            # Looked at, so that nobody is told that nobody did.
+            # Retrieve it so asyncio does not warn.
             ended.exception()
-    made.end(None)
+    map_.end(None)
     return table
 
 
-def _display(name: str) -> Display:
-    found = display(name)
-    if found is None:
-        from agentnb.batch.terminal import terminal_display
-
-        found = terminal_display(name)
-    return found
-
-
 def _run_of(local_id: str | None) -> Run | None:
-    """Return the run of this process that has ``local_id``, as far as it is at hand."""
-    for run in reversed(recent.recent_runs()):
-        if isinstance(run, Run) and run.local_id == local_id:
-            return run
-    return None
+    runs = reversed(recent.recent_runs())
+    return next((run for run in runs if isinstance(run, Run) and run.local_id == local_id), None)
 
 
 def _is_whole(value: object, *, at_least: int) -> bool:

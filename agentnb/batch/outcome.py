@@ -1,16 +1,16 @@
-"""What a map has brought so far: the results of its rows, and the figures that are shown."""
+"""Results of a map so far, and their totals."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from agentnb._support.fork import renew_lock_after_fork
 from agentnb.batch.items import Items
-from agentnb.batch.result_table import joined
+from agentnb.batch.result_table import StructuredOutput, result_table
 from agentnb.batch.rows import RowResult
-from agentnb.batch.structured import Structured
 from agentnb.errors import OutputError
 from agentnb.store.prices import Price, computed_cost
 
@@ -21,52 +21,46 @@ __all__ = ["Outcome"]
 
 
 class Outcome:
-    """The results of one map, filled from the loop and from the caller's thread.
+    """Results of one map, added from the event loop and from the caller's thread.
 
-    ``known`` are the prices by which a run costs what its platform does not say.
+    ``price_list`` gives the cost of runs whose platform reports none.
     """
 
     def __init__(
         self,
         items: Items,
         *,
-        structured: Structured | None,
+        structured: StructuredOutput | None,
         prefix: str,
-        known: Mapping[str, Price],
+        price_list: Mapping[str, Price],
     ) -> None:
         self.items = items
         self.results: dict[int, RowResult] = {}
-        #: Rows that are done, in whatever way but that they were cancelled; those of them that
-        #: did not complete; and those that a checkpoint had.
+        #: Rows that are done and not cancelled; those of them that did not complete; and those
+        #: that a checkpoint had.
         self.done = 0
         self.failed = 0
         self.reused = 0
-        #: What all attempts cost so far, None where none is known to.
+        #: Cost of all attempts so far, None if none is known.
         self.cost_usd: float | None = None
         #: The first row that failed.
         self.failure: RowResult | None = None
         self._structured = structured
         self._prefix = prefix
-        self._known = known
+        self._price_list = price_list
         self._lock = threading.Lock()
         renew_lock_after_fork(self)
 
-    def tried(self, result: RowResult) -> None:
-        """Complete what one attempt brought: its cost, and the answer in the form asked for."""
-        if result.cost_usd is None and result.model in self._known:
-            tokens = {
-                "model": result.model,
-                "input_tokens": result.input_tokens,
-                "output_tokens": result.output_tokens,
-                "cached_tokens": result.cached_tokens,
-            }
-            result.cost_usd = computed_cost(tokens, self._known)
+    def complete_attempt(self, result: RowResult) -> None:
+        """Add the cost and the structured answer to the result of an attempt."""
+        if result.cost_usd is None and result.model in self._price_list:
+            result.cost_usd = computed_cost(asdict(result), self._price_list)
         if result.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + result.cost_usd
-        self._read(result)
+        self._parse(result)
 
-    def settle(self, result: RowResult) -> None:
-        """Take in the result of a row."""
+    def add(self, result: RowResult) -> None:
+        """Add the final result of a row."""
         with self._lock:
             self.results[result.position] = result
             if result.status in ("cancelled", "interrupted"):
@@ -76,29 +70,29 @@ class Outcome:
                 self.failed += 1
                 self.failure = self.failure or result
 
-    def settle_known(self, result: RowResult) -> None:
-        """Take in the result of a row that a checkpoint had."""
-        self._read(result)
-        self.settle(result)
+    def add_reused(self, result: RowResult) -> None:
+        """Add the result of a row from a checkpoint."""
+        self._parse(result)
+        self.add(result)
         self.reused += 1
 
     def completed(self) -> list[RowResult]:
-        """Return the results of the rows that need not be asked again."""
+        """Return the results of the rows that need not be run again."""
         with self._lock:
-            return [each for each in self.results.values() if each.is_complete]
+            return [result for result in self.results.values() if result.is_complete]
 
     def table(self) -> pd.DataFrame:
-        """Return the input with what came of each row, as far as it came."""
+        """Return the input with the results so far."""
         with self._lock:
             results = dict(self.results)
-        return joined(self.items, results, self._structured, self._prefix)
+        return result_table(self.items, results, self._structured, self._prefix)
 
-    def _read(self, result: RowResult) -> None:
+    def _parse(self, result: RowResult) -> None:
         if self._structured is None or result.status != "completed":
             return
         try:
             result.parsed = self._structured.parse(result.answer or "")
         except OutputError as error:
-            # The run completed, and the row did not: nobody could go on with what it brought.
-            result.status, result.verdict = "failed", "may_pass"
+            # The run completed, but its answer is of no use.
+            result.status, result.verdict = "failed", "retryable"
             result.error, result.error_code = error.message, "output"

@@ -1,169 +1,163 @@
-"""From a row to what it asks: ``{{name}}`` replaced by values, or whatever a callable makes."""
+"""Prompts of rows: templates whose ``{{name}}`` is replaced by values, or a callable's results."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from agentnb.batch.items import Items, is_missing
+from agentnb.batch.items import ITEM, Items, is_missing
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.platforms.media import MediaLike, media_items
 
-__all__ = ["Asked", "PromptLike", "Unasked", "prompts"]
+__all__ = ["InvalidRow", "PromptLike", "RowPrompt", "prompts"]
 
 PromptLike = str | Callable[[Any], str] | None
-"""A template, a callable that is given the row, or None: the items are the prompts."""
+"""A template, a callable that takes the row, or None: the items are the prompts."""
 
-# Without braces inside: whatever holds some is no name.
-_PLACE: Final = re.compile(r"\{\{([^{}]*)\}\}")
-# So many names stand in a message.
-_SHOWN: Final = 20
-
-
-class Asked:
-    """What a row asks; it is the input's next one."""
-
-    __slots__ = ("media", "prompt")
-
-    def __init__(self, prompt: str, media: tuple[MediaLike, ...]) -> None:
-        self.prompt = prompt
-        self.media = media
+# No name contains braces.
+_PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
+_MAX_NAMES: Final = 20
 
 
-class Unasked:
-    """Why a row asks nothing: ``code`` names the kind of reason; ``cause`` was raised."""
+@dataclass(slots=True)
+class RowPrompt:
+    """Prompt and attachments of a row."""
 
-    __slots__ = ("cause", "code", "message")
+    prompt: str
+    media: tuple[MediaLike, ...]
 
-    def __init__(self, message: str, *, code: str, cause: Exception | None = None) -> None:
-        self.message = message
-        self.code = code
-        self.cause = cause
+
+@dataclass(slots=True)
+class InvalidRow:
+    """Reason why a row cannot be sent; ``code`` is its kind, ``cause`` the exception, if any."""
+
+    message: str
+    code: str
+    cause: Exception | None = None
 
 
 def prompts(
     items: Items,
     prompt: PromptLike,
     media: MediaLike | Sequence[MediaLike] | Callable[[Any], Any] = (),
-) -> Iterator[Asked | Unasked]:
-    """Return what each row of ``items`` asks, lazily, in order.
+) -> Iterator[RowPrompt | InvalidRow]:
+    """Return the prompts of the rows of ``items``, lazily, in order.
 
-    In a template ``{{name}}`` stands for the row's value of that name, as ``str`` has it.  No
-    expression is evaluated, single braces are left alone, and nothing that a value brings is looked
-    at again.  A row in which a value of the prompt is missing is not asked: no prompt has a hole in
-    it, nor the word "nan".
+    In a template ``{{name}}`` is replaced by ``str`` of the row's value of that name.  No
+    expressions are evaluated, single braces are kept, and values are not scanned for placeholders.
+    A row in which a value of the prompt is missing is invalid, so that no prompt has a gap or the
+    word "nan".
 
     Raises:
-        RequestError: the template names what the rows do not have.
+        RequestError: the template has a name that the rows lack.
     """
     template = _template(items, prompt)
     make_media = media if callable(media) else None
-    given = () if callable(media) else media_items(media)
-    whole = callable(prompt) or make_media is not None
-    rows = items.rows(template.names if template else (), whole=whole)
+    shared_media = () if callable(media) else media_items(media)
+    rows = items.rows(
+        template.names if template else (), whole=template is None or make_media is not None
+    )
 
-    def asked() -> Iterator[Asked | Unasked]:
+    def generate() -> Iterator[RowPrompt | InvalidRow]:
         for row, values in rows:
             if isinstance(values, RequestError):
-                yield Unasked(values.message, code="unknown_name")
+                yield InvalidRow(values.message, code="unknown_name")
                 continue
-            if template is not None:
-                made = template.filled(values)
+            text = template.fill(values) if template else _call_prompt(prompt, row)
+            if isinstance(text, InvalidRow):
+                yield text
+            elif make_media is None:
+                yield RowPrompt(text, shared_media)
             else:
-                made = _called(prompt, row, what="prompt")
-                if not isinstance(made, str | Unasked):
-                    made = Unasked(
-                        f"The prompt of the row is no text, but a {type(made).__name__}.",
-                        code="prompt",
-                    )
-            if isinstance(made, Unasked):
-                yield made
-                continue
-            if make_media is None:
-                yield Asked(made, given)
-                continue
-            brought = _called(make_media, row, what="media")
-            yield brought if isinstance(brought, Unasked) else Asked(made, media_items(brought))
+                own_media = _call(make_media, row, kind="media")
+                if not isinstance(own_media, InvalidRow):
+                    own_media = RowPrompt(text, media_items(own_media))
+                yield own_media
 
-    return asked()
+    return generate()
 
 
 class _Template:
-    """Literal text and names in turn: ``texts`` has one more than ``names``."""
+    """Alternating texts and names; there is one text more than names."""
 
     def __init__(self, texts: Sequence[str], names: Sequence[str]) -> None:
         self.names = names
         self._texts = texts
 
-    def filled(self, values: Sequence[Any]) -> str | Unasked:
-        pieces = [self._texts[0]]
+    def fill(self, values: Sequence[Any]) -> str | InvalidRow:
+        parts = [self._texts[0]]
         for name, value, text in zip(self.names, values, self._texts[1:], strict=True):
             if is_missing(value):
-                return Unasked(
+                return InvalidRow(
                     f"'{name}' is missing in the row, which was not sent.", code="missing_value"
                 )
-            pieces += (str(value), text)
-        return "".join(pieces)
+            parts += (str(value), text)
+        return "".join(parts)
 
 
-class _Alone(_Template):
-    """The one value of a row, which is its prompt."""
+class _ItemTemplate(_Template):
+    """The single value of a row, which is its prompt."""
 
     def __init__(self, name: str) -> None:
         super().__init__(("", ""), (name,))
 
-    def filled(self, values: Sequence[Any]) -> str | Unasked:
-        if isinstance(values[0], str) or is_missing(values[0]):
-            return super().filled(values)
-        kind = type(values[0]).__name__
-        return Unasked(f"The prompt of the row is no text, but a {kind}.", code="prompt")
+    def fill(self, values: Sequence[Any]) -> str | InvalidRow:
+        return super().fill(values) if is_missing(values[0]) else _check_text(values[0])
 
 
 def _template(items: Items, prompt: PromptLike) -> _Template | None:
-    """Return the template that ``prompt`` is; None where it is a callable."""
+    """Return the template of ``prompt``, None if that is a callable."""
     if callable(prompt):
         return None
-    known = items.names()
+    names = items.names()
     if prompt is None:
-        # A Series has its own name for its one column, and another.
-        if known is not None and len(known) > 1 and known[1:] != ["item"]:
+        # The column of a Series has a second name.
+        if names is not None and len(names) > 1 and names[1:] != [ITEM]:
             raise RequestError(
-                f"Each row has {_listed(known)}, and nothing says what to ask.",
-                hint="Give a prompt, as in 'Compare {{"
-                + known[0]
-                + "}} with {{"
-                + known[1]
-                + "}}'.",
+                f"Each row has {_list_names(names)}, and nothing says what to ask.",
+                hint=f"Give a prompt, as in 'Compare {{{{{names[0]}}}}} with {{{{{names[1]}}}}}'.",
             )
-        return _Alone(known[0] if known else "item")
-    pieces = _PLACE.split(prompt)
-    names = [name.strip() for name in pieces[1::2]]
-    if known is not None and (unknown := [name for name in names if name not in known]):
+        return _ItemTemplate(names[0] if names else ITEM)
+    parts = _PLACEHOLDER.split(prompt)
+    used = [name.strip() for name in parts[1::2]]
+    if names is not None and (unknown := [name for name in used if name not in names]):
+        placeholders = ", ".join(f"{{{{{name}}}}}" for name in dict.fromkeys(unknown))
         raise RequestError(
-            "The prompt names "
-            + ", ".join(f"{{{{{name}}}}}" for name in dict.fromkeys(unknown))
-            + f"; each row has {_listed(known)}.",
+            f"The prompt names {placeholders}; each row has {_list_names(names)}.",
             hint="A callable, row -> prompt, may hold whatever braces it likes.",
         )
-    return _Template(pieces[::2], names)
+    return _Template(parts[::2], used)
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown or "nothing"
+def _list_names(names: Sequence[str]) -> str:
+    listed = ", ".join(names[:_MAX_NAMES]) or "nothing"
+    return f"{listed} and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else listed
 
 
-def _called(function: Any, row: Any, *, what: str) -> Any:
+def _check_text(prompt: Any) -> str | InvalidRow:
+    if isinstance(prompt, str):
+        return prompt
+    kind = type(prompt).__name__
+    return InvalidRow(f"The prompt of the row is no text, but a {kind}.", code="prompt")
+
+
+def _call_prompt(function: Any, row: Any) -> str | InvalidRow:
+    prompt = _call(function, row, kind="prompt")
+    return prompt if isinstance(prompt, InvalidRow) else _check_text(prompt)
+
+
+def _call(function: Any, row: Any, *, kind: str) -> Any:
     try:
         return function(row)
     except AgentnbError as error:
-        return Unasked(error.message, code=what, cause=error)
+        return InvalidRow(error.message, code=kind, cause=error)
     except Exception as error:
         message = " ".join(str(error).split())
         name = type(error).__name__
-        return Unasked(
-            f"The {what} of the row could not be made: {name}{f': {message}' if message else ''}.",
-            code=what,
+        return InvalidRow(
+            f"The {kind} of the row could not be made: {name}{f': {message}' if message else ''}.",
+            code=kind,
             cause=error,
         )

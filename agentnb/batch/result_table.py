@@ -1,31 +1,31 @@
-"""The table that a map returns: its input, and beside each row what came of it."""
+"""The table that a map returns: its input, with the result of each row beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pydantic import TypeAdapter
 
 from agentnb.batch.items import Items
 from agentnb.batch.rows import RowResult
-from agentnb.batch.structured import Structured
 from agentnb.errors import RequestError
+from agentnb.run.output import OutputType, output_schema, parse_output, schema_fields
 from agentnb.store.timestamps import span
 from agentnb.tables.columns import RUN_COLUMNS
-from agentnb.tables.display import mark
-from agentnb.tables.frame import frame
+from agentnb.tables.frame import frame_from_columns, mark
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULT_COLUMNS", "check_names", "joined"]
+__all__ = ["RESULT_COLUMNS", "StructuredOutput", "check_columns", "result_table"]
 
-# What the table of runs has not, or calls by another name.
-_OWN: Final = {"answer": "string", "attempts": "Int64"}
+_OWN_COLUMNS: Final = {"answer": "string", "attempts": "Int64"}
 
-#: Column -> dtype of what a map adds to its input, in order; what was asked for as structured
-#: output follows ``status``.
+#: Column -> dtype of the columns that a map adds, in order; those of structured output follow
+#: ``status``.
 RESULT_COLUMNS: Final[dict[str, str]] = {
-    name: _OWN.get(name) or RUN_COLUMNS[name]
+    name: _OWN_COLUMNS.get(name) or RUN_COLUMNS[name]
     for name in (
         *("answer", "status", "run_id", "session_id"),
         *("started_at", "finished_at", "duration", "time_to_first_token"),
@@ -34,7 +34,7 @@ RESULT_COLUMNS: Final[dict[str, str]] = {
     )
 }
 
-_MADE: Final[dict[str, Callable[[RowResult], Any]]] = {
+_CONVERTED: Final[dict[str, Callable[[RowResult], Any]]] = {
     "finished_at": lambda row: (
         None
         if row.started_at is None or row.duration is None
@@ -43,61 +43,107 @@ _MADE: Final[dict[str, Callable[[RowResult], Any]]] = {
     "duration": lambda row: span(row.duration),
     "time_to_first_token": lambda row: span(row.time_to_first_token),
 }
+_JSON_DTYPES: Final = {
+    "string": "string",
+    "integer": "Int64",
+    "number": "Float64",
+    "boolean": "boolean",
+}
 
 
-def result_dtypes(structured: Structured | None, prefix: str) -> dict[str, str]:
-    """Return the columns that a map adds, by name, and their dtypes."""
+class StructuredOutput:
+    """Answers parsed as ``output_type``.
+
+    ``columns`` are the columns to add and their dtypes, which do not depend on the answers:
+    ``parsed_<field>`` for each field of an object, or ``parsed`` for anything else.
+
+    Raises:
+        RequestError: the type has no JSON schema.
+    """
+
+    def __init__(self, output_type: OutputType) -> None:
+        self.schema = output_schema(output_type)
+        self._type = output_type
+        self._adapter = None if isinstance(output_type, Mapping) else TypeAdapter[Any](output_type)
+        self._fields = schema_fields(self.schema)
+        kinds = {f"parsed_{name}": kind for name, kind in self._fields.items()} or {"parsed": None}
+        self.columns = {
+            name: "object" if kind is None else _JSON_DTYPES[kind] for name, kind in kinds.items()
+        }
+
+    def parse(self, answer: str) -> Any:
+        """Return the answer as plain data.
+
+        Raises:
+            OutputError: the answer does not conform to the type.
+        """
+        value = parse_output(answer, self._type)
+        if self._adapter is not None:
+            return self._adapter.dump_python(value, mode="json", by_alias=True)
+        return value
+
+    def values(self, parsed: Any) -> list[Any]:
+        """Return the values of ``parsed`` for the columns; None for missing fields."""
+        if not self._fields:
+            return [parsed]
+        fields = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        return [fields.get(name) for name in self._fields]
+
+
+def check_columns(items: Items, structured: StructuredOutput | None, prefix: str) -> None:
+    """Check that the input has no column of a name that the map adds.
+
+    Raises:
+        RequestError: it has one.
+    """
+    added = _added_columns(structured, prefix)
+    if duplicates := [name for name in items.names() or () if name in added]:
+        names = ", ".join(map(repr, duplicates))
+        raise RequestError(
+            f"The input has {names} already, which the answers are to be.",
+            hint="Give a prefix for what is added, as in prefix='new_'.",
+        )
+
+
+def result_table(
+    items: Items,
+    results: Mapping[int, RowResult],
+    structured: StructuredOutput | None,
+    prefix: str,
+) -> pd.DataFrame:
+    """Return ``items`` with the result of each row; ``results`` are by position."""
+    import pandas as pd
+
+    source = items.frame()
+    missing = RowResult(position=-1, status=None)
+    rows = [results.get(position, missing) for position in range(len(source))]
+    columns: dict[str, list[Any]] = {}
+    for name in RESULT_COLUMNS:
+        convert = _CONVERTED.get(name)
+        columns[prefix + name] = [convert(row) if convert else getattr(row, name) for row in rows]
+    if structured is not None:
+        parsed = [structured.values(row.parsed) if row.parsed is not None else None for row in rows]
+        for number, name in enumerate(structured.columns):
+            columns[prefix + name] = [None if each is None else each[number] for each in parsed]
+    dtypes = _added_columns(structured, prefix)
+    typed = {name: dtype for name, dtype in dtypes.items() if dtype != "object"}
+    added = frame_from_columns(columns, typed)
+    for place, (name, dtype) in enumerate(dtypes.items()):
+        if dtype == "object":
+            added.insert(place, name, pd.Series(columns[name], dtype=object))
+    added.index = source.index
+    if (levels := source.columns.nlevels) > 1:
+        added.columns = pd.MultiIndex.from_tuples(
+            [(name, *[""] * (levels - 1)) for name in added.columns], names=source.columns.names
+        )
+    # `concat` loses the mark of `added`.
+    return mark(pd.concat([source, added], axis=1) if len(source.columns) else added)
+
+
+def _added_columns(structured: StructuredOutput | None, prefix: str) -> dict[str, str]:
     dtypes: dict[str, str] = {}
     for name, dtype in RESULT_COLUMNS.items():
         dtypes[prefix + name] = dtype
         if name == "status" and structured is not None:
             dtypes |= {prefix + column: kind for column, kind in structured.columns.items()}
     return dtypes
-
-
-def check_names(items: Items, structured: Structured | None, prefix: str) -> None:
-    """Refuse input that has a column already which the map is to add.
-
-    Raises:
-        RequestError: it has.
-    """
-    added = result_dtypes(structured, prefix)
-    clashing = [name for name in items.names() or () if name in added]
-    if clashing:
-        raise RequestError(
-            f"The input has {', '.join(map(repr, clashing))} already, which the answers are to be.",
-            hint="Give a prefix for what is added, as in prefix='new_'.",
-        )
-
-
-def joined(
-    items: Items, results: Mapping[int, RowResult], structured: Structured | None, prefix: str
-) -> pd.DataFrame:
-    """Return ``items`` with what came of each; ``results`` are by position, and may be missing."""
-    import pandas as pd
-
-    given = items.frame()
-    # One for all that was not asked: it is only read.
-    nothing = RowResult(position=-1, status=None)
-    rows = [results.get(position, nothing) for position in range(len(given))]
-    columns: dict[str, list[Any]] = {}
-    for name in RESULT_COLUMNS:
-        read = _MADE.get(name)
-        columns[prefix + name] = [read(row) if read else getattr(row, name) for row in rows]
-    dtypes = result_dtypes(structured, prefix)
-    if structured is not None:
-        parsed = [structured.values(row.parsed) if row.parsed is not None else None for row in rows]
-        for place, name in enumerate(structured.columns):
-            columns[prefix + name] = [None if each is None else each[place] for each in parsed]
-    plain = {name: dtype for name, dtype in dtypes.items() if dtype != "object"}
-    made = frame(columns, plain)
-    for place, (name, dtype) in enumerate(dtypes.items()):
-        if dtype == "object":
-            made.insert(place, name, pd.Series(columns[name], dtype=object))
-    made.index = given.index
-    if (levels := given.columns.nlevels) > 1:
-        made.columns = pd.MultiIndex.from_tuples(
-            [(name, *[""] * (levels - 1)) for name in made.columns], names=given.columns.names
-        )
-    # Of tables that are put together, pandas forgets what they hold.
-    return mark(pd.concat([given, made], axis=1) if len(given.columns) else made)

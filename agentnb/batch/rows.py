@@ -1,26 +1,48 @@
-"""What goes into one row of a map, and what comes out of it."""
+"""Plain data of a map, which can be pickled: its agent, and the input and result of a row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentnb._http.deadlines import Deadlines
+from agentnb._http.retries import Retries
 from agentnb.event.transcript import Status
 from agentnb.platforms.media import MediaLike
 
-__all__ = ["Row", "RowResult", "Verdict"]
+__all__ = ["Recipe", "Row", "RowResult", "Verdict"]
 
-#: What a row is to be done with after an attempt: it is ``done``, it ``failed`` for good, it
-#: failed for a reason that ``may_pass``, or the platform ``refused`` it for now.
-Verdict = Literal["done", "failed", "may_pass", "refused"]
+#: Outcome of an attempt: the row is ``done``, ``failed`` for good, failed in a ``retryable`` way,
+#: or was ``refused`` by the platform for now.
+Verdict = Literal["done", "failed", "retryable", "refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Arguments of `agentnb.agent` that recreate an agent in another process, without its key.
+
+    ``name`` is the full name, ``platform:agent``.  ``base_url`` is the platform's address, None for
+    the default, ``sandbox`` for the embedded sandbox.  ``function`` is the agent if it is a Python
+    function.  ``has_own_key``: its key was given in code, so that only this process has it.
+    """
+
+    name: str
+    base_url: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    deadlines: Deadlines | None = None
+    retries: Retries | None = None
+    function: Callable[..., Any] | None = None
+    has_own_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row to be asked: it can be pickled, and holds no key.
+    """One row to run; it can be pickled, and holds no key of a platform.
 
-    ``position`` is its place in the input, from 0.  ``key`` is its digest, by which a checkpoint
-    knows it.  ``local_id`` is that of its run, None for a new one.
+    ``position`` is its place in the input, from 0; ``key`` its digest for a checkpoint;
+    ``local_id`` the id of its run, None for a new one.
     """
 
     position: int
@@ -32,14 +54,13 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class RowResult:
-    """What came of one row: plain values, which can be pickled.
+    """Result of one row, of plain values that can be pickled.
 
-    ``status`` is None where nothing was sent and the map ended before it could be.  ``started_at``
-    is in microseconds since 1970 in UTC, ``duration`` and ``time_to_first_token`` are seconds.
-    ``verdict`` is what follows from it, ``wait`` for how many seconds the platform wishes to be
-    left alone where it refused.  ``attempts`` counts the runs that were made for the row.
-    ``cost_usd`` is what the platform reported.  ``key`` is the row's, and ``parsed`` the answer in
-    the form that was asked for: whoever attempts the row leaves both to the map.
+    ``status`` is None if the map ended before the row was sent.  ``started_at`` is in microseconds
+    since 1970 in UTC, ``duration`` and ``time_to_first_token`` are in seconds.  ``wait`` is the
+    delay in seconds that the platform requested when it refused.  ``attempts`` counts the runs of
+    the row.  ``cost_usd`` is the cost that the platform reported.  ``key``, of the row, and
+    ``parsed``, the structured answer, are set by the map, not by the executor.
     """
 
     position: int
@@ -68,5 +89,5 @@ class RowResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the row need not be asked again."""
+        """Whether the row need not be run again."""
         return self.status == "completed"

@@ -2,14 +2,13 @@
 
 Each function takes a table (of `agentnb.runs`, `events`, `tool_calls` or `usage`) and returns an
 Altair chart, which can be changed further (``.properties(width=...)``, ``+``, ``.interactive()``)
-and saved (``.save("usage.png")``, ``.svg``, ``.html``).  What is drawn is added up first, so that a
-chart of a million runs is as small as one of ten.  A table without rows gives a chart that says so.
+and saved (``.save("usage.png")``, ``.svg``, ``.html``).  Rows are aggregated first, so a chart of a
+million runs is as small as one of ten.  A table without rows gives a chart with a note.
 
-In JupyterLab, Notebook and VS Code a chart is drawn without a network, and follows the theme.
-Altair's own settings are left alone, and obeyed where a user chose a renderer.
+JupyterLab, Notebook and VS Code draw a chart without a network, and in the colours of the theme.
+A renderer that the user enabled in Altair is used instead.
 
-Altair comes with ``pip install 'jupyter-agentnb[charts]'`` and is imported when the first chart is
-made.
+Altair comes with ``pip install 'jupyter-agentnb[charts]'`` and is imported with the first chart.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from agentnb.errors import ConfigError
 
 if TYPE_CHECKING:
     from agentnb.charts._bars import cost, errors, tools
-    from agentnb.charts._gantt import timeline
     from agentnb.charts._periods import usage
-    from agentnb.charts._spread import latency, time_to_first_token
+    from agentnb.charts._quantiles import latency, time_to_first_token
+    from agentnb.charts._timeline import timeline
 
 __all__ = [
     "cost",
@@ -36,22 +35,22 @@ __all__ = [
     "usage",
 ]
 
-_WHERE = {
+_MODULES = {
     "cost": "_bars",
     "errors": "_bars",
-    "latency": "_spread",
-    "time_to_first_token": "_spread",
-    "timeline": "_gantt",
+    "latency": "_quantiles",
+    "time_to_first_token": "_quantiles",
+    "timeline": "_timeline",
     "tools": "_bars",
     "usage": "_periods",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module 'agentnb.charts' has no attribute {name!r}")
     try:
-        value = getattr(imported(f"agentnb.charts.{_WHERE[name]}"), name)
+        value = getattr(imported(f"agentnb.charts.{_MODULES[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name != "altair":
             raise

@@ -1,4 +1,4 @@
-"""Amounts side by side: cost, errors, tool calls."""
+"""Bar charts of amounts: cost, errors, tool calls."""
 
 from __future__ import annotations
 
@@ -8,114 +8,114 @@ from typing import Any, Final, Literal
 import altair as alt
 import pandas as pd
 
-from agentnb.charts import _look as look
-from agentnb.charts._frame import (
+from agentnb.charts import _style as style
+from agentnb.charts._data import (
     MISSING,
     as_frame,
-    biggest,
-    by_column,
-    grouped_names,
-    need,
+    group_column,
+    group_labels,
+    require_columns,
     seconds,
+    top_groups,
 )
-from agentnb.charts._look import (
-    FAILED,
-    FINE,
-    LABEL,
-    NEUTRAL,
-    NOTE,
-    ROW,
+from agentnb.charts._periods import Amount, Freq, local_times, stacked_bars
+from agentnb.charts._quantiles import quantile_chart
+from agentnb.charts._style import (
+    FAILED_COLOUR,
+    LABEL_WIDTH,
+    NEUTRAL_COLOUR,
+    NOTE_COLOUR,
+    OK_COLOUR,
+    ROW_HEIGHT,
     WIDTH,
     Chart,
     LayerChart,
     empty,
-    layers,
+    layered,
     title,
 )
-from agentnb.charts._periods import Amount, Freq, moments, stacked
-from agentnb.charts._spread import spread
 from agentnb.errors import RequestError
+from agentnb.tables.columns import FAILED_STATUSES
 
 __all__ = ["cost", "errors", "tools"]
 
-_MOST_BARS: Final = 20
+_MAX_BARS: Final = 20
 _SOURCES: Final = {"platform": "reported by the platform", "prices": "computed from prices"}
-_UNTOLD: Final = "source unknown"
-_UNCLASSED: Final = ", no class"
-_FAILED: Final = ("failed", "truncated", "interrupted")
+_NO_SOURCE: Final = "source unknown"
+_NO_CLASS: Final = ", no class"
 
 
 def cost(runs: Any, *, by: str = "agent") -> Chart | LayerChart:
-    """Draw what runs cost in US dollars, by agent (or user, session, model, platform).
+    """Draw the cost of runs in US dollars, by agent (or user, session, model, platform).
 
-    ``runs`` is a table of `agentnb.runs` or `agentnb.usage`.  What the platform reported and what
-    was computed from prices have different colours; runs without a cost are left out and counted
-    below the title.  The 20 biggest are drawn.
+    ``runs`` is a table of `agentnb.runs` or `agentnb.usage`.  Costs that the platform reported and
+    those computed from prices have different colours; runs without a cost are left out and counted
+    below the title.  The 20 biggest groups are drawn.
 
     Raises:
-        RequestError: a column that this needs is missing.
+        RequestError: a column is missing.
     """
     frame = as_frame(runs, "cost")
-    need(frame, "cost", "cost_usd", of="runs")
-    column, named = by_column(frame, "cost", by, of="runs")
+    require_columns(frame, "cost", "cost_usd", of="runs")
+    column, label = group_column(frame, "cost", by, of="runs")
     source = frame["cost_source"].astype("object") if "cost_source" in frame.columns else None
     rows = pd.DataFrame(
         {
-            "name": grouped_names(frame[column]),
-            "part": _UNTOLD if source is None else source.map(_SOURCES).fillna(_UNTOLD),
+            "name": group_labels(frame[column]),
+            "part": _NO_SOURCE if source is None else source.map(_SOURCES).fillna(_NO_SOURCE),
             "amount": frame["cost_usd"].astype("Float64").astype("float64"),
         }
     )
     known = rows.dropna(subset=["amount"])
     missing = len(rows) - len(known)
     total = float(known["amount"].sum())
-    parts = [*_SOURCES.values(), _UNTOLD]
+    parts = [*_SOURCES.values(), _NO_SOURCE]
     return _bars(
         known,
-        heading=f"Cost by {named.lower()}",
+        heading=f"Cost by {label.lower()}",
         notes=[
             f"{_dollars(total)} in total." * bool(len(known)),
             f"{missing:,} of {len(rows):,} rows report none and are left out." * bool(missing),
         ],
         axis="Cost (USD)",
-        group=named,
-        colours=dict(zip(parts, (FINE, "#f28e2b", NEUTRAL), strict=True)),
+        group=label,
+        colours=dict(zip(parts, (OK_COLOUR, "#f28e2b", NEUTRAL_COLOUR), strict=True)),
         legend="Cost",
-        form="$,.3~r",
-        nothing="No runs" if rows.empty else "No run has a cost",
+        number_format="$,.3~r",
+        empty_note="No runs" if rows.empty else "No run has a cost",
     )
 
 
 def errors(runs: Any, *, freq: Freq | None = None) -> Chart | LayerChart:
-    """Draw how runs failed: how often each class of error came, or with ``freq``, when.
+    """Draw the errors of runs: how often each class occurred, or with ``freq``, when.
 
-    ``runs`` is a table of `agentnb.runs`.  An error that came from the platform without a
-    class stands under its code, or where it has none, under the run's status.  A cancelled run is
+    ``runs`` is a table of `agentnb.runs`.  An error without a class is counted under its
+    code, or without one, under the run's status.  A cancelled run is
     no error.  ``freq`` is as for `usage`.
 
     Raises:
-        RequestError: a column that this needs is missing.
+        RequestError: a column is missing.
     """
     frame = as_frame(runs, "errors")
-    need(frame, "errors", "status", "error_class", of="runs")
-    failed = frame[frame["status"].astype("object").isin(_FAILED)]
+    require_columns(frame, "errors", "status", "error_class", of="runs")
+    failed = frame[frame["status"].astype("object").isin(FAILED_STATUSES)]
     status = failed["status"].astype("object")
     name = failed["error_class"].astype("object")
     if "error_code" in failed.columns:
         name = name.where(name.notna(), failed["error_code"].astype("object"))
-    name = grouped_names(name.where(name.notna(), status.astype(str) + _UNCLASSED))
+    name = group_labels(name.where(name.notna(), status.astype(str) + _NO_CLASS))
     if freq is not None:
-        when, zone = moments(failed, "errors")
-        rows = pd.DataFrame({"when": when, "name": name, "amount": 1.0})
+        times, zone = local_times(failed, "errors")
+        rows = pd.DataFrame({"time": times, "name": name, "amount": 1.0})
         amount = Amount("runs", "Runs that failed", ",d", "Errors")
-        return stacked(
+        return stacked_bars(
             rows,
             freq=freq,
             amount=amount,
             zone=zone,
             group="Error class",
             caller="errors",
-            nothing="No runs" if frame.empty else "No run failed",
+            empty_note="No runs" if frame.empty else "No run failed",
         )
     share = f" ({len(failed) / len(frame):.1%})" if len(frame) else ""
     return _bars(
@@ -124,28 +124,28 @@ def errors(runs: Any, *, freq: Freq | None = None) -> Chart | LayerChart:
         notes=[f"{len(failed):,} of {len(frame):,} runs failed{share}."],
         axis="Runs that failed",
         group="Error class",
-        colours=dict(zip(_FAILED, (FAILED, "#f28e2b", NEUTRAL), strict=True)),
+        colours=dict(zip(FAILED_STATUSES, (FAILED_COLOUR, "#f28e2b", NEUTRAL_COLOUR), strict=True)),
         legend="Status",
-        form=",d",
-        nothing="No runs" if frame.empty else "No run failed",
+        number_format=",d",
+        empty_note="No runs" if frame.empty else "No run failed",
     )
 
 
 def tools(tool_calls: Any, *, value: Literal["calls", "duration"] = "calls") -> Chart | LayerChart:
-    """Draw which tools were called how often, with failures apart, or how long they took.
+    """Draw how often tools were called and failed, or how long their calls took.
 
-    ``tool_calls`` is a table of `agentnb.tool_calls`; ``value`` is ``calls`` or ``duration``, which
-    is drawn as `latency` draws it.
+    ``tool_calls`` is a table of `agentnb.tool_calls`; ``value`` is ``calls``, or ``duration`` for a
+    chart like `latency`.
 
     Raises:
-        RequestError: a column that this needs is missing, or ``value`` is another.
+        RequestError: a column is missing, or ``value`` is invalid.
     """
     frame = as_frame(tool_calls, "tools")
-    need(frame, "tools", "name", "status", of="tool_calls")
-    name = grouped_names(frame["name"])
+    require_columns(frame, "tools", "name", "status", of="tool_calls")
+    name = group_labels(frame["name"])
     if value == "duration":
-        need(frame, "tools", "duration", of="tool_calls")
-        return spread(
+        require_columns(frame, "tools", "duration", of="tool_calls")
+        return quantile_chart(
             pd.DataFrame({"name": name, "seconds": seconds(frame["duration"])}),
             heading="Duration of tool calls",
             axis="Duration",
@@ -159,11 +159,11 @@ def tools(tool_calls: Any, *, value: Literal["calls", "duration"] = "calls") -> 
     status = frame["status"].astype("object")
     failures = int((status == "failed").sum())
     colours = {
-        "completed": FINE,
-        "failed": FAILED,
+        "completed": OK_COLOUR,
+        "failed": FAILED_COLOUR,
         "abandoned": "#f28e2b",
         "running": "#76b7b2",
-        MISSING: NEUTRAL,
+        MISSING: NEUTRAL_COLOUR,
     }
     return _bars(
         pd.DataFrame(
@@ -175,8 +175,8 @@ def tools(tool_calls: Any, *, value: Literal["calls", "duration"] = "calls") -> 
         group="Tool",
         colours=colours,
         legend="Status",
-        form=",d",
-        nothing="No tool calls",
+        number_format=",d",
+        empty_note="No tool calls",
     )
 
 
@@ -189,40 +189,39 @@ def _bars(
     group: str,
     colours: dict[str, str],
     legend: str,
-    form: str,
-    nothing: str,
+    number_format: str,
+    empty_note: str,
 ) -> Chart | LayerChart:
     """Draw ``rows`` (``name``, ``part``, ``amount``) as one bar for each name, stacked by part."""
     if rows.empty:
-        return empty(nothing, x=axis, y=group, heading=heading)
-    shown = biggest(rows["name"], rows["amount"], most=_MOST_BARS)
-    order = [name for name in shown if shown[name] == name]
-    others = len(shown) - len(order)
-    # Not a bar of their own, which could be so long that of the others nothing is seen.
-    rest = f"The {len(order)} biggest of {len(shown):,}." * bool(others)
-    added: Any = (
+        return empty(empty_note, x=axis, y=group, heading=heading)
+    labels = top_groups(rows["name"], rows["amount"], most=_MAX_BARS)
+    order = [name for name, label in labels.items() if label == name]
+    # No bar for the others: it could dwarf all bars.
+    rest = f"The {len(order)} biggest of {len(labels):,}." * (len(labels) > len(order))
+    sums: Any = (
         rows[rows["name"].isin(order)]
         .assign(rows=1)
         .groupby(["name", "part"], sort=True)
         .agg(amount=("amount", "sum"), rows=("rows", "sum"))
         .reset_index()
     )
-    parts = [part for part in colours if (added["part"] == part).any()]
-    added["rank"] = added["part"].map({part: at for at, part in enumerate(parts)})
-    totals: Any = added.groupby("name", sort=False)["amount"].sum().reset_index()
-    y = alt.Y("name:N", title=group, sort=order, axis=look.axis(labelLimit=LABEL))
-    counts = form == ",d"
-    ticks = look.whole(float(totals["amount"].max())) if counts else alt.Undefined
-    # Room for the figures beside the bars.
-    longest = float(totals["amount"].max()) * 1.12 or 1.0
+    parts = [part for part in colours if (sums["part"] == part).any()]
+    sums["rank"] = sums["part"].map({part: rank for rank, part in enumerate(parts)})
+    totals: Any = sums.groupby("name", sort=False)["amount"].sum().reset_index()
+    y = alt.Y("name:N", title=group, sort=order, axis=style.axis(labelLimit=LABEL_WIDTH))
+    counts = number_format == ",d"
+    ticks = style.integer_ticks(float(totals["amount"].max())) if counts else alt.Undefined
+    # With room for the figures beside the bars.
+    x_end = float(totals["amount"].max()) * 1.12 or 1.0
     x = alt.X(
         "amount:Q",
         title=axis,
-        scale=alt.Scale(domain=[min(0.0, float(totals["amount"].min())), longest], nice=False),
-        axis=look.axis(format=form, tickCount=6, values=ticks),
+        scale=alt.Scale(domain=[min(0.0, float(totals["amount"].min())), x_end], nice=False),
+        axis=style.axis(format=number_format, tickCount=6, values=ticks),
     )
     bars = (
-        alt.Chart(added)
+        alt.Chart(sums)
         .mark_bar()
         .encode(
             x=x.stack("zero"),
@@ -231,7 +230,7 @@ def _bars(
                 "part:N",
                 title=None,
                 scale=alt.Scale(domain=parts, range=[colours[part] for part in parts]),
-                legend=look.legend(),
+                legend=style.legend(),
             ),
             order=alt.Order("rank:Q"),
             tooltip=[
@@ -244,11 +243,11 @@ def _bars(
     )
     figures = (
         alt.Chart(totals)
-        .mark_text(align="left", dx=5, color=NOTE)
-        .encode(x=x, y=y, text=alt.Text("amount:Q", format=form))
+        .mark_text(align="left", dx=5, color=NOTE_COLOUR)
+        .encode(x=x, y=y, text=alt.Text("amount:Q", format=number_format))
     )
-    return layers(
-        bars, figures, title=title(heading, *notes, rest), width=WIDTH, height=alt.Step(ROW)
+    return layered(
+        bars, figures, title=title(heading, *notes, rest), width=WIDTH, height=alt.Step(ROW_HEIGHT)
     )
 
 

@@ -1,4 +1,4 @@
-"""Amounts over time, as stacked bars of one period each."""
+"""Amounts over time as stacked bars, one for each period."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, cast
 import altair as alt
 import pandas as pd
 
-from agentnb.charts._frame import as_frame, biggest, by_column, grouped_names, need
-from agentnb.charts._look import (
+from agentnb.charts._data import as_frame, group_column, group_labels, require_columns, top_groups
+from agentnb.charts._style import (
     HEIGHT,
     WIDTH,
     Chart,
@@ -18,21 +18,21 @@ from agentnb.charts._look import (
     axis,
     colours,
     empty,
+    integer_ticks,
     title,
-    whole,
 )
 from agentnb.errors import RequestError
 
-__all__ = ["Amount", "Freq", "moments", "stacked", "usage"]
+__all__ = ["Amount", "Freq", "local_times", "stacked_bars", "usage"]
 
 Freq = Literal["minute", "hour", "day", "week", "month"]
 FREQS: Final[tuple[Freq, ...]] = ("minute", "hour", "day", "week", "month")
-# More bars than this could not be told apart, and would only make the chart large.
-_MOST_PERIODS: Final = 240
-_MOST_GROUPS: Final = 10
-_APART: Final = 60
-_MOST_LABELS: Final = 8
-_SPANS: Final[dict[Freq, pd.Timedelta]] = {
+# More bars could not be distinguished.
+_MAX_PERIODS: Final = 240
+_MAX_GROUPS: Final = 10
+_MAX_PERIODS_WITH_GAPS: Final = 60
+_MAX_LABELS: Final = 8
+_LENGTHS: Final[dict[Freq, pd.Timedelta]] = {
     "minute": pd.Timedelta(minutes=1),
     "hour": pd.Timedelta(hours=1),
     "day": pd.Timedelta(days=1),
@@ -50,7 +50,7 @@ _LABELS: Final[dict[Freq, str]] = {
 
 @dataclass(frozen=True)
 class Amount:
-    """What is added up: its column, its name with the unit, how a figure of it is written."""
+    """A column to sum: its title with the unit, number format, and heading."""
 
     column: str
     title: str
@@ -68,50 +68,50 @@ _AMOUNTS: Final[dict[str, Amount]] = {
     "reasoning_tokens": Amount("reasoning_tokens", "Reasoning tokens", ".3~s", "Reasoning tokens"),
     "tool_calls": Amount("tool_calls", "Tool calls", ",d", "Tool calls"),
 }
-_OTHER_NAMES: Final = {"tokens": "total_tokens", "cost": "cost_usd"}
+_ALIASES: Final = {"tokens": "total_tokens", "cost": "cost_usd"}
 
 
 def usage(
     runs: Any, *, freq: Freq = "day", value: str = "total_tokens", by: str = "agent"
 ) -> Chart | LayerChart:
-    """Draw what was used over time: one bar per period, stacked by agent.
+    """Draw usage over time: one bar per period, stacked by agent.
 
     ``runs`` is a table of `agentnb.runs`, or of `agentnb.usage` by a period.  ``freq`` is
-    ``minute``, ``hour``, ``day``, ``week`` or ``month``, in the time zone of the table; where there
-    would be more than 240 bars, the next longer period is drawn, and the chart says so.  ``value``
-    is ``total_tokens`` (or another column of tokens), ``cost_usd``, ``tool_calls`` or ``runs``;
-    runs that report none count nothing.  ``by`` is ``agent``, ``platform``, ``model``, ``user``,
-    ``session``, ``status`` or ``source``; beyond the biggest ten all are one: "other".
+    ``minute``, ``hour``, ``day``, ``week`` or ``month``, in the time zone of the table; instead of
+    more than 240 bars, the next longer period is drawn, and the chart says so.  ``value`` is
+    ``total_tokens`` (or another column of tokens), ``cost_usd``, ``tool_calls`` or ``runs``;
+    missing values count 0.  ``by`` is ``agent``, ``platform``, ``model``, ``user``,
+    ``session``, ``status`` or ``source``; groups beyond the biggest ten are drawn as one.
 
     Raises:
-        RequestError: a column that this needs is missing, or an option is unknown.
+        RequestError: a column is missing, or an option is unknown.
     """
     frame = as_frame(runs, "usage")
-    value = _OTHER_NAMES.get(value, value)
+    value = _ALIASES.get(value, value)
     if value not in _AMOUNTS:
         raise RequestError(
             f"charts.usage cannot add up '{value}'.", hint=f"It knows: {', '.join(_AMOUNTS)}."
         )
     amount = _AMOUNTS[value]
-    column, named = by_column(frame, "usage", by, of="runs")
-    when, zone = moments(frame, "usage")
+    column, label = group_column(frame, "usage", by, of="runs")
+    times, zone = local_times(frame, "usage")
     if value == "runs":
         counts = frame["runs"] if "runs" in frame.columns else pd.Series(1.0, index=frame.index)
     else:
-        need(frame, "usage", value, of="runs")
+        require_columns(frame, "usage", value, of="runs")
         counts = frame[value]
     rows = pd.DataFrame(
         {
-            "when": when,
-            "name": grouped_names(frame[column]),
+            "time": times,
+            "name": group_labels(frame[column]),
             "amount": counts.astype("Float64").astype("float64"),
         }
     )
-    return stacked(rows, freq=freq, amount=amount, zone=zone, group=named, caller="usage")
+    return stacked_bars(rows, freq=freq, amount=amount, zone=zone, group=label, caller="usage")
 
 
-def moments(frame: pd.DataFrame, caller: str) -> tuple[pd.Series[Any], str]:
-    """Return when each row began as wall-clock time, and the name of its time zone.
+def local_times(frame: pd.DataFrame, caller: str) -> tuple[pd.Series[Any], str]:
+    """Return the start of each row as wall-clock time, and the name of its time zone.
 
     Raises:
         RequestError: the table has no such column.
@@ -120,15 +120,14 @@ def moments(frame: pd.DataFrame, caller: str) -> tuple[pd.Series[Any], str]:
     if "started_at" not in frame.columns and periods:
         column: Any = frame[periods[0]]
     else:
-        need(frame, caller, "started_at", of="runs")
+        require_columns(frame, caller, "started_at", of="runs")
         column = frame["started_at"]
-    when = cast("Any", pd).to_datetime(column)
-    zone = getattr(when.dtype, "tz", None)
-    # Wall-clock time, because a period begins when it does for whoever reads the chart.
-    return (when if zone is None else when.dt.tz_localize(None)), str(zone or "local time")
+    times = cast("Any", pd).to_datetime(column)
+    zone = getattr(times.dtype, "tz", None)
+    return (times if zone is None else times.dt.tz_localize(None)), str(zone or "local time")
 
 
-def stacked(
+def stacked_bars(
     rows: pd.DataFrame,
     *,
     freq: Freq,
@@ -136,50 +135,50 @@ def stacked(
     zone: str,
     group: str,
     caller: str,
-    nothing: str = "No runs",
+    empty_note: str = "No runs",
 ) -> Chart | LayerChart:
-    """Draw ``rows`` (``when``, ``name``, ``amount``; NaN where it is unknown) by period and name.
+    """Draw ``rows`` (``time``, ``name``, ``amount`` or NaN) by period and name.
 
-    ``nothing`` is what is said where there are none.
+    ``empty_note`` is the note in a chart without rows.
     """
     if freq not in FREQS:
         raise RequestError(
             f"charts.{caller} knows no period '{freq}'.", hint=f"It knows: {', '.join(FREQS)}."
         )
-    known = rows.dropna(subset=["when", "amount"])
+    known = rows.dropna(subset=["time", "amount"])
     heading = f"{amount.heading} by {freq} and {group.lower()}"
     if known.empty:
-        note = nothing if rows.empty else f"No run reports its {amount.heading.lower()}"
+        note = empty_note if rows.empty else f"No run reports its {amount.heading.lower()}"
         return empty(note, x=f"{freq.capitalize()} ({zone})", y=amount.title, heading=heading)
-    asked = freq
-    begins = _begins(known["when"], freq)
-    while begins.nunique() > _MOST_PERIODS and freq != FREQS[-1]:
+    finest = freq
+    begins = _begins(known["time"], freq)
+    while begins.nunique() > _MAX_PERIODS and freq != FREQS[-1]:
         freq = FREQS[FREQS.index(freq) + 1]
-        begins = _begins(known["when"], freq)
+        begins = _begins(known["time"], freq)
     heading = f"{amount.heading} by {freq} and {group.lower()}"
-    shown = biggest(known["name"], known["amount"], most=_MOST_GROUPS)
-    order = list(dict.fromkeys(shown.values()))
-    added: Any = (
-        known.assign(begin=begins, name=known["name"].map(shown))
+    labels = top_groups(known["name"], known["amount"], most=_MAX_GROUPS)
+    order = list(dict.fromkeys(labels.values()))
+    sums: Any = (
+        known.assign(begin=begins, name=known["name"].map(labels))
         .groupby(["begin", "name"], sort=True)["amount"]
         .sum()
         .reset_index()
     )
-    added = added[added["amount"] != 0] if (added["amount"] != 0).any() else added
-    added["end"] = _ends(added["begin"], freq)
-    added["rank"] = added["name"].map({name: at for at, name in enumerate(order)})
-    periods = added["begin"].nunique()
-    if periods <= _APART:
-        # A gap between bars, where it leaves something of them.
-        added["end"] -= (added["end"] - added["begin"]) * 0.06
-    first, last = added["begin"].min(), added["end"].max()
-    # A single bar would fill the chart from side to side.
-    room = (last - first) * 2 if periods == 1 else pd.Timedelta(0)
+    sums = sums[sums["amount"] != 0] if (sums["amount"] != 0).any() else sums
+    sums["end"] = _ends(sums["begin"], freq)
+    sums["rank"] = sums["name"].map({name: rank for rank, name in enumerate(order)})
+    periods = sums["begin"].nunique()
+    if periods <= _MAX_PERIODS_WITH_GAPS:
+        # A gap between bars.
+        sums["end"] -= (sums["end"] - sums["begin"]) * 0.06
+    first, last = sums["begin"].min(), sums["end"].max()
+    # A single bar would fill the chart.
+    margin = (last - first) * 2 if periods == 1 else pd.Timedelta(0)
     for edge in ("begin", "end"):
-        added[edge] = added[edge].dt.tz_localize("UTC")
+        sums[edge] = sums[edge].dt.tz_localize("UTC")
     missing = len(rows) - len(known)
     notes = [
-        f"By {freq}, because there are more than {_MOST_PERIODS} {asked}s." * (freq != asked),
+        f"By {freq}, because there are more than {_MAX_PERIODS} {finest}s." * (freq != finest),
         f"{missing:,} of {len(rows):,} rows report none and are left out." * bool(missing),
     ]
     x = alt.X(
@@ -187,17 +186,19 @@ def stacked(
         title=f"{freq.capitalize()} ({zone})",
         scale=alt.Scale(
             type="utc",
-            domain=[_instant(first - room), _instant(last + room)] if room else alt.Undefined,
+            domain=[f"{edge.isoformat()}Z" for edge in (first - margin, last + margin)]
+            if margin
+            else alt.Undefined,
         ),
         axis=axis(
             format=_LABELS[freq],
             labelOverlap=True,
             grid=False,
-            **_ticks(freq, first - room, last + room),
+            **_ticks(freq, first - margin, last + margin),
         ),
     )
     return (
-        Chart(added)
+        Chart(sums)
         .mark_bar(orient="vertical")
         .encode(
             x=x,
@@ -208,7 +209,7 @@ def stacked(
                 stack="zero",
                 axis=axis(
                     format=amount.format,
-                    values=whole(added.groupby("begin")["amount"].sum().max())
+                    values=integer_ticks(sums.groupby("begin")["amount"].sum().max())
                     if amount.format == ",d"
                     else alt.Undefined,
                 ),
@@ -221,7 +222,7 @@ def stacked(
             ),
             order=alt.Order("rank:Q"),
             tooltip=[
-                alt.Tooltip("begin:T", title=freq.capitalize(), format=f"{_LABELS[freq]}"),
+                alt.Tooltip("begin:T", title=freq.capitalize(), format=_LABELS[freq]),
                 alt.Tooltip("name:N", title=group),
                 alt.Tooltip("amount:Q", title=amount.title, format=_exact(amount)),
             ],
@@ -230,43 +231,35 @@ def stacked(
     )
 
 
-def _instant(moment: pd.Timestamp) -> str:
-    return f"{moment.isoformat()}Z"
-
-
 def _exact(amount: Amount) -> str:
     return ",.0f" if amount.format == ".3~s" else "$,.4~f" if "$" in amount.format else ",d"
 
 
-def _begins(when: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
-    match freq:
-        case "minute" | "hour":
-            return when.dt.floor("min" if freq == "minute" else "h")
-        case "day":
-            return when.dt.normalize()
-        case "week":
-            days: Any = when.dt.normalize()
-            return days - cast("Any", pd).to_timedelta(days.dt.day_of_week, unit="D")
-        case "month":
-            days = when.dt.normalize()
-            return days - cast("Any", pd).to_timedelta(days.dt.day - 1, unit="D")
+def _begins(times: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
+    if freq in ("minute", "hour"):
+        return times.dt.floor("min" if freq == "minute" else "h")
+    days: Any = times.dt.normalize()
+    if freq == "day":
+        return days
+    since_begin = days.dt.day_of_week if freq == "week" else days.dt.day - 1
+    return days - cast("Any", pd).to_timedelta(since_begin, unit="D")
 
 
 def _ends(begins: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
     if freq == "month":
         return begins + pd.offsets.MonthBegin(1)
-    return begins + _SPANS[freq]
+    return begins + _LENGTHS[freq]
 
 
 def _ticks(freq: Freq, first: pd.Timestamp, last: pd.Timestamp) -> dict[str, Any]:
-    """Return which labels the axis of time gets: of few bars, one for each."""
-    periods = math.ceil((last - first) / _SPANS[freq])
+    """Return the ticks of the time axis: one for each bar if there are few."""
+    periods = math.ceil((last - first) / _LENGTHS[freq])
     if freq == "week":
         # Vega's weeks begin on Sunday.
-        step = math.ceil(periods / _MOST_LABELS)
-        begins = [first + at * step * _SPANS[freq] for at in range(math.ceil(periods / step))]
+        step = math.ceil(periods / _MAX_LABELS)
+        begins = [first + i * step * _LENGTHS[freq] for i in range(math.ceil(periods / step))]
         return {"values": [begin.timestamp() * 1000 for begin in begins]}
-    if periods <= _MOST_LABELS and freq in ("day", "month"):
-        # A number would put labels of hours within a day.  Vega has no such thing for the hour.
+    if periods <= _MAX_LABELS and freq in ("day", "month"):
+        # A number would put labels of hours within a day.  Vega has no such step for hours.
         return {"tickCount": alt.TimeIntervalStep(interval=freq, step=1)}
-    return {"tickCount": max(2, min(_MOST_LABELS, periods))}
+    return {"tickCount": max(2, min(_MAX_LABELS, periods))}

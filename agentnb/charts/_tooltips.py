@@ -1,4 +1,4 @@
-"""Tooltips that a viewer of Vega shows as text only.
+"""Tooltips that viewers of Vega display as text only.
 
 The tooltip of a mark is an object.  JupyterLab's viewer writes its entry ``image`` unescaped into
 an ``<img>`` and its entry ``title`` into a heading.  Vega-Lite 5 puts the title of an encoding into
@@ -19,24 +19,24 @@ _MARKUP_KEYS: Final = frozenset({"image", "title"})
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 # In an expression a quote ends a string and a backslash starts an escape; these look alike.
 _LOOKALIKES: Final = str.maketrans({'"': "\u201d", "\\": "\u29f5"})
-_LONGEST: Final = 200
+_MAX_CHARS: Final = 200
 
 
 def safe_title(text: str) -> str:
     """Return a title for an encoding that is safe as the key of an entry of a tooltip.
 
-    It is one line without quotes and backslashes, and never a key that is shown as markup, in
-    whatever case, width or spacing: ``image`` becomes ``image (column)``.
+    One line without quotes and backslashes, and no key that is displayed as markup in any case,
+    width or spacing: ``image`` becomes ``image (column)``.
     """
-    line = one_line(text, _LONGEST).translate(_LOOKALIKES)
+    line = one_line(text, _MAX_CHARS).translate(_LOOKALIKES)
     return f"{line} (column)" if _is_markup_key(line) else line
 
 
 def with_safe_tooltips(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return a Vega-Lite specification in which no key of a tooltip is shown as markup.
+    """Return a Vega-Lite specification in which no key of a tooltip is displayed as markup.
 
-    Titles of encodings become `safe_title`s.  Where rows of data have such a key, a tooltip shows
-    the encodings instead of a whole row, and a single field as an entry of its own.
+    Titles of encodings become `safe_title`s.  If rows of data have such a key, a tooltip has
+    the encodings instead of the whole row, and a single field becomes an entry.
     """
     return _cleaned(spec, in_rows=_has_markup_key(spec, is_data=False))
 
@@ -49,15 +49,15 @@ def _cleaned(spec: Any, name: str = "", *, in_rows: bool) -> Any:
     parts = cast("dict[str, Any]", spec)
     if name == "tooltip" and parts.get("content") == "data" and in_rows:
         return {**parts, "content": "encoding"}
-    made = {
+    copy = {
         key: value if _is_data(key) else _cleaned(value, key, in_rows=in_rows)
         for key, value in parts.items()
     }
     if name == "encoding":
-        made = {key: _channel(value) for key, value in made.items()}
-        if in_rows and isinstance(made.get("tooltip"), dict):
-            made["tooltip"] = _as_entries(made["tooltip"])
-    return made
+        copy = {key: _channel(value) for key, value in copy.items()}
+        if in_rows and isinstance(copy.get("tooltip"), dict):
+            copy["tooltip"] = _as_entries(copy["tooltip"])
+    return copy
 
 
 def _as_entries(tooltip: dict[str, Any]) -> Any:
@@ -75,18 +75,18 @@ def _channel(definition: Any) -> Any:
         return [_channel(value) for value in cast("list[Any]", definition)]
     if not isinstance(definition, dict):
         return definition
-    made = dict(cast("dict[str, Any]", definition))
-    if "condition" in made:
-        made["condition"] = _channel(made["condition"])
-    title, field = made.get("title"), made.get("field")
+    copy = dict(cast("dict[str, Any]", definition))
+    if "condition" in copy:
+        copy["condition"] = _channel(copy["condition"])
+    title, field = copy.get("title"), copy.get("field")
     if isinstance(title, list):
         title = ", ".join(map(str, cast("list[Any]", title)))
     if title:
-        made["title"] = safe_title(str(title))
+        copy["title"] = safe_title(str(title))
     elif isinstance(field, str) and safe_title(field) != field:
         # Without a title the name of the field is the key.
-        made["title"] = safe_title(field)
-    return made
+        copy["title"] = safe_title(field)
+    return copy
 
 
 def _has_markup_key(value: Any, *, is_data: bool) -> bool:

@@ -1,16 +1,17 @@
-"""Judging answers: simple checks over a table of runs, and two of them compared.
+"""Evaluation of answers: checks over a table of runs, and comparison of two evaluations.
 
-    found = agentnb.evaluate(table, {"right": tolerance(column="price", rel=0.01), "brief": brief})
-    found.summary()
-    found.compare(agentnb.evaluate(other, ...))
+    checks = {"right": tolerance(column="price", rel=0.01), "brief": brief}
+    evaluation = agentnb.evaluate(table, checks)
+    evaluation.summary()
+    evaluation.compare(agentnb.evaluate(other, ...))
 
-A check is one of these, or one made by a function of this module, each of which can take what it
-expects from a column of the same row:
+A check is one of the following, or made by a function of this module, which can take the expected
+value from a column of the same row:
 
 - a function of the answer, or of the answer and its row, that returns a bool or a score
-- a compiled regular expression, which the answer has to match somewhere
-- a str, which the answer has to be, spaces around it aside
-- a JSON schema, or a pydantic model or another type that pydantic knows, for answers in JSON
+- a compiled regular expression, which has to match somewhere in the answer
+- a str, which the answer has to equal but for surrounding whitespace
+- a JSON schema, a pydantic model or another type that pydantic can validate, for JSON answers
 
 Intervals need SciPy, and JSON schemas the package jsonschema:
 ``pip install 'jupyter-agentnb[evaluate]'``.
@@ -18,13 +19,12 @@ Intervals need SciPy, and JSON schemas the package jsonschema:
 
 from __future__ import annotations
 
+from agentnb.evaluation.builtin_checks import contains, exact, json_schema, regex
 from agentnb.evaluation.check import Check
-from agentnb.evaluation.checks import CheckLike
 from agentnb.evaluation.evaluation import Evaluation
-from agentnb.evaluation.forms import json_schema
 from agentnb.evaluation.judging import evaluate
-from agentnb.evaluation.numbers import tolerance
-from agentnb.evaluation.texts import contains, exact, regex
+from agentnb.evaluation.read_checks import CheckLike
+from agentnb.evaluation.tolerance_check import tolerance
 
 __all__ = [
     "Check",

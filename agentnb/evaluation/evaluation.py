@@ -1,4 +1,4 @@
-"""`Evaluation`: verdicts as a table, what they come to, and how two of them differ."""
+"""`Evaluation`: verdicts as a table, their summary, and comparison with another evaluation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import ConfigError, RequestError
-from agentnb.evaluation.differing import COMPARED_COLUMNS, Verdicts, compared
+from agentnb.evaluation.differences import COMPARED_COLUMNS, Verdicts, compare_verdicts
 from agentnb.evaluation.intervals import Estimate, mean, mean_estimate, proportion_estimate
 from agentnb.evaluation.pairing import By, pair_keys
 from agentnb.evaluation.rows import Outcome
@@ -34,36 +34,31 @@ SUMMARY_COLUMNS: Final[dict[str, str]] = {
 }
 
 _CONFIDENCE: Final = 0.95
-# Checks that are shown at most.
-_SHOWN: Final = 20
+_MAX_ROWS: Final = 20
 _HEADINGS: Final = ("check", "n", "passed", "mean", "95 % interval", "errors")
-# Characters of a check's name that are shown.
-_WIDTH: Final = 40
+_MAX_NAME_CHARS: Final = 40
 _NONE: Final = "–"
 
 
 class Evaluation:
-    """What checks found in answers, see `agentnb.evaluate`.
-
-    ``checks`` are their names, in order.
-    """
+    """Verdicts of checks on answers, see `agentnb.evaluate`."""
 
     def __init__(
         self,
-        judged: pd.DataFrame,
+        table: pd.DataFrame,
         verdicts: Mapping[str, Verdicts],
         outcomes: Sequence[Outcome],
         *,
         failed_counts: bool,
     ) -> None:
-        self._table = judged
+        self._table = table
         self._verdicts = verdicts
         self._errors = {
-            name: int(judged[f"{name}_error"].count()) if f"{name}_error" in judged.columns else 0
+            name: int(table[f"{name}_error"].count()) if f"{name}_error" in table.columns else 0
             for name in verdicts
         }
-        self._failed = sum(1 for outcome in outcomes if outcome is Outcome.FAILED)
-        self._unfinished = sum(1 for outcome in outcomes if outcome is Outcome.UNFINISHED)
+        self._failed = list(outcomes).count(Outcome.FAILED)
+        self._unfinished = list(outcomes).count(Outcome.UNFINISHED)
         self._failed_counts = failed_counts
 
     @property
@@ -73,12 +68,12 @@ class Evaluation:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The table that was given, its index and columns, with the verdicts after them.
+        """The evaluated table, with a column of verdicts for each check.
 
-        There is a column for each check, of its name: ``boolean``, or ``Float64`` where it gave a
-        score for any row (True and False then count as 1 and 0).  It is missing where the row does
-        not count, or the check raised; only if it did for some row, a column ``<check>_error``
-        (``string``) says why.
+        The column has the name of the check and is ``boolean``, or ``Float64`` if the check
+        returned a score for any row (True and False then count as 1 and 0).  A verdict is missing
+        where the row does not count, or the check raised; if it raised for any row, there is a
+        column ``<check>_error`` (``string``) with the reasons.
         """
         return self._table.copy(deep=False)
 
@@ -86,14 +81,14 @@ class Evaluation:
         return len(self._table)
 
     def summary(self, *, confidence: float = _CONFIDENCE) -> pd.DataFrame:
-        """Return one row for each check, of the columns and dtypes of `SUMMARY_COLUMNS`.
+        """Return one row for each check, with the columns and dtypes of `SUMMARY_COLUMNS`.
 
-        Of ``rows`` rows ``n`` count: all but those ``left_out`` (not finished, or of runs that
-        failed and are skipped) and those with ``errors``.  ``passed`` is missing for a score.
-        ``mean`` is the share that passed, or the mean score, with its standard error and the
-        interval from ``low`` to ``high``: Wilson's for a share, Student's t for a score, which
-        needs two scores that differ.  ``failed_runs`` are among ``n``, or among ``left_out``, as
-        `agentnb.evaluate` was told.
+        Of ``rows`` rows ``n`` count: all but those ``left_out`` (unfinished, or failed runs that
+        are skipped) and those with ``errors``.  ``passed`` is missing for scores.  ``mean`` is the
+        fraction that passed, or the mean score, with its standard error and the confidence interval
+        from ``low`` to ``high``: Wilson's for a fraction, Student's t for scores, which needs two
+        different scores.  ``failed_runs`` are among ``n``, or with ``failed="skip"`` among
+        ``left_out``.
 
         Raises:
             RequestError: ``confidence`` is not between 0 and 1.
@@ -101,7 +96,7 @@ class Evaluation:
         """
         _check_confidence(confidence)
         rows = [
-            self._summed(name, _estimate(verdicts, confidence))
+            self._summary_row(name, _estimate(verdicts, confidence))
             for name, verdicts in self._verdicts.items()
         ]
         return _by_check(rows, self._verdicts, SUMMARY_COLUMNS)
@@ -109,41 +104,40 @@ class Evaluation:
     def compare(
         self, other: Evaluation, *, by: By | None = None, confidence: float = _CONFIDENCE
     ) -> pd.DataFrame:
-        """Return how much this evaluation differs from another, one row for each check.
+        """Return the differences from another evaluation, one row for each check.
 
-        The columns and dtypes are those of `COMPARED_COLUMNS`.  ``difference`` is ``mean`` less
-        ``other_mean``; ``low`` and ``high`` are its interval, ``p_value`` is for no difference, of
-        this check alone.
+        The columns and dtypes are those of `COMPARED_COLUMNS`.  ``difference`` is ``mean`` minus
+        ``other_mean``; ``low`` and ``high`` are its confidence interval; ``p_value`` is for no
+        difference, of this check alone.
 
-        Rows are paired, which makes the interval narrower, by their index where it names each row
-        in both tables; where the tables tell what was asked (a column "prompt"), these have to be
-        equal too, or the prompts pair the rows.  ``by`` is another column of both, several, or
-        "index"; rows of one key then count once, by their mean, since they are not independent.
-        ``n`` and ``other_n`` are what the means are of.  ``only_here`` and ``only_other`` count
-        the rows that took no part: without a partner, or one whose verdict counts.  Tables that do
-        not go together are compared as they are, with every row.
+        Rows are paired, which makes the interval narrower, by their index if it is unique in both
+        tables and the prompts of each pair are equal (in tables with a column "prompt"), else by
+        unique prompts.  ``by`` is another column of both, several, or "index"; rows with the same
+        key then count once, by their mean, since they are not independent.  ``n`` and ``other_n``
+        are the numbers of values in the means.  ``only_here`` and ``only_other`` count the rows
+        without a partner whose verdict counts.  Tables that cannot be paired are compared as
+        independent samples of all rows.
 
-        Of shares the interval is Newcombe's for pairs or for independent rows, and the test
-        McNemar's or Fisher's exact one; of scores both are Student's t for pairs, or Welch's.
-        ``method`` says which.  A check that only one side has is listed, without a difference.
+        For fractions the interval is Newcombe's for pairs or for independent rows, and the test
+        McNemar's or Fisher's exact one; for scores both are Student's t for pairs, or Welch's.
+        ``method`` names them.  A check of one side only is listed, without a difference.
 
         Raises:
-            RequestError: ``other`` is no evaluation, they have no check in common, or cannot be
-                paired ``by`` that, or ``confidence`` is not between 0 and 1.
+            RequestError: ``other`` is no evaluation, has no check in common with this one, or
+                cannot be paired by ``by``, or ``confidence`` is not between 0 and 1.
             ConfigError: SciPy is not installed.
         """
         _check_confidence(confidence)
-        # What a caller without types may give.
         if not isinstance(other, Evaluation):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RequestError(
                 f"compare takes another evaluation, not {type(other).__name__}.",
                 hint="Such as what agentnb.evaluate returns.",
             )
         keys = pair_keys(self._table, other._table, by)
-        rows = compared(self._verdicts, other._verdicts, keys, confidence)
+        rows = compare_verdicts(self._verdicts, other._verdicts, keys, confidence)
         return _by_check(rows.values(), rows, COMPARED_COLUMNS)
 
-    def _summed(self, name: str, estimate: Estimate) -> dict[str, Any]:
+    def _summary_row(self, name: str, estimate: Estimate) -> dict[str, Any]:
         verdicts = self._verdicts[name]
         left_out = self._unfinished + (0 if self._failed_counts else self._failed)
         return {
@@ -159,15 +153,13 @@ class Evaluation:
             "errors": self._errors[name],
         }
 
-    # -- how it shows ----------------------------------------------------------------------------
-
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *self._rows()]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(_HEADINGS))]
+        rows = [_HEADINGS, *map(self._cells, self.checks[:_MAX_ROWS])]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
         lines = [
             "  ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
             for row in rows
         ]
@@ -177,7 +169,9 @@ class Evaluation:
         def cells(row: Iterable[str], tag: str) -> str:
             return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
 
-        rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._rows())
+        rows = "".join(
+            f"<tr>{cells(self._cells(name), 'td')}</tr>" for name in self.checks[:_MAX_ROWS]
+        )
         return (
             f"<p>{escape(self._title())}</p>"
             '<table class="mathjax_ignore tex2jax_ignore">'
@@ -195,29 +189,26 @@ class Evaluation:
         return "; ".join(notes)
 
     def _more(self) -> list[str]:
-        hidden = len(self._verdicts) - _SHOWN
+        hidden = len(self._verdicts) - _MAX_ROWS
         return [f"… and {hidden} more"] if hidden > 0 else []
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [self._shown(name) for name in self.checks[:_SHOWN]]
-
-    def _shown(self, name: str) -> tuple[str, ...]:
+    def _cells(self, name: str) -> tuple[str, ...]:
         verdicts = self._verdicts[name]
         try:
             estimate = _estimate(verdicts, _CONFIDENCE)
         except ConfigError:
-            # What is only shown does without; `summary` says what to install.
+            # The display does without SciPy; `summary` raises.
             known = [verdict for verdict in verdicts if verdict is not None]
             estimate = Estimate(mean(known) if known else None)
-        summed = self._summed(name, estimate)
+        row = self._summary_row(name, estimate)
         low, high = _number(estimate.low), _number(estimate.high)
         return (
-            one_line(name, _WIDTH),
-            str(summed["n"]),
-            _NONE if summed["passed"] is None else str(summed["passed"]),
+            one_line(name, _MAX_NAME_CHARS),
+            str(row["n"]),
+            _NONE if row["passed"] is None else str(row["passed"]),
             _number(estimate.mean),
             _NONE if estimate.low is None else f"{low} to {high}",
-            str(summed["errors"]),
+            str(row["errors"]),
         )
 
 
@@ -235,7 +226,7 @@ def _by_check(
 
 
 def _passed(verdicts: Verdicts) -> int | None:
-    """Return how many passed; None where a check gives scores."""
+    """Return the number of rows that passed, None for scores."""
     known = [verdict for verdict in verdicts if verdict is not None]
     if not all(isinstance(verdict, bool) for verdict in known):
         return None

@@ -1,4 +1,4 @@
-"""What comes with the extra ``evaluate``, imported when it is first needed."""
+"""Packages of the extra ``evaluate``, imported on first use."""
 
 from __future__ import annotations
 
@@ -10,31 +10,21 @@ from agentnb.errors import ConfigError
 
 __all__ = ["jsonschema", "stats"]
 
-_INSTALL = f"Install it: {install_hint('evaluate')}"
-
 
 def stats() -> Any:
-    """Return `scipy.stats`.
-
-    Raises:
-        ConfigError: SciPy is not installed.
-    """
-    return _imported("scipy.stats", "Confidence intervals need SciPy, which is not installed.")
+    """Return `scipy.stats`, or raise `ConfigError` if SciPy is not installed."""
+    return _import("scipy.stats", "Confidence intervals need SciPy, which is not installed.")
 
 
 def jsonschema() -> Any:
-    """Return `jsonschema`.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    return _imported("jsonschema", "JSON schemas need jsonschema, which is not installed.")
+    """Return `jsonschema`, or raise `ConfigError` if it is not installed."""
+    return _import("jsonschema", "JSON schemas need jsonschema, which is not installed.")
 
 
-def _imported(name: str, missing: str) -> Any:
+def _import(name: str, message: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
             raise
-        raise ConfigError(missing, hint=_INSTALL) from error
+        raise ConfigError(message, hint=f"Install it: {install_hint('evaluate')}") from error

@@ -1,6 +1,6 @@
 """Confidence intervals and tests of means and proportions, and of differences between two.
 
-Values and counts in, numbers out; a number that cannot be had is None.
+A number that cannot be computed is None.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = [
     "proportion_estimate",
 ]
 
-# Values this near to each other, next to their size, differ by how numbers are rounded only.
+# Relative difference of values that rounding alone can cause.
 _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its standard error and its interval."""
+    """A mean with its standard error and confidence interval."""
 
     mean: float | None
     std_error: float | None = None
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference of two means, its interval, and the p value of there being none."""
+    """A difference of two means, its confidence interval, and the p value for no difference."""
 
     value: float | None
     low: float | None = None
@@ -60,7 +60,7 @@ def proportion_estimate(passed: int, n: int, confidence: float) -> Estimate:
 def mean_estimate(values: Sequence[float], confidence: float) -> Estimate:
     """Return a mean with Student's t interval.
 
-    There is none where all values are equal, or there is only one: they tell of no spread.
+    There is no interval for equal values or a single one.
     """
     if not values:
         return Estimate(None)
@@ -106,7 +106,7 @@ def paired_proportion_difference(
         return Difference(None)
     margins = (both + here) * (other + neither) * (both + other) * (here + neither)
     excess = both * neither - here * other
-    # A correction for continuity, where the two go together.
+    # Continuity correction of a positive correlation.
     excess = excess if excess < 0 else max(excess - n / 2, 0.0)
     correlation = excess / math.sqrt(margins) if margins else 0.0
     low, high = _square_and_add(both + here, n, both + other, n, correlation, confidence)
@@ -120,7 +120,7 @@ def mean_difference(
 ) -> Difference:
     """Return the difference of two means of different units, by Welch's t test.
 
-    There is no interval and no p value where neither side tells of a spread, or one is alone.
+    There is no interval and no p value if each side has equal values only, or a side a single one.
     """
     if not values or not others:
         return Difference(None)
@@ -131,7 +131,7 @@ def mean_difference(
         return Difference(difference)
     mine, theirs = _std_error(values), _std_error(others)
     error = math.hypot(mine, theirs)
-    # Welch and Satterthwaite's; of parts of the whole, whose powers are neither too large nor 0.
+    # Welch-Satterthwaite, with ratios, whose powers do not overflow or underflow.
     freedom = 1 / (
         (mine / error) ** 4 / (len(values) - 1) + (theirs / error) ** 4 / (len(others) - 1)
     )
@@ -143,7 +143,7 @@ def paired_mean_difference(
 ) -> Difference:
     """Return the mean of the differences between pairs, by Student's t test.
 
-    There is no interval and no p value where all differences are equal, or there is one only.
+    There is no interval and no p value if all differences are equal, or there is only one.
     """
     if not values:
         return Difference(None)
@@ -156,7 +156,7 @@ def paired_mean_difference(
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean of one value or more."""
+    """Return the mean of at least one value."""
     return math.fsum(values) / len(values)
 
 
@@ -170,7 +170,7 @@ def _student(value: float, error: float, freedom: float, confidence: float) -> D
 def _std_error(values: Sequence[float]) -> float:
     """Return the standard error of the mean of two values or more."""
     middle = mean(values)
-    # In units of the largest, since squares of very small or large numbers are 0 or infinite.
+    # In units of the largest, since squares could overflow or underflow.
     largest = max(abs(value - middle) for value in values)
     if not largest:
         return 0.0
@@ -180,7 +180,7 @@ def _std_error(values: Sequence[float]) -> float:
 
 def _wilson(passed: int, n: int, confidence: float) -> tuple[float, float]:
     interval = stats().binomtest(passed, n).proportion_ci(confidence, method="wilson")
-    # Where none or all passed, rounding can leave it a little beside what was found.
+    # Rounding can exclude a share of 0 or 1 from its interval.
     share = passed / n
     return min(float(interval.low), share), max(float(interval.high), share)
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them, found in a text."""
+"""Numbers in a text, in the notations that people use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUS: Final = "-\u2010\u2011\u2012\u2013\u2212"
 _SPACES: Final = "\u00a0\u2009\u202f"
 _CURRENCY: Final = "$¢£¤¥֏؋৲৳฿\u20a0-\u20cf"
 
-# Dates and times of day, which are no numbers, and then whatever begins as a number does.
+# Dates and times of day, to be skipped, or numbers.
 _NUMERAL: Final = re.compile(
     rf"""
     (?<![\w.])(?:
@@ -35,7 +35,7 @@ _NUMERAL: Final = re.compile(
     re.VERBOSE,
 )
 # Digits with or without a mark between groups: of three, or as in 12,34,567.
-_WHOLE: Final = re.compile(
+_INTEGER: Final = re.compile(
     rf"\d*|[1-9]\d{{0,2}}(?P<mark>[.,'’{_SPACES}])\d{{3}}(?:(?P=mark)\d{{3}})*"
     r"|[1-9]\d?(?:,\d\d)+,\d{3}"
 )
@@ -44,7 +44,7 @@ _ARABIC: Final = str.maketrans("٫٬", ".,")
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number as it stands in a text; ``percent`` says that a percent sign follows."""
+    """A number in a text; ``percent``: a percent sign follows."""
 
     value: Decimal
     percent: bool = False
@@ -53,35 +53,35 @@ class Numeral:
 def numerals(text: str, *, decimal: DecimalMark = ".") -> Iterator[Numeral]:
     """Yield the numbers in a text, in order.
 
-    ``decimal`` decides what can be read in two ways: whether 1,234 is a thousand or a little more
-    than one.  What can be read in one way only is read so: 1.234.567,89 and 3,5 with either.
-    Groups are told by a comma, a point, an apostrophe or a space that does not break.  Currencies
-    before and after are left out; so are dates, times of day, ordinals, versions, and numbers that
-    are part of a word, such as Q3.  A unit is not looked at, nor is a word such as "million".
+    ``decimal`` is the decimal mark of ambiguous numbers such as 1,234; unambiguous ones, such as
+    1.234.567,89 and 3,5, do not depend on it.  Groups are separated by a comma, a point, an
+    apostrophe or a no-break space.  Currencies are ignored; dates, times of day, ordinals, versions
+    and numbers within words, such as Q3, are skipped.  Units and words such as "million" are not
+    interpreted.
     """
-    for found in _NUMERAL.finditer(text):
-        if (digits := found["digits"]) is None:
+    for match in _NUMERAL.finditer(text):
+        if (digits := match["digits"]) is None:
             continue
         digits = digits.translate(_ARABIC)
-        whole = _read(digits, decimal)
-        # Two numbers with a space between them that was not meant to group.
-        parts = [digits] if whole is not None else re.split(f"[{_SPACES}]", digits)
-        signed = found["sign"] in tuple(_MINUS) or found["inner"] is not None
-        for place, part in enumerate(parts):
+        # Without a valid grouping, a space separates two numbers.
+        parts = [digits] if _read(digits, decimal) is not None else re.split(f"[{_SPACES}]", digits)
+        is_negative = match["sign"] in tuple(_MINUS) or match["inner"] is not None
+        for index, part in enumerate(parts):
             if (value := _read(part, decimal)) is None:
                 continue
-            is_last = place == len(parts) - 1
-            if is_last and found["exponent"] is not None:
-                value = value.scaleb(_whole_number(found["exponent"]))
-            if place == 0 and signed:
+            is_last = index == len(parts) - 1
+            if is_last and (exponent := match["exponent"]) is not None:
+                sign = -1 if exponent[0] in _MINUS else 1
+                value = value.scaleb(sign * int(exponent.lstrip(f"{_MINUS}+")))
+            if index == 0 and is_negative:
                 value = -value
-            yield Numeral(value, percent=is_last and found["percent"] is not None)
+            yield Numeral(value, percent=is_last and match["percent"] is not None)
 
 
 def _read(digits: str, decimal: DecimalMark) -> Decimal | None:
     mark = _decimal_mark(digits, decimal)
     whole, _, fraction = digits.partition(mark) if mark else (digits, "", "")
-    if not _WHOLE.fullmatch(whole) or (fraction and not fraction.isdecimal()):
+    if not _INTEGER.fullmatch(whole) or (fraction and not fraction.isdecimal()):
         return None
     plain = "".join(filter(str.isdecimal, whole))
     return Decimal(f"{plain or 0}.{fraction or 0}")
@@ -93,9 +93,5 @@ def _decimal_mark(digits: str, decimal: DecimalMark) -> str:
         return max(".,", key=digits.rfind)
     if points + commas != 1:
         return ""
-    found = "." if points else ","
-    return "" if found != decimal and _WHOLE.fullmatch(digits) else found
-
-
-def _whole_number(text: str) -> int:
-    return -int(text[1:]) if text[0] in _MINUS else int(text)
+    mark = "." if points else ","
+    return "" if mark != decimal and _INTEGER.fullmatch(digits) else mark

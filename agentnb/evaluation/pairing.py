@@ -1,4 +1,4 @@
-"""Which row of one table belongs to which of another, and the values of those that do."""
+"""Pairing of the rows of two tables, and of their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
-from agentnb.evaluation.expected import is_missing
+from agentnb.evaluation.check import is_missing
 from agentnb.evaluation.intervals import mean
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ By = Hashable | Sequence[Hashable]
 """A column, several, or "index"."""
 
 Keys = list[Hashable | None]
-"""What each row is known by; None where it is known by nothing."""
+"""The key of each row, None for a row without one."""
 
-# In tables of runs: what was asked is what makes two rows answers to the same.
 _PROMPT = "prompt"
 
 
@@ -30,8 +29,8 @@ _PROMPT = "prompt"
 class Paired:
     """Values of the keys that both sides have, in order.
 
-    ``repeated`` says that some are means of several rows.  ``only_here`` and ``only_other`` count
-    the rows that have a value and no partner with one.
+    ``repeated``: some are means of several rows.  ``only_here`` and ``only_other`` count the rows
+    that have a value but no partner with one.
     """
 
     here: list[float]
@@ -42,15 +41,15 @@ class Paired:
 
 
 def pair_keys(here: pd.DataFrame, other: pd.DataFrame, by: By | None) -> tuple[Keys, Keys] | None:
-    """Return what the rows of both tables are paired by, None where they are not to be paired.
+    """Return the keys that pair the rows of both tables, None if they cannot be paired.
 
-    Without ``by`` that is the index, if it names each row of either table, some in both, and these
-    were asked the same where the tables tell (a column "prompt"); else the prompt, on the same
-    conditions.
+    Without ``by`` these are the index, if it is unique in either table, shared by some rows, and
+    the prompts of these are equal (in tables with a column "prompt"); else the prompts, if unique
+    and shared.
 
     Raises:
-        RequestError: ``by`` names no column of both, or one whose values cannot be keys, or no row
-            has a partner.
+        RequestError: ``by`` is no column of both, its values are not hashable, or no row has a
+            partner.
     """
     if by is not None:
         keys = _keys(here, by), _keys(other, by)
@@ -62,17 +61,17 @@ def pair_keys(here: pd.DataFrame, other: pd.DataFrame, by: By | None) -> tuple[K
         return keys
     by_index = _index(here), _index(other)
     by_prompt = None
-    if all(_named(table).count(_PROMPT) == 1 for table in (here, other)):
+    if all(list(table.columns).count(_PROMPT) == 1 for table in (here, other)):
         by_prompt = _keys(here, _PROMPT), _keys(other, _PROMPT)
-    if _name_rows(by_index) and (by_prompt is None or _agree(by_index, by_prompt)):
+    if _are_unique_and_shared(by_index) and (by_prompt is None or _agree(by_index, by_prompt)):
         return by_index
-    return by_prompt if by_prompt is not None and _name_rows(by_prompt) else None
+    return by_prompt if by_prompt is not None and _are_unique_and_shared(by_prompt) else None
 
 
 def paired(
     keys: tuple[Keys, Keys], here: Sequence[float | None], other: Sequence[float | None]
 ) -> Paired:
-    """Return the values that belong together; rows of one key count once, by their mean."""
+    """Return the values of each pair; rows of one key count once, by their mean."""
     mine, theirs = _grouped(keys[0], here), _grouped(keys[1], other)
     shared = [key for key in mine if key is not None and key in theirs]
     groups = [(mine[key], theirs[key]) for key in shared]
@@ -86,7 +85,7 @@ def paired(
 
 
 def _index(table: pd.DataFrame) -> Keys:
-    return _hashed(table.index.tolist(), "index")
+    return _hashable(table.index.tolist(), "index")
 
 
 def _keys(table: pd.DataFrame, by: By) -> Keys:
@@ -95,34 +94,30 @@ def _keys(table: pd.DataFrame, by: By) -> Keys:
         return _index(table)
     values: list[list[Any]] = []
     for column in columns:
-        if _named(table).count(column) != 1:
+        if cast("list[Any]", list(table.columns)).count(column) != 1:
             names = [str(name) for name in table.columns]
             raise RequestError(
                 f"Both evaluations need one column {column!r} to pair rows by.",
                 hint=suggestion(str(column), names) or f"There are: {', '.join(names)}.",
             )
         values.append(table[column].tolist())
-    return _hashed(values[0] if len(values) == 1 else list(zip(*values, strict=True)), by)
+    return _hashable(values[0] if len(values) == 1 else list(zip(*values, strict=True)), by)
 
 
-def _named(table: pd.DataFrame) -> list[Any]:
-    return list(table.columns)
-
-
-def _hashed(values: Iterable[Any], by: Any) -> Keys:
+def _hashable(values: Iterable[Any], by: Any) -> Keys:
     try:
-        return [None if _is_unknown(value) else _checked(value) for value in values]
+        return [None if _has_missing(value) else _check_hash(value) for value in values]
     except TypeError as error:
         raise RequestError(f"Rows cannot be paired by {by!r}: {error}.") from error
 
 
-def _is_unknown(value: Any) -> bool:
+def _has_missing(value: Any) -> bool:
     if isinstance(value, tuple):
         return any(is_missing(part) for part in cast("tuple[Any, ...]", value))
     return is_missing(value)
 
 
-def _checked(value: Any) -> Hashable:
+def _check_hash(value: Any) -> Hashable:
     hash(value)
     return value
 
@@ -131,17 +126,17 @@ def _known(keys: Keys) -> set[Hashable]:
     return {key for key in keys if key is not None}
 
 
-def _name_rows(keys: tuple[Keys, Keys]) -> bool:
-    """Tell whether each row has a key of its own in its table, and some a partner."""
+def _are_unique_and_shared(keys: tuple[Keys, Keys]) -> bool:
+    """Return whether the keys are unique in each table, and some are in both."""
     here, other = map(_known, keys)
     return len(here) == len(keys[0]) and len(other) == len(keys[1]) and bool(here & other)
 
 
 def _agree(keys: tuple[Keys, Keys], prompts: tuple[Keys, Keys]) -> bool:
-    """Tell whether rows of one key were asked the same."""
-    asked = dict(zip(keys[0], prompts[0], strict=True))
+    """Return whether rows with the same key have the same prompt."""
+    by_key = dict(zip(keys[0], prompts[0], strict=True))
     pairs = zip(keys[1], prompts[1], strict=True)
-    return all(asked[key] == prompt for key, prompt in pairs if key in asked)
+    return all(by_key[key] == prompt for key, prompt in pairs if key in by_key)
 
 
 def _grouped(keys: Keys, values: Sequence[float | None]) -> dict[Hashable | None, list[float]]:

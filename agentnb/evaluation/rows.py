@@ -1,4 +1,4 @@
-"""What there is to judge: a table, and of each row the answer, or that there is none."""
+"""The table to evaluate, with the answer and the outcome of each row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from agentnb.errors import RequestError
-from agentnb.evaluation.expected import Row, is_missing
+from agentnb.evaluation.check import Row, is_missing
 from agentnb.platforms.base import RemoteRun
 from agentnb.recording.base_run import RunFacts
 from agentnb.tables.run_list import RunList
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Convertible", "Outcome", "answers"]
 
-# Where answers stand: in the tables of `agent.map`, and in those of runs.
-_COLUMNS: Final = ("answer", "text")
+# Column of answers in the tables of `agent.map`, and in those of runs.
+_ANSWER_COLUMNS: Final = ("answer", "text")
 _FAILED: Final = frozenset(("failed", "cancelled", "truncated", "interrupted"))
-_GOING: Final = frozenset(("queued", "running", "paused"))
+_UNFINISHED: Final = frozenset(("queued", "running", "paused"))
 
 
 class Outcome(Enum):
-    """What came of a row's run."""
+    """The outcome of a row's run."""
 
     ANSWERED = "answered"
     FAILED = "failed"
@@ -66,11 +66,11 @@ class Answers:
 def answers(data: Any, column: Any = None) -> Answers:
     """Return the table and the answers in ``column``, by default in "answer", else in "text".
 
-    A run that failed, was cut off, cancelled or interrupted has no answer, whatever part of one
-    there is; nor has a row without a text.  One that goes on, or was not begun, is unfinished.
+    A failed, truncated, cancelled or interrupted run has no answer, even if it has text; nor has a
+    row without text.  A running or missing run is unfinished.
 
     Raises:
-        RequestError: it is neither a table nor runs, or there is no such column.
+        RequestError: ``data`` is neither a table nor runs, or has no such column.
     """
     table = _table(data)
     column = _column(table, column)
@@ -91,14 +91,14 @@ def _table(data: Any) -> pd.DataFrame:
     if isinstance(data, RunFacts):
         return RunList([data]).DataFrame()
     if isinstance(data, _Labelled):
-        # By its label an agent is found again in another comparison of the same agents.
+        # Labels pair the rows with those of another comparison of the same agents.
         return data.DataFrame().set_axis(data.labels, axis="index")
     if isinstance(data, RunList):
         return cast("RunList[Any]", data).DataFrame()
     convert: Any = getattr(data, "to_pandas", None)
     if convert is not None:
-        if isinstance(made := convert(), pd.DataFrame):
-            return made
+        if isinstance(converted := convert(), pd.DataFrame):
+            return converted
     elif isinstance(data, Iterable) and not isinstance(data, str):
         runs = list(cast("Iterable[Any]", data))
         if all(isinstance(run, RunFacts | RemoteRun) for run in runs):
@@ -112,24 +112,24 @@ def _table(data: Any) -> pd.DataFrame:
 def _column(table: pd.DataFrame, column: Any) -> Any:
     if table.columns.nlevels > 1:
         raise RequestError("evaluate takes a table whose columns have names of one level.")
-    wanted = _COLUMNS if column is None else (column,)
-    found = next((name for name in wanted if name in table.columns), None)
+    candidates = _ANSWER_COLUMNS if column is None else (column,)
+    answer_column = next((name for name in candidates if name in table.columns), None)
     names = ", ".join(map(str, table.columns))
-    if found is None:
-        missing = " or ".join(repr(name) for name in wanted)
+    if answer_column is None:
+        missing = " or ".join(repr(name) for name in candidates)
         raise RequestError(
             f"The table has no column {missing}.",
             hint=f"Name the column of the answers: answer=. There are: {names or 'none'}.",
         )
-    if list(table.columns).count(found) > 1:
-        raise RequestError(f"The table has several columns {found!r}.")
-    return found
+    if list(table.columns).count(answer_column) > 1:
+        raise RequestError(f"The table has several columns {answer_column!r}.")
+    return answer_column
 
 
 def _statuses(table: pd.DataFrame, column: Any) -> list[Any]:
-    """Return the statuses that belong to the answers of ``column``, a column with a prefix, too."""
+    """Return the statuses for the answers of ``column``; both columns may have a prefix."""
     name = "status"
-    for plain in _COLUMNS:
+    for plain in _ANSWER_COLUMNS:
         if isinstance(column, str) and column.endswith(plain):
             name = column.removesuffix(plain) + name
             break
@@ -147,7 +147,7 @@ def _outcome(value: Any, status: Any) -> Outcome:
     missing = is_missing(value)
     if is_missing(status):
         return Outcome.UNFINISHED if missing or value == "" else Outcome.ANSWERED
-    if status in _GOING:
+    if status in _UNFINISHED:
         return Outcome.UNFINISHED
     return Outcome.FAILED if missing or status in _FAILED else Outcome.ANSWERED
 

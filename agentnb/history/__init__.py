@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from agentnb.store.retention import prune, vacuum
     from agentnb.store.stored_run import load
     from agentnb.store.transfer import export_history, import_history
+    from agentnb.tables.events import events
     from agentnb.tables.run_list import RunList
+    from agentnb.tables.runs import runs
+    from agentnb.tables.sessions import sessions
     from agentnb.tables.sql import query
-    from agentnb.tables.tables import events, runs, sessions, tool_calls
+    from agentnb.tables.tool_calls import tool_calls
 
 #: Location of the store: a path of SQLite, an address of PostgreSQL without its password, or None
 #: where history is off.  Looked up at each access; see `use`.
@@ -52,17 +55,17 @@ __all__ = [
 # replace the attribute.
 _MODULES = {
     "RunList": "agentnb.tables.run_list",
-    "events": "agentnb.tables.tables",
+    "events": "agentnb.tables.events",
     "export_history": "agentnb.store.transfer",
     "flush": "agentnb.store.recorder",
     "import_history": "agentnb.store.transfer",
     "load": "agentnb.store.stored_run",
     "prune": "agentnb.store.retention",
     "query": "agentnb.tables.sql",
-    "runs": "agentnb.tables.tables",
-    "sessions": "agentnb.tables.tables",
+    "runs": "agentnb.tables.runs",
+    "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
-    "tool_calls": "agentnb.tables.tables",
+    "tool_calls": "agentnb.tables.tool_calls",
     "use": "agentnb.store.recorder",
     "vacuum": "agentnb.store.retention",
 }

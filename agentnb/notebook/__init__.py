@@ -30,9 +30,7 @@ def load(shell: InteractiveShell) -> None:
     AwaitTransformer(shell).install()
     # By name, so that the class need not be imported to be known.
     _displays(shell).for_type_by_name("agentnb.run.run", "Run", _show_run)
-    _displays(shell).for_type_by_name(
-        "agentnb.comparison.comparison", "Comparison", show_comparison
-    )
+    _displays(shell).for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
     completion.install(shell)
     _show_tables(shell)
 
@@ -48,7 +46,7 @@ def unload(shell: InteractiveShell) -> None:
     completion.remove(shell)
     _leave_tables(shell)
     _displays(shell).pop("agentnb.run.run.Run", None)
-    _displays(shell).pop("agentnb.comparison.comparison.Comparison", None)
+    _displays(shell).pop("agentnb.comparison.Comparison", None)
     magics: Any = shell.magics_manager
     magics.registry.pop("AgentMagics", None)
     for kind in ("line", "cell"):
@@ -74,13 +72,13 @@ def _leave_tables(shell: InteractiveShell) -> None:
 
 
 def _table_html(table: Any) -> str | None:
-    from agentnb.tables.display import shown_html
+    from agentnb.tables.frame import shown_html
 
     return shown_html(table)
 
 
 def _table_text(table: Any, printer: Any, cycle: bool) -> None:
-    from agentnb.tables.display import shown_text
+    from agentnb.tables.frame import shown_text
 
     for number, line in enumerate(shown_text(table).splitlines()):
         if number:

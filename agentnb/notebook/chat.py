@@ -24,7 +24,7 @@ from agentnb.notebook.display import Mode, choose_mode, current_shell, outlive
 from agentnb.notebook.variables import resolved
 from agentnb.render.chat import chat_html, chat_markdown, chat_text
 from agentnb.run.run import Run
-from agentnb.tables.tables import run_table
+from agentnb.tables.runs import run_table
 from agentnb.widgets.chat import ChatWidget
 
 if TYPE_CHECKING:

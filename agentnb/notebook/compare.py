@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from agentnb.comparison.comparison import AgentLike, Comparison
+    from agentnb.comparison import AgentLike, Comparison
     from agentnb.platforms.media import MediaLike
     from agentnb.run.output import OutputType
 
@@ -41,7 +41,7 @@ def compare(
         RequestError: one of them cannot take what was given.  Nothing was sent to any, as with
             every error.
     """
-    from agentnb.comparison.comparison import ask_all
+    from agentnb.comparison import ask_all
 
     # Whatever else was given is refused there.
     if isinstance(agents, list | tuple):
@@ -112,4 +112,4 @@ def _let_show() -> None:
     formatter = getattr(shell, "display_formatter", None)
     if formatter is not None:
         displays = formatter.ipython_display_formatter
-        displays.for_type_by_name("agentnb.comparison.comparison", "Comparison", show_comparison)
+        displays.for_type_by_name("agentnb.comparison", "Comparison", show_comparison)

@@ -257,7 +257,7 @@ def _so_far(row: PageRow) -> float | None:
 
 def stored_sessions(current: set[str]) -> Table:
     """Return the latest conversations; ``current`` are those that cells go on in."""
-    from agentnb.tables.tables import sessions
+    from agentnb.tables.sessions import sessions
 
     found: Any = sessions(limit=_ROWS)
     rows = [

@@ -12,7 +12,7 @@ from agentnb.batch.items import ITEM, as_items, is_missing
 from agentnb.errors import RequestError
 from agentnb.notebook.template import evaluated, taken_apart
 from agentnb.render.view import seconds
-from agentnb.tables.display import mark, shown_html, shown_text
+from agentnb.tables.frame import mark, shown_html, shown_text
 
 __all__ = ["RowPrompts", "table_bundle", "the_data"]
 
@@ -148,7 +148,7 @@ def _listed(names: Sequence[str]) -> str:
 def table_bundle(table: Any, *, prefix: str = "", format: str = "rich") -> dict[str, str]:
     """Return how the table of a map is shown: what was asked, what came of it, and what it cost.
 
-    What is in it is text, see `agentnb.tables.display`, and pandas shows no more of a long table
+    What is in it is text, see `agentnb.tables.frame`, and pandas shows no more of a long table
     than its options say.
     """
     hidden = {prefix + name for name in _HIDDEN}

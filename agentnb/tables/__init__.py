@@ -1,1 +1,1 @@
-"""Runs, events, tool calls, sessions and usage as pandas tables."""
+"""Runs, events, tool calls, sessions and usage as pandas DataFrames."""

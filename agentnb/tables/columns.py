@@ -1,34 +1,36 @@
-"""What columns the tables of runs have, and of which dtypes: the same whatever is in them."""
+"""Columns and dtypes of the tables; they do not depend on the data."""
 
 from __future__ import annotations
 
 from typing import Final
 
 __all__ = [
+    "DURATION",
     "EVENT_COLUMNS",
-    "MOMENT",
+    "FAILED_STATUSES",
     "REMOTE_COLUMNS",
     "RUN_COLUMNS",
     "SESSION_COLUMNS",
-    "SPAN",
+    "TIMESTAMP",
     "TOOL_CALL_COLUMNS",
     "USAGE_ALIASES",
     "USAGE_COLUMNS",
-    "USAGE_NAMES",
+    "USAGE_KEYS",
     "USAGE_PERIODS",
+    "USAGE_SUMS",
 ]
 
-MOMENT: Final = "datetime64[us, UTC]"
-SPAN: Final = "timedelta64[us]"
+TIMESTAMP: Final = "datetime64[us, UTC]"
+DURATION: Final = "timedelta64[us]"
 
-#: Column -> dtype of what only a platform's own entry of a run tells, see `remote`.
+#: Column -> dtype of fields that only the platform's own entry of a run has.
 REMOTE_COLUMNS: Final[dict[str, str]] = {
-    "created_at": MOMENT,
+    "created_at": TIMESTAMP,
     "is_active": "boolean",
-    "expires_at": MOMENT,
-    "cancelled_at": MOMENT,
-    "failed_at": MOMENT,
-    "completed_at": MOMENT,
+    "expires_at": TIMESTAMP,
+    "cancelled_at": TIMESTAMP,
+    "failed_at": TIMESTAMP,
+    "completed_at": TIMESTAMP,
     "temperature": "Float64",
     "top_p": "Float64",
     "max_completion_tokens": "Int64",
@@ -53,10 +55,10 @@ RUN_COLUMNS: Final[dict[str, str]] = {
     "status": "category",
     "prompt": "string",
     "text": "string",
-    "started_at": MOMENT,
-    "finished_at": MOMENT,
-    "duration": SPAN,
-    "time_to_first_token": SPAN,
+    "started_at": TIMESTAMP,
+    "finished_at": TIMESTAMP,
+    "duration": DURATION,
+    "time_to_first_token": DURATION,
     "input_tokens": "Int64",
     "output_tokens": "Int64",
     "total_tokens": "Int64",
@@ -79,8 +81,8 @@ RUN_COLUMNS: Final[dict[str, str]] = {
 EVENT_COLUMNS: Final[dict[str, str]] = {
     "run_id": "string",
     "position": "Int64",
-    "at": SPAN,
-    "time": MOMENT,
+    "at": DURATION,
+    "time": TIMESTAMP,
     "type": "category",
     "text": "string",
     "part_id": "string",
@@ -100,8 +102,8 @@ TOOL_CALL_COLUMNS: Final[dict[str, str]] = {
     "call_id": "string",
     "name": "category",
     "status": "category",
-    "started_at": MOMENT,
-    "duration": SPAN,
+    "started_at": TIMESTAMP,
+    "duration": DURATION,
     "arguments": "string",
     "result": "string",
     "error": "string",
@@ -116,15 +118,15 @@ SESSION_COLUMNS: Final[dict[str, str]] = {
     "runs": "Int64",
     "first_prompt": "string",
     "last_prompt": "string",
-    "started_at": MOMENT,
-    "last_at": MOMENT,
+    "started_at": TIMESTAMP,
+    "last_at": TIMESTAMP,
     "status": "category",
     "total_tokens": "Int64",
     "cost_usd": "Float64",
 }
 
-#: What `usage` groups by: columns of `runs`.
-USAGE_NAMES: Final[dict[str, str]] = {
+#: Columns of `runs` that `usage` can group by.
+USAGE_KEYS: Final[dict[str, str]] = {
     "agent": "category",
     "platform": "category",
     "model": "category",
@@ -136,13 +138,13 @@ USAGE_NAMES: Final[dict[str, str]] = {
     "error_code": "category",
 }
 
-#: What `usage` groups by, too: names as the filters have them -> columns.
+#: Names of filters -> columns, for `usage`.
 USAGE_ALIASES: Final[dict[str, str]] = {"user": "user_name", "session": "session_id"}
 
-#: What `usage` groups by: the period in which a run began.
+#: Periods of `started_at` that `usage` can group by.
 USAGE_PERIODS: Final = ("hour", "day", "week", "month")
 
-#: Column -> dtype of the figures of `usage`, in order; they follow what it is grouped by.
+#: Column -> dtype of the figures of `usage`, in order; they follow the keys.
 USAGE_COLUMNS: Final[dict[str, str]] = {
     "runs": "Int64",
     "completed": "Int64",
@@ -154,6 +156,19 @@ USAGE_COLUMNS: Final[dict[str, str]] = {
     "cached_tokens": "Int64",
     "reasoning_tokens": "Int64",
     "cost_usd": "Float64",
-    "duration": SPAN,
-    "time_to_first_token": SPAN,
+    "duration": DURATION,
+    "time_to_first_token": DURATION,
 }
+
+#: Figures of `usage` that are sums over a group's runs.
+USAGE_SUMS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+)
+
+#: Statuses that `usage` counts as failed.
+FAILED_STATUSES: Final = ("failed", "truncated", "interrupted")

@@ -1,7 +1,6 @@
-"""The history page by page, as a list of it shows it: narrow rows, and how many there are.
+"""Pages of the history for its list: narrow rows and their total number.
 
-Everything is filtered, sorted and cut in the database.  Where there is no store, this process's own
-runs are what there is.
+The database filters, sorts and truncates.  Without a store the runs are those of this process.
 """
 
 from __future__ import annotations
@@ -21,29 +20,28 @@ if TYPE_CHECKING:
 
     from agentnb.store.store import Store
 
-__all__ = ["COUNTED", "ORDERS", "Page", "PageQuery", "PageRow", "agent_names", "page", "row_of"]
+__all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "PageRow", "agent_names", "page", "row_of"]
 
-#: What a page can be sorted by; "-" before it for descending.
+#: Columns that a page can be sorted by; "-" before one for descending.
 ORDERS: Final = ("status", "question", "agent", "started_at", "duration", "tokens", "cost")
-# Counting what a search finds reads all the texts, so it ends here.
-COUNTED: Final = 10_000
-# Characters of a text that a row brings along.
-_CUT: Final = 300
-_AGENTS: Final = 200
-# How many steps of its own SQLite takes between two looks whether it was given up.
-_STEPS: Final = 20_000
+# Counting the matches of a text search reads all texts, so it ends here.
+MAX_COUNTED: Final = 10_000
+_MAX_CHARS: Final = 300
+_MAX_AGENTS: Final = 200
+# Instructions of SQLite's virtual machine between two calls of its progress handler.
+_PROGRESS_STEPS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
-    """What a page shows of the history.
+    """Filters, order and bounds of a page.
 
-    ``text`` is a part of the question or the answer, in any case; ``agent`` is its id, or
-    ``platform:agent``; ``status`` one status, or several; what is empty filters nothing.  ``since``
-    is the earliest start, as `agentnb.runs` takes it.  ``order`` is one of `ORDERS`.
+    ``text`` is a case-insensitive part of the prompt or the answer; ``agent`` an id or
+    ``platform:agent``; ``status`` one status or several; empty values filter nothing.  ``since`` is
+    the earliest start, as for `agentnb.runs`.  ``order`` is one of `ORDERS`.
 
     Raises:
-        RequestError: there is no such status, order, moment or page.
+        RequestError: the status, order, time or bounds are invalid.
     """
 
     text: str = ""
@@ -62,7 +60,7 @@ class PageQuery:
 
     @property
     def filters(self) -> Filters:
-        """What is filtered by."""
+        """The filters of the query."""
         return read_filters(
             text=self.text.strip() or None,
             agent=self.agent or None,
@@ -72,7 +70,7 @@ class PageQuery:
 
     @property
     def filtered(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether any filter is set."""
         return self.filters != Filters()
 
 
@@ -80,9 +78,9 @@ class PageQuery:
 class PageRow:
     """One run in a list.
 
-    ``key`` is agentnb's own id of it, ``run_id`` the platform's, where it has one.  ``started`` is
-    in seconds since 1970-01-01 UTC, ``duration`` in seconds, ``cost`` in US dollars as in
-    `agentnb.runs`; what is not known is None.  ``question`` and ``error`` are cut.
+    ``key`` is agentnb's id of the run, ``run_id`` the platform's.  ``started`` is in seconds since
+    1970-01-01 UTC, ``duration`` in seconds, ``cost`` in US dollars as in `agentnb.runs`; unknown
+    values are None.  ``question`` and ``error`` are truncated.
     """
 
     key: str
@@ -98,16 +96,16 @@ class PageRow:
     error: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data."""
+        """Return the row as JSON-like data."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some rows, and how many the query finds altogether.
+    """Rows of a page, and the total number of runs that match.
 
-    ``more`` says that there are more than ``total``: what a search finds is counted up to
-    `COUNTED`.
+    ``more``: there are more than ``total``; matches of a text search are counted up to
+    `MAX_COUNTED`.
     """
 
     rows: tuple[PageRow, ...]
@@ -118,22 +116,22 @@ class Page:
 def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> Page:
     """Return one page of the history; blocks while the database works.
 
-    ``given_up`` is called now and then, from this thread; once it says so, SQLite looks no further.
+    ``given_up`` is polled from this thread; SQLite stops once it returns True.
 
     Raises:
-        HistoryError: the store is there and cannot be read, or the page was given up.
+        HistoryError: the store cannot be read, or the query was cancelled.
     """
     from agentnb.store.statements import open_store
 
     store = open_store()
-    return _in_memory(query) if store is None else _stored(store, query, given_up)
+    return _local_page(query) if store is None else _stored_page(store, query, given_up)
 
 
 def agent_names() -> list[str]:
-    """Return what agents the history has runs of, as ``platform:agent``, at most 200, sorted.
+    """Return the agents that have runs, as ``platform:agent``, at most 200, sorted.
 
     Raises:
-        HistoryError: the store is there and cannot be read.
+        HistoryError: the store cannot be read.
     """
     from sqlalchemy import select
 
@@ -142,83 +140,80 @@ def agent_names() -> list[str]:
 
     store = open_store()
     if store is None:
-        return sorted({f"{run.platform}:{run.agent}" for run in recent_runs()})[:_AGENTS]
-    named = (
+        return sorted({f"{run.platform}:{run.agent}" for run in recent_runs()})[:_MAX_AGENTS]
+    statement = (
         select(run.c.platform, run.c.agent)
         .where(run.c.agent.is_not(None))
         .distinct()
         .order_by(run.c.platform, run.c.agent)
-        .limit(_AGENTS)
+        .limit(_MAX_AGENTS)
     )
     with reading(store) as connection:
-        return [f"{platform}:{agent}" for platform, agent in connection.execute(named)]
+        return [f"{platform}:{agent}" for platform, agent in connection.execute(statement)]
 
 
 def row_of(run: Any) -> PageRow:
-    """Return the row of a run that is at hand."""
+    """Return the row of a run of this process."""
     from agentnb.store.prices import prices
     from agentnb.tables.records import run_record
 
-    return _row_of(run, run_record(run, prices()))
+    return _local_row(run, run_record(run, prices()))
 
 
-# -- in the database -------------------------------------------------------------------------------
-
-
-def _stored(store: Store, query: PageQuery, given_up: Callable[[], bool]) -> Page:
+def _stored_page(store: Store, query: PageQuery, given_up: Callable[[], bool]) -> Page:
     from sqlalchemy import func, literal, select
 
-    from agentnb.store.schema import run
+    from agentnb.store.schema import content, run
     from agentnb.store.statements import conditions, needs_content, ordered, reading, select_runs
 
     filters = query.filters
-    searched = needs_content(filters)
+    is_search = needs_content(filters)
     where = conditions(filters, store.dialect)
     columns = _columns()
     order = read_order(query.order, ORDERS)
-    by_what = {**columns, "question": _question()}
-    rows = (
+    sort_columns = {**columns, "question": content.c.prompt}
+    statement = (
         select_runs([column.label(name) for name, column in columns.items()], with_content=True)
         .where(*where)
-        .order_by(*ordered(order, by_what, run.c.started_at, run.c.key))
+        .order_by(*ordered(order, sort_columns, run.c.started_at, run.c.key))
         .offset(query.offset)
         .limit(query.limit)
     )
-    if searched:
-        matching = select_runs([literal(1).label("one")], with_content=True).where(*where)
-        counted = select(func.count()).select_from(matching.limit(COUNTED + 1).subquery())
+    if is_search:
+        matches = select_runs([literal(1).label("one")], with_content=True).where(*where)
+        count = select(func.count()).select_from(matches.limit(MAX_COUNTED + 1).subquery())
     else:
-        counted = select_runs([func.count()], with_content=False).where(*where)
-    with reading(store) as connection, _heeding(connection, given_up):
-        total: int = connection.execute(counted).scalar_one()
-        found = [_row(**row) for row in connection.execute(rows).mappings()]
-    more = searched and total > COUNTED
-    return Page(rows=tuple(found), total=COUNTED if more else total, more=more)
+        count = select_runs([func.count()], with_content=False).where(*where)
+    with reading(store) as connection, _cancellable(connection, given_up):
+        total: int = connection.execute(count).scalar_one()
+        page_rows = tuple(_row(**row) for row in connection.execute(statement).mappings())
+    more = is_search and total > MAX_COUNTED
+    return Page(rows=page_rows, total=MAX_COUNTED if more else total, more=more)
 
 
 @contextmanager
-def _heeding(connection: Connection, given_up: Callable[[], bool]) -> Generator[None, None, None]:
-    """Let SQLite end what it does once it is ``given_up``."""
+def _cancellable(connection: Connection, given_up: Callable[[], bool]) -> Generator[None]:
+    """Have SQLite abort statements once ``given_up`` returns True."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         yield
         return
-    driver.set_progress_handler(given_up, _STEPS)
+    driver.set_progress_handler(given_up, _PROGRESS_STEPS)
     try:
         yield
     finally:
-        # Others get the same connection after this.
-        driver.set_progress_handler(None, _STEPS)
+        # The connection goes back to the pool.
+        driver.set_progress_handler(None, _PROGRESS_STEPS)
 
 
 def _columns() -> dict[str, ColumnElement[Any]]:
     from sqlalchemy import case, func
 
     from agentnb.store.prices import cost_columns, prices
-    from agentnb.store.schema import run
+    from agentnb.store.schema import content, run
 
     cost, _ = cost_columns(prices())
-    known = run.c.input_tokens.is_not(None) | run.c.output_tokens.is_not(None)
+    has_parts = run.c.input_tokens.is_not(None) | run.c.output_tokens.is_not(None)
     parts = func.coalesce(run.c.input_tokens, 0) + func.coalesce(run.c.output_tokens, 0)
     return {
         "key": run.c.key,
@@ -226,41 +221,31 @@ def _columns() -> dict[str, ColumnElement[Any]]:
         "platform": run.c.platform,
         "agent": func.coalesce(run.c.agent, run.c.title, ""),
         "status": run.c.status,
-        "question": func.substr(_question(), 1, _CUT),
+        "question": func.substr(content.c.prompt, 1, _MAX_CHARS),
         "started_at": run.c.started_at,
         "duration": run.c.duration,
-        "tokens": func.coalesce(run.c.total_tokens, case((known, parts))),
+        "tokens": func.coalesce(run.c.total_tokens, case((has_parts, parts))),
         "cost": cost,
-        "error": func.substr(run.c.error, 1, _CUT),
+        "error": func.substr(run.c.error, 1, _MAX_CHARS),
     }
 
 
-def _question() -> ColumnElement[Any]:
-    from agentnb.store.schema import content
-
-    return content.c.prompt
-
-
 def _row(*, started_at: int, duration: int | None, question: str | None, **others: Any) -> PageRow:
-    took = None if duration is None else duration / 1e6
-    return PageRow(started=started_at / 1e6, duration=took, question=question or "", **others)
+    seconds = None if duration is None else duration / 1e6
+    return PageRow(started=started_at / 1e6, duration=seconds, question=question or "", **others)
 
 
-# -- in memory -------------------------------------------------------------------------------------
+def _local_page(query: PageQuery) -> Page:
+    from agentnb.tables.records import filter_runs
 
-
-def _in_memory(query: PageQuery) -> Page:
-    """Return a page of the runs that this process has."""
-    from agentnb.tables.records import kept_runs
-
-    rows = [_row_of(run, record) for run, record in reversed(kept_runs(query.filters))]
+    rows = [_local_row(run, record) for run, record in reversed(filter_runs(query.filters))]
     records = [{**row.to_dict(), "started_at": row.started, "row": row} for row in rows]
-    in_order = read_order(query.order, ORDERS).sort(records)
-    shown = in_order[query.offset : query.offset + query.limit]
-    return Page(rows=tuple(record["row"] for record in shown), total=len(in_order))
+    records = read_order(query.order, ORDERS).sort(records)
+    on_page = records[query.offset : query.offset + query.limit]
+    return Page(rows=tuple(record["row"] for record in on_page), total=len(records))
 
 
-def _row_of(run: Any, record: Mapping[str, Any]) -> PageRow:
+def _local_row(run: Any, record: Mapping[str, Any]) -> PageRow:
     tokens = record["total_tokens"]
     if tokens is None:
         parts = [n for n in (record["input_tokens"], record["output_tokens"]) if n is not None]
@@ -272,10 +257,10 @@ def _row_of(run: Any, record: Mapping[str, Any]) -> PageRow:
         platform=record["platform"],
         agent=record["agent"],
         status=record["status"],
-        question=record["prompt"][:_CUT],
+        question=record["prompt"][:_MAX_CHARS],
         started_at=record["started_at"],
         duration=record["duration"],
         tokens=tokens,
         cost=record["cost_usd"],
-        error=None if error is None else error[:_CUT],
+        error=None if error is None else error[:_MAX_CHARS],
     )

@@ -1,4 +1,4 @@
-"""Periods of a time zone's calendar: when the hour, day, week or month of a moment began."""
+"""Hours, days, weeks and months of a time zone's calendar."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.store.timestamps import from_micros, to_micros
 
-__all__ = ["DAY", "HOUR", "beginning", "begins", "offsets", "zone_of"]
+__all__ = ["DAY", "HOUR", "day_rounder", "period_start", "read_zone", "utc_offsets"]
 
 #: In microseconds.
 HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
 _SECOND: Final = 1_000_000
 _EPOCH: Final = date(1970, 1, 1)
-# Days are counted from a Thursday.
-_THURSDAY: Final = 3
-# Rules of zones are not known for ever, and each year of them is looked through.
-_LAST: Final = to_micros(datetime(2100, 1, 1, tzinfo=UTC))
+# Weekday of the epoch, a Thursday.
+_EPOCH_WEEKDAY: Final = 3
+# Time zone rules are not known for ever, and a search takes time for each year.
+_MAX_TIME: Final = to_micros(datetime(2100, 1, 1, tzinfo=UTC))
 
 
-def zone_of(tz: str) -> ZoneInfo:
+def read_zone(tz: str) -> ZoneInfo:
     """Return the time zone called ``tz``.
 
     Raises:
-        RequestError: there is none.
+        RequestError: there is no such time zone.
     """
     try:
         return ZoneInfo(tz)
@@ -38,55 +38,55 @@ def zone_of(tz: str) -> ZoneInfo:
         raise RequestError(f"There is no time zone '{tz}'.", hint=hint) from None
 
 
-def offsets(zone: ZoneInfo, low: int, high: int) -> list[tuple[int, int]]:
-    """Return how far the zone's clocks are ahead of UTC from ``low`` to ``high``.
+def utc_offsets(zone: ZoneInfo, low: int, high: int) -> list[tuple[int, int]]:
+    """Return the zone's UTC offsets from ``low`` to ``high``, each with the time it begins at.
 
-    A list of moments and of the offset that holds from there on; all in microseconds.
+    All in microseconds.
     """
-    low, high = max(0, low), min(high, _LAST)
-    found = [(low, _offset(zone, low))]
+    low, high = max(0, low), min(high, _MAX_TIME)
+    changes = [(low, _offset(zone, low))]
     at = low
     while at < high:
-        later = min(at + DAY, high)
-        if _offset(zone, later) != found[-1][1]:
-            before, after = at, later
+        next_day = min(at + DAY, high)
+        if _offset(zone, next_day) != changes[-1][1]:
+            before, after = at, next_day
             while after - before > _SECOND:
                 middle = (before + after) // 2
-                if _offset(zone, middle) == found[-1][1]:
+                if _offset(zone, middle) == changes[-1][1]:
                     before = middle
                 else:
                     after = middle
             # Clocks change at whole seconds.
             change = after - after % _SECOND
-            found.append((change, _offset(zone, change)))
-        at = later
-    return found
+            changes.append((change, _offset(zone, change)))
+        at = next_day
+    return changes
 
 
-def begins(period: str, moment: int, zone: ZoneInfo) -> int:
-    """Return the beginning of the period that a moment is in; both in microseconds."""
-    shifted = moment + _offset(zone, moment)
+def period_start(period: str, time: int, zone: ZoneInfo) -> int:
+    """Return the start of the period that contains ``time``; both in microseconds."""
+    local = time + _offset(zone, time)
     if period == "hour":
-        return moment - shifted % HOUR
-    return beginning(period, zone)(shifted // DAY)
+        return time - local % HOUR
+    return day_rounder(period, zone)(local // DAY)
 
 
-def beginning(period: str, zone: ZoneInfo) -> Callable[[int], int]:
-    """Return what gives, for a day's number since 1970-01-01, the beginning of its period."""
+def day_rounder(period: str, zone: ZoneInfo) -> Callable[[int], int]:
+    """Return a function from a day, counted since 1970-01-01, to the start of its period."""
 
     @cache
-    def of(day: int) -> int:
+    def start(day: int) -> int:
         if period == "week":
-            day -= (day + _THURSDAY) % 7
+            day -= (day + _EPOCH_WEEKDAY) % 7
         first = _EPOCH + timedelta(days=day)
         if period == "month":
             first = first.replace(day=1)
         # Where clocks skip midnight, this is the moment at which they do.
         return to_micros(datetime(first.year, first.month, first.day, tzinfo=zone))
 
-    return of
+    return start
 
 
-def _offset(zone: ZoneInfo, moment: int) -> int:
-    ahead = from_micros(moment).astimezone(zone).utcoffset()
-    return 0 if ahead is None else ahead // timedelta(microseconds=1)
+def _offset(zone: ZoneInfo, time: int) -> int:
+    offset = from_micros(time).astimezone(zone).utcoffset()
+    return 0 if offset is None else offset // timedelta(microseconds=1)

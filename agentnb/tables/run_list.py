@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import fields
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Generic, SupportsIndex, TypeVar, overload
 
-from agentnb.event.types import Usage
-from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import RemoteRun
 from agentnb.render.visible import one_line
-from agentnb.store.prices import computed_cost, prices
-from agentnb.store.timestamps import to_micros
-from agentnb.tables.columns import RUN_COLUMNS
+from agentnb.store.prices import prices
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunList", "remote_record"]
+__all__ = ["RunList"]
 
 T = TypeVar("T")
 
-# Rows that are shown at most.
-_SHOWN: Final = 20
+_MAX_ROWS: Final = 20
 _HEADINGS: Final = ("run", "agent", "status", "started", "seconds", "question or error")
-# Characters of a question that are shown.
-_WIDTH: Final = 60
+_MAX_PROMPT_CHARS: Final = 60
 
 
 class RunList(list[T], Generic[T]):
-    """Runs: `agentnb.Run`, or as a platform lists them (`RemoteRun`).
-
-    A list in every other respect; `DataFrame` makes a table of it.  ``platform`` names the platform
-    of those that it lists.
-    """
+    """List of runs: each an `agentnb.Run`, or a `RemoteRun` as ``platform`` lists it."""
 
     def __init__(self, runs: Iterable[T] = (), *, platform: str | None = None) -> None:
         super().__init__(runs)
@@ -54,15 +42,15 @@ class RunList(list[T], Generic[T]):
 
     def DataFrame(self) -> pd.DataFrame:
         """Return one row for each run, in order, with the columns and dtypes of `agentnb.runs`."""
-        from agentnb.tables.records import run_record
-        from agentnb.tables.tables import record_table
+        from agentnb.tables.records import remote_record, run_record
+        from agentnb.tables.runs import record_table
 
-        known = prices()
+        price_list = prices()
         return record_table(
             [
                 remote_record(run, platform=self.platform)
                 if isinstance(run, RemoteRun)
-                else run_record(run, known)
+                else run_record(run, price_list)
                 for run in self
             ]
         )
@@ -72,14 +60,14 @@ class RunList(list[T], Generic[T]):
         return self.DataFrame()
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *(_row(run) for run in self[:_SHOWN])]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(_HEADINGS))]
+        rows = [_HEADINGS, *(_row(run) for run in self[:_MAX_ROWS])]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        if len(self) > _SHOWN:
-            lines.append(f"… and {len(self) - _SHOWN} more")
+        if len(self) > _MAX_ROWS:
+            lines.append(f"… and {len(self) - _MAX_ROWS} more")
         return "\n".join([self._title(), *(lines if self else [])])
 
     def _repr_html_(self) -> str:
@@ -88,8 +76,8 @@ class RunList(list[T], Generic[T]):
 
         if not self:
             return f"<p>{escape(self._title())}</p>"
-        rows = "".join(f"<tr>{cells(_row(run), 'td')}</tr>" for run in self[:_SHOWN])
-        more = f"<p>… and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        rows = "".join(f"<tr>{cells(_row(run), 'td')}</tr>" for run in self[:_MAX_ROWS])
+        more = f"<p>… and {len(self) - _MAX_ROWS} more</p>" if len(self) > _MAX_ROWS else ""
         return (
             f"<p>{escape(self._title())}</p>"
             '<table class="mathjax_ignore tex2jax_ignore">'
@@ -105,52 +93,20 @@ class RunList(list[T], Generic[T]):
         return f"{len(self)} run{'s' if len(self) > 1 else ''}: {counted}"
 
 
-def remote_record(run: RemoteRun, *, platform: str | None = None) -> dict[str, Any]:
-    """Return the record of a run as its platform lists it, as `records` has those of runs."""
-    began = run.started_at or run.created_at
-    took = None
-    if run.started_at is not None and run.finished_at is not None:
-        took = max(0, to_micros(run.finished_at) - to_micros(run.started_at))
-    usage = read_usage(run.raw.get("usage")) or Usage()
-    record: dict[str, Any] = dict.fromkeys(RUN_COLUMNS)
-    record.update(
-        run_id=run.id,
-        session_id=run.session_id,
-        platform=platform,
-        agent=run.agent,
-        model=run.model,
-        status=run.status,
-        text=run.output,
-        started_at=None if began is None else to_micros(began),
-        finished_at=None if run.finished_at is None else to_micros(run.finished_at),
-        duration=took,
-        error=run.error,
-        source="platform",
-        remote=json.dumps(dict(run.raw), default=str),
-        **{f.name: getattr(usage, f.name) for f in fields(usage)},
-    )
-    if usage.cost_usd is not None:
-        record["cost_source"] = "platform"
-    elif (cost := computed_cost(record, prices())) is not None:
-        record.update(cost_usd=cost, cost_source="prices")
-    return record
-
-
 def _row(run: Any) -> tuple[str, ...]:
-    """Return what is shown of a run, a cell each."""
     is_remote = isinstance(run, RemoteRun)
-    began: datetime | None = (run.started_at or run.created_at) if is_remote else run.created_at
-    took: float | None = None
+    started: datetime | None = (run.started_at or run.created_at) if is_remote else run.created_at
+    duration: float | None = None
     if not is_remote:
-        took = run.duration
+        duration = run.duration
     elif run.started_at is not None and run.finished_at is not None:
-        took = (run.finished_at - run.started_at).total_seconds()
-    said = run.error or ("" if is_remote else run.prompt)
+        duration = (run.finished_at - run.started_at).total_seconds()
+    text = run.error or ("" if is_remote else run.prompt)
     return (
         one_line(run.id, 40),
         one_line(run.agent or "", 40),
         run.status,
-        "" if began is None else f"{began.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-        "" if took is None else f"{took:.1f}",
-        one_line(said, _WIDTH),
+        "" if started is None else f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        "" if duration is None else f"{duration:.1f}",
+        one_line(text, _MAX_PROMPT_CHARS),
     )

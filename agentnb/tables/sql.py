@@ -1,11 +1,11 @@
-"""Asking the store in SQL, which cannot change it."""
+"""Read-only SQL queries of the store."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,7 +14,11 @@ from agentnb._support.installing import install_hint
 from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.filters import read_limit
+from agentnb.tables.events import events
 from agentnb.tables.frame import guessed
+from agentnb.tables.runs import runs
+from agentnb.tables.sessions import sessions
+from agentnb.tables.tool_calls import tool_calls
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +32,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _ENGINES: Final = ("store", "duckdb")
 _ONLY_READS: Final = "query() only reads the store"
 _HINT: Final = "Write one SELECT; agentnb.history.prune() takes runs out."
-# What a statement of SQLite may do; a pragma that has no value given only tells something.
+# Actions that a statement of SQLite may take.
 _ALLOWED: Final = frozenset(
     {
         sqlite3.SQLITE_SELECT,
@@ -37,20 +41,20 @@ _ALLOWED: Final = frozenset(
         sqlite3.SQLITE_RECURSIVE,
     }
 )
-_TELLING: Final = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info"})
-# The name of the cursor that a statement of PostgreSQL is.
+# Pragmas that read the schema.
+_PRAGMAS: Final = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info"})
 _CURSOR: Final = "agentnb_query"
-# How many rows DuckDB brings at once.
-_CHUNK: Final = 2048
+# Rows in a chunk of DuckDB.
+_CHUNK_ROWS: Final = 2048
 _ONE_STATEMENT: Final = re.compile(r"one statement at a time|multiple commands", re.IGNORECASE)
 _REFUSED: Final = re.compile(
     r"not authorized|prohibited|readonly|read-only|data-modifying", re.IGNORECASE
 )
-# What a statement that finds rows begins with, after comments.
 _COMMENTS: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_FINDS: Final = re.compile(r"\(|(?:select|with|values|table)\b", re.IGNORECASE)
-# Steps of SQLite's machine between two looks at whether the user interrupts: some milliseconds.
-_STEPS: Final = 200_000
+# Beginning of a statement that returns rows.
+_SELECT: Final = re.compile(r"\(|(?:select|with|values|table)\b", re.IGNORECASE)
+# Instructions of SQLite between two calls of its progress handler: some milliseconds.
+_PROGRESS_STEPS: Final = 200_000
 
 
 def query(
@@ -60,68 +64,64 @@ def query(
     limit: int | None = None,
     engine: Literal["store", "duckdb"] = "store",
 ) -> pd.DataFrame:
-    """Return what one SELECT finds in the store, at most ``limit`` rows.
+    """Return the rows of one SELECT in the store, at most ``limit``.
 
     The store has the views ``runs`` and ``tool_calls``, and the tables of
-    `agentnb.store.schema`, in which moments are microseconds since 1970-01-01 UTC and spans
-    microseconds.  ``params`` are given apart from the SQL: ``?`` or ``:name`` in SQLite, ``%s`` or
-    ``%(name)s`` in PostgreSQL.
+    `agentnb.store.schema`, in which times are microseconds since 1970-01-01 UTC and durations
+    microseconds.  ``params`` are bound to ``?`` or ``:name`` in SQLite, ``%s`` or ``%(name)s`` in
+    PostgreSQL.
 
-    With ``engine="duckdb"`` it is DuckDB that answers, in whose SQL ``runs``, ``tool_calls``,
-    ``events`` and ``sessions`` are the tables that `agentnb.runs` and its like give, of the same
-    columns; ``params`` are ``?`` or ``$name``.
+    With ``engine="duckdb"`` DuckDB runs the SQL, in which ``runs``, ``tool_calls``, ``events`` and
+    ``sessions`` are the tables of the functions of these names, with the same columns; ``params``
+    are bound to ``?`` or ``$name``.
 
-    The store is opened read-only, several statements are refused, and so is whatever would reach
-    for files or the network.  On PostgreSQL the statement is one that a cursor takes, in a
-    transaction that only reads and is rolled back; its functions are limited by what the user of
-    the store's address may do, and by nothing else.  A superuser's, and those of a member of
-    ``pg_read_server_files``, ``pg_write_server_files`` or ``pg_execute_server_program``, still
-    reach the server's files (``pg_read_file``, ``lo_export``): give SQL that is not your own an
-    address of a user without such rights.
+    The store is opened read-only; several statements are refused, and so is access to files and
+    the network.  On PostgreSQL the statement is declared as a cursor in a read-only transaction
+    that is rolled back; its functions are limited only by the rights of the user in the store's
+    address.  A superuser's functions, and those of a member of ``pg_read_server_files``,
+    ``pg_write_server_files`` or ``pg_execute_server_program``, still reach the server's files
+    (``pg_read_file``, ``lo_export``): run SQL that is not your own as a user without such rights.
 
     Raises:
-        RequestError: the SQL is wrong, or would change something.
+        RequestError: the SQL is invalid, or would change something.
         HistoryError: there is no store, it fails, or DuckDB is not installed.
     """
     if engine not in _ENGINES:
         hint = suggestion(str(engine), _ENGINES) or f"There are {', '.join(_ENGINES)}."
         raise RequestError(f"There is no engine '{engine}'.", hint=hint)
-    most = read_limit(limit)
+    limit = read_limit(limit)
     if engine == "duckdb":
-        return _duckdb(sql, params, most)
+        return _duckdb(sql, params, limit)
     from agentnb.store.statements import open_store
 
     store = open_store(required=True)
     if store.path is not None:
-        return guessed(*_sqlite(store.path, sql, params, most))
-    return guessed(*_postgresql(store, sql, params, most))
+        return guessed(*_sqlite(store.path, sql, params, limit))
+    return guessed(*_postgresql(store, sql, params, limit))
 
 
-def _fetched(cursor: Any, most: int | None) -> tuple[list[str], list[Any]]:
+def _fetch(cursor: Any, limit: int | None) -> tuple[list[str], list[Any]]:
     if cursor.description is None:
-        raise RequestError(f"{_ONLY_READS}, and this finds nothing to show.", hint=_HINT)
+        raise RequestError(f"{_ONLY_READS}, and this returns no rows.", hint=_HINT)
     names = [column[0] for column in cursor.description]
-    return names, cursor.fetchall() if most is None else cursor.fetchmany(most)
+    return names, cursor.fetchall() if limit is None else cursor.fetchmany(limit)
 
 
-def _wrong(error: Exception) -> RequestError:
-    """Return what a database says of SQL that it does not run, in one line."""
+def _sql_error(error: Exception) -> RequestError:
+    """Return a database's error in one line."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or ["?"]
-    said = lines[0].rstrip(".")
-    if _ONE_STATEMENT.search(said):
+    message = lines[0].rstrip(".")
+    if _ONE_STATEMENT.search(message):
         return RequestError("query() takes one statement.", hint=_HINT)
-    if _REFUSED.search(said):
-        return RequestError(f"{_ONLY_READS}: {said}.", hint=_HINT)
-    return RequestError(f"The SQL cannot be run: {said}.")
-
-
-# -- SQLite ----------------------------------------------------------------------------------------
+    if _REFUSED.search(message):
+        return RequestError(f"{_ONLY_READS}: {message}.", hint=_HINT)
+    return RequestError(f"The SQL cannot be run: {message}.")
 
 
 def _sqlite(
-    path: Path, sql: str, params: Parameters, most: int | None
+    path: Path, sql: str, params: Parameters, limit: int | None
 ) -> tuple[list[str], list[Any]]:
-    # A connection of its own, which nothing that the SQL says can make writable.
+    # A separate connection that no SQL can make writable.
     address = f"{path.expanduser().absolute().as_uri()}?mode=ro"
     try:
         connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
@@ -130,39 +130,29 @@ def _sqlite(
     with closing(connection):
         connection.execute("PRAGMA query_only=1")
         connection.set_authorizer(_authorize)
-        # Python handles signals only while it runs code of its own.
-        connection.set_progress_handler(_look, _STEPS)
+        # Python handles signals only while it runs Python code, such as this handler.
+        connection.set_progress_handler(lambda: 0, _PROGRESS_STEPS)
         try:
             with closing(connection.execute(sql, params)) as cursor:
-                return _fetched(cursor, most)
-        # Some versions warn of several statements; a text with half a surrogate pair is no SQL.
+                return _fetch(cursor, limit)
+        # Some versions warn of several statements; lone surrogates raise ValueError.
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-            # Nothing else ends a statement so: SQLite passes on no exception of `_look`.
+            # Only the progress handler interrupts; SQLite drops its exception.
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise KeyboardInterrupt from None
-            raise _wrong(error) from error
-
-
-def _look() -> int:
-    """Let a statement go on; what the handler of a signal raises here ends it."""
-    return 0
+            raise _sql_error(error) from error
 
 
 def _authorize(
     action: int, first: str | None, second: str | None, _database: Any, _trigger: Any
 ) -> int:
-    if action in _ALLOWED:
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_PRAGMA and first in _TELLING:
+    if action in _ALLOWED or (action == sqlite3.SQLITE_PRAGMA and first in _PRAGMAS):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 
 
-# -- PostgreSQL ------------------------------------------------------------------------------------
-
-
 def _postgresql(
-    store: Store, sql: str, params: Parameters, most: int | None
+    store: Store, sql: str, params: Parameters, limit: int | None
 ) -> tuple[list[str], list[Any]]:
     import psycopg
     from sqlalchemy.exc import SQLAlchemyError
@@ -172,14 +162,14 @@ def _postgresql(
     try:
         with store.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            # The session may be left in any state, and is not used again.
+            # The session may be left in any state, so the pool does not get it back.
             connection.detach()
-            # What is declared as a cursor finds rows: COPY, DO, SET and their like, some of which
-            # reach files and programs of the server, are no such statement.
+            # Only statements that return rows can be declared as a cursor; not COPY, DO or SET,
+            # which reach files and programs of the server.
             cursor = driver.cursor(name=_CURSOR)
             try:
                 cursor.execute(sql, params or None)
-                return _fetched(cursor, most)
+                return _fetch(cursor, limit)
             finally:
                 with suppress(psycopg.Error):
                     driver.rollback()
@@ -187,25 +177,17 @@ def _postgresql(
     except psycopg.OperationalError as error:
         raise explained(error, store.url) from error
     except (psycopg.errors.SyntaxError, psycopg.errors.InvalidCursorDefinition) as error:
-        first = sql[_end_of_comments(sql) :]
-        if first and not _FINDS.match(first):
+        first = _COMMENTS.sub("", sql, count=1)
+        if first and not _SELECT.match(first):
             raise RequestError(f"{_ONLY_READS}: it takes a SELECT.", hint=_HINT) from error
-        raise _wrong(error) from error
+        raise _sql_error(error) from error
     except (psycopg.Error, UnicodeEncodeError) as error:
-        raise _wrong(error) from error
+        raise _sql_error(error) from error
     except SQLAlchemyError as error:
         raise explained(error, store.url) from error
 
 
-def _end_of_comments(sql: str) -> int:
-    found = _COMMENTS.match(sql)
-    return found.end() if found else 0
-
-
-# -- DuckDB ----------------------------------------------------------------------------------------
-
-
-def _duckdb(sql: str, params: Parameters, most: int | None) -> pd.DataFrame:
+def _duckdb(sql: str, params: Parameters, limit: int | None) -> pd.DataFrame:
     try:
         import duckdb
     except ImportError:
@@ -214,7 +196,7 @@ def _duckdb(sql: str, params: Parameters, most: int | None) -> pd.DataFrame:
         ) from None
 
     with closing(duckdb.connect(":memory:")) as connection:
-        # Nothing but the tables: no files, no extensions from elsewhere, no variables of ours.
+        # Only the tables below: no files, no extensions, no variables of the caller.
         connection.execute("SET python_enable_replacements=false")
         connection.execute("SET TimeZone='UTC'")
         try:
@@ -227,31 +209,25 @@ def _duckdb(sql: str, params: Parameters, most: int | None) -> pd.DataFrame:
             ):
                 kind = statements[0].type.name
                 raise RequestError(f"{_ONLY_READS}: {kind} is refused.", hint=_HINT)
-            for name, read in _relations().items():
-                # A table that is not named is not read.
+            for name, read in (
+                ("runs", runs),
+                ("tool_calls", tool_calls),
+                ("events", events),
+                ("sessions", sessions),
+            ):
+                # Read only the tables that the SQL names.
                 if re.search(rf"\b{name}\b", sql, re.IGNORECASE):
                     connection.register(name, read())
             connection.execute("SET enable_external_access=false")
             connection.execute("SET lock_configuration=true")
-            found = connection.execute(statements[0], params or None)
+            result = connection.execute(statements[0], params or None)
             with warnings.catch_warnings():
-                # Of pandas, about how DuckDB uses it.
+                # pandas warns about how DuckDB uses it.
                 warnings.simplefilter("ignore")
-                if most is None:
-                    table: pd.DataFrame = found.df()
+                if limit is None:
+                    table: pd.DataFrame = result.df()
                 else:
-                    table = found.fetch_df_chunk(most // _CHUNK + 1).head(most)
+                    table = result.fetch_df_chunk(limit // _CHUNK_ROWS + 1).head(limit)
         except (duckdb.Error, UnicodeEncodeError) as error:
-            raise _wrong(error) from error
+            raise _sql_error(error) from error
     return table.convert_dtypes()
-
-
-def _relations() -> dict[str, Callable[[], pd.DataFrame]]:
-    from agentnb.tables import tables
-
-    return {
-        "runs": tables.runs,
-        "tool_calls": tables.tool_calls,
-        "events": tables.events,
-        "sessions": tables.sessions,
-    }

@@ -14,38 +14,37 @@ import pytest
 
 import agentnb
 from agentnb import Deadlines
-from agentnb.batch import display as display_module
 from agentnb.batch import mapping
-from agentnb.batch.progress import Progress
+from agentnb.batch import progress as progress_module
+from agentnb.batch.progress import Progress, create_display
 from agentnb.batch.rows import Row, RowResult
-from agentnb.batch.terminal import terminal_display
 from agentnb.sandbox import Sandbox
 from tests.children import python
 
 
-class Shown:
-    """Remembers what it was to show."""
+class RecordingDisplay:
+    """Records the updates."""
 
     def __init__(self) -> None:
-        self.told: list[Progress] = []
+        self.updates: list[Progress] = []
         self.lines: list[str | None] = []
 
     def update(self, progress: Progress) -> None:
-        self.told.append(progress)
+        self.updates.append(progress)
 
     def close(self, progress: Progress, line: str | None) -> None:
-        self.told.append(progress)
+        self.updates.append(progress)
         self.lines.append(line)
 
 
 @pytest.fixture
-def display(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    made = Shown()
+def display(monkeypatch: pytest.MonkeyPatch) -> RecordingDisplay:
+    made = RecordingDisplay()
 
-    def make(name: str) -> Shown:
+    def make(name: str) -> RecordingDisplay:
         return made
 
-    monkeypatch.setattr(display_module, "_make", make)
+    monkeypatch.setattr(progress_module, "_make", make)
     return made
 
 
@@ -56,24 +55,24 @@ async def shout(prompt: str) -> str:
 
 
 class TestProgress:
-    def test_it_grows_to_the_end(self, display: Shown) -> None:
+    def test_it_grows_to_the_end(self, display: RecordingDisplay) -> None:
         data = ["a", "bad", *map(str, range(30))]
         agentnb.agent(shout).map(data, concurrency=2)
-        done = [progress.done for progress in display.told]
+        done = [progress.done for progress in display.updates]
         assert done == sorted(done)
-        last = display.told[-1]
+        last = display.updates[-1]
         assert (last.done, last.total, last.failed, last.state) == (32, 32, 1, "done")
         assert (last.running, last.left, last.waiting, last.cost_usd) == (0, None, None, None)
         assert display.lines == [None]
 
-    def test_what_a_checkpoint_had_and_what_is_not_counted_before(self, display: Shown) -> None:
+    def test_reused_rows_and_unknown_totals(self, display: RecordingDisplay) -> None:
         agentnb.agent(shout).map(["a", "b"], checkpoint="done.sqlite", progress=False)
-        assert display.told == []
+        assert display.updates == []
         agentnb.agent(shout).map(iter(["a", "b", "c"]), checkpoint="done.sqlite")
-        last = display.told[-1]
+        last = display.updates[-1]
         assert (last.done, last.reused, last.total) == (3, 2, None)
 
-    def test_what_it_cost(self, display: Shown) -> None:
+    def test_cost(self, display: RecordingDisplay) -> None:
         agent = agentnb.agent("sandbox:echo", base_url="sandbox")
         agentnb.set_prices({"sandbox-echo-1": {"input": 1_000_000, "output": 2_000_000}})
         try:
@@ -81,24 +80,24 @@ class TestProgress:
         finally:
             agentnb.set_prices({"sandbox-echo-1": None})
         assert (table["cost_usd"] == table["input_tokens"] + 2 * table["output_tokens"]).all()
-        assert display.told[-1].cost_usd == table["cost_usd"].sum()
+        assert display.updates[-1].cost_usd == table["cost_usd"].sum()
 
-    def test_how_it_broke_off(self, display: Shown) -> None:
+    def test_how_it_broke_off(self, display: RecordingDisplay) -> None:
         def source() -> Iterator[str]:
             yield "a"
             raise OSError("gone")
 
         with pytest.raises(OSError, match="gone"):
             agentnb.agent(shout).map(source())
-        assert display.told[-1].state == "failed"
+        assert display.updates[-1].state == "failed"
         (line,) = display.lines
         assert line is not None
         assert line.startswith(("No row is done.", "1 row is done, see agentnb.last_map()."))
 
-    def test_nothing_is_shown_of_what_never_began(self, display: Shown) -> None:
+    def test_no_display_without_a_start(self, display: RecordingDisplay) -> None:
         with pytest.raises(agentnb.RequestError):
             agentnb.agent(shout).map(["a"], "{{b}}")
-        assert display.told == []
+        assert display.updates == []
         assert display.lines == []
 
 
@@ -123,7 +122,7 @@ def progress(**figures: Any) -> Progress:
 def test_a_terminal_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    bar = terminal_display("seekr:finance_agent")
+    bar = create_display("seekr:finance_agent")
     bar.update(progress())
     bar.close(progress(done=10, waiting=None), "go on like this")
     last = terminal.getvalue().rpartition("\r")[2]
@@ -133,10 +132,10 @@ def test_a_terminal_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue().endswith("go on like this\n")
 
 
-def test_what_is_no_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bar_outside_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
-    bar = terminal_display("x")
+    bar = create_display("x")
     bar.update(progress())
     bar.close(progress(), "go on like this")
     assert file.getvalue() == ""
@@ -178,7 +177,7 @@ class TestTravelling:
 
 
 def test_a_key_is_nowhere(
-    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, display: Shown
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, display: RecordingDisplay
 ) -> None:
     key = sandbox.api_key.get_secret_value()
     agent = agentnb.agent(
@@ -188,7 +187,7 @@ def test_a_key_is_nowhere(
         table = agent.map([f"say {key}", "b"], checkpoint="done.sqlite")
     assert key not in table["answer"].str.cat()
     assert "***" in table["answer"][0]
-    assert key not in caplog.text + repr(display.told)
+    assert key not in caplog.text + repr(display.updates)
     assert key.encode() not in (tmp_path / "done.sqlite").read_bytes()
 
 

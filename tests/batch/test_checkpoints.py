@@ -45,7 +45,7 @@ def agents() -> Agents:
 
 
 class TestGoingOn:
-    def test_only_what_is_missing_or_failed_is_asked(self, agents: Agents) -> None:
+    def test_only_missing_and_failed_rows_are_run(self, agents: Agents) -> None:
         agents.bad = {"b"}
         first = agents.map(["a", "b", "c"], checkpoint="done.sqlite")
         assert list(first["status"]) == ["completed", "failed", "completed"]
@@ -97,7 +97,7 @@ class TestGoingOn:
         table = echo.map(["a"], checkpoint="done.sqlite", progress=False)
         assert list(table["answer"]) == ["a"]
 
-    def test_a_file_is_told_by_what_is_in_it(self, agents: Agents, tmp_path: Path) -> None:
+    def test_a_file_is_recognized_by_its_content(self, agents: Agents, tmp_path: Path) -> None:
         picture = tmp_path / "picture.png"
         picture.write_bytes(b"1")
         agents.map(["a"], media=picture, checkpoint="done.sqlite")
@@ -123,7 +123,7 @@ class TestGoingOn:
             assert list(table["parsed_n"]) == [3]
         assert len(calls) == 1
 
-    def test_a_map_that_was_ended_by_a_row_goes_on(self, agents: Agents) -> None:
+    def test_resume_after_a_row_ended_the_map(self, agents: Agents) -> None:
         agents.bad = {"c"}
         with pytest.raises(BatchError, match=r"done\.sqlite"):
             agents.map(["a", "b", "c"], concurrency=1, on_error="raise", checkpoint="done.sqlite")
@@ -244,7 +244,7 @@ texts = st.text(max_size=20)
         key=st.just(b"k"),
     )
 )
-def test_what_is_written_is_read(result: RowResult) -> None:
+def test_stored_results_are_read_back(result: RowResult) -> None:
     with TemporaryDirectory() as folder:
         first = Checkpoint(Path(folder) / "x", b"s")
         first.put(result)
@@ -256,7 +256,7 @@ def test_what_is_written_is_read(result: RowResult) -> None:
         assert Checkpoint(Path(folder) / "x", b"other").take(b"k") is None
 
 
-def test_a_row_that_cannot_be_told_apart_is_one_that_failed(agents: Agents, tmp_path: Path) -> None:
+def test_a_row_without_a_key_fails(agents: Agents, tmp_path: Path) -> None:
     def gone(item: str) -> Path:
         return tmp_path / "gone.png"
 

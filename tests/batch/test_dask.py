@@ -105,7 +105,7 @@ def test_the_key_is_nowhere_but_in_the_workers_environment(
     assert not [each for each in seen if KEY.encode() in each]
 
 
-def test_what_a_checkpoint_has_is_not_asked_again(around: Surroundings, tmp_path: Path) -> None:
+def test_checkpointed_rows_are_not_run_again(around: Surroundings, tmp_path: Path) -> None:
     file = tmp_path / "rows.sqlite"
     around.map(parrot(), ["one", "two"], checkpoint=file)
     table = around.map(parrot(), ["zero", "one", "two"], checkpoint=file)
@@ -113,7 +113,7 @@ def test_what_a_checkpoint_has_is_not_asked_again(around: Surroundings, tmp_path
     assert sorted(around.parrot.asked) == ["one", "two", "zero"]
 
 
-def test_a_function_travels_with_what_it_uses(around: Surroundings) -> None:
+def test_a_function_is_sent_with_its_globals(around: Surroundings) -> None:
     factor = 3
 
     def times(prompt: str) -> str:
@@ -192,7 +192,7 @@ class TestWhatIsRefused:
 
         self.refused(around, agentnb.agent(agent), "holds a key.*function")
 
-    def test_what_cannot_travel(self, around: Surroundings) -> None:
+    def test_objects_that_cannot_be_pickled(self, around: Surroundings) -> None:
         lock = threading.Lock()
 
         def agent(prompt: str) -> str:
@@ -200,7 +200,7 @@ class TestWhatIsRefused:
 
         self.refused(around, agentnb.agent(agent), "cannot travel.*lock")
 
-    def test_what_workers_do_not_have(
+    def test_modules_that_workers_lack(
         self, around: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "only_here.py").write_text("def agent(prompt):\n    return prompt\n")
@@ -258,7 +258,7 @@ class TestWhatIsRefused:
         finally:
             around.client.run(show, workers=[worker])
 
-    def test_what_is_no_client(self) -> None:
+    def test_invalid_clients(self) -> None:
         with pytest.raises(ConfigError, match=r"takes a dask\.distributed Client, not str"):
             parrot().map(["one"], progress=False, client="tcp://127.0.0.1:8786")
 

@@ -13,8 +13,8 @@ import pytest
 
 import agentnb
 from agentnb._loop import wait
-from agentnb.batch.cluster_executor import spread
-from agentnb.batch.executor import Place
+from agentnb.batch.cluster_executor import cluster_executor
+from agentnb.batch.executor import Executor
 from agentnb.batch.rows import Row
 from agentnb.errors import BatchError
 from tests.batch.dask_cluster import WORKERS, Surroundings, aside, numbered, surroundings
@@ -150,42 +150,42 @@ def test_rows_of_a_client_that_dies_are_stopped_at_the_platform(around: Surround
     until(lambda: sorted(around.parrot.left) == ["a", "b"])
 
 
-class Company:
-    """What the rows of all workers tell each other; lets those that pause go on when told."""
+class RecordedBackoff:
+    """Records refusals and pauses; `resume` ends all pauses."""
 
     def __init__(self) -> None:
         self.refusals: list[float] = []
         self.pauses: list[float] = []
-        self.goes_on = threading.Event()
+        self.resume = threading.Event()
 
-    def refused(self, seconds: float) -> None:
+    def report_refusal(self, seconds: float) -> None:
         self.refusals.append(seconds)
 
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        await asyncio.to_thread(self.goes_on.wait, LONG)
+        await asyncio.to_thread(self.resume.wait, LONG)
 
 
-def test_a_refusal_is_heard_by_the_client_and_waited_out_with_it(around: Surroundings) -> None:
-    company = Company()
-    place = workers(around)
+def test_the_client_handles_the_refusals_of_workers(around: Surroundings) -> None:
+    backoff = RecordedBackoff()
+    executor = workers(around)
 
     async def ask() -> list[str | None]:
         try:
             rows = [Row(position=n, prompt=str(n)) for n in range(4)]
-            results = await asyncio.gather(*(place.attempt(row, company) for row in rows))
+            results = await asyncio.gather(*(executor.attempt(row, backoff) for row in rows))
             return [result.answer for result in results]
         finally:
-            place.stop()
-            await place.aclose()
+            executor.stop()
+            await executor.aclose()
 
     with around.sandbox.faults("status 429 retry_after=1 times=1"):
         done = aside(lambda: wait(ask()))
-        until(lambda: len(company.pauses) == 4)
-        assert company.refusals == company.pauses == [1.0] * 4
-        # However long it takes the client: nobody goes on before it says so.
+        until(lambda: len(backoff.pauses) == 4)
+        assert backoff.refusals == backoff.pauses == [1.0] * 4
+        # No row resumes before the client lets it.
         assert around.parrot.asked == []
-        company.goes_on.set()
+        backoff.resume.set()
         assert done.result(LONG) == [f"You said: {n}" for n in range(4)]
 
 
@@ -197,9 +197,9 @@ def test_a_refusal_on_one_worker_holds_up_all(around: Surroundings) -> None:
     assert list(table["attempts"]) == [1] * 6
 
 
-def workers(around: Surroundings) -> Place:
+def workers(around: Surroundings) -> Executor:
     recipe, rebuild = parrot().again()
-    return spread(around.client, recipe, {}, rebuild)
+    return cluster_executor(around.client, recipe, {}, rebuild)
 
 
 def test_the_history_has_each_row_once_where_workers_are_killed(around: Surroundings) -> None:

@@ -63,10 +63,10 @@ async def test_a_cancelled_taker_takes_nothing() -> None:
     assert await asyncio.wait_for(second, LONG) == 1
 
 
-async def test_what_is_dropped_is_gone_and_the_end_is_told() -> None:
+async def test_clear_removes_items_and_close_ends() -> None:
     feed = Feed[int](asyncio.get_running_loop(), 4)
     feed.offer(1)
-    feed.drop()
+    feed.clear()
     waiting = asyncio.create_task(feed.take())
     await asyncio.sleep(0)
     feed.close()

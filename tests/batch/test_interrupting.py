@@ -47,7 +47,7 @@ class Slow:
 
 
 class TestCancelling:
-    async def test_what_is_done_is_kept_and_what_runs_is_cancelled(self) -> None:
+    async def test_done_rows_are_kept_and_running_ones_cancelled(self) -> None:
         slow = Slow()
         agent = agentnb.agent(slow.answer)
         data = ["a", "slow 1", "b", "slow 2", "never", "never"]
@@ -85,7 +85,7 @@ class TestCancelling:
             (iter(["a", "b", "slow"]), "2 rows are done, see agentnb.last_map()."),
         ],
     )
-    async def test_how_many_are_done_is_said(self, data: Any, said: str) -> None:
+    async def test_the_message_counts_done_rows(self, data: Any, said: str) -> None:
         slow = Slow()
         agent = agentnb.agent(slow.answer)
         task = asyncio.create_task(agent.amap(data, concurrency=1, progress=False))
@@ -111,7 +111,7 @@ class TestCancelling:
         assert "To go on in this process, map the same with" in raised.value.__notes__[0]
         assert not any("sqlite" in name for *_, names in os.walk(tmp_path) for name in names)
 
-    async def test_the_platform_is_told(self, sandbox: Any) -> None:
+    async def test_the_platform_is_notified(self, sandbox: Any) -> None:
         agent = agentnb.agent(
             "operativus:echo", base_url=sandbox.base_url("operativus"), api_key=sandbox.api_key
         )
@@ -241,7 +241,7 @@ sys.stdout.write("whole\\n")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_at_any_row_it_goes_on_until_each_is_there_once(seed: int, tmp_path: Path) -> None:
+def test_resume_after_a_kill_runs_each_row_once(seed: int, tmp_path: Path) -> None:
     path, chance, kept = tmp_path / "done.sqlite", random.Random(seed), 0
     for kill_after in (chance.randrange(1, 150), chance.randrange(1, 150), None):
         with spawn(KILLED) as child:

@@ -172,7 +172,7 @@ class TestFailures:
         if prompt == "bad":
             raise ValueError("it broke")
 
-    def test_they_are_kept_with_what_they_have(self) -> None:
+    def test_failed_rows_keep_partial_results(self) -> None:
         table = mapped(self.fail, ["good", "bad", "good"])
         assert list(table["status"]) == ["completed", "failed", "completed"]
         assert list(table["answer"]) == ["so far good", "so far bad", "so far good"]
@@ -192,7 +192,7 @@ class TestFailures:
         assert list(table["status"]) == ["completed", "failed", "completed"]
         assert "empty" in table["error"][1]
 
-    def test_further_runs_for_what_may_pass(self) -> None:
+    def test_retryable_failures_are_retried(self) -> None:
         seen: dict[str, int] = {}
 
         async def flaky(prompt: str) -> AsyncIterator[Event]:
@@ -205,7 +205,7 @@ class TestFailures:
         assert list(table["status"]) == ["completed"] * 3 + ["failed"]
         assert list(table["attempts"]) == [1, 2, 3, 3]
 
-    def test_none_for_what_would_fail_again(self, sandbox: Sandbox) -> None:
+    def test_permanent_failures_are_not_retried(self, sandbox: Sandbox) -> None:
         wrong = agentnb.agent(
             "operativus:echo", base_url=sandbox.base_url("operativus"), api_key="not-the-key-1"
         )
@@ -244,7 +244,7 @@ class TestFailures:
         assert last is not None
         pd.testing.assert_frame_equal(last, error.table)
 
-    def test_so_may_one_that_could_not_be_asked(self) -> None:
+    def test_a_row_that_was_not_sent_may_end_it_too(self) -> None:
         def number(item: str) -> str:
             return str(int(item))
 
@@ -294,7 +294,7 @@ class TestArguments:
         ],
         ids=str,
     )
-    def test_what_is_wrong_for_every_row_is_said_at_once(self, options: dict[str, Any]) -> None:
+    def test_invalid_options_raise_at_once(self, options: dict[str, Any]) -> None:
         calls: list[str] = []
 
         async def note(prompt: str) -> str:
@@ -305,7 +305,7 @@ class TestArguments:
             mapped(note, ["a", "b"], **options)
         assert calls == []
 
-    def test_what_the_platform_cannot_do(self, echo: agentnb.Agent) -> None:
+    def test_unsupported_options(self, echo: agentnb.Agent) -> None:
         with pytest.raises(UnsupportedError):
             echo.map(["a"], output_type=View, progress=False)
 

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from agentnb.batch.items import as_items, is_missing
-from agentnb.batch.prompts import Asked, PromptLike, Unasked, prompts
+from agentnb.batch.prompts import InvalidRow, PromptLike, RowPrompt, prompts
 from agentnb.errors import RequestError
 
 
@@ -37,7 +37,7 @@ class Named(NamedTuple):
 def asked(data: Any, prompt: PromptLike = None, **options: Any) -> list[str]:
     """The prompts of all rows; of those that ask nothing, the code of why."""
     found = prompts(as_items(data), prompt, **options)
-    return [each.prompt if isinstance(each, Asked) else each.code for each in found]
+    return [each.prompt if isinstance(each, RowPrompt) else each.code for each in found]
 
 
 COMPARED = ["Compare NVDA with AMD", "Compare MU with INTC"]
@@ -81,7 +81,7 @@ class TestNames:
         levels = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("x", 1), ("x", 2)]))
         assert asked(levels, "{{x.1}}-{{x.2}}") == ["1-2"]
 
-    def test_what_there_is_not_is_said_at_once(self) -> None:
+    def test_an_unknown_name_raises_at_once(self) -> None:
         with pytest.raises(RequestError, match=r"\{\{tikcer\}\}, \{\{x\}\}; .* ticker, other"):
             prompts(as_items(pd.DataFrame(columns=["ticker", "other"])), "{{tikcer}} {{x}} {{x}}")
         with pytest.raises(RequestError, match="each row has item"):
@@ -97,7 +97,7 @@ class TestNames:
         with pytest.raises(RequestError, match="2 columns are called 'a'"):
             asked(frame, "{{a}}")
 
-    def test_a_later_row_without_the_name_is_not_asked(self) -> None:
+    def test_a_later_row_without_the_name_is_not_sent(self) -> None:
         assert asked([{"a": 1}, {"b": 2}, {"a": 3}], "{{a}}") == ["1", "unknown_name", "3"]
 
 
@@ -114,7 +114,7 @@ class TestTemplates:
     def test_single_braces_stay(self) -> None:
         assert asked(["x"], 'say {"a": {"b": "{{item}}"}}') == ['say {"a": {"b": "x"}}']
 
-    def test_without_names_all_are_asked_the_same(self) -> None:
+    def test_without_names_all_prompts_are_equal(self) -> None:
         assert asked([1, 2], "Say hello") == ["Say hello"] * 2
         assert asked(pd.DataFrame({"a": [1, 2]}), "Say hello") == ["Say hello"] * 2
 
@@ -134,7 +134,7 @@ class TestMissing:
         assert asked([{"a": "x", "b": value}], "{{a}}") == ["x"]
 
     @pytest.mark.parametrize("value", ["", "nan", 0, False, [], np.array([1.0]), pd.Series([1])])
-    def test_what_is_there(self, value: Any) -> None:
+    def test_present_values(self, value: Any) -> None:
         assert not is_missing(value)
 
     def test_in_columns(self) -> None:
@@ -149,7 +149,7 @@ class TestItemsAsPrompts:
         assert asked(pd.Series(["a", "b"], name="question")) == ["a", "b"]
         assert asked(pd.DataFrame({"question": ["a", None]})) == ["a", "missing_value"]
 
-    def test_what_is_no_text_is_not_asked(self) -> None:
+    def test_a_prompt_that_is_no_text_is_not_sent(self) -> None:
         assert asked(["a", 1, None]) == ["a", "prompt", "missing_value"]
 
     def test_of_several_columns_none_is_the_prompt(self) -> None:
@@ -167,9 +167,9 @@ class TestCallables:
 
     def test_one_that_fails_costs_its_row_only(self) -> None:
         found = list(prompts(as_items(["1", "x", "3"]), lambda item: f"{int(item)}"))
-        assert [isinstance(each, Asked) for each in found] == [True, False, True]
+        assert [isinstance(each, RowPrompt) for each in found] == [True, False, True]
         failed = found[1]
-        assert isinstance(failed, Unasked)
+        assert isinstance(failed, InvalidRow)
         assert isinstance(failed.cause, ValueError)
         assert failed.code == "prompt"
         assert "ValueError: invalid literal" in failed.message
@@ -181,13 +181,13 @@ class TestCallables:
     def test_media_of_each_row(self) -> None:
         items = as_items([{"q": "see", "file": b"1"}, {"q": "look", "file": None}])
         found = list(prompts(items, "{{q}}", lambda row: row["file"]))
-        assert [(e.prompt, e.media) for e in found if isinstance(e, Asked)] == [
+        assert [(e.prompt, e.media) for e in found if isinstance(e, RowPrompt)] == [
             ("see", (b"1",)),
             ("look", ()),
         ]
         frame = pd.DataFrame({"q": ["see"], "file": [b"1"]})
         (one,) = prompts(as_items(frame), "{{q}}", lambda row: [row["file"], "https://x.example"])
-        assert isinstance(one, Asked)
+        assert isinstance(one, RowPrompt)
         assert one.media == (b"1", "https://x.example")
 
 
@@ -210,7 +210,7 @@ class TestInputs:
         assert list(items.frame()["n"]) == [0, 1]
 
     @pytest.mark.parametrize("data", ["one prompt", b"bytes", Model(ticker="a", other="b"), 5])
-    def test_what_is_no_table(self, data: Any) -> None:
+    def test_invalid_data(self, data: Any) -> None:
         with pytest.raises(RequestError):
             as_items(data)
 

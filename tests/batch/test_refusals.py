@@ -14,8 +14,8 @@ import pytest
 import agentnb
 from agentnb import Retries, history
 from agentnb._loop import wait
-from agentnb.batch.executor import Here
-from agentnb.batch.rate_limiter import Gate
+from agentnb.batch.executor import LocalExecutor
+from agentnb.batch.rate_limiter import RateLimiter
 from agentnb.batch.rows import Row, RowResult
 from agentnb.event.types import Event, RunFailed, TextDelta
 from agentnb.run.run import Run
@@ -61,7 +61,7 @@ def replying(reply: Reply) -> Generator[agentnb.Agent]:
 
 
 class TestOneForAll:
-    def test_nobody_starts_before_the_time_and_fewer_do_then(self) -> None:
+    def test_none_starts_before_retry_after_and_fewer_do_then(self) -> None:
         refused_at: list[float] = []
         came_at: list[float] = []
         inside = most = 0
@@ -119,7 +119,7 @@ class TestOneForAll:
         assert list(table["attempts"]) == [3] * 2
         assert refusals == {"a": 3, "b": 3}
 
-    def test_a_wish_that_nobody_waits_for(self) -> None:
+    def test_a_retry_after_that_is_too_long(self) -> None:
         async def reply(c: Connection, request: Received) -> None:
             if request.json()["message"] == "tomorrow":
                 await refuse(c, after="86400")
@@ -131,7 +131,7 @@ class TestOneForAll:
         assert list(table["status"]) == ["failed", "completed"]
         assert table["error_code"][0] == "RateLimitError"
 
-    def test_what_a_run_waits_is_not_its_own_time(self) -> None:
+    def test_waiting_does_not_count_as_duration(self) -> None:
         seen: dict[str, int] = {}
 
         async def reply(c: Connection, request: Received) -> None:
@@ -169,11 +169,11 @@ class TestOneForAll:
             await refuse(c, after="100")
 
         async def ask(agent: agentnb.Agent) -> RowResult:
-            gate = Gate(1)
+            gate = RateLimiter(1)
             slot = gate.slot()
-            await slot.enter()
+            await slot.acquire()
             gate.close()
-            return await Here(agent, {}).attempt(Row(position=0, prompt="late"), slot)
+            return await LocalExecutor(agent, {}).attempt(Row(position=0, prompt="late"), slot)
 
         with replying(reply) as agent:
             result = wait(ask(agent))
@@ -215,7 +215,7 @@ def test_the_starts_of_all_rows_are_spaced(echo: agentnb.Agent) -> None:
     assert time.monotonic() - began >= 9 * 0.05 - 0.06
 
 
-def test_a_run_by_itself_is_told_of_its_pauses_still() -> None:
+def test_a_single_run_still_reports_its_pauses() -> None:
     async def reply(c: Connection, request: Received) -> None:
         if len(c.server.requests) == 1:
             await refuse(c, after="0.3")

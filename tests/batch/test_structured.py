@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, Field
 
-from agentnb.batch.structured import Structured
+from agentnb.batch.result_table import StructuredOutput
 from agentnb.errors import OutputError, RequestError
 
 
@@ -34,7 +34,7 @@ class View(BaseModel):
 
 
 def test_the_columns_of_a_model() -> None:
-    assert Structured(View).columns == {
+    assert StructuredOutput(View).columns == {
         "parsed_ticker": "string",
         "parsed_price": "Float64",
         "parsed_shares": "Int64",
@@ -47,14 +47,14 @@ def test_the_columns_of_a_model() -> None:
 
 
 def test_the_values_of_a_model() -> None:
-    view = Structured(View)
+    view = StructuredOutput(View)
     parsed = view.parse('{"ticker": "NVDA", "price": 1, "inner": {"depth": 2}, "shortName": "N"}')
     assert view.values(parsed) == ["NVDA", 1.0, None, True, "good", {"depth": 2}, [], "N"]
 
 
-def test_what_is_not_of_the_form() -> None:
+def test_nonconforming_answers() -> None:
     with pytest.raises(OutputError, match="price"):
-        Structured(View).parse('{"ticker": "NVDA", "price": "dear"}')
+        StructuredOutput(View).parse('{"ticker": "NVDA", "price": "dear"}')
 
 
 class TestSchemas:
@@ -65,7 +65,7 @@ class TestSchemas:
     }
 
     def test_its_fields(self) -> None:
-        made = Structured(self.SCHEMA)
+        made = StructuredOutput(self.SCHEMA)
         assert made.columns == {"parsed_price": "Float64", "parsed_count": "Int64"}
         assert made.values(made.parse('{"price": 2, "count": null, "more": 1}')) == [2, None]
         assert made.values(made.parse('```json\n{"price": 2, "count": 3.0}\n```')) == [2, 3.0]
@@ -81,19 +81,19 @@ class TestSchemas:
             ("It costs 2 dollars.", "invalid JSON"),
         ],
     )
-    def test_what_no_column_could_hold(self, answer: str, says: str) -> None:
+    def test_values_that_no_column_can_hold(self, answer: str, says: str) -> None:
         with pytest.raises(OutputError, match=says):
-            Structured(self.SCHEMA).parse(answer)
+            StructuredOutput(self.SCHEMA).parse(answer)
 
-    def test_the_schema_that_is_asked_for_is_the_given_one(self) -> None:
-        assert Structured(self.SCHEMA).schema == self.SCHEMA
+    def test_the_given_schema_is_requested(self) -> None:
+        assert StructuredOutput(self.SCHEMA).schema == self.SCHEMA
 
 
 def test_anything_else_is_one_column() -> None:
-    made = Structured(list[int])
+    made = StructuredOutput(list[int])
     assert made.columns == {"parsed": "object"}
     assert made.values(made.parse("[1, 2]")) == [[1, 2]]
-    free = Structured({"type": "object"})
+    free = StructuredOutput({"type": "object"})
     assert free.values(free.parse('{"a": 1}')) == [{"a": 1}]
 
 
@@ -103,11 +103,11 @@ def test_a_dataclass() -> None:
         x: int
         y: int
 
-    made = Structured(Point)
+    made = StructuredOutput(Point)
     assert made.values(made.parse('{"x": 1, "y": 2}')) == [1, 2]
 
 
-def test_what_has_no_schema() -> None:
+def test_types_without_a_schema() -> None:
     nothing: Any = object()
     with pytest.raises(RequestError):
-        Structured(nothing)
+        StructuredOutput(nothing)

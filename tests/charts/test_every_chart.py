@@ -101,7 +101,7 @@ def test_it_can_be_drawn(draw: Draw, make: Make, x: str, y: str | None, count: i
 
 
 @every
-def test_what_is_drawn_can_be_pointed_at(draw: Draw, make: Make, x: str, y: str | None) -> None:
+def test_marks_have_tooltips(draw: Draw, make: Make, x: str, y: str | None) -> None:
     spec = draw(make(100)).to_dict()
     assert any("tooltip" in part["encoding"] for part in spec.get("layer", [spec]))
 
@@ -118,7 +118,7 @@ def test_it_can_be_changed_further(draw: Draw, make: Make, x: str, y: str | None
 
 
 @every_that_may_be_empty
-def test_no_rows_are_told(draw: Draw, make: Make, x: str, y: str | None) -> None:
+def test_a_note_without_rows(draw: Draw, make: Make, x: str, y: str | None) -> None:
     svg = drawn(draw(make(0)), "svg").decode()
     assert "No runs" in svg or "No tool calls" in svg or "No calls" in svg
 
@@ -131,7 +131,7 @@ def test_a_table_of_something_else(draw: Draw, make: Make, x: str, y: str | None
 
 
 @every
-def test_what_is_no_table(draw: Draw, make: Make, x: str, y: str | None) -> None:
+def test_invalid_tables(draw: Draw, make: Make, x: str, y: str | None) -> None:
     with pytest.raises(RequestError, match="takes a DataFrame, not int"):
         draw(7)  # pyright: ignore[reportArgumentType]
 
@@ -143,7 +143,7 @@ def test_everything_is_missing(draw: Draw, make: Make, x: str, y: str | None) ->
     assert drawn(draw(blank), "png").startswith(b"\x89PNG")
 
 
-def test_what_converts_itself_is_a_table() -> None:
+def test_tables_that_convert_themselves() -> None:
     class Runs:
         def to_pandas(self) -> pd.DataFrame:
             return tables.runs(3)

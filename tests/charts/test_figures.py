@@ -157,7 +157,7 @@ def test_options_that_are_unknown() -> None:
 # -- side by side --------------------------------------------------------------------------------
 
 
-def test_cost_tells_who_computed_it() -> None:
+def test_cost_by_source() -> None:
     found = rows(charts.cost(tables.runs(2, agents=1)), "amount", "part")
     assert {row["part"]: row["amount"] for row in found} == {
         "reported by the platform": 0.001,
@@ -259,7 +259,7 @@ def test_the_timeline_of_a_table_is_that_of_its_run() -> None:
     )
 
 
-def test_what_began_together_stays_in_order() -> None:
+def test_simultaneous_parts_stay_in_order() -> None:
     found: list[tuple[float, Event]] = [
         (1.0, ReasoningDelta("Hm.")),
         (1.0, ToolCallStarted(call_id="a", name="search")),

@@ -81,7 +81,7 @@ def test_it_is_drawn_and_commands_nothing(name: str) -> None:
     assert len(shown["text/plain"]) < 250
 
 
-def test_names_that_look_alike_are_told_apart() -> None:
+def test_similar_names_are_numbered() -> None:
     names = ["a\x1b[1m", "a", "a (2)", "b" * 50 + "1" + "b" * 50, "b" * 50 + "2" + "b" * 50]
     calls = tables.tool_calls(len(names))
     calls["name"] = pd.Series(names, dtype="object")

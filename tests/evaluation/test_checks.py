@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agentnb import RequestError
 from agentnb.evaluation import Check, contains, exact, json_schema, regex
-from agentnb.evaluation.checks import read_checks
+from agentnb.evaluation.read_checks import read_checks
 
 
 class Quote(BaseModel):
@@ -89,7 +89,7 @@ def test_one_check(check: Any, name: str) -> None:
     assert [each.name for each in read_checks({"mine": check})] == ["mine"]
 
 
-def test_several_are_told_apart() -> None:
+def test_several_get_distinct_names() -> None:
     names = [check.name for check in read_checks([brief, "a", "b", re.compile("c"), "d"])]
     assert names == ["brief", "exact", "exact_2", "regex", "exact_3"]
     assert [check.name for check in read_checks(iter([brief]))] == ["brief"]
@@ -109,7 +109,7 @@ class Asynchronous:
 @pytest.mark.parametrize(
     "checks", [[], {}, None, 5, [5], {"a": 5}, {"": len}, {3: len}, b"a"], ids=repr
 )
-def test_what_is_no_check(checks: Any) -> None:
+def test_invalid_checks(checks: Any) -> None:
     with pytest.raises(RequestError):
         read_checks(checks)
 
@@ -195,15 +195,15 @@ def test_regex() -> None:
 
 
 @pytest.mark.parametrize("make", [exact, contains, regex, json_schema])
-def test_what_is_expected_is_given_once(make: Any) -> None:
+def test_expected_value_or_column(make: Any) -> None:
     for arguments, keywords in (((), {}), (("a",), {"column": "b"})):
-        with pytest.raises(RequestError, match="takes what it expects, or column="):
+        with pytest.raises(RequestError, match="takes the expected value, or column="):
             make(*arguments, **keywords)
-    with pytest.raises(ValueError, match="nothing is expected in column 'b'"):
+    with pytest.raises(ValueError, match="no value is expected in column 'b'"):
         make(column="b").judge("a", {"b": None})
 
 
-def test_what_cannot_be_expected() -> None:
+def test_invalid_expected_values() -> None:
     with pytest.raises(RequestError, match="empty text"):
         contains("a", "")
     with pytest.raises(RequestError, match="The expression cannot be used"):

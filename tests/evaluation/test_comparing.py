@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import agentnb
 from agentnb import RequestError
 from agentnb.evaluation import Evaluation, evaluate
-from agentnb.evaluation.differing import COMPARED_COLUMNS
+from agentnb.evaluation.differences import COMPARED_COLUMNS
 from agentnb.evaluation.evaluation import SUMMARY_COLUMNS
 
 #: Passed by both, by the first only, by the second only, by neither: see the published cases.
@@ -113,7 +113,7 @@ def test_without_a_common_row_they_are_compared_as_they_are() -> None:
     assert not row(passes("yy", index=[0, None]).compare(passes("yy")))["paired"]
 
 
-def test_what_was_asked_decides_where_tables_tell() -> None:
+def test_prompts_decide_if_there_are_any() -> None:
     """Two lists of runs have one index, whatever was asked in them."""
     here = passes("yn", prompt=["a", "b"])
     assert row(here.compare(passes("nn", prompt=["a", "b"])))["paired"]
@@ -153,7 +153,7 @@ def test_repeated_rows_count_once() -> None:
     assert (found["only_here"], found["only_other"]) == (0, 0)
 
 
-def test_what_cannot_pair() -> None:
+def test_invalid_keys() -> None:
     here, other = passes("y", ticker=["A"]), passes("y", ticker=["B"])
     with pytest.raises(RequestError, match="has a partner in the other by 'ticker'"):
         here.compare(other, by="ticker")
@@ -214,7 +214,7 @@ def test_something_else_than_an_evaluation() -> None:
 
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, -0.5, float("nan")])
-def test_what_is_no_confidence(confidence: float) -> None:
+def test_invalid_confidence(confidence: float) -> None:
     found = passes("yn")
     with pytest.raises(RequestError, match="between 0 and 1"):
         found.summary(confidence=confidence)
@@ -259,7 +259,7 @@ def test_turned_round(a: str, b: str, first: list[int], second: list[int], by_ke
         assert found["n"] + found["only_here"] == judged
 
 
-def test_agents_asked_the_same() -> None:
+def test_agents_with_the_same_prompts() -> None:
     """As a user has it: two agents, the same questions, in whatever order."""
     questions = [f"{n} + {n}" for n in range(8)]
 

@@ -13,7 +13,7 @@ import pytest
 
 import agentnb
 from agentnb import RequestError
-from agentnb.comparison.comparison import ask_all
+from agentnb.comparison import ask_all
 from agentnb.evaluation import evaluate, exact, json_schema, tolerance
 from agentnb.platforms.base import RemoteRun
 from agentnb.tables.run_list import RunList
@@ -47,7 +47,7 @@ def values(column: pd.Series[Any]) -> list[Any]:
 # -- the table ------------------------------------------------------------------------------------
 
 
-def test_verdicts_beside_what_was_given() -> None:
+def test_verdicts_beside_the_input() -> None:
     given = table()
     before = given.copy(deep=True)
     found = evaluate(given, {"near": near(), "length": len, "known": "no idea"})
@@ -112,7 +112,7 @@ def test_failed_runs_may_be_skipped() -> None:
         ("shipped", True),
     ],
 )
-def test_what_a_status_says(status: str, verdict: bool | None) -> None:
+def test_status(status: str, verdict: bool | None) -> None:
     found = evaluate(pd.DataFrame({"answer": ["a"], "status": [status]}), "a")
     assert values(found.table["exact"]) == [verdict]
 
@@ -225,7 +225,7 @@ def test_verdicts_and_scores(returned: Any, verdict: Any, dtype: str) -> None:
     [None, "yes", [True], float("nan"), float("inf"), 10**400, np.array([1, 2])],
     ids=repr,
 )
-def test_what_is_no_verdict(returned: Any) -> None:
+def test_invalid_verdicts(returned: Any) -> None:
     judged = evaluate(pd.DataFrame({"answer": ["a"]}), {"c": always(returned)}).table
     assert values(judged["c"]) == [None]
     assert judged["c_error"].str.contains("Error: ").tolist() == [True]
@@ -260,7 +260,7 @@ def test_a_check_that_raises_is_an_error_of_its_row() -> None:
     assert found.summary()["n"].tolist() == [2]
 
 
-def test_what_stops_a_user_stops_it() -> None:
+def test_interrupts_are_raised() -> None:
     def stopped(answer: str) -> bool:
         raise KeyboardInterrupt
 
@@ -342,11 +342,11 @@ def test_other_frames() -> None:
 
 
 @pytest.mark.parametrize("given", [5, "text", None, ["a"], {"answer": ["a"]}], ids=repr)
-def test_what_cannot_be_evaluated(given: Any) -> None:
+def test_invalid_data(given: Any) -> None:
     with pytest.raises(RequestError, match="evaluate takes a table or runs"):
         evaluate(given, "a")
 
 
-def test_what_failed_may_say() -> None:
+def test_failed_option() -> None:
     with pytest.raises(RequestError, match='it is "fail" or "skip"'):
         evaluate(table(), "a", failed="drop")  # pyright: ignore[reportArgumentType]

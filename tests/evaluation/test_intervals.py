@@ -156,7 +156,7 @@ def test_more_confidence_is_wider(passed: int, missed: int, less: float, more: f
     assert 0 <= wide.low <= narrow.low <= narrow.high <= wide.high <= 1
 
 
-def test_what_tells_of_no_spread_has_no_interval() -> None:
+def test_no_interval_without_spread() -> None:
     alone, equal = mean_estimate([0.5], CONFIDENCE), mean_estimate([0.5] * 9, CONFIDENCE)
     assert (alone.mean, alone.std_error, alone.low) == (0.5, None, None)
     assert (equal.mean, equal.std_error, equal.low) == (0.5, 0.0, None)

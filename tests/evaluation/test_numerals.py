@@ -111,7 +111,7 @@ around = st.sampled_from(["", "It is ", "**", "(", "≈ ", "costs: "])
 
 
 @given(numbers, around, st.sampled_from([("", ""), ("$", ""), ("", " EUR"), ("", " million")]))
-def test_what_is_written_is_read(value: Decimal, before: str, unit: tuple[str, str]) -> None:
+def test_formatted_numbers_are_parsed(value: Decimal, before: str, unit: tuple[str, str]) -> None:
     """With groups of either kind, whatever stands around."""
     sign = "-" if value < 0 else ""
     plain = f"{abs(value):,.2f}"

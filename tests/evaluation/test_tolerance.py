@@ -70,7 +70,7 @@ def test_expected_of_a_column() -> None:
     german = tolerance(column="price", decimal=",")
     assert german.judge("1.234 €", {"price": "1.234,00"})
     for missing in (None, float("nan")):
-        with pytest.raises(ValueError, match="nothing is expected"):
+        with pytest.raises(ValueError, match="no value is expected"):
             check.judge("1", {"price": missing})
     for strange in ("none", "1 or 2", True, [1], float("inf")):
         with pytest.raises((TypeError, ValueError)):
@@ -92,6 +92,6 @@ def test_expected_of_a_column() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_tolerance(arguments: dict[str, Any]) -> None:
+def test_invalid_tolerances(arguments: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         tolerance(**arguments)

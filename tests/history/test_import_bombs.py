@@ -18,7 +18,7 @@ from agentnb.errors import HistoryError
 from agentnb.store import export_files
 from agentnb.store.store import Store
 from agentnb.store.transfer import export_history, import_history
-from agentnb.tables.tables import runs
+from agentnb.tables.runs import runs
 from tests.history.seeding import seed
 
 arrow: Any = pa

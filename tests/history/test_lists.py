@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import agentnb
-from agentnb.comparison.comparison import ask_all
+from agentnb.comparison import ask_all
 from agentnb.platforms.base import RemoteRun
 from agentnb.store.prices import set_prices
 from agentnb.tables.columns import RUN_COLUMNS

@@ -22,7 +22,7 @@ from agentnb.store.timestamps import from_micros, to_micros
 from agentnb.synchronization.matching import matches, shift
 from agentnb.synchronization.merge import ListedRun, listed_run, write_listed
 from agentnb.synchronization.sync import sync
-from agentnb.tables.tables import runs
+from agentnb.tables.runs import runs
 from tests.history.rows import NOON, a_process, a_run, add
 
 UNKNOWN = dict.fromkeys(("agent", "prompt", "input_tokens", "output_tokens", "error_class"))

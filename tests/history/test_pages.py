@@ -70,7 +70,7 @@ def test_filters_are_the_databases() -> None:
 
 @pytest.mark.usefixtures("seeded")
 def test_what_a_search_finds_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "COUNTED", 10)
+    monkeypatch.setattr(pages, "MAX_COUNTED", 10)
     found = page(PageQuery(text="e", limit=5))
     assert (len(found.rows), found.total, found.more) == (5, 10, True)
     everything = page(PageQuery(limit=5))

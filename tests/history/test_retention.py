@@ -14,7 +14,7 @@ from agentnb.errors import HistoryError, RequestError
 from agentnb.store.retention import Pruned, prune, vacuum
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store
-from agentnb.tables.tables import runs
+from agentnb.tables.runs import runs
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
 

@@ -21,7 +21,9 @@ from agentnb.store.recorder import flush, use
 from agentnb.store.schema import content, run, tool_call
 from agentnb.store.store import Store
 from agentnb.synchronization.sync import sync, sync_async
-from agentnb.tables.tables import events, runs, tool_calls
+from agentnb.tables.events import events
+from agentnb.tables.runs import runs
+from agentnb.tables.tool_calls import tool_calls
 
 PLATFORMS = ("seekr", "operativus", "runtools")
 

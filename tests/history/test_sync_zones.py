@@ -13,7 +13,7 @@ from agentnb.sandbox import Sandbox
 from agentnb.store.recorder import flush
 from agentnb.store.store import Store
 from agentnb.synchronization.sync import sync
-from agentnb.tables.tables import runs
+from agentnb.tables.runs import runs
 
 
 @pytest.fixture

@@ -28,12 +28,12 @@ from agentnb.event.types import (
 from agentnb.platforms.base import RunRequest
 from agentnb.store import recent
 from agentnb.tables.columns import (
+    DURATION,
     EVENT_COLUMNS,
-    MOMENT,
     REMOTE_COLUMNS,
     RUN_COLUMNS,
     SESSION_COLUMNS,
-    SPAN,
+    TIMESTAMP,
     TOOL_CALL_COLUMNS,
 )
 from tests.played import LONG, Batches, PlayedPlatform, player, until
@@ -122,7 +122,7 @@ def test_a_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["started_at"] == run.created_at
     assert abs(found["duration"] - timedelta(seconds=run.duration)) < timedelta(microseconds=2)
     assert found["duration"] >= found["time_to_first_token"] >= timedelta(seconds=0.015)
-    assert {k: v for k, v in found.items() if RUN_COLUMNS[k] not in (MOMENT, SPAN)} == {
+    assert {k: v for k, v in found.items() if RUN_COLUMNS[k] not in (TIMESTAMP, DURATION)} == {
         "run_id": "run of q",
         "session_id": "s1",
         "platform": "played",
@@ -147,7 +147,7 @@ def test_a_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
         "error_class": None,
         "source": "recorded",
         "local_id": run.local_id,
-        **{name: None for name in REMOTE_COLUMNS if RUN_COLUMNS[name] not in (MOMENT, SPAN)},
+        **{name: None for name in REMOTE_COLUMNS if RUN_COLUMNS[name] not in (TIMESTAMP, DURATION)},
     }
     assert found["finished_at"] == found["started_at"] + found["duration"]
 

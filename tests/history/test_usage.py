@@ -17,9 +17,9 @@ from agentnb.store import recent
 from agentnb.store.schema import process, run
 from agentnb.store.store import Store
 from agentnb.store.timestamps import to_micros
-from agentnb.tables.columns import MOMENT, USAGE_COLUMNS, USAGE_NAMES, USAGE_PERIODS
-from agentnb.tables.periods import begins, offsets, zone_of
-from agentnb.tables.tables import runs
+from agentnb.tables.columns import TIMESTAMP, USAGE_COLUMNS, USAGE_KEYS, USAGE_PERIODS
+from agentnb.tables.periods import period_start, read_zone, utc_offsets
+from agentnb.tables.runs import runs
 from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
@@ -89,11 +89,11 @@ def test_it_is_what_pandas_makes_of_the_runs(history_store: Store, tz: str) -> N
 def test_hours_of_every_zone(history_store: Store) -> None:
     seed(history_store, runs=200, days=20, until=datetime(2026, 4, 6, tzinfo=UTC), events=False)
     for tz in ZONES:
-        zone = zone_of(tz)
+        zone = read_zone(tz)
         frame = usage(["hour"], tz=tz)
         assert frame["runs"].sum() == 200
         expected = {
-            begins("hour", to_micros(at.to_pydatetime()), zone) for at in runs()["started_at"]
+            period_start("hour", to_micros(at.to_pydatetime()), zone) for at in runs()["started_at"]
         }
         assert {to_micros(at.to_pydatetime()) for at in frame["hour"]} == expected
 
@@ -101,8 +101,8 @@ def test_hours_of_every_zone(history_store: Store) -> None:
 def test_dtypes_do_not_depend_on_what_is_there(history_store: Store) -> None:
     shares = (50, 99.9)
     for filled in (False, True):
-        for by in (list[str](), *([name] for name in (*USAGE_NAMES, *USAGE_PERIODS))):
-            expected = {n: USAGE_NAMES.get(n, MOMENT) for n in by} | USAGE_COLUMNS
+        for by in (list[str](), *([name] for name in (*USAGE_KEYS, *USAGE_PERIODS))):
+            expected = {n: USAGE_KEYS.get(n, TIMESTAMP) for n in by} | USAGE_COLUMNS
             for name in ("duration", "time_to_first_token"):
                 expected |= {f"{name}_p{share}": "timedelta64[us]" for share in shares}
             found = usage(by, percentiles=shares)
@@ -212,16 +212,16 @@ def test_without_a_store_it_is_of_this_process() -> None:
 
 
 def test_offsets_change_when_clocks_do() -> None:
-    berlin = zone_of("Europe/Berlin")
+    berlin = read_zone("Europe/Berlin")
     low = to_micros(datetime(2026, 1, 1, tzinfo=UTC))
     high = to_micros(datetime(2026, 12, 31, tzinfo=UTC))
     hour = 3_600_000_000
-    assert offsets(berlin, low, high) == [
+    assert utc_offsets(berlin, low, high) == [
         (low, hour),
         (to_micros(datetime(2026, 3, 29, 1, tzinfo=UTC)), 2 * hour),
         (to_micros(datetime(2026, 10, 25, 1, tzinfo=UTC)), hour),
     ]
     # Midnight did not exist there on that day: it began at one.
-    brazil = zone_of("America/Sao_Paulo")
+    brazil = read_zone("America/Sao_Paulo")
     noon = to_micros(datetime(2018, 11, 4, 15, tzinfo=UTC))
-    assert begins("day", noon, brazil) == to_micros(datetime(2018, 11, 4, 3, tzinfo=UTC))
+    assert period_start("day", noon, brazil) == to_micros(datetime(2018, 11, 4, 3, tzinfo=UTC))

@@ -13,7 +13,7 @@ import traitlets
 import agentnb
 from agentnb.conversation import Conversation
 from agentnb.errors import RequestError
-from agentnb.tables.tables import RUN_COLUMNS
+from agentnb.tables.columns import RUN_COLUMNS
 from agentnb.widgets.chat import ChatWidget
 from tests.played import until
 

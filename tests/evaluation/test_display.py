@@ -77,7 +77,7 @@ def test_without_the_extra_there_are_verdicts() -> None:
     ]
 
 
-def test_what_needs_the_extra_says_how_to_get_it() -> None:
+def test_errors_without_the_extra_name_it() -> None:
     done = python(f"""{WITHOUT}
     for need in (
         found.summary,

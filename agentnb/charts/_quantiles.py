@@ -1,4 +1,4 @@
-"""How durations are spread: quantiles on a logarithmic axis of seconds."""
+"""Distributions of durations: quantiles on a logarithmic axis of seconds."""
 
 from __future__ import annotations
 
@@ -8,44 +8,60 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-from agentnb.charts import _look as look
-from agentnb.charts._frame import as_frame, biggest, by_column, grouped_names, need, seconds
-from agentnb.charts._look import FINE, LABEL, NOTE, ROW, WIDTH, LayerChart, empty, layers
-from agentnb.charts._look import title as titled
+from agentnb.charts import _style as style
+from agentnb.charts._data import (
+    as_frame,
+    group_column,
+    group_labels,
+    require_columns,
+    seconds,
+    top_groups,
+)
+from agentnb.charts._style import (
+    LABEL_WIDTH,
+    NOTE_COLOUR,
+    OK_COLOUR,
+    ROW_HEIGHT,
+    WIDTH,
+    LayerChart,
+    empty,
+    layered,
+)
+from agentnb.charts._style import title as titled
 
-__all__ = ["latency", "spread", "time_to_first_token"]
+__all__ = ["latency", "quantile_chart", "time_to_first_token"]
 
-_MOST_GROUPS: Final = 10
-# Of each group, at the most; evenly spaced quantiles, so that they show the same shape as all.
-_MOST_POINTS: Final = 120
-# A clock's resolution; a logarithmic axis has no zero.
+_MAX_GROUPS: Final = 10
+# Of each group; evenly spaced quantiles have the shape of all points.
+_MAX_POINTS: Final = 120
+# In seconds, about a clock's resolution; a logarithmic axis has no zero.
 _SHORTEST: Final = 0.001
-_FEWEST_TICKS: Final = 4
+_MIN_TICKS: Final = 4
 _P50: Final = "p50 (median)"
 _P95: Final = "p95"
 
 
 def latency(runs: Any, *, by: str = "agent") -> LayerChart:
-    """Draw how long runs took, from sending to their end, by agent.
+    """Draw the durations of runs, from the request to the end, by agent.
 
-    ``runs`` is a table of `agentnb.runs`.  For each group: every run as a faint stroke (where there
-    are many, a fair choice of 120), a box from p25 to p75, a line from p5 to p95, and marks at p50
-    and p95.  The axis is logarithmic, in seconds.  ``by`` is as for `usage`; runs that have not
-    ended are left out.
+    ``runs`` is a table of `agentnb.runs`.  For each group: every run as a faint stroke (of many, a
+    sample of 120), a box from p25 to p75, a line from p5 to p95, and marks at p50
+    and p95.  The axis is logarithmic, in seconds.  ``by`` is as for `usage`; unfinished runs
+    are left out.
 
     Raises:
-        RequestError: a column that this needs is missing.
+        RequestError: a column is missing.
     """
     return _of_runs(runs, "latency", "duration", by, "Latency", "Duration")
 
 
 def time_to_first_token(runs: Any, *, by: str = "agent") -> LayerChart:
-    """Draw how long runs took to their first fragment of answer or reasoning, by agent.
+    """Draw the times from the request to the first text of answer or reasoning, by agent.
 
-    As `latency`; runs that brought no text are left out.
+    Like `latency`; runs without text are left out.
 
     Raises:
-        RequestError: a column that this needs is missing.
+        RequestError: a column is missing.
     """
     return _of_runs(
         runs, "time_to_first_token", "time_to_first_token", by, "Time to first token", None
@@ -56,16 +72,18 @@ def _of_runs(
     table: Any, caller: str, column: str, by: str, heading: str, axis: str | None
 ) -> LayerChart:
     frame = as_frame(table, caller)
-    need(frame, caller, column, of="runs")
-    grouping, named = by_column(frame, caller, by, of="runs")
-    rows = pd.DataFrame({"name": grouped_names(frame[grouping]), "seconds": seconds(frame[column])})
-    return spread(
-        rows, heading=f"{heading} by {named.lower()}", axis=axis or heading, group=named, of="runs"
+    require_columns(frame, caller, column, of="runs")
+    grouping, label = group_column(frame, caller, by, of="runs")
+    rows = pd.DataFrame({"name": group_labels(frame[grouping]), "seconds": seconds(frame[column])})
+    return quantile_chart(
+        rows, heading=f"{heading} by {label.lower()}", axis=axis or heading, group=label, of="runs"
     )
 
 
-def spread(rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str) -> LayerChart:
-    """Draw ``rows`` (``name``, ``seconds``), one line of the chart for each name."""
+def quantile_chart(
+    rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str
+) -> LayerChart:
+    """Draw ``rows`` (``name``, ``seconds``), one line for each name."""
     axis = f"{axis} (s, logarithmic)"
     known = rows.dropna(subset=["seconds"])
     if known.empty:
@@ -73,24 +91,24 @@ def spread(rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str) 
         return empty(note, x=axis, y=group, heading=heading)
     known = known.assign(seconds=known["seconds"].clip(lower=_SHORTEST))
     ones = pd.Series(1.0, index=known.index)
-    shown = biggest(known["name"], ones, most=_MOST_GROUPS)
-    known["name"] = known["name"].map(shown)
-    order = list(dict.fromkeys(shown.values()))
+    labels = top_groups(known["name"], ones, most=_MAX_GROUPS)
+    known["name"] = known["name"].map(labels)
+    order = list(dict.fromkeys(labels.values()))
     figures = pd.DataFrame([_figures(name, part) for name, part in _groups(known, order)])
     points = pd.DataFrame(
         [
             {"name": name, "seconds": value}
             for name, part in _groups(known, order)
-            for value in _chosen(part)
+            for value in _sample(part)
         ]
     )
     marks = figures.melt(
         id_vars=["name", "runs"], value_vars=[_P50, _P95], var_name="mark", value_name="at"
     )
-    y = alt.Y("name:N", title=group, sort=order, axis=look.axis(labelLimit=LABEL))
+    y = alt.Y("name:N", title=group, sort=order, axis=style.axis(labelLimit=LABEL_WIDTH))
     lowest, highest = points["seconds"].min(), points["seconds"].max()
     scale = alt.Scale(type="log", domain=_domain(lowest, highest), nice=False)
-    ticks = look.axis(values=_ticks(*_domain(lowest, highest)), format="~f")
+    ticks = style.axis(values=_ticks(*_domain(lowest, highest)), format="~f")
 
     def x(field: str) -> alt.X:
         return alt.X(f"{field}:Q", title=axis, scale=scale, axis=ticks)
@@ -105,20 +123,20 @@ def spread(rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str) 
     ]
     strokes = (
         alt.Chart(points)
-        .mark_tick(color=FINE, opacity=0.25, thickness=1, size=ROW * 0.75)
+        .mark_tick(color=OK_COLOUR, opacity=0.25, thickness=1, size=ROW_HEIGHT * 0.75)
         .encode(x=x("seconds"), y=y)
     )
     whiskers = (
         alt.Chart(figures)
-        .mark_rule(color=NOTE)
+        .mark_rule(color=NOTE_COLOUR)
         .encode(x=x("p5"), x2=alt.X2("p95"), y=y, tooltip=tooltip)
     )
     boxes = (
         alt.Chart(figures)
-        .mark_bar(color=FINE, opacity=0.65, size=ROW * 0.5)
+        .mark_bar(color=OK_COLOUR, opacity=0.65, size=ROW_HEIGHT * 0.5)
         .encode(x=x("p25"), x2="p75", y=y, tooltip=tooltip)
     )
-    at = (
+    percentiles = (
         alt.Chart(marks)
         .mark_point(filled=True, opacity=1, stroke="white", strokeWidth=1)
         .encode(
@@ -133,9 +151,9 @@ def spread(rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str) 
                 "mark:N",
                 title=None,
                 scale=alt.Scale(domain=[_P50, _P95], range=["#1f9e89", "#f28e2b"]),
-                legend=look.legend(),
+                legend=style.legend(),
             ),
-            # Of different size, so that both are seen where they are in one place.
+            # Different sizes, so that both are visible in one place.
             size=alt.Size(
                 "mark:N",
                 title=None,
@@ -151,14 +169,14 @@ def spread(rows: pd.DataFrame, *, heading: str, axis: str, group: str, of: str) 
     )
     missing = len(rows) - len(known)
     note = f"{missing:,} of {len(rows):,} {of} have none and are left out." * bool(missing)
-    return layers(
+    return layered(
         strokes,
         whiskers,
         boxes,
-        at,
+        percentiles,
         title=titled(heading, "Box: p25 to p75. Line: p5 to p95.", note),
         width=WIDTH,
-        height=alt.Step(ROW + 8),
+        height=alt.Step(ROW_HEIGHT + 8),
     )
 
 
@@ -182,18 +200,18 @@ def _figures(name: str, part: pd.Series[Any]) -> dict[str, Any]:
     }
 
 
-def _chosen(part: pd.Series[Any]) -> list[float]:
-    if len(part) <= _MOST_POINTS:
+def _sample(part: pd.Series[Any]) -> list[float]:
+    if len(part) <= _MAX_POINTS:
         return sorted(part)
-    steps = [at / (_MOST_POINTS - 1) for at in range(_MOST_POINTS)]
+    steps = [i / (_MAX_POINTS - 1) for i in range(_MAX_POINTS)]
     return part.quantile(steps, interpolation="nearest").tolist()
 
 
 def _domain(lowest: float, highest: float) -> tuple[float, float]:
-    """Return the axis' ends: the next of 1, 2, 5 below and above."""
+    """Return the ends of the axis: the next of 1, 2, 5 below and above."""
     low, high = _next(lowest / 1.05, up=False), _next(highest * 1.05, up=True)
-    # One run alone would stand between two labels.
-    while len(_ticks(low, high)) < _FEWEST_TICKS:
+    # A single run would be between two labels.
+    while len(_ticks(low, high)) < _MIN_TICKS:
         low, high = _next(low / 1.05, up=False), _next(high * 1.05, up=True)
     return low, high
 
@@ -201,15 +219,13 @@ def _domain(lowest: float, highest: float) -> tuple[float, float]:
 def _next(value: float, *, up: bool) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     steps = [power * step for step in (1, 2, 5, 10)]
-    return (
-        next(step for step in steps if step >= value)
-        if up
-        else next(step for step in reversed(steps) if step <= value)
-    )
+    if up:
+        return next(step for step in steps if step >= value)
+    return next(step for step in reversed(steps) if step <= value)
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2, 5 of each power of ten, or only the powers where that would be too many."""
+    """Return 1, 2, 5 of each power of ten, or only the powers if those are too many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(powers) <= 5 else (1,)
     values = [round(step * 10.0**power, 12) for power in powers for step in steps]

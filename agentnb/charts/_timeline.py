@@ -1,4 +1,4 @@
-"""One run on a time axis."""
+"""The timeline of one run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final, cast
 import altair as alt
 import pandas as pd
 
-from agentnb.charts._frame import as_frame, need, seconds, short
-from agentnb.charts._look import (
-    FAILED,
-    LABEL,
-    NEUTRAL,
-    ROW,
+from agentnb.charts._data import as_frame, require_columns, seconds, short_label
+from agentnb.charts._style import (
+    FAILED_COLOUR,
+    LABEL_WIDTH,
+    NEUTRAL_COLOUR,
+    ROW_HEIGHT,
     WIDTH,
     Chart,
     LayerChart,
@@ -33,44 +33,43 @@ __all__ = ["timeline"]
 
 _AXIS: Final = "Time since sending (s)"
 _COLOURS: Final = {
-    "Waiting": NEUTRAL,
+    "Waiting": NEUTRAL_COLOUR,
     "Reasoning": "#b07aa1",
     "Tool call": "#4e79a7",
-    "Tool call, failed": FAILED,
+    "Tool call, failed": FAILED_COLOUR,
     "Tool call, unfinished": "#76b7b2",
     "Approval": "#f28e2b",
     "Answer": "#59a14f",
 }
-_MOST_BARS: Final = 1000
-_MOST_ROWS: Final = 40
-_TITLE: Final = 60
-# Of the axis: what is over in a moment must still be seen, and hit by the pointer.
-_THINNEST: Final = 0.004
+_MAX_BARS: Final = 1000
+_MAX_LANES: Final = 40
+_MAX_TITLE_CHARS: Final = 60
+# Fraction of the axis that the shortest bar takes, to be visible and hit by the pointer.
+_MIN_WIDTH: Final = 0.004
 
 
 def timeline(run: Any) -> Chart | LayerChart:
     """Draw one run as bars on an axis of seconds: waiting, reasoning, each tool call, the answer.
 
-    ``run`` is a `Run`, also one that still goes on, a stored run, or a table of `agentnb.events` of
-    one run.  Calls that overlap stand below each other.  A run of more than 1,000 bars is drawn
-    without the shortest, and the chart says so.
+    ``run`` is a `Run`, running or not, a stored run, or a table of `agentnb.events` of one run.
+    Overlapping calls have a lane each.  Of more than 1,000 bars the shortest are left out, and the
+    chart says so.
 
     Raises:
-        RequestError: it is none of these, the table has events of several runs, or lacks a column.
+        RequestError: ``run`` is none of these, has events of several runs, or lacks a column.
     """
-    found, named = _segments(run)
-    heading = f"Timeline of {named}" if named else "Timeline"
-    if not found:
+    segments, name = _segments(run)
+    heading = f"Timeline of {name}" if name else "Timeline"
+    if not segments:
         return empty("No events", x=_AXIS, y="Part", heading=heading, height=120)
-    total = max(segment.end for segment in found)
-    by_length = sorted(range(len(found)), key=lambda at: found[at].start - found[at].end)
-    # In the order they began, which for those that began together is not that of their length.
-    kept = [found[at] for at in sorted(by_length[:_MOST_BARS])]
-    rows = _rows(kept, total)
+    total = max(segment.end for segment in segments)
+    by_length = sorted(range(len(segments)), key=lambda i: segments[i].start - segments[i].end)
+    drawn = [segments[i] for i in sorted(by_length[:_MAX_BARS])]
+    rows = _rows(drawn, total)
     lanes = list(dict.fromkeys(row["lane"] for row in rows))
     kinds = [kind for kind in _COLOURS if any(row["what"] == kind for row in rows)]
-    left_out = len(found) - len(kept)
-    note = f"{left_out:,} of {len(found):,} bars, the shortest, are left out." * bool(left_out)
+    left_out = len(segments) - len(drawn)
+    note = f"{left_out:,} of {len(segments):,} bars, the shortest, are left out." * bool(left_out)
     return (
         Chart(pd.DataFrame(rows))
         .mark_bar(height={"band": 0.7}, cornerRadius=2)
@@ -81,12 +80,12 @@ def timeline(run: Any) -> Chart | LayerChart:
                 scale=alt.Scale(domain=[0, total or 1], nice=False),
                 axis=axis(format="~f"),
             ),
-            x2="shown:Q",
+            x2="drawn_end:Q",
             y=alt.Y(
                 "lane:N",
                 title=None,
                 sort=lanes,
-                axis=axis(labelLimit=LABEL, grid=True, tickBand="extent"),
+                axis=axis(labelLimit=LABEL_WIDTH, grid=True, tickBand="extent"),
             ),
             color=alt.Color(
                 "what:N",
@@ -99,29 +98,31 @@ def timeline(run: Any) -> Chart | LayerChart:
                 alt.Tooltip("label:N", title="Name"),
                 alt.Tooltip("start:Q", title="Start (s)", format=".3~f"),
                 alt.Tooltip("end:Q", title="End (s)", format=".3~f"),
-                alt.Tooltip("took:Q", title="Duration (s)", format=".3~f"),
+                alt.Tooltip("duration:Q", title="Duration (s)", format=".3~f"),
                 alt.Tooltip("status:N", title="Status"),
                 alt.Tooltip("detail:N", title="Detail"),
             ],
         )
         .properties(
-            width=WIDTH, height=alt.Step(ROW), title=title(heading, f"{total:.3g} s in all.", note)
+            width=WIDTH,
+            height=alt.Step(ROW_HEIGHT),
+            title=title(heading, f"{total:.3g} s in all.", note),
         )
     )
 
 
 def _segments(run: Any) -> tuple[list[Segment], str]:
-    """Return the run's segments and what it is called."""
+    """Return the run's segments and its name for the title."""
     events, times = getattr(run, "events", None), getattr(run, "event_times", None)
     if isinstance(events, Iterable) and isinstance(times, Iterable):
         until = getattr(run, "elapsed", None) if getattr(run, "duration", None) is None else None
-        made = segments_of(
+        segments = segments_of(
             cast("Iterable[Event]", events), cast("Iterable[float]", times), until=until
         )
-        named = str(getattr(run, "title", None) or getattr(run, "agent", None) or "")
-        return made, one_line(named, _TITLE)
+        name = str(getattr(run, "title", None) or getattr(run, "agent", None) or "")
+        return segments, one_line(name, _MAX_TITLE_CHARS)
     frame = as_frame(run, "timeline")
-    need(frame, "timeline", "type", "at", of="events")
+    require_columns(frame, "timeline", "type", "at", of="events")
     for column in ("local_id", "run_id"):
         if column in frame.columns and frame[column].nunique() > 1:
             raise RequestError(
@@ -138,11 +139,11 @@ def _segments(run: Any) -> tuple[list[Segment], str]:
 
 def _run_id(frame: pd.DataFrame) -> str:
     ids = frame["run_id"].dropna() if "run_id" in frame.columns else frame[[]]
-    return short(str(ids.iloc[0])) if len(ids) else ""
+    return short_label(str(ids.iloc[0])) if len(ids) else ""
 
 
 def _event(row: Mapping[str, Any]) -> Event:
-    """Return the event that a row of `agentnb.events` was made from."""
+    """Return the event of a row of `agentnb.events`."""
     rest = row.get("data")
     values: dict[str, Any] = {}
     if isinstance(rest, str) and rest:
@@ -159,27 +160,25 @@ def _event(row: Mapping[str, Any]) -> Event:
     try:
         return event_from_dict(values)
     except (TypeError, KeyError):
-        # Where content is not stored, an event may lack what makes it one.
-        return (
-            event_from_dict({"text": "", "name": "", "data": "", **values})
-            if (values.get("type") in ("text_delta", "reasoning_delta"))
-            else RawEvent(name=str(row.get("type")), data="")
-        )
+        # Required fields are missing where content is not stored.
+        if values.get("type") in ("text_delta", "reasoning_delta"):
+            return event_from_dict({"text": "", "name": "", "data": "", **values})
+        return RawEvent(name=str(row.get("type")), data="")
 
 
 def _rows(segments: list[Segment], total: float) -> list[dict[str, Any]]:
-    """Return a row for each segment; of one name, those that overlap get a lane each."""
+    """Return a row for each segment; overlapping segments of one name get a lane each."""
     busy: dict[str, list[float]] = {}
-    thinnest = (total or 1.0) * _THINNEST
+    min_width = (total or 1.0) * _MIN_WIDTH
     rows: list[dict[str, Any]] = []
     for segment in segments:
-        name = short(segment.label) if segment.kind == "tool" else _part(segment)
+        name = short_label(segment.label) if segment.kind == "tool" else _part(segment)
         lanes = busy.setdefault(name, [])
-        free = next((at for at, end in enumerate(lanes) if end <= segment.start), len(lanes))
+        free = next((i for i, end in enumerate(lanes) if end <= segment.start), len(lanes))
         if free == len(lanes):
             lanes.append(0.0)
-        shown = max(segment.end, segment.start + thinnest)
-        lanes[free] = shown
+        drawn_end = max(segment.end, segment.start + min_width)
+        lanes[free] = drawn_end
         rows.append(
             {
                 "lane": name if free == 0 else f"{name} ({free + 1})",
@@ -187,36 +186,24 @@ def _rows(segments: list[Segment], total: float) -> list[dict[str, Any]]:
                 "label": one_line(segment.label),
                 "start": round(segment.start, 4),
                 "end": round(segment.end, 4),
-                "shown": round(min(shown, (total or 1.0) + thinnest), 4),
-                "took": round(segment.end - segment.start, 4),
+                "drawn_end": round(min(drawn_end, (total or 1.0) + min_width), 4),
+                "duration": round(segment.end - segment.start, 4),
                 "status": segment.status or "",
                 "detail": one_line(segment.detail),
             }
         )
-    _crowd(rows)
+    names = list(dict.fromkeys(row["lane"] for row in rows))
+    if len(names) > _MAX_LANES + 1:
+        rest = set(names[_MAX_LANES:])
+        for row in rows:
+            if row["lane"] in rest:
+                row["lane"] = f"other ({len(rest)})"
     return rows
 
 
-def _crowd(rows: list[dict[str, Any]]) -> None:
-    """Put all lanes beyond the most that can be drawn into one."""
-    lanes = list(dict.fromkeys(row["lane"] for row in rows))
-    rest = set(lanes[_MOST_ROWS:]) if len(lanes) > _MOST_ROWS + 1 else set[str]()
-    for row in rows:
-        if row["lane"] in rest:
-            row["lane"] = f"other ({len(rest)})"
-
-
 def _part(segment: Segment) -> str:
-    match segment.kind:
-        case "tool":
-            if segment.status == "failed":
-                return "Tool call, failed"
-            return "Tool call" if segment.status == "completed" else "Tool call, unfinished"
-        case "waiting":
-            return "Waiting"
-        case "reasoning":
-            return "Reasoning"
-        case "approval":
-            return "Approval"
-        case "text":
-            return "Answer"
+    if segment.kind == "tool":
+        if segment.status == "failed":
+            return "Tool call, failed"
+        return "Tool call" if segment.status == "completed" else "Tool call, unfinished"
+    return "Answer" if segment.kind == "text" else segment.kind.capitalize()

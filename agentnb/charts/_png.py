@@ -1,4 +1,4 @@
-"""A chart as a small PNG."""
+"""Charts as small PNGs, and text that can be drawn."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Final, NamedTuple, cast
 
 from agentnb.render.visible import control_signs
 
-__all__ = ["Picture", "drawable", "image", "packed"]
+__all__ = ["Picture", "drawable", "recompress", "render_png"]
 
 _SCALE: Final = 1.5  # sharp enough on most screens
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-# What no XML can hold, escaped or not, beside most controls.
+# Besides most control characters, not allowed in XML even if escaped.
 _NO_XML: Final = re.compile("[\ufffe\uffff]")
 
 
 class Picture(NamedTuple):
-    """A PNG, and how large it is to be shown, in CSS pixels."""
+    """A PNG and its size in CSS pixels."""
 
     png: bytes
     width: int
@@ -26,10 +26,9 @@ class Picture(NamedTuple):
 
 
 def drawable(spec: Any) -> Any:
-    """Return a specification in whose texts nothing is left that cannot be drawn.
+    """Return a specification without characters that cannot be drawn.
 
-    vl-convert makes an SVG of every text and gives up on one that is no XML: not by an exception,
-    but by ending the process.
+    vl-convert draws text as SVG, and ends the process on text that is no XML.
     """
     match spec:
         case str():
@@ -43,8 +42,8 @@ def drawable(spec: Any) -> Any:
             return spec
 
 
-def image(spec: dict[str, Any]) -> Picture | None:
-    """Return the chart as PNG, None where nothing here can draw it."""
+def render_png(spec: dict[str, Any]) -> Picture | None:
+    """Return the chart as PNG, None where vl-convert is missing or cannot draw it."""
     try:
         import vl_convert
     except ImportError:
@@ -52,16 +51,16 @@ def image(spec: dict[str, Any]) -> Picture | None:
     try:
         png: bytes = cast("Any", vl_convert).vegalite_to_png(spec, scale=_SCALE)
     except ValueError:
-        # The frontend may draw what this cannot; the chart must not be lost for its picture.
+        # The frontend may still draw the chart.
         return None
     width, height = struct.unpack_from(">II", png, len(_SIGNATURE) + 8)
-    return Picture(packed(png), round(width / _SCALE), round(height / _SCALE))
+    return Picture(recompress(png), round(width / _SCALE), round(height / _SCALE))
 
 
-def packed(png: bytes) -> bytes:
-    """Return the same picture in fewer bytes.
+def recompress(png: bytes) -> bytes:
+    """Return the same picture, compressed to about a seventh.
 
-    vl-convert packs for speed; a notebook keeps the picture, and seven times as much of it.
+    vl-convert compresses for speed, and a notebook keeps the picture.
     """
     before: list[bytes] = []
     data: list[bytes] = []

@@ -1,46 +1,49 @@
-"""What all charts have in common: colours, sizes, how a notebook shows them, and having no rows."""
+"""Colours, sizes and parts that all charts share, and their display in notebooks."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any, Final, cast
 
 import altair as alt
 
 from agentnb._support.installing import install_hint
-from agentnb.charts._image import drawable, image
+from agentnb.charts._png import drawable, render_png
 from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.errors import ConfigError
 from agentnb.render.visible import one_line
 
 __all__ = [
-    "FAILED",
-    "FINE",
+    "FAILED_COLOUR",
     "HEIGHT",
-    "LABEL",
-    "NEUTRAL",
-    "NOTE",
-    "ROW",
+    "LABEL_WIDTH",
+    "NEUTRAL_COLOUR",
+    "NOTE_COLOUR",
+    "OK_COLOUR",
+    "ROW_HEIGHT",
     "WIDTH",
     "Chart",
     "LayerChart",
     "axis",
     "colours",
     "empty",
-    "layers",
+    "integer_ticks",
+    "layered",
     "legend",
     "title",
-    "whole",
 ]
 
 WIDTH: Final = 520
 HEIGHT: Final = 260
-ROW: Final = 24  # the height of one bar of several
-LABEL: Final = 180  # the width of a name beside a bar, in pixels; a longer one is cut
-_FEW: Final = 8
+#: Height of one of several bars, in pixels.
+ROW_HEIGHT: Final = 24
+#: Width of a label beside a bar, in pixels; Vega truncates longer ones.
+LABEL_WIDTH: Final = 180
+_MAX_INTEGER_TICKS: Final = 8
 
-# Ten that are told apart, also without red or green, on white and on black.
+# Distinguishable with colour blindness, too, on white and on black.
 _PALETTE: Final = (
     "#4e79a7",
     "#f28e2b",
@@ -53,23 +56,22 @@ _PALETTE: Final = (
     "#ff9da7",
     "#6b6ecf",
 )
-NEUTRAL: Final = "#9a9a9a"
-FINE: Final = _PALETTE[0]
-FAILED: Final = "#d9534f"
-#: Text inside a chart: the theme colours axes and titles only, so this must do on both.
-NOTE: Final = "#7a7a7a"
+NEUTRAL_COLOUR: Final = "#9a9a9a"
+OK_COLOUR: Final = _PALETTE[0]
+FAILED_COLOUR: Final = "#d9534f"
+#: Text inside a chart, which themes do not colour; legible on white and on black.
+NOTE_COLOUR: Final = "#7a7a7a"
 
-# What JupyterLab, Notebook 7 and VS Code draw by themselves.  The charts use nothing that came
-# after version 5.
+# The type that JupyterLab, Notebook 7 and VS Code draw.  Charts use features of version 5 only.
 _MIME: Final = "application/vnd.vegalite.v5+json"
 _SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
-class _Shown:
-    """How a notebook shows a chart: with the frontend's own Vega, which needs no network.
+class _Displayed:
+    """Mixin that displays a chart with the frontend's own Vega, which needs no network.
 
     Altair's default is HTML that loads Vega from a public server, which many networks do not
-    allow.  A renderer that the user enabled comes first.
+    allow.  A renderer that the user enabled is used instead.
     """
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
@@ -79,23 +81,19 @@ class _Shown:
             return altairs._repr_mimebundle_(*args, **kwargs)
         spec = chart.to_dict()
         bundle: dict[str, Any] = {"text/plain": repr(self)}
-        # For what shows a notebook without drawing it.  Where there is none, JupyterLab adds its
-        # own, and a notebook that was only looked at has changed.
+        # For viewers that do not draw.  Without one, JupyterLab adds its own and so changes a
+        # notebook that was only opened.
         metadata: dict[str, Any] = {}
-        if (picture := image(spec)) is not None:
+        if (picture := render_png(spec)) is not None:
             bundle["image/png"] = b64encode(picture.png).decode("ascii")
             metadata["image/png"] = {"width": picture.width, "height": picture.height}
         spec["$schema"] = _SCHEMA
-        # The page's own colour shines through, except where the user set another.
         spec.setdefault("background", "transparent")
         bundle[_MIME] = spec
         return bundle, metadata
 
     def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the specification as Altair makes it, of texts that can be drawn.
-
-        No key of a tooltip in it is one that a viewer shows as markup.
-        """
+        """Return Altair's specification with drawable texts and without markup in tooltips."""
         altairs: Any = super()
         return with_safe_tooltips(drawable(altairs.to_dict(*args, **kwargs)))
 
@@ -103,13 +101,13 @@ class _Shown:
         """Write the chart to a file as Altair does.
 
         Raises:
-            ConfigError: vl-convert, which makes pictures and PDF, is not installed.
+            ConfigError: vl-convert, which renders PNG, SVG and PDF, is not installed.
         """
         altairs: Any = super()
         try:
             altairs.save(*args, **kwargs)
         except ValueError as error:
-            # Altair's own words for it, which name no extra.
+            # Altair's message does not name the extra.
             if "vl-convert" not in str(error):
                 raise
             raise ConfigError(
@@ -118,30 +116,30 @@ class _Shown:
             ) from error
 
     def __add__(self, other: Any) -> LayerChart:
-        return _adopted(alt.layer(cast("Any", self), other))
+        return _as_ours(alt.layer(cast("Any", self), other))
 
     def __or__(self, other: Any) -> HConcatChart:
-        return _beside(alt.hconcat(cast("Any", self), other))
+        return _concatenated(alt.hconcat(cast("Any", self), other))
 
     def __and__(self, other: Any) -> VConcatChart:
-        return _beside(alt.vconcat(cast("Any", self), other))
+        return _concatenated(alt.vconcat(cast("Any", self), other))
 
     def __repr__(self) -> str:
-        described = cast("Any", self).title
-        text = described if isinstance(described, str) else getattr(described, "text", None)
+        title = cast("Any", self).title
+        text = title if isinstance(title, str) else getattr(title, "text", None)
         return f"<Chart {one_line(text)}>" if isinstance(text, str) and text else "<Chart>"
 
 
-class Chart(_Shown, alt.Chart): ...
+class Chart(_Displayed, alt.Chart): ...
 
 
-class LayerChart(_Shown, alt.LayerChart): ...
+class LayerChart(_Displayed, alt.LayerChart): ...
 
 
-class HConcatChart(_Shown, alt.HConcatChart): ...
+class HConcatChart(_Displayed, alt.HConcatChart): ...
 
 
-class VConcatChart(_Shown, alt.VConcatChart): ...
+class VConcatChart(_Displayed, alt.VConcatChart): ...
 
 
 _CLASSES: Final[dict[type, type]] = {
@@ -152,72 +150,68 @@ _CLASSES: Final[dict[type, type]] = {
 }
 
 
-def _adopted(chart: Any) -> Any:
-    """Make a chart that Altair built one of ours; it is new, and nobody else's yet."""
-    # Altair's objects take any attribute for a part of the specification.
+def _as_ours(chart: Any) -> Any:
+    """Change the class of a new chart of Altair to ours."""
+    # Altair's own `__setattr__` would add it to the specification.
     object.__setattr__(chart, "__class__", _CLASSES[type(chart)])
     return chart
 
 
-def _beside(chart: Any) -> Any:
-    # One scale for both would give their parts colours and marks in turn.
-    return _adopted(
+def _concatenated(chart: Any) -> Any:
+    # A shared scale would distribute its colours and marks over both charts.
+    return _as_ours(
         chart.resolve_scale(color="independent", shape="independent", size="independent")
     )
 
 
-def axis(**more: Any) -> alt.Axis:
-    """Return an axis whose lines stand back; a dark theme's are bright."""
-    return alt.Axis(gridOpacity=0.45, **more)
+def axis(**options: Any) -> alt.Axis:
+    """Return an axis with a faint grid, since a dark theme's is bright."""
+    return alt.Axis(gridOpacity=0.45, **options)
 
 
-def whole(most: float) -> Any:
-    """Return the labels of an axis of few things, which are not to be divided."""
-    return list(range(int(most) + 1)) if most <= _FEW else alt.Undefined
+def integer_ticks(largest: float) -> Any:
+    """Return integer ticks for a small count, which Vega would divide."""
+    return list(range(int(largest) + 1)) if largest <= _MAX_INTEGER_TICKS else alt.Undefined
 
 
 def legend(*, columns: int = 4) -> alt.Legend:
-    """Return a legend of few names, above the chart, where it does not take from its width."""
+    """Return a legend above the chart, for a few names."""
     return alt.Legend(
         orient="top", direction="horizontal", columns=columns, labelLimit=220, symbolStrokeWidth=0
     )
 
 
-def layers(*parts: alt.Chart | alt.LayerChart, **properties: Any) -> LayerChart:
-    """Return the parts above each other."""
-    return _adopted(alt.layer(*parts).properties(**properties))
+def layered(*parts: alt.Chart | alt.LayerChart, **properties: Any) -> LayerChart:
+    """Return a layered chart."""
+    return _as_ours(alt.layer(*parts).properties(**properties))
 
 
 def title(text: str, *notes: str) -> alt.TitleParams:
-    """Return a title with what is to be known about it below."""
-    said = [note for note in notes if note]
+    """Return a title with ``notes``, except empty ones, below it."""
+    lines = [note for note in notes if note]
     return alt.TitleParams(
         text=text,
-        subtitle=said or alt.Undefined,
+        subtitle=lines or alt.Undefined,
         anchor="start",
         frame="group",
-        subtitleColor=NOTE,
+        subtitleColor=NOTE_COLOUR,
         offset=10,
     )
 
 
 def colours(names: Sequence[str]) -> list[str]:
-    """Return a colour for each name; whatever is many, or unknown, is grey."""
-    found: list[str] = []
-    used = 0
-    for name in names:
-        if name == "unknown" or name.startswith("other ("):
-            found.append(NEUTRAL)
-        else:
-            found.append(_PALETTE[used % len(_PALETTE)])
-            used += 1
-    return found
+    """Return a colour for each name; the groups "unknown" and "other" are grey."""
+    palette = cycle(_PALETTE)
+    return [
+        NEUTRAL_COLOUR if name == "unknown" or name.startswith("other (") else next(palette)
+        for name in names
+    ]
 
 
 def empty(
     note: str, *, x: str, y: str, heading: str, width: int = WIDTH, height: int = HEIGHT
 ) -> LayerChart:
-    """Return a chart without rows: its axes, and ``note`` in the middle."""
+    """Return a chart without rows: axes with ``note`` in the middle."""
     rows = alt.Data(values=[{"note": note}])
     axes = (
         alt.Chart(rows)
@@ -227,11 +221,11 @@ def empty(
             y=alt.Y("y:Q", title=y, scale=alt.Scale(domain=[0, 1]), axis=axis(labels=False)),
         )
     )
-    said = (
+    text = (
         alt.Chart(rows)
-        .mark_text(color=NOTE, fontSize=14)
+        .mark_text(color=NOTE_COLOUR, fontSize=14)
         .encode(
             text="note:N", x=alt.value(alt.expr("width / 2")), y=alt.value(alt.expr("height / 2"))
         )
     )
-    return layers(axes, said, title=title(heading), width=width, height=height)
+    return layered(axes, text, title=title(heading), width=width, height=height)

@@ -14,7 +14,7 @@ import altair as alt
 import pytest
 
 from agentnb import charts
-from agentnb.charts._image import packed
+from agentnb.charts._png import recompress
 from agentnb.errors import ConfigError
 from tests.charts import tables
 
@@ -43,7 +43,7 @@ def test_the_frontend_draws_it_by_itself() -> None:
     assert shown["text/plain"] == "<Chart Tokens by day and agent>"
 
 
-def test_there_is_a_picture_for_what_cannot_draw() -> None:
+def test_a_picture_for_viewers_that_cannot_draw() -> None:
     chart: Any = charts.cost(tables.runs(10))
     png = b64decode(bundle(chart)["image/png"])
     assert png.startswith(b"\x89PNG")
@@ -59,9 +59,9 @@ def test_a_picture_is_packed_without_loss() -> None:
 
     vega: Any = vl_convert
     png: bytes = vega.vegalite_to_png(charts.latency(tables.runs(100)).to_dict())
-    small = packed(png)
+    small = recompress(png)
     assert len(small) < len(png) / 2
-    assert packed(small) == small
+    assert recompress(small) == small
     assert small[:33] == png[:33]
 
 
@@ -70,14 +70,14 @@ def test_a_background_of_the_users_own() -> None:
     assert bundle(chart)[MIME]["background"] == "#ffeecc"
 
 
-def test_charts_put_together_are_shown_the_same_way() -> None:
+def test_combined_charts_are_displayed_alike() -> None:
     one, other = charts.usage(tables.runs(3)), charts.cost(tables.runs(3))
     for chart in (one + one, other + other, one | other, other & one, (one | other) & one):
         assert MIME in bundle(chart)
     assert MIME in bundle(one.interactive().properties(width=300))
 
 
-def test_a_chart_is_told_by_its_title() -> None:
+def test_the_repr_is_the_title() -> None:
     chart = charts.cost(tables.runs(3))
     assert repr(chart) == "<Chart Cost by agent>"
     assert repr(chart.properties(title="Mine")) == "<Chart Mine>"
@@ -110,7 +110,7 @@ def test_altair_is_imported_with_the_first_chart() -> None:
     assert python(code) == "set()"
 
 
-def test_without_altair_it_is_said_what_to_install() -> None:
+def test_without_altair_the_error_names_the_extra() -> None:
     code = """if True:
         import sys
         sys.modules["altair"] = None
@@ -124,7 +124,7 @@ def test_without_altair_it_is_said_what_to_install() -> None:
 
 
 @pytest.mark.parametrize("name", ["chart.png", "chart.svg", "chart.pdf"])
-def test_without_vl_convert_saving_a_picture_names_what_to_install(
+def test_without_vl_convert_the_error_names_the_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)

@@ -1,4 +1,4 @@
-"""Sessions as a table: what belongs together of the runs."""
+"""Sessions as a DataFrame, from the store or, without one, from this process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from agentnb.store.filters import Filters, Moment, Order, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import Price, prices
 from agentnb.tables.columns import SESSION_COLUMNS
-from agentnb.tables.frame import columns_of, frame
-from agentnb.tables.records import kept_runs
+from agentnb.tables.frame import columns_of, frame_from_columns
+from agentnb.tables.records import filter_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,14 +34,14 @@ def sessions(
     limit: int | None = None,
     order: str = "-last_at",
 ) -> pd.DataFrame:
-    """Return the sessions of the runs that the filters keep, the last used first.
+    """Return the sessions of the runs that match the filters, the last used first.
 
-    The filters are those of `agentnb.runs`; runs without a session are in none.  The columns and
+    The filters are those of `agentnb.runs`; runs without a session are left out.  The columns and
     dtypes are those of `SESSION_COLUMNS`: ``agent`` and ``status`` are those of the last run,
-    ``total_tokens`` and ``cost_usd`` sums over the runs where they are known.
+    ``total_tokens`` and ``cost_usd`` are sums over the runs where they are known.
 
     Raises:
-        RequestError: a filter or the order cannot be understood.
+        RequestError: a filter or the order is invalid.
         HistoryError: the store fails.
     """
     filters = read_filters(
@@ -57,23 +57,23 @@ def sessions(
         text=text,
         this_kernel=this_kernel,
     )
-    by, most = read_order(order, SESSION_COLUMNS), read_limit(limit)
+    by, limit = read_order(order, SESSION_COLUMNS), read_limit(limit)
     from agentnb.store.statements import check_names, open_store, pages, reading
 
     store = open_store()
     if store is None:
-        rows = by.sort(_sessions(record for _, record in kept_runs(filters)))[:most]
-        check_names(store, filters, empty=not rows)
-        return frame({c: [row[c] for row in rows] for c in SESSION_COLUMNS}, SESSION_COLUMNS)
-    statement = _statement(filters, by, prices(), store.dialect).limit(most)
-    with reading(store) as connection:
-        found = [row for page in pages(connection, statement) for row in page]
-    check_names(store, filters, empty=not found)
-    return frame(columns_of(found, list(SESSION_COLUMNS)), SESSION_COLUMNS)
+        records = by.sort(_local_sessions(record for _, record in filter_runs(filters)))[:limit]
+        rows = [tuple(record[name] for name in SESSION_COLUMNS) for record in records]
+    else:
+        statement = _statement(filters, by, prices(), store.dialect).limit(limit)
+        with reading(store) as connection:
+            rows = [row for page in pages(connection, statement) for row in page]
+    check_names(store, filters, empty=not rows)
+    return frame_from_columns(columns_of(rows, SESSION_COLUMNS), SESSION_COLUMNS)
 
 
 def _statement(
-    filters: Filters, by: Order, known: Mapping[str, Price], dialect: str
+    filters: Filters, by: Order, price_list: Mapping[str, Price], dialect: str
 ) -> Select[Any]:
     from sqlalchemy import case, func, select
 
@@ -82,8 +82,8 @@ def _statement(
     from agentnb.store.statements import conditions, needs_content, ordered, select_runs
 
     session = (run.c.platform, run.c.session_id)
-    moment = (run.c.started_at, run.c.key)
-    cost, _ = cost_columns(known)
+    oldest_first = (run.c.started_at, run.c.key)
+    cost, _ = cost_columns(price_list)
     numbered = (
         select_runs(
             [
@@ -94,9 +94,9 @@ def _statement(
                 run.c.started_at,
                 run.c.total_tokens,
                 cost.label("cost_usd"),
-                func.row_number().over(partition_by=session, order_by=moment).label("place"),
+                func.row_number().over(partition_by=session, order_by=oldest_first).label("number"),
                 func.row_number()
-                .over(partition_by=session, order_by=[each.desc() for each in moment])
+                .over(partition_by=session, order_by=[column.desc() for column in oldest_first])
                 .label("from_end"),
             ],
             with_content=needs_content(filters),
@@ -104,49 +104,49 @@ def _statement(
         .where(run.c.session_id.is_not(None), *conditions(filters, dialect))
         .subquery()
     )
-    of = numbered.c
-    is_last = of.from_end == 1
-    together = (
+    row = numbered.c
+    is_last = row.from_end == 1
+    grouped = (
         select(
-            of.session_id,
-            of.platform,
-            func.max(case((is_last, of.agent))).label("agent"),
+            row.session_id,
+            row.platform,
+            func.max(case((is_last, row.agent))).label("agent"),
             func.count().label("runs"),
-            func.max(case((of.place == 1, of.key))).label("first_key"),
-            func.max(case((is_last, of.key))).label("last_key"),
-            func.min(of.started_at).label("started_at"),
-            func.max(of.started_at).label("last_at"),
-            func.max(case((is_last, of.status))).label("status"),
-            func.sum(of.total_tokens).label("total_tokens"),
-            func.sum(of.cost_usd).label("cost_usd"),
+            func.max(case((row.number == 1, row.key))).label("first_key"),
+            func.max(case((is_last, row.key))).label("last_key"),
+            func.min(row.started_at).label("started_at"),
+            func.max(row.started_at).label("last_at"),
+            func.max(case((is_last, row.status))).label("status"),
+            func.sum(row.total_tokens).label("total_tokens"),
+            func.sum(row.cost_usd).label("cost_usd"),
         )
-        .group_by(of.platform, of.session_id)
+        .group_by(row.platform, row.session_id)
         .subquery()
     )
     first, last = content.alias("first_content"), content.alias("last_content")
     fields = {
-        **dict(together.c),
+        **dict(grouped.c),
         "first_prompt": first.c.prompt,
         "last_prompt": last.c.prompt,
     }
     return (
         select(*(fields[name] for name in SESSION_COLUMNS))
         .select_from(
-            together.outerjoin(first, first.c.run == together.c.first_key).outerjoin(
-                last, last.c.run == together.c.last_key
+            grouped.outerjoin(first, first.c.run == grouped.c.first_key).outerjoin(
+                last, last.c.run == grouped.c.last_key
             )
         )
-        .order_by(*ordered(by, fields, together.c.last_key))
+        .order_by(*ordered(by, fields, grouped.c.last_key))
     )
 
 
-def _sessions(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the sessions of this process's runs, given oldest first; the last one comes first."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def _local_sessions(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sessions of runs, given oldest first; the latest session comes first."""
+    sessions: dict[tuple[str, str], dict[str, Any]] = {}
     for record in records:
         if record["session_id"] is None:
             continue
-        known = found.setdefault(
+        session = sessions.setdefault(
             (record["platform"], record["session_id"]),
             {
                 "session_id": record["session_id"],
@@ -158,8 +158,8 @@ def _sessions(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "cost_usd": None,
             },
         )
-        known["runs"] += 1
-        known.update(
+        session["runs"] += 1
+        session.update(
             agent=record["agent"],
             last_prompt=record["prompt"],
             last_at=record["started_at"],
@@ -167,5 +167,5 @@ def _sessions(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         )
         for name in ("total_tokens", "cost_usd"):
             if record[name] is not None:
-                known[name] = (known[name] or 0) + record[name]
-    return list(found.values())[::-1]
+                session[name] = (session[name] or 0) + record[name]
+    return list(sessions.values())[::-1]

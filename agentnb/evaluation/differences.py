@@ -1,4 +1,4 @@
-"""Two evaluations side by side: by check, how much they differ, and how sure that is."""
+"""Differences between two evaluations, by check, with intervals and p values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from agentnb.evaluation.intervals import (
 )
 from agentnb.evaluation.pairing import Keys, paired
 
-__all__ = ["COMPARED_COLUMNS", "Verdicts", "compared"]
+__all__ = ["COMPARED_COLUMNS", "Verdicts", "compare_verdicts"]
 
 Verdicts = Sequence[bool | float | None]
-"""What one check found, row by row: bools or scores, None where nothing counts."""
+"""Bools or scores of one check for each row, None where the row does not count."""
 
 #: Column -> dtype of `Evaluation.compare`, in order.
 COMPARED_COLUMNS: Final[dict[str, str]] = {
@@ -38,16 +38,16 @@ COMPARED_COLUMNS: Final[dict[str, str]] = {
 }
 
 
-def compared(
+def compare_verdicts(
     here: Mapping[str, Verdicts],
     other: Mapping[str, Verdicts],
     keys: tuple[Keys, Keys] | None,
     confidence: float,
 ) -> dict[str, dict[str, Any]]:
-    """Return check -> its row of `COMPARED_COLUMNS`, for the checks of either side, in order.
+    """Return check -> its row of `COMPARED_COLUMNS`, for the checks of both sides, in order.
 
     Raises:
-        RequestError: they have no check in common.
+        RequestError: the sides have no check in common.
     """
     if not here.keys() & other.keys():
         raise RequestError("The two evaluations have no check in common.")
@@ -71,15 +71,14 @@ def _one_sided(mine: Verdicts, theirs: Verdicts) -> dict[str, Any]:
 
 def _unpaired(mine: Verdicts, theirs: Verdicts, confidence: float) -> dict[str, Any]:
     here, other = _known(mine), _known(theirs)
-    if _pass_or_fail(mine) and _pass_or_fail(theirs):
-        found = proportion_difference(
+    if _is_pass_or_fail(mine) and _is_pass_or_fail(theirs):
+        difference = proportion_difference(
             int(sum(here)), len(here), int(sum(other)), len(other), confidence
         )
         method = "Newcombe, Fisher"
     else:
-        found, method = mean_difference(here, other, confidence), "Welch's t"
-    # Every row takes part.
-    return _row(here, other, found, False, method, only_here=0, only_other=0)
+        difference, method = mean_difference(here, other, confidence), "Welch's t"
+    return _row(here, other, difference, False, method, only_here=0, only_other=0)
 
 
 def _paired(
@@ -87,9 +86,9 @@ def _paired(
 ) -> dict[str, Any]:
     pairs = paired(keys, mine, theirs)
     here, other = pairs.here, pairs.other
-    if _pass_or_fail(mine) and _pass_or_fail(theirs) and not pairs.repeated:
+    if _is_pass_or_fail(mine) and _is_pass_or_fail(theirs) and not pairs.repeated:
         both = sum(1 for a, b in zip(here, other, strict=True) if a and b)
-        found = paired_proportion_difference(
+        difference = paired_proportion_difference(
             both,
             int(sum(here)) - both,
             int(sum(other)) - both,
@@ -98,12 +97,12 @@ def _paired(
         )
         method = "Newcombe of pairs, McNemar"
     else:
-        found = paired_mean_difference(here, other, confidence)
+        difference = paired_mean_difference(here, other, confidence)
         method = "Student's t of paired means" if pairs.repeated else "Student's t of pairs"
     return _row(
         here,
         other,
-        found,
+        difference,
         True,
         method,
         only_here=pairs.only_here,
@@ -114,7 +113,7 @@ def _paired(
 def _row(
     here: Sequence[float],
     other: Sequence[float],
-    found: Difference,
+    difference: Difference,
     is_paired: bool | None,
     method: str,
     *,
@@ -127,10 +126,10 @@ def _row(
         "other_n": len(other),
         "mean": mean(here) if here else None,
         "other_mean": mean(other) if other else None,
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p_value": found.p_value,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "p_value": difference.p_value,
         "only_here": only_here,
         "only_other": only_other,
         "method": method,
@@ -141,5 +140,5 @@ def _known(verdicts: Iterable[bool | float | None]) -> list[float]:
     return [float(verdict) for verdict in verdicts if verdict is not None]
 
 
-def _pass_or_fail(verdicts: Verdicts) -> bool:
+def _is_pass_or_fail(verdicts: Verdicts) -> bool:
     return all(verdict is None or isinstance(verdict, bool) for verdict in verdicts)

@@ -1,10 +1,11 @@
-"""`Comparison`: one question to several agents, side by side."""
+"""`Comparison`: one prompt sent to several agents."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPARISON_COLUMNS", "AgentLike", "Comparison", "ask_all"]
 
 AgentLike = str | Agent | Callable[..., Any]
-"""An agent's name, an `Agent`, or a function that takes the question."""
+"""An agent's name, an `Agent`, or a function that takes the prompt."""
 
 #: Column -> dtype of `Comparison.DataFrame`, in order.
 COMPARISON_COLUMNS: Final[dict[str, str]] = {
@@ -50,22 +51,21 @@ COMPARISON_COLUMNS: Final[dict[str, str]] = {
 
 
 class Comparison:
-    """Answers of several agents to one question, all of them live at once.
+    """Concurrent runs of several agents with one prompt, created by `agentnb.compare`.
 
-    Made by `agentnb.compare`.  ``runs`` are in the order in which the agents were given, and
-    ``labels`` name them in the same order, each differently.  ``await comparison`` waits for all
-    and returns it; `wait` does the same for blocking code.
+    ``runs`` are in the order of the agents, and ``labels`` are their distinct names.
+    ``await comparison`` waits for all and returns the comparison; `wait` is for blocking code.
     """
 
     def __init__(self, prompt: str, runs: Sequence[Run]) -> None:
         self.prompt = prompt
         self.labels = _labels(runs)
-        self._asked = tuple(runs)
+        self._started_runs = tuple(runs)
 
     @property
     def runs(self) -> RunList[Run]:
-        """The runs, in order; one that was decided is the run as which it goes on."""
-        return RunList(_latest(run) for run in self._asked)
+        """The runs, in order; a run continued after a decision is replaced by its successor."""
+        return RunList(_latest(run) for run in self._started_runs)
 
     @property
     def done(self) -> bool:
@@ -73,33 +73,33 @@ class Comparison:
         return all(run.done for run in self.runs)
 
     def cancel(self) -> None:
-        """Stop those that go on; what arrived is kept.  Safe to call at any time."""
+        """Cancel the running ones; received events are kept.  Safe to call at any time."""
         for run in self.runs:
             run.cancel()
 
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Comparison:
         """Block until all have ended and return the comparison.
 
-        ``timeout`` is for all together, in seconds, None for ever.  The agents go on when the wait
-        is interrupted, see `cancel`.
+        ``timeout`` is for all together, in seconds; None waits forever.  The runs continue if the
+        wait is interrupted, see `cancel`.
 
         Raises:
-            RunError: that of the first agent in order that did not complete, where ``check`` is
-                true; all others have ended by then, too.
-            TimeoutError: some go on still.
+            RunError: with ``check``, of the first run in order that did not complete; all have
+                ended by then.
+            TimeoutError: some have not ended.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        # Anew each time: one that was decided meanwhile goes on as another.
-        while (run := self._going()) is not None:
+        # A decision may add a successor meanwhile.
+        while (run := self._unfinished()) is not None:
             try:
                 run.wait(None if end is None else max(0.0, end - time.monotonic()), check=False)
             except TimeoutError:
-                raise TimeoutError(f"The comparison goes on after {timeout:g} s.") from None
+                raise TimeoutError(f"The comparison has not ended after {timeout:g} s.") from None
         return self.raise_for_status() if check else self
 
     async def wait_async(self, *, check: bool = True) -> Comparison:
-        """Wait on the running event loop until all have ended; otherwise as `wait`."""
-        while (run := self._going()) is not None:
+        """Wait on the running event loop until all have ended, as `wait` does."""
+        while (run := self._unfinished()) is not None:
             await run.wait_async(check=False)
         return self.raise_for_status() if check else self
 
@@ -107,46 +107,44 @@ class Comparison:
         return self.wait_async().__await__()
 
     def raise_for_status(self) -> Comparison:
-        """Return the comparison where no agent failed, was cut off or cancelled.
+        """Return the comparison, or raise the error of the first run that did not complete.
 
         Raises:
-            RunError: that of the first one that did; its ``run`` tells which.
+            RunError: a run failed, or was truncated or cancelled; its ``run`` is that run.
         """
         for label, run in zip(self.labels, self.runs, strict=True):
             try:
                 run.raise_for_status()
             except RunError as error:
-                error.add_note(f"Asked: {label}, one of {len(self._asked)} agents.")
+                error.add_note(f"Agent: {label}, one of {len(self._started_runs)} agents.")
                 raise
         return self
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` whenever one of the runs has changed or ended; return what undoes it.
+        """Call ``callback`` when a run changes or ends; return a function that unsubscribes.
 
-        Those as which runs go on after a decision are followed, too.  It is called on the
-        background loop and must not block.
+        Successors of the runs are included.  ``callback`` is called on the background loop and
+        must not block.
         """
-        return _Following(self._asked, callback).stop
-
-    # -- keeping it ------------------------------------------------------------------------------
+        return _Subscription(self._started_runs, callback).stop
 
     def DataFrame(self) -> pd.DataFrame:
-        """Return one row for each agent, in order, of what has arrived so far.
+        """Return one row for each agent, in order, with the data received so far.
 
-        The columns and dtypes are those of `COMPARISON_COLUMNS`, whatever came of the runs: text as
+        The columns and dtypes are those of `COMPARISON_COLUMNS`, whatever the data: text as
         ``string``, names and status as ``category``, durations as timedeltas, tokens as nullable
-        integers, ``cost_usd`` in US dollars as the platform reported it.
+        integers, ``cost_usd`` in US dollars as reported by the platform.
         """
         with self._locked() as runs:
             rows = [_row(*pair) for pair in zip(self.labels, runs, strict=True)]
         return table(rows, COMPARISON_COLUMNS)
 
     def view(self) -> ComparisonView:
-        """Return what the renderers need of it."""
+        """Return the view for the renderers."""
         return self._view(self.runs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data: the question, and each run as `Run.to_dict` gives it."""
+        """Return JSON-like data: the prompt, and each run as in `Run.to_dict`."""
         return {
             "format": "agentnb.comparison/1",
             "prompt": self.prompt,
@@ -157,17 +155,17 @@ class Comparison:
         }
 
     def to_markdown(self) -> str:
-        """Return the question, a table of the figures, and the answers, as Markdown."""
+        """Return the prompt, a table of figures, and the answers, as Markdown."""
         from agentnb.render import comparison_markdown
 
         with self._locked() as runs:
             return comparison_markdown(self._view(runs))
 
     def export(self, path: str | Path) -> Path:
-        """Write it as the suffix says: ``.md``, ``.html`` or ``.json``; return the path.
+        """Write a file, ``.md``, ``.html`` or ``.json``, and return its path.
 
         Raises:
-            ValueError: the suffix is another.
+            ValueError: the suffix is not supported.
         """
         from agentnb.render import comparison_html
 
@@ -184,13 +182,13 @@ class Comparison:
                 raise ValueError(
                     f"A comparison is exported as .md, .html or .json, not as '{other}'."
                 )
-        # A lone surrogate in a platform's text is no reason to lose the rest.
+        # A platform's text may hold lone surrogates.
         errors = "backslashreplace" if path.suffix.lower() == ".json" else "replace"
         path.write_text(content, encoding="utf-8", errors=errors, newline="\n")
         return path
 
     def bundle(self) -> dict[str, str]:
-        """Return the output that stays in a notebook: safe HTML and plain text."""
+        """Return the static output of a notebook cell: safe HTML and plain text."""
         from agentnb.render import comparison_html, comparison_text
 
         with self._locked() as runs:
@@ -198,11 +196,9 @@ class Comparison:
             return {"text/plain": comparison_text(view), "text/html": comparison_html(view)}
 
     def __repr__(self) -> str:
-        found: dict[str, int] = {}
-        for run in self.runs:
-            found[run.status] = found.get(run.status, 0) + 1
-        states = ", ".join(f"{count} {status}" for status, count in found.items())
-        return f"<Comparison of {len(self._asked)} agents: {states}>"
+        counts = Counter(run.status for run in self.runs)
+        states = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"<Comparison of {len(self._started_runs)} agents: {states}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return self.bundle()
@@ -213,12 +209,12 @@ class Comparison:
         views = [run.view() for run in runs]
         return ComparisonView(prompt=self.prompt, runs=list(zip(self.labels, views, strict=True)))
 
-    def _going(self) -> Run | None:
+    def _unfinished(self) -> Run | None:
         return next((run for run in self.runs if not run.done), None)
 
     @contextmanager
     def _locked(self) -> Generator[list[Run], None, None]:
-        # Always in this order, and nothing else holds two of them.
+        # Always locked in this order, and nothing else holds two of the locks.
         with ExitStack() as stack:
             runs = self.runs
             for run in runs:
@@ -226,32 +222,31 @@ class Comparison:
             yield runs
 
 
-class _Following:
-    """Calls a callback for runs, and for those as which they go on."""
+class _Subscription:
+    """A callback subscribed to runs and their successors."""
 
     def __init__(self, runs: Iterable[Run], callback: Callable[[], None]) -> None:
         self._callback = callback
         self._lock = threading.Lock()
         renew_lock_after_fork(self)
-        self._undo: dict[Run, Callable[[], None]] = {}
+        self._unsubscribe: dict[Run, Callable[[], None]] = {}
         self._stopped = False
         for run in runs:
             self._follow(run)
 
     def stop(self) -> None:
-        """Call it no more."""
         with self._lock:
             self._stopped = True
-            undo = list(self._undo.values())
-        for each in undo:
-            each()
+            callbacks = list(self._unsubscribe.values())
+        for unsubscribe in callbacks:
+            unsubscribe()
 
     def _follow(self, run: Run | None) -> None:
         while run is not None:
             with self._lock:
-                if self._stopped or run in self._undo:
+                if self._stopped or run in self._unsubscribe:
                     return
-                self._undo[run] = run.subscribe(partial(self._changed, run))
+                self._unsubscribe[run] = run.subscribe(partial(self._changed, run))
             run = run.successor
 
     def _changed(self, run: Run) -> None:
@@ -277,19 +272,19 @@ def ask_all(
     """Send ``prompt`` to all ``agents`` at once and return the live comparison.
 
     Raises:
-        ConfigError: a name, an address or a key is missing or wrong.
-        RequestError: there are fewer than two agents, or one cannot take what was given; nothing
-            was sent to any.
+        ConfigError: a name, an address or a key is missing or invalid.
+        RequestError: there are fewer than two agents, or one does not support an argument; no
+            request was sent.
     """
-    # A name is a sequence of characters, too, and callers without types are told.
+    # A name is a sequence, too.
     if isinstance(agents, str | Agent) or callable(agents) or len(agents) < 2:
         raise RequestError("A comparison takes a list of two agents or more.")
     if "session" in params:
-        raise RequestError("Each agent of a comparison begins a session of its own.")
-    chosen = [each if isinstance(each, Agent) else agent(each) for each in agents]
+        raise RequestError("Each agent of a comparison starts its own session.")
+    resolved = [each if isinstance(each, Agent) else agent(each) for each in agents]
     runs = [
         each.prepare(prompt, output_type=output_type, media=media, stream=stream, **params)
-        for each in chosen
+        for each in resolved
     ]
     for run in runs:
         recent.remember(run)
@@ -298,9 +293,8 @@ def ask_all(
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Return a label for each run: its title, what tells it from others of that title, a number."""
+    """Return distinct labels: titles, with platform or number where a title is not unique."""
     names = [
-        # Agents of one title on several platforms are told apart by these.
         f"{run.platform}:{run.title}"
         if any(o.title == run.title and o.platform != run.platform for o in runs)
         else run.title

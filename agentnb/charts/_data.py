@@ -1,0 +1,140 @@
+"""Columns of the user's table, checked and converted for charts."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+
+from agentnb.charts._tooltips import safe_title
+from agentnb.errors import RequestError
+from agentnb.render.visible import one_line
+
+__all__ = [
+    "BY",
+    "MISSING",
+    "as_frame",
+    "group_column",
+    "group_labels",
+    "require_columns",
+    "seconds",
+    "short_label",
+    "top_groups",
+]
+
+#: Values of ``by`` -> column and its name in a title.
+BY: Final[dict[str, tuple[str, str]]] = {
+    "agent": ("agent", "Agent"),
+    "platform": ("platform", "Platform"),
+    "model": ("model", "Model"),
+    "user": ("user_name", "User"),
+    "user_name": ("user_name", "User"),
+    "session": ("session_id", "Session"),
+    "session_id": ("session_id", "Session"),
+    "status": ("status", "Status"),
+    "source": ("source", "Source"),
+    "error_class": ("error_class", "Error class"),
+    "error_code": ("error_code", "Error code"),
+}
+#: Label of a group without a name.
+MISSING: Final = "unknown"
+_MAX_LABEL_CHARS: Final = 28
+_HEAD_CHARS: Final = 17
+_TAIL_CHARS: Final = 10
+# Characters read at each end of a name; enough for a label even if most are invisible.
+_READ_CHARS: Final = 200
+
+
+def as_frame(table: Any, caller: str) -> pd.DataFrame:
+    """Return ``table`` as a DataFrame, converted by its ``to_pandas`` if it is none.
+
+    Raises:
+        RequestError: it cannot be converted.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    convert = getattr(table, "to_pandas", None)
+    frame = convert() if callable(convert) else None
+    if not isinstance(frame, pd.DataFrame):
+        raise RequestError(
+            f"charts.{caller} takes a DataFrame, not {type(table).__name__}.",
+            hint="Such as the one that agentnb.runs() returns.",
+        )
+    return frame
+
+
+def require_columns(frame: pd.DataFrame, caller: str, *columns: str, of: str) -> None:
+    """Check that the table has the columns; ``of`` is the function whose tables have them.
+
+    Raises:
+        RequestError: a column is missing.
+    """
+    for column in columns:
+        if column not in frame.columns:
+            raise RequestError(
+                f"charts.{caller} needs the column '{column}', which this table does not have.",
+                hint=f"Give it a table of agentnb.{of}().",
+            )
+
+
+def group_column(frame: pd.DataFrame, caller: str, by: str, *, of: str) -> tuple[str, str]:
+    """Return the column for ``by`` and its name in a title.
+
+    Raises:
+        RequestError: there is no such column.
+    """
+    column, title = BY.get(by, (by, by))
+    require_columns(frame, caller, column, of=of)
+    # Escaped here, too: `to_dict` is not called for a chart inside another.
+    return column, safe_title(title)
+
+
+def group_labels(column: pd.Series[Any]) -> pd.Series[str]:
+    """Return distinct labels for the names of groups, `MISSING` for missing and empty names.
+
+    Names that look alike when shortened or without invisible characters are numbered.
+    """
+    names = column.astype("object")
+    names = names.where(names.notna() & (names.astype(str) != ""), MISSING).astype(str)
+    labels: dict[str, str] = {}
+    used: dict[str, int] = {}
+    for name in names.unique():
+        label = base = short_label(name)
+        while label in used:
+            used[base] += 1
+            label = f"{base} ({used[base]})"
+        used[label] = 1
+        labels[name] = label
+    return names.map(labels)
+
+
+def short_label(name: str) -> str:
+    """Return a name that fits beside a bar, with invisible characters spelled out.
+
+    A long id is shortened in the middle, so that ids with the same beginning stay distinct.
+    """
+    if len(name) > 2 * _READ_CHARS:
+        name = f"{name[:_READ_CHARS]} {name[-_READ_CHARS:]}"
+    name = one_line(name, 100 * _READ_CHARS) or MISSING
+    return name if len(name) <= _MAX_LABEL_CHARS else f"{name[:_HEAD_CHARS]}…{name[-_TAIL_CHARS:]}"
+
+
+def top_groups(names: pd.Series[str], sizes: pd.Series[Any], *, most: int) -> dict[str, str]:
+    """Return name -> label, the biggest first; all beyond ``most`` have one label: "other".
+
+    Names of equal size are in alphabetical order.
+    """
+    frame = pd.DataFrame({"name": names.to_numpy(), "size": sizes.astype("float64").to_numpy()})
+    totals: Any = frame.groupby("name", sort=True)["size"].sum()
+    order: list[str] = list(totals.sort_values(ascending=False, kind="stable").index)
+    if len(order) == most + 1:
+        most += 1
+    rest = order[most:]
+    return {name: name for name in order[:most]} | dict.fromkeys(rest, f"other ({len(rest)})")
+
+
+def seconds(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of timedeltas, or of seconds, as seconds; NaN where it is missing."""
+    if pd.api.types.is_timedelta64_dtype(column):
+        return column.dt.total_seconds()
+    return pd.to_numeric(column, errors="coerce").astype("float64")

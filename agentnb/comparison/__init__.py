@@ -1,1 +1,0 @@
-"""One question to several agents, side by side."""
