@@ -102,7 +102,7 @@ def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> 
 
     from agentnb.event.serialization import decode
     from agentnb.event.transcript import fold
-    from agentnb.store.rows import plain
+    from agentnb.store.record import plain
     from agentnb.store.schema import content, event_chunk, process
 
     # It may have written a heartbeat since, or another process was faster.

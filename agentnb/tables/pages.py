@@ -1,19 +1,18 @@
 """Pages of the history for its list: narrow rows and their total number.
 
-The database filters, sorts and truncates.  Without a store the runs are those of this process.
+The database filters, sorts and truncates.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.store.filters import Filters, Moment, read_filters, read_order
-from agentnb.store.recent import recent_runs
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -123,8 +122,7 @@ def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> P
     """
     from agentnb.store.statements import open_store
 
-    store = open_store()
-    return _local_page(query) if store is None else _stored_page(store, query, given_up)
+    return _stored_page(open_store(), query, given_up)
 
 
 def agent_names() -> list[str]:
@@ -138,9 +136,6 @@ def agent_names() -> list[str]:
     from agentnb.store.schema import run
     from agentnb.store.statements import open_store, reading
 
-    store = open_store()
-    if store is None:
-        return sorted({f"{run.platform}:{run.agent}" for run in recent_runs()})[:_MAX_AGENTS]
     statement = (
         select(run.c.platform, run.c.agent)
         .where(run.c.agent.is_not(None))
@@ -148,16 +143,19 @@ def agent_names() -> list[str]:
         .order_by(run.c.platform, run.c.agent)
         .limit(_MAX_AGENTS)
     )
-    with reading(store) as connection:
+    with reading(open_store()) as connection:
         return [f"{platform}:{agent}" for platform, agent in connection.execute(statement)]
 
 
 def row_of(run: Any) -> PageRow:
     """Return the row of a run of this process."""
-    from agentnb.store.prices import prices
-    from agentnb.tables.records import run_record
+    from agentnb.store.memory import select_from
+    from agentnb.store.rows import run_rows
+    from agentnb.store.statements import select_runs
 
-    return _local_row(run, run_record(run, prices()))
+    columns = [column.label(name) for name, column in _columns().items()]
+    statement = select_runs(columns, with_content=True)
+    return _row(**select_from([run_rows(run)], statement)[0])
 
 
 def _stored_page(store: Store, query: PageQuery, given_up: Callable[[], bool]) -> Page:
@@ -233,34 +231,3 @@ def _columns() -> dict[str, ColumnElement[Any]]:
 def _row(*, started_at: int, duration: int | None, question: str | None, **others: Any) -> PageRow:
     seconds = None if duration is None else duration / 1e6
     return PageRow(started=started_at / 1e6, duration=seconds, question=question or "", **others)
-
-
-def _local_page(query: PageQuery) -> Page:
-    from agentnb.tables.records import filter_runs
-
-    rows = [_local_row(run, record) for run, record in reversed(filter_runs(query.filters))]
-    records = [{**row.to_dict(), "started_at": row.started, "row": row} for row in rows]
-    records = read_order(query.order, ORDERS).sort(records)
-    on_page = records[query.offset : query.offset + query.limit]
-    return Page(rows=tuple(record["row"] for record in on_page), total=len(records))
-
-
-def _local_row(run: Any, record: Mapping[str, Any]) -> PageRow:
-    tokens = record["total_tokens"]
-    if tokens is None:
-        parts = [n for n in (record["input_tokens"], record["output_tokens"]) if n is not None]
-        tokens = sum(parts) if parts else None
-    error: str | None = record["error"]
-    return _row(
-        key=record["local_id"],
-        run_id=run.transcript.run_id,
-        platform=record["platform"],
-        agent=record["agent"],
-        status=record["status"],
-        question=record["prompt"][:_MAX_CHARS],
-        started_at=record["started_at"],
-        duration=record["duration"],
-        tokens=tokens,
-        cost=record["cost_usd"],
-        error=None if error is None else error[:_MAX_CHARS],
-    )

@@ -26,9 +26,10 @@ TABLES = (process, run, content, event_chunk, tool_call)
 def everything(opened: Store) -> dict[str, list[tuple[Any, ...]]]:
     with opened.connect() as connection:
         return {
-            table.name: sorted(
-                (tuple(row) for row in connection.execute(select(table))), key=lambda row: row[:2]
-            )
+            table.name: [
+                tuple(row)
+                for row in connection.execute(select(table).order_by(*table.primary_key.columns))
+            ]
             for table in TABLES
         }
 
