@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Literal, cast
 
 from agentnb.event.types import Usage
@@ -27,6 +28,7 @@ __all__ = [
     "UNKNOWN_TIME",
     "ColumnInfo",
     "RunRecord",
+    "column",
     "column_info",
     "plain",
 ]
@@ -56,7 +58,7 @@ class ColumnInfo:
     label: str
 
 
-def _column(
+def column(
     sql: SqlType,
     dtype: str | None = None,
     *,
@@ -64,6 +66,7 @@ def _column(
     nullable: bool = True,
     label: str = "",
 ) -> Any:
+    """Return a field of `RunRecord` with its `ColumnInfo`."""
     info = ColumnInfo(sql=sql, table=table, nullable=nullable, dtype=dtype, label=label)
     return field(default=None, metadata={_COLUMN: info})
 
@@ -75,49 +78,49 @@ class RunRecord:
     The fields are in the order of the columns of `agentnb.runs`.
     """
 
-    run_id: str | None = _column("text", "string")
-    session_id: str | None = _column("text", "string")
-    platform: str = _column("text", "category", nullable=False)
-    agent: str | None = _column("text", "category")
-    model: str | None = _column("text", "category")
-    user_name: str | None = _column("text", "category")
-    status: str = _column("text", "category", nullable=False)
-    prompt: str | None = _column("text", "string", table="content")
-    text: str | None = _column("text", "string", table="content")
+    run_id: str | None = column("text", "string")
+    session_id: str | None = column("text", "string")
+    platform: str = column("text", "category", nullable=False)
+    agent: str | None = column("text", "category")
+    model: str | None = column("text", "category")
+    user_name: str | None = column("text", "category")
+    status: str = column("text", "category", nullable=False)
+    prompt: str | None = column("text", "string", table="content")
+    text: str | None = column("text", "string", table="content")
     # When it was sent; of a pulled run, when it started or was created, as the platform reports.
-    started_at: int = _column("bigint", TIMESTAMP, nullable=False)
-    finished_at: int | None = _column("bigint", TIMESTAMP)
-    duration: int | None = _column("bigint", DURATION)
-    first_token: int | None = _column("bigint", DURATION, label="time_to_first_token")
-    input_tokens: int | None = _column("bigint", "Int64")
-    output_tokens: int | None = _column("bigint", "Int64")
-    total_tokens: int | None = _column("bigint", "Int64")
-    cached_tokens: int | None = _column("bigint", "Int64")
-    reasoning_tokens: int | None = _column("bigint", "Int64")
+    started_at: int = column("bigint", TIMESTAMP, nullable=False)
+    finished_at: int | None = column("bigint", TIMESTAMP)
+    duration: int | None = column("bigint", DURATION)
+    first_token: int | None = column("bigint", DURATION, label="time_to_first_token")
+    input_tokens: int | None = column("bigint", "Int64")
+    output_tokens: int | None = column("bigint", "Int64")
+    total_tokens: int | None = column("bigint", "Int64")
+    cached_tokens: int | None = column("bigint", "Int64")
+    reasoning_tokens: int | None = column("bigint", "Int64")
     # As the platform reported it, in US dollars.
-    cost_usd: float | None = _column("double", "Float64")
-    tool_calls: int | None = _column("integer", "Int64")
-    tool_errors: int | None = _column("integer", "Int64")
+    cost_usd: float | None = column("double", "Float64")
+    tool_calls: int | None = column("integer", "Int64")
+    tool_errors: int | None = column("integer", "Int64")
     # How often its stream was reconnected; None where there was none, or it was not counted.
-    reconnects: int | None = _column("integer", "Int64")
-    error: str | None = _column("text", "string")
-    error_code: str | None = _column("text", "category")
+    reconnects: int | None = column("integer", "Int64")
+    error: str | None = column("text", "string")
+    error_code: str | None = column("text", "category")
     # The class of the exception that a failed run ended with.
-    error_class: str | None = _column("text", "category")
+    error_class: str | None = column("text", "category")
     # recorded (streamed here), platform (pulled), or both.
-    source: str = _column("text", "category", nullable=False)
+    source: str = column("text", "category", nullable=False)
     # agentnb's own id (`RunFacts.local_id`); of a run known only from its platform, `platform_key`.
-    key: str = _column("key", "string", nullable=False, label="local_id")
-    process: str | None = _column("key")
-    title: str | None = _column("text")
-    events: int | None = _column("integer")
+    key: str = column("key", "string", nullable=False, label="local_id")
+    process: str | None = column("key")
+    title: str | None = column("text")
+    events: int | None = column("integer")
     # When the platform's own entry was last pulled.
-    pulled_at: int | None = _column("bigint")
-    reasoning: str | None = _column("text", table="content")
+    pulled_at: int | None = column("bigint")
+    reasoning: str | None = column("text", table="content")
     # JSON: the rest of the request, see `rows`.
-    request: str | None = _column("text", table="content")
+    request: str | None = column("text", table="content")
     # JSON: the platform's own entry of the run, `RemoteRun.raw`.
-    remote: str | None = _column("text", table="content")
+    remote: str | None = column("text", table="content")
 
     @classmethod
     def from_run(cls, run: RunFacts, *, process: str | None, user: str | None) -> RunRecord:
@@ -222,19 +225,17 @@ class RunRecord:
 
     def _row(self, table: str) -> dict[str, Any]:
         row: dict[str, Any] = {}
-        for name, info in _INFO.items():
+        for name, info in column_info().items():
             if info.table == table:
                 value = getattr(self, name)
                 row[name] = plain(value) if info.sql == "text" and value is not None else value
         return row
 
 
+@cache
 def column_info() -> dict[str, ColumnInfo]:
     """Return the columns of a record, by the names of its fields."""
     return {each.name: each.metadata[_COLUMN] for each in fields(RunRecord)}
-
-
-_INFO: Final = column_info()
 
 
 def plain(text: object) -> str:
