@@ -12,14 +12,13 @@ from sqlalchemy import Connection, RowMapping, Select, delete, event
 from sqlalchemy.pool import StaticPool
 
 from agentnb._support.fork import after_fork_in_child
-from agentnb.recording.base_run import RunFacts
 from agentnb.store import opening
 from agentnb.store.recent import recent_runs
 from agentnb.store.schema import content, metadata, run
 from agentnb.store.store import Store
 from agentnb.store.writer import Entry, Writer
 
-__all__ = ["MemoryStore", "memory_store", "select_from"]
+__all__ = ["MemoryStore", "memory_store", "private_store", "select_from"]
 
 
 class MemoryStore(Store):
@@ -63,7 +62,7 @@ class _RecentRuns:
 
     def update(self) -> Store:
         with self._lock:
-            runs = {each.local_id: each for each in recent_runs() if isinstance(each, RunFacts)}
+            runs = {each.local_id: each for each in recent_runs()}
             if dropped := self._entries.keys() - runs.keys():
                 with self.store.begin() as connection:
                     connection.execute(delete(run).where(run.c.key.in_(dropped)))
@@ -84,10 +83,19 @@ _scratch: MemoryStore | None = None
 
 def memory_store() -> Store:
     """Return an in-memory store of the runs of this process, as they are now."""
+    return _recent_runs().update()
+
+
+def private_store() -> Store:
+    """Return the same store without the runs that started since it was last read."""
+    return _recent_runs().store
+
+
+def _recent_runs() -> _RecentRuns:
     global _recent
     with _lock:
         _recent = _recent or _RecentRuns()
-    return _recent.update()
+        return _recent
 
 
 def select_from(

@@ -159,7 +159,7 @@ def _flush_if_local(run: str) -> None:
     """Wait for the recorder if the run is one of this process."""
     from agentnb.store.recent import recent_runs
 
-    if any(run in (known.id, getattr(known, "local_id", None)) for known in recent_runs()):
+    if any(run in (each.id, each.local_id) for each in recent_runs()):
         from agentnb.store.recorder import flush
 
         flush(_FLUSH_TIMEOUT)

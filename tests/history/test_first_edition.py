@@ -13,8 +13,9 @@ import pytest
 
 import agentnb
 from agentnb import history
+from agentnb.recording.base_run import RunFacts
 from agentnb.store import recent
-from agentnb.store.recent import RecordedRun, recent_runs
+from agentnb.store.recent import recent_runs
 from agentnb.store.stored_run import read_export
 
 FILES = Path(__file__).parent.parent / "fixtures" / "first_edition"
@@ -23,7 +24,7 @@ PROMPTS = ["say hello to the world", "break", "one two", "three"]
 
 @pytest.fixture(autouse=True)
 def restore_history(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(recent, "_runs", deque[RecordedRun]())
+    monkeypatch.setattr(recent, "_runs", deque[RunFacts]())
     yield
     history.use(None)
 
