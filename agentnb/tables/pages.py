@@ -17,7 +17,6 @@ from agentnb.store.filters import Filters, Moment, read_filters, read_order
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-    from agentnb.store.store import Store
 
 __all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "PageRow", "agent_names", "page", "row_of"]
 
@@ -120,9 +119,42 @@ def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> P
     Raises:
         HistoryError: the store cannot be read, or the query was cancelled.
     """
-    from agentnb.store.statements import open_store
+    from sqlalchemy import func, literal, select
 
-    return _stored_page(open_store(), query, given_up)
+    from agentnb.store.schema import content, run
+    from agentnb.store.statements import (
+        conditions,
+        needs_content,
+        open_store,
+        ordered,
+        reading,
+        select_runs,
+    )
+
+    store = open_store()
+    filters = query.filters
+    is_search = needs_content(filters)
+    where = conditions(filters, store.dialect)
+    columns = _columns()
+    order = read_order(query.order, ORDERS)
+    sort_columns = {**columns, "question": content.c.prompt}
+    statement = (
+        select_runs([column.label(name) for name, column in columns.items()], with_content=True)
+        .where(*where)
+        .order_by(*ordered(order, sort_columns, run.c.started_at, run.c.key))
+        .offset(query.offset)
+        .limit(query.limit)
+    )
+    if is_search:
+        matches = select_runs([literal(1).label("one")], with_content=True).where(*where)
+        count = select(func.count()).select_from(matches.limit(MAX_COUNTED + 1).subquery())
+    else:
+        count = select_runs([func.count()], with_content=False).where(*where)
+    with reading(store) as connection, _cancellable(connection, given_up):
+        total: int = connection.execute(count).scalar_one()
+        page_rows = tuple(_row(**row) for row in connection.execute(statement).mappings())
+    more = is_search and total > MAX_COUNTED
+    return Page(rows=page_rows, total=MAX_COUNTED if more else total, more=more)
 
 
 def agent_names() -> list[str]:
@@ -156,37 +188,6 @@ def row_of(run: Any) -> PageRow:
     columns = [column.label(name) for name, column in _columns().items()]
     statement = select_runs(columns, with_content=True)
     return _row(**select_from([run_rows(run)], statement)[0])
-
-
-def _stored_page(store: Store, query: PageQuery, given_up: Callable[[], bool]) -> Page:
-    from sqlalchemy import func, literal, select
-
-    from agentnb.store.schema import content, run
-    from agentnb.store.statements import conditions, needs_content, ordered, reading, select_runs
-
-    filters = query.filters
-    is_search = needs_content(filters)
-    where = conditions(filters, store.dialect)
-    columns = _columns()
-    order = read_order(query.order, ORDERS)
-    sort_columns = {**columns, "question": content.c.prompt}
-    statement = (
-        select_runs([column.label(name) for name, column in columns.items()], with_content=True)
-        .where(*where)
-        .order_by(*ordered(order, sort_columns, run.c.started_at, run.c.key))
-        .offset(query.offset)
-        .limit(query.limit)
-    )
-    if is_search:
-        matches = select_runs([literal(1).label("one")], with_content=True).where(*where)
-        count = select(func.count()).select_from(matches.limit(MAX_COUNTED + 1).subquery())
-    else:
-        count = select_runs([func.count()], with_content=False).where(*where)
-    with reading(store) as connection, _cancellable(connection, given_up):
-        total: int = connection.execute(count).scalar_one()
-        page_rows = tuple(_row(**row) for row in connection.execute(statement).mappings())
-    more = is_search and total > MAX_COUNTED
-    return Page(rows=page_rows, total=MAX_COUNTED if more else total, more=more)
 
 
 @contextmanager
