@@ -59,11 +59,11 @@ class SyncState:
 
     def newest(self, scope: str) -> int | None:
         """Return the start of the newest run of a list that was read before."""
-        found = select(cursor.c.newest).where(
+        statement = select(cursor.c.newest).where(
             cursor.c.platform == self._platform, cursor.c.scope == scope
         )
         with self._store.connect() as connection:
-            return connection.execute(found).scalar_one_or_none()
+            return connection.execute(statement).scalar_one_or_none()
 
     def set_newest(self, scope: str, newest: int) -> None:
         """Store the start of the newest run of a list."""
@@ -84,7 +84,7 @@ class SyncState:
 
     def recorded_starts(self) -> dict[str, datetime]:
         """Return when the newest runs start that were recorded here, by their ids there."""
-        found = (
+        statement = (
             select(run.c.run_id, run.c.started_at)
             .where(
                 run.c.platform == self._platform,
@@ -95,7 +95,7 @@ class SyncState:
             .limit(_MAX_STARTS)
         )
         with self._store.connect() as connection:
-            rows = connection.execute(found).all()
+            rows = connection.execute(statement).all()
         return {run_id: from_micros(started_at) for run_id, started_at in rows}
 
     def known_sessions(self) -> list[str]:
@@ -105,18 +105,18 @@ class SyncState:
         completely.
         """
         name, used = self._platform, func.max(run.c.started_at)
-        found = (
+        statement = (
             select(run.c.session_id, used)
             .where(run.c.platform == name, run.c.session_id.is_not(None))
             .group_by(run.c.session_id)
             .order_by(used.desc())
         )
         if self._agent is not None:
-            found = found.where(run.c.agent == self._agent)
+            statement = statement.where(run.c.agent == self._agent)
         if self._since is not None:
-            found = found.having(used >= self._since)
+            statement = statement.having(used >= self._since)
         with self._store.connect() as connection:
-            stored = connection.execute(found).all()
+            stored = connection.execute(statement).all()
             scopes = select(cursor.c.scope).where(cursor.c.platform == name)
             read = set(connection.execute(scopes).scalars())
         earliest = now() - _RECENT if self._since is None else self._since
@@ -138,21 +138,21 @@ class SyncState:
             cursor.c.scope == literal(_UNKNOWN) + run.c.run_id,
             cursor.c.pulled_at > now() - _DAY,
         )
-        found = select(run.c.run_id, run.c.agent, run.c.session_id).where(
+        statement = select(run.c.run_id, run.c.agent, run.c.session_id).where(
             run.c.platform == name,
             run.c.run_id.is_not(None),
             run.c.status.not_in(("completed", "failed", "cancelled")),
             ~marks.exists(),
         )
         if self._agent is not None:
-            found = found.where(run.c.agent == self._agent)
+            statement = statement.where(run.c.agent == self._agent)
         if self._since is not None:
-            found = found.where(run.c.started_at >= self._since)
+            statement = statement.where(run.c.started_at >= self._since)
         if self._sessions is not None:
-            found = found.where(run.c.session_id.in_(self._sessions))
-        found = found.order_by(run.c.started_at.desc()).limit(_MAX_OPEN)
+            statement = statement.where(run.c.session_id.in_(self._sessions))
+        statement = statement.order_by(run.c.started_at.desc()).limit(_MAX_OPEN)
         with self._store.connect() as connection:
-            return [OpenRun(*row) for row in connection.execute(found)]
+            return [OpenRun(*row) for row in connection.execute(statement)]
 
     def mark_unknown(self, run_ids: Sequence[str]) -> None:
         """Mark runs as unknown to the platform; old marks are deleted."""

@@ -64,8 +64,9 @@ def column(table):
 
 # In the store, also of a run from before the migration.
 assert column(agentnb.runs(order="started_at")) == [None, 3], agentnb.runs()
-stored = history.query("SELECT words FROM run ORDER BY started_at")
-assert column(stored) == [None, 3]
+for name in ("run", "runs"):
+    stored = history.query(f"SELECT words FROM {name} ORDER BY started_at")
+    assert column(stored) == [None, 3]
 # In exports, and read from them.
 for name in ("runs.jsonl", "runs.parquet"):
     history.export_history(folder / name)

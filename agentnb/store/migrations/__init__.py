@@ -35,8 +35,13 @@ def upgrade(connection: Connection, revision: str | None = None) -> None:
     from alembic import command
     from alembic.config import Config
 
+    from agentnb.store.views import recreate_runs_view
+
     config = Config()
     # Alembic interpolates percent signs.
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision or HEAD)
+    if revision in (None, HEAD):
+        # It follows the columns of the record, which may be more than those of the last migration.
+        recreate_runs_view(connection)
