@@ -83,12 +83,14 @@ def rows_of(
         written = (ended, size if ended else size.bit_length(), store_content)
         has_texts = written != progress.content and store_content
         if has_texts:
-            _add_texts(record, run)
+            record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
         calls = [
-            (position, version, call)
+            (position, version, _call_values(run.local_id, position, call, store_content))
             for position, call in enumerate(run.tool_calls)
             if progress.calls.get(position) != (version := _version(call))
         ]
+    if has_texts:
+        _add_request(record, run)
     chunks: list[dict[str, Any]] = []
     first = progress.first
     if not store_content:
@@ -99,10 +101,7 @@ def rows_of(
         run=record.run_row(),
         content=record.content_row() if has_texts else None,
         chunks=chunks,
-        tool_calls=[
-            call_row(run.local_id, position, call, store_content=store_content)
-            for position, _, call in calls
-        ],
+        tool_calls=[_redacted(values) for _, _, values in calls],
     )
     versions = {position: version for position, version, _ in calls}
     return rows, Progress(
@@ -120,12 +119,12 @@ def run_rows(run: RunFacts) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rows of ``run`` in the tables `run` and `content`."""
     with run.lock:
         record = RunRecord.from_run(run, process=None, user=user_name())
-        _add_texts(record, run)
+        record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
+    _add_request(record, run)
     return record.run_row(), record.content_row()
 
 
-def _add_texts(record: RunRecord, run: RunFacts) -> None:
-    record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
+def _add_request(record: RunRecord, run: RunFacts) -> None:
     # The prompt of an attached run is unknown.
     is_attached = getattr(run, "via", None) == "attach"
     record.prompt = None if run.prompt == "" and is_attached else run.request.prompt
@@ -142,7 +141,11 @@ def _version(call: ToolCall) -> Hashable:
 
 def call_row(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:
     """Return the row of a tool call, with secrets redacted."""
-    row: dict[str, Any] = {
+    return _redacted(_call_values(key, position, call, store_content))
+
+
+def _call_values(key: str, position: int, call: ToolCall, store_content: bool) -> dict[str, Any]:
+    return {
         "run": key,
         "position": position,
         "call_id": call.call_id,
@@ -155,9 +158,12 @@ def call_row(key: str, position: int, call: ToolCall, *, store_content: bool) ->
         # A tool's error repeats its arguments.
         "error": call.error if store_content else None,
     }
+
+
+def _redacted(values: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value if value is None or isinstance(value, int) else plain(value)
-        for name, value in row.items()
+        for name, value in values.items()
     }
 
 
