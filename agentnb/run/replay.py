@@ -78,7 +78,7 @@ def _find(run: str | Path | RunFacts) -> RunFacts:
         case str():
             for known in reversed(recent_runs()):
                 # Those of this process are there whether or not a history is kept.
-                if run in (known.id, known.local_id):
+                if isinstance(known, RunFacts) and run in (known.id, known.local_id):
                     return known
             return load(run)
         case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
