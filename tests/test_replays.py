@@ -23,7 +23,9 @@ from agentnb.event.types import (
 )
 from agentnb.platforms.base import RunRequest
 from agentnb.render import to_html, to_text
+from agentnb.store.record import RunRecord
 from agentnb.store.stored_run import StoredRun
+from agentnb.store.timestamps import to_micros
 from tests.played import STARTED, Batches, PlayedPlatform, Script, player, until
 
 SENT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -90,15 +92,19 @@ def test_an_exported_run_is_shown_again(tmp_path: Path) -> None:
 
 def stored(*times: float) -> StoredRun:
     events = [RunStarted(run_id="r1"), *(TextDelta(f"{at:g} ") for at in times), RunFinished()]
-    return StoredRun(
-        RunRequest(agent="a", prompt="Hello"),
+    return StoredRun(record("completed", prompt="Hello"), events, [0.0, *times, times[-1]])
+
+
+def record(status: str, *, prompt: str) -> RunRecord:
+    return RunRecord(
+        key="0" * 32,
+        source="recorded",
         platform="acme",
+        agent="a",
         title="a",
-        local_id="0" * 32,
-        sent_at=SENT,
-        events=events,
-        times=[0.0, *times, times[-1]],
-        status="completed",
+        prompt=prompt,
+        status=status,
+        started_at=to_micros(SENT),
     )
 
 
@@ -128,16 +134,7 @@ def test_what_is_shown_again_answers_nothing() -> None:
 
 def test_a_recording_without_an_end_says_so() -> None:
     events = [RunStarted(run_id="r1"), TextDelta("So far")]
-    going_on = StoredRun(
-        RunRequest(agent="a", prompt="Hello"),
-        platform="acme",
-        title="a",
-        local_id="0" * 32,
-        sent_at=SENT,
-        events=events,
-        times=[0.1, 0.2],
-        status="running",
-    )
+    going_on = StoredRun(record("running", prompt="Hello"), events, [0.1, 0.2])
     assert not going_on.done
     replay = agentnb.replay(going_on, speed=0).wait(check=False)
     assert replay.status == "truncated"
@@ -162,16 +159,7 @@ def test_the_view_says_that_it_is_a_replay() -> None:
 
 
 def test_a_run_that_was_kept_without_its_texts_says_so() -> None:
-    kept = StoredRun(
-        RunRequest(agent="a", prompt=""),
-        platform="acme",
-        title="a",
-        local_id="0" * 32,
-        sent_at=SENT,
-        events=[STARTED, RunFinished()],
-        times=[0.0, 1.0],
-        status="completed",
-    )
+    kept = StoredRun(record("completed", prompt=""), [STARTED, RunFinished()], [0.0, 1.0])
     replay = agentnb.replay(kept, speed=0).wait()
     notice = replay.view().notice
     assert notice is not None

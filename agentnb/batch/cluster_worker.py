@@ -24,7 +24,6 @@ from agentnb.batch.executor import LocalExecutor, RunFactory
 from agentnb.batch.rows import Recipe, Row, RowResult
 from agentnb.config import EMBEDDED, find_key
 from agentnb.errors import AgentnbError
-from agentnb.recording.base_run import BaseRun
 from agentnb.store.recent import recent_runs
 from agentnb.store.recorder import flush
 
@@ -170,7 +169,7 @@ async def run_row(
     if attempt.cancelled():
         return None
     result = attempt.result()
-    runs = (run for run in reversed(recent_runs()) if isinstance(run, BaseRun))
+    runs = reversed(recent_runs())
     run = next((run for run in runs if run.local_id == result.local_id), None)
     return WorkerResult(result, None if run is None else run.to_dict())
 

@@ -77,8 +77,8 @@ def _find(run: str | Path | BaseRun) -> BaseRun:
             return read_export(run)
         case str():
             for known in reversed(recent_runs()):
-                # Those of this process are there whether or not a history is kept.
-                if isinstance(known, BaseRun) and run in (known.id, known.local_id):
+                # Runs of this process are found even without a history.
+                if run in (known.id, known.local_id):
                     return known
             return load(run)
         case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, cast, get_args
@@ -71,33 +71,6 @@ class Filters:
     text: str | None = None
     this_kernel: bool = False
 
-    def keeps(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a record, as of `tables.records`, matches."""
-        plain = (
-            (self.platform, "platform"),
-            (self.status, "status"),
-            (self.session, "session_id"),
-            (self.user, "user_name"),
-            (self.model, "model"),
-            (self.source, "source"),
-        )
-        if any(wanted is not None and record[name] not in wanted for wanted, name in plain):
-            return False
-        if self.agent is not None:
-            names = (record["agent"], f"{record['platform']}:{record['agent']}")
-            if not any(name in self.agent for name in names):
-                return False
-        ids = (record["run_id"], record["local_id"])
-        if self.run is not None and not any(each in self.run for each in ids):
-            return False
-        if self.since is not None and record["started_at"] < self.since:
-            return False
-        if self.until is not None and record["started_at"] >= self.until:
-            return False
-        return self.text is None or any(
-            self.text in (record[name] or "").lower() for name in ("prompt", "text")
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -105,12 +78,6 @@ class Order:
 
     column: str
     descending: bool
-
-    def sort(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return ``records`` in order; missing values come last either way."""
-        known = [record for record in records if record[self.column] is not None]
-        known.sort(key=lambda record: record[self.column], reverse=self.descending)
-        return known + [record for record in records if record[self.column] is None]
 
 
 def read_filters(

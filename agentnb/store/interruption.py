@@ -6,15 +6,18 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from sqlalchemy import Connection, exists, select, update
 
 from agentnb._support.fork import after_fork_in_child
+from agentnb.event.serialization import decode
+from agentnb.event.transcript import fold
+from agentnb.store.deduplication import settle
 from agentnb.store.processes import database_time, is_row_gone, liveness_columns, process_id
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from agentnb.store.store import Store
+from agentnb.store.record import plain
+from agentnb.store.schema import content, event_chunk, process, run, tool_call
+from agentnb.store.store import Store
 
 __all__ = ["GONE", "end_process", "mark_interrupted"]
 
@@ -61,10 +64,6 @@ def end_process(connection: Connection) -> None:
 
 def _gone_processes(store: Store) -> list[tuple[str, int]]:
     """Return the id and ``seen_at`` of processes that are gone and left runs unfinished."""
-    from sqlalchemy import exists, select
-
-    from agentnb.store.schema import process, run
-
     unfinished = exists().where(run.c.process == process.c.id, run.c.status.in_(_UNFINISHED))
     with store.connect() as connection:
         candidates = select(process.c.id, *liveness_columns(connection)).where(
@@ -98,13 +97,6 @@ def _begin_briefly(store: Store) -> Generator[Connection]:
 
 
 def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> int:
-    from sqlalchemy import select, update
-
-    from agentnb.event.serialization import decode
-    from agentnb.event.transcript import fold
-    from agentnb.store.rows import plain
-    from agentnb.store.schema import content, event_chunk, process
-
     # It may have written a heartbeat since, or another process was faster.
     same = (process.c.id == id_) & (process.c.seen_at == seen_at) & process.c.ended_at.is_(None)
     if connection.execute(select(process.c.id).where(same).with_for_update()).first() is None:
@@ -130,20 +122,11 @@ def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> 
 
 
 def _unfinished_keys(connection: Connection, id_: str) -> list[str]:
-    from sqlalchemy import select
-
-    from agentnb.store.schema import run
-
     keys = select(run.c.key).where(run.c.process == id_, run.c.status.in_(_UNFINISHED))
     return list(connection.execute(keys.order_by(run.c.key)).scalars())
 
 
 def _end(connection: Connection, id_: str) -> None:
-    from sqlalchemy import select, update
-
-    from agentnb.store.deduplication import settle
-    from agentnb.store.schema import process, run, tool_call
-
     keys = _unfinished_keys(connection, id_)
     unfinished = (run.c.process == id_) & run.c.status.in_(_UNFINISHED)
     connection.execute(

@@ -136,15 +136,15 @@ def _parsed(address: SecretStr, named_by: str) -> StoreLocation:
     if _POSTGRESQL.match(text):
         normal = _POSTGRESQL.sub("postgresql+psycopg://", text, count=1)
         return StoreLocation(None, SecretStr(normal), named_by)
-    if found := _SQLITE.match(text):
+    if match := _SQLITE.match(text):
         # As in SQLAlchemy, the third slash ends the empty host.
-        database = text[found.end() :].removeprefix("/")
-        if not text[found.end() :].startswith("/") or not database or database.startswith(":"):
+        database = text[match.end() :].removeprefix("/")
+        if not text[match.end() :].startswith("/") or not database or database.startswith(":"):
             raise invalid_location(named_by, "SQLite in memory would be gone with the process")
         if "?" in database or database.startswith("file:"):
             raise invalid_location(named_by, "options of SQLite cannot be given")
         return StoreLocation(Path(database), None, named_by)
-    if found := _SCHEME.match(text):
+    if match := _SCHEME.match(text):
         # The rest may hold a password.
-        raise invalid_location(named_by, f"{found[1]} is none of its databases")
+        raise invalid_location(named_by, f"{match[1]} is none of its databases")
     return StoreLocation(Path(text), None, named_by)

@@ -49,9 +49,6 @@ def known_run(run_id: str) -> PlacedRun | None:
     Raises:
         HistoryError: the store fails.
     """
-    opened = open_store()
-    if opened is None:
-        return None
     statement = (
         select(
             func.coalesce(run.c.run_id, run.c.key).label("id"),
@@ -68,7 +65,7 @@ def known_run(run_id: str) -> PlacedRun | None:
         .order_by((run.c.key == run_id).desc(), *best_first())
         .limit(1)
     )
-    with reading(opened) as connection:
+    with reading(open_store()) as connection:
         row = connection.execute(statement).mappings().first()
     if row is None:
         return None

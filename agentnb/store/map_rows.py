@@ -36,9 +36,6 @@ _NAME: Final = re.compile(r"map:([0-9a-f]{12})")
 # Maps that are kept; each may have thousands of rows, and is usually resumed soon.
 _MAX_MAPS: Final = 20
 
-# Rows without a store, by name, and by settings and key.
-_memory: dict[str, dict[tuple[bytes, bytes], KeptRow]] = {}
-
 
 class KeptRow(NamedTuple):
     """One row: two digests, its result as JSON, and the local id of its run."""
@@ -67,16 +64,15 @@ def add_rows(name: str, rows: Sequence[KeptRow]) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     from agentnb.store.locking import in_transaction
+    from agentnb.store.memory import private_store
 
     store = _content_store()
     if store is not None:
         with suppress(SQLAlchemyError):
             in_transaction(store, lambda connection: _write(connection, store, name, rows))
             return True
-    known = _memory.setdefault(name, {})
-    known.update({(row.settings, row.key): row for row in rows})
-    for old in list(_memory)[:-_MAX_MAPS]:
-        del _memory[old]
+    memory = private_store()
+    in_transaction(memory, lambda connection: _write(connection, memory, name, rows))
     return False
 
 
@@ -90,17 +86,19 @@ def read_rows(name: str, settings: bytes) -> dict[bytes, str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from agentnb.store.failures import explained
+    from agentnb.store.memory import private_store
     from agentnb.store.schema import kept_row
 
-    rows = list(_memory.get(name, {}).values())
-    if (store := _content_store()) is not None:
-        columns = (kept_row.c[each] for each in KeptRow._fields)
-        statement = select(*columns).where(kept_row.c.map == _id(name))
-        try:
-            with store.connect() as connection:
-                rows += [KeptRow(*row) for row in connection.execute(statement)]
-        except SQLAlchemyError as error:
-            raise explained(error, store.url) from error
+    columns = (kept_row.c[each] for each in KeptRow._fields)
+    statement = select(*columns).where(kept_row.c.map == _id(name))
+    rows: list[KeptRow] = []
+    for store in (private_store(), _content_store()):
+        if store is not None:
+            try:
+                with store.connect() as connection:
+                    rows += [KeptRow(*row) for row in connection.execute(statement)]
+            except SQLAlchemyError as error:
+                raise explained(error, store.url) from error
     if not rows:
         raise HistoryError(
             f"The history has no rows of {name}.",

@@ -23,7 +23,15 @@ from agentnb.store.failures import LEFT_UNCHANGED, explained, is_busy, is_locked
 from agentnb.store.location import StoreLocation, invalid_location
 from agentnb.store.network_drives import is_network
 
-__all__ = ["bare", "masked", "open_engine", "reading", "writing"]
+__all__ = [
+    "bare",
+    "begin_sqlite",
+    "configure_sqlite",
+    "masked",
+    "open_engine",
+    "reading",
+    "writing",
+]
 
 # Seconds that a statement waits for other processes' locks.
 _BUSY_TIMEOUT: Final = 30.0
@@ -103,14 +111,15 @@ def _sqlite(path: Path) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": _BUSY_AT_OPENING},
     )
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "connect", configure_sqlite)
+    event.listen(engine, "begin", begin_sqlite)
     return engine
 
 
-def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+def configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """Set up a new connection."""
     # The driver's own BEGIN is deferred: of two that read and then write at once, one would fail at
-    # the lock instead of waiting for it.  `_on_begin` replaces it.
+    # the lock instead of waiting for it.  `begin_sqlite` replaces it.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
@@ -139,7 +148,8 @@ def _create_file(path: Path) -> None:
         return
 
 
-def _on_begin(connection: Connection) -> None:
+def begin_sqlite(connection: Connection) -> None:
+    """Begin the transaction that the connection's engine is for."""
     mode = connection.get_execution_options().get(_MODE, "read")
     if mode == "none":
         _set_query_only(connection, False)

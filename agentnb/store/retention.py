@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, Select, Table, delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from agentnb.errors import RequestError
+from agentnb.store.failures import explained
 from agentnb.store.filters import age, read_limit
+from agentnb.store.map_rows import delete_files, delete_rows
+from agentnb.store.recorder import forget
+from agentnb.store.schema import content, event_chunk, metadata, run, tool_call
+from agentnb.store.statements import open_store
+from agentnb.store.store import Store
 from agentnb.store.timestamps import to_micros
-
-if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Select, Table
-
-    from agentnb.store.store import Store
 
 __all__ = ["Pruned", "prune", "vacuum"]
 
@@ -71,11 +75,6 @@ def prune(
     if older_than is not None:
         before = to_micros(datetime.now(UTC) - age("older_than", older_than))
     keep, max_bytes = read_limit(keep, "keep"), read_limit(max_bytes, "max_bytes")
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from agentnb.store.failures import explained
-    from agentnb.store.statements import open_store
-
     store = open_store(required=True)
     try:
         return _prune(store, before, keep, max_bytes, dry_run=dry_run)
@@ -93,11 +92,6 @@ def vacuum() -> int:
     Raises:
         HistoryError: there is no store, or it is in use.
     """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from agentnb.store.failures import explained
-    from agentnb.store.statements import open_store
-
     store = open_store(required=True)
     try:
         before = _size(store)
@@ -107,7 +101,7 @@ def vacuum() -> int:
                 # Otherwise the data would be both in the file and in the log.
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             else:
-                for name in _tables():
+                for name in metadata.tables:
                     connection.exec_driver_sql(f"VACUUM (ANALYZE) {name}")
         return max(0, before - _size(store))
     except SQLAlchemyError as error:
@@ -117,13 +111,11 @@ def vacuum() -> int:
 def _prune(
     store: Store, before: int | None, keep: int | None, max_bytes: int | None, *, dry_run: bool
 ) -> Pruned:
-    from agentnb.store.map_rows import delete_files, delete_rows
-
     with store.connect() as connection:
         sizes = _sizes(store)
         if before is not None and keep is None and max_bytes is None:
             # Other runs need not be measured.
-            sizes = sizes.where(_run().c.started_at < before)
+            sizes = sizes.where(run.c.started_at < before)
         selected = list(_selected(connection.execute(sizes), before, keep, max_bytes))
     if dry_run:
         return Pruned(len(selected), sum(size for _, size, _ in selected), dry_run=True)
@@ -163,11 +155,6 @@ def _selected(
 
 def _sizes(store: Store) -> Select[str, str, int, int]:
     """Select the runs, newest first, each with about its size in bytes."""
-    from sqlalchemy import func, select
-
-    from agentnb.store.schema import content, event_chunk, tool_call
-
-    run = _run()
     # PostgreSQL has the compressed size without reading the text.
     measure = func.length if store.dialect == "sqlite" else func.pg_column_size
 
@@ -189,13 +176,6 @@ def _sizes(store: Store) -> Select[str, str, int, int]:
 
 def _delete(store: Store, keys: list[str]) -> list[str]:
     """Delete runs unless they are live by now; return the keys of those deleted."""
-    from sqlalchemy import delete, select
-
-    from agentnb.store.map_rows import delete_rows
-    from agentnb.store.recorder import forget
-    from agentnb.store.schema import content, event_chunk, tool_call
-
-    run = _run()
     with store.begin() as connection:
         # One may have been attached meanwhile.
         deletable = select(run.c.key).where(run.c.key.in_(keys), run.c.status.not_in(_LIVE))
@@ -216,18 +196,6 @@ def _size(store: Store) -> int:
     with store.connect() as connection:
         sizes = (
             connection.exec_driver_sql("SELECT pg_total_relation_size(to_regclass(%s))", (name,))
-            for name in _tables()
+            for name in metadata.tables
         )
         return sum(int(size.scalar() or 0) for size in sizes)
-
-
-def _run() -> Table:
-    from agentnb.store.schema import run
-
-    return run
-
-
-def _tables() -> list[str]:
-    from agentnb.store.schema import metadata
-
-    return [table.name for table in metadata.sorted_tables]

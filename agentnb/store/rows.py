@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,27 +14,18 @@ from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.names import storable_url
 from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.events import masked_event, without_secrets
-from agentnb.redaction.secrets import has_secret, mask, mask_value
-from agentnb.render.visible import well_formed
-from agentnb.store.identifiers import clean_run
-from agentnb.store.timestamps import span, to_micros
+from agentnb.redaction.secrets import has_secret, mask_value
+from agentnb.store.processes import user_name
+from agentnb.store.record import RunRecord, plain
+from agentnb.store.timestamps import span
 
-__all__ = ["Progress", "Rows", "plain", "rows_of"]
+__all__ = ["Progress", "Rows", "call_row", "event_chunks", "rows_of", "run_rows"]
 
 # A chunk is rewritten with later events until it has so many events or characters: a slow stream
 # would otherwise leave a row for each few words.
 _FULL_EVENTS: Final = 256
 _FULL_CHARS: Final = 8192
 _MAX_EVENTS: Final = 4096
-_MAX_INT: Final = 2**63 - 1
-# The columns of a run that are not text.
-_NUMBERS: Final = frozenset(
-    {
-        *("started_at", "finished_at", "duration", "first_token", "cost_usd"),
-        *("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
-        *("tool_calls", "tool_errors", "reconnects", "events"),
-    }
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +61,7 @@ def rows_of(
     run: BaseRun,
     progress: Progress,
     *,
-    process: str,
+    process: str | None,
     user: str | None,
     store_content: bool,
     last: bool = False,
@@ -84,111 +75,60 @@ def rows_of(
     with run.lock:
         events, times = run.events_since(progress.first)
         ended = run.done or last
-        row = _run_row(run)
-        row |= {"process": process, "events": progress.first + len(events)}
+        record = RunRecord.from_run(run, process=process, user=user)
+        record.events = progress.first + len(events)
         size = sum(
             len(part.text) for part in run.transcript.parts if not isinstance(part, ToolCall)
         )
         written = (ended, size if ended else size.bit_length(), store_content)
-        texts = None
-        if written != progress.content and store_content:
-            texts = (run.transcript.text, run.transcript.reasoning)
+        has_texts = written != progress.content and store_content
+        if has_texts:
+            record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
         calls = [
-            (position, version, _call_row(run.local_id, position, call))
+            (position, version, _call_values(run.local_id, position, call, store_content))
             for position, call in enumerate(run.tool_calls)
             if progress.calls.get(position) != (version := _version(call))
         ]
-    row["user_name"] = user
-    content = None
-    # The prompt of an attached run is unknown.
-    is_attached = getattr(run, "via", None) == "attach"
-    if texts is not None:
-        content = {
-            "run": run.local_id,
-            "prompt": None if run.prompt == "" and is_attached else plain(run.request.prompt),
-            "text": plain(texts[0]),
-            "reasoning": plain(texts[1]),
-            "request": _request(run.request, run.title),
-        }
+    if has_texts:
+        _add_request(record, run)
     chunks: list[dict[str, Any]] = []
     first = progress.first
     if not store_content:
-        first = row["events"]
-    elif row["events"] > progress.seen:
-        chunks, first = _chunks(run.local_id, first, events, times, ended=ended)
+        first = record.events
+    elif record.events > progress.seen:
+        chunks, first = event_chunks(run.local_id, first, events, times, ended=ended)
     rows = Rows(
-        run=clean_run(
-            {
-                name: value if value is None or name in _NUMBERS else plain(value)
-                for name, value in row.items()
-            }
-        ),
-        content=content,
+        run=record.run_row(),
+        content=record.content_row() if has_texts else None,
         chunks=chunks,
-        tool_calls=[_call_text(call, store_content=store_content) for _, _, call in calls],
+        tool_calls=[_redacted(values) for _, _, values in calls],
     )
     versions = {position: version for position, version, _ in calls}
     return rows, Progress(
         first=first,
-        seen=row["events"],
+        seen=record.events,
         content=written,
         calls={**progress.calls, **versions} if versions else progress.calls,
     )
 
 
-def plain(text: object) -> str:
-    """Return ``text`` without secrets, lone surrogates and NUL characters."""
-    # An id from a third-party platform need not be text.
-    return well_formed(mask(str(text))).replace("\0", "\ufffd")
-
-
-def _run_row(run: BaseRun) -> dict[str, Any]:
-    transcript = run.transcript
-    usage, failure = transcript.usage, transcript.failure
-    started, duration = to_micros(run.created_at), span(run.duration)
-    calls = run.tool_calls
-    return {
-        "key": run.local_id,
-        "source": "recorded",
-        "platform": run.platform,
-        "agent": run.agent,
-        "title": run.title,
-        "run_id": transcript.run_id,
-        "session_id": transcript.session_id,
-        "model": transcript.model,
-        "status": transcript.status,
-        "started_at": started,
-        "finished_at": started + duration if transcript.is_final and duration is not None else None,
-        "duration": duration,
-        "first_token": span(run.time_to_first_token),
-        "input_tokens": _count(usage and usage.input_tokens),
-        "output_tokens": _count(usage and usage.output_tokens),
-        "total_tokens": _count(usage and usage.total_tokens),
-        "cached_tokens": _count(usage and usage.cached_tokens),
-        "reasoning_tokens": _count(usage and usage.reasoning_tokens),
-        "cost_usd": _amount(usage and usage.cost_usd),
-        "tool_calls": len(calls),
-        "tool_errors": sum(call.status == "failed" for call in calls),
-        "reconnects": run.reconnects,
-        "error": run.error,
-        "error_code": transcript.error_code,
-        "error_class": failure and failure.error_type,
-    }
-
-
-def _count(number: int | None) -> int | None:
-    # A platform may send any number; one that does not fit must not cost the run.
-    return number if number is not None and abs(number) <= _MAX_INT else None
-
-
-def _amount(number: float | None) -> float | None:
-    try:
-        return None if number is None else float(number)
-    except OverflowError:
-        return None
-
-
 # -- tool calls ----------------------------------------------------------------------------------
+
+
+def run_rows(run: BaseRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the rows of ``run`` in the tables `run` and `content`."""
+    with run.lock:
+        record = RunRecord.from_run(run, process=None, user=user_name())
+        record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
+    _add_request(record, run)
+    return record.run_row(), record.content_row()
+
+
+def _add_request(record: RunRecord, run: BaseRun) -> None:
+    # The prompt of an attached run is unknown.
+    is_attached = getattr(run, "via", None) == "attach"
+    record.prompt = None if run.prompt == "" and is_attached else run.request.prompt
+    record.request = _request(run.request, run.title)
 
 
 def _version(call: ToolCall) -> Hashable:
@@ -199,7 +139,12 @@ def _version(call: ToolCall) -> Hashable:
     return (call.status, call.name, call.error, sizes)
 
 
-def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
+def call_row(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:
+    """Return the row of a tool call, with secrets redacted."""
+    return _redacted(_call_values(key, position, call, store_content))
+
+
+def _call_values(key: str, position: int, call: ToolCall, store_content: bool) -> dict[str, Any]:
     return {
         "run": key,
         "position": position,
@@ -208,27 +153,25 @@ def _call_row(key: str, position: int, call: ToolCall) -> dict[str, Any]:
         "status": call.status,
         "started": span(call.started),
         "finished": span(call.finished),
-        "arguments": str(call.arguments_text),
-        "result": str(call.result_text),
-        "error": call.error,
+        "arguments": str(call.arguments_text) if store_content else None,
+        "result": str(call.result_text) if store_content else None,
+        # A tool's error repeats its arguments.
+        "error": call.error if store_content else None,
     }
 
 
-def _call_text(row: dict[str, Any], *, store_content: bool) -> dict[str, Any]:
-    if not store_content:
-        # A tool's error repeats its arguments.
-        row = {**row, "arguments": None, "result": None, "error": None}
+def _redacted(values: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value if value is None or isinstance(value, int) else plain(value)
-        for name, value in row.items()
+        for name, value in values.items()
     }
 
 
 # -- events --------------------------------------------------------------------------------------
 
 
-def _chunks(
-    key: str, first: int, events: list[Event], times: list[float], *, ended: bool
+def event_chunks(
+    key: str, first: int, events: Sequence[Event], times: Sequence[float], *, ended: bool
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the chunks of ``events``, and the position that the next write starts at."""
     clean, may_continue = without_secrets(events)
@@ -272,8 +215,7 @@ def _request(request: RunRequest, title: str) -> str:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
-    return plain(text)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
 
 
 def _attachment(item: Media) -> dict[str, Any]:

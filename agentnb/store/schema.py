@@ -7,7 +7,7 @@ answers, events) are in tables of their own, so that counting a million runs doe
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +23,9 @@ from sqlalchemy import (
     Text,
     literal_column,
 )
+from sqlalchemy.types import TypeEngine
+
+from agentnb.store.record import column_info
 
 __all__ = [
     "USAGE",
@@ -59,46 +62,35 @@ process: Final = Table(
     Column("ended_at", BigInteger),
 )
 
-#: One run of an agent: the values to filter, group and sum by.
+_TYPES: Final[dict[str, type[TypeEngine[Any]]]] = {
+    "text": Text,
+    "integer": Integer,
+    "bigint": BigInteger,
+    "double": Double,
+}
+_FOREIGN_KEYS: Final = {"process": "process.id"}
+
+
+def _record_columns(table: str) -> list[Column[Any]]:
+    """Return the columns of a record that are in ``table``."""
+    return [
+        Column(
+            name,
+            _TYPES[info.sql]() if info.sql in _TYPES else String(32),
+            *(ForeignKey(_FOREIGN_KEYS[name]),) if name in _FOREIGN_KEYS else (),
+            primary_key=name == "key",
+            nullable=info.nullable,
+        )
+        for name, info in column_info().items()
+        if info.table == table
+    ]
+
+
+#: One run of an agent, a `RunRecord`: the values to filter, group and sum by.
 run: Final = Table(
     "run",
     metadata,
-    # agentnb's own id (`BaseRun.local_id`); of a run known only from its platform, `platform_key`.
-    Column("key", String(32), primary_key=True),
-    # recorded (streamed here), platform (pulled), or both.
-    Column("source", Text, nullable=False),
-    Column("process", String(32), ForeignKey("process.id")),
-    Column("platform", Text, nullable=False),
-    Column("agent", Text),
-    Column("title", Text),
-    Column("run_id", Text),
-    Column("session_id", Text),
-    Column("model", Text),
-    Column("user_name", Text),
-    Column("status", Text, nullable=False),
-    # When it was sent; of a pulled run, when it started or was created, as the platform reports.
-    Column("started_at", BigInteger, nullable=False),
-    Column("finished_at", BigInteger),
-    Column("duration", BigInteger),
-    Column("first_token", BigInteger),
-    Column("input_tokens", BigInteger),
-    Column("output_tokens", BigInteger),
-    Column("total_tokens", BigInteger),
-    Column("cached_tokens", BigInteger),
-    Column("reasoning_tokens", BigInteger),
-    # As the platform reported it, in US dollars.
-    Column("cost_usd", Double),
-    Column("tool_calls", Integer),
-    Column("tool_errors", Integer),
-    # How often its stream was reconnected; NULL where there was none, or it was not counted.
-    Column("reconnects", Integer),
-    Column("events", Integer),
-    Column("error", Text),
-    Column("error_code", Text),
-    # The class of the exception that a failed run ended with.
-    Column("error_class", Text),
-    # When the platform's own entry was last pulled.
-    Column("pulled_at", BigInteger),
+    *_record_columns("run"),
     Index(None, "started_at"),
     # Runs are looked up by their id alone, too.
     Index(None, "run_id", "platform"),
@@ -135,13 +127,7 @@ content: Final = Table(
     "content",
     metadata,
     Column("run", String(32), ForeignKey("run.key", ondelete="CASCADE"), primary_key=True),
-    Column("prompt", Text),
-    Column("text", Text),
-    Column("reasoning", Text),
-    # JSON: the rest of the request, see `rows`.
-    Column("request", Text),
-    # JSON: the platform's own entry of the run, `RemoteRun.raw`.
-    Column("remote", Text),
+    *_record_columns("content"),
 )
 
 #: Events of a run in chunks; `event.serialization` encodes the payload.

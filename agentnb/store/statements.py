@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal, cast, overload
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     Column,
@@ -32,10 +32,12 @@ from agentnb.config import config
 from agentnb.config.names import AgentName, suggestion
 from agentnb.errors import RequestError
 from agentnb.platforms import registry
+from agentnb.store import interruption, recorder
 from agentnb.store.failures import explained
 from agentnb.store.filters import Filters, Order
+from agentnb.store.memory import memory_store
 from agentnb.store.prices import Price, cost_columns
-from agentnb.store.recent import recent_runs
+from agentnb.store.record import column_info
 from agentnb.store.schema import content, run, tool_call
 from agentnb.store.store import Store, reopen, store
 
@@ -63,30 +65,27 @@ _FLUSH_TIMEOUT: Final = 5.0
 _SIMILARITY: Final = 0.85
 
 
-@overload
-def open_store(*, required: Literal[True]) -> Store: ...
-@overload
-def open_store(*, required: bool = False) -> Store | None: ...
-def open_store(*, required: bool = False) -> Store | None:
-    """Return the store with everything that has arrived; None if there is no usable store.
+def open_store(*, required: bool = False) -> Store:
+    """Return the store with everything that has arrived.
+
+    Without a usable store it is one in memory with the runs of this process.
 
     Raises:
-        HistoryError: with ``required``, instead of None.
+        HistoryError: with ``required``, instead of a store in memory.
     """
-    from agentnb.store import interruption, recorder
-
-    opened = store(required=True) if required else store()
-    if opened is None:
-        return None
+    current = store(required=True) if required else store()
+    if current is None:
+        return memory_store()
     recorder.flush(timeout=_FLUSH_TIMEOUT)
-    if opened.is_lost:
+    if current.is_lost:
         # A recorder has reopened it by now.
-        again = store(required=True) if required else store()
-        opened = reopen(again) if again is not None and again.is_lost else again
-        if opened is None:
-            return None
-    interruption.mark_interrupted(opened)
-    return opened
+        current = store(required=True) if required else store()
+        if current is not None and current.is_lost:
+            current = reopen(current)
+        if current is None:
+            return memory_store()
+    interruption.mark_interrupted(current)
+    return current
 
 
 @contextmanager
@@ -116,7 +115,7 @@ def pages(
             yield cast("list[tuple[Any, ...]]", page)
 
 
-def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
+def check_names(store: Store, filters: Filters, *, empty: bool) -> None:
     """Reject misspelled names of platforms and agents; ``empty``: there are no matching runs.
 
     A platform must be known or have runs.  An agent may have no runs yet, and is rejected only if
@@ -153,14 +152,11 @@ def check_names(store: Store | None, filters: Filters, *, empty: bool) -> None:
             )
 
 
-def _names(store: Store | None) -> set[tuple[str, str]]:
+def _names(store: Store) -> set[tuple[str, str]]:
     """Return the platforms and agents of all known runs."""
-    names = {(run.platform, run.agent) for run in recent_runs()}
-    if store is not None:
-        with reading(store) as connection:
-            rows = connection.execute(select(run.c.platform, run.c.agent).distinct())
-            names |= {(platform, agent or "") for platform, agent in rows}
-    return names
+    with reading(store) as connection:
+        rows = connection.execute(select(run.c.platform, run.c.agent).distinct())
+        return {(platform, agent or "") for platform, agent in rows}
 
 
 def _without_digits(name: str) -> str:
@@ -243,37 +239,19 @@ def tool_call_fields() -> dict[str, ColumnElement[Any]]:
 
 
 def run_fields(price_list: Mapping[str, Price]) -> dict[str, ColumnElement[Any]]:
-    """Return the fields of a run's record, as in `tables.records`, as SQL expressions."""
+    """Return the columns of `agentnb.runs` as SQL expressions; ``remote`` as JSON."""
     cost, cost_source = cost_columns(price_list)
+    tables = {"run": run, "content": content}
+    fields = {
+        info.label or name: tables[info.table].c[name]
+        for name, info in column_info().items()
+        if info.dtype is not None
+    }
     return {
+        **fields,
         "run_id": func.coalesce(run.c.run_id, run.c.key),
-        "session_id": run.c.session_id,
-        "platform": run.c.platform,
-        "agent": run.c.agent,
-        "model": run.c.model,
-        "user_name": run.c.user_name,
-        "status": run.c.status,
-        "prompt": content.c.prompt,
-        "text": content.c.text,
-        "started_at": run.c.started_at,
-        "finished_at": run.c.finished_at,
-        "duration": run.c.duration,
-        "time_to_first_token": run.c.first_token,
-        "input_tokens": run.c.input_tokens,
-        "output_tokens": run.c.output_tokens,
-        "total_tokens": run.c.total_tokens,
-        "cached_tokens": run.c.cached_tokens,
-        "reasoning_tokens": run.c.reasoning_tokens,
         "cost_usd": cost,
         "cost_source": cost_source,
-        "tool_calls": run.c.tool_calls,
-        "tool_errors": run.c.tool_errors,
-        "reconnects": run.c.reconnects,
-        "error": run.c.error,
-        "error_code": run.c.error_code,
-        "error_class": run.c.error_class,
-        "source": run.c.source,
-        "local_id": run.c.key,
         "remote": content.c.remote,
     }
 

@@ -84,7 +84,8 @@ class Store:
     @property
     def path(self) -> Path | None:
         """The file of an SQLite store."""
-        return Path(self.engine.url.database or "") if self.dialect == "sqlite" else None
+        file = self.engine.url.database if self.dialect == "sqlite" else None
+        return Path(file) if file else None
 
     @property
     def is_lost(self) -> bool:

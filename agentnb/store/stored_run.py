@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +28,8 @@ from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
 from agentnb.platforms.names import attachment_name, is_media_type
 from agentnb.recording.base_run import BaseRun
+from agentnb.store.record import RunRecord
+from agentnb.store.timestamps import from_micros
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -55,33 +57,17 @@ class StoredRun(BaseRun):
     ``text`` is then "" unless the platform reported the answer.
     """
 
-    def __init__(
-        self,
-        request: RunRequest,
-        *,
-        platform: str,
-        title: str,
-        local_id: str,
-        sent_at: datetime,
-        events: Sequence[Event],
-        times: Sequence[float],
-        status: Status,
-        duration: float | None = None,
-        first_token: float | None = None,
-        reconnects: int | None = None,
-        error: str | None = None,
-    ) -> None:
+    def __init__(self, record: RunRecord, events: Sequence[Event], times: Sequence[float]) -> None:
         # A file is untrusted.
-        request = replace(
-            request,
-            agent=printable(request.agent),
-            session_id=identifier_or_none(request.session_id),
-        )
-        super().__init__(_Platform(printable(platform)), request, title=printable(title))
-        self.local_id = printable(local_id)
+        request = _request(record)
+        title = printable(record.title or record.agent or "")
+        super().__init__(_Platform(printable(record.platform)), request, title=title)
+        self.local_id = printable(record.key)
         recording = self._recording
         clock = recording.clock
-        clock.sent_at = sent_at
+        status = cast("Status", record.status)
+        duration = _seconds(record.duration)
+        clock.sent_at = from_micros(record.started_at)
         clock.set(0.0)
         for event, at in zip(events, times, strict=True):
             clock.set(at)
@@ -90,19 +76,19 @@ class StoredRun(BaseRun):
         if status in FINAL_STATUSES and not transcript.is_final:
             # The process that recorded it ended before the run.
             clock.set(clock.now() if duration is None else duration)
-            recording.add((_end_event(status, error),))
+            recording.add((_end_event(status, record.error),))
         if transcript.status == "completed":
-            transcript.output_error = error
+            transcript.output_error = record.error
         if status in FINAL_STATUSES or status == "paused":
             if duration is not None:
                 clock.set(duration)
             recording.end()
         else:
             transcript.status = status
-            clock.set(max(0.0, (datetime.now(UTC) - sent_at).total_seconds()))
-        recording.reconnects = reconnects
+            clock.set(max(0.0, (datetime.now(UTC) - clock.sent_at).total_seconds()))
+        recording.reconnects = record.reconnects
         if recording.first_token is None:
-            recording.first_token = first_token
+            recording.first_token = _seconds(record.first_token)
 
     def __repr__(self) -> str:
         return super().__repr__().replace("<Run ", "<StoredRun ", 1)
@@ -162,26 +148,10 @@ def exported(data: dict[str, Any]) -> StoredRun:
         KeyError, TypeError, ValueError: the data are invalid.
     """
     entries: list[dict[str, Any]] = data["events"]
-    error: dict[str, Any] | None = data["error"]
-    request = RunRequest(
-        agent=data["agent"] or "",
-        prompt=data["prompt"],
-        session_id=data["session_id"],
-        params=data["params"],
-    )
     return StoredRun(
-        request,
-        platform=data["platform"],
-        title=data["title"],
-        local_id=data["local_id"],
-        sent_at=datetime.fromisoformat(data["created_at"]),
-        events=[event_from_dict(entry) for entry in entries],
-        times=[float(entry["at"]) for entry in entries],
-        status=data["status"],
-        duration=data["duration"],
-        first_token=data["time_to_first_token"],
-        reconnects=data.get("reconnects"),
-        error=error["message"] if error else None,
+        RunRecord.from_export(data),
+        [event_from_dict(entry) for entry in entries],
+        [float(entry["at"]) for entry in entries],
     )
 
 
@@ -189,7 +159,7 @@ def _flush_if_local(run: str) -> None:
     """Wait for the recorder if the run is one of this process."""
     from agentnb.store.recent import recent_runs
 
-    if any(run in (known.id, getattr(known, "local_id", None)) for known in recent_runs()):
+    if any(run in (each.id, each.local_id) for each in recent_runs()):
         from agentnb.store.recorder import flush
 
         flush(_FLUSH_TIMEOUT)
@@ -214,10 +184,10 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
 
     from agentnb.event.serialization import decode_or_warn
     from agentnb.store.schema import content, event_chunk
-    from agentnb.store.timestamps import from_micros
 
     key: str = row["key"]
     texts = connection.execute(select(content).where(content.c.run == key)).mappings().first()
+    record = RunRecord.from_row({**row, **(texts or {})})
     chunks = select(event_chunk.c.payload).where(event_chunk.c.run == key)
     events: list[Event] = []
     times: list[float] = []
@@ -226,31 +196,16 @@ def stored(connection: Connection, row: RowMapping) -> StoredRun:
         events += more
         times += at
     if not events:
-        events, times = _reconstruct_events(connection, row, texts)
-    return StoredRun(
-        _request(row, texts),
-        platform=row["platform"],
-        title=row["title"] or row["agent"] or "",
-        local_id=key,
-        sent_at=from_micros(row["started_at"]),
-        events=events,
-        times=times,
-        status=row["status"],
-        duration=_seconds(row["duration"]),
-        first_token=_seconds(row["first_token"]),
-        reconnects=row["reconnects"],
-        error=row["error"],
-    )
+        events, times = _reconstruct_events(connection, record)
+    return StoredRun(record, events, times)
 
 
-def _request(row: RowMapping, texts: RowMapping | None) -> RunRequest:
-    fields: dict[str, Any] = {}
-    if texts is not None and texts["request"]:
-        fields = json.loads(texts["request"])
+def _request(record: RunRecord) -> RunRequest:
+    fields: dict[str, Any] = json.loads(record.request) if record.request else {}
     return RunRequest(
-        agent=row["agent"] or "",
-        prompt=(texts["prompt"] if texts is not None else None) or "",
-        session_id=fields.get("session_id"),
+        agent=printable(record.agent or ""),
+        prompt=record.prompt or "",
+        session_id=identifier_or_none(fields.get("session_id")),
         params=fields.get("params") or {},
         history=cast("list[Message]", fields.get("history") or []),
         output_schema=fields.get("output_schema"),
@@ -269,16 +224,16 @@ def _media(fields: Mapping[str, Any]) -> Media:
 
 
 def _reconstruct_events(
-    connection: Connection, row: RowMapping, texts: RowMapping | None
+    connection: Connection, record: RunRecord
 ) -> tuple[list[Event], list[float]]:
     """Return events and times made from the row of a run whose own events were not stored."""
     from sqlalchemy import select
 
     from agentnb.store.schema import tool_call
 
-    duration = _seconds(row["duration"]) or 0.0
+    duration = _seconds(record.duration) or 0.0
     timed: list[tuple[float, Event]] = []
-    calls = select(tool_call).where(tool_call.c.run == row["key"]).order_by(tool_call.c.position)
+    calls = select(tool_call).where(tool_call.c.run == record.key).order_by(tool_call.c.position)
     for call in connection.execute(calls).mappings():
         start = _seconds(call["started"]) or 0.0
         name, call_id = call["name"], call["call_id"]
@@ -290,17 +245,17 @@ def _reconstruct_events(
             ended = ToolCallFinished(call_id=call_id, result=call["result"], error=error)
             timed.append((_seconds(call["finished"]) or start, ended))
     timed.sort(key=lambda each: each[0])
-    if (usage := read_usage(row)) is not None:
+    if (usage := read_usage(asdict(record))) is not None:
         timed.append((duration, UsageReported(usage=usage)))
-    text = (texts["text"] if texts is not None else None) or ""
-    if row["status"] == "completed":
+    text = record.text or ""
+    if record.status == "completed":
         timed.append((duration, RunFinished(output=text or None)))
     elif text:
         timed.append((duration, TextDelta(text)))
     head: list[Event] = []
-    if row["status"] != "queued":
-        ids = {"run_id": row["run_id"], "session_id": row["session_id"]}
-        head = [RunStarted(**ids, agent=row["agent"], model=row["model"])]
+    if record.status != "queued":
+        ids = {"run_id": record.run_id, "session_id": record.session_id}
+        head = [RunStarted(**ids, agent=record.agent, model=record.model)]
     return [*head, *(event for _, event in timed)], [*(0.0 for _ in head), *(at for at, _ in timed)]
 
 

@@ -118,8 +118,8 @@ def _merge_pulled(connection: Connection, store: Store, rows: Sequence[Mapping[s
     }
     if not ours:
         return
-    found = connection.execute(_PULLED_ROWS, {"keys": list(ours)})
-    for pulled in found.mappings().all():
+    result = connection.execute(_PULLED_ROWS, {"keys": list(ours)})
+    for pulled in result.mappings().all():
         key = ours[pulled["key"]]
         filled = {
             name: func.coalesce(run.c[name], pulled[name])

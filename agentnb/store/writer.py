@@ -88,6 +88,10 @@ class Writer:
         self._epoch = 0
         self._heartbeat_at: float | None = None
 
+    def add(self, entry: Entry) -> None:
+        """Write ``entry`` the next time, whether it has something new or not."""
+        self._due[entry] = None
+
     def write_due(self, store: Store, *, ending: bool) -> None:
         """Write all that is due, and with ``ending`` all live runs, as interrupted.
 

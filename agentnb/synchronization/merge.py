@@ -6,7 +6,6 @@ are filled in, and the end of a run whose stream did not have it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb.event.transcript import FINAL_STATUSES
-from agentnb.event.types import Usage
-from agentnb.platforms._usage import read_usage
-from agentnb.redaction.secrets import mask_value
 from agentnb.store.deduplication import is_attached, is_followed
-from agentnb.store.identifiers import clean_run, platform_key
 from agentnb.store.locking import in_transaction, lock_runs
-from agentnb.store.rows import plain
+from agentnb.store.record import UNKNOWN_TIME, RunRecord
 from agentnb.store.schema import content, run
-from agentnb.store.timestamps import now, to_micros
+from agentnb.store.timestamps import now
 from agentnb.synchronization.matching import WINDOW, matches, shift
 
 if TYPE_CHECKING:
@@ -49,7 +44,7 @@ _METADATA: Final = re.compile(
     r"(\A|_)(id|status|model|object|agent|type|truncation_strategy)\Z|[a-z]Id\Z|_at\Z|[a-z]At\Z"
 )
 _MAX_METADATA: Final = 100
-_ZERO: Final = (None, 0)
+_PARENT_IDS: Final = ("parentRunId", "parent_run_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,43 +85,19 @@ class ListedRun:
 def listed_run(platform: str, remote: RemoteRun, *, store_content: bool) -> ListedRun:
     """Return a run of ``platform`` as it is stored, with secrets redacted."""
     raw = remote.raw
-    start = remote.started_at or remote.created_at
-    started = now() if start is None else to_micros(start)
-    finished = None if remote.finished_at is None else to_micros(remote.finished_at)
-    usage = _usage(raw) or Usage()
-    row: dict[str, Any] = {
-        "key": platform_key(platform, remote.id),
-        "source": "platform",
-        "platform": platform,
-        "agent": remote.agent,
-        "title": remote.agent,
-        "run_id": remote.id,
-        "session_id": remote.session_id,
-        "model": remote.model or _text(raw.get("metrics"), "model"),
-        "user_name": _text(raw, "userId", "user_id"),
-        "status": remote.status,
-        "started_at": started,
-        "finished_at": finished,
-        "duration": None if finished is None or start is None else max(0, finished - started),
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "cost_usd": usage.cost_usd,
-        "error": remote.error,
-    }
-    kept = raw if store_content else _without_content(raw)
-    prompt = _text(raw, "input", "prompt", "message") if store_content else None
-    text = remote.output if store_content else None
+    entry = raw if store_content else _without_content(raw)
+    record = RunRecord.from_remote(remote, platform=platform, entry=entry, with_text=store_content)
+    has_start = record.started_at != UNKNOWN_TIME
+    if not has_start:
+        record.started_at = now()
+    texts = record.content_row()
     return ListedRun(
-        row=clean_run({name: plain(v) if isinstance(v, str) else v for name, v in row.items()}),
-        # Sorted, so that an unchanged entry has the same text.
-        remote=plain(json.dumps(mask_value(kept, names=True), sort_keys=True, default=str)),
-        prompt=None if prompt is None else plain(prompt),
-        text=None if text is None else plain(text),
-        has_start=start is not None,
-        is_part=_text(raw, "parentRunId", "parent_run_id") is not None,
+        row=record.run_row(),
+        remote=texts["remote"],
+        prompt=texts["prompt"],
+        text=texts["text"],
+        has_start=has_start,
+        is_part=any(isinstance(raw.get(n), str) and raw[n] for n in _PARENT_IDS),
     )
 
 
@@ -318,30 +289,6 @@ def _merged(row: Mapping[str, Any], entry: ListedRun) -> dict[str, Any] | None:
     if merged == row and row["remote"] == entry.remote:
         return None
     return merged
-
-
-def _usage(raw: Mapping[str, Any]) -> Usage | None:
-    """Return the usage in an entry; zeros only do not count."""
-    for data in (raw.get("usage"), raw.get("metrics"), raw):
-        usage = read_usage(data)
-        if usage is not None and any(
-            count not in _ZERO
-            for count in (
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.total_tokens,
-                usage.cost_usd,
-            )
-        ):
-            return usage
-    return None
-
-
-def _text(data: Any, *names: str) -> str | None:
-    if not isinstance(data, Mapping):
-        return None
-    raw = cast("Mapping[str, Any]", data)
-    return next((v for name in names if isinstance(v := raw.get(name), str) and v), None)
 
 
 def _without_content(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
 
-from agentnb.event.serialization import encode
-from agentnb.event.transcript import FINAL_STATUSES, ToolCall, Transcript
+from agentnb.event.transcript import FINAL_STATUSES, Transcript
 from agentnb.event.types import Event
-from agentnb.redaction.events import masked_event, without_secrets
-from agentnb.redaction.secrets import has_secret, mask
 from agentnb.store.locking import in_transaction
-from agentnb.store.rows import plain
+from agentnb.store.record import plain
+from agentnb.store.rows import call_row, event_chunks
 from agentnb.store.schema import content, event_chunk, run, tool_call
-from agentnb.store.timestamps import span, to_micros
+from agentnb.store.timestamps import to_micros
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunWithoutEvents", "runs_without_events", "write_events", "write_exchanges"]
 
-# Events in one chunk.
-_CHUNK: Final = 1000
 # Runs whose events one pull fetches.
 _MAX_RUNS: Final = 10_000
 
@@ -99,10 +95,10 @@ def _write(
         transcript = Transcript()
         for event, at in zip(run_events, times, strict=True):
             transcript.apply(event, at)
-        if store.store_content:
-            chunks += _chunks(each.key, run_events, times)
+        if store.store_content and run_events:
+            chunks += event_chunks(each.key, 0, run_events, times, ended=True)[0]
         calls += [
-            _call(each.key, position, call, store_content=store.store_content)
+            call_row(each.key, position, call, store_content=store.store_content)
             for position, call in enumerate(transcript.tool_calls)
         ]
         counts: dict[str, Any] = {"events": len(run_events)}
@@ -126,7 +122,7 @@ def _fill(connection: Connection, key: str, texts: Mapping[str, str | None]) -> 
             continue
         column = content.c[name]
         is_missing = (content.c.run == key) & ((column.is_(None)) | (column == ""))
-        connection.execute(update(content).where(is_missing).values({name: plain(mask(text))}))
+        connection.execute(update(content).where(is_missing).values({name: plain(text)}))
 
 
 def write_exchanges(
@@ -158,31 +154,3 @@ def _offsets(moments: Sequence[datetime | None], started_at: int) -> list[float]
             last = max(last, (to_micros(moment) - started_at) / 1e6)
         seconds.append(last)
     return seconds
-
-
-def _chunks(key: str, events: Sequence[Event], times: Sequence[float]) -> list[dict[str, Any]]:
-    chunks: list[dict[str, Any]] = []
-    events, _ = without_secrets(events)
-    for first in range(0, len(events), _CHUNK):
-        batch, when = events[first : first + _CHUNK], times[first : first + _CHUNK]
-        payload = encode(batch, when)
-        if has_secret(payload):
-            payload = encode([masked_event(event) for event in batch], when)
-        chunks.append({"run": key, "first": first, "count": len(batch), "payload": payload})
-    return chunks
-
-
-def _call(key: str, position: int, call: ToolCall, *, store_content: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "run": key,
-        "position": position,
-        "call_id": call.call_id,
-        "name": call.name,
-        "status": call.status,
-        "started": span(call.started),
-        "finished": span(call.finished),
-        "arguments": str(call.arguments_text) if store_content else None,
-        "result": str(call.result_text) if store_content else None,
-        "error": call.error if store_content else None,
-    }
-    return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, delete, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentnb._http import RetryDelay, current_options
@@ -19,10 +17,7 @@ from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
 from agentnb.platforms.run_lists import batches, common
 from agentnb.store.failures import explained
-from agentnb.store.locking import in_transaction
-from agentnb.store.recent import recent_runs
-from agentnb.store.schema import cursor, run
-from agentnb.store.timestamps import from_micros, now, to_micros
+from agentnb.store.timestamps import from_micros, to_micros
 from agentnb.synchronization.merge import Outcome, Synced, listed_run, write_listed
 from agentnb.synchronization.merge_events import (
     RunWithoutEvents,
@@ -30,6 +25,7 @@ from agentnb.synchronization.merge_events import (
     write_events,
     write_exchanges,
 )
+from agentnb.synchronization.state import OpenRun, SyncState
 
 if TYPE_CHECKING:
     from agentnb.store.store import Store
@@ -43,24 +39,6 @@ _SMALL_BATCH: Final = 20
 _MAX_SETTLED: Final = 10
 # Concurrent requests.
 _MAX_CONCURRENT: Final = 4
-# Open runs that are queried again, the newest ones.
-_MAX_OPEN: Final = 200
-# Recorded runs whose start the platform client gets, the newest ones.
-_MAX_STARTS: Final = 200
-_DAY: Final = 24 * 3600 * 1_000_000
-# A session that was read completely and not used for so long is not read again.
-_RECENT: Final = 30 * _DAY
-# Prefix of a cursor's scope: a run that the platform does not know is not queried for a day.
-_UNKNOWN: Final = "#unknown:"
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenRun:
-    """A run of the store that has not ended as far as known."""
-
-    run_id: str
-    agent: str | None
-    session_id: str | None
 
 
 class Pull:
@@ -82,6 +60,7 @@ class Pull:
     ) -> None:
         self._client, self._store, self._agent = client, store, agent
         self._since, self._sessions, self._limit = since, sessions, limit
+        self._state = SyncState(store, client.name, agent=agent, since=since, sessions=sessions)
         self._bar = _bar(client.name, display=progress)
         self._requests = 0
         self._semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
@@ -97,10 +76,10 @@ class Pull:
             )
             with request_options.applied():
                 if isinstance(self._client, LearnsTimes):
-                    self._client.learn_starts(await asyncio.to_thread(self._starts))
+                    self._client.learn_starts(await asyncio.to_thread(self._state.recorded_starts))
                 sessions = self._sessions
                 if sessions is None and self._client.capabilities.lists_sessions:
-                    sessions = await asyncio.to_thread(self._known_sessions)
+                    sessions = await asyncio.to_thread(self._state.known_sessions)
                 if sessions is None:
                     await self._list(None)
                 else:
@@ -122,7 +101,7 @@ class Pull:
         self._requests += 1
 
     def _show_delay(self, pause: RetryDelay) -> None:
-        self._bar.set_postfix_str(f"pending {pause.seconds:.0f} s")
+        self._bar.set_postfix_str(f"waiting {pause.seconds:.0f} s")
 
     async def _limited(self, work: Callable[[Any], Awaitable[None]], argument: Any) -> None:
         async with self._semaphore:
@@ -130,8 +109,8 @@ class Pull:
 
     async def _list(self, session: str | None) -> None:
         """Read one list, newest first, until nothing is new; write its runs."""
-        scope = self._scope(session)
-        before = await asyncio.to_thread(self._cursor, scope)
+        scope = self._state.scope(session)
+        before = await asyncio.to_thread(self._state.newest, scope)
         size = _BATCH if before is None else _SMALL_BATCH
         newest, settled, complete = before or 0, 0, False
         pending: list[RemoteRun] = []
@@ -166,7 +145,7 @@ class Pull:
             await self._write(pending)
         # An empty session gets a cursor, too, so that it is not read for ever.
         if complete and (newest or session is not None):
-            await asyncio.to_thread(self._set_cursor, scope, newest)
+            await asyncio.to_thread(self._state.set_newest, scope, newest)
 
     async def _write(self, remotes: Sequence[RemoteRun]) -> list[Outcome]:
         if not remotes:
@@ -193,20 +172,22 @@ class Pull:
         """Query the open runs of the store that were in no list."""
         if not self._client.capabilities.run_status:
             return
-        open_runs = [o for o in await asyncio.to_thread(self._open) if o.run_id not in self._seen]
+        open_runs = [
+            o for o in await asyncio.to_thread(self._state.open_runs) if o.run_id not in self._seen
+        ]
         if self._client.capabilities.status_batch == "session":
             open_runs = [each for each in open_runs if each.session_id is not None]
         groups = batches(open_runs, self._client.capabilities)
         await gather_or_cancel(self._limited(self._query, group) for group in groups)
 
-    async def _query(self, runs: Sequence[_OpenRun]) -> None:
+    async def _query(self, runs: Sequence[OpenRun]) -> None:
         states = await self._client.status(
             [each.run_id for each in runs],
             agent=common(each.agent for each in runs),
             session_id=common(each.session_id for each in runs),
         )
         unknown = [each.run_id for each in runs if each.run_id not in states]
-        await asyncio.to_thread(self._mark_unknown, unknown)
+        await asyncio.to_thread(self._state.mark_unknown, unknown)
         updates = [state for state in states.values() if state.id not in self._seen]
         if self._client.capabilities.status_batch == "agent":
             # A query of several runs has fewer fields than one of a single run.
@@ -266,121 +247,6 @@ class Pull:
             if self._sessions is None or each.session_id in self._sessions:
                 sessions.setdefault(each.session_id, []).append(each)
         return list(sessions.values())
-
-    def _scope(self, session: str | None) -> str:
-        agent = "" if self._agent is None else f"#agent:{self._agent}"
-        return f"{session or ''}{agent}"
-
-    def _cursor(self, scope: str) -> int | None:
-        found = select(cursor.c.newest).where(
-            cursor.c.platform == self._client.name, cursor.c.scope == scope
-        )
-        with self._store.connect() as connection:
-            return connection.execute(found).scalar_one_or_none()
-
-    def _set_cursor(self, scope: str, newest: int) -> None:
-        with self._store.begin() as connection:
-            self._set(connection, {scope: newest})
-
-    def _set(self, connection: Connection, scopes: Mapping[str, int]) -> None:
-        insert = self._store.insert(cursor)
-        kept = {name: insert.excluded[name] for name in ("newest", "pulled_at")}
-        moment = now()
-        rows = [
-            {"platform": self._client.name, "scope": s, "newest": n, "pulled_at": moment}
-            for s, n in sorted(scopes.items())
-        ]
-        connection.execute(
-            insert.on_conflict_do_update(index_elements=["platform", "scope"], set_=kept), rows
-        )
-
-    def _starts(self) -> dict[str, datetime]:
-        """Return when the newest runs start that were recorded here, by their ids there."""
-        found = (
-            select(run.c.run_id, run.c.started_at)
-            .where(
-                run.c.platform == self._client.name,
-                run.c.source != "platform",
-                run.c.run_id.is_not(None),
-            )
-            .order_by(run.c.started_at.desc())
-            .limit(_MAX_STARTS)
-        )
-        with self._store.connect() as connection:
-            rows = connection.execute(found).all()
-        return {run_id: from_micros(started_at) for run_id, started_at in rows}
-
-    def _known_sessions(self) -> list[str]:
-        """Return the known sessions to read, newest first.
-
-        They are those used since ``since``, by default in the last 30 days, and those never read
-        completely.
-        """
-        name, used = self._client.name, func.max(run.c.started_at)
-        found = (
-            select(run.c.session_id, used)
-            .where(run.c.platform == name, run.c.session_id.is_not(None))
-            .group_by(run.c.session_id)
-            .order_by(used.desc())
-        )
-        if self._agent is not None:
-            found = found.where(run.c.agent == self._agent)
-        if self._since is not None:
-            found = found.having(used >= self._since)
-        with self._store.connect() as connection:
-            stored = connection.execute(found).all()
-            scopes = select(cursor.c.scope).where(cursor.c.platform == name)
-            read = set(connection.execute(scopes).scalars())
-        earliest = now() - _RECENT if self._since is None else self._since
-        own = [
-            each.transcript.session_id
-            for each in reversed(recent_runs())
-            if each.platform == name
-            and self._agent in (None, each.agent)
-            and to_micros(each.created_at) >= earliest
-        ]
-        due = [s for s, at in stored if at >= earliest or self._scope(s) not in read]
-        return [each for each in dict.fromkeys([*own, *due]) if each is not None]
-
-    def _open(self) -> list[_OpenRun]:
-        name = self._client.name
-        marks = select(cursor.c.scope).where(
-            cursor.c.platform == name,
-            cursor.c.scope == literal(_UNKNOWN) + run.c.run_id,
-            cursor.c.pulled_at > now() - _DAY,
-        )
-        found = select(run.c.run_id, run.c.agent, run.c.session_id).where(
-            run.c.platform == name,
-            run.c.run_id.is_not(None),
-            run.c.status.not_in(("completed", "failed", "cancelled")),
-            ~marks.exists(),
-        )
-        if self._agent is not None:
-            found = found.where(run.c.agent == self._agent)
-        if self._since is not None:
-            found = found.where(run.c.started_at >= self._since)
-        if self._sessions is not None:
-            found = found.where(run.c.session_id.in_(self._sessions))
-        found = found.order_by(run.c.started_at.desc()).limit(_MAX_OPEN)
-        with self._store.connect() as connection:
-            return [_OpenRun(*row) for row in connection.execute(found)]
-
-    def _mark_unknown(self, run_ids: Sequence[str]) -> None:
-        """Mark runs as unknown to the platform; old marks are deleted."""
-        if not run_ids:
-            return
-        moment = now()
-        old = delete(cursor).where(
-            cursor.c.platform == self._client.name,
-            cursor.c.scope.startswith(_UNKNOWN, autoescape=True),
-            cursor.c.pulled_at <= moment - _DAY,
-        )
-
-        def write(connection: Connection) -> None:
-            connection.execute(old)
-            self._set(connection, {_UNKNOWN + each: moment for each in run_ids})
-
-        in_transaction(self._store, write)
 
 
 def _start_of(remote: RemoteRun) -> int | None:

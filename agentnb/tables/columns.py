@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from agentnb.store.record import DURATION, TIMESTAMP, column_info
+
 __all__ = [
     "DURATION",
     "EVENT_COLUMNS",
     "FAILED_STATUSES",
+    "RECORD_COLUMNS",
     "REMOTE_COLUMNS",
     "RUN_COLUMNS",
     "SESSION_COLUMNS",
@@ -19,9 +22,6 @@ __all__ = [
     "USAGE_PERIODS",
     "USAGE_SUMS",
 ]
-
-TIMESTAMP: Final = "datetime64[us, UTC]"
-DURATION: Final = "timedelta64[us]"
 
 #: Column -> dtype of fields that only the platform's own entry of a run has.
 REMOTE_COLUMNS: Final[dict[str, str]] = {
@@ -44,38 +44,19 @@ REMOTE_COLUMNS: Final[dict[str, str]] = {
     "object": "string",
 }
 
-#: Column -> dtype of `runs`, in order.
-RUN_COLUMNS: Final[dict[str, str]] = {
-    "run_id": "string",
-    "session_id": "string",
-    "platform": "category",
-    "agent": "category",
-    "model": "category",
-    "user_name": "category",
-    "status": "category",
-    "prompt": "string",
-    "text": "string",
-    "started_at": TIMESTAMP,
-    "finished_at": TIMESTAMP,
-    "duration": DURATION,
-    "time_to_first_token": DURATION,
-    "input_tokens": "Int64",
-    "output_tokens": "Int64",
-    "total_tokens": "Int64",
-    "cached_tokens": "Int64",
-    "reasoning_tokens": "Int64",
-    "cost_usd": "Float64",
-    "cost_source": "category",
-    "tool_calls": "Int64",
-    "tool_errors": "Int64",
-    "reconnects": "Int64",
-    "error": "string",
-    "error_code": "category",
-    "error_class": "category",
-    "source": "category",
-    "local_id": "string",
-    **REMOTE_COLUMNS,
+#: Column -> dtype of the fields of a `RunRecord`, and of the source of the cost, in order.
+RECORD_COLUMNS: Final[dict[str, str]] = {
+    column: dtype
+    for name, info in column_info().items()
+    if info.dtype is not None
+    for column, dtype in (
+        (info.label or name, info.dtype),
+        *((("cost_source", "category"),) if name == "cost_usd" else ()),
+    )
 }
+
+#: Column -> dtype of `runs`, in order.
+RUN_COLUMNS: Final[dict[str, str]] = {**RECORD_COLUMNS, **REMOTE_COLUMNS}
 
 #: Column -> dtype of `events`, in order.
 EVENT_COLUMNS: Final[dict[str, str]] = {

@@ -1,12 +1,14 @@
-"""Events of runs as a DataFrame, from the store or, without one, from this process."""
+"""Events of runs as a DataFrame."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._support.imports import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.event.types import Event, ReasoningDelta, TextDelta, event_to_dict
@@ -15,8 +17,7 @@ from agentnb.store.prices import prices
 from agentnb.store.timestamps import span
 from agentnb.tables.columns import EVENT_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
-from agentnb.tables.records import filter_runs
-from agentnb.tables.runs import SORTABLE_COLUMNS, table_store
+from agentnb.tables.runs import SORTABLE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,27 +82,18 @@ def events(
             hint = suggestion(kind, _EVENT_TYPES) or f"There are {', '.join(_EVENT_TYPES)}."
             raise RequestError(f"There is no event '{kind}'.", hint=hint)
     by, limit = read_order(order, SORTABLE_COLUMNS), read_limit(limit)
-    store = table_store()
-    from agentnb.store.statements import check_names
+    imported("agentnb.store.statements")
+    from agentnb.store.statements import check_names, open_store
 
-    all_rows = _local_rows(filters, by) if store is None else _stored_rows(store, filters, by)
-    matching = (row for row in all_rows if types is None or row[_TYPE] in types)
-    rows = list(islice(matching, limit))
+    store = open_store()
+    with closing(_stored_rows(store, filters, by)) as all_rows:
+        matching = (row for row in all_rows if types is None or row[_TYPE] in types)
+        rows = list(islice(matching, limit))
     check_names(store, filters, empty=not rows)
     return frame_from_columns(columns_of(rows, EVENT_COLUMNS), EVENT_COLUMNS)
 
 
-def _local_rows(filters: Filters, by: Order) -> Iterator[tuple[Any, ...]]:
-    runs = filter_runs(filters)[::-1]
-    by_id = {record["local_id"]: run for run, record in runs}
-    for record in by.sort([record for _, record in runs]):
-        run = by_id[record["local_id"]]
-        with run.lock:
-            events, times = run.events, run.event_times
-        yield from _rows(record, events, times)
-
-
-def _stored_rows(store: Store, filters: Filters, by: Order) -> Iterator[tuple[Any, ...]]:
+def _stored_rows(store: Store, filters: Filters, by: Order) -> Generator[tuple[Any, ...]]:
     from agentnb.event.serialization import decode_or_warn
     from agentnb.store import statements
     from agentnb.store.schema import event_chunk, run
@@ -126,18 +118,10 @@ def _stored_rows(store: Store, filters: Filters, by: Order) -> Iterator[tuple[An
         for page in statements.pages(connection, statement, size=_PAGE_SIZE):
             for run_id, local_id, started_at, first, payload in page:
                 events, times = decode_or_warn(local_id, payload)
-                record = {"run_id": run_id, "local_id": local_id, "started_at": started_at}
-                yield from _rows(record, events, times, first=first)
-
-
-def _rows(
-    record: Mapping[str, Any], events: Iterable[Event], times: Iterable[float], *, first: int = 0
-) -> Iterator[tuple[Any, ...]]:
-    """Yield events as rows of `EVENT_COLUMNS`; ``first`` is the position of the first."""
-    run_id, local_id, started = record["run_id"], record["local_id"], record["started_at"]
-    for position, (event, seconds) in enumerate(zip(events, times, strict=True), first):
-        at = span(seconds) or 0
-        yield run_id, position, at, started + at, event.type, *_fields(event), local_id
+                for position, (event, seconds) in enumerate(zip(events, times, strict=True), first):
+                    at = span(seconds) or 0
+                    time = started_at + at
+                    yield run_id, position, at, time, event.type, *_fields(event), local_id
 
 
 def _fields(event: Event) -> tuple[str | None, str | None, str | None, str | None, str | None]:

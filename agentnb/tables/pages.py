@@ -1,24 +1,22 @@
 """Pages of the history for its list: narrow rows and their total number.
 
-The database filters, sorts and truncates.  Without a store the runs are those of this process.
+The database filters, sorts and truncates.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.store.filters import Filters, Moment, read_filters, read_order
-from agentnb.store.recent import recent_runs
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-    from agentnb.store.store import Store
 
 __all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "PageRow", "agent_names", "page", "row_of"]
 
@@ -121,51 +119,19 @@ def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> P
     Raises:
         HistoryError: the store cannot be read, or the query was cancelled.
     """
-    from agentnb.store.statements import open_store
-
-    store = open_store()
-    return _local_page(query) if store is None else _stored_page(store, query, given_up)
-
-
-def agent_names() -> list[str]:
-    """Return the agents that have runs, as ``platform:agent``, at most 200, sorted.
-
-    Raises:
-        HistoryError: the store cannot be read.
-    """
-    from sqlalchemy import select
-
-    from agentnb.store.schema import run
-    from agentnb.store.statements import open_store, reading
-
-    store = open_store()
-    if store is None:
-        return sorted({f"{run.platform}:{run.agent}" for run in recent_runs()})[:_MAX_AGENTS]
-    statement = (
-        select(run.c.platform, run.c.agent)
-        .where(run.c.agent.is_not(None))
-        .distinct()
-        .order_by(run.c.platform, run.c.agent)
-        .limit(_MAX_AGENTS)
-    )
-    with reading(store) as connection:
-        return [f"{platform}:{agent}" for platform, agent in connection.execute(statement)]
-
-
-def row_of(run: Any) -> PageRow:
-    """Return the row of a run of this process."""
-    from agentnb.store.prices import prices
-    from agentnb.tables.records import run_record
-
-    return _local_row(run, run_record(run, prices()))
-
-
-def _stored_page(store: Store, query: PageQuery, given_up: Callable[[], bool]) -> Page:
     from sqlalchemy import func, literal, select
 
     from agentnb.store.schema import content, run
-    from agentnb.store.statements import conditions, needs_content, ordered, reading, select_runs
+    from agentnb.store.statements import (
+        conditions,
+        needs_content,
+        open_store,
+        ordered,
+        reading,
+        select_runs,
+    )
 
+    store = open_store()
     filters = query.filters
     is_search = needs_content(filters)
     where = conditions(filters, store.dialect)
@@ -189,6 +155,39 @@ def _stored_page(store: Store, query: PageQuery, given_up: Callable[[], bool]) -
         page_rows = tuple(_row(**row) for row in connection.execute(statement).mappings())
     more = is_search and total > MAX_COUNTED
     return Page(rows=page_rows, total=MAX_COUNTED if more else total, more=more)
+
+
+def agent_names() -> list[str]:
+    """Return the agents that have runs, as ``platform:agent``, at most 200, sorted.
+
+    Raises:
+        HistoryError: the store cannot be read.
+    """
+    from sqlalchemy import select
+
+    from agentnb.store.schema import run
+    from agentnb.store.statements import open_store, reading
+
+    statement = (
+        select(run.c.platform, run.c.agent)
+        .where(run.c.agent.is_not(None))
+        .distinct()
+        .order_by(run.c.platform, run.c.agent)
+        .limit(_MAX_AGENTS)
+    )
+    with reading(open_store()) as connection:
+        return [f"{platform}:{agent}" for platform, agent in connection.execute(statement)]
+
+
+def row_of(run: Any) -> PageRow:
+    """Return the row of a run of this process."""
+    from agentnb.store.memory import select_from
+    from agentnb.store.rows import run_rows
+    from agentnb.store.statements import select_runs
+
+    columns = [column.label(name) for name, column in _columns().items()]
+    statement = select_runs(columns, with_content=True)
+    return _row(**select_from([run_rows(run)], statement)[0])
 
 
 @contextmanager
@@ -233,34 +232,3 @@ def _columns() -> dict[str, ColumnElement[Any]]:
 def _row(*, started_at: int, duration: int | None, question: str | None, **others: Any) -> PageRow:
     seconds = None if duration is None else duration / 1e6
     return PageRow(started=started_at / 1e6, duration=seconds, question=question or "", **others)
-
-
-def _local_page(query: PageQuery) -> Page:
-    from agentnb.tables.records import filter_runs
-
-    rows = [_local_row(run, record) for run, record in reversed(filter_runs(query.filters))]
-    records = [{**row.to_dict(), "started_at": row.started, "row": row} for row in rows]
-    records = read_order(query.order, ORDERS).sort(records)
-    on_page = records[query.offset : query.offset + query.limit]
-    return Page(rows=tuple(record["row"] for record in on_page), total=len(records))
-
-
-def _local_row(run: Any, record: Mapping[str, Any]) -> PageRow:
-    tokens = record["total_tokens"]
-    if tokens is None:
-        parts = [n for n in (record["input_tokens"], record["output_tokens"]) if n is not None]
-        tokens = sum(parts) if parts else None
-    error: str | None = record["error"]
-    return _row(
-        key=record["local_id"],
-        run_id=run.transcript.run_id,
-        platform=record["platform"],
-        agent=record["agent"],
-        status=record["status"],
-        question=record["prompt"][:_MAX_CHARS],
-        started_at=record["started_at"],
-        duration=record["duration"],
-        tokens=tokens,
-        cost=record["cost_usd"],
-        error=None if error is None else error[:_MAX_CHARS],
-    )

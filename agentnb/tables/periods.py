@@ -12,7 +12,7 @@ from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.store.timestamps import from_micros, to_micros
 
-__all__ = ["DAY", "HOUR", "day_rounder", "period_start", "read_zone", "utc_offsets"]
+__all__ = ["DAY", "HOUR", "day_rounder", "read_zone", "utc_offsets"]
 
 #: In microseconds.
 HOUR: Final = 3_600_000_000
@@ -61,14 +61,6 @@ def utc_offsets(zone: ZoneInfo, low: int, high: int) -> list[tuple[int, int]]:
             changes.append((change, _offset(zone, change)))
         at = next_day
     return changes
-
-
-def period_start(period: str, time: int, zone: ZoneInfo) -> int:
-    """Return the start of the period that contains ``time``; both in microseconds."""
-    local = time + _offset(zone, time)
-    if period == "hour":
-        return time - local % HOUR
-    return day_rounder(period, zone)(local // DAY)
 
 
 def day_rounder(period: str, zone: ZoneInfo) -> Callable[[int], int]:

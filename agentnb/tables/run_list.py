@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, SupportsIndex, TypeVar, o
 
 from agentnb.platforms.base import RemoteRun
 from agentnb.render.visible import one_line
-from agentnb.store.prices import prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,18 +41,9 @@ class RunList(list[T], Generic[T]):
 
     def DataFrame(self) -> pd.DataFrame:
         """Return one row for each run, in order, with the columns and dtypes of `agentnb.runs`."""
-        from agentnb.tables.records import remote_record, run_record
-        from agentnb.tables.runs import record_table
+        from agentnb.tables.runs import run_table
 
-        price_list = prices()
-        return record_table(
-            [
-                remote_record(run, platform=self.platform)
-                if isinstance(run, RemoteRun)
-                else run_record(run, price_list)
-                for run in self
-            ]
-        )
+        return run_table(self, platform=self.platform)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the same as `DataFrame`."""

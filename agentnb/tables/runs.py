@@ -1,4 +1,4 @@
-"""Runs as a DataFrame, from the store or, without one, from this process."""
+"""Runs as a DataFrame."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._support.imports import imported
+from agentnb.platforms.base import RemoteRun
 from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
+from agentnb.store.record import RunRecord
 from agentnb.store.timestamps import to_micros
-from agentnb.tables.columns import REMOTE_COLUMNS, RUN_COLUMNS
+from agentnb.tables.columns import RECORD_COLUMNS, REMOTE_COLUMNS, RUN_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
-from agentnb.tables.records import filter_runs, run_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agentnb.store.store import Store
 
-__all__ = ["SORTABLE_COLUMNS", "record_table", "run_table", "runs", "table_store"]
+__all__ = ["SORTABLE_COLUMNS", "run_table", "runs"]
 
-# Fields of a record; `remote` holds the REMOTE_COLUMNS as JSON.
-_RECORD_FIELDS: Final = (*(name for name in RUN_COLUMNS if name not in REMOTE_COLUMNS), "remote")
 #: Columns that a database can sort runs by.
-SORTABLE_COLUMNS: Final = _RECORD_FIELDS[:-1]
+SORTABLE_COLUMNS: Final = tuple(RECORD_COLUMNS)
+# `remote` has the REMOTE_COLUMNS as JSON.
+_FIELDS: Final = (*SORTABLE_COLUMNS, "remote")
 
 
 def runs(
@@ -85,17 +85,12 @@ def runs(
         this_kernel=this_kernel,
     )
     by, limit = read_order(order, SORTABLE_COLUMNS), read_limit(limit)
-    store = table_store()
-    from agentnb.store.statements import check_names
-
-    if store is None:
-        # Newest first among equals, too.
-        records = [record for _, record in filter_runs(filters)][::-1]
-        check_names(store, filters, empty=not records)
-        return record_table(by.sort(records)[:limit])
+    imported("agentnb.store.statements")
     from agentnb.store.schema import run
     from agentnb.store.statements import (
+        check_names,
         conditions,
+        open_store,
         ordered,
         pages,
         reading,
@@ -103,39 +98,48 @@ def runs(
         select_runs,
     )
 
+    store = open_store()
     fields = run_fields(prices())
     statement = (
-        select_runs([fields[name] for name in _RECORD_FIELDS], with_content=True)
+        select_runs([fields[name] for name in _FIELDS], with_content=True)
         .where(*conditions(filters, store.dialect))
         .order_by(*ordered(by, fields, run.c.key))
         .limit(limit)
     )
-    columns: dict[str, list[Any]] = {name: [] for name in _RECORD_FIELDS}
+    columns: dict[str, list[Any]] = {name: [] for name in _FIELDS}
     with reading(store) as connection:
         for page in pages(connection, statement):
-            for name, values in columns_of(page, _RECORD_FIELDS).items():
+            for name, values in columns_of(page, _FIELDS).items():
                 columns[name].extend(values)
     check_names(store, filters, empty=not columns["local_id"])
     return _run_frame(columns)
 
 
-def run_table(runs: Iterable[Any]) -> pd.DataFrame:
-    """Return runs of this process as a table like that of `runs`, one row each."""
-    price_list = prices()
-    return record_table([run_record(run, price_list) for run in runs])
+def run_table(runs: Iterable[Any], *, platform: str | None = None) -> pd.DataFrame:
+    """Return runs as a table like that of `runs`, one row each, in order.
 
-
-def record_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return records of runs, as of `records.run_record`, as a table of `RUN_COLUMNS`."""
-    return _run_frame({name: [record[name] for record in records] for name in _RECORD_FIELDS})
-
-
-def table_store() -> Store | None:
-    """Return the store to read tables from, None to read this process's runs."""
+    A run is one of this process, or a `RemoteRun` as ``platform`` lists it.
+    """
     imported("agentnb.store.statements")
-    from agentnb.store.statements import open_store
+    from agentnb.store.memory import select_from
+    from agentnb.store.rows import run_rows
+    from agentnb.store.statements import run_fields, select_runs
 
-    return open_store()
+    rows: dict[str, Any] = {}
+    keys: list[str] = []
+    for each in runs:
+        if isinstance(each, RemoteRun):
+            record = RunRecord.from_remote(each, platform=platform or "", entry=each.raw)
+            pair = record.run_row(), record.content_row()
+        else:
+            pair = run_rows(each)
+        keys.append(pair[0]["key"])
+        rows[keys[-1]] = pair
+    fields = run_fields(prices())
+    statement = select_runs([fields[name].label(name) for name in _FIELDS], with_content=True)
+    selected = select_from(rows.values(), statement)
+    by_key = {row["local_id"]: tuple(row.values()) for row in selected}
+    return _run_frame(columns_of([by_key[key] for key in keys], _FIELDS))
 
 
 def _run_frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:

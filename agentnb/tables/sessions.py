@@ -1,15 +1,14 @@
-"""Sessions as a DataFrame, from the store or, without one, from this process."""
+"""Sessions as a DataFrame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentnb.store.filters import Filters, Moment, Order, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import Price, prices
 from agentnb.tables.columns import SESSION_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
-from agentnb.tables.records import filter_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +60,9 @@ def sessions(
     from agentnb.store.statements import check_names, open_store, pages, reading
 
     store = open_store()
-    if store is None:
-        records = by.sort(_local_sessions(record for _, record in filter_runs(filters)))[:limit]
-        rows = [tuple(record[name] for name in SESSION_COLUMNS) for record in records]
-    else:
-        statement = _statement(filters, by, prices(), store.dialect).limit(limit)
-        with reading(store) as connection:
-            rows = [row for page in pages(connection, statement) for row in page]
+    statement = _statement(filters, by, prices(), store.dialect).limit(limit)
+    with reading(store) as connection:
+        rows = [row for page in pages(connection, statement) for row in page]
     check_names(store, filters, empty=not rows)
     return frame_from_columns(columns_of(rows, SESSION_COLUMNS), SESSION_COLUMNS)
 
@@ -138,34 +133,3 @@ def _statement(
         )
         .order_by(*ordered(by, fields, grouped.c.last_key))
     )
-
-
-def _local_sessions(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the sessions of runs, given oldest first; the latest session comes first."""
-    sessions: dict[tuple[str, str], dict[str, Any]] = {}
-    for record in records:
-        if record["session_id"] is None:
-            continue
-        session = sessions.setdefault(
-            (record["platform"], record["session_id"]),
-            {
-                "session_id": record["session_id"],
-                "platform": record["platform"],
-                "runs": 0,
-                "first_prompt": record["prompt"],
-                "started_at": record["started_at"],
-                "total_tokens": None,
-                "cost_usd": None,
-            },
-        )
-        session["runs"] += 1
-        session.update(
-            agent=record["agent"],
-            last_prompt=record["prompt"],
-            last_at=record["started_at"],
-            status=record["status"],
-        )
-        for name in ("total_tokens", "cost_usd"):
-            if record[name] is not None:
-                session[name] = (session[name] or 0) + record[name]
-    return list(sessions.values())[::-1]

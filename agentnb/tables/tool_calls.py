@@ -1,16 +1,13 @@
-"""Tool calls as a DataFrame, from the store or, without one, from this process."""
+"""Tool calls as a DataFrame."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentnb._support.imports import imported
 from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
-from agentnb.store.timestamps import span
 from agentnb.tables.columns import TOOL_CALL_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
-from agentnb.tables.records import filter_runs
-from agentnb.tables.runs import table_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,57 +61,25 @@ def tool_calls(
     )
     names = read_filters(model=name).model
     by, limit = read_order(order, TOOL_CALL_COLUMNS), read_limit(limit)
-    store = table_store()
+    imported("agentnb.store.statements")
     from agentnb.store import statements
     from agentnb.store.schema import tool_call
 
-    if store is None:
-        calls = [
-            call
-            for each, record in filter_runs(filters)[::-1]
-            for call in reversed(_records(each, record))
-            if names is None or call["name"] in names
-        ]
-        rows = [tuple(call[name] for name in TOOL_CALL_COLUMNS) for call in by.sort(calls)[:limit]]
-        is_empty = not calls
-    else:
-        fields = statements.tool_call_fields()
-        statement = (
-            statements.select_runs(
-                [fields[name] for name in TOOL_CALL_COLUMNS],
-                with_content=statements.needs_content(filters),
-                inner=tool_call,
-            )
-            .where(*statements.conditions(filters, store.dialect))
-            .order_by(*statements.ordered(by, fields, tool_call.c.run, tool_call.c.position))
-            .limit(limit)
+    store = statements.open_store()
+    fields = statements.tool_call_fields()
+    statement = (
+        statements.select_runs(
+            [fields[name] for name in TOOL_CALL_COLUMNS],
+            with_content=statements.needs_content(filters),
+            inner=tool_call,
         )
-        if names is not None:
-            statement = statement.where(tool_call.c.name.in_(names))
-        with statements.reading(store) as connection:
-            rows = [row for page in statements.pages(connection, statement) for row in page]
-        is_empty = not rows
-    statements.check_names(store, filters, empty=is_empty)
+        .where(*statements.conditions(filters, store.dialect))
+        .order_by(*statements.ordered(by, fields, tool_call.c.run, tool_call.c.position))
+        .limit(limit)
+    )
+    if names is not None:
+        statement = statement.where(tool_call.c.name.in_(names))
+    with statements.reading(store) as connection:
+        rows = [row for page in statements.pages(connection, statement) for row in page]
+    statements.check_names(store, filters, empty=not rows)
     return frame_from_columns(columns_of(rows, TOOL_CALL_COLUMNS), TOOL_CALL_COLUMNS)
-
-
-def _records(run: Any, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shared = {
-        name: record[name] for name in ("run_id", "platform", "agent", "session_id", "local_id")
-    }
-    with run.lock:
-        return [
-            {
-                **shared,
-                "position": position,
-                "call_id": call.call_id,
-                "name": call.name,
-                "status": call.status,
-                "started_at": record["started_at"] + (span(call.started) or 0),
-                "duration": span(call.duration),
-                "arguments": call.arguments,
-                "result": call.result,
-                "error": call.error,
-            }
-            for position, call in enumerate(run.transcript.tool_calls)
-        ]

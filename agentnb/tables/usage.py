@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -12,16 +12,13 @@ from agentnb.errors import HistoryError, RequestError
 from agentnb.store.filters import Filters, Moment, Some, read_filters
 from agentnb.tables.columns import (
     DURATION,
-    FAILED_STATUSES,
     USAGE_ALIASES,
     USAGE_COLUMNS,
     USAGE_KEYS,
     USAGE_PERIODS,
-    USAGE_SUMS,
 )
 from agentnb.tables.frame import frame_from_columns
-from agentnb.tables.periods import period_start, read_zone
-from agentnb.tables.records import filter_runs
+from agentnb.tables.periods import read_zone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,19 +83,11 @@ def usage(
     )
     keys, zone, percents = _read_by(by), read_zone(tz), _read_percentiles(percentiles)
     from agentnb.store.statements import check_names, open_store
+    from agentnb.tables.grouping import run_times
 
     store = open_store()
-    times: Times = {}
-    if store is None:
-        groups = _merge(_local_figures(keys, zone, filters))
-        if percents:
-            times = _collect_times(_local_times(keys, zone, filters))
-    else:
-        from agentnb.tables.grouping import run_times
-
-        groups = _merge(_stored_figures(store, keys, zone, filters))
-        if percents:
-            times = _collect_times(run_times(store, keys, zone, filters))
+    groups = _merge(_figures(store, keys, zone, filters))
+    times = _collect_times(run_times(store, keys, zone, filters)) if percents else {}
     # Without keys there is a row even if there are no runs.
     check_names(store, filters, empty=not any(figures[0] for figures in groups.values()))
     return _table(keys, zone, groups, times, percents)
@@ -125,7 +114,7 @@ def _read_percentiles(percentiles: Sequence[float]) -> tuple[float, ...]:
     return tuple(dict.fromkeys(percents))
 
 
-def _stored_figures(
+def _figures(
     store: Store, keys: Sequence[str], zone: ZoneInfo, filters: Filters
 ) -> list[tuple[Group, Figures]]:
     from agentnb.tables.grouping import aggregated
@@ -137,35 +126,6 @@ def _stored_figures(
         if "integer overflow" not in str(error.__cause__):
             raise
         return list(aggregated(store, keys, zone, filters, as_floats=True))
-
-
-def _local_figures(
-    keys: Sequence[str], zone: ZoneInfo, filters: Filters
-) -> Iterator[tuple[Group, Figures]]:
-    if not keys:
-        # As in a database, a total without runs is a row, too.
-        yield (), [0, 0, 0, *[None] * len(USAGE_SUMS), None, 0, None, 0]
-    for _, record in filter_runs(filters):
-        status = record["status"]
-        figures = [1, int(status == "completed"), int(status in FAILED_STATUSES)]
-        figures += [record[name] for name in USAGE_SUMS]
-        for name in _TIMES:
-            figures += [record[name], int(record[name] is not None)]
-        yield _group(record, keys, zone), figures
-
-
-def _local_times(
-    keys: Sequence[str], zone: ZoneInfo, filters: Filters
-) -> Iterator[tuple[Group, Sequence[int | None]]]:
-    for _, record in filter_runs(filters):
-        yield _group(record, keys, zone), [record[name] for name in _TIMES]
-
-
-def _group(record: dict[str, Any], keys: Sequence[str], zone: ZoneInfo) -> Group:
-    return tuple(
-        period_start(key, record["started_at"], zone) if key in USAGE_PERIODS else record[key]
-        for key in keys
-    )
 
 
 def _merge(parts: Iterable[tuple[Group, Figures]]) -> dict[Group, Figures]:

@@ -16,6 +16,7 @@ from agentnb import history
 from agentnb.errors import NotFoundError
 from agentnb.event.types import Event, RunFailed, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.base import Capabilities, RemoteRun, RunRequest
+from agentnb.recording.base_run import BaseRun
 from agentnb.sandbox import Sandbox
 from agentnb.store import recent
 from agentnb.store.interruption import mark_interrupted
@@ -34,7 +35,7 @@ gate = threading.Event()
 @pytest.fixture(autouse=True)
 def closed_gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a slow run waits behind; no run of another test is at hand."""
-    monkeypatch.setattr(recent, "_runs", deque[recent.RecordedRun]())
+    monkeypatch.setattr(recent, "_runs", deque[BaseRun]())
     gate.clear()
     yield
     gate.set()

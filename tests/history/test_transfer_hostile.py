@@ -48,7 +48,10 @@ def an_odd_entry(key: str, odd: str) -> Entry:
 def everything(opened: Store) -> dict[str, list[Any]]:
     with opened.connect() as connection:
         return {
-            table.name: sorted(tuple(row) for row in connection.execute(select(table)))
+            table.name: [
+                tuple(row)
+                for row in connection.execute(select(table).order_by(*table.primary_key.columns))
+            ]
             for table in (process, run, event_chunk, tool_call)
         }
 

@@ -15,6 +15,8 @@ __all__ = ["HEAD", "REVISIONS", "is_revision", "load", "upgrade"]
 #: without Alembic, whose import takes longer than everything else.
 REVISIONS: Final = ("0001", "0002", "0003", "0004")
 HEAD: Final = REVISIONS[-1]
+#: Folder of the scripts of Alembic.
+FOLDER: Final = Path(__file__).parent
 
 
 def is_revision(text: str) -> bool:
@@ -28,14 +30,18 @@ def load() -> None:
         import_module(name)
 
 
-def upgrade(connection: Connection, revision: str = HEAD) -> None:
-    """Migrate the store to ``revision`` in the open transaction of ``connection``."""
+def upgrade(connection: Connection, revision: str | None = None) -> None:
+    """Migrate in the open transaction of ``connection`` to ``revision``, by default the newest."""
     from alembic import command
     from alembic.config import Config
 
+    from agentnb.store.views import recreate_runs_view
+
     config = Config()
     # Alembic interpolates percent signs.
-    folder = str(Path(__file__).parent).replace("%", "%%")
-    config.set_main_option("script_location", folder)
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    command.upgrade(config, revision or HEAD)
+    if revision in (None, HEAD):
+        # It follows the columns of the record, which may be more than those of the last migration.
+        recreate_runs_view(connection)

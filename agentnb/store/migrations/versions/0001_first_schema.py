@@ -1,6 +1,6 @@
 """The first schema.
 
-Written out and never changed again: what a later version makes of its tables is a step of its own.
+It is never changed: later changes of its tables are migrations of their own.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "cursor",
         sa.Column("platform", sa.Text(), nullable=False),

@@ -1,8 +1,8 @@
-"""Indexes for usage and for a run by its id, and views for people who write SQL.
+"""Indexes for usage and for run ids, and views for SQL.
 
-The views have the columns of the tables of the same names in Python: moments as timestamps (in
-SQLite text in UTC, which its date functions read), spans in seconds.  SQLite refuses to change a
-table that a view reads: a later step drops the views first and makes them again.
+The views have the columns of the tables of the same names in Python: times as timestamps (in SQLite
+text in UTC, which its date functions read), durations in seconds.  SQLite refuses some changes of a
+table that a view reads: a later migration drops and recreates the views.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def upgrade() -> None:
         ("tool_calls", _tool_calls(moment)),
         ("sessions", _sessions(moment)),
     ):
-        # By the driver itself: colons and per cent signs mean nothing but themselves there.
+        # By the driver: SQLAlchemy would interpret colons and percent signs.
         op.get_bind().exec_driver_sql(f"CREATE VIEW {name} AS {select}")
 
 
@@ -60,7 +60,7 @@ def _timestamp(micros: str) -> str:
 
 
 def _seconds(micros: str) -> str:
-    # PostgreSQL would make decimal numbers of a plain division.
+    # A plain division would be a decimal number in PostgreSQL.
     return f"CAST({micros} AS DOUBLE PRECISION) / 1000000"
 
 

@@ -1,4 +1,4 @@
-"""How often a run's stream was taken up again; of runs that were kept before, it is not known."""
+"""Number of reconnects of a run's stream; NULL for runs that were recorded before."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the column, to the table and to the view of it."""
+    """Add the column to the table and to its view."""
     op.execute("DROP VIEW runs")
     op.add_column("run", sa.Column("reconnects", sa.Integer()))
     moment = _text_in_utc if op.get_bind().dialect.name == "sqlite" else _timestamp
-    # By the driver itself: colons and per cent signs mean nothing but themselves there.
+    # By the driver: SQLAlchemy would interpret colons and percent signs.
     op.get_bind().exec_driver_sql(f"CREATE VIEW runs AS {_runs(moment)}")
 
 
@@ -29,7 +29,7 @@ def _timestamp(micros: str) -> str:
 
 
 def _seconds(micros: str) -> str:
-    # PostgreSQL would make decimal numbers of a plain division.
+    # A plain division would be a decimal number in PostgreSQL.
     return f"CAST({micros} AS DOUBLE PRECISION) / 1000000"
 
 

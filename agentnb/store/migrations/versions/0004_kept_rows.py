@@ -1,4 +1,4 @@
-"""The rows of maps that were interrupted without a checkpoint."""
+"""Table of rows of maps that were interrupted without a checkpoint."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add their table."""
+    """Create the table."""
     op.create_table(
         "kept_row",
         sa.Column("map", sa.String(12), nullable=False),
