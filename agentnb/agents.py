@@ -24,7 +24,6 @@ from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.output import OutputType
 from agentnb.run.request import (
     build_request,
-    forget_refused_key,
     invoked,
     terms_for,
     unsupported,
@@ -197,7 +196,6 @@ class Agent(Maps, Listings):
             request=RunRequest(agent=self.id, prompt="", session_id=session),
             title=self.title,
             via="attach",
-            failed=self._failed,
             terms=terms_for(self, deadlines, retries, timeout),
             notice=self.notice,
         )
@@ -251,7 +249,6 @@ class Agent(Maps, Listings):
             title=self.title,
             via="stream" if stream else "invoke",
             output_type=output_type,
-            failed=self._failed,
             terms=with_terms(terms) if with_terms and terms else terms,
             notice=self.notice,
         )
@@ -260,9 +257,6 @@ class Agent(Maps, Listings):
         """Return how it is made again in another process, without its key, and by what."""
         own = {"params": dict(self.params), "deadlines": self.deadlines, "retries": self.retries}
         return replace(self._recipe or Recipe(name=self.name), **own), rebuilt
-
-    def _failed(self, error: BaseException) -> None:
-        forget_refused_key(self.platform, error)
 
 
 def agent(

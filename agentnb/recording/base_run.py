@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from agentnb._support.text import identifier_or_none, printable
 from agentnb.event.transcript import Status, ToolCall, Transcript
 from agentnb.event.types import Event, Usage, event_to_dict
+from agentnb.recording.clock import Clock
 from agentnb.recording.recording import Recording, Waiting
 from agentnb.render.visible import visible
 
@@ -53,6 +54,7 @@ class RunFacts:
         *,
         title: str,
         recording: Recording | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.local_id = uuid.uuid4().hex
         self.request = request
@@ -63,7 +65,8 @@ class RunFacts:
         self._recording = recording or Recording(
             Transcript(
                 session_id=identifier_or_none(request.session_id), agent=printable(request.agent)
-            )
+            ),
+            clock=clock,
         )
 
     # -- what it is ------------------------------------------------------------------------------
@@ -71,7 +74,7 @@ class RunFacts:
     @property
     def id(self) -> str:
         """The platform's id of the run; until it is known, and where there is none, agentnb's."""
-        return self.transcript.run_id or self._recording.clock.played_id or self.local_id
+        return self.transcript.run_id or self._recording.played_id or self.local_id
 
     @property
     def session_id(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What a run has brought, as it arrives: events with their times, the transcript, listeners."""
+"""A run's events with their times, the transcript folded from them, and their listeners."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["Recording", "Waiting"]
 
 _log = logging.getLogger(__name__)
 
-# Not `TextDelta | ReasoningDelta`, which would be made anew for each event.
+# A tuple: `TextDelta | ReasoningDelta` would be built anew for each event.
 _FRAGMENTS: Final = (TextDelta, ReasoningDelta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What a run waits for that nothing comes from.
+    """A wait before another attempt.
 
-    ``kind`` is ``reconnect`` where its stream broke off and is taken up again, ``retry`` where its
-    request failed and is made again.  ``attempt`` counts from 1 to ``of`` at most; it begins at
-    ``until``, in the recording's seconds.  ``reason`` is one line.
+    ``kind`` is ``reconnect`` where the run's stream broke off, ``retry`` where its request failed.
+    ``attempt`` counts from 1 to ``of`` at most; it starts at ``until``, in seconds since the run
+    was sent.  ``reason`` is one line.
     """
 
     kind: Literal["reconnect", "retry"]
@@ -43,9 +43,8 @@ class Waiting:
 class Recording:
     """The events of one run and the transcript folded from them.
 
-    Written by one driver on the background loop, read from any thread; ``lock`` guards what is read
-    together, and may be taken again by who holds it.  Times are seconds since `begin`, by
-    ``clock``.  ``ended`` says that nothing follows.
+    Written by one executor on the background loop, read from any thread; the reentrant ``lock``
+    guards what is read together.  Times are seconds since the run was sent, by ``clock``.
     """
 
     def __init__(self, transcript: Transcript, *, clock: Clock | None = None) -> None:
@@ -56,13 +55,16 @@ class Recording:
         self.times: list[float] = []
         self.duration: float | None = None
         self.first_token: float | None = None
+        #: Whether no further events follow.
         self.ended = False
-        #: How often its stream was taken up again; None where nobody counted.
+        #: Id of the recorded run, where one is played.
+        self.played_id: str | None = None
+        #: How often the stream was resumed; None where that is unknown.
         self.reconnects: int | None = 0
-        #: What it waits for at this moment, beyond the agent; None while its stream is there.
+        #: The wait in progress, None while the stream is open.
         self.waiting: Waiting | None = None
-        #: Tells of an answer that completes in what it is not of the form that was asked for.
-        self.check: Callable[[Transcript], str | None] | None = None
+        #: Returns why a completed answer does not match its schema, None where it does.
+        self.validate: Callable[[Transcript], str | None] | None = None
         self._joiner = EventSurrogateJoiner()
         self._listeners: dict[object, Callable[[], None]] = {}
         self._feeds: list[EventFeed] = []
@@ -70,19 +72,14 @@ class Recording:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning, 0 before it; stands still after the terminal event."""
+        """Seconds since the run was sent; constant after its terminal event."""
         duration = self.duration
         return self.clock.now() if duration is None else duration
 
-    def begin(self) -> None:
-        """Start the clock."""
-        self.clock.begin()
-
     def add(self, batch: Sequence[Event]) -> None:
-        """Fold a batch in and tell everybody who listens."""
+        """Fold a batch and publish it to feeds and listeners."""
         at = self.clock.now()
         with self.lock:
-            # A copy, since the caller may use its list again.
             batch = self._joiner.feed(batch)
             self.waiting = None
             self.events.extend(batch)
@@ -94,20 +91,16 @@ class Recording:
                         self.first_token = at
                 elif self.duration is None and isinstance(event, TERMINAL_EVENTS):
                     self.duration = at
-                    if self.check is not None and self.transcript.status == "completed":
-                        self.transcript.output_error = self.check(self.transcript)
+                    if self.validate is not None and self.transcript.status == "completed":
+                        self.transcript.output_error = self.validate(self.transcript)
             self._feeds = [feed for feed in self._feeds if feed.put(batch)]
         self.notify()
 
     def wait_for(self, waiting: Waiting | None) -> None:
-        """Say what the run waits for; the next batch, and the end, take it back."""
+        """Publish the wait in progress; the next batch and the end reset it."""
         with self.lock:
             self.waiting = waiting
         self.notify()
-
-    def taken_up(self) -> None:
-        """Count that its stream is there again."""
-        self.reconnects = (self.reconnects or 0) + 1
 
     async def room(self) -> None:
         """Wait until the slowest consumer has caught up."""
@@ -115,7 +108,7 @@ class Recording:
             await feed.room()
 
     def end(self) -> None:
-        """Say that nothing follows; the clock stands still, also where no terminal event came."""
+        """End all feeds, and the duration, also where no terminal event was received."""
         with self.lock:
             if self.duration is None:
                 self.duration = self.clock.now()
@@ -126,8 +119,7 @@ class Recording:
             feed.end()
 
     def abandon(self, event: Event) -> None:
-        """End with ``event`` in a forked child, where nothing that the parent shares is touched."""
-        # Listeners belong to the parent, and its event loops do not run here.
+        """End with ``event`` in a forked child, without listeners and loops of the parent."""
         self._listeners = {}
         feeds, self._feeds = self._feeds, []
         for feed in feeds:
@@ -141,7 +133,7 @@ class Recording:
             return self.events[first:], self.times[first:]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` at every `notify`; return what undoes it."""
+        """Call ``callback`` at every `notify`; return a function that unsubscribes it."""
         key = object()
         with self.lock:
             self._listeners[key] = callback
@@ -153,23 +145,23 @@ class Recording:
         return unsubscribe
 
     def notify(self) -> None:
-        """Call every listener; one that raises is logged and hurts nobody else."""
+        """Call every listener; log what one raises."""
         with self.lock:
             listeners = tuple(self._listeners.values())
-        # What a listener asks or starts is no request of this run.
-        # A reader of stored runs makes no requests, and has no need of what they take.
+        # Imported late: readers of stored runs make no requests.
         from agentnb._http import without_terms
 
+        # Requests and runs that a listener starts do not belong to this run.
         with without_terms():
             for callback in listeners:
                 try:
                     callback()
-                # BaseException, because a CancelledError from here would look like the run's own.
+                # BaseException, because a CancelledError would look like the run's own.
                 except BaseException:
                     _log.exception("A listener of a run raised")
 
     def iterate(self) -> EventIterator:
-        """Return the events from the first on, those that arrived already and those to come."""
+        """Return an iterator over all events, past and future."""
         return EventIterator(self._connect)
 
     def _connect(self) -> EventFeed:

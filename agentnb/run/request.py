@@ -149,7 +149,7 @@ async def collect_runs(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
 def forget_refused_key(platform: Platform, error: BaseException) -> None:
     """Have the key asked for again where ``error`` says that the platform refused it."""
     # Else a key that was mistyped at the prompt would be used until the process ends.
-    if isinstance(error, AuthenticationError):
+    if isinstance(error, AuthenticationError) and not isinstance(platform, OfflinePlatform):
         config().forget_key(platform.name)
 
 
