@@ -261,7 +261,7 @@ async def test_a_record_with_texts() -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for streams that stay open."""
-    monkeypatch.setattr("agentnb.run.run._MAY_END", 0.01)
+    monkeypatch.setattr("agentnb.run.run._PAUSE_GRACE", 0.01)
 
 
 class Changing:
