@@ -55,7 +55,7 @@ class Place:
 
 
 def _where(run: Run) -> str:
-    return "asking" if run.waiting is not None and "goes on" in run.waiting.reason else ""
+    return "asking" if run.waiting is not None and "continues" in run.waiting.reason else ""
 
 
 async def hold(place: Place, c: Connection) -> None:
