@@ -29,7 +29,7 @@ from agentnb.run.sink import EventSink
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Interruption", "Resume", "Source", "StreamReader"]
+__all__ = ["Interruption", "Resume", "Source", "RunStreamReader"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Interruption:
             self._timer.cancel()
 
 
-class StreamReader:
+class RunStreamReader:
     """Writes the events of one run to its recording, until it has ended or waits for a decision.
 
     ``resume`` resumes the stream where it broke off, None if nothing can.
