@@ -1,4 +1,4 @@
-"""A run's events, handed to a consumer on another event loop, with back-pressure."""
+"""Pass a run's events to a consumer on another event loop, with back-pressure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ __all__ = ["EventFeed", "EventIterator"]
 
 _LIMIT: Final = 1024
 
-# How long a consumer that has enough to take may keep its loop from everything else, in seconds.
-_BREATH: Final = 0.01
-# How often a producer that waits looks whether its consumer still lives, in seconds.
-_LOOK: Final = 0.5
+# How long a consumer with enough events may occupy its loop, in seconds.
+_MAX_BUSY: Final = 0.01
+# How often a waiting producer checks that its consumer's loop is open, in seconds.
+_POLL: Final = 0.5
 
 
 class EventFeed:
     """A bounded queue between the background loop and the loop that consumes.
 
-    The producer calls `put` and then awaits `room`; the consumer awaits `get`.  Batches cross
-    whole, one wake-up each, since a hop for each event costs more than the event.  Made on the
-    consumer's loop.
+    The producer calls `put` and then awaits `room`; the consumer awaits `get`.  A batch takes
+    one wake-up: one for each event costs more than the event.  Created on the consumer's loop.
     """
 
     def __init__(self, *, limit: int = _LIMIT) -> None:
@@ -43,11 +42,11 @@ class EventFeed:
 
     @property
     def pending(self) -> int:
-        """How many events wait for the consumer."""
+        """Number of events that wait for the consumer."""
         return self._pending
 
     def put(self, batch: Sequence[Event]) -> bool:
-        """Add a batch; return False where nobody will ever read it (background loop)."""
+        """Add a batch; return False if the consumer is gone (background loop)."""
         with self._lock:
             if self._closed:
                 return False
@@ -56,7 +55,7 @@ class EventFeed:
         return self._wake_consumer()
 
     def end(self) -> None:
-        """Say that nothing follows (background loop)."""
+        """End the feed after its pending events (background loop)."""
         self._closed = True
         self._wake_consumer()
 
@@ -65,22 +64,22 @@ class EventFeed:
         if not self._is_full:
             return
         self._producer = asyncio.get_running_loop()
-        # There before the feed is looked at again, so that no wake-up falls in between.
+        # Set before the next check of the limit, so that no wake-up is missed.
         self._room = room = asyncio.Event()
         try:
             while self._is_full:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK):
+                    async with asyncio.timeout(_POLL):
                         await room.wait()
                 room.clear()
-                # A loop that was closed meanwhile will never take anything, nor say so.
+                # A closed loop never takes anything and never detaches.
                 if self._consumer.is_closed():
                     self.detach()
         finally:
             self._room = None
 
     async def get(self) -> Sequence[Event] | None:
-        """Return what has arrived, None when the feed has ended (consumer's loop)."""
+        """Return the next batch, None when the feed has ended (consumer's loop)."""
         while True:
             with self._lock:
                 if self._batches:
@@ -96,9 +95,9 @@ class EventFeed:
         return batch
 
     def detach(self) -> None:
-        """Drop everything: the consumer went away.
+        """Drop all events: the consumer is gone.
 
-        Takes no lock: the garbage collector may call this in the middle of anything here.
+        Takes no lock, since the garbage collector may call it at any point of this class.
         """
         self._closed = True
         self._batches.clear()
@@ -106,7 +105,7 @@ class EventFeed:
         self._wake_producer()
 
     def abandon(self, batch: Sequence[Event]) -> None:
-        """End with ``batch`` in a forked child, where the loops of the parent do not run."""
+        """End with ``batch`` in a forked child, without the loops of the parent."""
         self._lock = threading.Lock()
         self._batches.append(batch)
         self._producer = self._room = None
@@ -128,33 +127,31 @@ class EventFeed:
     def _wake_producer(self) -> None:
         room, producer = self._room, self._producer
         if room is not None and producer is not None:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            with suppress(RuntimeError):  # the loop is closed
                 producer.call_soon_threadsafe(room.set)
 
 
 class EventIterator(AsyncIterator[Event]):
     """The events of one run for one consumer.
 
-    An object rather than an asynchronous generator: one that is left early lets the run go on at
-    once, while a generator would hold it up until its loop comes round to close it, which it never
-    does where the next thing to happen on that loop is a wait for the run.
+    Not an asynchronous generator: one that is left early would delay the run until its loop closes
+    it, which never happens where that loop then waits for the run.
     """
 
     def __init__(self, connect: Callable[[], EventFeed]) -> None:
         self._connect = connect
         self._feed: EventFeed | None = None
         self._events: Iterator[Event] = iter(())
-        self._breath = time.monotonic()
+        self._busy_since = time.monotonic()
 
     def __aiter__(self) -> EventIterator:
         return self
 
     async def __anext__(self) -> Event:
-        # Nothing below waits while there are events, and a kernel has other cells, too.  Not with
-        # an event in hand: it would be lost where this is cancelled.
-        if time.monotonic() - self._breath > _BREATH:
+        # Let other tasks run.  Before an event is taken, which a cancellation would lose.
+        if time.monotonic() - self._busy_since > _MAX_BUSY:
             await asyncio.sleep(0)
-            self._breath = time.monotonic()
+            self._busy_since = time.monotonic()
         while True:
             for event in self._events:
                 return event
@@ -166,7 +163,7 @@ class EventIterator(AsyncIterator[Event]):
             self._events = iter(batch)
 
     async def aclose(self) -> None:
-        """Take nothing more; the run is not slowed down by this consumer any longer."""
+        """Stop consuming; the run is no longer slowed down."""
         self._close()
 
     def __del__(self) -> None:

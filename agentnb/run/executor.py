@@ -19,7 +19,7 @@ from agentnb.run.hints import add_hint
 from agentnb.run.outcome import failure_end
 from agentnb.run.reconnect import Backoff
 from agentnb.run.request import forget_refused_key
-from agentnb.run.stream_reader import Interruption, Resume, Source, RunStreamReader
+from agentnb.run.stream_reader import Interruption, Resume, RunStreamReader, Source
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest

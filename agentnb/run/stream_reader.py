@@ -29,7 +29,7 @@ from agentnb.run.sink import EventSink
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Interruption", "Resume", "Source", "RunStreamReader"]
+__all__ = ["Interruption", "Resume", "RunStreamReader", "Source"]
 
 _log = logging.getLogger(__name__)
 
