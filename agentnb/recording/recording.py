@@ -1,27 +1,36 @@
-"""A run's events with their times, the transcript folded from them, and their listeners."""
+"""A run's events with their times, the transcript folded from them, and their consumers."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, Literal
+from weakref import ref
 
 from agentnb._support.fork import renew_lock_after_fork
 from agentnb.event.surrogates import EventSurrogateJoiner
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.recording.clock import Clock
-from agentnb.recording.feed import EventFeed, EventIterator
 
-__all__ = ["Recording", "Waiting"]
+__all__ = ["EventIterator", "Recording", "Waiting"]
 
 _log = logging.getLogger(__name__)
 
 # A tuple: `TextDelta | ReasoningDelta` would be built anew for each event.
 _FRAGMENTS: Final = (TextDelta, ReasoningDelta)
+# How many events a consumer may lag behind before the run waits for it, and how many it takes at
+# once; how often the run checks, in seconds.
+_MAX_LAG: Final = 1024
+_BATCH: Final = 256
+_POLL: Final = 0.01
+# How long a consumer with enough events may occupy its loop, in seconds.
+_MAX_BUSY: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +76,8 @@ class Recording:
         self.validate: Callable[[Transcript], str | None] | None = None
         self._joiner = EventSurrogateJoiner()
         self._listeners: dict[object, Callable[[], None]] = {}
-        self._feeds: list[EventFeed] = []
+        # Weak, so that a consumer that is dropped no longer counts.
+        self._iterators: list[ref[EventIterator]] = []
         renew_lock_after_fork(self, "lock")
 
     @property
@@ -77,7 +87,7 @@ class Recording:
         return self.clock.now() if duration is None else duration
 
     def add(self, batch: Sequence[Event]) -> None:
-        """Fold a batch and publish it to feeds and listeners."""
+        """Fold a batch, and wake up consumers and listeners."""
         at = self.clock.now()
         with self.lock:
             batch = self._joiner.feed(batch)
@@ -93,7 +103,6 @@ class Recording:
                     self.duration = at
                     if self.validate is not None and self.transcript.status == "completed":
                         self.transcript.output_error = self.validate(self.transcript)
-            self._feeds = [feed for feed in self._feeds if feed.put(batch)]
         self.notify()
 
     def wait_for(self, waiting: Waiting | None) -> None:
@@ -104,26 +113,22 @@ class Recording:
 
     async def room(self) -> None:
         """Wait until the slowest consumer has caught up."""
-        for feed in tuple(self._feeds):
-            await feed.room()
+        # Polled, so that consumers on other loops and threads never call the run.
+        while self._iterators and any(each.lag >= _MAX_LAG for each in self._consumers()):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
 
     def end(self) -> None:
-        """End all feeds, and the duration, also where no terminal event was received."""
+        """End the events, and the duration, also where no terminal event was received."""
         with self.lock:
             if self.duration is None:
                 self.duration = self.clock.now()
             self.ended = True
             self.waiting = None
-            feeds, self._feeds = self._feeds, []
-        for feed in feeds:
-            feed.end()
+        self._wake_consumers()
 
     def abandon(self, event: Event) -> None:
         """End with ``event`` in a forked child, without listeners and loops of the parent."""
-        self._listeners = {}
-        feeds, self._feeds = self._feeds, []
-        for feed in feeds:
-            feed.abandon([event])
+        self._listeners, self._iterators = {}, []
         self.add([event])
         self.end()
 
@@ -145,7 +150,8 @@ class Recording:
         return unsubscribe
 
     def notify(self) -> None:
-        """Call every listener; log what one raises."""
+        """Wake up consumers and call every listener; log what one raises."""
+        self._wake_consumers()
         with self.lock:
             listeners = tuple(self._listeners.values())
         # Imported late: readers of stored runs make no requests.
@@ -162,15 +168,88 @@ class Recording:
 
     def iterate(self) -> EventIterator:
         """Return an iterator over all events, past and future."""
-        return EventIterator(self._connect)
+        return EventIterator(self)
 
-    def _connect(self) -> EventFeed:
-        feed = EventFeed()
+    def connect(self, iterator: EventIterator) -> None:
+        """Wake ``iterator`` up at new events, and let the run wait for it."""
         with self.lock:
-            if self.events:
-                feed.put(tuple(self.events))
-            if self.ended:
-                feed.end()
-            else:
-                self._feeds.append(feed)
-        return feed
+            self._iterators.append(ref(iterator))
+
+    def _consumers(self) -> list[EventIterator]:
+        return [each for each in [weak() for weak in self._iterators] if each and each.is_open]
+
+    def _wake_consumers(self) -> None:
+        if self._iterators:
+            with self.lock:
+                consumers = [each for each in self._consumers() if each.wake()]
+                self._iterators = [ref(each) for each in consumers]
+
+
+class EventIterator(AsyncIterator[Event]):
+    """The events of one run for one consumer, on any event loop.
+
+    Not an asynchronous generator: one that is left early would delay the run until its loop closes
+    it, which never happens where that loop then waits for the run.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._position = 0
+        self._batch: Iterator[Event] = iter(())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrived: asyncio.Event | None = None
+        self._closed = False
+        self._busy_since = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return not (self._closed or (self._loop is not None and self._loop.is_closed()))
+
+    @property
+    def lag(self) -> int:
+        """Number of events that were not taken yet."""
+        return len(self._recording.events) - self._position
+
+    def __aiter__(self) -> EventIterator:
+        return self
+
+    async def __anext__(self) -> Event:
+        # Let other tasks run.  Before an event is taken, which a cancellation would lose.
+        if time.monotonic() - self._busy_since > _MAX_BUSY:
+            await asyncio.sleep(0)
+            self._busy_since = time.monotonic()
+        while not self._closed:
+            for event in self._batch:
+                return event
+            await self._take_batch()
+        raise StopAsyncIteration
+
+    async def _take_batch(self) -> None:
+        if self._arrived is None:
+            self._loop, self._arrived = asyncio.get_running_loop(), asyncio.Event()
+            self._recording.connect(self)
+        self._arrived.clear()
+        # Read in this order: no events are added after the end.
+        ended = self._recording.ended
+        batch = self._recording.events[self._position : self._position + _BATCH]
+        if batch:
+            self._position += len(batch)
+            self._batch = iter(batch)
+        elif ended:
+            self._closed = True
+        else:
+            await self._arrived.wait()
+
+    def wake(self) -> bool:
+        """Resume a consumer that waits, from any thread; return False where its loop is closed."""
+        if self._loop is None or self._arrived is None:
+            return False
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        except RuntimeError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Stop consuming; the run is no longer slowed down."""
+        self._closed = True

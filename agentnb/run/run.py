@@ -31,8 +31,7 @@ from agentnb.event.types import Event
 from agentnb.platforms.base import Resumes
 from agentnb.recording.base_run import RunFacts, Via
 from agentnb.recording.clock import Clock
-from agentnb.recording.feed import EventIterator
-from agentnb.recording.recording import Recording
+from agentnb.recording.recording import EventIterator, Recording
 from agentnb.run.approvals import Continuation, Named, pending_approval
 from agentnb.run.executor import RunExecutor
 from agentnb.run.output import OutputValidator, parse_output

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from agentnb._support.tracebacks import hide_frames
 from agentnb.event.types import Event
-from agentnb.recording.feed import EventIterator
+from agentnb.recording.recording import EventIterator
 from agentnb.run.run import Run
 
 __all__ = ["RunStream"]
