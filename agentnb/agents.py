@@ -21,6 +21,7 @@ from agentnb.platforms.base import Message, Platform, RunRequest
 from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import Listings
 from agentnb.run.clients import address_of, connect, resolve_agent
+from agentnb.run.executor import register_shutdown
 from agentnb.run.output import OutputType
 from agentnb.run.request import (
     build_request,
@@ -29,7 +30,6 @@ from agentnb.run.request import (
     unsupported,
 )
 from agentnb.run.run import Run
-from agentnb.run.shutdown import register_shutdown
 from agentnb.run.stream import RunStream
 from agentnb.store import recent as runs_so_far
 

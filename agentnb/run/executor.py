@@ -1,20 +1,23 @@
-"""Execute a run: start, stream, cancel, deadline, end."""
+"""Execute a run: start, stream, cancel, deadline, end; also at the end of the process."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from agentnb import _loop
 from agentnb._http import Terms, context_without_terms, without_frames
 from agentnb._http.deadlines import to_wait_longer
-from agentnb._loop import background_loop, in_background
 from agentnb._support.fork import after_fork_in_child
 from agentnb.errors import AgentnbError, DeadlineError
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import Event, RunCancelled, RunFailed
 from agentnb.recording.recording import Recording
+from agentnb.run.clients import close_clients
 from agentnb.run.hints import add_hint
 from agentnb.run.outcome import failure_end
 from agentnb.run.reconnect import Backoff
@@ -24,9 +27,14 @@ from agentnb.run.stream_reader import Interruption, Resume, RunStreamReader, Sou
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["RunExecutor", "stop_all"]
+__all__ = ["RunExecutor", "register_shutdown", "stop_all"]
 
 _log = logging.getLogger(__name__)
+
+# How long the end of the process may be delayed, in seconds: by cancelling runs on their platforms,
+# and by closing connections.
+_CANCEL_TIMEOUT: Final = 0.7
+_CLOSE_TIMEOUT: Final = 0.3
 
 _CANCELLED: Final = RunCancelled(reason="cancelled by the user")
 
@@ -84,16 +92,16 @@ class RunExecutor:
         """Send the request; a second call does nothing."""
         if self.task is None and not self._recording.ended:
             _active.add(self)
-        if in_background():
+        if _loop.in_background():
             # Without the wake-up of the loop, a map of many runs starts each a turn earlier.
             self._create_task()
         else:
-            background_loop().call_soon_threadsafe(self._create_task)
+            _loop.background_loop().call_soon_threadsafe(self._create_task)
 
     def cancel(self) -> None:
         """Close the connection and cancel the run on its platform; no effect after the end."""
         if not self._is_over:
-            background_loop().call_soon_threadsafe(self.cancel_here)
+            _loop.background_loop().call_soon_threadsafe(self.cancel_here)
 
     def abandon(self) -> None:
         """End a run that continues in the parent process; called in a forked child."""
@@ -276,6 +284,28 @@ async def stop_all(grace: float) -> None:
         if not tasks:
             return
         await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+
+def register_shutdown() -> None:
+    """Leave no run in progress on a platform when the process ends."""
+    # The background loop's default executor still resolves host names then.
+    atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    if not _loop.is_running():
+        return
+    # No failure matters any more; a second Ctrl-C only ends the wait.
+    with suppress(Exception, KeyboardInterrupt):
+        _loop.submit(_shut_down()).result(timeout=_CANCEL_TIMEOUT + _CLOSE_TIMEOUT + 0.2)
+    _loop.stop(timeout=0.5)
+
+
+async def _shut_down() -> None:
+    await stop_all(_CANCEL_TIMEOUT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await close_clients()
 
 
 def _after_fork() -> None:
