@@ -28,9 +28,9 @@ _listed: dict[str, list[str]] = {}
 def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
     """Return the agents that ``platform`` lists (blocks); their ids are kept for completion."""
     client = connect(platform, ask=ask)
-    found = agents_of(client)
-    _listed[platform] = [a.id for a in found]
-    return found
+    agents = agents_of(client)
+    _listed[platform] = [agent.id for agent in agents]
+    return agents
 
 
 def listed_agents(platform: str) -> list[str]:
@@ -57,9 +57,9 @@ def known_agents() -> list[str]:
 
 def agents_of(platform: Platform) -> list[AgentInfo]:
     """Return the agents that the platform lists (blocks)."""
-    found = call_sync(platform, platform.agents())
-    record_agents(platform, found)
-    return found
+    agents = call_sync(platform, platform.agents())
+    record_agents(platform, agents)
+    return agents
 
 
 class Listings(Protocol):

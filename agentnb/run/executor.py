@@ -107,7 +107,7 @@ class RunExecutor:
         """End a run that continues in the parent process; called in a forked child."""
         self.ended = _uncancellable_future()
         if not self._recording.ended and (self.task is not None or self in _active):
-            message = "This process was forked; the run goes on in the one that it came from."
+            message = "This process was forked; the run continues in its parent process."
             self._recording.abandon(RunFailed(message=message, status="interrupted", code="forked"))
         if self._recording.ended:
             self.ended.set_result(None)
@@ -238,8 +238,8 @@ class RunExecutor:
         if not self._attached or self._platform.capabilities.cancel:
             return _CANCELLED
         return RunFailed(
-            message=f"Left, not stopped: {self._platform.name} has no call to stop a run, and it "
-            "goes on there.",
+            message=f"Left, not stopped: {self._platform.name} cannot stop a run, and it "
+            "continues there.",
             status="interrupted",
             code="left",
         )

@@ -217,7 +217,7 @@ class Run(RunFacts):
         while not self.done:
             left = _TICK if end is None else end - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"The run goes on after {timeout:g} s.")
+                raise TimeoutError(f"The run is still in progress after {timeout:g} s.")
             with suppress(TimeoutError):
                 self._executor.ended.result(min(left, _TICK))
         return self.raise_for_status() if check else self
@@ -323,7 +323,7 @@ class Run(RunFacts):
             if self._successor is not None:
                 raise RequestError(
                     "The run was decided already.",
-                    hint="It goes on as the run that approve() or deny() returned.",
+                    hint="It continues as the run that approve() or deny() returned.",
                 )
             decided = (*self._decided_before, *(each.approval_id for each in decided_here))
             approval = pending_approval(self, named, approved=approved, decided=decided)
