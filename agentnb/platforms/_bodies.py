@@ -101,7 +101,7 @@ def _retry_after(*objects: dict[str, Any]) -> float | None:
     places = [
         cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)
     ]
-    delays = (_delay(each.get(name)) for each in places for name in ("retry_after", "retryAfter"))
+    delays = (_delay(each.get(name)) for each in dicts for name in ("retry_after", "retryAfter"))
     return next((delay for delay in delays if delay is not None), None)
 
 
