@@ -98,9 +98,7 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
 def _retry_after(*objects: dict[str, Any]) -> float | None:
     """Return the first delay of ``objects`` and their details, in seconds."""
     nested = [each.get(name) for each in objects for name in ("details", "detail", "metadata")]
-    places = [
-        cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)
-    ]
+    dicts = [cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)]
     delays = (_delay(each.get(name)) for each in dicts for name in ("retry_after", "retryAfter"))
     return next((delay for delay in delays if delay is not None), None)
 
