@@ -1,20 +1,38 @@
-"""Threads of the event loop at the end of the process.
+"""Callbacks at the end of the process, and the event loop's threads then.
 
 Callbacks of `atexit` run after `concurrent.futures` has shut its pools down, in which asyncio looks
 host names up.  With `ExitSafeExecutor` as the loop's default executor such callbacks may still use
-the network; register them by `atexit.register`.
+the network; register them by `call_at_exit`.
 """
 
 from __future__ import annotations
 
+import atexit
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-__all__ = ["ExitSafeExecutor"]
+__all__ = ["ExitSafeExecutor", "call_at_exit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def call_at_exit(callback: Callable[[], None], *, priority: int = 0) -> None:
+    """Call ``callback`` when the process ends.
+
+    A child of multiprocessing does not call `atexit`; there, callbacks of higher ``priority`` come
+    first.  Call it in the child itself, which clears what it inherits.
+    """
+    # Without that module imported this is no such child.
+    if "multiprocessing.process" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:
+            util.Finalize(None, callback, exitpriority=priority)
+            return
+    atexit.register(callback)
 
 
 class ExitSafeExecutor(ThreadPoolExecutor):

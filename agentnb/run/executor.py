@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 from concurrent.futures import Future
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agentnb import _loop
 from agentnb._http import Terms, context_without_terms, without_frames
 from agentnb._http.deadlines import to_wait_longer
+from agentnb._support.at_exit import call_at_exit
 from agentnb._support.fork import after_fork_in_child
 from agentnb.errors import AgentnbError, DeadlineError
 from agentnb.event.transcript import Transcript
@@ -41,6 +41,7 @@ _CANCELLED: Final = RunCancelled(reason="cancelled by the user")
 # The active executors, and the tasks that nothing awaits; the loop keeps only weak references.
 _active: set[RunExecutor] = set()
 _cancellations: set[asyncio.Task[None]] = set()
+_is_registered = False
 
 
 class RunExecutor:
@@ -90,6 +91,7 @@ class RunExecutor:
 
     def start(self) -> None:
         """Send the request; a second call does nothing."""
+        register_shutdown()
         if self.task is None and not self._recording.ended:
             _active.add(self)
         if _loop.in_background():
@@ -287,9 +289,12 @@ async def stop_all(grace: float) -> None:
 
 
 def register_shutdown() -> None:
-    """Leave no run in progress on a platform when the process ends."""
-    # The background loop's default executor still resolves host names then.
-    atexit.register(_at_exit)
+    """Leave no run in progress on a platform when the process ends; a second call does nothing."""
+    global _is_registered
+    if not _is_registered:
+        _is_registered = True
+        # Before the store's callback, which writes the runs.
+        call_at_exit(_at_exit, priority=10)
 
 
 def _at_exit() -> None:
@@ -310,6 +315,8 @@ async def _shut_down() -> None:
 
 def _after_fork() -> None:
     # Each run has ended its copy, see `RunExecutor.abandon`.
+    global _is_registered
+    _is_registered = False
     _active.clear()
     _cancellations.clear()
 
