@@ -181,8 +181,9 @@ class Recording:
     def _wake_consumers(self) -> None:
         if self._iterators:
             with self.lock:
-                consumers = [each for each in self._consumers() if each.wake()]
-                self._iterators = [ref(each) for each in consumers]
+                self._iterators = [
+                    weak for weak in self._iterators if (each := weak()) is not None and each.wake()
+                ]
 
 
 class EventIterator(AsyncIterator[Event]):
@@ -241,8 +242,8 @@ class EventIterator(AsyncIterator[Event]):
             await self._arrived.wait()
 
     def wake(self) -> bool:
-        """Resume a consumer that waits, from any thread; return False where its loop is closed."""
-        if self._loop is None or self._arrived is None:
+        """Resume a consumer that waits, from any thread; return False if it takes no more."""
+        if self._closed or self._loop is None or self._arrived is None:
             return False
         try:
             self._loop.call_soon_threadsafe(self._arrived.set)
