@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from agentnb._support.at_exit import ExitSafeExecutor
 from agentnb._support.fork import after_fork_in_child, keep_forever, pause_for_fork
 
 __all__ = [
@@ -49,8 +50,9 @@ def background_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
             loop = asyncio.new_event_loop()
-            # An empty context: later work must not inherit the output of the cell that happens to
-            # start the thread.
+            loop.set_default_executor(ExitSafeExecutor(thread_name_prefix="asyncio"))
+            # An empty context: whatever cell happens to start the thread, later work must not
+            # inherit that cell's output.
             thread = threading.Thread(
                 target=contextvars.Context().run,
                 args=(_serve, loop),

@@ -21,16 +21,15 @@ from agentnb.platforms.base import Message, Platform, RunRequest
 from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import AgentCatalog
 from agentnb.run.clients import address_of, connect, resolve_agent
+from agentnb.run.executor import register_shutdown
 from agentnb.run.output import OutputType
 from agentnb.run.request import (
     build_request,
-    forget_refused_key,
     invoked,
     options_for,
     unsupported,
 )
 from agentnb.run.run import Run
-from agentnb.run.shutdown import register_shutdown
 from agentnb.run.stream import RunStream
 from agentnb.store import recent as runs_so_far
 
@@ -195,7 +194,6 @@ class Agent(MapMixin, AgentCatalog):
             request=RunRequest(agent=self.id, prompt="", session_id=session),
             title=self.title,
             via="attach",
-            failed=self._failed,
             request_options=options_for(self, deadlines, retries, timeout),
             notice=self.notice,
         )
@@ -248,7 +246,6 @@ class Agent(MapMixin, AgentCatalog):
             title=self.title,
             via="stream" if stream else "invoke",
             output_type=output_type,
-            failed=self._failed,
             request_options=request_options,
             notice=self.notice,
         )
@@ -262,9 +259,6 @@ class Agent(MapMixin, AgentCatalog):
             retries=self.retries,
         )
         return recipe, rebuild
-
-    def _failed(self, error: BaseException) -> None:
-        forget_refused_key(self.platform, error)
 
 
 def agent(

@@ -58,7 +58,7 @@ def test_a_misspelt_agent(sandbox: Sandbox, platform: str) -> None:
 @pytest.mark.parametrize("platform", [*LISTS, "runagent"])
 def test_an_agent_like_no_other(sandbox: Sandbox, platform: str) -> None:
     error = str(of(sandbox, platform, "zzzzzzzz").run("q", check=False).error)
-    assert (f"'%agent list {platform}' shows its agents." in error) == (platform in LISTS)
+    assert (f"'%agent list {platform}' lists its agents." in error) == (platform in LISTS)
     assert ("%agent list" in error) == (platform in LISTS)
 
 
@@ -113,7 +113,7 @@ def test_a_platform_alone_asks_which_agent(platform: str) -> None:
     assert f"'{platform}:<agent>'" in error
     # Only the sandbox is known to have that agent.
     assert ("finance_agent" in error) == (platform == "sandbox")
-    assert (f"'%agent list {platform}' shows them." in error) == (platform != "runagent")
+    assert (f"'%agent list {platform}' lists them." in error) == (platform != "runagent")
 
 
 @pytest.mark.parametrize("platform", [*BUILTIN, "sandbox", None])

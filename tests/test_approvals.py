@@ -26,7 +26,7 @@ from agentnb.event.types import (
 from agentnb.platforms.base import Capabilities, RunRequest
 from agentnb.platforms.local import FunctionContext
 from agentnb.render import to_html, to_text
-from agentnb.run.approvals import Decided, approval_to_decide
+from agentnb.run.approvals import Continuation, find_approval
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, eventually, player, until
 
 pytestmark = pytest.mark.anyio
@@ -176,21 +176,21 @@ async def test_the_loop_goes_on_while_the_platform_is_asked() -> None:
 
 
 def test_the_only_one_needs_no_name() -> None:
-    assert approval_to_decide([ASKED], None) is ASKED
-    assert approval_to_decide([ASKED], "a1") is ASKED
+    assert find_approval([ASKED], None) is ASKED
+    assert find_approval([ASKED], "a1") is ASKED
 
 
 def test_several_need_a_name() -> None:
     other = ApprovalRequested(approval_id="a2")
     with pytest.raises(RequestError, match="several") as caught:
-        approval_to_decide([ASKED, other], None)
-    assert caught.value.hint == "Those it waits for: a1, a2."
-    assert approval_to_decide([ASKED, other], "a2") is other
+        find_approval([ASKED, other], None)
+    assert caught.value.hint == "It waits for: a1, a2."
+    assert find_approval([ASKED, other], "a2") is other
 
 
 def test_none_at_all() -> None:
     with pytest.raises(RequestError, match="waits for no approval"):
-        approval_to_decide([], None)
+        find_approval([], None)
 
 
 # --- joining again ---
@@ -203,7 +203,7 @@ async def joined(
         for batch in script:
             yield batch
 
-    again = Decided(
+    again = Continuation(
         PlayedPlatform(play),
         "run_1",
         agent="player",
@@ -211,7 +211,7 @@ async def joined(
         decided=decided,
         text=text,
     )
-    return [event async for batch in again.joined() for event in batch]
+    return [event async for batch in again.attach() for event in batch]
 
 
 async def test_a_decided_approval_is_not_waited_for_any_more() -> None:
@@ -261,7 +261,7 @@ async def test_a_record_with_texts() -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for streams that stay open."""
-    monkeypatch.setattr("agentnb.run.run._MAY_END", 0.01)
+    monkeypatch.setattr("agentnb.run.run._PAUSE_GRACE", 0.01)
 
 
 class Changing:
@@ -339,14 +339,14 @@ def test_what_changes_while_it_is_decided_is_not_decided(
     """The decision waits a moment for the end of the stream, which may bring something else."""
     one = Changing(HARMLESS, *(later if isinstance(later, list) else [later]))
     read = one.run.transcript.pending_approvals[0]
-    wait_briefly = one.run._wait_briefly  # pyright: ignore[reportPrivateUsage]
+    wait_for_end = one.run._wait_for_end  # pyright: ignore[reportPrivateUsage]
 
-    async def changes_meanwhile() -> None:
+    async def changes_meanwhile(timeout: float | None) -> None:
         one.more.set()
         await eventually(lambda: one.run.transcript.pending_approvals != (read,))
-        await wait_briefly()
+        await wait_for_end(timeout)
 
-    one.run._wait_briefly = changes_meanwhile  # pyright: ignore[reportPrivateUsage]
+    one.run._wait_for_end = changes_meanwhile  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(RequestError):
         (one.run.approve if approved else one.run.deny)()
     assert one.platform.decisions == []
@@ -385,7 +385,7 @@ def test_ids_that_act_on_a_terminal_or_have_no_end() -> None:
     pending = [ApprovalRequested(approval_id=each) for each in ids * 100]
     for named in (None, "other\x1b[2J", *pending[:4]):
         with pytest.raises(RequestError) as caught:
-            approval_to_decide([replace(each, tool="t") for each in pending], named)
+            find_approval([replace(each, tool="t") for each in pending], named)
         shown = f"{caught.value} {caught.value.message} {caught.value.hint}"
         assert shown.isprintable()
         assert len(shown) < 6_000

@@ -137,7 +137,7 @@ def test_stopping_it_stops_it_on_the_platform(
         return
     # It is the stream of who started it that keeps it going: nobody may believe that it stopped.
     assert remote() == "running"
-    said = "Left, not stopped: runtools has no call to stop a run, and it goes on there."
+    said = "Left, not stopped: runtools cannot stop a run, and it continues there."
     assert (run.status, run.error) == ("interrupted", said)
     with pytest.raises(RunTruncatedError, match="Left, not stopped"):
         run.raise_for_status()

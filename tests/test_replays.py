@@ -163,5 +163,5 @@ def test_a_run_that_was_kept_without_its_texts_says_so() -> None:
     replay = agentnb.replay(kept, speed=0).wait()
     notice = replay.view().notice
     assert notice is not None
-    assert notice.endswith("What was asked and answered was not kept.")
+    assert notice.endswith("Its prompt and answer were not kept.")
     assert (replay.text, replay.events) == ("", kept.events)

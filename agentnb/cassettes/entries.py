@@ -25,7 +25,6 @@ from agentnb.errors import AgentnbError
 from agentnb.event.types import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.names import attachment_name, storable_url
-from agentnb.redaction.events import without_secrets
 from agentnb.redaction.secrets import mask, mask_value
 
 __all__ = [
@@ -168,9 +167,9 @@ class CassetteRun:
             entry["decisions"] = self.decisions
         if self.failure is not None:
             entry["failure"] = self.failure
-        masked, _ = without_secrets(self.events)
         entry["events"] = [
-            {"at": at, **event_to_dict(event)} for at, event in zip(self.times, masked, strict=True)
+            {"at": at, **event_to_dict(event)}
+            for at, event in zip(self.times, self.events, strict=True)
         ]
         return entry
 

@@ -16,7 +16,7 @@ from agentnb.cassettes.player import play
 from agentnb.errors import AgentnbError, PlaybackError
 from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RunRequest
-from agentnb.recording.clock import current_clock
+from agentnb.recording.clock import PlayedBatch
 
 __all__ = ["PlaybackPlatform"]
 
@@ -60,7 +60,10 @@ class PlaybackPlatform(OfflinePlatform):
     async def invoke(self, request: RunRequest) -> list[Event]:
         run = self._answers.pop(request_fields(request, via="invoke"))
         async with aclosing(self._play(run)) as batches:
-            return [event async for batch in batches for event in batch]
+            played = [batch async for batch in batches]
+        first, last = played[0], played[-1]
+        events = (event for batch in played for event in batch)
+        return PlayedBatch(events, at=last.at, sent_at=first.sent_at, run_id=first.run_id)
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
@@ -131,9 +134,7 @@ class PlaybackPlatform(OfflinePlatform):
             hint="Runs and lists of agents are; agentnb.playback(None) returns to the platform.",
         )
 
-    async def _play(self, run: CassetteRun) -> AsyncGenerator[list[Event], None]:
-        if (clock := current_clock()) is not None:
-            clock.sent_at, clock.played_id = run.sent_at, identifier_or_none(run.id)
+    async def _play(self, run: CassetteRun) -> AsyncGenerator[PlayedBatch, None]:
         run = run.load()
         events, times = _received_events(run)
         failure = run.exception()
@@ -153,6 +154,8 @@ class PlaybackPlatform(OfflinePlatform):
         playing = play(
             events,
             times,
+            sent_at=run.sent_at,
+            run_id=identifier_or_none(run.id),
             speed=self._speed,
             duration=run.duration,
             on_approval=wait_for_decision,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from agentnb.errors import RequestError
 from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event
-from agentnb.recording.clock import Clock, current_clock
+from agentnb.recording.clock import PlayedBatch
 
 __all__ = ["play", "validate_speed"]
 
@@ -34,35 +35,38 @@ async def play(
     events: Sequence[Event],
     times: Sequence[float],
     *,
+    sent_at: datetime,
+    run_id: str | None,
     speed: float = math.inf,
     duration: float | None = None,
     on_approval: Callable[[ApprovalRequested], Awaitable[None]] | None = None,
-) -> AsyncGenerator[list[Event], None]:
-    """Yield ``events`` in their recorded batches, and set the run's clock to ``times``.
+) -> AsyncGenerator[PlayedBatch, None]:
+    """Yield ``events`` in their recorded batches, with their ``times``.
 
-    ``speed`` is as `validate_speed` returns it, ``duration`` the clock's final time.
-    ``on_approval`` is awaited after each requested approval.
+    ``sent_at`` and ``run_id`` are the recorded run's, ``duration`` is the last time.  ``speed`` is
+    as `validate_speed` returns it.  ``on_approval`` is awaited after each requested approval.
     """
-    clock = current_clock() or Clock()
     loop = asyncio.get_running_loop()
     start = loop.time()
     rate = 0.0 if math.isinf(speed) else speed
     ended = False
-    clock.set(0.0, rate=rate)
-    for at, batch in groupby(zip(events, times, strict=True), key=lambda pair: pair[1]):
+    yield PlayedBatch(at=0.0, rate=rate, sent_at=sent_at, run_id=run_id)
+    for at, group in groupby(zip(events, times, strict=True), key=lambda pair: pair[1]):
         # Events after the terminal one are part of the end and need no waiting.
         if not ended and rate and (delay := start + at / rate - loop.time()) > 0:
             await asyncio.sleep(delay)
-        clock.set(at)
-        arrived = [event for event, _ in batch]
-        yield arrived
-        ended = ended or any(isinstance(event, TERMINAL_EVENTS) for event in arrived)
-        for event in arrived:
-            if on_approval is not None and isinstance(event, ApprovalRequested):
-                paused = loop.time()
-                await on_approval(event)
-                start += loop.time() - paused
-        if not ended:
-            clock.set(at, rate=rate)
+        batch = PlayedBatch((event for event, _ in group), at=at)
+        approvals = [event for event in batch if isinstance(event, ApprovalRequested)]
+        ended = ended or any(isinstance(event, TERMINAL_EVENTS) for event in batch)
+        if not ended and (on_approval is None or not approvals):
+            batch.rate = rate
+        yield batch
+        if on_approval is not None and approvals:
+            paused = loop.time()
+            for approval in approvals:
+                await on_approval(approval)
+            start += loop.time() - paused
+            if not ended:
+                yield PlayedBatch(at=at, rate=rate)
     if duration is not None:
-        clock.set(duration)
+        yield PlayedBatch(at=duration)

@@ -1,45 +1,7 @@
-"""What can happen in a run: the `Event` union, defined in `agentnb.event.types`."""
+"""The events of a run: the `Event` union, defined in `agentnb.event.types`."""
 
-from agentnb.event.types import (
-    TERMINAL_EVENTS,
-    ApprovalRequested,
-    Event,
-    FollowupsSuggested,
-    RawEvent,
-    ReasoningDelta,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-    ToolCallDelta,
-    ToolCallFinished,
-    ToolCallStarted,
-    Usage,
-    UsageReported,
-    event_from_dict,
-    event_to_dict,
-    text_deltas,
-)
+from agentnb.event import types
+from agentnb.event.types import *  # noqa: F403
 
-__all__ = [
-    "TERMINAL_EVENTS",
-    "ApprovalRequested",
-    "Event",
-    "FollowupsSuggested",
-    "RawEvent",
-    "ReasoningDelta",
-    "RunCancelled",
-    "RunFailed",
-    "RunFinished",
-    "RunStarted",
-    "TextDelta",
-    "ToolCallDelta",
-    "ToolCallFinished",
-    "ToolCallStarted",
-    "Usage",
-    "UsageReported",
-    "event_from_dict",
-    "event_to_dict",
-    "text_deltas",
-]
+__all__: list[str] = []
+__all__ += types.__all__

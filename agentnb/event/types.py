@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import repeat
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast, get_args
 
 from agentnb._support.text import name_signs, printable, strip_controls
 from agentnb.errors import retry_hint, with_hint
@@ -333,24 +333,7 @@ Event = (
 
 TERMINAL_EVENTS: Final = (RunFinished, RunFailed, RunCancelled)
 
-_CLASSES: Final[dict[str, type[Event]]] = {
-    cls.type: cls
-    for cls in (
-        RunStarted,
-        ReasoningDelta,
-        TextDelta,
-        ToolCallStarted,
-        ToolCallDelta,
-        ToolCallFinished,
-        UsageReported,
-        FollowupsSuggested,
-        ApprovalRequested,
-        RawEvent,
-        RunFinished,
-        RunFailed,
-        RunCancelled,
-    )
-}
+_CLASSES: Final[dict[str, type[Event]]] = {cls.type: cls for cls in get_args(Event)}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:

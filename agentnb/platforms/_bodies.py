@@ -38,17 +38,17 @@ def parse_time(value: Any) -> datetime | None:
     """
     try:
         if isinstance(value, datetime):
-            found = value
+            time = value
         elif isinstance(value, str):
-            found = datetime.fromisoformat(value.strip())
+            time = datetime.fromisoformat(value.strip())
         elif isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value if abs(value) < 1e11 else value / 1000
             if not 0 <= seconds <= _MAX_TIME_SECONDS:
                 return None
-            found = datetime.fromtimestamp(seconds, UTC)
+            time = datetime.fromtimestamp(seconds, UTC)
         else:
             return None
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -98,8 +98,8 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
 def _retry_after(*objects: dict[str, Any]) -> float | None:
     """Return the first delay of ``objects`` and their details, in seconds."""
     nested = [each.get(name) for each in objects for name in ("details", "detail", "metadata")]
-    found = [cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)]
-    delays = (_delay(each.get(name)) for each in found for name in ("retry_after", "retryAfter"))
+    dicts = [cast("dict[str, Any]", each) for each in (*objects, *nested) if isinstance(each, dict)]
+    delays = (_delay(each.get(name)) for each in dicts for name in ("retry_after", "retryAfter"))
     return next((delay for delay in delays if delay is not None), None)
 
 
@@ -139,7 +139,7 @@ def parse_seconds(value: Any) -> float | None:
 def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
     if not isinstance(detail, list):
         return ()
-    found: list[FieldProblem] = []
+    problems: list[FieldProblem] = []
     for item in cast("list[Any]", detail):
         if not isinstance(item, dict):
             continue
@@ -148,8 +148,8 @@ def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
         path = [str(p) for p in cast("list[Any]", loc)] if isinstance(loc, list) else [_line(loc)]
         message = _line(_first(entry, "msg", "message")) or "invalid"
         kind = _line(entry.get("type")) or ""
-        found.append(FieldProblem(mend(".".join(p for p in path if p)), message, kind))
-    return tuple(found)
+        problems.append(FieldProblem(mend(".".join(p for p in path if p)), message, kind))
+    return tuple(problems)
 
 
 def execution_time(payload: dict[str, Any]) -> float | None:

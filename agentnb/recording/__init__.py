@@ -1,1 +1,1 @@
-"""What a run has brought so far: its events with their times, and all that can be read of them."""
+"""The content of a run: its events with their times, and everything that is read from them."""

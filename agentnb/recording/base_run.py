@@ -1,4 +1,4 @@
-"""What a run was asked and what it brought: all that is read of one, shown and kept."""
+"""`BaseRun`: the readable data of a run, live or stored, and its exports."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from agentnb._support.text import identifier_or_none, printable
 from agentnb.event.transcript import Status, ToolCall, Transcript
 from agentnb.event.types import Event, Usage, event_to_dict
+from agentnb.recording.clock import Clock
 from agentnb.recording.recording import Recording, Waiting
 from agentnb.render.visible import visible
 
@@ -30,7 +31,7 @@ Via = Literal["stream", "invoke", "attach", "decision", "replay"]
 
 
 class PlatformFacts(Protocol):
-    """What is read of the platform that a run was sent to."""
+    """Name and capabilities of the platform that a run was sent to."""
 
     @property
     def name(self) -> str: ...
@@ -53,6 +54,7 @@ class BaseRun:
         *,
         title: str,
         recording: Recording | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.local_id = uuid.uuid4().hex
         self.request = request
@@ -63,19 +65,20 @@ class BaseRun:
         self._recording = recording or Recording(
             Transcript(
                 session_id=identifier_or_none(request.session_id), agent=printable(request.agent)
-            )
+            ),
+            clock=clock,
         )
 
-    # -- what it is ------------------------------------------------------------------------------
+    # -- identity --------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
-        """The platform's id of the run; until it is known, and where there is none, agentnb's."""
-        return self.transcript.run_id or self._recording.clock.played_id or self.local_id
+        """The platform's id of the run; agentnb's own until it is known, or where there is none."""
+        return self.transcript.run_id or self._recording.played_id or self.local_id
 
     @property
     def session_id(self) -> str | None:
-        """The platform's session or thread, to go on in the same conversation."""
+        """The platform's session or thread, which continues the conversation."""
         return self.transcript.session_id
 
     @property
@@ -95,27 +98,27 @@ class BaseRun:
 
     @property
     def created_at(self) -> datetime:
-        """When it was sent, in UTC; of a run that is played, when the recorded one was."""
+        """When it was sent, in UTC; for a played run, when the recorded one was."""
         return self._recording.clock.sent_at
 
     @property
     def prompt(self) -> str:
-        """The question; safe to print, with signs for controls.
+        """The prompt; safe to print, with symbols for control characters.
 
         ``request.prompt`` is as it was sent.
         """
         return printable(self.request.prompt)
 
-    # -- what it brought -------------------------------------------------------------------------
+    # -- content ---------------------------------------------------------------------------------
 
     @property
     def transcript(self) -> Transcript:
-        """What has arrived so far; hold `lock` to read several things of it together."""
+        """The content so far; hold `lock` to read several parts of it together."""
         return self._recording.transcript
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
-        """Guards the transcript while the run goes on; who holds it may take it again."""
+        """Guards the transcript of a run in progress; reentrant."""
         return self._recording.lock
 
     @property
@@ -125,25 +128,25 @@ class BaseRun:
 
     @property
     def text(self) -> str:
-        """The answer (Markdown), as far as it has arrived; safe to print, with signs for controls.
+        """The answer so far (Markdown); safe to print, with symbols for control characters.
 
-        ``transcript.text`` has it as it came.
+        ``transcript.text`` is as received.
         """
         with self.lock:
             return printable(self.transcript.text)
 
     @property
     def reasoning(self) -> str:
-        """What the agent thought, as far as it has arrived; safe to print, with signs for controls.
+        """The reasoning so far; safe to print, with symbols for control characters.
 
-        ``transcript.reasoning`` has it as it came.
+        ``transcript.reasoning`` is as received.
         """
         with self.lock:
             return printable(self.transcript.reasoning)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls, in the order they began."""
+        """The tool calls, in the order of their start."""
         with self.lock:
             return self.transcript.tool_calls
 
@@ -154,15 +157,15 @@ class BaseRun:
 
     @property
     def followups(self) -> tuple[str, ...]:
-        """Questions that the agent suggests to ask next."""
+        """Prompts that the agent suggests to continue with."""
         return self.transcript.followups
 
     @property
     def error(self) -> str | None:
         """What went wrong and what to do next, in one line; None where nothing did.
 
-        Of a completed run it is `parse_error`.  Safe to print: control characters are left out, and
-        the unseen is spelled out.  The event in `events` has the text as it came.
+        For a completed run it is `parse_error`.  Safe to print: control characters are removed, and
+        invisible ones spelled out.  The event in `events` has the text as received.
         """
         if (failure := self.transcript.failure) is not None:
             return visible(failure.line)
@@ -172,9 +175,9 @@ class BaseRun:
 
     @property
     def parse_error(self) -> str | None:
-        """Why the answer is not of the form that ``output_type`` asked for, in one line.
+        """Why the answer does not match ``output_type``, in one line.
 
-        None where it is, where no form was asked for, and until the run has completed.
+        None where it does, without an ``output_type``, and until the run has completed.
         """
         return self.transcript.output_error and visible(self.transcript.output_error)
 
@@ -196,22 +199,22 @@ class BaseRun:
             return tuple(self._recording.times)
 
     def events_since(self, first: int) -> tuple[list[Event], list[float]]:
-        """Return `events` from number ``first`` on and when they arrived, without copying all."""
+        """Return `events` and `event_times` from number ``first`` on, without copying all."""
         return self._recording.since(first)
 
     @property
     def duration(self) -> float | None:
-        """Seconds from sending to the end, or to the pause it ended with; None while it goes on."""
+        """Seconds from sending to the end, or to its pause; None while it is in progress."""
         return self._recording.duration
 
     @property
     def platform_duration(self) -> float | None:
-        """Seconds that the run took by the platform's own figure, None where it gave none."""
+        """The platform's own figure of the duration in seconds, None where it reported none."""
         return self.transcript.platform_duration
 
     @property
     def elapsed(self) -> float:
-        """Seconds since sending, 0 before it; stands still once the run has ended."""
+        """Seconds since sending, 0 before it; constant once the run has ended."""
         return self._recording.elapsed
 
     @property
@@ -221,22 +224,22 @@ class BaseRun:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, in whatever way, or waits for an approval."""
+        """Whether it has ended, or waits for an approval."""
         return self._recording.ended
 
     @property
     def waiting(self) -> Waiting | None:
-        """What it waits for beyond the agent; None while its stream is there, and after its end.
+        """The wait before another attempt; None while its stream is open, and after its end.
 
-        Its connection broke and is taken up again (``kind`` is ``reconnect``), or its request
-        failed and is made again (``retry``).  Attempt ``attempt`` of at most ``of`` in a row begins
-        when `elapsed` is ``until``; ``reason`` says in one line what went wrong.
+        ``kind`` is ``reconnect`` where its stream broke off, ``retry`` where its request failed.
+        Attempt ``attempt`` of at most ``of`` in a row starts when `elapsed` is ``until``;
+        ``reason`` is the failure in one line.
         """
         return self._recording.waiting
 
     @property
     def reconnects(self) -> int | None:
-        """How often its stream broke off and was taken up again; None where that is not known."""
+        """How often its stream was resumed; None where that is unknown."""
         return self._recording.reconnects
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -246,10 +249,10 @@ class BaseRun:
         """
         return self._recording.subscribe(callback)
 
-    # -- keeping it ------------------------------------------------------------------------------
+    # -- export ----------------------------------------------------------------------------------
 
     def view(self) -> RunView:
-        """Return what the renderers need of it."""
+        """Return the data that renderers display."""
         from agentnb.render import RunView
 
         return RunView(
@@ -269,12 +272,11 @@ class BaseRun:
 
         recording = self._recording
         with self.lock:
-            # A saved output is compared with that of another execution: time must not decide how
-            # many segments there are.
+            # With infinity: the number of segments of a saved output must not depend on times.
             return timeline(recording.events, recording.times, until=self.elapsed, silence=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data: what was asked, what came of it, every event and its time.
+        """Return it as JSON-like data: request, content, and every event with its time.
 
         Times are ISO 8601 in UTC, durations seconds.
         """
@@ -301,14 +303,14 @@ class BaseRun:
             }
 
     def to_markdown(self) -> str:
-        """Return the question and the answer, with reasoning and tool calls, as Markdown."""
+        """Return prompt, reasoning, tool calls and answer as Markdown."""
         from agentnb.render import to_markdown
 
         with self.lock:
             return to_markdown(self.view())
 
     def export(self, path: str | Path) -> Path:
-        """Write it as the suffix says: ``.md``, ``.html`` or ``.json``; return the path.
+        """Write it in the format of the suffix ``.md``, ``.html`` or ``.json``; return the path.
 
         Raises:
             ValueError: the suffix is another.
@@ -326,8 +328,7 @@ class BaseRun:
                 content = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=str)
             case other:
                 raise ValueError(f"A run is exported as .md, .html or .json, not as '{other}'.")
-        # A lone surrogate in a platform's text is no reason to lose the rest; what this makes of
-        # one is how JSON itself writes it.
+        # For lone surrogates; "backslashreplace" writes them as JSON does.
         errors = "backslashreplace" if path.suffix.lower() == ".json" else "replace"
         path.write_text(content, encoding="utf-8", errors=errors, newline="\n")
         return path

@@ -1,57 +1,66 @@
-"""What tells a run's time: seconds since it was sent, measured, or as they were once recorded."""
+"""The time of a run: seconds since it was sent, measured, or as they were recorded."""
 
 from __future__ import annotations
 
 import time
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-__all__ = ["Clock", "current_clock"]
+from agentnb.event.types import Event
+
+__all__ = ["Clock", "PlayedBatch"]
 
 
 class Clock:
-    """The clock of one run.
+    """The clock of one run; ``now`` is the time that it measures, in seconds.
 
-    It measures by a monotonic clock from `begin` on, until a source that plays recorded events
-    sets it, so that a run that is played has exactly the times of the recorded one, however quickly
-    it is played.
+    It measures from `start` on, unless played batches set it, so that a played run has exactly the
+    times of the recorded one, however fast it is played.
     """
 
-    __slots__ = ("_hand", "played_id", "sent_at")
+    __slots__ = ("_now", "_position", "sent_at")
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         #: When the run was sent, by the wall clock.
         self.sent_at = datetime.now(UTC)
-        #: The id of the recorded run whose times these are, where one is played.
-        self.played_id: str | None = None
-        # Where it was set, when, and how fast it goes; one value, since any thread may read it.
-        self._hand = (0.0, 0.0, 0.0)
+        self._now = now
+        # The seconds when it was set, when that was, and its rate; one value, since any thread may
+        # read it.
+        self._position = (0.0, 0.0, 0.0)
 
-    def begin(self) -> None:
-        """Begin to measure."""
+    def start(self) -> None:
+        """Measure real time from now on."""
         self.set(0.0, rate=1.0)
 
     def set(self, seconds: float, *, rate: float = 0.0) -> None:
-        """Stand at ``seconds`` since sending; or go on from there, at ``rate`` times real time."""
-        self._hand = (seconds, time.monotonic(), rate)
+        """Set the seconds since sending, and continue at ``rate`` times real time."""
+        self._position = (seconds, self._now(), rate)
 
     def now(self) -> float:
         """Return the seconds since sending, 0 before it."""
-        seconds, since, rate = self._hand
-        return seconds + (time.monotonic() - since) * rate if rate else seconds
-
-    def make_current(self) -> None:
-        """Make it the one that `current_clock` gives to whatever this task calls from here on."""
-        _current.set(self)
+        seconds, since, rate = self._position
+        return seconds + (self._now() - since) * rate if rate else seconds
 
 
-_current: ContextVar[Clock | None] = ContextVar("agentnb_clock", default=None)
+class PlayedBatch(list[Event]):
+    """A batch of a recorded run, with its original time.
 
-
-def current_clock() -> Clock | None:
-    """Return the clock of the run whose source is asked for events here; None outside of one.
-
-    The interface of a platform knows events without times.  This is how one that plays a recorded
-    run back tells when they had arrived.
+    ``at`` is when it arrived, in seconds since the run was sent; ``rate`` is how fast the clock
+    continues from there.  An empty batch only sets the clock.  The first batch has ``sent_at`` and
+    ``run_id``, the recorded run's.
     """
-    return _current.get()
+
+    def __init__(
+        self,
+        events: Iterable[Event] = (),
+        *,
+        at: float,
+        rate: float = 0.0,
+        sent_at: datetime | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        super().__init__(events)
+        self.at = at
+        self.rate = rate
+        self.sent_at = sent_at
+        self.run_id = run_id

@@ -1,36 +1,45 @@
-"""What a run has brought, as it arrives: events with their times, the transcript, listeners."""
+"""A run's events with their times, the transcript folded from them, and their consumers."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, Literal
+from weakref import ref
 
 from agentnb._support.fork import renew_lock_after_fork
 from agentnb.event.surrogates import EventSurrogateJoiner
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.recording.clock import Clock
-from agentnb.recording.feed import EventFeed, EventIterator
 
-__all__ = ["Recording", "Waiting"]
+__all__ = ["EventIterator", "Recording", "Waiting"]
 
 _log = logging.getLogger(__name__)
 
-# Not `TextDelta | ReasoningDelta`, which would be made anew for each event.
+# A tuple: `TextDelta | ReasoningDelta` would be built anew for each event.
 _FRAGMENTS: Final = (TextDelta, ReasoningDelta)
+# How many events a consumer may lag behind before the run waits for it, and how many it takes at
+# once; how often the run checks, in seconds.
+_MAX_LAG: Final = 1024
+_BATCH: Final = 256
+_POLL: Final = 0.01
+# How long a consumer with enough events may occupy its loop, in seconds.
+_MAX_BUSY: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What a run waits for that nothing comes from.
+    """A wait before another attempt.
 
-    ``kind`` is ``reconnect`` where its stream broke off and is taken up again, ``retry`` where its
-    request failed and is made again.  ``attempt`` counts from 1 to ``of`` at most; it begins at
-    ``until``, in the recording's seconds.  ``reason`` is one line.
+    ``kind`` is ``reconnect`` where the run's stream broke off, ``retry`` where its request failed.
+    ``attempt`` counts from 1 to ``of`` at most; it starts at ``until``, in seconds since the run
+    was sent.  ``reason`` is one line.
     """
 
     kind: Literal["reconnect", "retry"]
@@ -43,9 +52,8 @@ class Waiting:
 class Recording:
     """The events of one run and the transcript folded from them.
 
-    Written by one driver on the background loop, read from any thread; ``lock`` guards what is read
-    together, and may be taken again by who holds it.  Times are seconds since `begin`, by
-    ``clock``.  ``ended`` says that nothing follows.
+    Written by one executor on the background loop, read from any thread; the reentrant ``lock``
+    guards what is read together.  Times are seconds since the run was sent, by ``clock``.
     """
 
     def __init__(self, transcript: Transcript, *, clock: Clock | None = None) -> None:
@@ -56,33 +64,32 @@ class Recording:
         self.times: list[float] = []
         self.duration: float | None = None
         self.first_token: float | None = None
+        #: Whether no further events follow.
         self.ended = False
-        #: How often its stream was taken up again; None where nobody counted.
+        #: Id of the recorded run, where one is played.
+        self.played_id: str | None = None
+        #: How often the stream was resumed; None where that is unknown.
         self.reconnects: int | None = 0
-        #: What it waits for at this moment, beyond the agent; None while its stream is there.
+        #: The wait in progress, None while the stream is open.
         self.waiting: Waiting | None = None
-        #: Tells of an answer that completes in what it is not of the form that was asked for.
-        self.check: Callable[[Transcript], str | None] | None = None
+        #: Returns why a completed answer does not match its schema, None where it does.
+        self.validate: Callable[[Transcript], str | None] | None = None
         self._joiner = EventSurrogateJoiner()
         self._listeners: dict[object, Callable[[], None]] = {}
-        self._feeds: list[EventFeed] = []
+        # Weak, so that a consumer that is dropped no longer counts.
+        self._iterators: list[ref[EventIterator]] = []
         renew_lock_after_fork(self, "lock")
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning, 0 before it; stands still after the terminal event."""
+        """Seconds since the run was sent; constant after its terminal event."""
         duration = self.duration
         return self.clock.now() if duration is None else duration
 
-    def begin(self) -> None:
-        """Start the clock."""
-        self.clock.begin()
-
     def add(self, batch: Sequence[Event]) -> None:
-        """Fold a batch in and tell everybody who listens."""
+        """Fold a batch, and wake up consumers and listeners."""
         at = self.clock.now()
         with self.lock:
-            # A copy, since the caller may use its list again.
             batch = self._joiner.feed(batch)
             self.waiting = None
             self.events.extend(batch)
@@ -94,44 +101,34 @@ class Recording:
                         self.first_token = at
                 elif self.duration is None and isinstance(event, TERMINAL_EVENTS):
                     self.duration = at
-                    if self.check is not None and self.transcript.status == "completed":
-                        self.transcript.output_error = self.check(self.transcript)
-            self._feeds = [feed for feed in self._feeds if feed.put(batch)]
+                    if self.validate is not None and self.transcript.status == "completed":
+                        self.transcript.output_error = self.validate(self.transcript)
         self.notify()
 
     def wait_for(self, waiting: Waiting | None) -> None:
-        """Say what the run waits for; the next batch, and the end, take it back."""
+        """Publish the wait in progress; the next batch and the end reset it."""
         with self.lock:
             self.waiting = waiting
         self.notify()
 
-    def taken_up(self) -> None:
-        """Count that its stream is there again."""
-        self.reconnects = (self.reconnects or 0) + 1
-
     async def room(self) -> None:
         """Wait until the slowest consumer has caught up."""
-        for feed in tuple(self._feeds):
-            await feed.room()
+        # Polled, so that consumers on other loops and threads never call the run.
+        while self._iterators and any(each.lag >= _MAX_LAG for each in self._consumers()):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
 
     def end(self) -> None:
-        """Say that nothing follows; the clock stands still, also where no terminal event came."""
+        """End the events, and the duration, also where no terminal event was received."""
         with self.lock:
             if self.duration is None:
                 self.duration = self.clock.now()
             self.ended = True
             self.waiting = None
-            feeds, self._feeds = self._feeds, []
-        for feed in feeds:
-            feed.end()
+        self._wake_consumers()
 
     def abandon(self, event: Event) -> None:
-        """End with ``event`` in a forked child, where nothing that the parent shares is touched."""
-        # Listeners belong to the parent, and its event loops do not run here.
-        self._listeners = {}
-        feeds, self._feeds = self._feeds, []
-        for feed in feeds:
-            feed.abandon([event])
+        """End with ``event`` in a forked child, without listeners and loops of the parent."""
+        self._listeners, self._iterators = {}, []
         self.add([event])
         self.end()
 
@@ -141,7 +138,7 @@ class Recording:
             return self.events[first:], self.times[first:]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` at every `notify`; return what undoes it."""
+        """Call ``callback`` at every `notify`; return a function that unsubscribes it."""
         key = object()
         with self.lock:
             self._listeners[key] = callback
@@ -153,32 +150,107 @@ class Recording:
         return unsubscribe
 
     def notify(self) -> None:
-        """Call every listener; one that raises is logged and hurts nobody else."""
+        """Wake up consumers and call every listener; log what one raises."""
+        self._wake_consumers()
         with self.lock:
             listeners = tuple(self._listeners.values())
-        # What a listener asks or starts is no request of this run.
-        # A reader of stored runs makes no requests, and has no need of what they take.
+        # Imported late: readers of stored runs make no requests.
         from agentnb._http import detached
 
+        # Requests and runs that a listener starts do not belong to this run.
         with detached():
             for callback in listeners:
                 try:
                     callback()
-                # BaseException, because a CancelledError from here would look like the run's own.
+                # BaseException, because a CancelledError would look like the run's own.
                 except BaseException:
                     _log.exception("A listener of a run raised")
 
     def iterate(self) -> EventIterator:
-        """Return the events from the first on, those that arrived already and those to come."""
-        return EventIterator(self._connect)
+        """Return an iterator over all events, past and future."""
+        return EventIterator(self)
 
-    def _connect(self) -> EventFeed:
-        feed = EventFeed()
+    def connect(self, iterator: EventIterator) -> None:
+        """Wake ``iterator`` up at new events, and let the run wait for it."""
         with self.lock:
-            if self.events:
-                feed.put(tuple(self.events))
-            if self.ended:
-                feed.end()
-            else:
-                self._feeds.append(feed)
-        return feed
+            self._iterators.append(ref(iterator))
+
+    def _consumers(self) -> list[EventIterator]:
+        return [each for each in [weak() for weak in self._iterators] if each and each.is_open]
+
+    def _wake_consumers(self) -> None:
+        if self._iterators:
+            with self.lock:
+                self._iterators = [
+                    weak for weak in self._iterators if (each := weak()) is not None and each.wake()
+                ]
+
+
+class EventIterator(AsyncIterator[Event]):
+    """The events of one run for one consumer, on any event loop.
+
+    Not an asynchronous generator: one that is left early would delay the run until its loop closes
+    it, which never happens where that loop then waits for the run.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._position = 0
+        self._batch: Iterator[Event] = iter(())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrived: asyncio.Event | None = None
+        self._closed = False
+        self._busy_since = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return not (self._closed or (self._loop is not None and self._loop.is_closed()))
+
+    @property
+    def lag(self) -> int:
+        """Number of events that were not taken yet."""
+        return len(self._recording.events) - self._position
+
+    def __aiter__(self) -> EventIterator:
+        return self
+
+    async def __anext__(self) -> Event:
+        # Let other tasks run.  Before an event is taken, which a cancellation would lose.
+        if time.monotonic() - self._busy_since > _MAX_BUSY:
+            await asyncio.sleep(0)
+            self._busy_since = time.monotonic()
+        while not self._closed:
+            for event in self._batch:
+                return event
+            await self._take_batch()
+        raise StopAsyncIteration
+
+    async def _take_batch(self) -> None:
+        if self._arrived is None:
+            self._loop, self._arrived = asyncio.get_running_loop(), asyncio.Event()
+            self._recording.connect(self)
+        self._arrived.clear()
+        # Read in this order: no events are added after the end.
+        ended = self._recording.ended
+        batch = self._recording.events[self._position : self._position + _BATCH]
+        if batch:
+            self._position += len(batch)
+            self._batch = iter(batch)
+        elif ended:
+            self._closed = True
+        else:
+            await self._arrived.wait()
+
+    def wake(self) -> bool:
+        """Resume a consumer that waits, from any thread; return False if it takes no more."""
+        if self._closed or self._loop is None or self._arrived is None:
+            return False
+        try:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        except RuntimeError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Stop consuming; the run is no longer slowed down."""
+        self._closed = True

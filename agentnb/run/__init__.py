@@ -1,1 +1,1 @@
-"""One run: its request, its stream with retries and reconnects, and its end."""
+"""One run: its request, its execution with retries and reconnects, and its end."""

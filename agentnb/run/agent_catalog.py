@@ -1,4 +1,4 @@
-"""Which agents there are: asking platforms, and remembering what they said."""
+"""List the agents of platforms, and keep their ids for completion."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentCatalog", "agents_of", "known_agents", "list_agents", "listed_agents"]
 
-# What `%agent list` and completion learned: platform -> agent ids.
+# Platform -> the agent ids that it listed last.
 _listed: dict[str, list[str]] = {}
 
 
 def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
-    """Return the agents that ``platform`` lists (blocks); their names are kept for completion."""
+    """Return the agents that ``platform`` lists (blocks); their ids are kept for completion."""
     client = connect(platform, ask=ask)
-    found = agents_of(client)
-    _listed[platform] = [a.id for a in found]
-    return found
+    agents = agents_of(client)
+    _listed[platform] = [agent.id for agent in agents]
+    return agents
 
 
 def listed_agents(platform: str) -> list[str]:
-    """Return the ids of the agents that ``platform`` listed before, without asking it."""
+    """Return the ids of the agents that ``platform`` listed last, without a request."""
     return _listed.get(platform, [])
 
 
 def known_agents() -> list[str]:
-    """Return the names to offer for completion, without asking any platform."""
+    """Return the names for completion, without requests."""
     current = config()
     builtin = registry.names()
     names = list(current.all_aliases())
-    with suppress(ConfigError):  # several platforms, and none is the default
+    with suppress(ConfigError):  # several platforms without a default
         names += _listed.get(current.infer_platform(builtin), [])
     for platform, ids in _listed.items():
         names += [str(AgentName(platform, i)) for i in ids]
-    # An agent that never answered may be a misspelt one; a function is asked by its variable.
+    # An agent that never answered may be misspelt; a local function is no name.
     for run in recent_runs():
         if run.transcript.status == "completed" and run.platform != "local":
             names.append(str(AgentName(run.platform, run.agent)))
@@ -57,13 +57,13 @@ def known_agents() -> list[str]:
 
 def agents_of(platform: Platform) -> list[AgentInfo]:
     """Return the agents that the platform lists (blocks)."""
-    found = call_sync(platform, platform.agents())
-    record_agents(platform, found)
-    return found
+    agents = call_sync(platform, platform.agents())
+    record_agents(platform, agents)
+    return agents
 
 
 class AgentCatalog(Protocol):
-    """What the platform of an agent lists, and knows of the agent's runs; part of `Agent`."""
+    """The lists of an agent's platform; part of `Agent`."""
 
     id: str
 
@@ -75,7 +75,7 @@ class AgentCatalog(Protocol):
         return agents_of(self.platform)
 
     def remote_runs(self, **filters: Any) -> RunList[RemoteRun]:
-        """Return the platform's own list of runs (blocks); its ``DataFrame()`` is a table of them.
+        """Return the platform's list of the agent's runs (blocks), with a ``DataFrame()`` method.
 
         ``filters`` are those of `Platform.runs`: session_id, status, limit, order, offset.
         """
@@ -87,6 +87,6 @@ class AgentCatalog(Protocol):
     def remote_status(
         self, run_ids: Sequence[str], *, session: str | None = None
     ) -> dict[str, RemoteRun]:
-        """Return the state of runs on the platform, by id; unknown ids are absent (blocks)."""
+        """Return the states of runs on the platform by id (blocks); unknown ids are absent."""
         work = self.platform.status(run_ids, agent=self.id, session_id=session)
         return call_sync(self.platform, work)

@@ -1,4 +1,4 @@
-"""Going on with a run that waits for a decision: what it waits for, and how it is joined again."""
+"""Continue a run that waits for a decision: find the approval, and attach to the run again."""
 
 from __future__ import annotations
 
@@ -17,65 +17,55 @@ from agentnb.event.types import (
     RunStarted,
     TextDelta,
 )
+from agentnb.recording.clock import PlayedBatch
 from agentnb.render.visible import one_line
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, Resumes, RunRequest
     from agentnb.recording.base_run import BaseRun
 
-__all__ = ["ApprovalRef", "Decided", "all_decided", "approval_to_decide", "waiting_approval"]
+__all__ = ["ApprovalRef", "Continuation", "find_approval", "pending_approval"]
 
 ApprovalRef = ApprovalRequested | str | None
-"""How an approval is named: by the request itself, by its id, or as the only one."""
+"""Which approval: the request itself, its id, or None for the only one."""
 
 # How many ids an error lists, and how much of each.
-_IDS: Final = 20
-_ID: Final = 100
+_MAX_IDS: Final = 20
+_MAX_ID_LENGTH: Final = 100
 
 
-def all_decided(pending: Iterable[ApprovalRequested], decided: Iterable[ApprovalRequested]) -> bool:
-    """Tell whether each of the approvals ``pending`` is one of those ``decided``."""
-    # Not by equality: one without an id may be equal to the next one.
-    known = set(map(id, decided))
-    return all(id(approval) in known for approval in pending)
-
-
-def waiting_approval(
+def pending_approval(
     run: BaseRun,
     named: ApprovalRef,
     *,
     approved: bool,
     decided: Iterable[str | None],
 ) -> ApprovalRequested:
-    """Return the approval that ``run`` waits for and ``named`` means, as `approval_to_decide` does.
+    """Return the pending approval of ``run`` that ``named`` refers to.
 
-    ``decided`` are the ids of those that were decided.
+    ``decided`` are the ids of those decided before.
 
     Raises:
-        RequestError: it waits for no such approval; or it is to be approved by its id, and has
-            changed since it was first requested, so that nothing tells which request was read.
+        RequestError: there is none; or it is to be approved by its id and was requested with other
+            content before, so that it is unclear which content was read.
     """
     with run.lock:
         transcript = run.transcript
         if transcript.status != "paused" or transcript.run_id is None:
             raise RequestError(f"The run is {transcript.status} and waits for no approval.")
-        found = approval_to_decide(transcript.pending_approvals, named)
-        changed = is_changed(found, transcript.approvals, decided)
+        approval = find_approval(transcript.pending_approvals, named)
+        changed = is_changed(approval, transcript.approvals, decided)
     if approved and changed and not isinstance(named, ApprovalRequested):
         raise RequestError(
-            f"The approval {_shown_id(found)} has changed since it was first requested.",
+            f"The approval {_printable_id(approval)} has changed since it was first requested.",
             hint="Read it as it is now, and pass it: "
             "run.approve(run.transcript.pending_approvals[0]).",
         )
-    return found
+    return approval
 
 
-def approval_to_decide(
-    pending: Sequence[ApprovalRequested], named: ApprovalRef
-) -> ApprovalRequested:
-    """Return the approval that is meant of those ``pending``: this one, or the only one.
-
-    ``named`` is an id, the request itself, or None.
+def find_approval(pending: Sequence[ApprovalRequested], named: ApprovalRef) -> ApprovalRequested:
+    """Return the one of the ``pending`` approvals that ``named`` refers to.
 
     Raises:
         RequestError: there is none, or several and none is named.
@@ -83,33 +73,33 @@ def approval_to_decide(
     if not pending:
         raise RequestError("The run waits for no approval.")
     if isinstance(named, ApprovalRequested):
-        # Of equal ones any will do.
-        if (found := next((a for a in pending if a == named), None)) is not None:
-            return found
+        if named in pending:
+            return pending[pending.index(named)]
         raise RequestError(
-            f"The run does not wait for the approval {_shown_id(named)} as it was given.",
+            f"The run does not wait for the approval {_printable_id(named)} as it was given.",
             hint="It was decided, or has changed; see run.transcript.pending_approvals.",
         )
-    found = [a for a in pending if named in (None, a.approval_id)]
-    if len(found) == 1:
-        return found[0]
-    ids = ", ".join(map(_shown_id, pending[:_IDS])) + (", …" if len(pending) > _IDS else "")
-    wanted = one_line(named or "", _ID)
-    problem = f"asked for no approval {wanted}" if not found else "waits for several approvals"
-    raise RequestError(f"The run {problem}.", hint=f"Those it waits for: {ids}.")
+    matching = [approval for approval in pending if named in (None, approval.approval_id)]
+    if len(matching) == 1:
+        return matching[0]
+    ids = ", ".join(map(_printable_id, pending[:_MAX_IDS]))
+    ids += ", …" if len(pending) > _MAX_IDS else ""
+    problem = "waits for several approvals"
+    if not matching:
+        problem = f"requested no approval {one_line(named or '', _MAX_ID_LENGTH)}"
+    raise RequestError(f"The run {problem}.", hint=f"It waits for: {ids}.")
 
 
-def _shown_id(approval: ApprovalRequested) -> str:
-    return one_line(approval.approval_id or "", _ID) or "(without an id)"
+def _printable_id(approval: ApprovalRequested) -> str:
+    return one_line(approval.approval_id or "", _MAX_ID_LENGTH) or "(without an id)"
 
 
-class Decided:
-    """A run that is joined again after its approvals ``decided`` were decided.
+class Continuation:
+    """The stream of a run that is attached to again after its approvals ``decided``.
 
-    The platform tells again that it asked for them.  Nothing on the wire says that they were
-    decided: `RunStarted` is put after each, so that the run does not look as if it still waited.
-    ``text`` is what it had said before; a platform that keeps no record of that tells the whole
-    answer at the end, and where there is none, ``text`` stands for it.
+    The platform repeats the requests of approvals.  Nothing on the wire reports their decisions, so
+    `RunStarted` is inserted after each, or the run would look paused.  ``text`` is the answer
+    before; it is inserted where the platform repeats no text.
     """
 
     def __init__(
@@ -126,59 +116,63 @@ class Decided:
         self._run_id = run_id
         self._agent = agent
         self._session_id = session_id
-        self._left = Counter(decided)
-        self._text = text
-        self._said = not text
-        # What was put in here, and never came from the platform.
-        self._own: list[Event] = []
+        self._decided = Counter(decided)
+        self._missing_text = text
+        # Inserted events, by identity: they are no part of the platform's stream.
+        self._inserted: list[Event] = []
 
-    def joined(self) -> AsyncGenerator[list[Event], None]:
-        """Join the run and yield its events from the first on, as `Platform.attach` does."""
-        return self._told(
+    def attach(self) -> AsyncGenerator[list[Event], None]:
+        """Attach to the run and yield its events from the first on."""
+        return self._with_insertions(
             self._platform.attach(self._run_id, agent=self._agent, session_id=self._session_id)
         )
 
-    def resumed(
+    def resume(
         self, platform: Resumes, request: RunRequest, delivered: Sequence[Event]
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield what follows ``delivered``, which `joined` and this brought so far."""
-        own = {id(event) for event in self._own}
-        return self._told(
+        """Yield the events after ``delivered``, which `attach` and this have yielded so far."""
+        inserted = {id(event) for event in self._inserted}
+        return self._with_insertions(
             platform.resume(
                 request,
                 run_id=self._run_id,
                 session_id=self._session_id,
-                delivered=[event for event in delivered if id(event) not in own],
+                delivered=[event for event in delivered if id(event) not in inserted],
             )
         )
 
-    async def _told(
+    async def _with_insertions(
         self, batches: AsyncGenerator[list[Event], None]
     ) -> AsyncGenerator[list[Event], None]:
         async with aclosing(batches):
             async for batch in batches:
-                yield [told for event in batch for told in self._with_own(event)]
+                events = [each for event in batch for each in self._surround(event)]
+                if isinstance(batch, PlayedBatch):
+                    batch[:] = events
+                    yield batch
+                else:
+                    yield events
 
-    def _with_own(self, event: Event) -> list[Event]:
+    def _surround(self, event: Event) -> list[Event]:
         before: list[Event] = []
         after: list[Event] = []
         if isinstance(event, TextDelta) or (isinstance(event, RunFinished) and event.output):
-            self._said = True
-        elif isinstance(event, TERMINAL_EVENTS) and not self._said:
-            before.append(TextDelta(self._text))
-            self._said = True
-        if isinstance(event, ApprovalRequested) and _take(self._left, event.approval_id):
+            self._missing_text = ""
+        elif isinstance(event, TERMINAL_EVENTS) and self._missing_text:
+            before.append(TextDelta(self._missing_text))
+            self._missing_text = ""
+        if isinstance(event, ApprovalRequested) and self._take_decision(event.approval_id):
             after.append(RunStarted(run_id=self._run_id, session_id=self._session_id))
-        self._own += before + after
+        self._inserted += before + after
         return [*before, event, *after]
 
-
-def _take(left: Counter[str | None], approval_id: str | None) -> bool:
-    """Tell whether an approval is one of those decided, and take it from them."""
-    if approval_id is None and not left[None]:
-        # A record of events may leave out the id that the stream told.
-        approval_id = next(left.elements(), None)
-    if left[approval_id] <= 0:
-        return False
-    left[approval_id] -= 1
-    return True
+    def _take_decision(self, approval_id: str | None) -> bool:
+        """Return whether an approval was decided, and remove its decision."""
+        decided = self._decided
+        if approval_id is None and not decided[None]:
+            # A record of events may lack the id that the stream had.
+            approval_id = next(decided.elements(), None)
+        if decided[approval_id] <= 0:
+            return False
+        decided[approval_id] -= 1
+        return True

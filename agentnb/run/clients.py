@@ -1,4 +1,4 @@
-"""The clients of platforms: one for the same settings, with its connections."""
+"""The clients of platforms, one for each settings, and so with shared connections."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ __all__ = ["address_of", "close_clients", "connect", "is_embedded", "resolve_age
 
 _clients: dict[tuple[Any, ...], Platform] = {}
 _lock = threading.Lock()
-# Where the address stands in an identity.
+# Index of the address in an identity.
 _ADDRESS: Final = 2
 
-# The clients that a forked child has of its parent's agents, which go on to use them.
+# The clients of agents that a forked child has from its parent.
 _inherited: dict[tuple[Any, ...], list[Platform]] = {}
 
 
-@undisturbed()  # pydantic makes its validators when they are first used, under a lock
+@undisturbed()  # pydantic builds validators on first use, under a lock
 def connect(name: str, **arguments: Any) -> Platform:
-    """Return the client of the platform ``name``; same settings, same client and connections.
+    """Return the client of the platform ``name``, the same for equal settings.
 
-    ``arguments`` are those of `Config.settings`.
-
-    While a recording is played back, the recorded platform of that name answers.
+    ``arguments`` are those of `Config.settings`.  While a recording is played back it is the
+    recorded platform.
 
     Raises:
         ConfigError: the platform is unknown, or its settings are wrong.
-        PlaybackError: a recording is played back that has nothing of the platform.
+        PlaybackError: the recording that is played back lacks the platform.
     """
     if (playback := active_playback()) is not None:
         return playback.platform(name)
@@ -48,45 +47,45 @@ def connect(name: str, **arguments: Any) -> Platform:
             f"[platforms.{name}] does not say what kind of platform it is.",
             hint=f"Give it a type: one of {', '.join(registry.names())}.",
         )
-    # Before the settings: a wrong name is not to be answered by asking for its key.
-    make = registry.load(kind)
+    # Before the settings, which may prompt for a key: a wrong name needs none.
+    factory = registry.load(kind)
     settings = current.settings(name, **arguments)
     identity = (kind, *_identity(settings))
     with _lock:
         if identity not in _clients:
-            _clients[identity] = make(settings)
+            _clients[identity] = factory(settings)
         return _clients[identity]
 
 
 def resolve_agent(target: str | None) -> AgentName:
-    """Return the full name of what a user typed, as `Config.resolve` does."""
+    """Return the full name of an agent that a user typed, as `Config.resolve` does."""
     try:
         return config().resolve(target, registry.NAMES)
     except BarePlatformError as error:
         if _lists_agents(error.platform):
-            error.hint = f"{error.hint} '%agent list {error.platform}' shows them."
+            error.hint = f"{error.hint} '%agent list {error.platform}' lists them."
         raise
 
 
 def _lists_agents(name: str) -> bool:
-    # The platform says it once it is made, for which it needs neither its address nor its key.
+    # Capabilities need neither the address nor the key.
     try:
-        make = registry.load(config().platform_type(name))
-        made = make(PlatformSettings(platform=name, base_url="http://localhost"))
-        return made.capabilities.list_agents
-    except Exception:  # whatever a third party's platform raises, it is only about a hint
+        factory = registry.load(config().platform_type(name))
+        client = factory(PlatformSettings(platform=name, base_url="http://localhost"))
+        return client.capabilities.list_agents
+    except Exception:  # of a third party's platform; only a hint depends on it
         return False
 
 
 def is_embedded(client: Platform) -> bool:
-    """Tell whether ``client`` speaks to the embedded server, whatever its platform is called."""
+    """Return whether ``client`` is connected to the embedded server."""
     return any(is_embedded_address(address) for address in _addresses(client))
 
 
 def address_of(client: Platform) -> str | None:
-    """Return the address that ``client`` was given, ``sandbox`` for the embedded server's.
+    """Return the configured address of ``client``, ``sandbox`` for the embedded server.
 
-    None where it was given none and has its platform's own, or is not known here.
+    None where it has its platform's own, or was not made by `connect`.
     """
     known = _addresses(client)
     if not known:
@@ -102,7 +101,7 @@ def _addresses(client: Platform) -> list[str | None]:
 
 
 async def close_clients() -> None:
-    """Close every platform's connections; on the background loop, whose they are."""
+    """Close every platform's connections (background loop)."""
     with _lock:
         clients = [*_clients.values(), *(each for some in _inherited.values() for each in some)]
         _clients.clear()
@@ -114,7 +113,7 @@ def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
     return (
         settings.platform,
         settings.base_url,
-        # Compared by its value, yet never shown: no plain key lies in a dict for a debugger.
+        # As a secret type: no plain key is in the dict.
         settings.api_key,
         settings.deadlines,
         settings.retries,
@@ -127,8 +126,7 @@ def _identity(settings: PlatformSettings) -> tuple[Any, ...]:
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
-    # A client that is not this package's may keep connections of its own, so new agents do not get
-    # the parent's.
+    # A third party's client may hold connections of the parent, so new agents get new clients.
     for identity, client in _clients.items():
         _inherited.setdefault(identity, []).append(client)
     _clients.clear()

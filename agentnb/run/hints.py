@@ -1,4 +1,4 @@
-"""What to do next about an error, by what its platform can do and what is configured."""
+"""Add hints to errors: suggested agent ids, and addresses that are configured but unused."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 __all__ = ["add_address_hint", "add_hint"]
 
-# How long the platform may take to list its agents for a suggestion, in seconds.
-_LISTING: Final = 3.0
-# For how long a list serves further errors, in seconds: all rows of a map may name a wrong agent.
-_FRESH: Final = 30.0
+# How long the platform may take to list its agents, in seconds.
+_LIST_TIMEOUT: Final = 3.0
+# How long a list is reused, in seconds: all rows of a map may have the same wrong agent.
+_MAX_AGE: Final = 30.0
 
 _listings: WeakKeyDictionary[Platform, tuple[float, list[str]]] = WeakKeyDictionary()
 
 
 async def add_hint(platform: Platform, agent: str, error: BaseException) -> None:
-    """Set the hint of an error that a run of ``agent`` failed by; other errors stay as they are.
+    """Set the hint of an error of a run of ``agent``: of an unknown agent, or a failed connection.
 
-    A platform that lists its agents is asked for them where there is no such agent.
+    Suggestions come from the platform's list of agents.
     """
     if isinstance(error, NotFoundError) and error.missing == "agent":
         error.hint = await _agent_hint(platform, agent)
@@ -45,7 +45,7 @@ async def add_hint(platform: Platform, agent: str, error: BaseException) -> None
 
 
 def add_address_hint(name: str, error: BaseException) -> None:
-    """Name an address of the platform in ``.env``, which is not used, where a connection failed."""
+    """Add the platform's address in an untrusted ``.env`` to a failed connection's hint."""
     is_connection = isinstance(error, ConnectionFailedError) or (
         isinstance(error, DeadlineError) and error.deadline == "connect"
     )
@@ -62,17 +62,17 @@ async def _agent_hint(platform: Platform, agent: str) -> str:
     if near := suggestion(agent, [*names, *platforms]):
         is_agent = any(near == suggestion(name, [name]) for name in names)
         return near if is_agent else f"{near} Its agents are named as in 'platform:agent'."
-    return f"'%agent list {platform.name}' shows its agents." if lists else "Check the agent's id."
+    return f"'%agent list {platform.name}' lists its agents." if lists else "Check the agent's id."
 
 
 async def _agent_ids(platform: Platform) -> list[str]:
-    """Return the ids of the agents that the platform lists, or listed a moment ago."""
+    """Return the ids of the agents that the platform lists, cached for a short time."""
     now = time.monotonic()
-    if (known := _listings.get(platform)) is not None and now - known[0] < _FRESH:
+    if (known := _listings.get(platform)) is not None and now - known[0] < _MAX_AGE:
         return known[1]
     names: list[str] = []
     with suppress(AgentnbError, TimeoutError), side_request():
-        async with asyncio.timeout(_LISTING):
+        async with asyncio.timeout(_LIST_TIMEOUT):
             names = [found.id for found in await platform.agents()]
     _listings[platform] = now, names
     return names

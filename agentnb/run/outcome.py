@@ -1,9 +1,9 @@
-"""What a run ended by, as events: an exception, a stream that is gone, a platform's own word."""
+"""The terminal event of a run that ended by an exception, a broken stream or on its platform."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import AgentnbError, PlatformError
 from agentnb.event.types import ApprovalRequested, Event, RunCancelled, RunFailed, RunFinished
@@ -22,71 +22,68 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_SILENT_END = "The stream ended before the agent had finished."
-_INCOMPLETE = "The answer may be incomplete."
-# What a platform or a library says of an error may be long, in characters.
-_REASON = 300
+_ENDED_EARLY: Final = "The stream ended before the agent had finished."
+_MAX_REASON: Final = 300
 
 
 def failure_end(error: BaseException) -> RunFailed:
     """Return the end of a run in which ``error`` was raised."""
     name = type(error).__name__
     if not isinstance(error, AgentnbError):
-        _log.info("A run broke off", exc_info=error)
+        _log.info("A run raised", exc_info=error)
         message = " ".join(str(error).split())
         return RunFailed(message=f"{name}: {message}" if message else name, error_type=name)
-    platform = error if isinstance(error, PlatformError) else None
-    told: dict[str, Any] = {}
-    if platform is not None:
-        told = {"status": platform.status, "request_id": platform.request_id}
+    if not isinstance(error, PlatformError):
+        return RunFailed(message=error.message, error_type=name, hint=error.hint)
+    details = {"status": error.status, "request_id": error.request_id}
     return RunFailed(
         message=error.message,
-        code=platform.code if platform else None,
-        retry_after=platform.retry_after if platform else None,
+        code=error.code,
+        retry_after=error.retry_after,
         error_type=name,
         hint=error.hint,
-        details={key: value for key, value in told.items() if value is not None},
+        details={key: value for key, value in details.items() if value is not None},
     )
 
 
-def incomplete_end(first: Exception | None, output: str | None) -> RunFailed:
-    """Return the end of a run that completed on its platform, and whose answer may not be all here.
+def incomplete_end(error: Exception | None, output: str | None) -> RunFailed:
+    """Return the end of a run that completed on its platform with a partly received answer.
 
-    ``first`` is what its stream broke off by, None where it just ended; ``output`` the answer that
-    the platform has, where it does not go on from what arrived.
+    ``error`` is the one that its stream broke off by, None where it ended; ``output`` the answer at
+    the platform, where that does not continue the received text.
     """
-    missing = "the rest of its answer could not be had"
+    missing = "the rest of its answer is not available"
     if output is not None:
-        missing = "how its answer goes on from here is not known"
+        missing = "its answer there does not continue the received text"
     return RunFailed(
-        message=f"{one_line(first)} The run completed on its platform, but {missing}.",
+        message=f"{one_line(error)} The run completed on its platform, but {missing}.",
         status="truncated",
-        code="no_terminal_event" if first is None else None,
-        error_type=None if first is None else type(first).__name__,
-        hint=_hint(first),
+        code="no_terminal_event" if error is None else None,
+        error_type=None if error is None else type(error).__name__,
+        hint=_hint(error),
         details={} if output is None else {"output": output},
     )
 
 
 def truncated_end(
-    first: Exception | None, last: Exception | None, *, attempts: int, goes_on: bool
+    first: Exception | None, last: Exception | None, *, attempts: int, in_progress: bool
 ) -> RunFailed:
-    """Return the end of a run whose stream is gone, and whose platform does not say how it ended.
+    """Return the end of a run whose stream is lost and whose end is unknown.
 
-    ``first`` is what the stream broke off by, None where it just ended; ``last`` what the last of
-    ``attempts`` to take it up again failed by, if anything.  ``goes_on``: the platform said so.
+    ``first`` is the error that the stream broke off by, None where it ended; ``last`` that of the
+    last of ``attempts`` to resume it, if any.  ``in_progress``: the platform reported that.
     """
-    message = _SILENT_END if first is None else one_line(first)
+    message = one_line(first)
     if attempts:
-        message += f" {attempts} {'attempt' if attempts == 1 else 'attempts'} to take it up again"
-        message += " brought nothing more"
+        message += f" {attempts} {'attempt' if attempts == 1 else 'attempts'} to resume it"
+        message += " delivered nothing more"
         if last is not None and one_line(last) != one_line(first):
             message += f", the last: {one_line(last)}"
         message = message.rstrip(".") + "."
-    if goes_on:
-        message += " The run goes on on its platform."
+    if in_progress:
+        message += " The run continues on its platform."
     if first is None or attempts:
-        message += f" {_INCOMPLETE}"
+        message += " The answer may be incomplete."
     return RunFailed(
         message=message,
         status="truncated",
@@ -98,7 +95,7 @@ def truncated_end(
 
 
 def remote_end(remote: RemoteRun) -> Event | None:
-    """Return the end that a platform's list has of a run, None where it has none."""
+    """Return the end of a run by its platform's list, None while it is in progress."""
     match remote.status:
         case "completed":
             return RunFinished(output=remote.output)
@@ -113,22 +110,19 @@ def remote_end(remote: RemoteRun) -> Event | None:
 
 
 def is_last_passage(output: str | None, *, of: str) -> bool:
-    """Return whether a platform's answer is the end of what arrived, or all of it.
-
-    White space does not count: platforms trim.
-    """
+    """Return whether a platform's answer is the end of the received text, but for white space."""
     wanted = "".join((output or "").split())
     return wanted != "" and "".join(of.split()).endswith(wanted)
 
 
-def _hint(error: Exception | None) -> str | None:
-    return error.hint if isinstance(error, AgentnbError) else None
-
-
 def one_line(error: Exception | None) -> str:
-    """Return what ``error`` says, in one line of bounded length; of None, that a stream ended."""
+    """Return the message of ``error`` as a line of bounded length; None: the stream ended early."""
     if error is None:
-        return _SILENT_END
+        return _ENDED_EARLY
     text = error.message if isinstance(error, AgentnbError) else f"{type(error).__name__}: {error}"
     line = " ".join(text.split())
-    return line if len(line) <= _REASON else f"{line[:_REASON]}…"
+    return line if len(line) <= _MAX_REASON else f"{line[:_MAX_REASON]}…"
+
+
+def _hint(error: Exception | None) -> str | None:
+    return error.hint if isinstance(error, AgentnbError) else None

@@ -1,4 +1,4 @@
-"""Structured answers: the JSON schema to ask for, and the answer parsed by it."""
+"""Structured output: the JSON schema of a type, and answers parsed by it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from agentnb.event.transcript import Transcript
 __all__ = ["OutputType", "OutputValidator", "output_schema", "parse_output", "schema_fields"]
 
 _SIMPLE: Final = frozenset({"string", "integer", "number", "boolean"})
-# So much of a value stands in a message, in characters.
-_SHOWN: Final = 60
+# Length of a value in a message, in characters.
+_MAX_VALUE: Final = 60
 
 OutputType = type[Any] | Mapping[str, Any]
 """A pydantic model, a dataclass or another type that pydantic knows, or a JSON schema."""
 
 
 def output_schema(output_type: OutputType) -> dict[str, Any]:
-    """Return the JSON schema of ``output_type``: of a type, or the schema that it is.
+    """Return the JSON schema of a type; a schema is returned as it is.
 
     Raises:
         RequestError: it is neither a mapping nor a type that pydantic can describe.
@@ -40,13 +40,13 @@ def output_schema(output_type: OutputType) -> dict[str, Any]:
 
 
 def parse_output(text: str, output_type: OutputType) -> Any:
-    """Return the answer as ``output_type`` says: a value of the type, or the parsed JSON.
+    """Parse an answer: to a value of the type, or to JSON for a schema.
 
-    A Markdown code fence around the JSON is understood, since many models put one there.  Of a bare
-    schema only the fields of simple types are checked, and that the required ones are there.
+    A Markdown code fence around the JSON, which many models write, is removed.  Of a bare schema
+    only fields of simple types, and required ones, are validated.
 
     Raises:
-        OutputError: the text is not JSON, or not of that form.
+        OutputError: the text is not JSON, or does not match.
     """
     body = _unfenced(text)
     try:
@@ -72,15 +72,15 @@ def parse_output(text: str, output_type: OutputType) -> Any:
 
 @lru_cache(maxsize=32)
 def _adapter(output_type: Any) -> TypeAdapter[Any]:
-    # Making one for a dataclass or a generic type takes longer than what it then parses.
+    # Building one takes longer than parsing.
     return TypeAdapter(output_type)
 
 
 class OutputValidator:
-    """Checks the answer of one run, once it has completed, against ``type``.
+    """Validates the answer of a completed run against ``type``.
 
-    ``text`` is then what parses: the answer, or the final form of it that the platform gave beside
-    other text; None where neither does.
+    ``text`` is then what parses: the answer, or the final output of the platform beside other text;
+    None where neither does.
     """
 
     def __init__(self, output_type: OutputType) -> None:
@@ -104,9 +104,9 @@ class OutputValidator:
 
 
 def schema_fields(schema: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the fields of the object that ``schema`` describes, each with its simple type.
+    """Return the fields of an object's schema with their simple types.
 
-    That is "string", "integer", "number" or "boolean", and None for anything else.
+    A type is "string", "integer", "number" or "boolean", None for anything else.
     """
     found = _resolved(schema, schema).get("properties")
     if not isinstance(found, Mapping):
@@ -120,7 +120,7 @@ def _mismatch(output_type: OutputType, problem: str) -> OutputError:
         title = output_type.get("title")
         name = f"`{title}`" if isinstance(title, str) else "the JSON schema"
     else:
-        # The name of a generic alias, as of list[City], is that of its origin alone.
+        # A generic alias such as list[City] has the name of its origin.
         own = None if get_args(output_type) else getattr(output_type, "__name__", None)
         name = f"`{own or repr(output_type)}`"
     problem = " ".join(problem.split()).rstrip(".")
@@ -128,21 +128,21 @@ def _mismatch(output_type: OutputType, problem: str) -> OutputError:
 
 
 def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """Return in what a value departs from the fields of ``schema``; None where in nothing."""
+    """Return how a value differs from the fields of ``schema``, None where it matches."""
     kinds = schema_fields(schema)
     if not kinds:
         return None
     if not isinstance(value, dict):
         return "it is no object"
-    given = cast("dict[str, Any]", value)
+    values = cast("dict[str, Any]", value)
     required = cast("list[str]", _resolved(schema, schema).get("required") or ())
     for name, kind in kinds.items():
-        if name not in given:
+        if name not in values:
             if name in required:
                 return f"it has no '{name}'"
-        elif kind is not None and given[name] is not None and not _is(kind, given[name]):
-            shown = json.dumps(given[name], ensure_ascii=False)[:_SHOWN]
-            return f"'{name}' is no {kind}, but {shown}"
+        elif kind is not None and values[name] is not None and not _is(kind, values[name]):
+            excerpt = json.dumps(values[name], ensure_ascii=False)[:_MAX_VALUE]
+            return f"'{name}' is no {kind}, but {excerpt}"
     return None
 
 
@@ -159,7 +159,7 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _kind(field: Any, schema: Mapping[str, Any]) -> str | None:
-    """Return which of the simple types a field is, None where it is none of them, or several."""
+    """Return the simple type of a field, None for other types and unions."""
     if not isinstance(field, Mapping):
         return None
     found = _resolved(cast("Mapping[str, Any]", field), schema)
@@ -177,7 +177,7 @@ def _kind(field: Any, schema: Mapping[str, Any]) -> str | None:
 
 
 def _resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a field says, also where it says that elsewhere in ``schema``."""
+    """Return a field with its reference resolved."""
     for _ in range(len(schema.get("$defs", ())) + 1):
         reference = field.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/$defs/"):
@@ -191,7 +191,7 @@ def _unfenced(text: str) -> str:
     first, _, rest = body.partition("\n")
     mark = first[:1]
     fence = first[: len(first) - len(first.lstrip(mark))]
-    told = first[len(fence) :].strip().lower()
-    if mark in ("`", "~") and len(fence) >= 3 and told in ("", "json") and rest.endswith(fence):
+    language = first[len(fence) :].strip().lower()
+    if mark in ("`", "~") and len(fence) >= 3 and language in ("", "json") and rest.endswith(fence):
         return rest.removesuffix(fence)
     return body

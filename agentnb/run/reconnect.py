@@ -1,9 +1,11 @@
-"""When a stream that broke off is taken up again, after how long, and when that is given up."""
+"""Decide whether and when a broken stream is resumed."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from agentnb._http import MAX_RETRY_AFTER, backoff_delay, is_retryable_status
@@ -15,124 +17,141 @@ from agentnb.errors import (
     StreamCutError,
 )
 
-__all__ = ["ReconnectPolicy", "is_disconnect", "is_retryable"]
+__all__ = ["DEFAULT_BACKOFF", "Backoff", "ReconnectPolicy", "is_disconnect", "is_retryable"]
 
-# The pauses between two questions how a run is that goes on elsewhere, in seconds.
-_FIRST_QUESTION: Final = 1.0
-_LONGEST_QUESTION: Final = 15.0
-# How often one run is taken up again at all: a server may send one event for each connection.
-_MOST: Final = 100
-# The pause after a connection that brought something, in seconds: the server is there, and this
-# only keeps one that soon ends each connection from being asked without a break.
-_AFTER_NEWS: Final = 0.1
-# 1.5 to the power of more than this is no pause that anybody makes.
-_GROWN: Final = 20
+
+def _jitter() -> float:
+    return random.uniform(0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The delays of a run's reconnects, in seconds, and the ``sleep`` that waits for them.
+
+    ``delay`` returns the delay before an attempt, counted from 1, ``after_progress`` is the one
+    after a connection that delivered events.  A platform that reports a run in progress is polled
+    after ``first_poll`` seconds, then in growing intervals up to ``max_poll``.  One run reconnects
+    ``max_reconnects`` times at most: a server may send one event for each connection.
+    """
+
+    delay: Callable[..., float] = backoff_delay
+    jitter: Callable[[], float] = _jitter
+    after_progress: float = 0.1
+    first_poll: float = 1.0
+    max_poll: float = 15.0
+    max_reconnects: int = 100
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+#: The backoff of runs that are given none.
+DEFAULT_BACKOFF = Backoff()
+
+# 1.5 to the power of this exceeds `max_poll`; more could overflow.
+_MAX_EXPONENT: Final = 20
 
 
 class ReconnectPolicy:
-    """Counts one run's attempts to have its stream again, and the time they take.
+    """Counts one run's attempts to resume its stream, and the time that they take.
 
-    An attempt that brings an event is a success, and the count begins anew.  It knows no clock and
-    never waits: `pause` says how long, and `tried` is told how it went.
+    An attempt that delivers an event resets the count.  It never waits: `delay` returns how long to
+    wait, and `attempted` takes the result.
     """
 
-    def __init__(
-        self, retries: Retries, *, jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.0)
-    ) -> None:
+    def __init__(self, retries: Retries, backoff: Backoff) -> None:
         #: Attempts since the last event, and of the whole run.
         self.attempts = 0
-        self.made = 0
-        #: Seconds that went into pauses and into attempts that brought nothing.
+        self.total = 0
+        #: Seconds that delays and attempts without events took.
         self.spent = 0.0
         self._retries = retries
-        self._jitter = jitter
-        self._questions = 0
-        self._brought = False
+        self._backoff = backoff
+        self._polls = 0
+        self._progressed = False
 
     @property
-    def most(self) -> int:
-        """How many attempts in a row there are."""
+    def max_attempts(self) -> int:
+        """Maximum number of attempts in a row."""
         return self._retries.reconnects
 
-    def pause(self, error: Exception | None, *, is_over: bool = False) -> float | None:
-        """Return how many seconds to wait before the next attempt; None: there is none.
+    def delay(self, error: Exception | None, *, has_ended: bool = False) -> float | None:
+        """Return the seconds to wait before the next attempt; None if there is none.
 
-        ``error`` is what the last one failed by, None where the stream ended without saying how the
-        run did: many servers close a connection after some time, so the first time that happens
-        nothing is waited for.  The pause is short after an attempt that brought something, and
-        where the run ``is_over``: what the stream lacks is there already.
+        ``error`` is the failure of the last attempt, None where the stream ended without a terminal
+        event: many servers close connections after some time, so the first time there is no delay.
+        The delay is short after an attempt that delivered events, and where the run ``has_ended``
+        on its platform, which has the rest then.
         """
-        if self.attempts >= self._retries.reconnects or self.made >= _MOST:
+        if self.attempts >= self.max_attempts or self.total >= self._backoff.max_reconnects:
             return None
-        wish = _wish(error)
-        if wish > MAX_RETRY_AFTER:
+        retry_after = _retry_after(error)
+        if retry_after > MAX_RETRY_AFTER:
             return None
-        seconds = 0.0
-        if self._brought or (is_over and error is None):
-            seconds = max(_AFTER_NEWS * self._jitter(), wish)
-        elif error is not None or self.made:
-            # A server that would be asked again at once may know no better.
-            seconds = max(backoff_delay(self.attempts + 1, jitter=self._jitter), wish)
+        jitter, seconds = self._backoff.jitter, 0.0
+        if self._progressed or (has_ended and error is None):
+            seconds = max(self._backoff.after_progress * jitter(), retry_after)
+        elif error is not None or self.total:
+            seconds = max(self._backoff.delay(self.attempts + 1, jitter=jitter), retry_after)
         if not self._spend(seconds):
             return None
-        self._brought = False
+        self._progressed = False
         self.attempts += 1
-        self.made += 1
+        self.total += 1
         return seconds
 
-    def tried(self, seconds: float, *, brought: bool) -> None:
-        """Take note of an attempt that took ``seconds``; ``brought``: an event came."""
-        self._brought = brought
-        if brought:
+    def attempted(self, seconds: float, *, progressed: bool) -> None:
+        """Record an attempt that took ``seconds``; ``progressed``: an event was delivered."""
+        self._progressed = progressed
+        if progressed:
             self.attempts = 0
         else:
             self.spent += seconds
 
-    def pause_before_question(self) -> float | None:
-        """Return how long to wait before a platform that says "it goes on" is asked again.
+    def poll_delay(self) -> float | None:
+        """Return the seconds to wait before a platform that reports a run in progress is polled.
 
-        None: it has been asked for as long as reconnecting may take.
+        None where reconnecting has taken as long as it may.
         """
-        if self._retries.reconnects == 0:
+        if self.max_attempts == 0:
             return None
-        seconds = min(_FIRST_QUESTION * 1.5 ** min(self._questions, _GROWN), _LONGEST_QUESTION)
+        backoff, exponent = self._backoff, min(self._polls, _MAX_EXPONENT)
+        seconds = min(backoff.first_poll * 1.5**exponent, backoff.max_poll)
         if not self._spend(seconds):
             return None
-        self._questions += 1
-        # It answered.
+        self._polls += 1
+        # The platform answers.
         self.attempts = 0
         return seconds
 
     def _spend(self, seconds: float) -> bool:
-        """Take ``seconds`` of what there is; return False where so much is not left."""
-        most = self._retries.reconnect_timeout
-        if most is not None and self.spent + seconds > most:
+        """Subtract ``seconds`` from the time budget; return False where it is exceeded."""
+        budget = self._retries.reconnect_timeout
+        if budget is not None and self.spent + seconds > budget:
             return False
         self.spent += seconds
         return True
 
 
-def is_disconnect(error: Exception, *, began: bool, known: bool = False) -> bool:
-    """Tell whether ``error`` is a stream that broke off, so that it could be taken up again.
+def is_disconnect(error: Exception, *, started: bool, known: bool = False) -> bool:
+    """Return whether ``error`` is a broken stream that could be resumed.
 
-    ``began``: something of it had arrived.  What breaks before that may be a request that comes
-    before the run's own, so that nothing runs; unless the run was ``known`` before it was joined.
-    A deadline other than ``idle`` is what the user set for the whole, and final.
+    ``started``: content of the run had arrived.  An earlier failure may be that of a preliminary
+    request, with no run yet; unless the run was ``known`` before it was attached to.  Deadlines
+    other than ``idle`` are the user's limits for the whole run, and final.
     """
     match error:
         case ConnectionFailedError():
-            return began
+            return started
         case StreamCutError() | DeadlineError(deadline="idle"):
-            return began or known
+            return started or known
         case _:
             return False
 
 
 def is_retryable(error: Exception) -> bool:
-    """Tell whether an attempt to take a stream up again that failed may succeed a little later.
+    """Return whether an attempt to resume a stream may succeed after ``error``.
 
-    So it may after ``connect`` and ``first_event``, too, which end a run that has not begun: what
-    they bound is one attempt, and the run that it asks for goes on meanwhile.
+    That includes ``connect`` and ``first_event``, which end a run that has not started: they bound
+    one attempt here, while the run itself continues.
     """
     match error:
         case StreamCutError() | ConnectionFailedError() | TimeoutError():
@@ -145,8 +164,8 @@ def is_retryable(error: Exception) -> bool:
             return False
 
 
-def _wish(error: Exception | None) -> float:
-    """Return how long the server asked to be left alone, in seconds; 0 where it did not."""
+def _retry_after(error: Exception | None) -> float:
+    """Return the server's requested delay in seconds, 0 where there is none."""
     match error:
         case PlatformError(retry_after=float() | int() as seconds):
             return seconds

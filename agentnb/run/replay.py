@@ -1,4 +1,4 @@
-"""`replay`: shows a recorded run again, as it went, without asking anybody."""
+"""`replay`: show a recorded run again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.cassettes.player import play, validate_speed
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunFailed
 from agentnb.recording.base_run import BaseRun
-from agentnb.recording.clock import current_clock
 from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs
 from agentnb.store.stored_run import StoredRun, load, read_export
@@ -20,51 +19,55 @@ __all__ = ["replay"]
 
 
 def replay(run: str | Path | BaseRun, *, speed: float = 1.0) -> Run:
-    """Show a recorded run again; return it at once as a live run that is asked of nobody.
+    """Show a recorded run again; return it at once as a live run that makes no requests.
 
     ``run`` is a run, the id of one in the history (the platform's or agentnb's own), or the path of
-    one that was exported as ``.json``.  It goes at the pace at which it had come, ``speed`` times
-    as fast; infinity, or 0, is at once.  Its events, times, ids and figures are the recorded ones.
-    A note in the view says that it is a replay, and whether question and answer were not kept.
-    `Run.cancel` stops the replay.  It is not kept in the history.
+    an exported ``.json``.  It is played at its original pace, ``speed`` times as fast; infinity, or
+    0, does not wait.  Its events, times, ids and figures are the recorded ones.  A note in the view
+    says that it is a replay, and whether prompt and answer were not kept.  `Run.cancel` stops it.
+    It is not kept in the history.
 
     Raises:
         HistoryError: there is no such run, or the history or the file cannot be read.
-        RequestError: ``speed`` is negative, or no number.
+        RequestError: ``speed`` is negative or not a number.
     """
     speed = validate_speed(speed)
-    found = _find(run)
-    with found.lock:
-        # What is live may go on meanwhile; what is shown again is what there is now.
-        events, times = found.events, found.event_times
-        duration, status = found.duration, found.status
+    original = _find(run)
+    with original.lock:
+        # A live run may continue meanwhile; the replay is of its present state.
+        events, times = original.events, original.event_times
+        duration, status = original.duration, original.status
 
     async def source() -> AsyncGenerator[list[Event], None]:
-        if (clock := current_clock()) is not None:
-            clock.sent_at, clock.played_id = found.created_at, found.id
-        async with aclosing(play(events, times, speed=speed, duration=duration)) as batches:
+        playing = play(
+            events,
+            times,
+            sent_at=original.created_at,
+            run_id=original.id,
+            speed=speed,
+            duration=duration,
+        )
+        async with aclosing(playing) as batches:
             async for batch in batches:
                 yield batch
         if status != "paused" and not any(isinstance(event, TERMINAL_EVENTS) for event in events):
             yield [RunFailed(message="The recording ends here.", status="truncated")]
 
-    shown = Run(
+    return Run(
         source,
-        platform=OfflinePlatform(found.platform),
-        request=found.request,
-        title=found.title,
+        platform=OfflinePlatform(original.platform),
+        request=original.request,
+        title=original.title,
         via="replay",
-        notice=_notice(found),
-    )
-    return shown.start()
+        notice=_notice(original),
+    ).start()
 
 
 def _notice(run: BaseRun) -> str:
-    """Return what the view says of a replay: it looks like the run itself."""
-    said = f"Replay of a run of {run.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    notice = f"Replay of a run of {run.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
     if isinstance(run, StoredRun) and not (run.prompt or run.text or run.request.media):
-        said += " What was asked and answered was not kept."
-    return said
+        notice += " Its prompt and answer were not kept."
+    return notice
 
 
 def _find(run: str | Path | BaseRun) -> BaseRun:
@@ -76,10 +79,10 @@ def _find(run: str | Path | BaseRun) -> BaseRun:
         case str() if run.lower().endswith(".json"):
             return read_export(run)
         case str():
-            for known in reversed(recent_runs()):
-                # Runs of this process are found even without a history.
-                if run in (known.id, known.local_id):
-                    return known
+            # Runs of this process are available without a history, too.
+            for recent in reversed(recent_runs()):
+                if run in (recent.id, recent.local_id):
+                    return recent
             return load(run)
-        case other:  # pyright: ignore[reportUnnecessaryComparison]  # not everybody checks types
+        case other:  # pyright: ignore[reportUnnecessaryComparison]  # callers may not check types
             raise TypeError(f"A {type(other).__name__} is no run, no id of one and no file.")

@@ -1,4 +1,4 @@
-"""Build the request of a run and its request options."""
+"""Build the request of a run and the options of its HTTP requests; make blocking calls."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ T = TypeVar("T")
 
 
 class HasSession(Protocol):
-    """A run, as far as its session is concerned."""
+    """A run whose session can be continued."""
 
     @property
     def session_id(self) -> str | None: ...
 
 
 class HasDefaults(Protocol):
-    """An agent with default deadlines and retries; None: those of its platform."""
+    """An agent with default options; None: those of its platform."""
 
     deadlines: Deadlines | None
     retries: Retries | None
@@ -64,11 +64,11 @@ def build_request(
     followups: bool,
     params: Mapping[str, Any],
 ) -> RunRequest:
-    """Return the request for what `Agent.start` was given.
+    """Return the request for the arguments of `Agent.start`.
 
     Raises:
-        RequestError: the platform cannot take it.
-        UnsupportedError: the platform cannot do it.
+        RequestError: an argument is invalid.
+        UnsupportedError: the platform does not support one.
     """
     media = media_items(media)
     check_prompt(prompt, media, platform)
@@ -76,15 +76,15 @@ def build_request(
         session = session.session_id
         if session is None:
             raise RequestError(
-                "That run has no session to go on in.",
-                hint="It did not get that far, or its platform has none.",
+                "That run has no session to continue.",
+                hint="It failed before it had one, or its platform has none.",
             )
     abilities = platform.capabilities
     if output_type is not None and not abilities.output_schema:
         raise unsupported(
             platform.name,
             "structured output",
-            hint="Ask for JSON in the question, and read run.text.",
+            hint="Request JSON in the prompt, and read run.text.",
         )
     if media and (reason := media_refusal(platform)) is not None:
         raise UnsupportedError(reason)
@@ -110,7 +110,7 @@ def options_for(
 ) -> RequestOptions | None:
     """Return the request options of a run: those given, else the agent's.
 
-    ``timeout`` seconds win over what the deadlines have as total.
+    ``timeout`` seconds replace the ``total`` of the deadlines.
 
     Raises:
         RequestError: ``timeout`` is no number of seconds.
@@ -121,18 +121,18 @@ def options_for(
             raise RequestError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
         deadlines = replace(deadlines or Deadlines(), total=float(timeout))
     if isinstance(agent.platform, OfflinePlatform):
-        # What is played takes the time that it took, whatever anybody would wait now.
+        # A played run takes its recorded time.
         return None
     return RequestOptions(deadlines=deadlines, retries=retries, by_timeout=timeout is not None)
 
 
 async def invoked(platform: Platform, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-    """Yield all of an answer that is asked for in one piece."""
+    """Yield the events of a run without streaming as one batch."""
     yield await platform.invoke(request)
 
 
 def call_sync(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
-    """Return what ``work``, which asks ``platform``, comes to (blocks)."""
+    """Return the result of ``work``, a call of ``platform`` (blocks)."""
     try:
         return wait(work)
     except AgentnbError as error:
@@ -142,17 +142,16 @@ def call_sync(platform: Platform, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def collect_runs(runs: AsyncIterator[RemoteRun]) -> list[RemoteRun]:
-    """Return all that a platform lists."""
+    """Return the runs that a platform lists as a list."""
     return [run async for run in runs]
 
 
 def forget_refused_key(platform: Platform, error: BaseException) -> None:
-    """Have the key asked for again where ``error`` says that the platform refused it."""
-    # Else a key that was mistyped at the prompt would be used until the process ends.
-    if isinstance(error, AuthenticationError):
+    """Drop a key that the platform refused, so that the next run prompts for it again."""
+    if isinstance(error, AuthenticationError) and not isinstance(platform, OfflinePlatform):
         config().forget_key(platform.name)
 
 
 def unsupported(platform: str, what: str, *, hint: str | None = None) -> UnsupportedError:
-    """Return the error of a platform that does not take ``what``."""
+    """Return the error of a platform that does not support ``what``."""
     return UnsupportedError(f"{platform} does not take {what}.", hint=hint)

@@ -1,11 +1,10 @@
-"""`Run`: one question to one agent, live and afterwards."""
+"""`Run`: one execution of an agent, live and afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -28,15 +27,16 @@ from agentnb.errors import (
     RunTruncatedError,
     UnsupportedError,
 )
-from agentnb.event.types import ApprovalRequested, Event
+from agentnb.event.types import Event
 from agentnb.platforms.base import Resumes
 from agentnb.recording.base_run import BaseRun, Via
-from agentnb.recording.feed import EventIterator
-from agentnb.recording.recording import Recording
-from agentnb.run.approvals import ApprovalRef, Decided, all_decided, waiting_approval
+from agentnb.recording.clock import Clock
+from agentnb.recording.recording import EventIterator, Recording
+from agentnb.run.approvals import ApprovalRef, Continuation, pending_approval
 from agentnb.run.executor import RunExecutor
 from agentnb.run.output import OutputValidator, parse_output
-from agentnb.run.stream_consumer import Resume, Source, resume_of
+from agentnb.run.reconnect import Backoff
+from agentnb.run.stream_reader import Resume, Source
 from agentnb.store import recent
 
 if TYPE_CHECKING:
@@ -46,24 +46,17 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 # How long a paused run's stream may take to end before it counts as staying open, in seconds.
-_MAY_END: Final = 0.5
-# How often a waiting thread or loop looks up, in seconds: Ctrl-C does not wake it everywhere.
+_PAUSE_GRACE: Final = 0.5
+# How often a waiting thread or loop wakes up, in seconds: Ctrl-C does not wake it everywhere.
 _TICK: Final = 0.1
-
-
-def _new_ending() -> Future[None]:
-    """Return what wakes those who wait; whoever merely waits for it cannot cancel it."""
-    ending: Future[None] = Future()
-    ending.set_running_or_notify_cancel()
-    return ending
 
 
 class Run(BaseRun):
     """One execution of an agent.
 
-    Made by `Agent.run`, `Agent.start` and their like, never directly.  Its properties may be read
-    from any thread at any moment and show what has arrived so far; what has arrived is never lost,
-    however the run ends.
+    Made by `Agent.run`, `Agent.start` and the like, never directly.  Its properties may be read
+    from any thread at any time and return what has been received so far; received content is never
+    lost, however the run ends.
 
     ``await run`` waits for its end and returns it; `wait` does the same for blocking code.
     """
@@ -77,70 +70,73 @@ class Run(BaseRun):
         title: str,
         via: Via = "stream",
         output_type: Any = None,
-        failed: Callable[[BaseException], None] | None = None,
         request_options: RequestOptions | None = None,
         resume: Resume | None = None,
         recording: Recording | None = None,
         notice: str | None = None,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        super().__init__(platform, request, title=title, recording=recording)
-        #: How the platform was asked for it.
+        super().__init__(platform, request, title=title, recording=recording, clock=clock)
         self.via: Via = via
-        #: How long it may take and how often it tries again; None: as its platform is set.
+        #: The options of its requests; None: as its platform is configured.
         self.request_options = request_options
-        #: Whether it is kept in the history's store; what is only played is not.
-        self.durable = not isinstance(platform, OfflinePlatform)
+        is_played = isinstance(platform, OfflinePlatform)
+        self.durable = not is_played
         self._client = platform
         self._output = None if output_type is None else OutputValidator(output_type)
-        self._recording.check = self._output and self._output.check
-        # One line that is shown above it.
+        self._recording.validate = self._output and self._output.check
+        # One line that is displayed above it.
         self._notice = notice
-        self._failed = failed
-        self._decided: tuple[str | None, ...] = ()
-        # Those of its approvals that were decided while its stream was open.
-        self._decided_here: list[ApprovalRequested] = []
+        self._backoff = backoff
+        # Ids of the approvals decided in runs that this one continues.
+        self._decided_before: tuple[str | None, ...] = ()
         self._deciding = asyncio.Lock()
         self._successor: Run | None = None
-        self._watched = False
-        self._ending = _new_ending()
-        self._driver = RunExecutor(
+        self._is_recorded = False
+        if resume is None and via != "invoke" and isinstance(platform, Resumes):
+            transcript = self.transcript
+
+            def resume_stream(delivered: Sequence[Event]) -> AsyncGenerator[list[Event], None]:
+                return platform.resume(
+                    request,
+                    run_id=transcript.run_id,
+                    session_id=transcript.session_id,
+                    delivered=delivered,
+                )
+
+            resume = resume_stream
+        self._executor = RunExecutor(
             source,
             self._recording,
             platform=platform,
             request=request,
-            finished=lambda: self._ending.set_result(None),
-            failed=failed,
-            resume=resume
-            or (None if via == "invoke" else resume_of(platform, request, self.transcript)),
+            resume=resume,
             request_options=request_options,
-            # What is played goes on nowhere.
-            joined=via == "attach" and not isinstance(platform, OfflinePlatform),
-            is_decided=lambda: all_decided(self.transcript.pending_approvals, self._decided_here),
+            attached=via == "attach" and not is_played,
+            backoff=backoff,
         )
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """End the copy of a run that goes on in the parent process; keep one that has ended."""
+        """End the copy of a run that continues in the parent process; keep one that has ended."""
         self._deciding = asyncio.Lock()
-        self._ending = _new_ending()
-        self._driver.abandon()
-        if self._recording.ended:
-            self._ending.set_result(None)
+        self._executor.abandon()
 
     @classmethod
     def recorded(cls, facts: BaseRun, *, platform: Platform) -> Run:
-        """Return a run of another process that has ended, as it was recorded.
+        """Return an ended run of another process, as it was recorded.
 
-        ``platform`` is where it ran: one that waits for an approval can be decided here.  It is in
-        the history already, and not recorded again.
+        ``platform`` is where it ran: one that waits for an approval can be decided here.  It is
+        not recorded in the history again.
         """
 
-        async def nothing_more() -> AsyncGenerator[list[Event], None]:
+        async def empty() -> AsyncGenerator[list[Event], None]:
             return
             yield []
 
         run = cls(
-            nothing_more,
+            empty,
             platform=platform,
             request=facts.request,
             title=facts.title,
@@ -148,73 +144,72 @@ class Run(BaseRun):
         )
         run.local_id = facts.local_id
         run.durable = False
-        run._ending.set_result(None)
+        run._executor.ended.set_result(None)
         return run
 
     def view(self) -> RunView:
-        """Return what the renderers need of it."""
+        """Return the data that renderers display."""
         return replace(super().view(), notice=self._notice)
 
     @property
     def client(self) -> Platform:
-        """The platform's client, of which the same agent can be asked more."""
+        """The platform's client."""
         return self._client
 
     @property
     def exception(self) -> BaseException | None:
-        """What was raised inside, where the run failed by an exception."""
-        return self._driver.exception
+        return self._executor.exception
 
     @property
     def parsed(self) -> Any:
         """The answer as structured data, where the run was given an ``output_type``.
 
         An instance of the pydantic model, or the parsed JSON for a schema given as a dict; None
-        where neither was given.
+        without an ``output_type``.
 
         Raises:
-            OutputError: the answer is not of the asked form, as `parse_error` says, too.
+            OutputError: the answer does not match it, see also `parse_error`.
         """
         return self._output and parse_output(self.structured_text, self._output.type)
 
     @property
     def structured_text(self) -> str:
-        """The text that `parsed` reads: the answer, or its final form where that alone parses."""
-        found = self._output and self._output.text
-        return self.transcript.text if found is None else found
+        """The text that `parsed` reads: the answer, or its final form where only that parses."""
+        text = self._output and self._output.text
+        return self.transcript.text if text is None else text
 
-    # -- driving it ------------------------------------------------------------------------------
+    # -- execution -------------------------------------------------------------------------------
 
     def start(self) -> Run:
-        """Send it, on the background loop; return it at once.  A second call changes nothing."""
-        if not self._watched:
-            self._watched = True
+        """Send it on the background loop and return at once; a second call does nothing."""
+        if not self._is_recorded:
+            self._is_recorded = True
             record_run(self)
-        self._driver.start()
+        self._executor.start()
         return self
 
     def cancel(self) -> None:
-        """Stop it: close the connection, tell the platform, keep what arrived.
+        """Stop it: close the connection, cancel it on the platform, keep what was received.
 
-        Returns at once, from any thread; after the end it does nothing.  A run that ended paused
-        is given up on the platform; of one that was decided, what goes on is stopped.  One that was
-        joined where nothing stops a run ends here as ``interrupted``, and goes on there.
+        Returns at once, from any thread; after the end it does nothing.  A run that ended paused is
+        cancelled on the platform; of one that was decided, the continuation is.  An attached run
+        of a platform that cannot stop runs ends here as ``interrupted``, and continues there.
         """
         if self._successor is not None:
             self._successor.cancel()
             return
-        self._driver.cancel()
+        self._executor.cancel()
 
     @short_interrupts()
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Run:
         """Block until it has ended and return it.
 
-        ``timeout`` is in seconds, None for ever.  Waiting does not own the run: when the wait is
-        interrupted the run goes on, see `cancel`.
+        ``timeout`` is in seconds, None for no limit.  An interrupted wait does not stop the run,
+        see `cancel`.
 
         Raises:
             RunError: it did not complete, and ``check`` is true.
-            TimeoutError: it goes on still.
+            TimeoutError: it is still in progress.
         """
         if is_background_thread():
             raise RuntimeError("wait() blocks; on an event loop write 'await run'.")
@@ -222,9 +217,9 @@ class Run(BaseRun):
         while not self.done:
             left = _TICK if end is None else end - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"The run goes on after {timeout:g} s.")
+                raise TimeoutError(f"The run is still in progress after {timeout:g} s.")
             with suppress(TimeoutError):
-                self._ending.result(min(left, _TICK))
+                self._executor.ended.result(min(left, _TICK))
         return self.raise_for_status() if check else self
 
     async def wait_async(self, *, check: bool = True) -> Run:
@@ -233,31 +228,35 @@ class Run(BaseRun):
         Raises:
             RunError: it did not complete, and ``check`` is true.
         """
-        future = asyncio.wrap_future(self._ending)
-        try:
-            while not self.done:
-                # A loop that sleeps in select() does not see a signal whose handler is in Python.
-                await asyncio.wait({future}, timeout=_TICK)
-        finally:
-            # Else the end of the run would be told to a loop that may be closed by then.
-            future.cancel()
+        await self._wait_for_end(None)
         return self.raise_for_status() if check else self
 
     def __await__(self) -> Generator[Any, None, Run]:
         return self.wait_async().__await__()
 
+    async def _wait_for_end(self, timeout: float | None) -> None:
+        ended = asyncio.wrap_future(self._executor.ended)
+        try:
+            if timeout is not None:
+                await asyncio.wait({ended}, timeout=timeout)
+            # A loop that sleeps in select() does not see a signal whose handler is in Python.
+            while timeout is None and not self.done:
+                await asyncio.wait({ended}, timeout=_TICK)
+        finally:
+            # Else the end of the run would call a loop that may be closed by then.
+            ended.cancel()
+
     def raise_for_status(self) -> Run:
-        """Return the run where it completed, paused or goes on.
+        """Return the run where it completed, paused or is in progress.
 
         Raises:
-            RunError: it failed, was cut off or cancelled; the error's ``run`` is this run.
-            NotRecordedError: it failed since it is not in the recording that is played back; a
-                `RunFailedError` and a `PlaybackError`.
+            RunError: it failed, was truncated or cancelled; the error's ``run`` is this run.
+            NotRecordedError: it failed since the played recording lacks it; a `RunFailedError` and
+                a `PlaybackError`.
         """
         error: RunError
         failure, raised = self.transcript.failure, self.exception
-        # What is raised says what to do by itself, so it is not in the message, too.
-        said = None if failure is None else failure.message
+        message = None if failure is None else failure.message
         hint = raised.hint if isinstance(raised, AgentnbError) else failure and failure.next_step
         match self.status:
             case "queued" | "running" | "paused" | "completed":
@@ -266,122 +265,117 @@ class Run(BaseRun):
                 error = RunCancelledError("The run was cancelled.", run=self)
             case "failed":
                 kind = NotRecordedError if isinstance(raised, PlaybackError) else RunFailedError
-                error = kind(said or "The run failed.", run=self, hint=hint)
-            case "truncated" | "interrupted":
-                error = RunTruncatedError(
-                    said or f"The run was {self.status}.", run=self, hint=hint
-                )
+                error = kind(message or "The run failed.", run=self, hint=hint)
+            case "truncated" | "interrupted" as status:
+                message = message or f"The run was {status}."
+                error = RunTruncatedError(message, run=self, hint=hint)
         raise error from raised or error.__cause__
 
-    # -- deciding --------------------------------------------------------------------------------
+    def iterate(self) -> EventIterator:
+        """Return its events from the first on, for ``async for``, as they arrive.
+
+        The consumer's pace slows the run down, until it stops taking events.
+        """
+        return self._recording.iterate()
+
+    # -- approvals -------------------------------------------------------------------------------
 
     @property
     def successor(self) -> Run | None:
-        """The run as which this one goes on after a decision; None where none took its place."""
+        """The run that continues this one after a decision, None where there is none."""
         return self._successor
 
     def approve(self, approval_id: ApprovalRef = None) -> Run:
-        """Approve what the run waits for (blocks until the platform knows); return how it goes on.
+        """Approve what the run waits for (blocks until that is sent); return its continuation.
 
-        What is returned is live: this run, where its stream is still open, else one that takes its
-        place, in `agentnb.runs()` too, and tells everything from the beginning.  ``approval_id`` is
+        The returned run is live: this one, where its stream is still open, else one that replaces
+        it, also in `agentnb.runs()`, with all events from the beginning.  ``approval_id`` is
         needed only where several are pending: an id, or one of ``transcript.pending_approvals``,
-        which is then approved as it was read or not at all.
+        which is then approved with exactly this content or not at all.
 
         Raises:
-            RequestError: the run waits for no such approval, was decided already, or first
-                requested something else by this id.
-            UnsupportedError: the platform takes no decisions.
+            RequestError: the approval is not pending, was decided already, or was first requested
+                with other content.
+            UnsupportedError: the platform has no approvals.
         """
         return wait_for(self._decide(approval_id, approved=True))
 
     def deny(self, approval_id: ApprovalRef = None) -> Run:
         """Refuse what the run waits for; otherwise as `approve`.
 
-        Whether the run then ends or goes on without is the platform's or the agent's own choice.
+        The platform or the agent chooses whether the run then ends or continues without it.
         """
         return wait_for(self._decide(approval_id, approved=False))
 
     async def approve_async(self, approval_id: ApprovalRef = None) -> Run:
-        """Do as `approve`, for async code: the running event loop is not held up."""
+        """Do as `approve`, without blocking the running event loop."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=True)))
 
     async def deny_async(self, approval_id: ApprovalRef = None) -> Run:
-        """Do as `deny`, for async code: the running event loop is not held up."""
+        """Do as `deny`, without blocking the running event loop."""
         return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
 
     async def _decide(self, named: ApprovalRef, *, approved: bool) -> Run:
-        platform, request = self._client, self.request
+        platform, decided_here = self._client, self._executor.reader.decided
         if not platform.capabilities.approvals:
             raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")
         async with self._deciding:
             if self._successor is not None:
                 raise RequestError(
                     "The run was decided already.",
-                    hint="It goes on as the run that approve() or deny() returned.",
+                    hint="It continues as the run that approve() or deny() returned.",
                 )
-            decided = (*self._decided, *(each.approval_id for each in self._decided_here))
-            asked = waiting_approval(self, named, approved=approved, decided=decided)
-            # A stream that is about to end with the pause could not tell how the run goes on.
-            await self._wait_briefly()
-            asked = waiting_approval(self, asked, approved=approved, decided=decided)
-            run_id, session_id = self.id, self.session_id
+            decided = (*self._decided_before, *(each.approval_id for each in decided_here))
+            approval = pending_approval(self, named, approved=approved, decided=decided)
+            # A stream that is about to end with the pause could not report the continuation.
+            await self._wait_for_end(_PAUSE_GRACE)
+            approval = pending_approval(self, approval, approved=approved, decided=decided)
             await platform.decide(
-                run_id,
-                asked.approval_id,
+                self.id,
+                approval.approval_id,
                 approved=approved,
-                agent=request.agent,
-                session_id=session_id,
+                agent=self.request.agent,
+                session_id=self.session_id,
             )
+            decision = (approval.approval_id, approved)
             if not self.done:
-                self.decisions.append((asked.approval_id, approved))
-                self._decided_here.append(asked)
+                self.decisions.append(decision)
+                decided_here.append(approval)
                 return self
-            decided = (*decided, asked.approval_id)
-            again = Decided(
-                platform,
-                run_id,
-                agent=request.agent,
-                session_id=session_id,
-                decided=decided,
-                text=self.transcript.text,
-            )
-            successor = Run(
-                again.joined,
-                platform=platform,
-                request=request,
-                title=self.title,
-                via="decision",
-                output_type=self._output and self._output.type,
-                failed=self._failed,
-                request_options=self.request_options,
-                resume=(lambda so_far: again.resumed(platform, request, so_far))
-                if isinstance(platform, Resumes)
-                else None,
-            )
-            successor.transcript.run_id = run_id
-            successor.transcript.session_id = session_id
-            successor._recording.clock.sent_at = self.created_at
-            successor._decided = decided
-            successor.decisions.append((asked.approval_id, approved))
+            successor = self._continue((*decided, approval.approval_id))
+            successor.decisions.append(decision)
             self._successor = successor
             recent.replace(self, successor)
             successor.start()
             self._recording.notify()
             return successor
 
-    async def _wait_briefly(self) -> None:
-        ending = asyncio.wrap_future(self._ending)
-        try:
-            await asyncio.wait({ending}, timeout=_MAY_END)
-        finally:
-            ending.cancel()
-
-    # -- listening -------------------------------------------------------------------------------
-
-    def iterate(self) -> EventIterator:
-        """Return its events from the first on, for ``async for``, as they arrive.
-
-        The run is slowed down to the pace of the consumer, until that stops taking events.
-        """
-        return self._recording.iterate()
+    def _continue(self, decided: tuple[str | None, ...]) -> Run:
+        """Return the run that attaches to this one after it was decided, not started."""
+        platform, request = self._client, self.request
+        continuation = Continuation(
+            platform,
+            self.id,
+            agent=request.agent,
+            session_id=self.session_id,
+            decided=decided,
+            text=self.transcript.text,
+        )
+        successor = Run(
+            continuation.attach,
+            platform=platform,
+            request=request,
+            title=self.title,
+            via="decision",
+            output_type=self._output and self._output.type,
+            request_options=self.request_options,
+            resume=(lambda delivered: continuation.resume(platform, request, delivered))
+            if isinstance(platform, Resumes)
+            else None,
+            backoff=self._backoff,
+        )
+        successor.transcript.run_id = self.transcript.run_id
+        successor.transcript.session_id = self.session_id
+        successor._recording.clock.sent_at = self.created_at
+        successor._decided_before = decided
+        return successor

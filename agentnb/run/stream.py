@@ -1,4 +1,4 @@
-"""The events of a run that lives as long as somebody takes them."""
+"""The events of a run that is cancelled when its consumer stops."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from contextlib import suppress
 
 from agentnb._support.tracebacks import hide_frames
 from agentnb.event.types import Event
-from agentnb.recording.feed import EventIterator
+from agentnb.recording.recording import EventIterator
 from agentnb.run.run import Run
 
 __all__ = ["RunStream"]
 
 
 class RunStream(AsyncIterator[Event]):
-    """Starts a run when its first event is asked for, yields them all, and cancels it when left.
+    """Starts a run at its first event, yields them all, and cancels it when it is left early.
 
-    An object rather than an asynchronous generator: one that is dropped cancels its run at once, on
-    whatever loop that is done, or without any.  A generator would wait for its loop to close it,
-    which a loop that was stopped never does.
+    Not an asynchronous generator: that would be closed by its loop, which a stopped loop never
+    does, while this cancels its run at once, on any loop or without one.
     """
 
     def __init__(self, start: Callable[[], Run], *, check: bool) -> None:
@@ -54,11 +53,11 @@ class RunStream(AsyncIterator[Event]):
             raise
 
     async def aclose(self) -> None:
-        """Take nothing more; the run is cancelled where it goes on."""
+        """Cancel the run if it is in progress."""
         self._leave()
 
     def __del__(self) -> None:
-        # At the end of the process the loop may be gone, and the run with it.
+        # At the end of the process the loop may be closed.
         with suppress(Exception):
             self._leave()
 

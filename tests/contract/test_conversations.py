@@ -195,7 +195,7 @@ def test_an_approval_that_it_did_not_ask_for(asking: agentnb.Agent) -> None:
     if not decided(asking):
         return
     run = asking.run("go")
-    with pytest.raises(RequestError, match="asked for no approval other"):
+    with pytest.raises(RequestError, match="requested no approval other"):
         run.approve("other")
     assert run.approve("first").wait().status == "completed"
 

@@ -11,6 +11,7 @@ import agentnb
 from agentnb._http.retry import Retries
 from agentnb.cassettes.platform import PlaybackPlatform
 from agentnb.platforms.base import Resumes
+from agentnb.run.reconnect import Backoff
 from agentnb.sandbox import Sandbox
 from tests.contract.conftest import AgentOf
 from tests.faults.cutting import Cut, CuttingRelay, How, cutting
@@ -26,8 +27,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr("agentnb.run.reconnect.backoff_delay", pause)
-    monkeypatch.setattr("agentnb.run.reconnect._AFTER_NEWS", 0.01)
+    backoff = Backoff(delay=pause, after_progress=0.01)
+    monkeypatch.setattr("agentnb.run.reconnect.DEFAULT_BACKOFF", backoff)
 
 
 @pytest.fixture

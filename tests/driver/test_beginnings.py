@@ -28,7 +28,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.01
 
-    monkeypatch.setattr(reconnect, "backoff_delay", pause)
+    monkeypatch.setattr(reconnect, "DEFAULT_BACKOFF", reconnect.Backoff(delay=pause))
 
 
 class ResumingPlatform(PlayedPlatform):

@@ -308,8 +308,8 @@ class TestUnsaidEnds:
     @pytest.mark.parametrize(
         ("output", "said"),
         [
-            (None, "the rest of its answer could not be had."),
-            ("Another", "how its answer goes on from here is not known."),
+            (None, "the rest of its answer is not available."),
+            ("Another", "its answer there does not continue the received text."),
         ],
     )
     def test_an_answer_that_may_be_half(self, output: str | None, said: str) -> None:

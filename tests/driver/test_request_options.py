@@ -18,7 +18,7 @@ from agentnb.agents import Agent
 from agentnb.errors import ConfigError, DeadlineError, RequestError, RunFailedError
 from agentnb.event.types import RunFinished, TextDelta
 from agentnb.platforms.base import Capabilities, RunRequest
-from agentnb.recording.recording import Recording
+from agentnb.recording.clock import Clock
 from agentnb.run.run import Run
 from tests.driver.scripts import settle
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
@@ -208,10 +208,10 @@ class TestNoTimes:
 
 
 def test_a_run_that_cannot_even_begin_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(recording: Recording) -> None:
+    def broken(clock: Clock) -> None:
         raise OverflowError("no such time")
 
-    monkeypatch.setattr(Recording, "begin", broken)
+    monkeypatch.setattr(Clock, "start", broken)
     platform = PlayedPlatform(endless)
     run = player(platform).start("hi").wait(LONG, check=False)
     assert (run.status, run.error) == ("failed", "OverflowError: no such time")

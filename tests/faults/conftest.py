@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentnb.run import reconnect
+from agentnb.run.reconnect import Backoff
 from tests.history.conftest import (
     history_store,
     history_url,
@@ -34,6 +35,5 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(attempt: int, *, jitter: object) -> float:
         return 0.02
 
-    monkeypatch.setattr(reconnect, "backoff_delay", pause)
-    monkeypatch.setattr(reconnect, "_AFTER_NEWS", 0.02)
-    monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 0.02)
+    backoff = Backoff(delay=pause, after_progress=0.02, first_poll=0.02)
+    monkeypatch.setattr(reconnect, "DEFAULT_BACKOFF", backoff)

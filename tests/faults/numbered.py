@@ -267,14 +267,14 @@ async def reset(c: Connection) -> None:
 def pauses_made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long runs wait between attempts to take up their streams, in seconds; the list grows."""
     made: list[float] = []
-    pause = ReconnectPolicy.pause
+    delay = ReconnectPolicy.delay
 
     def noted(
-        self: ReconnectPolicy, error: Exception | None, *, is_over: bool = False
+        self: ReconnectPolicy, error: Exception | None, *, has_ended: bool = False
     ) -> float | None:
-        seconds = pause(self, error, is_over=is_over)
+        seconds = delay(self, error, has_ended=has_ended)
         made.append(seconds or 0.0)
         return seconds
 
-    monkeypatch.setattr(ReconnectPolicy, "pause", noted)
+    monkeypatch.setattr(ReconnectPolicy, "delay", noted)
     return made

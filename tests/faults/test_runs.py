@@ -238,6 +238,6 @@ class TestNotTakenUpAgain:
             run = agent.run("count", check=False)
         assert (run.status, run.text) == ("truncated", "One, ")
         assert run.error is not None
-        assert "goes on on its platform" in run.error
+        assert "continues on its platform" in run.error
         # How it is was asked once, and not again and again.
         assert lines(server) == ["POST /runs", "GET /runs/r1"]

@@ -55,7 +55,7 @@ class Place:
 
 
 def _where(run: Run) -> str:
-    return "asking" if run.waiting is not None and "goes on" in run.waiting.reason else ""
+    return "asking" if run.waiting is not None and "continues" in run.waiting.reason else ""
 
 
 async def hold(place: Place, c: Connection) -> None:
@@ -119,9 +119,8 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pl
     def pause(attempt: int, *, jitter: object) -> float:
         return place.moment.pause
 
-    monkeypatch.setattr(reconnect, "backoff_delay", pause)
-    monkeypatch.setattr(reconnect, "_FIRST_QUESTION", 60.0)
-    monkeypatch.setattr(reconnect, "_LONGEST_QUESTION", 60.0)
+    backoff = reconnect.Backoff(delay=pause, first_poll=60.0, max_poll=60.0)
+    monkeypatch.setattr(reconnect, "DEFAULT_BACKOFF", backoff)
     return place
 
 

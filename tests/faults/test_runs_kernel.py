@@ -86,7 +86,7 @@ def test_a_hundred_runs(
     manager.shutdown_wait_time = 30
     setup = (
         "%load_ext agentnb\nimport agentnb, time\n"
-        "import agentnb.run.shutdown\nagentnb.run.shutdown._TELL = 20\n"
+        "import agentnb.run.executor\nagentnb.run.executor._CANCEL_TIMEOUT = 20\n"
         f"echo = agentnb.agent('operativus:echo', base_url={server.url!r}, api_key='k')\n"
         f"runs = [echo.start(str(n)) for n in range({MANY})]"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ class TestWithoutAStream:
             seen = waits_of(run)
             assert run.start().wait(LONG).text == TEXT
         assert asked_for == 4
-        assert seen[-1].reason == "The stream is gone, and the run goes on at numbered."
+        assert seen[-1].reason == "The stream is lost; the run continues at numbered."
 
     def test_but_not_for_ever(self) -> None:
         with (
@@ -157,7 +158,7 @@ class TestWithoutAStream:
         ):
             agent.run("count")
         assert caught.value.run.text == "One, "
-        assert "goes on on its platform" in str(caught.value)
+        assert "continues on its platform" in str(caught.value)
         assert 1 < lines(server).count("GET /runs/r1") < 20
 
     def test_nobody_knows_how_it_ended(self) -> None:
@@ -172,7 +173,7 @@ class TestWithoutAStream:
         assert isinstance(run.exception, StreamCutError)
         assert run.error is not None
         assert run.error.startswith("The answer of numbered broke off")
-        assert "3 attempts to take it up again brought nothing more" in run.error
+        assert "3 attempts to resume it delivered nothing more" in run.error
         assert "503" in run.error
         assert run.transcript.failure is not None
         assert run.transcript.failure.details == {"reconnects": 3}
@@ -202,7 +203,9 @@ class TestWithoutAStream:
     def test_one_event_for_each_connection_for_ever(
         self, ends: Callable[[Connection], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reconnect, "_MOST", 20)
+        monkeypatch.setattr(
+            reconnect, "DEFAULT_BACKOFF", replace(reconnect.DEFAULT_BACKOFF, max_reconnects=20)
+        )
 
         async def answer(c: Connection, request: Received) -> None:
             if request.target == "/runs/r1":

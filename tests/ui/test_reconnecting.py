@@ -117,7 +117,7 @@ def test_what_is_tried_is_seen_and_can_be_stopped(
     static = page.static(4)
     expect(static).to_contain_text("Cut off")
     expect(static).to_contain_text(SAID)
-    expect(static).to_contain_text("2 attempts to take it up again")
+    expect(static).to_contain_text("2 attempts to resume it")
     assert errors(page, 4) == ["RunTruncatedError"]
     shot(page.cell(4), f"reconnecting-4-given-up-{name}")
     check(static)

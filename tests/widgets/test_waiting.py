@@ -51,7 +51,7 @@ async def test_a_real_run_tells_each_attempt_and_takes_it_back(
         return 0.0
 
     # What the server asks for counts, where that is longer.
-    monkeypatch.setattr(reconnect, "backoff_delay", pause)
+    monkeypatch.setattr(reconnect, "DEFAULT_BACKOFF", reconnect.Backoff(delay=pause))
     run = player(Flaky(SOON, SOON, SOON)).start("?")
     followed = Followed(run)
     await run.wait_async()
