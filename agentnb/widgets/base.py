@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import anywidget
@@ -19,7 +20,7 @@ from agentnb.widgets.code import (
     host_shares_code,
 )
 
-__all__ = ["BURST", "AgentWidget", "MessageLimiter"]
+__all__ = ["BURST", "AgentWidget", "MessageLimiter", "log_failure"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,15 @@ class MessageLimiter:
         return False
 
 
+@contextmanager
+def log_failure() -> Generator[None]:
+    """Log an exception of a comm, which may be closed; a run must not be affected."""
+    try:
+        yield
+    except Exception:
+        _log.debug("A message could not be sent to a page", exc_info=True)
+
+
 class AgentWidget(anywidget.AnyWidget):
     """A widget with messages in both directions, whose JavaScript is sent once per kernel.
 
@@ -87,7 +97,9 @@ class AgentWidget(anywidget.AnyWidget):
         if cast("Any", self).comm is None:
             self._code = dict(code_reference(self.kind))
             super().open()
-            _use_default_subshell(self)
+            # ipykernel 7.4 would handle messages on the subshell that published last: another
+            # thread, which the page's next message would wait for.
+            cast("Any", self).comm._reply_subshell_for = _default_subshell
 
     def set_state(self, sync_data: Any) -> None:
         """Ignore state from the page, which may write no trait."""
@@ -100,15 +112,14 @@ class AgentWidget(anywidget.AnyWidget):
         return {}
 
     def _send_message(self, message: Mapping[str, Any], buffers: Sequence[Any] = ()) -> None:
-        """Send a message to the page."""
-        cast("Any", self).send(dict(message), buffers=list(buffers))
+        """Send a message to the page; if it is lost, the page sees a gap and asks again."""
+        with log_failure():
+            cast("Any", self).send(dict(message), buffers=list(buffers))
 
-    def _try_send(self, message: Mapping[str, Any]) -> None:
-        """Send a message to the page unless the comm is closed; the page then asks again."""
-        try:
-            self._send_message(message)
-        except Exception:
-            _log.debug("A message could not be sent to a page", exc_info=True)
+    def _keep(self, snapshot: Mapping[str, Any]) -> None:
+        """Set the trait ``snapshot``, with which a notebook is saved."""
+        with log_failure():
+            self.snapshot = dict(snapshot)
 
     def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
         kind = cast("dict[str, Any]", content).get("type") if isinstance(content, dict) else None
@@ -117,7 +128,7 @@ class AgentWidget(anywidget.AnyWidget):
             return
         if kind == "code":
             if (message := code_message(self._code.get("hash", ""))) is not None:
-                self._send_message(cast("Mapping[str, Any]", message))
+                self._send_message(message)
         else:
             self._receive(cast("object", content), buffers or ())
 
@@ -127,15 +138,6 @@ class AgentWidget(anywidget.AnyWidget):
             return None
         data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", bundle)
         return {**data, **self._fallback()}, metadata
-
-
-def _use_default_subshell(widget: AgentWidget) -> None:
-    """Keep ipykernel 7.4 from handling messages on the subshell that published last.
-
-    Messages are published from other threads, which the page's next message would wait for.
-    """
-    comm: Any = widget.comm
-    comm._reply_subshell_for = _default_subshell
 
 
 def _default_subshell(data: Any, default: Any) -> Any:

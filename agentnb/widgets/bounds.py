@@ -23,8 +23,10 @@ __all__ = [
     "SHORT_TEXT",
     "TOOL_TEXT",
     "bounded_head",
+    "part_fields",
     "part_limit",
     "part_state",
+    "part_texts",
     "shortened",
 ]
 
@@ -57,30 +59,41 @@ def _tool_limit(index: int) -> int:
     return TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
 
 
+def part_texts(part: Passage | ToolCall) -> dict[str, TextBuffer]:
+    """Return the growing texts of a part by field."""
+    if isinstance(part, Passage):
+        return {"text": part.text}
+    return {"arguments": part.arguments_text, "result": part.result_text}
+
+
+def part_fields(part: Passage | ToolCall) -> dict[str, Any]:
+    """Return the other fields of a part that may change."""
+    if isinstance(part, Passage):
+        return {}
+    return {
+        "name": shortened(part.name, SHORT_TEXT),
+        "error": None if part.error is None else shortened(part.error, ERROR_TEXT),
+        "status": part.status,
+        "started": part.started,
+        "finished": part.finished,
+    }
+
+
 def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
     """Return the JSON form of a part, with bounded texts.
 
     The number of omitted characters is in ``text_more``, ``arguments_more`` and ``result_more``.
     """
     limit = part_limit(part, index)
+    state: dict[str, Any] = {"kind": "tool"}
     if isinstance(part, Passage):
-        text, more = _head(part.text, limit)
-        return {"kind": part.kind, "text": text, "text_more": more}
-    arguments, arguments_more = _head(part.arguments_text, limit)
-    result, result_more = _head(part.result_text, limit)
-    return {
-        "kind": "tool",
-        "call_id": shortened(part.call_id, NAME_TEXT),
-        "name": shortened(part.name, SHORT_TEXT),
-        "arguments": arguments,
-        "arguments_more": arguments_more,
-        "result": result,
-        "result_more": result_more,
-        "error": None if part.error is None else shortened(part.error, ERROR_TEXT),
-        "status": part.status,
-        "started": part.started,
-        "finished": part.finished,
-    }
+        state["kind"] = part.kind
+    else:
+        state["call_id"] = shortened(part.call_id, NAME_TEXT)
+    for name, buffer in part_texts(part).items():
+        state[name] = str(buffer)[:limit]
+        state[f"{name}_more"] = max(0, len(buffer) - limit)
+    return state | part_fields(part)
 
 
 def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +134,3 @@ def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:
         # Long, since the user decides on the basis of the arguments.
         "arguments": shortened(approval["arguments"], _tool_limit(index)),
     }
-
-
-def _head(buffer: TextBuffer, limit: int) -> tuple[str, int]:
-    return str(buffer)[:limit], max(0, len(buffer) - limit)

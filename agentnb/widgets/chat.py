@@ -14,7 +14,7 @@ from agentnb.errors import RequestError
 from agentnb.platforms.media import MediaLike
 from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
-from agentnb.widgets.base import AgentWidget
+from agentnb.widgets.base import AgentWidget, log_failure
 from agentnb.widgets.chat_publisher import ChatPublisher
 
 __all__ = ["ChatWidget"]
@@ -179,7 +179,8 @@ class ChatWidget(AgentWidget):
 
     def _send_message(self, message: Mapping[str, Any], buffers: Sequence[Any] = ()) -> None:
         # `send` is overridden.
-        cast("Any", super()).send(dict(message), buffers=list(buffers))
+        with log_failure():
+            cast("Any", super()).send(dict(message), buffers=list(buffers))
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         self._publisher.receive(content, buffers)

@@ -9,19 +9,29 @@ page is not trusted: `parse_chat_message` accepts only well-formed messages with
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict, cast
 
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
 from agentnb.platforms.names import attachment_name
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
-from agentnb.widgets.protocol import Snapshot, jsonable
+from agentnb.widgets.protocol import (
+    Fields,
+    Snapshot,
+    anything,
+    count,
+    flag,
+    jsonable,
+    optional,
+    parse_fields,
+    parse_message,
+    text,
+)
 
 __all__ = [
     "MAX_CHUNK",
     "MAX_UPLOADED",
-    "Send",
     "SentAttachment",
     "chat_head",
     "chat_message",
@@ -52,21 +62,6 @@ class SentAttachment(TypedDict):
 
     upload: str
     attachment: Attachment
-
-
-class Send(TypedDict):
-    """Question ``text`` after the turn ``parent``.
-
-    It is a version of the turn ``edit``, and has the attachments of the turn ``keep``.
-    """
-
-    type: str
-    id: str
-    parent: str | None
-    text: str
-    attachments: list[SentAttachment]
-    edit: str | None
-    keep: str | None
 
 
 def chat_message(seq: int, ops: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -141,102 +136,84 @@ def _session_name(session: str | None) -> str | None:
     return None if session is None else shortened(session, NAME_TEXT)
 
 
-def parse_chat_message(content: object) -> dict[str, Any] | None:
-    """Return a validated message of the page, or None.
+def _identifier(value: Any) -> str:
+    if not isinstance(value, str) or _ID.fullmatch(value) is None:
+        raise ValueError("not an id")
+    return value
 
-    - ``resync``: send the whole state
-    - ``run``: a message for the run of ``turn``
-    - ``upload``: chunk ``index`` of a file, in the message's buffer; ``last`` marks the end
-    - commands, which have an ``id`` and are acknowledged: ``send`` (a `Send`), ``again`` (ask the
-      question of ``turn`` again), ``show`` (the branch through ``turn``), ``new`` (conversation),
-      ``sessions`` (list them), ``open`` (the session ``key``)
-    """
-    if not isinstance(content, Mapping):
+
+def _valid(value: Any, parse: Callable[[Any], Any]) -> Any:
+    """Return the parsed value, None for an invalid one."""
+    try:
+        return parse(value)
+    except ValueError:
         return None
-    match cast("Mapping[str, Any]", content):
-        case {"type": "resync"}:
-            return {"type": "resync"}
-        case {"type": "run", "turn": turn, "message": message} if _is_id(turn):
-            return {"type": "run", "turn": turn, "message": message}
-        case {"type": "upload", "upload": upload, "index": index, "last": bool(last)} if _is_id(
-            upload
-        ) and _is_count(index):
-            return {"type": "upload", "upload": upload, "index": index, "last": last}
-        case {"type": "send", "id": id} as message if _is_id(id):
-            return cast("dict[str, Any] | None", _parse_send(message))
-        case {"type": "again" | "show" as kind, "id": id, "turn": turn} if _is_id(id) and _is_id(
-            turn
-        ):
-            return {"type": kind, "id": id, "turn": turn}
-        case {"type": "new" | "sessions" as kind, "id": id} if _is_id(id):
-            return {"type": kind, "id": id}
-        case {"type": "open", "id": id, "key": str(session)} if (
-            _is_id(id) and len(session) <= KEY_TEXT
-        ):
-            return {"type": "open", "id": id, "key": session}
-        case _:
-            return None
+
+
+def _matching(pattern: re.Pattern[str], limit: int) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if pattern.fullmatch(text(limit)(value)) is None:
+            raise ValueError("not of the form")
+        return value
+
+    return parse
+
+
+_OPTIONAL_FIELDS: Final[dict[str, Callable[[Any], Any]]] = {
+    "mime_type": _matching(_MIME, 201),
+    "size": count,
+    "preview": _matching(_PREVIEW, _MAX_PREVIEW),
+}
+
+
+def _attachments(value: Any) -> list[SentAttachment]:
+    if not isinstance(value, list) or len(cast("list[Any]", value)) > _MAX_ATTACHMENTS:
+        raise ValueError("not a list within the limit")
+    return [_attachment(item) for item in cast("list[Any]", value)]
+
+
+def _attachment(item: Any) -> SentAttachment:
+    fields = parse_fields(item, {"upload": _identifier, "name": text(_MAX_TEXT)})
+    details = {name: _valid(item.get(name), parse) for name, parse in _OPTIONAL_FIELDS.items()}
+    attachment = Attachment(name=attachment_name(fields["name"]), **details)
+    return {"upload": fields["upload"], "attachment": attachment}
+
+
+_COMMAND: Final[Fields] = {"id": _identifier}
+_TURN: Final[Fields] = {"turn": _identifier}
+_MESSAGES: Final[dict[str, Fields]] = {
+    # Send the whole state.
+    "resync": {},
+    # A message for the run of a turn.
+    "run": {**_TURN, "message": anything},
+    # Chunk ``index`` of a file, in the message's buffer; ``last`` marks the end.
+    "upload": {"upload": _identifier, "index": count, "last": flag},
+    # Commands, which are acknowledged.  A question after the turn ``parent``: a version of the turn
+    # ``edit``, with the attachments of the turn ``keep``.
+    "send": {
+        **_COMMAND,
+        "text": text(_MAX_TEXT),
+        "attachments": _attachments,
+        "parent?": optional(_identifier),
+        "edit?": optional(_identifier),
+        "keep?": optional(_identifier),
+    },
+    # Ask the question of a turn again; show the branch through it.
+    "again": {**_COMMAND, **_TURN},
+    "show": {**_COMMAND, **_TURN},
+    # A new conversation; the list of sessions; one of them.
+    "new": _COMMAND,
+    "sessions": _COMMAND,
+    "open": {**_COMMAND, "key": text(KEY_TEXT)},
+}
+
+
+def parse_chat_message(content: object) -> dict[str, Any] | None:
+    """Return a validated message of the page, or None."""
+    return parse_message(content, _MESSAGES)
 
 
 def command_id(content: object) -> str | None:
     """Return the id of a command that `parse_chat_message` rejected, or None."""
     id = cast("Mapping[str, Any]", content).get("id") if isinstance(content, Mapping) else None
-    return cast("str", id) if _is_id(id) else None
-
-
-def _parse_send(message: Mapping[str, Any]) -> Send | None:
-    parent, edit, keep, text = (message.get(name) for name in ("parent", "edit", "keep", "text"))
-    items = message.get("attachments")
-    if not all(id is None or _is_id(id) for id in (parent, edit, keep)):
-        return None
-    if not isinstance(text, str) or len(text) > _MAX_TEXT:
-        return None
-    if not isinstance(items, list) or len(cast("list[Any]", items)) > _MAX_ATTACHMENTS:
-        return None
-    attachments = [_parse_attachment(item) for item in cast("list[object]", items)]
-    if None in attachments:
-        return None
-    return {
-        "type": "send",
-        "id": message["id"],
-        "parent": parent,
-        "text": text,
-        "attachments": cast("list[SentAttachment]", attachments),
-        "edit": edit,
-        "keep": keep,
-    }
-
-
-def _parse_attachment(item: object) -> SentAttachment | None:
-    if not isinstance(item, Mapping):
-        return None
-    data = cast("Mapping[str, Any]", item)
-    upload, name, mime = data.get("upload"), data.get("name"), data.get("mime_type")
-    size, preview = data.get("size"), data.get("preview")
-    if not _is_id(upload) or not isinstance(name, str):
-        return None
-    return {
-        "upload": cast("str", upload),
-        "attachment": Attachment(
-            name=attachment_name(name),
-            mime_type=mime if isinstance(mime, str) and _MIME.fullmatch(mime) else None,
-            size=size if _is_count(size) else None,
-            preview=preview if _is_preview(preview) else None,
-        ),
-    }
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def _is_preview(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and len(value) <= _MAX_PREVIEW
-        and _PREVIEW.fullmatch(value) is not None
-    )
+    return _valid(id, _identifier)

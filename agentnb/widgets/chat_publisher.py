@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from agentnb.conversation import Change, Conversation, Turn
@@ -18,7 +19,6 @@ from agentnb.render import one_line
 from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 from agentnb.widgets.chat_protocol import (
-    Send,
     chat_head,
     chat_message,
     chat_snapshot,
@@ -27,7 +27,7 @@ from agentnb.widgets.chat_protocol import (
     session_state,
     turn_state,
 )
-from agentnb.widgets.run import RunPublisher, keep_nothing
+from agentnb.widgets.run import RunPublisher
 from agentnb.widgets.uploads import Uploads
 
 __all__ = ["ChatPublisher"]
@@ -45,8 +45,7 @@ _INVALID: Final = "The kernel could not take this: it is too long, or not well-f
 class ChatPublisher:
     """Sends a conversation's changes to a page, and carries out its commands.
 
-    ``send`` sends a message to the page; its exceptions are logged and reach neither the
-    conversation nor its runs.  All methods are thread-safe.
+    ``send`` sends a message to the page, and never raises.  All methods are thread-safe.
     """
 
     def __init__(
@@ -60,13 +59,13 @@ class ChatPublisher:
         self._seq = 0
         self._head: dict[str, Any] = {}
         self._turns: list[Turn] = []
-        self._runs: dict[str, tuple[Run, RunPublisher]] = {}
+        self._runs: dict[str, RunPublisher] = {}
         # How often the run of each turn was replaced.
         self._generations: Counter[str] = Counter()
         # Created before `start`, which starts them.
         self._unstarted: list[RunPublisher] = []
         # A question that waits for its files, and its timeout.
-        self._waiting: Send | None = None
+        self._waiting: Mapping[str, Any] | None = None
         self._timer: threading.Timer | None = None
         # Decisions in progress, by turn and approval.
         self._deciding: set[tuple[str, ApprovalRef]] = set()
@@ -96,7 +95,6 @@ class ChatPublisher:
         if self._closed:
             return
         if message is None:
-            _log.debug("A page sent a message that is not part of the protocol")
             # The page waits for an answer to each command.
             if (id := command_id(content)) is not None:
                 self._refuse(id, _INVALID)
@@ -104,7 +102,7 @@ class ChatPublisher:
             with self._lock:
                 known = self._runs.get(message["turn"])
             if known is not None:
-                known[1].receive(message["message"])
+                known.receive(message["message"])
         elif message["type"] == "upload":
             self._uploads.add(
                 message["upload"], message["index"], last=message["last"], buffers=buffers
@@ -116,9 +114,9 @@ class ChatPublisher:
             self._resync()
         else:
             # At once: without it the page reports a busy kernel.
-            self._deliver({"type": "ack", "id": message["id"]})
+            self._send({"type": "ack", "id": message["id"]})
             if message["type"] == "send" and not self._uploads.ready(message["attachments"]):
-                self._wait_for_files(cast("Send", message))
+                self._wait_for_files(message)
             else:
                 self._execute(message)
 
@@ -146,7 +144,7 @@ class ChatPublisher:
                 # The answer is complete before the chat's status says so.
                 known = self._runs.get(change.turn.id)
                 if known is not None:
-                    known[1].flush()
+                    known.flush()
             self._publish(change.turn if change.kind == "replaced" else None)
 
     def _publish(self, replaced: Turn | None = None) -> None:
@@ -157,12 +155,11 @@ class ChatPublisher:
             self._resync()
             return
         changed: list[tuple[int, Turn]] = []
-        if replaced is not None and (known := self._runs.get(replaced.id)) is not None:
-            run, publisher = known
-            if run is not replaced.run:
-                publisher.close()
-                self._generations[replaced.id] += 1
-                changed.append((turns.index(replaced), replaced))
+        known = None if replaced is None else self._runs.get(replaced.id)
+        if replaced is not None and known is not None and known.run is not replaced.run:
+            known.close()
+            self._generations[replaced.id] += 1
+            changed.append((turns.index(replaced), replaced))
         for index in range(len(self._turns), len(turns)):
             self._turns.append(turns[index])
             changed.append((index, turns[index]))
@@ -177,7 +174,7 @@ class ChatPublisher:
             ops.append({"op": "chat", "set": fields})
         if ops and self._unsubscribe is not None:
             self._seq += 1
-            self._deliver(chat_message(self._seq, ops))
+            self._send(chat_message(self._seq, ops))
         self._start_runs(new)
 
     def _start_runs(self, publishers: list[RunPublisher]) -> None:
@@ -190,29 +187,23 @@ class ChatPublisher:
 
     def _add(self, turn: Turn, new: list[RunPublisher]) -> dict[str, Any]:
         """Return the state of a turn; append the publisher of its run to ``new`` if not final."""
-        run = turn.run
-
-        def send(message: Mapping[str, Any]) -> None:
-            self._deliver({"type": "run", "turn": turn.id, "message": dict(message)})
-
-        def decide(approval: ApprovalRef, approved: bool) -> None:
-            self._decide(turn.id, approval, approved)
-
-        can_decide = self._conversation.agent.platform.capabilities.approvals
         publisher = RunPublisher(
-            run, send=send, keep=keep_nothing, decide=decide if can_decide else None
+            turn.run,
+            send=self._send,
+            decide=partial(self._decide, turn.id)
+            if self._conversation.agent.platform.capabilities.approvals
+            else None,
+            turn=turn.id,
         )
-        self._runs[turn.id] = (run, publisher)
+        self._runs[turn.id] = publisher
         first = publisher.first()
-        if not (run.done and run.transcript.is_final):
+        if not (turn.run.done and turn.run.transcript.is_final):
             new.append(publisher)
         return turn_state(turn, first, generation=self._generations[turn.id])
 
     def _state(self) -> dict[str, Any]:
         turns = [
-            turn_state(
-                turn, self._runs[turn.id][1].snapshot(), generation=self._generations[turn.id]
-            )
+            turn_state(turn, self._runs[turn.id].snapshot(), generation=self._generations[turn.id])
             for turn in self._turns
         ]
         return chat_snapshot(self._seq, self._head, turns)
@@ -231,28 +222,21 @@ class ChatPublisher:
             self._head = chat_head(self._conversation)
             # It counts as a message: if it is lost, the page sees a gap.
             self._seq += 1
-            self._deliver({"type": "snapshot", **self._state()})
+            self._send({"type": "snapshot", **self._state()})
             self._start_runs(new)
 
     def _clear(self) -> None:
-        for _, publisher in self._runs.values():
+        for publisher in self._runs.values():
             publisher.close()
         self._runs.clear()
         self._turns.clear()
 
     def _refuse(self, command: str, reason: str) -> None:
-        self._deliver({"type": "refused", "id": command, "message": reason})
-
-    def _deliver(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._send(message)
-        except Exception:
-            # The comm may be closed; an open page sees the gap and asks for a snapshot.
-            _log.debug("A message could not be sent to a chat's page", exc_info=True)
+        self._send({"type": "refused", "id": command, "message": reason})
 
     # -- from the page ---------------------------------------------------------------------------
 
-    def _wait_for_files(self, command: Send) -> None:
+    def _wait_for_files(self, command: Mapping[str, Any]) -> None:
         """Defer a question until its files are complete, since it may overtake them."""
         with self._lock:
             if self._closed:
@@ -265,7 +249,7 @@ class ChatPublisher:
         if before is not None and before["id"] != command["id"]:
             self._refuse(before["id"], _OVERTAKEN)
 
-    def _stop_waiting(self) -> Send | None:
+    def _stop_waiting(self) -> Mapping[str, Any] | None:
         """Return the question that waited for its files, if any."""
         waiting, self._waiting = self._waiting, None
         if self._timer is not None:
@@ -273,7 +257,7 @@ class ChatPublisher:
             self._timer = None
         return waiting
 
-    def _release(self, command: Send) -> None:
+    def _release(self, command: Mapping[str, Any]) -> None:
         with self._lock:
             if self._waiting is not command or self._closed:
                 return
@@ -285,7 +269,7 @@ class ChatPublisher:
         try:
             match command:
                 case {"type": "send"}:
-                    self._ask(cast("Send", command))
+                    self._ask(command)
                 case {"type": "again", "id": id, "turn": turn}:
                     if not self._is_known(id):
                         chat.regenerate(turn, new_id=id)
@@ -302,17 +286,17 @@ class ChatPublisher:
                     chat.open(key)
                 case _:
                     sessions = [session_state(info) for info in chat.sessions()]
-                    self._deliver({"type": "sessions", "id": command["id"], "sessions": sessions})
+                    self._send({"type": "sessions", "id": command["id"], "sessions": sessions})
         except Exception as error:
             if not isinstance(error, AgentnbError):
                 _log.info("A page's command failed", exc_info=error)
             self._refuse(command["id"], _error_line(error))
 
-    def _ask(self, command: Send) -> None:
+    def _ask(self, command: Mapping[str, Any]) -> None:
         if self._is_known(command["id"]):
             return
         chat = self._conversation
-        kept = None if command["keep"] is None else chat.turn(command["keep"])
+        kept = chat.turn(command["keep"]) if command.get("keep") else None
         media = self._uploads.take(
             command["attachments"], other_files=0 if kept is None else len(kept.media)
         )
@@ -322,11 +306,11 @@ class ChatPublisher:
             attachments = [*kept.attachments, *attachments]
         chat.send(
             command["text"],
-            parent=command["parent"],
+            parent=command.get("parent"),
             turn_id=command["id"],
             media=media,
             attachments=attachments,
-            edited=command["edit"],
+            edited=command.get("edit"),
         )
 
     def _is_known(self, turn: str) -> bool:
@@ -350,18 +334,17 @@ class ChatPublisher:
 
         with self._lock:
             known = self._runs.get(turn)
+            run = None if known is None else cast("Run", known.run)
             if (
-                known is None
-                or known[0].status != "paused"
+                run is None
+                or run.status != "paused"
                 or (turn, approval) in self._deciding
                 or len(self._deciding) >= _MAX_DECISIONS
             ):
                 _log.debug("A page decided an approval that is not pending, or already decided")
                 return
             self._deciding.add((turn, approval))
-        threading.Thread(
-            target=work, args=(known[0],), name="agentnb-decision", daemon=True
-        ).start()
+        threading.Thread(target=work, args=(run,), name="agentnb-decision", daemon=True).start()
 
 
 def _error_line(error: BaseException) -> str:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.widgets.base import AgentWidget
-from agentnb.widgets.bounds import NAME_TEXT, QUESTION_TEXT, shortened
-from agentnb.widgets.protocol import Snapshot, jsonable
-from agentnb.widgets.run import ObservableRun, RunPublisher
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, QUESTION_TEXT, shortened
+from agentnb.widgets.protocol import Fields, Snapshot, anything, jsonable, parse_message, text
+from agentnb.widgets.run import RunPublisher
 
-__all__ = ["CompareWidget", "LiveComparison"]
+if TYPE_CHECKING:
+    from agentnb.comparison import Comparison
+
+__all__ = ["CompareWidget"]
 
 
-class LiveComparison(Protocol):
-    """The interface of a comparison that the widget needs; `bundle` is its static rendering."""
-
-    @property
-    def prompt(self) -> str: ...
-    @property
-    def runs(self) -> Sequence[ObservableRun]: ...
-    @property
-    def labels(self) -> Sequence[str]: ...
-    def bundle(self) -> Mapping[str, str]: ...
+_MESSAGES: Final[dict[str, Fields]] = {
+    "stop": {},
+    "run": {"turn": text(KEY_TEXT), "message": anything},
+}
 
 
 class CompareWidget(AgentWidget):
@@ -35,14 +33,19 @@ class CompareWidget(AgentWidget):
     also send ``{type: "stop"}`` for all.  Closing the widget does not stop the runs.
     """
 
-    def __init__(self, comparison: LiveComparison) -> None:
+    def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
         self._lock = threading.Lock()
+        keys = [f"r{index}" for index in range(len(comparison.runs))]
         self._publishers: Final = {
-            f"r{index}": self._publisher(f"r{index}", run, label)
-            for index, (run, label) in enumerate(
-                zip(comparison.runs, comparison.labels, strict=True)
+            key: RunPublisher(
+                run,
+                send=self._send_message,
+                keep=partial(self._keep_run, key),
+                turn=key,
+                title=label,
             )
+            for key, run, label in zip(keys, comparison.runs, comparison.labels, strict=True)
         }
         first = {key: publisher.first() for key, publisher in self._publishers.items()}
         self._finals = {k: each for k, each in first.items() if each["run"]["duration"] is not None}
@@ -58,23 +61,13 @@ class CompareWidget(AgentWidget):
             publisher.close()
         super().close()
 
-    def _publisher(self, key: str, run: ObservableRun, label: str) -> RunPublisher:
-        return RunPublisher(
-            run,
-            send=lambda message: self._send_message(
-                {"type": "run", "turn": key, "message": message}
-            ),
-            keep=lambda snapshot: self._keep(key, snapshot),
-            title=label,
-        )
-
-    def _keep(self, key: str, snapshot: Snapshot) -> None:
+    def _keep_run(self, key: str, snapshot: Snapshot) -> None:
         # Set once, after the last run, since traits are sent as a whole.  A page opened before
         # that asks for what it misses.
         with self._lock:
             self._finals[key] = snapshot
             if len(self._finals) == len(self._publishers):
-                self.snapshot = self._state(self._finals, seq=1)
+                self._keep(self._state(self._finals, seq=1))
 
     def _state(self, runs: Mapping[str, Snapshot], *, seq: int) -> dict[str, Any]:
         labels = zip(self._publishers, self._comparison.labels, strict=True)
@@ -89,13 +82,11 @@ class CompareWidget(AgentWidget):
         return {"seq": seq, "compare": jsonable(compare)}
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        if not isinstance(content, Mapping):
-            return
-        match cast("Mapping[str, Any]", content):
+        match parse_message(content, _MESSAGES):
             case {"type": "stop"}:
                 for publisher in self._publishers.values():
                     publisher.receive({"type": "stop"})
-            case {"type": "run", "turn": str(key), "message": message} if key in self._publishers:
+            case {"type": "run", "turn": key, "message": message} if key in self._publishers:
                 self._publishers[key].receive(message)
             case _:
                 pass

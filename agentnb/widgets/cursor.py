@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any
 
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed
-from agentnb.widgets.bounds import ERROR_TEXT, SHORT_TEXT, part_limit, part_state, shortened
+from agentnb.widgets.bounds import part_fields, part_limit, part_state, part_texts
 from agentnb.widgets.protocol import (
     Op,
     jsonable,
@@ -19,9 +19,6 @@ from agentnb.widgets.protocol import (
 )
 
 __all__ = ["Cursor"]
-
-_Field = Literal["text", "arguments", "result"]
-_TOOL_FIELDS: Final = ("status", "started", "finished")
 
 
 class _TextCursor:
@@ -65,10 +62,10 @@ class _PartCursor:
     def __init__(self, part: Passage | ToolCall, index: int) -> None:
         self.limit = part_limit(part, index)
         self.signature = _signature(part)
-        self.texts: dict[_Field, _TextCursor] = {
-            name: _TextCursor(buffer, self.limit) for name, buffer in _buffers(part).items()
+        self.texts = {
+            name: _TextCursor(buffer, self.limit) for name, buffer in part_texts(part).items()
         }
-        self.fields = self._plain_fields(part)
+        self.fields = self._fields(part)
 
     def ops(self, index: int, part: Passage | ToolCall) -> list[Op]:
         # Of a thousand parts one or two have changed.
@@ -78,7 +75,7 @@ class _PartCursor:
         self.signature = signature
         ops: list[Op] = []
         changed: dict[str, Any] = {}
-        for name, buffer in _buffers(part).items():
+        for name, buffer in part_texts(part).items():
             appended = self.texts[name].advance(buffer)
             if appended is None:
                 changed[name] = jsonable(str(buffer)[: self.limit])
@@ -88,7 +85,7 @@ class _PartCursor:
                 ops.append(
                     {"op": "append", "index": index, "field": name, "offset": offset, "text": text}
                 )
-        fields = self._plain_fields(part)
+        fields = self._fields(part)
         if fields != self.fields:
             changed |= {k: jsonable(v) for k, v in fields.items() if v != self.fields[k]}
             self.fields = fields
@@ -96,13 +93,8 @@ class _PartCursor:
             ops.append({"op": "set", "index": index, "set": changed})
         return ops
 
-    def _plain_fields(self, part: Passage | ToolCall) -> dict[str, Any]:
-        fields: dict[str, Any] = {f"{name}_more": text.more for name, text in self.texts.items()}
-        if isinstance(part, ToolCall):
-            fields |= {name: getattr(part, name) for name in _TOOL_FIELDS}
-            fields["name"] = shortened(part.name, SHORT_TEXT)
-            fields["error"] = None if part.error is None else shortened(part.error, ERROR_TEXT)
-        return fields
+    def _fields(self, part: Passage | ToolCall) -> dict[str, Any]:
+        return {f"{name}_more": text.more for name, text in self.texts.items()} | part_fields(part)
 
 
 class Cursor:
@@ -146,14 +138,7 @@ class Cursor:
 
 def _signature(part: Passage | ToolCall) -> tuple[object, ...]:
     """Return a value that changes with the part; buffers compare by identity."""
+    texts = tuple((buffer, len(buffer)) for buffer in part_texts(part).values())
     if not isinstance(part, ToolCall):
-        return part.text, len(part.text)
-    arguments, result = part.arguments_text, part.result_text
-    times = part.started, part.finished
-    return arguments, len(arguments), result, len(result), part.name, part.error, part.status, times
-
-
-def _buffers(part: Passage | ToolCall) -> dict[_Field, TextBuffer]:
-    if isinstance(part, ToolCall):
-        return {"arguments": part.arguments_text, "result": part.result_text}
-    return {"text": part.text}
+        return texts
+    return *texts, part.name, part.error, part.status, part.started, part.finished

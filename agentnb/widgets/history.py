@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from agentnb._loop import submit
-from agentnb.errors import AgentnbError, HistoryError
+from agentnb.errors import AgentnbError
 from agentnb.event.types import Event
 from agentnb.render import RunView
 from agentnb.store.recent import recent_runs
+from agentnb.store.stored_run import StoredRun, load
 from agentnb.tables import pages
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.history_protocol import (
@@ -26,25 +27,15 @@ from agentnb.widgets.history_protocol import (
     parse_history_message,
 )
 from agentnb.widgets.protocol import Snapshot, jsonable
-from agentnb.widgets.run import ObservableRun, RunPublisher, keep_nothing
+from agentnb.widgets.run import ObservableRun, RunPublisher
 
-__all__ = ["HistoryWidget", "StoredRunLike", "find_run"]
+__all__ = ["HistoryWidget", "find_run"]
 
 _log = logging.getLogger(__name__)
 
 # Runs that are open at once; beyond that the oldest one is closed.
 _MAX_OPEN: Final = 12
 _ELSEWHERE: Final = "It goes on in another kernel; this is how far it was recorded."
-
-
-class StoredRunLike(Protocol):
-    """The interface of a stored run that the widget needs."""
-
-    @property
-    def events(self) -> Sequence[Event]: ...
-    @property
-    def event_times(self) -> Sequence[float]: ...
-    def view(self) -> RunView: ...
 
 
 class HistoryWidget(AgentWidget):
@@ -113,7 +104,7 @@ class HistoryWidget(AgentWidget):
                     # Closed by another page, or for too many open ones.
                     self._schedule(self._open_run(key, message))
             case _:
-                _log.debug("A page sent a message that is not part of the protocol")
+                pass
 
     def _schedule(self, work: Coroutine[Any, Any, None]) -> None:
         # On the background loop, since a running cell blocks the kernel's.
@@ -182,13 +173,7 @@ class HistoryWidget(AgentWidget):
             publisher = self._opened.get(key)
             if publisher is not None:
                 return publisher.snapshot()
-            publisher = RunPublisher(
-                run,
-                send=lambda message: self._send_if_open(
-                    {"type": "run", "turn": key, "message": message}
-                ),
-                keep=keep_nothing,
-            )
+            publisher = RunPublisher(run, send=self._send_if_open, turn=key)
             first = publisher.first()
             self._opened[key] = publisher
             excess = list(self._opened)[: len(self._opened) - _MAX_OPEN]
@@ -203,7 +188,7 @@ class HistoryWidget(AgentWidget):
 
     def _send_if_open(self, message: Mapping[str, Any]) -> None:
         if not self._closed:
-            self._try_send(message)
+            self._send_message(message)
 
     def _fallback(self) -> Mapping[str, str]:
         return self._bundle
@@ -218,11 +203,7 @@ def find_run(key: str) -> tuple[ObservableRun, bool]:
     for run in reversed(recent_runs()):
         if getattr(run, "local_id", None) == key:
             return cast("ObservableRun", run), True
-    try:
-        from agentnb.store.stored_run import load
-    except ImportError:
-        raise HistoryError("The run's transcript is not in this process any more.") from None
-    return _UnchangingRun(cast("StoredRunLike", load(key))), False
+    return _UnchangingRun(load(key)), False
 
 
 class _UnchangingRun:
@@ -230,7 +211,7 @@ class _UnchangingRun:
 
     waiting = None
 
-    def __init__(self, run: StoredRunLike) -> None:
+    def __init__(self, run: StoredRun) -> None:
         self._run = run
 
     @property

@@ -13,15 +13,24 @@ message}``, in both directions, until ``{type: "close", run: key}``.  Times are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.render.visible import well_formed
 from agentnb.tables.pages import Page, PageQuery, PageRow
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
-from agentnb.widgets.protocol import Snapshot, jsonable
+from agentnb.widgets.protocol import (
+    Fields,
+    Snapshot,
+    anything,
+    count,
+    jsonable,
+    parse_fields,
+    parse_message,
+    text,
+)
 
 __all__ = [
     "agents_message",
@@ -92,46 +101,35 @@ def _row_state(row: PageRow) -> dict[str, Any]:
     return state
 
 
+def _query_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return well_formed(value[:_MAX_TEXT]).replace("\0", "")
+
+
+def _query(value: Any) -> dict[str, Any]:
+    names = {"text": _query_text, "agent": _query_text, "status": _query_text, "order": _query_text}
+    return parse_fields(value, {**names, "offset": count})
+
+
+_MESSAGES: Final[dict[str, Fields]] = {
+    "page": {"id": text(_MAX_ID), "query": _query},
+    "agents": {},
+    "open": {"run": text(KEY_TEXT)},
+    "close": {"run": text(KEY_TEXT)},
+    "run": {"turn": text(KEY_TEXT), "message": anything},
+}
+
+
 def parse_history_message(content: object, *, like: PageQuery) -> dict[str, Any] | None:
     """Return a validated message of the page, or None.
 
     ``query`` becomes a `PageQuery` with the page size and the earliest start of ``like``.
     """
-    if not isinstance(content, Mapping):
-        return None
-    match cast("Mapping[str, Any]", content):
-        case {"type": "page", "id": str(id), "query": query} if len(id) <= _MAX_ID:
-            parsed = _parse_query(query, like)
-            return None if parsed is None else {"type": "page", "id": id, "query": parsed}
-        case {"type": "agents"}:
-            return {"type": "agents"}
-        case {"type": "open" | "close" as kind, "run": str(key)} if len(key) <= KEY_TEXT:
-            return {"type": kind, "run": key}
-        case {"type": "run", "turn": str(key), "message": message} if len(key) <= KEY_TEXT:
-            return {"type": "run", "turn": key, "message": message}
-        case _:
+    message = parse_message(content, _MESSAGES)
+    if message is not None and "query" in message:
+        try:
+            message["query"] = replace(like, **message["query"])
+        except RequestError:
             return None
-
-
-def _parse_query(query: object, like: PageQuery) -> PageQuery | None:
-    match query:
-        case {
-            "text": str(text),
-            "agent": str(agent),
-            "status": str(status),
-            "order": str(order),
-            "offset": int(offset),
-        } if not isinstance(offset, bool):
-            try:
-                return replace(
-                    like,
-                    text=well_formed(text[:_MAX_TEXT]).replace("\0", ""),
-                    agent=well_formed(agent[:_MAX_TEXT]).replace("\0", ""),
-                    status=status,
-                    order=order,
-                    offset=int(offset),
-                )
-            except RequestError:
-                return None
-        case _:
-            return None
+    return message

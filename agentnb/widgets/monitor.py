@@ -11,23 +11,21 @@ error}``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 from agentnb._loop import background_loop
-from agentnb.monitoring import WatchedRun
+from agentnb.monitoring import Watch, WatchedRun
 from agentnb.render.view import total_tokens
 from agentnb.render.visible import one_line
 from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
-from agentnb.widgets.protocol import jsonable
+from agentnb.widgets.bounds import KEY_TEXT
+from agentnb.widgets.protocol import Fields, jsonable, parse_message, text
 
-__all__ = ["LiveWatch", "MonitorWidget", "MonitoredRow", "monitored_rows"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["MonitorWidget", "MonitoredRow", "monitored_rows"]
 
 # Seconds between two messages; slower than for a single run.
 _INTERVAL: Final = 0.2
@@ -41,22 +39,10 @@ _ERROR: Final = 1_000
 MonitoredRow = dict[str, Any]
 
 
-class LiveWatch(Protocol):
-    """The interface of a `Watch` that the widget needs."""
-
-    @property
-    def requests(self) -> int: ...
-    @property
-    def problem(self) -> str | None: ...
-    @property
-    def done(self) -> bool: ...
-    def rows(self) -> list[WatchedRun]: ...
-    def results(self) -> list[Run | WatchedRun]: ...
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
-    def cancel(self, key: str) -> None: ...
+_MESSAGES: Final[dict[str, Fields]] = {"resync": {}, "stop": {"run": text(KEY_TEXT)}}
 
 
-def monitored_rows(watch: LiveWatch) -> list[MonitoredRow]:
+def monitored_rows(watch: Watch) -> list[MonitoredRow]:
     """Return the rows of the page, one for each watched run.
 
     A run of this process has its prompt as title; the prompts of others are unknown, so they have
@@ -96,7 +82,7 @@ class MonitorWidget(AgentWidget):
 
     def __init__(
         self,
-        watch: LiveWatch,
+        watch: Watch,
         *,
         interval: float = 3.0,
         bundle: Callable[[], Mapping[str, str]] = dict,
@@ -108,7 +94,7 @@ class MonitorWidget(AgentWidget):
         self._sending = threading.RLock()
         self._seq = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._last = float("-inf")
+        self._due = float("-inf")
         self._closed = False
         self._rows: dict[str, MonitoredRow] = {}
         self._watching: dict[str, Any] = {}
@@ -118,7 +104,7 @@ class MonitorWidget(AgentWidget):
         super().__init__(kind="monitor", snapshot=first)
         self._unsubscribe = watch.subscribe(self._on_change)
         # Send changes since the first state.
-        self._run_on_loop(self._schedule)
+        background_loop().call_soon_threadsafe(self._publish)
 
     def close(self) -> None:
         """Remove the view; the watch and its runs go on."""
@@ -138,34 +124,21 @@ class MonitorWidget(AgentWidget):
 
     def _on_change(self) -> None:
         self._polling.update()
-        self._run_on_loop(self._schedule)
+        background_loop().call_soon_threadsafe(self._publish)
 
-    def _run_on_loop(self, work: Callable[[], None]) -> None:
-        loop = background_loop()
-        try:
-            is_here = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            is_here = False
-        if is_here:
-            work()
-        else:
-            loop.call_soon_threadsafe(work)
-
-    def _schedule(self) -> None:
+    def _publish(self, is_timer: bool = False) -> None:
+        """Send the changes, or schedule that; called on the background loop."""
+        loop = asyncio.get_running_loop()
         with self._sending:
-            if self._closed or self._timer is not None:
+            now = loop.time()
+            if is_timer:
+                self._timer = None
+            elif self._timer is not None:
                 return
-            loop = asyncio.get_running_loop()
-            wait = self._last + _INTERVAL - loop.time()
-            if wait <= 0 or self._watch.done:
-                self._tick()
-            else:
-                self._timer = loop.call_later(wait, self._tick)
-
-    def _tick(self) -> None:
-        with self._sending:
-            self._timer = None
-            self._last = asyncio.get_running_loop().time()
+            elif now < self._due and not self._watch.done:
+                self._timer = loop.call_later(self._due - now, self._publish, True)
+                return
+            self._due = now + _INTERVAL
             if self._closed:
                 return
             before, watching_before = self._rows, self._watching
@@ -184,15 +157,15 @@ class MonitorWidget(AgentWidget):
                 watching["asked"] = self._watching["asked"]
             if rows or watching:
                 self._seq += 1
-                self._try_send(
+                self._send_message(
                     {"type": "changes", "seq": self._seq, "rows": rows, "watching": watching}
                 )
             if self._watching["over"] and not self._has_kept:
                 self._has_kept = True
-                self.snapshot = {**state, "seq": self._seq}
+                self._keep({**state, "seq": self._seq})
 
     def _state(self) -> dict[str, Any]:
-        """Return the whole state, from which `_tick` continues."""
+        """Return the whole state, from which `_publish` continues."""
         watch = self._watch
         # Read first, otherwise the last change could be missed.
         over = watch.done
@@ -212,23 +185,21 @@ class MonitorWidget(AgentWidget):
     # -- from the page ---------------------------------------------------------------------------
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        if not isinstance(content, Mapping):
-            return
-        match cast("Mapping[str, Any]", content):
+        match parse_message(content, _MESSAGES):
             case {"type": "resync"}:
                 with self._sending:
                     if not self._closed:
                         self._seq += 1
-                        self._try_send({"type": "snapshot", **self._state()})
-            case {"type": "stop", "run": str(key)}:
+                        self._send_message({"type": "snapshot", **self._state()})
+            case {"type": "stop", "run": key}:
                 error = None
                 try:
                     self._watch.cancel(key)
                 except KeyError:
                     error = "This run is not watched any more."
-                self._try_send({"type": "ack", "run": key, "error": error})
+                self._send_message({"type": "ack", "run": key, "error": error})
             case _:
-                _log.debug("A page sent a message that is not part of the protocol")
+                pass
 
 
 def _is_same(row: MonitoredRow, before: MonitoredRow) -> bool:
@@ -240,7 +211,7 @@ def _is_same(row: MonitoredRow, before: MonitoredRow) -> bool:
 class _PollingRate:
     """Times at which platforms were polled, derived from the number of requests."""
 
-    def __init__(self, watch: LiveWatch, interval: float) -> None:
+    def __init__(self, watch: Watch, interval: float) -> None:
         self._watch = watch
         self._initial = interval
         self._interval = interval

@@ -5,17 +5,25 @@ lengths of text in UTF-16 code units, as in JavaScript.
 
 The kernel sends ``{type: "ops", seq, ops}`` with changes, where ``seq`` increases by one,
 ``{type: "snapshot", seq, run}`` with the whole state, ``{type: "ack", of: "stop" | "decide"}`` when
-it has received a click, and on request `events_message` and `timeline_message`.  The page sends the
-messages that `parse_page_message` lists.
+it has received a click, and on request `events_message` and `timeline_message`.  An operation is
+
+- ``{op: "run", set}``: merge ``set`` into the run's top-level fields
+- ``{op: "part", index, part}``: append or replace the part at ``index``
+- ``{op: "append", index, field, offset, text}``: append ``text`` to a part's ``text``,
+  ``arguments`` or ``result``, whose length must be ``offset``
+- ``{op: "set", index, set}``: merge ``set`` into the fields of part ``index``
+
+A page is not trusted: `parse_message` accepts only the listed messages, within limits.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import timeline
@@ -36,22 +44,28 @@ __all__ = [
     "EVENTS_PER_MESSAGE",
     "MAX_EVENT_TEXT",
     "MAX_SEGMENTS",
-    "AppendOp",
+    "Fields",
     "Op",
-    "PartOp",
-    "RunOp",
-    "SetOp",
     "Snapshot",
+    "anything",
+    "count",
     "events_message",
+    "flag",
     "jsonable",
     "ops_message",
+    "optional",
+    "parse_fields",
+    "parse_message",
     "parse_page_message",
     "run_fields",
     "run_state",
+    "text",
     "timeline_message",
     "utf16_length",
     "waiting_state",
 ]
+
+_log = logging.getLogger(__name__)
 
 EVENTS_PER_MESSAGE: Final = 200
 # Characters of each text of an event; the full texts stay in `Run.events`.
@@ -63,40 +77,8 @@ _MAX_REASON: Final = 500
 MAX_SEGMENTS: Final = 500
 
 
-class RunOp(TypedDict):
-    """Merge ``set`` into the run's top-level fields."""
-
-    op: Literal["run"]
-    set: dict[str, Any]
-
-
-class PartOp(TypedDict):
-    """Append or replace the part at ``index``."""
-
-    op: Literal["part"]
-    index: int
-    part: dict[str, Any]
-
-
-class AppendOp(TypedDict):
-    """Append ``text`` to a part's field, whose length must be ``offset``."""
-
-    op: Literal["append"]
-    index: int
-    field: Literal["text", "arguments", "result"]
-    offset: int
-    text: str
-
-
-class SetOp(TypedDict):
-    """Merge ``set`` into the fields of part ``index``."""
-
-    op: Literal["set"]
-    index: int
-    set: dict[str, Any]
-
-
-Op = RunOp | PartOp | AppendOp | SetOp
+Op = dict[str, Any]
+Fields = Mapping[str, Callable[[Any], Any]]
 
 
 class Snapshot(TypedDict):
@@ -158,33 +140,84 @@ def _truncated(value: Any) -> Any:
             return value
 
 
-def parse_page_message(content: object) -> dict[str, Any] | None:
-    """Return a validated message of the page, or None.
+def text(limit: int) -> Callable[[Any], str]:
+    """Return the parser of a text of at most ``limit`` characters."""
 
-    - ``{type: "stop"}``: the user clicked Stop
-    - ``{type: "resync"}``: send a snapshot; other fields are ignored
-    - ``{type: "timeline"}`` and ``{type: "events", offset}``: send the timeline, or events
-    - ``{type: "decide", approval_id, approved, key?}``: the user decided an approval; ``key`` is
-      that of the approval as it was displayed, without it the id alone counts
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > limit:
+            raise ValueError("not a text within the limit")
+        return value
+
+    return parse
+
+
+def optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a parser that also accepts None."""
+    return lambda value: None if value is None else parse(value)
+
+
+def count(value: Any) -> int:
+    """Parse a number that JavaScript represents exactly, at least 0."""
+    # In Python a bool is an int.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise ValueError("not a number")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Parse a bool."""
+    if not isinstance(value, bool):
+        raise ValueError("not a bool")
+    return value
+
+
+def anything(value: Any) -> Any:
+    """Accept any value, which another parser checks."""
+    return value
+
+
+def parse_fields(content: object, fields: Fields) -> dict[str, Any]:
+    """Return the parsed ``fields`` of an object; those whose name ends in "?" may be missing.
+
+    Raises:
+        ValueError: a field is missing or invalid.
     """
     if not isinstance(content, Mapping):
+        raise ValueError("not an object")
+    parsed: dict[str, Any] = {}
+    for name, parse in fields.items():
+        key = name.removesuffix("?")
+        if key in content:
+            parsed[key] = parse(content[key])
+        elif key == name:
+            raise ValueError(f"{key} is missing")
+    return parsed
+
+
+def parse_message(content: object, messages: Mapping[str, Fields]) -> dict[str, Any] | None:
+    """Return the type and the fields of a page's message, None for one not in ``messages``."""
+    try:
+        kind = parse_fields(content, {"type": text(KEY_TEXT)})["type"]
+        return {"type": kind, **parse_fields(content, messages[kind])}
+    except (KeyError, ValueError):
+        _log.debug("A page sent a message that is not part of the protocol")
         return None
-    match cast("Mapping[str, Any]", content):
-        case {"type": "stop" | "resync" | "timeline" as kind}:
-            return {"type": kind}
-        # In Python a bool is an int.
-        case {"type": "events", "offset": int(offset)} if offset >= 0 and offset is not True:
-            return {"type": "events", "offset": int(offset)}
-        case {
-            "type": "decide",
-            "approval_id": str() | None as approval_id,
-            "approved": bool(approved),
-            **rest,
-        } if len(approval_id or "") <= KEY_TEXT and isinstance(rest.get("key", ""), str):
-            message = {"type": "decide", "approval_id": approval_id, "approved": approved}
-            return {**message, "key": rest["key"]} if "key" in rest else message
-        case _:
-            return None
+
+
+# Resync is answered by a snapshot.  ``key`` is that of the approval as it was displayed; without it
+# the id alone counts.
+_RUN_MESSAGES: Final[dict[str, Fields]] = {
+    "stop": {},
+    "resync": {},
+    "timeline": {},
+    "events": {"offset": count},
+    "decide": {"approval_id": optional(text(KEY_TEXT)), "approved": flag, "key?": text(KEY_TEXT)},
+}
+
+
+def parse_page_message(content: object) -> dict[str, Any] | None:
+    """Return a validated message of the page for a run, or None."""
+    return parse_message(content, _RUN_MESSAGES)
 
 
 def run_state(view: RunView, waiting: Waiting | None = None) -> dict[str, Any]:

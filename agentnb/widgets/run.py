@@ -25,7 +25,7 @@ from agentnb.widgets.protocol import (
     timeline_message,
 )
 
-__all__ = ["INTERVAL", "ObservableRun", "RunPublisher", "RunWidget", "keep_nothing"]
+__all__ = ["INTERVAL", "ObservableRun", "RunPublisher", "RunWidget"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,51 +34,33 @@ INTERVAL: Final = 1 / 25
 
 
 class ObservableRun(Protocol):
-    """The interface of a run that `RunPublisher` needs."""
+    """The interface of a run that `RunPublisher` needs.
+
+    ``lock`` protects the transcript, ``events`` and their ``event_times``, in seconds since the
+    request; it is not held by callbacks.  ``waiting`` is a pending reconnect or retry.  The
+    duration of `view` is None until the run has ended.  `subscribe` calls back on an event loop
+    after each change, and returns how to unsubscribe.  `cancel` is thread-safe.
+    """
 
     @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Lock of the transcript, of `events` and of `event_times`; not held by callbacks."""
-        ...
-
+    def lock(self) -> AbstractContextManager[Any]: ...
     @property
-    def events(self) -> Sequence[Event]:
-        """All events so far, in order."""
-        ...
-
+    def events(self) -> Sequence[Event]: ...
     @property
-    def event_times(self) -> Sequence[float]:
-        """Arrival times of `events`, in seconds since the request."""
-        ...
-
+    def event_times(self) -> Sequence[float]: ...
     @property
-    def waiting(self) -> Waiting | None:
-        """The reconnect or retry that the run waits for, if any."""
-        ...
-
-    def view(self) -> RunView:
-        """Return the current state; its ``duration`` is None until the run has ended."""
-        ...
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` on an event loop after each change; return how to unsubscribe."""
-        ...
-
-    def cancel(self) -> None:
-        """Cancel the run, from any thread."""
-        ...
-
-
-def keep_nothing(snapshot: Snapshot) -> None:
-    """Keep no final snapshot: the ``keep`` of views that are not saved with the notebook."""
+    def waiting(self) -> Waiting | None: ...
+    def view(self) -> RunView: ...
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    def cancel(self) -> None: ...
 
 
 class RunPublisher:
     """Sends a run's changes to a page, at most 25 times a second, and handles its messages.
 
-    ``send`` sends a message to the page and ``keep`` stores the final snapshot; their exceptions
-    are logged and never reach the run.  `receive` and `close` are thread-safe.  ``title`` replaces
-    the run's own.
+    ``send`` sends a message to the page and ``keep`` stores the final snapshot; neither raises.
+    `receive`, `flush` and `close` are thread-safe.  ``title`` replaces the run's own.  With a
+    ``turn`` messages are wrapped as ``{type: "run", turn, message}``, for a page with several runs.
 
     ``decide`` takes the user's decision on a pending approval: the approval that was displayed (or
     its id, which may be None, if the page sends no key), and whether it is granted.  It must return
@@ -91,28 +73,30 @@ class RunPublisher:
         run: ObservableRun,
         *,
         send: Callable[[Mapping[str, Any]], None],
-        keep: Callable[[Snapshot], None],
+        keep: Callable[[Snapshot], None] | None = None,
         decide: Callable[[ApprovalRequested | str | None, bool], None] | None = None,
+        turn: str | None = None,
         title: str | None = None,
     ) -> None:
-        self._run = run
-        self._decide = decide
-        self._title = title
+        self.run = run
         self._send = send
         self._keep = keep
+        self._decide = decide
+        self._turn = turn
+        self._title = title
         # Held while a message is built and sent, so that messages leave in order.
         self._lock = threading.RLock()
         self._cursor = Cursor()
         self._seq = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._last = float("-inf")
+        self._due = float("-inf")
         self._has_kept = False
         self._closed = False
         self._unsubscribe: Callable[[], None] | None = None
 
     def first(self) -> Snapshot:
         """Return the initial state; to be called once, before `start`."""
-        with self._lock, self._run.lock:
+        with self._lock, self.run.lock:
             view = self._view()
             self._has_kept = view.duration is not None
             # Without a pending retry, since this state is saved with the notebook.
@@ -123,15 +107,15 @@ class RunPublisher:
 
         It counts as a message: if it is lost, the page sees a gap.
         """
-        with self._lock, self._run.lock:
+        with self._lock, self.run.lock:
             self._seq += 1
-            state = self._cursor.snapshot(self._view(), self._run.waiting)
+            state = self._cursor.snapshot(self._view(), self.run.waiting)
             return {"seq": self._seq, "run": state}
 
     def start(self) -> None:
         """Subscribe to the run, and send the changes since `first`."""
         with self._lock:
-            self._unsubscribe = self._run.subscribe(self._on_change)
+            self._unsubscribe = self.run.subscribe(self._on_change)
             self.flush()
 
     def flush(self) -> None:
@@ -140,35 +124,33 @@ class RunPublisher:
             if self._closed:
                 return
             final: Snapshot | None = None
-            with self._run.lock:
+            with self.run.lock:
                 view = self._view()
-                ops = self._cursor.ops(view, self._run.waiting)
+                ops = self._cursor.ops(view, self.run.waiting)
                 if ops:
                     self._seq += 1
-                if view.duration is not None and (ops or not self._has_kept):
+                if self._keep and view.duration is not None and (ops or not self._has_kept):
                     final = {"seq": self._seq, "run": run_state(view)}
             if ops:
-                self._deliver(self._send, ops_message(self._seq, ops))
-            if final is not None:
+                self._send(self._wrapped(ops_message(self._seq, ops)))
+            if self._keep and final is not None:
                 self._has_kept = True
-                self._deliver(self._keep, final)
+                self._keep(final)
 
     def receive(self, content: object) -> None:
         """Handle a message of the page; invalid ones are ignored."""
         match parse_page_message(content):
             case {"type": "stop"}:
-                self._deliver(self._send, {"type": "ack", "of": "stop"})
-                self._run.cancel()
+                self._send(self._wrapped({"type": "ack", "of": "stop"}))
+                self.run.cancel()
             case {"type": "resync"}:
                 self._resync()
-            case {"type": "events", "offset": offset}:
-                self._send_record(lambda e, t, took: events_message(e, t, offset=offset))
-            case {"type": "timeline"}:
-                self._send_record(lambda e, t, took: timeline_message(e, t, took=took))
             case {"type": "decide"} as decision:
                 self._on_decision(decision)
+            case {"type": "events" | "timeline"} as request:
+                self._send_events(request)
             case _:
-                _log.debug("A page sent a message that is not part of the protocol")
+                pass
 
     def close(self) -> None:
         """Unsubscribe and send nothing more; idempotent."""
@@ -182,12 +164,12 @@ class RunPublisher:
         if self._decide is None:
             _log.debug("A page decided for a run that takes no decisions")
             return
-        self._deliver(self._send, {"type": "ack", "of": "decide"})
+        self._send(self._wrapped({"type": "ack", "of": "decide"}))
         if "key" not in decision:
             self._decide(decision["approval_id"], decision["approved"])
             return
-        with self._run.lock:
-            pending = self._run.view().transcript.pending_approvals
+        with self.run.lock:
+            pending = self.run.view().transcript.pending_approvals
         for approval in pending:
             if approval_key(approval) == decision["key"]:
                 self._decide(approval, decision["approved"])
@@ -195,53 +177,50 @@ class RunPublisher:
         # Display what is pending by now.
         self._resync()
 
-    def _on_change(self) -> None:
-        # Called on the loop that drives the run.
+    def _on_change(self, is_timer: bool = False) -> None:
+        """Send the changes, or schedule that; called on the loop that drives the run."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            if self._closed or self._timer is not None:
+            now = loop.time()
+            if is_timer:
+                self._timer = None
+            elif self._closed or self._timer is not None:
                 return
-            wait = self._last + INTERVAL - loop.time()
-            if wait <= 0:
-                self._tick(loop)
-            else:
-                self._timer = loop.call_later(wait, self._tick, loop)
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
-            self._timer = None
-            self._last = loop.time()
+            elif now < self._due:
+                self._timer = loop.call_later(self._due - now, self._on_change, True)
+                return
+            self._due = now + INTERVAL
             self.flush()
 
     def _view(self) -> RunView:
-        view = self._run.view()
+        view = self.run.view()
         if self._title is not None:
             view = replace(view, title=self._title)
         return view if self._decide is None else replace(view, can_decide=True)
 
+    def _wrapped(self, message: dict[str, Any]) -> dict[str, Any]:
+        if self._turn is None:
+            return message
+        return {"type": "run", "turn": self._turn, "message": message}
+
     def _resync(self) -> None:
         with self._lock:
             if not self._closed:
-                self._deliver(self._send, {"type": "snapshot", **self.snapshot()})
+                self._send(self._wrapped({"type": "snapshot", **self.snapshot()}))
 
-    def _send_record(
-        self, message: Callable[[Sequence[Event], Sequence[float], float], Mapping[str, Any]]
-    ) -> None:
-        """Send a message made of the run's events, their times and its elapsed seconds."""
+    def _send_events(self, request: Mapping[str, Any]) -> None:
+        """Send events, or the timeline made of them."""
         with self._lock:
             if self._closed:
                 return
-            with self._run.lock:
-                events, times = self._run.events, self._run.event_times
-                took = self._run.view().took
-            self._deliver(self._send, message(events, times, took))
-
-    def _deliver(self, function: Callable[[Any], None], content: Mapping[str, Any]) -> None:
-        try:
-            function(content)
-        except Exception:
-            # The comm may be closed; an open page sees the gap and asks for a snapshot.
-            _log.debug("A message could not be sent to a run's page", exc_info=True)
+            with self.run.lock:
+                events, times = self.run.events, self.run.event_times
+                took = self.run.view().took
+            if request["type"] == "events":
+                message = events_message(events, times, offset=request["offset"])
+            else:
+                message = timeline_message(events, times, took=took)
+            self._send(self._wrapped(message))
 
 
 class RunWidget(AgentWidget):
@@ -264,9 +243,6 @@ class RunWidget(AgentWidget):
         if publisher is not None:
             publisher.close()
         super().close()
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        self.snapshot = dict(snapshot)
 
     def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         self._publisher.receive(content)

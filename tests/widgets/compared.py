@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from agentnb.event.types import Event, RunFailed, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.widgets.compare import CompareWidget
@@ -51,7 +51,7 @@ class WidgetProbe:
     traits: list[Any] = field(default_factory=list[Any])
 
     def __post_init__(self) -> None:
-        self.widget = CompareWidget(self.comparison)
+        self.widget = CompareWidget(cast("Any", self.comparison))
         self.widget.send = self._take
         self.traits.append(over_the_wire(self.widget.snapshot))
         self.widget.observe(self._changed, "snapshot")

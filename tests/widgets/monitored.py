@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from agentnb.monitoring import WatchedRun
 from agentnb.run.run import Run
@@ -86,7 +86,9 @@ class WidgetProbe:
     traits: list[Any] = field(default_factory=list[Any])
 
     def __post_init__(self) -> None:
-        self.widget = MonitorWidget(self.watch, bundle=lambda: {"text/plain": "two runs"})
+        self.widget = MonitorWidget(
+            cast("Any", self.watch), bundle=lambda: {"text/plain": "two runs"}
+        )
         self.widget.send = self._take
         self.traits.append(over_the_wire(self.widget.snapshot))
         self.widget.observe(self._changed, "snapshot")

@@ -188,7 +188,7 @@ class FakeRun:
 
 
 class Wire:
-    """What a publisher sent, in order; can be cut."""
+    """What a publisher sent, in order."""
 
     def __init__(
         self,
@@ -200,7 +200,6 @@ class Wire:
         self.run = run
         self.messages: list[Any] = []
         self.kept: list[Any] = []
-        self.cut = False
         self.publisher = RunPublisher(run, send=self._send, keep=self._keep, decide=decide)
         self.page = Page.opened(self.publisher.first())
         self.ended = asyncio.Event()
@@ -209,13 +208,9 @@ class Wire:
             self.publisher.start()
 
     def _send(self, message: Any) -> None:
-        if self.cut:
-            raise ConnectionError("the comm is closed")
         self.messages.append(message)
 
     def _keep(self, snapshot: Any) -> None:
-        if self.cut:
-            raise ConnectionError("the comm is closed")
         self.kept.append(snapshot)
         self.ended.set()
 

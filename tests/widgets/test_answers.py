@@ -31,13 +31,6 @@ class TestPage:
         wire.deliver()
         assert wire.page.acknowledged == 1
 
-    async def test_stop_cancels_even_if_the_comm_is_closed(self) -> None:
-        run = FakeRun([TextDelta("a")])
-        wire = Wire(run)
-        wire.cut = True
-        wire.publisher.receive({"type": "stop"})
-        assert run.cancelled == 1
-
     async def test_current_events_are_sent(self) -> None:
         run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
         wire = Wire(run, paced=False)
@@ -159,20 +152,6 @@ class TestPage:
         for content in contents:
             wire.publisher.receive(content)
         assert wire.messages == []
-
-    async def test_a_broken_comm_never_hurts_the_run(self) -> None:
-        run = FakeRun([TextDelta("a"), TextDelta("b"), RunFinished()])
-        wire = Wire(run)
-        wire.cut = True
-        run.advance()
-        await asyncio.sleep(2 * INTERVAL)
-        run.advance(2)
-        await asyncio.sleep(2 * INTERVAL)
-        assert wire.messages == wire.kept == []
-        wire.cut = False
-        wire.publisher.receive({"type": "resync", "seq": 0})
-        wire.deliver()
-        assert wire.page.run == run_state(run.view())
 
     async def test_a_closed_view_receives_nothing_and_the_run_goes_on(self) -> None:
         run = FakeRun([TextDelta("a"), TextDelta("b"), TextDelta("c"), RunFinished()])

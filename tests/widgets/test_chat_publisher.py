@@ -163,16 +163,6 @@ class TestTelling:
         thinking.ask("t2")
         assert len(thinking.page.heard) == heard
 
-    def test_a_closed_comm_does_not_affect_the_run(self) -> None:
-        def gone(message: Any) -> None:
-            raise OSError("The comm is closed.")
-
-        conversation = Conversation(agentnb.agent(talk))
-        publisher = ChatPublisher(conversation, send=gone)
-        publisher.start()
-        assert conversation.send("hi").run.wait().status == "completed"
-        publisher.close()
-
 
 class TestCommands:
     def test_stop_works_from_the_moment_of_sending(self, thinking: Chat) -> None:

@@ -49,6 +49,18 @@ def test_what_was_waited_for_can_be_read_at_once(chat: ChatWidget) -> None:
         assert (chat.status, chat.session_id) == ("completed", run.session_id)
 
 
+def test_a_broken_comm_does_not_affect_the_run(
+    chat: ChatWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise OSError("The comm is closed.")
+
+    chat.open()
+    comm: Any = chat.comm
+    monkeypatch.setattr(comm, "send", fail)
+    assert chat.send("hi").wait().status == "completed"
+
+
 def test_observers_are_notified_of_every_status(chat: ChatWidget) -> None:
     statuses, messages = seen(chat, "status"), seen(chat, "messages")
     chat.send("hi").wait()

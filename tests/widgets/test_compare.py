@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -62,7 +62,7 @@ async def test_the_trait_is_written_once_and_holds_all_ends(recorded: WidgetProb
 async def test_one_that_had_ended_before_the_widget_was_made() -> None:
     runs = [FakeRun(FIRST, title="a"), FakeRun(SECOND, title="b")]
     runs[0].advance(len(FIRST))
-    widget = CompareWidget(FakeComparison(runs, ["a", "b"]))
+    widget = CompareWidget(cast("Any", FakeComparison(runs, ["a", "b"])))
     await to_the_end(runs[1])
     ended: Any = widget.snapshot
     assert [r["run"]["run"]["status"] for r in ended["compare"]["runs"]] == ["completed", "failed"]

@@ -50,6 +50,31 @@ async def test_messages_of_the_page_are_handled(run: FakeRun, widget: RunWidget)
     assert run.cancelled == 1
 
 
+async def test_a_broken_comm_never_hurts_the_run(
+    run: FakeRun, widget: RunWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comm: Any = widget.comm
+    sent: list[Any] = []
+
+    def fail(*args: Any, **options: Any) -> None:
+        raise ConnectionError("the comm is closed")
+
+    def receive(data: Any, **options: Any) -> None:
+        sent.append(data["content"])
+
+    monkeypatch.setattr(comm, "send", fail)
+    say(widget, {"type": "stop"})
+    assert run.cancelled == 1
+    run.advance()
+    await asyncio.sleep(0.1)
+    run.advance(2)
+    await asyncio.sleep(0.1)
+    assert widget.snapshot["run"] == run_state(run.view())
+    monkeypatch.setattr(comm, "send", receive)
+    say(widget, {"type": "resync", "seq": 0})
+    assert sent[-1]["run"] == run_state(run.view())
+
+
 async def test_outputs_beside_the_view_are_static(run: FakeRun, widget: RunWidget) -> None:
     run.advance(3)
     bundled = widget._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage]

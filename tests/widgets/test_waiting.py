@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -104,7 +104,7 @@ async def test_a_pending_retry_is_sent_to_new_pages_but_not_saved() -> None:
 async def test_what_a_widget_saves_has_nothing_of_it(kind: str) -> None:
     run = player(Flaky(LATE)).start("?")
     await eventually(lambda: run.waiting is not None)
-    widget = RunWidget(run) if kind == "run" else CompareWidget(_Compared(run))
+    widget = RunWidget(run) if kind == "run" else CompareWidget(cast("Any", _Compared(run)))
     assert "reconnect" not in str(widget.snapshot)
     shown: Any = widget
     data, _ = shown._repr_mimebundle_()
