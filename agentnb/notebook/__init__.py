@@ -6,6 +6,7 @@ widgets are imported when the first cell runs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +34,7 @@ def allow_nested_loops() -> None:
 
 def load(shell: InteractiveShell) -> None:
     """Add the magics, the rewriting of ``%%agent`` cells, completion and displays to ``shell``."""
-    from agentnb.notebook import completion
-    from agentnb.notebook.magics import AgentMagics
+    from agentnb.notebook.magics import AgentMagics, match_line
     from agentnb.notebook.transform import AwaitTransformer
 
     unload(shell)
@@ -44,7 +44,7 @@ def load(shell: InteractiveShell) -> None:
     displays = _displays(shell)
     displays.for_type_by_name("agentnb.run.run", "Run", _show_run)
     displays.for_type_by_name("agentnb.comparison", "Comparison", show_comparison)
-    completion.install(shell)
+    _matchers(shell).append(match_line)
     # Unless somebody else formats DataFrames.
     for mime, show in _TABLE_FORMATTERS.items():
         formatter = _formatter(shell, mime)
@@ -55,13 +55,14 @@ def load(shell: InteractiveShell) -> None:
 
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` added; active runs are not affected."""
-    from agentnb.notebook import completion
+    from agentnb.notebook.magics import match_line
     from agentnb.notebook.transform import AwaitTransformer
 
     for transformer in tuple(shell.input_transformers_cleanup):
         if isinstance(transformer, AwaitTransformer):
             transformer.remove()
-    completion.remove(shell)
+    with suppress(ValueError):
+        _matchers(shell).remove(match_line)
     for mime, show in _TABLE_FORMATTERS.items():
         formatter = _formatter(shell, mime)
         for name in _FRAMES:
@@ -100,6 +101,11 @@ _FRAMES: Final = (("pandas", "DataFrame"), ("pandas.core.frame", "DataFrame"))
 def _formatter(shell: InteractiveShell, mime: str) -> Any:
     formatter: Any = shell.display_formatter
     return formatter.formatters[mime]
+
+
+def _matchers(shell: InteractiveShell) -> list[Any]:
+    completer: Any = shell.Completer
+    return completer.custom_matchers
 
 
 def _displays(shell: InteractiveShell) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agentnb.agents import Agent
 from agentnb.config import AgentName
@@ -16,9 +16,7 @@ from agentnb.store.recent import recent_runs
 if TYPE_CHECKING:
     from agentnb.notebook.runner import CellRunner
 
-__all__ = ["ATTACH_USAGE", "attach"]
-
-ATTACH_USAGE: Final = "RUN [AGENT] [--platform P] [--session S] [--timeout SECONDS] [--bg]"
+__all__ = ["attach"]
 
 
 def attach(runner: CellRunner, words: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from agentnb.config import config, suggestion, url_from_environment, user_config
 from agentnb.config.names import quoted
 from agentnb.doctor.redact import redact_url
 from agentnb.errors import AgentnbError, HistoryError, RequestError
-from agentnb.notebook.attach import ATTACH_USAGE, attach
+from agentnb.notebook.attach import attach
 from agentnb.notebook.display import current_shell
 from agentnb.notebook.doctor import DOCTOR_USAGE, doctor
 from agentnb.notebook.history import (
@@ -26,7 +26,7 @@ from agentnb.notebook.history import (
 )
 from agentnb.notebook.history import history as show_history
 from agentnb.notebook.login import LOGIN_USAGE, login
-from agentnb.notebook.options import parse_chat_words, usage
+from agentnb.notebook.options import ATTACH_USAGE, CHAT_USAGE, parse_chat_words, usage
 from agentnb.notebook.runner import CellRunner
 from agentnb.notebook.tables import table
 from agentnb.notebook.variables import agent_variable
@@ -236,7 +236,7 @@ class Commands:
 
 #: Name -> usage and method.
 COMMANDS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
-    "chat": ("[AGENT] [--session S] [--new]", Commands.chat),
+    "chat": (CHAT_USAGE, Commands.chat),
     "list": ("[PLATFORM]", Commands.list),
     "use": ("[AGENT]", Commands.use),
     "alias": ("[NAME AGENT]", Commands.alias),

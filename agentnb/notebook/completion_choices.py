@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from agentnb import history, sandbox
@@ -10,8 +11,8 @@ from agentnb.config import EMBEDDED, config
 from agentnb.errors import AgentnbError
 from agentnb.notebook.commands import COMMANDS
 from agentnb.notebook.display import current_shell
-from agentnb.notebook.history import HISTORY_ACTIONS, HISTORY_OPTIONS
-from agentnb.notebook.options import FORMATS, option_strings
+from agentnb.notebook.history import HISTORY_ACTIONS, history_parser
+from agentnb.notebook.options import LineParser, cell_parser, usage_parser
 from agentnb.notebook.variables import agent_variables
 from agentnb.platforms import registry
 from agentnb.run.agent_catalog import known_agents
@@ -20,14 +21,9 @@ from agentnb.store.filters import STATUSES
 
 __all__ = ["complete", "last_word"]
 
-# Options with a free value.
-_FREE: Final = frozenset(
-    {"-o", "--output", "--param", "--output-type", "--media", "--timeout", "--concurrency"}
-    | {"--rpm", "--retries", "--checkpoint", "--prefix"}
-)
 _LINE: Final = re.compile(r"^\s*(%%?)agent(\s+.*)?$")
 # An agent may contain a colon, at which IPython's own token ends.
-_WORD: Final = re.compile(r"[^\s]*$")
+_LAST_WORD: Final = re.compile(r"[^\s]*$")
 
 
 def complete(text: str) -> list[str]:
@@ -37,69 +33,40 @@ def complete(text: str) -> list[str]:
         return []
     word = last_word(text)
     before = line[2].split()[: None if text.endswith((" ", "\t")) else -1]
-    if line[1] == "%":
-        choices = _for_command(before)
+    if line[1] == "%%":
+        choices = _choices(cell_parser(), before)
+    elif not before:
+        choices = COMMANDS
+    elif before[0] == "history":
+        actions = HISTORY_ACTIONS if len(before) == 1 else ()
+        action, *rest = before[1:] or [""]
+        words = rest if action in HISTORY_ACTIONS else before[1:]
+        choices = [*actions, *_choices(history_parser(action), words)]
+    elif before[0] in COMMANDS:
+        choices = _choices(usage_parser(before[0], COMMANDS[before[0]][0]), before[1:])
     else:
-        choices = _for_cell(before[-1] if before else "", word)
+        choices = ()
     return list(dict.fromkeys(c for c in choices if c.startswith(word)))
 
 
-def _for_cell(last: str, word: str) -> list[str]:
-    match last:
-        case "-p" | "--platform":
-            return _platforms()
-        case "-f" | "--format":
-            return list(FORMATS)
-        case "-s" | "--session":
-            return _sessions()
-        case "--over":
-            return _tables()
-        case "--on-error":
-            return ["keep", "raise"]
-        case _ if last in _FREE:
-            return []
-        case _:
-            return option_strings() if word.startswith("-") else _agents()
+def _choices(parser: LineParser, before: list[str]) -> list[str]:
+    """Return the values of the option that ``before`` ends with, or those of the next word."""
+    words = 0
+    takes_value = None
+    for each in before:
+        option = parser.options.get(each)
+        words += takes_value is None and option is None
+        takes_value = option if option is not None and option.nargs != 0 else None
+    if takes_value is not None:
+        return [*_values(takes_value)]
+    options = [name for name in parser.options if name.startswith("--")]
+    # Only the last word can be repeated.
+    left = parser.words[words:] or [each for each in parser.words[-1:] if each.nargs == "*"]
+    return [*(_values(left[0]) if left else ()), *options]
 
 
-def _for_command(before: list[str]) -> list[str]:
-    if not before:
-        return list(COMMANDS)
-    match before[0]:
-        case "chat" | "attach" if before[-1] in ("-s", "--session"):
-            return _sessions()
-        case "chat":
-            return [*_agents(), "--session", "--new"]
-        case "attach" if before[-1] in ("-p", "--platform"):
-            return _platforms()
-        case "attach" if len(before) > 1:
-            return [*_agents(), "--session", "--platform", "--timeout", "--bg"]
-        case "use" | "alias":
-            return _agents()
-        case "list" | "doctor" | "login":
-            return _platforms()
-        case "history":
-            return _for_history(before[1:])
-        case "stop" | "status" | "attach":
-            return [r.id for r in history.recent_runs() if isinstance(r, Run) and not r.done]
-        case _:
-            return []
-
-
-def _for_history(before: list[str]) -> list[str]:
-    match before[-1:]:
-        case ["--agent"]:
-            return known_agents()
-        case ["--status"]:
-            return list(STATUSES)
-        case ["--text" | "--since" | "--sql"]:
-            return []
-        case _ if before[:1] == ["prune"]:
-            return ["--older-than", "--keep", "--max-bytes", "--dry-run"]
-        case []:
-            return [*HISTORY_ACTIONS, *HISTORY_OPTIONS]
-        case _:
-            return list(HISTORY_OPTIONS)
+def _values(action: Any) -> Iterable[str]:
+    return action.choices or _VALUES.get(action.metavar or action.dest.upper(), list)()
 
 
 def _agents() -> list[str]:
@@ -119,6 +86,15 @@ def _platforms() -> list[str]:
     return config().platform_names(registry.names())
 
 
+def _active_runs() -> list[str]:
+    return [r.id for r in history.recent_runs() if isinstance(r, Run) and not r.done]
+
+
+def _sessions() -> list[str]:
+    ids = (r.transcript.session_id for r in reversed(history.recent_runs()))
+    return list(dict.fromkeys(s for s in ids if s))
+
+
 def _tables() -> list[str]:
     """Return the variables that hold a table, then those that hold a list or a column."""
     shell = current_shell()
@@ -134,12 +110,20 @@ def _is_frame(value: object) -> bool:
     return kind.__name__ in ("DataFrame", "Series") and not isinstance(value, type)
 
 
-def _sessions() -> list[str]:
-    ids = (r.transcript.session_id for r in reversed(history.recent_runs()))
-    return list(dict.fromkeys(s for s in ids if s))
+# Name of an argument's value in the usage -> its choices.
+_VALUES: Final[dict[str, Callable[[], Iterable[str]]]] = {
+    "AGENT": _agents,
+    "COMMAND": lambda: COMMANDS,
+    "EXPR": _tables,
+    "P": _platforms,
+    "PLATFORM": _platforms,
+    "RUN": _active_runs,
+    "S": _sessions,
+    "STATUS": lambda: STATUSES,
+}
 
 
 def last_word(text: str) -> str:
     """Return the unfinished word at the end of ``text``, "" after a space."""
-    found = _WORD.search(text)
+    found = _LAST_WORD.search(text)
     return found[0] if found else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.doctor import Host, Report, as_text, examine
-from agentnb.notebook.options import LineParser
+from agentnb.notebook.options import usage_parser
 from agentnb.notebook.tables import ColumnGroup, Table
 from agentnb.render import one_line
 
@@ -61,8 +61,8 @@ def doctor(
         ConfigError: there is no such platform.
         RequestError: an option is unknown.
     """
-    options = _parser().parse_args(list(words))
-    report = examine(options.platforms, stream=options.stream, host=host(shell, display))
+    options = usage_parser("doctor", DOCTOR_USAGE).parse_args(list(words))
+    report = examine(options.platform, stream=options.stream, host=host(shell, display))
     is_terminal = getattr(shell, "kernel", None) is None
     return DisplayedReport(report, shutil.get_terminal_size().columns if is_terminal else None)
 
@@ -93,10 +93,3 @@ def _frontend(kernel: Any, shell: Any) -> str | None:
     if cell.startswith("vscode-notebook-cell") or "__vsc_ipynb_file__" in shell.user_ns:
         return "VS Code"
     return None
-
-
-def _parser() -> LineParser:
-    parser = LineParser("%agent doctor")
-    parser.add_argument("platforms", nargs="*", metavar="PLATFORM")
-    parser.add_argument("--stream", action="store_true")
-    return parser

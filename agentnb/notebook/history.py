@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HISTORY_ACTIONS",
-    "HISTORY_OPTIONS",
     "HISTORY_TABLES",
     "HISTORY_USAGE",
     "active_runs",
     "history",
     "history_help",
+    "history_parser",
     "session_table",
     "stop_error",
 ]
@@ -49,7 +49,6 @@ HISTORY_ACTIONS: Final = {
     "export": ("PATH", "Write all runs to a path that ends in .parquet or .jsonl."),
     "import": ("PATH", "Take in what was written so; a run that is there already stays."),
 }
-HISTORY_OPTIONS: Final = ("--text", "--agent", "--status", "--since", "--sql", "--engine")
 #: Description of the tables of ``--sql``.
 HISTORY_TABLES: Final = (
     "--sql asks the tables runs, tool_calls and sessions; with --engine duckdb also events."
@@ -74,7 +73,7 @@ def history(words: Sequence[str], *, mode: Mode) -> Any:
         return _act(words[0], words[1:])
     if words and not words[0].startswith("-"):
         _check_count(words[0])
-    found = _parser().parse_args(list(words))
+    found = history_parser().parse_args(list(words))
     if found.sql is not None:
         if any((found.count, found.text, found.agent, found.status, found.since)):
             raise RequestError("--sql stands alone: write the rest as SQL.")
@@ -104,7 +103,7 @@ def history_help(words: Sequence[str]) -> Table:
     name = words[0] if words else ""
     if name in HISTORY_ACTIONS:
         _, does = HISTORY_ACTIONS[name]
-        return table([], [], empty=does, preformatted=_action_parser(name).format_help())
+        return table([], [], empty=does, preformatted=history_parser(name).format_help())
     return table(
         [
             {"command": f"%agent history {action} {takes}".rstrip(), "what it does": does}
@@ -112,21 +111,37 @@ def history_help(words: Sequence[str]) -> Table:
         ],
         ["command", "what it does"],
         notes=[HISTORY_TABLES],
-        preformatted=_parser().format_help(),
+        preformatted=history_parser().format_help(),
     )
 
 
-def _parser() -> LineParser:
-    parser = LineParser("%agent history")
-    parser.add_argument("count", nargs="?", metavar="COUNT", help="how many runs to show")
-    parser.add_argument("--text", default="", help="a part of the question or the answer")
-    parser.add_argument("--agent", default="", help="agent, platform:agent or alias")
-    parser.add_argument("--status", choices=STATUSES, metavar="STATUS", help=", ".join(STATUSES))
-    parser.add_argument("--since", metavar="AGE", help="an age such as 7d or 12h, or a date")
-    parser.add_argument("--sql", metavar="QUERY", help="one SELECT; stands alone")
-    parser.add_argument(
-        "--engine", choices=_ENGINES, metavar="ENGINE", help="what answers --sql: store or duckdb"
-    )
+def history_parser(action: str = "") -> LineParser:
+    """Return the parser of ``%agent history``, or of one of its actions."""
+    if action not in HISTORY_ACTIONS:
+        parser = LineParser("%agent history")
+        add = parser.add_argument
+        add("count", nargs="?", metavar="COUNT", help="how many runs to show")
+        add("--text", default="", help="a part of the question or the answer")
+        add("--agent", default="", help="agent, platform:agent or alias")
+        add("--status", choices=STATUSES, metavar="STATUS", help=", ".join(STATUSES))
+        add("--since", metavar="AGE", help="an age such as 7d or 12h, or a date")
+        add("--sql", metavar="QUERY", help="one SELECT; stands alone")
+        add(
+            "--engine",
+            choices=_ENGINES,
+            metavar="ENGINE",
+            help="what answers --sql: store or duckdb",
+        )
+        return parser
+    parser = LineParser(f"%agent history {action}")
+    add = parser.add_argument
+    if action == "prune":
+        add("--older-than", metavar="AGE", help="such as 90d")
+        add("--keep", type=int, metavar="N", help="keep the N newest runs")
+        add("--max-bytes", type=int, metavar="N", help="keep about so many bytes")
+        add("--dry-run", action="store_true", help="only count")
+    elif action != "vacuum":
+        add("path", metavar="PATH", help="ends in .parquet or .jsonl")
     return parser
 
 
@@ -276,7 +291,7 @@ def session_table(current: set[str]) -> Table:
 
 
 def _act(action: str, words: Sequence[str]) -> Table:
-    found = vars(_action_parser(action).parse_args(list(words)))
+    found = vars(history_parser(action).parse_args(list(words)))
     match action:
         case "prune":
             if all(found[name] is None for name in ("older_than", "keep", "max_bytes")):
@@ -299,18 +314,6 @@ def _act(action: str, words: Sequence[str]) -> Table:
             if action == "import":
                 return _one_cell_table("runs taken in", f"{import_history(found['path']):,}")
             return _one_cell_table("written to", str(export_history(found["path"])))
-
-
-def _action_parser(action: str) -> LineParser:
-    parser = LineParser(f"%agent history {action}")
-    if action == "prune":
-        parser.add_argument("--older-than", metavar="AGE", help="such as 90d")
-        parser.add_argument("--keep", type=int, metavar="N", help="keep the N newest runs")
-        parser.add_argument("--max-bytes", type=int, metavar="N", help="keep about so many bytes")
-        parser.add_argument("--dry-run", action="store_true", help="only count")
-    elif action != "vacuum":
-        parser.add_argument("path", metavar="PATH", help="ends in .parquet or .jsonl")
-    return parser
 
 
 def _one_cell_table(what: str, value: str) -> Table:

@@ -1,11 +1,21 @@
-"""The magics ``%%agent`` and ``%agent``; heavy imports wait for the first cell."""
+"""The magics ``%%agent`` and ``%agent`` and their completion.
+
+Heavy imports wait for the first cell.
+"""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,  # pyright: ignore[reportUnknownVariableType]  # untyped in IPython
+)
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
@@ -15,7 +25,9 @@ if TYPE_CHECKING:
     from agentnb.notebook.commands import Commands
     from agentnb.notebook.runner import CellRunner
 
-__all__ = ["AgentMagics"]
+__all__ = ["AgentMagics", "match_line"]
+
+_LINE: Final = re.compile(r"^\s*%%?agent\s")
 
 
 @magics_class
@@ -103,3 +115,21 @@ def _help() -> str:
 
 # IPython's hook for `%%agent?`, which builds the help only when it is displayed.
 AgentMagics.agent_cell.getdoc = _help  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@context_matcher()  # pyright: ignore[reportUntypedFunctionDecorator]
+def match_line(context: CompletionContext) -> SimpleMatcherResult:
+    """Complete the line of a magic; an entry of IPython's ``Completer.custom_matchers``."""
+    # Only the first line of a cell is the line of a magic.
+    line = context.line_with_cursor[: context.cursor_position]
+    if context.cursor_line != 0 or _LINE.match(line) is None:
+        return {"completions": []}
+    from agentnb.notebook.completion_choices import complete, last_word
+
+    choices = complete(line)
+    # IPython replaces only its token, which may begin after a colon or a dash.
+    skipped = len(last_word(line)) - len(context.token)
+    return {
+        "completions": [SimpleCompletion(text=c[max(0, skipped) :], type="agent") for c in choices],
+        "suppress": bool(choices),
+    }

@@ -6,22 +6,25 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, NoReturn
 
 from agentnb.errors import RequestError
 from agentnb.redaction.secrets import is_given_secret, is_secret_name, looks_like_key
 
 __all__ = [
+    "ATTACH_USAGE",
+    "CHAT_USAGE",
     "FORMATS",
     "CellOptions",
     "LineParser",
-    "option_strings",
+    "cell_parser",
     "parse_attach_words",
     "parse_cell_line",
     "parse_chat_words",
     "usage",
+    "usage_parser",
 ]
 
 FORMATS: Final = ("rich", "text", "json")
@@ -41,6 +44,12 @@ _RESERVED: Final = {
 _MAP_OPTIONS: Final = ("concurrency", "rpm", "retries", "checkpoint", "on_error", "prefix")
 # Arguments of `Agent.map`, so with --over they cannot be parameters of the platform.
 _NOT_WITH_OVER: Final = frozenset({*_MAP_OPTIONS, "client", "data", "progress"})
+#: Usage of commands whose options are those of a cell, see `usage_parser`.
+CHAT_USAGE: Final = "[AGENT] [--session S] [--new]"
+ATTACH_USAGE: Final = "RUN [AGENT] [--platform P] [--session S] [--timeout SECONDS] [--bg]"
+_OPTION: Final = re.compile(r"\[(--[a-z-]+)(?: ([A-Z]+))?\]")
+_WORD: Final = re.compile(r"([A-Z]+)( \.\.\.)?")
+_SHORT: Final = {"--session": ("-s",), "--new": ("-n",), "--platform": ("-p",)}
 _BINDING: Final = re.compile(r"^\s*([^\W\d]\w*)\s*<<\s*")
 
 
@@ -68,13 +77,17 @@ class LineParser(argparse.ArgumentParser):
     """Argument parser that raises `RequestError` instead of ending the process."""
 
     def __init__(self, prog: str) -> None:
-        #: The arguments by their names.
+        #: The options by their names, and the other arguments in order.
         self.options: dict[str, argparse.Action] = {}
+        self.words: list[argparse.Action] = []
         super().__init__(prog=prog, add_help=False, allow_abbrev=False)
 
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        action = super().add_argument(*names, **settings)
+    def add_argument(self, *names: Any, group: Any = None, **settings: Any) -> argparse.Action:
+        add = super().add_argument if group is None else group.add_argument
+        action: argparse.Action = add(*names, **settings)
         self.options |= dict.fromkeys(action.option_strings, action)
+        if not action.option_strings:
+            self.words.append(action)
         return action
 
     def error(self, message: str) -> NoReturn:
@@ -97,44 +110,64 @@ class LineParser(argparse.ArgumentParser):
         return meant or f"'{command}' lists the options."
 
 
-def _parser() -> LineParser:
+def usage_parser(command: str, usage: str) -> LineParser:
+    """Return the parser of ``%agent command``, as ``usage`` has it; all its words are optional.
+
+    >>> usage_parser("chat", "[AGENT] [--session S] [--new]").parse_args(["--new"])
+    Namespace(session=None, new=True, agent=None)
+    """
+    parser = LineParser(f"%agent {command}")
+    for option, metavar in _OPTION.findall(usage):
+        names = [*_SHORT.get(option, ()), option]
+        if metavar:
+            kind = float if metavar == "SECONDS" else str
+            parser.add_argument(*names, metavar=metavar, type=kind)
+        else:
+            dest = "background" if option == "--bg" else option.removeprefix("--")
+            parser.add_argument(*names, action="store_true", dest=dest)
+    for word, repeated in _WORD.findall(_OPTION.sub("", usage)):
+        parser.add_argument(word.lower(), metavar=word, nargs="*" if repeated else "?")
+    return parser
+
+
+def cell_parser() -> LineParser:
+    """Return the parser of the line of ``%%agent``."""
     parser = LineParser("%%agent")
-    parser.add_argument("agent", nargs="?", help="agent, platform:agent or alias; or the default")
-    parser.add_argument("-o", "--output", metavar="NAME", help="bind the run to this variable")
-    parser.add_argument("-s", "--session", metavar="S", help="go on in this session")
-    parser.add_argument("-n", "--new", action="store_true", help="begin a new session")
-    parser.add_argument("-p", "--platform", metavar="P", help="the agent's platform")
-    parser.add_argument("--bg", action="store_true", help="return at once, go on in the background")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, only bind")
-    parser.add_argument(
-        "-f", "--format", choices=FORMATS, default="rich", help="how the answer is shown"
+    add = parser.add_argument
+    add("agent", nargs="?", help="agent, platform:agent or alias; or the default")
+    add("-o", "--output", metavar="NAME", help="bind the run to this variable")
+    add("-s", "--session", metavar="S", help="go on in this session")
+    add("-n", "--new", action="store_true", help="begin a new session")
+    add("-p", "--platform", metavar="P", help="the agent's platform")
+    add(
+        "--bg",
+        action="store_true",
+        dest="background",
+        help="return at once, go on in the background",
     )
-    parser.add_argument(
-        "--param", metavar="K=V", action="append", default=[], help="a parameter of the platform"
-    )
-    parser.add_argument(
-        "--output-type", metavar="NAME", help="a pydantic model or JSON schema for the answer"
-    )
-    parser.add_argument(
-        "--media", metavar="PATH", action="append", default=[], help="attach a file or an address"
-    )
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, help="how long the run may take in all"
-    )
-    parser.add_argument(
+    add("-q", "--quiet", action="store_true", help="show nothing, only bind")
+    add("-f", "--format", choices=FORMATS, default="rich", help="how the answer is shown")
+    add("--param", metavar="K=V", action="append", default=[], help="a parameter of the platform")
+    add("--output-type", metavar="NAME", help="a pydantic model or JSON schema for the answer")
+    add("--media", metavar="PATH", action="append", default=[], help="attach a file or an address")
+    add("--timeout", metavar="SECONDS", type=float, help="how long the run may take in all")
+    add(
         "--over",
         metavar="EXPR",
         help="run once for each row of this table or item of this list; {{column}} is its value",
     )
     over = parser.add_argument_group("with --over")
-    over.add_argument("--concurrency", metavar="N", type=int, help="rows at once (8)")
-    over.add_argument("--rpm", metavar="N", type=float, help="rows that begin in a minute")
-    over.add_argument("--retries", metavar="N", type=int, help="further runs of a failed row")
-    over.add_argument("--checkpoint", metavar="FILE", help="remember in it what is done; go on")
-    over.add_argument(
-        "--on-error", choices=("keep", "raise"), help="what a failed row does to the others"
+    add("--concurrency", group=over, metavar="N", type=int, help="rows at once (8)")
+    add("--rpm", group=over, metavar="N", type=float, help="rows that begin in a minute")
+    add("--retries", group=over, metavar="N", type=int, help="further runs of a failed row")
+    add("--checkpoint", group=over, metavar="FILE", help="remember in it what is done; go on")
+    add(
+        "--on-error",
+        group=over,
+        choices=("keep", "raise"),
+        help="what a failed row does to the others",
     )
-    over.add_argument("--prefix", metavar="P", help="put this before the names of new columns")
+    add("--prefix", group=over, metavar="PREFIX", help="put this before the names of new columns")
     return parser
 
 
@@ -151,33 +184,19 @@ def parse_cell_line(line: str) -> CellOptions:
     except ValueError as error:
         _refuse_keys(rest.split())
         raise RequestError(f"%%agent: {error} in {rest.strip()!r}.") from error
-    _refuse_keys(words)
-    found = _parser().parse_args(words)
+    found = _parse(cell_parser(), words)
     if binding and found.output:
         raise RequestError("The run can be bound either by '<<' or by '-o', not by both.")
     if found.output and not str(found.output).isidentifier():
         raise RequestError(f"'{found.output}' is no name for a variable.")
-    if found.new and found.session:
-        raise RequestError("--new and --session contradict each other.")
-    params = _params(found.param)
-    mapping = {name: value for name in _MAP_OPTIONS if (value := getattr(found, name)) is not None}
-    _check_over(found, params, mapping)
-    return CellOptions(
-        agent=found.agent,
-        output=binding[1] if binding else found.output,
-        session=found.session,
-        new=found.new,
-        platform=found.platform,
-        background=found.bg,
-        quiet=found.quiet,
-        format=found.format,
-        params=params,
-        output_type=found.output_type,
-        media=tuple(found.media),
-        timeout=found.timeout,
-        over=found.over,
-        mapping=mapping,
-    )
+    if binding:
+        found.output = binding[1]
+    found.params = _params(found.param)
+    found.media = tuple(found.media)
+    names = [name for name in _MAP_OPTIONS if getattr(found, name) is not None]
+    found.mapping = {name: getattr(found, name) for name in names}
+    _check_over(found)
+    return _cell_options(found)
 
 
 def parse_chat_words(words: Sequence[str]) -> CellOptions:
@@ -186,15 +205,7 @@ def parse_chat_words(words: Sequence[str]) -> CellOptions:
     Raises:
         RequestError: an option is unknown, lacks its value or contradicts another.
     """
-    parser = LineParser("%agent chat")
-    parser.add_argument("agent", nargs="?")
-    parser.add_argument("-s", "--session")
-    parser.add_argument("-n", "--new", action="store_true")
-    _refuse_keys(words)
-    found = parser.parse_args(list(words))
-    if found.new and found.session:
-        raise RequestError("--new and --session contradict each other.")
-    return CellOptions(agent=found.agent, session=found.session, new=found.new)
+    return _cell_options(_parse(usage_parser("chat", CHAT_USAGE), words))
 
 
 def parse_attach_words(words: Sequence[str]) -> tuple[str, CellOptions]:
@@ -203,58 +214,48 @@ def parse_attach_words(words: Sequence[str]) -> tuple[str, CellOptions]:
     Raises:
         RequestError: the run is missing, or an option is unknown or lacks its value.
     """
-    parser = LineParser("%agent attach")
-    parser.add_argument("run", nargs="?")
-    parser.add_argument("agent", nargs="?")
-    parser.add_argument("-p", "--platform")
-    parser.add_argument("-s", "--session")
-    parser.add_argument("--timeout", type=float)
-    parser.add_argument("--bg", action="store_true")
-    _refuse_keys(words)
-    found = parser.parse_args(list(words))
+    found = _parse(usage_parser("attach", ATTACH_USAGE), words)
     if found.run is None:
         raise RequestError(
             "%agent attach needs the id of a run.",
             hint="'%agent status' and '%agent history' list runs with their ids.",
         )
-    options = CellOptions(
-        agent=found.agent,
-        platform=found.platform,
-        session=found.session,
-        timeout=found.timeout,
-        background=found.bg,
-    )
-    return found.run, options
-
-
-def option_strings() -> list[str]:
-    """Return every long option, for completion."""
-    return [name for name in _parser().options if name.startswith("--")]
+    return found.run, _cell_options(found)
 
 
 def usage() -> str:
-    """Return the options with a line of help each."""
-    return _parser().format_help()
+    """Return the options of ``%%agent`` with a line of help each."""
+    return cell_parser().format_help()
 
 
-def _check_over(
-    found: argparse.Namespace, params: Mapping[str, Any], mapping: Mapping[str, Any]
-) -> None:
+def _parse(parser: LineParser, words: Sequence[str]) -> argparse.Namespace:
+    _refuse_keys(words)
+    return parser.parse_args(list(words))
+
+
+def _cell_options(found: argparse.Namespace) -> CellOptions:
+    if getattr(found, "new", False) and found.session:
+        raise RequestError("--new and --session contradict each other.")
+    names = {each.name for each in fields(CellOptions)}
+    return CellOptions(**{name: value for name, value in vars(found).items() if name in names})
+
+
+def _check_over(found: argparse.Namespace) -> None:
     """Raise for options that need --over, or contradict it."""
     if found.over is None:
-        for name in mapping:
+        for name in found.mapping:
             raise RequestError(f"--{name.replace('_', '-')} goes with --over.")
         return
     if found.session or found.new:
         raise RequestError("With --over each row begins a session of its own.")
-    if found.bg:
+    if found.background:
         raise RequestError(
             "--bg and --over do not go together.",
             hint="asyncio.create_task(agent.amap(...)) goes on while other cells run.",
         )
     if found.format == "json":
         raise RequestError("--over makes a table, which is shown as rich or text, not as json.")
-    for name in params:
+    for name in found.params:
         if name in _NOT_WITH_OVER:
             raise RequestError(
                 f"With --over, {name} is no parameter.",

@@ -9,7 +9,7 @@ from IPython.core.oinspect import getdoc  # pyright: ignore[reportUnknownVariabl
 
 from agentnb.errors import RequestError
 from agentnb.notebook.magics import AgentMagics
-from agentnb.notebook.options import CellOptions, option_strings, parse_cell_line, usage
+from agentnb.notebook.options import CellOptions, cell_parser, parse_cell_line, usage
 
 
 def test_nothing_but_an_agent() -> None:
@@ -67,6 +67,7 @@ def test_binding_by_arrows() -> None:
     ("line", "words"),
     [
         ("fin --sesion x", "Did you mean '--session'?"),
+        ("fin --over df --concurency 3", "Did you mean '--concurrency'?"),
         ("fin --colour red", "%agent help"),
         ("fin --format pdf", "invalid choice"),
         ("fin --param novalue", "NAME=VALUE"),
@@ -97,8 +98,9 @@ def test_mistakes(line: str, words: str) -> None:
 
 
 def test_every_option_is_in_the_help() -> None:
-    assert "--session" in option_strings()
-    assert all(option in usage() for option in option_strings())
+    options = cell_parser().options
+    assert {"--session", "--concurrency"} <= options.keys()
+    assert all(option in usage() for option in options)
 
 
 def test_the_help_of_the_magic_has_the_options() -> None:
@@ -106,4 +108,4 @@ def test_the_help_of_the_magic_has_the_options() -> None:
     shown = getdoc(MethodType(AgentMagics.agent_cell, object()))
     assert shown is not None
     assert shown.startswith("Send the cell to an agent.")
-    assert all(option in shown for option in option_strings())
+    assert all(option in shown for option in cell_parser().options)
