@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,12 +66,11 @@ def _with_variables(agents: Sequence[AgentLike]) -> list[AgentLike]:
 def show_comparison(comparison: Comparison) -> None:
     """Display a comparison: live in an interactive frontend, else at its end."""
     from agentnb.notebook.display import (
+        LiveDisplay,
         choose_mode,
         close_at_end,
         current_shell,
         display,
-        keep_alive,
-        update_display,
     )
 
     mode = choose_mode(current_shell())
@@ -86,15 +84,9 @@ def show_comparison(comparison: Comparison) -> None:
 
     from agentnb.widgets.compare import CompareWidget
 
-    widget = CompareWidget(comparison)
-    display_id = uuid.uuid4().hex
-    display(widget, display_id=display_id)
-
-    def close() -> None:
-        update_display(comparison.bundle(), raw=True, display_id=display_id)
-        keep_alive(widget)
-
-    close_at_end(comparison, close)
+    view = LiveDisplay(CompareWidget(comparison), comparison.bundle)
+    view.open()
+    close_at_end(comparison, view.close)
 
 
 def _wait(comparison: Comparison) -> None:

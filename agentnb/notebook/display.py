@@ -7,14 +7,14 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
 from IPython import display as ipython_display
 from IPython.core.getipython import get_ipython
 
 from agentnb._support.imports import imported
-from agentnb.notebook.text import TextDisplay
+from agentnb.notebook.text import RunDisplay, TextDisplay
 from agentnb.render import to_html, to_text
 from agentnb.render.visible import visible
 from agentnb.run.run import Run
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from agentnb.widgets.base import AgentWidget
 
 __all__ = [
+    "LiveDisplay",
     "Mode",
-    "RunDisplay",
+    "Output",
     "choose_mode",
     "close_at_end",
     "current_shell",
@@ -141,20 +142,19 @@ def close_at_end(run: Endable, close: Callable[[], None]) -> None:
     finish()
 
 
-class RunDisplay(Protocol):
-    """A display of one run."""
+class Output:
+    """An output of a cell, which later content replaces."""
 
-    def open(self) -> None:
-        """Display the start of the run."""
-        ...
+    def __init__(self) -> None:
+        self._id: str | None = None
 
-    def tick(self) -> None:
-        """Display new events; called about twenty times a second by the waiting thread."""
-        ...
-
-    def close(self) -> None:
-        """Display the final output."""
-        ...
+    def show(self, content: Any, *, raw: bool = True) -> None:
+        """Display an object, or with ``raw`` a MIME bundle."""
+        if self._id is None:
+            self._id = uuid.uuid4().hex
+            display(content, raw=raw, display_id=self._id)
+        else:
+            update_display(content, raw=raw, display_id=self._id)
 
 
 def make_display(
@@ -171,13 +171,16 @@ def make_display(
     of the run, which text output then omits.
     """
     if mode == "none":
-        return _NoDisplay()
+        return RunDisplay()
     if mode == "text" or format == "text":
         return TextDisplay(run, raises=raises)
     if format == "json":
         return _JsonDisplay(run)
     if mode == "widget":
-        return _WidgetDisplay(run)
+        imported("agentnb.widgets.run")
+        from agentnb.widgets.run import RunWidget
+
+        return LiveDisplay(RunWidget(run), lambda: static_bundle(run))
     return _StaticDisplay(run, updates=background)
 
 
@@ -188,36 +191,23 @@ def static_bundle(run: Run) -> dict[str, str]:
         return {"text/plain": to_text(view), "text/html": to_html(view)}
 
 
-class _NoDisplay:
-    def open(self) -> None:
-        pass
-
-    def tick(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class _StaticDisplay(_NoDisplay):
+class _StaticDisplay(RunDisplay):
     """One output at the end, for unattended execution; ``updates`` displays the start, too."""
 
     def __init__(self, run: Run, *, updates: bool) -> None:
         self._run = run
-        self._id = uuid.uuid4().hex if updates else None
+        self._updates = updates
+        self._output = Output()
 
     def open(self) -> None:
-        if self._id is not None:
-            display(static_bundle(self._run), raw=True, display_id=self._id)
+        if self._updates:
+            self.close()
 
     def close(self) -> None:
-        if self._id is None:
-            display(static_bundle(self._run), raw=True)
-        else:
-            update_display(static_bundle(self._run), raw=True, display_id=self._id)
+        self._output.show(static_bundle(self._run))
 
 
-class _JsonDisplay(_NoDisplay):
+class _JsonDisplay(RunDisplay):
     """The answer as data at the end: parsed where it is JSON, else the run that has it."""
 
     def __init__(self, run: Run) -> None:
@@ -234,22 +224,19 @@ class _JsonDisplay(_NoDisplay):
         display({"text/plain": visible(pretty), "application/json": data}, raw=True)
 
 
-class _WidgetDisplay(_NoDisplay):
-    """The live view, replaced by the static output at the end."""
+class LiveDisplay(RunDisplay):
+    """A widget in a cell, which its static rendering replaces at the end."""
 
-    def __init__(self, run: Run) -> None:
-        imported("agentnb.widgets.run")
-        from agentnb.widgets.run import RunWidget
-
-        self._run = run
-        self._id = uuid.uuid4().hex
-        self._widget = RunWidget(run)
+    def __init__(self, widget: AgentWidget, bundle: Callable[[], Mapping[str, str]]) -> None:
+        self._widget = widget
+        self._bundle = bundle
+        self._output = Output()
 
     def open(self) -> None:
-        display(self._widget, display_id=self._id)
+        self._output.show(self._widget, raw=False)
 
     def close(self) -> None:
-        update_display(static_bundle(self._run), raw=True, display_id=self._id)
+        self._output.show(self._bundle())
         keep_alive(self._widget)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
 from collections.abc import Callable
 from typing import Final
 
 from agentnb.batch.progress import Display, Progress
-from agentnb.notebook.display import choose_mode, current_shell, display, update_display
+from agentnb.notebook.display import Output, choose_mode, current_shell
 from agentnb.redaction.secrets import mask
 from agentnb.render import one_line
 from agentnb.render.markup import BREAKING, MUTED, WRAPPER_CLASS, element, joined
@@ -32,14 +31,14 @@ def progress_display(name: str) -> Display | None:
     """
     match choose_mode(current_shell()):
         case "widget":
-            return _Output(name, is_live=True)
+            return _MapDisplay(name, is_live=True)
         case "static":
-            return _Output(name, is_live=False)
+            return _MapDisplay(name, is_live=False)
         case _:
             return None
 
 
-class _Output:
+class _MapDisplay:
     """One output: a line with a bar while the map runs, then its summary."""
 
     def __init__(
@@ -48,7 +47,7 @@ class _Output:
         self._name = mask(one_line(name, _NAME))
         self._is_live = is_live
         self._clock = clock
-        self._id: str | None = None
+        self._output = Output()
         self._last_bundle: dict[str, str] | None = None
         self._due = 0.0
         self._was_waiting = False
@@ -70,11 +69,7 @@ class _Output:
         if bundle == self._last_bundle:
             return
         self._last_bundle = bundle
-        if self._id is None:
-            self._id = uuid.uuid4().hex
-            display(bundle, raw=True, display_id=self._id)
-        else:
-            update_display(bundle, raw=True, display_id=self._id)
+        self._output.show(bundle)
 
 
 def _bundle(name: str, progress: Progress, line: str | None) -> dict[str, str]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from agentnb.notebook.chat import Chat
-    from agentnb.notebook.display import Mode, RunDisplay
+    from agentnb.notebook.display import Mode
+    from agentnb.notebook.text import RunDisplay
 
 __all__ = ["CellRunner", "show_as_one_line"]
 

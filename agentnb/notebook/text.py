@@ -12,12 +12,25 @@ from agentnb.render import summary
 from agentnb.render.visible import StreamCleaner, one_line, visible
 from agentnb.run.run import Run
 
-__all__ = ["TextDisplay"]
+__all__ = ["RunDisplay", "TextDisplay"]
 
 _MAX_LENGTH: Final = 200
 
 
-class TextDisplay:
+class RunDisplay:
+    """A display of one run; this one displays nothing."""
+
+    def open(self) -> None:
+        """Display the start of the run."""
+
+    def tick(self) -> None:
+        """Display new events; called about twenty times a second by the waiting thread."""
+
+    def close(self) -> None:
+        """Display the final output."""
+
+
+class TextDisplay(RunDisplay):
     """Prints the answer while it streams; reasoning and tool calls are marked lines.
 
     Prints in the waiting thread, in `tick`, so that a slow terminal never delays the stream.
@@ -33,9 +46,6 @@ class TextDisplay:
         self._cleaner = StreamCleaner()
         self._reported: Waiting | None = None
         self._at_line_start = True
-
-    def open(self) -> None:
-        """Print nothing yet."""
 
     def tick(self) -> None:
         """Print what is new."""
