@@ -22,6 +22,7 @@ from agentnb.notebook.display import (
     current_shell,
     display,
     keep_alive,
+    show_bundle,
     update_display,
 )
 from agentnb.notebook.variables import resolve_variable
@@ -123,9 +124,6 @@ class Chat(ChatWidget):
 
     def _ipython_display_(self) -> None:
         mode = self._effective_mode()
-        if mode == "text":
-            print(chat_text(chat_view(self.conversation)))  # noqa: T201
-            return
         if mode == "widget" and self._may_open():
             self.open()
             widget = cast("Any", super())._repr_mimebundle_()
@@ -135,7 +133,7 @@ class Chat(ChatWidget):
             bundle = {**data, **self._static(live=True)}
             display(bundle, metadata=metadata, raw=True, display_id=self._display_id)
             return
-        display(self._static(), raw=True)
+        show_bundle(self._static(), mode)
 
 
 def chat(

@@ -106,7 +106,7 @@ class Commands:
             {"agent": alias, "name": "", "about": f"alias of {target}"}
             for alias, target in current.all_aliases().items()
         ]
-        return table(rows, ["agent", "name", "about"], empty="No agents.", notes=problems)
+        return table(rows, empty="No agents.", notes=problems)
 
     def use(self, target: str | None = None) -> Any:
         """Make an agent the default of this session."""
@@ -115,7 +115,7 @@ class Commands:
             _refuse_variable(target)
             current.default_agent = str(current.resolve(target, registry.names()))
         name = current.resolve(None, registry.names())
-        return table([{"default agent": str(name)}], ["default agent"])
+        return table([{"default agent": str(name)}])
 
     def alias(self, name: str | None = None, target: str | None = None) -> Any:
         """Give an agent a short name for this session, or show them."""
@@ -134,7 +134,7 @@ class Commands:
             resolved = str(current.resolve(target, registry.names()))
             current.aliases[name] = resolved
         rows = [{"alias": a, "agent": t} for a, t in current.all_aliases().items()]
-        return table(rows, ["alias", "agent"], empty="No aliases.")
+        return table(rows, empty="No aliases.")
 
     def status(self, run_id: str | None = None) -> Any:
         """Show the active runs, here and elsewhere, or one run."""
@@ -159,11 +159,8 @@ class Commands:
             raise stop_error(run_id, _runs())
         for run in active:
             run.cancel()
-        return table(
-            [{"stopped": r.id, "agent": r.title} for r in active],
-            ["stopped", "agent"],
-            empty="No run is going on.",
-        )
+        rows = [{"stopped": r.id, "agent": r.title} for r in active]
+        return table(rows, empty="No run is going on.")
 
     def login(self, *words: str) -> Any:
         """Prompt for the key of a platform and keep it in the keyring; or forget it."""
@@ -189,7 +186,6 @@ class Commands:
         )
         return table(
             rows,
-            ["platform", "type", "address", "configured", "key"],
             notes=[
                 f"Files: {files}",
                 f"Default agent: {_default_agent()}",
@@ -204,7 +200,7 @@ class Commands:
 
     def version(self) -> Any:
         """Show the version."""
-        return table([{"agentnb": __version__}], ["agentnb"])
+        return table([{"agentnb": __version__}])
 
     def help(self, name: str | None = None, *words: str) -> Any:
         """Show this help, or that of one command."""
@@ -221,9 +217,7 @@ class Commands:
             {"command": f"%agent history {name} {words}".rstrip(), "what it does": does}
             for name, (words, does) in HISTORY_ACTIONS.items()
         ]
-        return table(
-            rows, ["command", "what it does"], notes=[HISTORY_TABLES], preformatted=usage()
-        )
+        return table(rows, notes=[HISTORY_TABLES], preformatted=usage())
 
     def _help_of(self, name: str, words: Sequence[str]) -> Any:
         takes, command = COMMANDS[name]
@@ -231,7 +225,7 @@ class Commands:
             return history_help(words)
         line = f"%agent {name} {takes}".rstrip()
         does = command.__doc__ or ""
-        return table([{"command": line, "what it does": does}], ["command", "what it does"])
+        return table([{"command": line, "what it does": does}])
 
 
 #: Name -> usage and method.

@@ -70,16 +70,13 @@ def show_comparison(comparison: Comparison) -> None:
         choose_mode,
         close_at_end,
         current_shell,
-        display,
+        show_bundle,
     )
 
     mode = choose_mode(current_shell())
     if comparison.done or mode != "widget":
         _wait(comparison)
-        if mode == "text":
-            print(comparison.bundle()["text/plain"])  # noqa: T201
-        else:
-            display(comparison.bundle(), raw=True)
+        show_bundle(comparison.bundle(), mode)
         return
 
     from agentnb.widgets.compare import CompareWidget

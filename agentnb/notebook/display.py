@@ -44,6 +44,7 @@ __all__ = [
     "keep_alive",
     "make_display",
     "show",
+    "show_bundle",
     "show_value",
     "update_display",
 ]
@@ -74,6 +75,14 @@ def choose_mode(shell: InteractiveShell | None) -> Mode:
     # Only by this can unattended clients be recognized: they do not answer prompts.
     content = kernel.get_parent().get("content", {})
     return "widget" if content.get("allow_stdin", False) else "static"
+
+
+def show_bundle(bundle: Mapping[str, str], mode: Mode) -> None:
+    """Print a MIME bundle in a terminal, else display it."""
+    if mode == "text":
+        print(bundle["text/plain"])  # noqa: T201
+    else:
+        display(bundle, raw=True)
 
 
 def current_shell() -> InteractiveShell | None:

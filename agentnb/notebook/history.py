@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb import sandbox
-from agentnb.config import EMBEDDED, suggestion
+from agentnb.config import EMBEDDED, config, suggestion
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.notebook.display import Mode
 from agentnb.notebook.options import LineParser
@@ -30,6 +30,7 @@ __all__ = [
     "history",
     "history_help",
     "history_parser",
+    "is_agent_name",
     "session_table",
     "stop_error",
 ]
@@ -54,7 +55,6 @@ HISTORY_TABLES: Final = (
     "--sql asks the tables runs, tool_calls and sessions; with --engine duckdb also events."
 )
 _ENGINES: Final = ("store", "duckdb")
-_COLUMNS: Final = ("run", "agent", "status", "when", "duration", "tokens", "cost", "question")
 _ACTIVE: Final = ("queued", "running", "paused")
 _NONE: Final = "–"
 _ROWS: Final = 20
@@ -103,13 +103,12 @@ def history_help(words: Sequence[str]) -> Table:
     name = words[0] if words else ""
     if name in HISTORY_ACTIONS:
         _, does = HISTORY_ACTIONS[name]
-        return table([], [], empty=does, preformatted=history_parser(name).format_help())
+        return table([], empty=does, preformatted=history_parser(name).format_help())
     return table(
         [
             {"command": f"%agent history {action} {takes}".rstrip(), "what it does": does}
             for action, (takes, does) in HISTORY_ACTIONS.items()
         ],
-        ["command", "what it does"],
         notes=[HISTORY_TABLES],
         preformatted=history_parser().format_help(),
     )
@@ -152,17 +151,20 @@ def _check_count(word: str) -> None:
     if word.lstrip("-").isdecimal():
         raise RequestError(f"'{word}' is no number of runs.", hint="Write one of at least 1.")
     hint = suggestion(word, HISTORY_ACTIONS) or "'%agent history --help' shows what it takes."
-    if _is_agent(word):
+    if is_agent_name(word):
         hint = f"For the runs of an agent write '%agent history --agent {word}'."
     raise RequestError(f"'{word}' is no number of runs.", hint=hint)
 
 
-def _is_agent(word: str) -> bool:
+def is_agent_name(word: str) -> bool:
+    """Return whether ``word`` is the name of an agent, perhaps one of the history, or an alias."""
+    if ":" in word or word in config().all_aliases():
+        return True
     try:
         names = {*known_agents(), *sandbox.agent_names(), *agent_names()}
     except AgentnbError:
-        return ":" in word
-    return ":" in word or word in names or word in {name.partition(":")[2] for name in names}
+        return False
+    return word in names or word in {name.partition(":")[2] for name in names}
 
 
 def _query(sql: str, engine: str) -> Any:
@@ -185,7 +187,6 @@ def run_table(query: PageQuery) -> Table:
         notes.append(f"{len(found.rows):,} of {all_} runs; agentnb.runs() has them all.")
     return table(
         [_cells(row) for row in found.rows],
-        _COLUMNS,
         empty="No run matches." if query.filtered else "No runs yet.",
         notes=notes,
     )
@@ -206,9 +207,7 @@ def active_runs(run_id: str | None, mine: Sequence[Any]) -> Table:
             rows = [_cells(stored, _elapsed(stored))]
         if not rows:
             raise RequestError(f"There is no run '{run_id}'.", hint="'%agent history' shows them.")
-        return table(rows, _COLUMNS)
-    active = [run for run in mine if not run.done]
-    here = [{**_cells(row_of(run), run.elapsed), "where": "this kernel"} for run in active]
+        return table(rows)
     notes: list[str] = []
     known = {run.local_id for run in mine}
     try:
@@ -220,8 +219,10 @@ def active_runs(run_id: str | None, mine: Sequence[Any]) -> Table:
         for row in others
         if row.key not in known
     ]
-    columns = [*_COLUMNS, "where"] if there else _COLUMNS
-    return table([*here, *there], columns, empty="No run is going on.", notes=notes)
+    where = {"where": "this kernel"} if there else {}
+    active = [run for run in mine if not run.done]
+    here = [_cells(row_of(run), run.elapsed) | where for run in active]
+    return table([*here, *there], empty="No run is going on.", notes=notes)
 
 
 def stop_error(run_id: str, mine: Sequence[Any]) -> RequestError:
@@ -286,8 +287,7 @@ def session_table(current: set[str]) -> Table:
         }
         for each in found.to_dict("records")
     ]
-    columns = ["agent", "session", "runs", "last question", "when", "goes on"]
-    return table(rows, columns, empty="No conversations yet.")
+    return table(rows, empty="No conversations yet.")
 
 
 def _act(action: str, words: Sequence[str]) -> Table:
@@ -303,26 +303,21 @@ def _act(action: str, words: Sequence[str]) -> Table:
 
             pruned = prune(**found)
             label = "would be forgotten" if found["dry_run"] else "forgotten"
-            return _one_cell_table(f"runs {label}", f"{pruned.runs:,}, about {_size(pruned.bytes)}")
+            return table([{f"runs {label}": f"{pruned.runs:,}, about {_size(pruned.bytes)}"}])
         case "vacuum":
             from agentnb.store.retention import vacuum
 
-            return _one_cell_table("given back", _size(vacuum()))
+            return table([{"given back": _size(vacuum())}])
         case _:
             from agentnb.store.transfer import export_history, import_history
 
             if action == "import":
-                return _one_cell_table("runs taken in", f"{import_history(found['path']):,}")
-            return _one_cell_table("written to", str(export_history(found["path"])))
-
-
-def _one_cell_table(what: str, value: str) -> Table:
-    return table([{what: value}], [what])
+                return table([{"runs taken in": f"{import_history(found['path']):,}"}])
+            return table([{"written to": export_history(found["path"])}])
 
 
 def _agent_filter(agent: str) -> str:
     """Return the agent that an alias stands for, or ``agent``."""
-    from agentnb.config import config
     from agentnb.platforms import registry
 
     try:

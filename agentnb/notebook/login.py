@@ -78,7 +78,7 @@ def _ask(name: str) -> Any:
         notes.append(f"It goes to {endpoint.description}, and nowhere else.")
     elif (given := configured_key(name)) is not None:
         notes.append(f"This session uses it; the next one finds the {given[1]} first.")
-    return table([{"platform": name, "key": where}], ["platform", "key"], notes=notes)
+    return table([{"platform": name, "key": where}], notes=notes)
 
 
 def _other_ways(name: str) -> str:
@@ -106,7 +106,7 @@ def _forget(name: str) -> Any:
         ) from error
     given = None if endpoint else configured_key(name)
     notes = [] if given is None else [f"There still is the {given[1]}."]
-    return table([{"platform": name, "key": found}], ["platform", "key"], notes=notes)
+    return table([{"platform": name, "key": found}], notes=notes)
 
 
 def _checked_endpoint(name: str) -> UntrustedEndpoint | None:

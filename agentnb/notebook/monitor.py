@@ -7,7 +7,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.errors import ConfigError
 from agentnb.monitoring import Watch, WatchedRun
 from agentnb.notebook.tables import Table, table
 from agentnb.render.view import STATUS_MARKS, seconds
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Monitor", "monitor"]
 
-_COLUMNS: Final = ("run", "agent", "status", "time", "tokens", "progress")
 # Longest time for one request to every platform, in seconds.
 _POLL_TIMEOUT: Final = 20.0
 _NONE: Final = "–"
@@ -75,26 +73,22 @@ class Monitor:
             for row in monitored_rows(self._watch)
         ]
         problem = self._watch.problem
-        return table(rows, _COLUMNS, empty="No runs.", notes=[problem] if problem else [])
+        return table(rows, empty="No runs.", notes=[problem] if problem else [])
 
     def _ipython_display_(self) -> None:
-        from agentnb.notebook.display import choose_mode, current_shell, display
+        from agentnb.notebook.display import choose_mode, current_shell, display, show_bundle
 
         mode = choose_mode(current_shell())
         if mode == "widget":
             self._watch.start()
-            display(
-                MonitorWidget(
-                    self._watch, interval=self._interval, bundle=lambda: self._table().bundle()
-                )
+            widget = MonitorWidget(
+                self._watch, interval=self._interval, bundle=lambda: self._table().bundle()
             )
+            display(widget)
             return
         _poll_once(self._watch)
         self.stop()
-        if mode == "text":
-            print(repr(self))  # noqa: T201
-        else:
-            display(self._table().bundle(), raw=True)
+        show_bundle(self._table().bundle(), mode)
 
 
 def monitor(
@@ -129,29 +123,13 @@ def _targets(runs: Any, agent: str | Agent | None) -> Any:
     """Return ``runs``, with the name of an agent resolved, and the active runs for None."""
     if runs is None:
         return [run for run in recent_runs() if isinstance(run, Run) and not run.done]
-    if isinstance(runs, str) and agent is None and _names_agent(runs):
+    if isinstance(runs, str) and agent is None:
         from agentnb.agents import agent as agent_of
+        from agentnb.notebook.history import is_agent_name
 
-        return agent_of(runs)
+        if is_agent_name(runs):
+            return agent_of(runs)
     return runs
-
-
-def _names_agent(word: str) -> bool:
-    """Return whether ``word`` is the name of an agent rather than a run id."""
-    from agentnb import sandbox
-    from agentnb.config import EMBEDDED, config
-    from agentnb.platforms import registry
-    from agentnb.run.agent_catalog import known_agents
-
-    current = config()
-    if ":" in word or word in current.all_aliases():
-        return True
-    try:
-        platform = current.infer_platform(registry.names())
-    except ConfigError:
-        return False  # several platforms, and no default
-    embedded = sandbox.agent_names() if platform == EMBEDDED else []
-    return word in embedded or f"{platform}:{word}" in known_agents()
 
 
 def _poll_once(watch: Watch) -> None:

@@ -108,15 +108,19 @@ class Table:
 
 def table(
     rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
+    columns: Sequence[str] = (),
     *,
     empty: str = "Nothing.",
     notes: Sequence[str] = (),
     preformatted: str = "",
 ) -> Table:
-    """Return a table of ``rows``; long cells are shortened and control characters made visible."""
+    """Return a table of ``rows``; long cells are shortened and control characters made visible.
+
+    ``columns`` are by default those of the first row.
+    """
+    columns = tuple(columns or (rows[0] if rows else ()))
     return Table(
-        tuple(columns),
+        columns,
         tuple(tuple(_cell(row.get(c, "")) for c in columns) for row in rows),
         empty=empty,
         notes=tuple(visible(n) for n in notes),
