@@ -13,12 +13,15 @@ import anywidget
 import traitlets
 
 from agentnb.widgets.code import (
-    bundle,
+    bundle as code_path,
+)
+from agentnb.widgets.code import (
     code_message,
     code_of,
     code_reference,
     host_shares_code,
 )
+from agentnb.widgets.publisher import Publisher
 
 __all__ = ["BURST", "AgentWidget", "MessageLimiter", "log_failure"]
 
@@ -73,24 +76,40 @@ class AgentWidget(anywidget.AnyWidget):
     """A widget with messages in both directions, whose JavaScript is sent once per kernel.
 
     ``kind`` selects the view in the page, ``snapshot`` is the state that outlives messages.  The
-    page writes no trait, since traits are saved with the notebook, JavaScript included.  Subclasses
-    handle messages of the page in `_receive`, on the thread on which the host calls; messages
-    beyond the rate limit are dropped.
+    page writes no trait, since traits are saved with the notebook, JavaScript included.
+    ``publisher`` handles its messages, on the thread on which the host calls; those beyond the rate
+    limit are dropped.  ``bundle`` returns the MIME bundle for viewers without a kernel or a
+    widget manager.
+
+    Closing a widget removes the view; what it shows goes on.
     """
 
-    _esm = bundle("loader.js")
+    # For `close`, which is also called on an instance whose constructor failed.
+    _publisher: Publisher | None = None
+
+    _esm = code_path("loader.js")
 
     kind: traitlets.Unicode[str, str | bytes] = traitlets.Unicode().tag(sync=True)
     snapshot: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
     _code: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, *, kind: str, snapshot: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kind: str, publisher: Publisher, *, bundle: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
         if host_shares_code():
             # Instead of the loader; both have the same interface.
-            self._esm = bundle(code_of(kind)).read_text("utf-8")
+            self._esm = code_path(code_of(kind)).read_text("utf-8")
         self._limiter = MessageLimiter()
-        super().__init__(kind=kind, snapshot=dict(snapshot))
+        self._bundle = bundle
+        self._publisher = publisher
+        super().__init__(kind=kind, snapshot=dict(publisher.first()))
         cast("Any", self).on_msg(self._on_message)
+
+    def close(self) -> None:
+        """Remove the view."""
+        if self._publisher is not None:
+            self._publisher.close()
+        super().close()
 
     def open(self) -> None:
         """Open the comm to the page; called by the constructor, unless a subclass defers it."""
@@ -100,16 +119,11 @@ class AgentWidget(anywidget.AnyWidget):
             # ipykernel 7.4 would handle messages on the subshell that published last: another
             # thread, which the page's next message would wait for.
             cast("Any", self).comm._reply_subshell_for = _default_subshell
+            if self._publisher is not None:
+                self._publisher.start()
 
     def set_state(self, sync_data: Any) -> None:
         """Ignore state from the page, which may write no trait."""
-
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        """Handle a message of the page and its binary buffers."""
-
-    def _fallback(self) -> Mapping[str, str]:
-        """Return the MIME bundle for viewers without a kernel or a widget manager."""
-        return {}
 
     def _send_message(self, message: Mapping[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Send a message to the page; if it is lost, the page sees a gap and asks again."""
@@ -129,15 +143,15 @@ class AgentWidget(anywidget.AnyWidget):
         if kind == "code":
             if (message := code_message(self._code.get("hash", ""))) is not None:
                 self._send_message(message)
-        else:
-            self._receive(cast("object", content), buffers or ())
+        elif self._publisher is not None:
+            self._publisher.receive(cast("object", content), buffers or ())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        bundle = cast("Any", super())._repr_mimebundle_(**kwargs)
-        if bundle is None:
+        view = cast("Any", super())._repr_mimebundle_(**kwargs)
+        if view is None:
             return None
-        data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", bundle)
-        return {**data, **self._fallback()}, metadata
+        data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", view)
+        return {**data, **self._bundle()}, metadata
 
 
 def _default_subshell(data: Any, default: Any) -> Any:

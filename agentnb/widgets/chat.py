@@ -60,12 +60,12 @@ class ChatWidget(AgentWidget):
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
-        self._publisher = ChatPublisher(conversation, send=self._send_message)
         self._updating = threading.Lock()
         self._is_closed = False
+        publisher = ChatPublisher(conversation, send=self._send_message)
         self._is_stale = False
         # The page's snapshot is created on demand, see `get_state`.
-        super().__init__(kind="chat", snapshot={})
+        super().__init__("chat", publisher)
         conversation.subscribe(self._update_traits)
         self._update_traits()
 
@@ -148,7 +148,6 @@ class ChatWidget(AgentWidget):
             self._conversation.open(key)
         elif self._may_open():
             super().open()
-            self._publisher.start()
 
     # -- the page --------------------------------------------------------------------------------
 
@@ -156,7 +155,7 @@ class ChatWidget(AgentWidget):
         """Return the state for a page that is created or reloaded."""
         state: dict[str, Any] = cast("Any", super()).get_state(key, drop_defaults)
         if key is None or key == "snapshot" or (not isinstance(key, str) and "snapshot" in key):
-            state["snapshot"] = self._publisher.snapshot()
+            state["snapshot"] = cast("ChatPublisher", self._publisher).snapshot()
         return state
 
     def send_state(self, key: Any = None) -> None:
@@ -166,11 +165,7 @@ class ChatWidget(AgentWidget):
 
     def close(self) -> None:
         """Remove the view; the conversation and its runs go on."""
-        # Also called on an instance whose constructor failed.
-        publisher: ChatPublisher | None = getattr(self, "_publisher", None)
-        if publisher is not None:
-            publisher.close()
-            self._is_closed = True
+        self._is_closed = True
         super().close()
 
     def _may_open(self) -> bool:
@@ -181,9 +176,6 @@ class ChatWidget(AgentWidget):
         # `send` is overridden.
         with log_failure():
             cast("Any", super()).send(dict(message), buffers=list(buffers))
-
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        self._publisher.receive(content, buffers)
 
     def _turn_at(self, index: int, role: str) -> str:
         messages = self._conversation.messages

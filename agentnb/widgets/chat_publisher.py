@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
@@ -27,6 +27,8 @@ from agentnb.widgets.chat_protocol import (
     session_state,
     turn_state,
 )
+from agentnb.widgets.protocol import Snapshot
+from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import RunPublisher
 from agentnb.widgets.uploads import Uploads
 
@@ -42,55 +44,41 @@ _OVERTAKEN: Final = "Another question was sent before all files of this one had 
 _INVALID: Final = "The kernel could not take this: it is too long, or not well-formed."
 
 
-class ChatPublisher:
-    """Sends a conversation's changes to a page, and carries out its commands.
+class ChatPublisher(Publisher):
+    """Publishes a conversation, and carries out the commands of its page."""
 
-    ``send`` sends a message to the page, and never raises.  All methods are thread-safe.
-    """
-
-    def __init__(
-        self, conversation: Conversation, *, send: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    def __init__(self, conversation: Conversation, *, send: Send) -> None:
+        super().__init__(send)
         self._conversation = conversation
-        self._send = send
         self._uploads = Uploads(lambda: conversation.agent.platform.capabilities.media)
-        # Held while a message is built and sent, so that messages leave in order.
-        self._lock = threading.RLock()
-        self._seq = 0
         self._head: dict[str, Any] = {}
         self._turns: list[Turn] = []
         self._runs: dict[str, RunPublisher] = {}
         # How often the run of each turn was replaced.
         self._generations: Counter[str] = Counter()
-        # Created before `start`, which starts them.
+        # Publishers that are started once the page has their turns.
         self._unstarted: list[RunPublisher] = []
         # A question that waits for its files, and its timeout.
         self._waiting: Mapping[str, Any] | None = None
         self._timer: threading.Timer | None = None
         # Decisions in progress, by turn and approval.
         self._deciding: set[tuple[str, ApprovalRef]] = set()
-        self._closed = False
-        self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Subscribe to the conversation, and send the changes since `snapshot`; idempotent."""
         with self._lock:
-            if self._unsubscribe is not None or self._closed:
-                return
-            self._unsubscribe = self._conversation.subscribe(self._on_change)
-            self._publish()
-            self._start_runs(self._unstarted)
-            self._unstarted = []
+            if self._unsubscribe is None and not self._closed:
+                self._unsubscribe = self._conversation.subscribe(self._on_conversation)
+                self.flush()
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state, from which messages continue."""
         with self._lock:
             if not self._closed:
-                self._publish()
+                self.flush()
             return self._state()
 
     def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
-        """Handle a message of the page; invalid ones are ignored."""
         message = parse_chat_message(content)
         if self._closed:
             return
@@ -121,52 +109,46 @@ class ChatPublisher:
                 self._execute(message)
 
     def close(self) -> None:
-        """Unsubscribe and send nothing more; runs go on.  Idempotent."""
+        super().close()
         with self._lock:
-            self._closed = True
-            if self._unsubscribe is not None:
-                self._unsubscribe()
-                self._unsubscribe = None
             self._clear()
             self._stop_waiting()
         self._uploads.clear()
 
     # -- to the page -----------------------------------------------------------------------------
 
-    def _on_change(self, change: Change) -> None:
+    def _on_conversation(self, change: Change) -> None:
         with self._lock:
             if self._closed:
                 return
+            turn = change.turn
             if change.kind == "opened":
                 self._resync()
                 return
-            if change.kind == "status" and change.turn is not None:
+            known = None if turn is None else self._runs.get(turn.id)
+            if known is not None and change.kind == "status":
                 # The answer is complete before the chat's status says so.
-                known = self._runs.get(change.turn.id)
-                if known is not None:
-                    known.flush()
-            self._publish(change.turn if change.kind == "replaced" else None)
+                known.flush()
+            is_replaced = change.kind == "replaced" and turn and known and known.run is not turn.run
+            self.flush(turn if is_replaced else None)
 
-    def _publish(self, replaced: Turn | None = None) -> None:
-        """Send new turns, the new run of a turn, and changes of the head."""
+    def flush(self, replaced: Turn | None = None) -> None:
+        """Send new turns, the turn whose run was ``replaced``, and changes of the head."""
         turns = self._conversation.turns
         if self._turns and (len(turns) < len(self._turns) or turns[0] is not self._turns[0]):
             # Another conversation was opened, which is also a change of its own.
             self._resync()
             return
-        changed: list[tuple[int, Turn]] = []
-        known = None if replaced is None else self._runs.get(replaced.id)
-        if replaced is not None and known is not None and known.run is not replaced.run:
-            known.close()
+        changed = list(enumerate(turns))[len(self._turns) :]
+        if replaced is not None:
+            self._runs[replaced.id].close()
             self._generations[replaced.id] += 1
-            changed.append((turns.index(replaced), replaced))
-        for index in range(len(self._turns), len(turns)):
-            self._turns.append(turns[index])
-            changed.append((index, turns[index]))
-        new: list[RunPublisher] = []
-        ops: list[dict[str, Any]] = [
-            {"op": "turn", "index": index, "turn": self._add(turn, new)} for index, turn in changed
-        ]
+            changed.insert(0, (turns.index(replaced), replaced))
+        self._turns = [*turns]
+        ops: list[dict[str, Any]] = []
+        for index, turn in changed:
+            first = self._add(turn).first()
+            ops.append({"op": "turn", "index": index, "turn": self._turn_state(turn, first)})
         head = chat_head(self._conversation)
         fields = {k: v for k, v in head.items() if k not in self._head or v != self._head[k]}
         if fields:
@@ -175,37 +157,33 @@ class ChatPublisher:
         if ops and self._unsubscribe is not None:
             self._seq += 1
             self._send(chat_message(self._seq, ops))
-        self._start_runs(new)
+        self._start_runs()
 
-    def _start_runs(self, publishers: list[RunPublisher]) -> None:
-        """Start publishing runs, now that the page has their turns."""
-        if self._unsubscribe is None:
-            self._unstarted += publishers
-            return
-        for publisher in publishers:
-            publisher.start()
-
-    def _add(self, turn: Turn, new: list[RunPublisher]) -> dict[str, Any]:
-        """Return the state of a turn; append the publisher of its run to ``new`` if not final."""
+    def _add(self, turn: Turn) -> RunPublisher:
+        """Return the publisher of a turn's run; unless that is final, it is to be started."""
+        decide = partial(self._decide, turn.id)
         publisher = RunPublisher(
             turn.run,
             send=self._send,
-            decide=partial(self._decide, turn.id)
-            if self._conversation.agent.platform.capabilities.approvals
-            else None,
+            decide=decide if self._conversation.agent.platform.capabilities.approvals else None,
             turn=turn.id,
         )
         self._runs[turn.id] = publisher
-        first = publisher.first()
         if not (turn.run.done and turn.run.transcript.is_final):
-            new.append(publisher)
-        return turn_state(turn, first, generation=self._generations[turn.id])
+            self._unstarted.append(publisher)
+        return publisher
+
+    def _start_runs(self) -> None:
+        if self._unsubscribe is not None:
+            started, self._unstarted = self._unstarted, []
+            for publisher in started:
+                publisher.start()
+
+    def _turn_state(self, turn: Turn, run: Snapshot) -> dict[str, Any]:
+        return turn_state(turn, run, generation=self._generations[turn.id])
 
     def _state(self) -> dict[str, Any]:
-        turns = [
-            turn_state(turn, self._runs[turn.id].snapshot(), generation=self._generations[turn.id])
-            for turn in self._turns
-        ]
+        turns = [self._turn_state(turn, self._runs[turn.id].snapshot()) for turn in self._turns]
         return chat_snapshot(self._seq, self._head, turns)
 
     def _resync(self) -> None:
@@ -213,23 +191,23 @@ class ChatPublisher:
             if self._closed:
                 return
             turns = self._conversation.turns
-            new: list[RunPublisher] = []
             if not self._turns or not turns or turns[0] is not self._turns[0]:
                 self._clear()
             for turn in turns[len(self._turns) :]:
-                self._turns.append(turn)
-                self._add(turn, new)
+                self._add(turn)
+            self._turns = [*turns]
             self._head = chat_head(self._conversation)
             # It counts as a message: if it is lost, the page sees a gap.
             self._seq += 1
             self._send({"type": "snapshot", **self._state()})
-            self._start_runs(new)
+            self._start_runs()
 
     def _clear(self) -> None:
         for publisher in self._runs.values():
             publisher.close()
         self._runs.clear()
         self._turns.clear()
+        self._unstarted.clear()
 
     def _refuse(self, command: str, reason: str) -> None:
         self._send({"type": "refused", "id": command, "message": reason})
@@ -279,7 +257,7 @@ class ChatPublisher:
                     with self._lock:
                         # Confirm in any case: the page may have another turn.
                         self._head.pop("shown", None)
-                        self._publish()
+                        self.flush()
                 case {"type": "new"}:
                     chat.new()
                 case {"type": "open", "key": key}:

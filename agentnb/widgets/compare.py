@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, QUESTION_TEXT, shortened
-from agentnb.widgets.protocol import Fields, Snapshot, anything, jsonable, parse_message, text
+from agentnb.widgets.protocol import Fields, anything, jsonable, parse_message, text
+from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import RunPublisher
 
 if TYPE_CHECKING:
@@ -24,6 +24,63 @@ _MESSAGES: Final[dict[str, Fields]] = {
 }
 
 
+class ComparePublisher(Publisher):
+    """Publishes the runs of a comparison, each wrapped by its id."""
+
+    def __init__(self, comparison: Comparison, *, send: Send, keep: Send) -> None:
+        super().__init__(send, keep)
+        self._prompt = shortened(comparison.prompt, QUESTION_TEXT)
+        self._labels = [shortened(label, NAME_TEXT) for label in comparison.labels]
+        keys = [f"r{index}" for index in range(len(comparison.runs))]
+        self._publishers: Final = {
+            key: RunPublisher(
+                run, send=send, keep=partial(self._keep_run, key), turn=key, title=label
+            )
+            for key, run, label in zip(keys, comparison.runs, comparison.labels, strict=True)
+        }
+        self._finals: dict[str, Mapping[str, Any]] = {}
+
+    def first(self) -> Mapping[str, Any]:
+        first = {key: publisher.first() for key, publisher in self._publishers.items()}
+        self._finals = {k: each for k, each in first.items() if each["run"]["duration"] is not None}
+        return self._state(first, seq=0)
+
+    def start(self) -> None:
+        for publisher in self._publishers.values():
+            publisher.start()
+
+    def close(self) -> None:
+        for publisher in self._publishers.values():
+            publisher.close()
+
+    def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
+        match parse_message(content, _MESSAGES):
+            case {"type": "stop"}:
+                for publisher in self._publishers.values():
+                    publisher.receive({"type": "stop"})
+            case {"type": "run", "turn": key, "message": message} if key in self._publishers:
+                self._publishers[key].receive(message)
+            case _:
+                pass
+
+    def _keep_run(self, key: str, snapshot: Mapping[str, Any]) -> None:
+        # Set once, after the last run, since traits are sent as a whole.  A page opened before
+        # that asks for what it misses.
+        with self._lock:
+            self._finals[key] = snapshot
+            if self._keep and len(self._finals) == len(self._publishers):
+                self._keep(self._state(self._finals, seq=1))
+
+    def _state(self, runs: Mapping[str, Mapping[str, Any]], *, seq: int) -> dict[str, Any]:
+        labels = zip(self._publishers, self._labels, strict=True)
+        compare = {
+            "prompt": self._prompt,
+            "title": f"Comparison of {len(self._publishers)} agents",
+            "runs": [{"id": key, "label": label, "run": runs[key]} for key, label in labels],
+        }
+        return {"seq": seq, "compare": jsonable(compare)}
+
+
 class CompareWidget(AgentWidget):
     """Live view of several runs side by side.
 
@@ -34,62 +91,5 @@ class CompareWidget(AgentWidget):
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self._comparison = comparison
-        self._lock = threading.Lock()
-        keys = [f"r{index}" for index in range(len(comparison.runs))]
-        self._publishers: Final = {
-            key: RunPublisher(
-                run,
-                send=self._send_message,
-                keep=partial(self._keep_run, key),
-                turn=key,
-                title=label,
-            )
-            for key, run, label in zip(keys, comparison.runs, comparison.labels, strict=True)
-        }
-        first = {key: publisher.first() for key, publisher in self._publishers.items()}
-        self._finals = {k: each for k, each in first.items() if each["run"]["duration"] is not None}
-        super().__init__(kind="compare", snapshot=self._state(first, seq=0))
-        for publisher in self._publishers.values():
-            publisher.start()
-
-    def close(self) -> None:
-        """Remove the view; the runs go on."""
-        # Also called on an instance whose constructor failed.
-        publishers: dict[str, RunPublisher] = getattr(self, "_publishers", {})
-        for publisher in publishers.values():
-            publisher.close()
-        super().close()
-
-    def _keep_run(self, key: str, snapshot: Snapshot) -> None:
-        # Set once, after the last run, since traits are sent as a whole.  A page opened before
-        # that asks for what it misses.
-        with self._lock:
-            self._finals[key] = snapshot
-            if len(self._finals) == len(self._publishers):
-                self._keep(self._state(self._finals, seq=1))
-
-    def _state(self, runs: Mapping[str, Snapshot], *, seq: int) -> dict[str, Any]:
-        labels = zip(self._publishers, self._comparison.labels, strict=True)
-        compare = {
-            "prompt": shortened(self._comparison.prompt, QUESTION_TEXT),
-            "title": f"Comparison of {len(self._publishers)} agents",
-            "runs": [
-                {"id": key, "label": shortened(label, NAME_TEXT), "run": runs[key]}
-                for key, label in labels
-            ],
-        }
-        return {"seq": seq, "compare": jsonable(compare)}
-
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        match parse_message(content, _MESSAGES):
-            case {"type": "stop"}:
-                for publisher in self._publishers.values():
-                    publisher.receive({"type": "stop"})
-            case {"type": "run", "turn": key, "message": message} if key in self._publishers:
-                self._publishers[key].receive(message)
-            case _:
-                pass
-
-    def _fallback(self) -> Mapping[str, str]:
-        return self._comparison.bundle()
+        publisher = ComparePublisher(comparison, send=self._send_message, keep=self._keep)
+        super().__init__("compare", publisher, bundle=comparison.bundle)

@@ -27,6 +27,7 @@ from agentnb.widgets.history_protocol import (
     parse_history_message,
 )
 from agentnb.widgets.protocol import Snapshot, jsonable
+from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import ObservableRun, RunPublisher
 
 __all__ = ["HistoryWidget", "find_run"]
@@ -38,53 +39,36 @@ _MAX_OPEN: Final = 12
 _ELSEWHERE: Final = "It goes on in another kernel; this is how far it was recorded."
 
 
-class HistoryWidget(AgentWidget):
-    """Table of the runs that match ``query``, page by page; the user may change the query.
+Find = Callable[[str], tuple[ObservableRun, bool]]
 
-    The trait ``snapshot``, ``{seq, history: ...}``, holds the first page; messages are described in
-    `history_protocol`.  The database is read outside the kernel's threads.  ``bundle`` is the
-    static rendering.
+
+class HistoryPublisher(Publisher):
+    """Answers the queries of pages, and publishes the runs that they open.
 
     ``find`` returns the run of a key, and whether it belongs to this process.
-
-    Raises:
-        HistoryError: the history cannot be read.
     """
 
-    def __init__(
-        self,
-        query: pages.PageQuery | None = None,
-        *,
-        bundle: Mapping[str, str] | None = None,
-        find: Callable[[str], tuple[ObservableRun, bool]] | None = None,
-    ) -> None:
-        self._query = query or pages.PageQuery()
-        self._bundle = dict(bundle or {})
-        self._find = find or find_run
-        self._lock = threading.Lock()
+    def __init__(self, query: pages.PageQuery, *, send: Send, find: Find) -> None:
+        super().__init__(send)
+        self._query = query
+        self._find = find
         self._opened: dict[str, RunPublisher] = {}
         # Cancels the pending query of each page; used on the loop only.
         self._pending: dict[str, threading.Event] = {}
-        self._closed = False
-        first = pages.page(self._query)
-        state = history_state(self._query, first, at=time.time())
-        super().__init__(kind="history", snapshot={"seq": 0, "history": state})
+
+    def first(self) -> Mapping[str, Any]:
+        found = pages.page(self._query)
+        return {"seq": 0, "history": history_state(self._query, found, at=time.time())}
 
     def close(self) -> None:
-        """Remove the view; runs go on."""
-        # Also called on an instance whose constructor failed.
-        if hasattr(self, "_opened"):
-            with self._lock:
-                self._closed = True
-                publishers = [*self._opened.values()]
-                self._opened.clear()
-            for publisher in publishers:
-                publisher.close()
         super().close()
+        with self._lock:
+            publishers = [*self._opened.values()]
+            self._opened.clear()
+        for publisher in publishers:
+            publisher.close()
 
-    # -- messages of the page --------------------------------------------------------------------
-
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
+    def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
         match parse_history_message(content, like=self._query):
             case {"type": "page", "id": id, "query": query}:
                 self._schedule(self._send_page(id, query))
@@ -188,10 +172,31 @@ class HistoryWidget(AgentWidget):
 
     def _send_if_open(self, message: Mapping[str, Any]) -> None:
         if not self._closed:
-            self._send_message(message)
+            self._send(message)
 
-    def _fallback(self) -> Mapping[str, str]:
-        return self._bundle
+
+class HistoryWidget(AgentWidget):
+    """Table of the runs that match ``query``, page by page; the user may change the query.
+
+    The trait ``snapshot``, ``{seq, history: ...}``, holds the first page; messages are described in
+    `history_protocol`.  The database is read outside the kernel's threads.  ``bundle`` is the
+    static rendering.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+
+    def __init__(
+        self,
+        query: pages.PageQuery | None = None,
+        *,
+        bundle: Mapping[str, str] | None = None,
+        find: Find | None = None,
+    ) -> None:
+        publisher = HistoryPublisher(
+            query or pages.PageQuery(), send=self._send_message, find=find or find_run
+        )
+        super().__init__("history", publisher, bundle=lambda: bundle or {})
 
 
 def find_run(key: str) -> tuple[ObservableRun, bool]:

@@ -10,8 +10,6 @@ error}``.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -24,11 +22,10 @@ from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.bounds import KEY_TEXT
 from agentnb.widgets.protocol import Fields, jsonable, parse_message, text
+from agentnb.widgets.publisher import Publisher, Send
 
 __all__ = ["MonitorWidget", "MonitoredRow", "monitored_rows"]
 
-# Seconds between two messages; slower than for a single run.
-_INTERVAL: Final = 0.2
 # Factor by which the polling interval must have grown to be reported as slow.
 _SLOWDOWN: Final = 1.3
 # Characters of a row's texts.
@@ -73,72 +70,31 @@ def _row(row: WatchedRun, result: Run | WatchedRun) -> MonitoredRow:
     )
 
 
-class MonitorWidget(AgentWidget):
-    """Live table of a watch's runs, until they have ended.
+class MonitorPublisher(Publisher):
+    """Publishes a watch; ``polling`` is the initial polling interval in seconds."""
 
-    ``interval`` is the initial polling interval in seconds; ``bundle`` returns the static
-    rendering.  Closing the widget stops neither the watch nor its runs.
-    """
+    # Slower than for a single run.
+    interval = 0.2
 
-    def __init__(
-        self,
-        watch: Watch,
-        *,
-        interval: float = 3.0,
-        bundle: Callable[[], Mapping[str, str]] = dict,
-    ) -> None:
+    def __init__(self, watch: Watch, polling: float, *, send: Send, keep: Send) -> None:
+        super().__init__(send, keep)
         self._watch = watch
-        self._bundle = bundle
-        self._polling = _PollingRate(watch, interval)
-        # Held while a message is built and sent, so that messages leave in order.
-        self._sending = threading.RLock()
-        self._seq = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = float("-inf")
-        self._closed = False
+        self._polling = _PollingRate(watch, polling)
         self._rows: dict[str, MonitoredRow] = {}
         self._watching: dict[str, Any] = {}
-        self._unsubscribe: Callable[[], None] | None = None
+        self._has_kept = False
+
+    def first(self) -> Mapping[str, Any]:
         first = self._state()
         self._has_kept = self._watching["over"]
-        super().__init__(kind="monitor", snapshot=first)
-        self._unsubscribe = watch.subscribe(self._on_change)
-        # Send changes since the first state.
-        background_loop().call_soon_threadsafe(self._publish)
+        return first
 
-    def close(self) -> None:
-        """Remove the view; the watch and its runs go on."""
-        # Also called on an instance whose constructor failed.
-        if hasattr(self, "_sending"):
-            with self._sending:
-                self._closed = True
-                unsubscribe, self._unsubscribe = self._unsubscribe, None
-            if unsubscribe is not None:
-                unsubscribe()
-        super().close()
+    def start(self) -> None:
+        self._unsubscribe = self._watch.subscribe(self._on_watch)
+        self._on_watch()
 
-    def _fallback(self) -> Mapping[str, str]:
-        return self._bundle()
-
-    # -- to the page -----------------------------------------------------------------------------
-
-    def _on_change(self) -> None:
-        self._polling.update()
-        background_loop().call_soon_threadsafe(self._publish)
-
-    def _publish(self, is_timer: bool = False) -> None:
-        """Send the changes, or schedule that; called on the background loop."""
-        loop = asyncio.get_running_loop()
-        with self._sending:
-            now = loop.time()
-            if is_timer:
-                self._timer = None
-            elif self._timer is not None:
-                return
-            elif now < self._due and not self._watch.done:
-                self._timer = loop.call_later(self._due - now, self._publish, True)
-                return
-            self._due = now + _INTERVAL
+    def flush(self) -> None:
+        with self._lock:
             if self._closed:
                 return
             before, watching_before = self._rows, self._watching
@@ -157,15 +113,35 @@ class MonitorWidget(AgentWidget):
                 watching["asked"] = self._watching["asked"]
             if rows or watching:
                 self._seq += 1
-                self._send_message(
-                    {"type": "changes", "seq": self._seq, "rows": rows, "watching": watching}
-                )
-            if self._watching["over"] and not self._has_kept:
+                message = {"type": "changes", "seq": self._seq, "rows": rows, "watching": watching}
+                self._send(message)
+            if self._keep and self._watching["over"] and not self._has_kept:
                 self._has_kept = True
                 self._keep({**state, "seq": self._seq})
 
+    def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
+        match parse_message(content, _MESSAGES):
+            case {"type": "resync"}:
+                with self._lock:
+                    if not self._closed:
+                        self._seq += 1
+                        self._send({"type": "snapshot", **self._state()})
+            case {"type": "stop", "run": key}:
+                error = None
+                try:
+                    self._watch.cancel(key)
+                except KeyError:
+                    error = "This run is not watched any more."
+                self._send({"type": "ack", "run": key, "error": error})
+            case _:
+                pass
+
+    def _on_watch(self) -> None:
+        self._polling.update()
+        background_loop().call_soon_threadsafe(self._on_change)
+
     def _state(self) -> dict[str, Any]:
-        """Return the whole state, from which `_publish` continues."""
+        """Return the whole state, from which `flush` continues."""
         watch = self._watch
         # Read first, otherwise the last change could be missed.
         over = watch.done
@@ -182,24 +158,23 @@ class MonitorWidget(AgentWidget):
         )
         return {"seq": self._seq, "monitor": {"rows": rows, "watching": self._watching}}
 
-    # -- from the page ---------------------------------------------------------------------------
 
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        match parse_message(content, _MESSAGES):
-            case {"type": "resync"}:
-                with self._sending:
-                    if not self._closed:
-                        self._seq += 1
-                        self._send_message({"type": "snapshot", **self._state()})
-            case {"type": "stop", "run": key}:
-                error = None
-                try:
-                    self._watch.cancel(key)
-                except KeyError:
-                    error = "This run is not watched any more."
-                self._send_message({"type": "ack", "run": key, "error": error})
-            case _:
-                pass
+class MonitorWidget(AgentWidget):
+    """Live table of a watch's runs, until they have ended.
+
+    ``interval`` is the initial polling interval in seconds; ``bundle`` returns the static
+    rendering.  Closing the widget stops neither the watch nor its runs.
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        *,
+        interval: float = 3.0,
+        bundle: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        publisher = MonitorPublisher(watch, interval, send=self._send_message, keep=self._keep)
+        super().__init__("monitor", publisher, bundle=bundle)
 
 
 def _is_same(row: MonitoredRow, before: MonitoredRow) -> bool:

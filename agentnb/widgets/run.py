@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -24,6 +22,7 @@ from agentnb.widgets.protocol import (
     run_state,
     timeline_message,
 )
+from agentnb.widgets.publisher import Publisher, Send
 
 __all__ = ["INTERVAL", "ObservableRun", "RunPublisher", "RunWidget"]
 
@@ -55,12 +54,11 @@ class ObservableRun(Protocol):
     def cancel(self) -> None: ...
 
 
-class RunPublisher:
-    """Sends a run's changes to a page, at most 25 times a second, and handles its messages.
+class RunPublisher(Publisher):
+    """Publishes a run, at most 25 times a second.
 
-    ``send`` sends a message to the page and ``keep`` stores the final snapshot; neither raises.
-    `receive`, `flush` and `close` are thread-safe.  ``title`` replaces the run's own.  With a
-    ``turn`` messages are wrapped as ``{type: "run", turn, message}``, for a page with several runs.
+    ``title`` replaces the run's own.  With a ``turn`` messages are wrapped as ``{type: "run", turn,
+    message}``, for a page with several runs.
 
     ``decide`` takes the user's decision on a pending approval: the approval that was displayed (or
     its id, which may be None, if the page sends no key), and whether it is granted.  It must return
@@ -68,34 +66,27 @@ class RunPublisher:
     the view has no buttons, and decisions are ignored.
     """
 
+    interval = INTERVAL
+
     def __init__(
         self,
         run: ObservableRun,
         *,
-        send: Callable[[Mapping[str, Any]], None],
-        keep: Callable[[Snapshot], None] | None = None,
+        send: Send,
+        keep: Send | None = None,
         decide: Callable[[ApprovalRequested | str | None, bool], None] | None = None,
         turn: str | None = None,
         title: str | None = None,
     ) -> None:
+        super().__init__(send, keep)
         self.run = run
-        self._send = send
-        self._keep = keep
         self._decide = decide
         self._turn = turn
         self._title = title
-        # Held while a message is built and sent, so that messages leave in order.
-        self._lock = threading.RLock()
         self._cursor = Cursor()
-        self._seq = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = float("-inf")
         self._has_kept = False
-        self._closed = False
-        self._unsubscribe: Callable[[], None] | None = None
 
     def first(self) -> Snapshot:
-        """Return the initial state; to be called once, before `start`."""
         with self._lock, self.run.lock:
             view = self._view()
             self._has_kept = view.duration is not None
@@ -113,13 +104,11 @@ class RunPublisher:
             return {"seq": self._seq, "run": state}
 
     def start(self) -> None:
-        """Subscribe to the run, and send the changes since `first`."""
         with self._lock:
             self._unsubscribe = self.run.subscribe(self._on_change)
             self.flush()
 
     def flush(self) -> None:
-        """Send all changes now."""
         with self._lock:
             if self._closed:
                 return
@@ -137,8 +126,7 @@ class RunPublisher:
                 self._has_kept = True
                 self._keep(final)
 
-    def receive(self, content: object) -> None:
-        """Handle a message of the page; invalid ones are ignored."""
+    def receive(self, content: object, buffers: Sequence[Any] = ()) -> None:
         match parse_page_message(content):
             case {"type": "stop"}:
                 self._send(self._wrapped({"type": "ack", "of": "stop"}))
@@ -151,14 +139,6 @@ class RunPublisher:
                 self._send_events(request)
             case _:
                 pass
-
-    def close(self) -> None:
-        """Unsubscribe and send nothing more; idempotent."""
-        with self._lock:
-            self._closed = True
-            if self._unsubscribe is not None:
-                self._unsubscribe()
-                self._unsubscribe = None
 
     def _on_decision(self, decision: Mapping[str, Any]) -> None:
         if self._decide is None:
@@ -176,21 +156,6 @@ class RunPublisher:
                 return
         # Display what is pending by now.
         self._resync()
-
-    def _on_change(self, is_timer: bool = False) -> None:
-        """Send the changes, or schedule that; called on the loop that drives the run."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            now = loop.time()
-            if is_timer:
-                self._timer = None
-            elif self._closed or self._timer is not None:
-                return
-            elif now < self._due:
-                self._timer = loop.call_later(self._due - now, self._on_change, True)
-                return
-            self._due = now + INTERVAL
-            self.flush()
 
     def _view(self) -> RunView:
         view = self.run.view()
@@ -231,23 +196,10 @@ class RunWidget(AgentWidget):
     """
 
     def __init__(self, run: ObservableRun) -> None:
-        self._run = run
-        self._publisher = RunPublisher(run, send=self._send_message, keep=self._keep)
-        super().__init__(kind="run", snapshot=self._publisher.first())
-        self._publisher.start()
+        def bundle() -> dict[str, str]:
+            with run.lock:
+                view = run.view()
+                return {"text/plain": to_text(view), "text/html": to_html(view)}
 
-    def close(self) -> None:
-        """Remove the view; the run goes on."""
-        # Also called on an instance whose constructor failed.
-        publisher: RunPublisher | None = getattr(self, "_publisher", None)
-        if publisher is not None:
-            publisher.close()
-        super().close()
-
-    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
-        self._publisher.receive(content)
-
-    def _fallback(self) -> Mapping[str, str]:
-        with self._run.lock:
-            view = self._run.view()
-            return {"text/plain": to_text(view), "text/html": to_html(view)}
+        publisher = RunPublisher(run, send=self._send_message, keep=self._keep)
+        super().__init__("run", publisher, bundle=bundle)

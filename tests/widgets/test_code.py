@@ -14,6 +14,7 @@ import pytest
 
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.code import bundle, code_message, code_reference
+from agentnb.widgets.publisher import Publisher
 
 # Both ends of one conversation; the widget stands for any of the package's.
 CONTENT = {"type": "stop"}
@@ -27,8 +28,9 @@ marimo.running_in_notebook = lambda: True
 sys.modules["marimo"] = marimo
 import ipywidgets
 from agentnb.widgets.base import AgentWidget
+from agentnb.widgets.publisher import Publisher
 from agentnb.widgets.code import bundle
-first, second = (AgentWidget(kind="run", snapshot={}) for _ in range(2))
+first, second = (AgentWidget("run", Publisher(print)) for _ in range(2))
 assert first._code == second._code
 assert first._code["model_id"] is None
 assert first._esm == second._esm == bundle("run.js").read_text("utf-8")
@@ -49,18 +51,27 @@ assert code_reference("run") == before
 """
 
 
+class _Hearing(Publisher):
+    def __init__(self, heard: list[tuple[object, list[Any]]]) -> None:
+        super().__init__(lambda message: None)
+        self._heard = heard
+
+    def first(self) -> dict[str, Any]:
+        return {"seq": 0}
+
+    def receive(self, content: object, buffers: Any = ()) -> None:
+        self._heard.append((content, list(buffers)))
+
+
 class Listening(AgentWidget):
     """Keeps what it hears and what it would send."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, list[Any]]] = []
         self.sent: list[Any] = []
-        super().__init__(kind="run", snapshot={"seq": 0})
+        super().__init__("run", _Hearing(self.heard))
         # Before there is a way to the page, some goes nowhere.
         self.sent.clear()
-
-    def _receive(self, content: object, buffers: Any) -> None:
-        self.heard.append((content, list(buffers)))
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
         self.sent.append((msg, buffers))

@@ -199,7 +199,7 @@ async def test_a_run_that_is_found_after_the_end_is_not_listened_to() -> None:
     await asyncio.to_thread(lambda: submit(asyncio.sleep(0.2)).result(PATIENCE))
     assert listeners == []
     widget: Any = recorded.widget
-    assert widget._opened == {}
+    assert widget._publisher._opened == {}
     go_on.set()
     await asyncio.to_thread(run.wait)
 

@@ -136,7 +136,12 @@ class TestFloods:
         use(tmp_path / "history.sqlite")
         started: list[int] = []
         widget: Any = HistoryWidget()
-        monkeypatch.setattr(widget, "_schedule", lambda work: (started.append(1), work.close()))  # pyright: ignore
+
+        def count(work: Any) -> None:
+            started.append(1)
+            work.close()
+
+        monkeypatch.setattr(widget._publisher, "_schedule", count)
         for number in range(FLOOD):
             message: dict[str, Any] = {
                 "type": type_,
