@@ -86,7 +86,6 @@ class Response:
 
     async def aclose(self) -> None:
         """Return the connection to the pool if the body was read to its end, else close it."""
-        self.watchdog.stop()
         try:
             await self.chunks.aclose()
         finally:
@@ -100,17 +99,16 @@ class Response:
         if header := self.headers.get("content-encoding"):
             chunks = decompressed = self._decompress(chunks, header)
         try:
-            with watchdog.body(of_events=self.of_events):
-                try:
-                    async for chunk in chunks:
-                        watchdog.pause()
-                        yield chunk
-                        # Some tracebacks print variables, and servers echo keys.
-                        del chunk
-                        watchdog.resume()
-                finally:
-                    if decompressed is not None:
-                        await decompressed.aclose()
+            watchdog.begin_body(of_events=self.of_events)
+            iterator = aiter(chunks)
+            try:
+                while (chunk := await watchdog.wait(anext(iterator, None))) is not None:
+                    yield chunk
+                    # Some tracebacks print variables, and servers echo keys.
+                    del chunk
+            finally:
+                if decompressed is not None:
+                    await decompressed.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(
                 f"The answer of {self._name} broke off: {reason_of(error)}."
