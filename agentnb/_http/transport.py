@@ -30,7 +30,7 @@ from agentnb._http.pool import BODY, Client, ConnectionPool
 from agentnb._http.response import LOCATION, Response
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
-from agentnb.redaction.logs import mask_logs
+from agentnb.redaction.secrets import mask_logs
 
 if TYPE_CHECKING:
     from agentnb._http.aiohttp_transport import AiohttpTransport

@@ -40,8 +40,7 @@ from agentnb.errors import (
     RequestError,
     StreamCutError,
 )
-from agentnb.redaction.logs import mask_logs
-from agentnb.redaction.secrets import mask
+from agentnb.redaction.secrets import mask, mask_logs
 
 __all__ = ["WebSocketResponse", "open_websocket"]
 

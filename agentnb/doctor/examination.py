@@ -14,8 +14,7 @@ from agentnb.doctor.frontend import Host, check_event_loops, check_frontend, che
 from agentnb.doctor.network import check_proxies
 from agentnb.doctor.packages import check_extras, check_packages, check_python
 from agentnb.doctor.platforms import check_platform
-from agentnb.doctor.redact import redact_text
-from agentnb.doctor.report import LEVELS, Report
+from agentnb.doctor.report import LEVELS, Report, redact_text
 from agentnb.doctor.settings import check_config_files, check_default_agent, check_transport
 from agentnb.doctor.store import check_store
 from agentnb.doctor.streaming import check_sandbox, check_stream

@@ -17,8 +17,7 @@ from agentnb._http.library import TransportName, chosen_transport
 from agentnb._http.request import check_base_url
 from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport
-from agentnb.doctor.redact import redact_url
-from agentnb.doctor.report import Finding, note, ok, problem
+from agentnb.doctor.report import Finding, note, ok, problem, redact_url
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
 
 __all__ = [

@@ -14,8 +14,7 @@ from agentnb.cassettes import active_playback
 from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
 from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.network import check_clock, connected, not_connected, probe, unresolved_host
-from agentnb.doctor.redact import redact_url
-from agentnb.doctor.report import Finding, failed, note, ok, problem
+from agentnb.doctor.report import Finding, failed, note, ok, problem, redact_url
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,

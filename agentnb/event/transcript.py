@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agentnb._support.text import printable, printable_or_none
-from agentnb.event.approvals import latest_requests
 from agentnb.event.types import (
     ApprovalRequested,
     Event,
@@ -297,7 +296,9 @@ class Transcript:
     @property
     def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
         """The approvals that the run waits for; the last request of each id."""
-        return latest_requests(self.approvals[self._decided :] if self.status == "paused" else ())
+        pending = enumerate(self.approvals[self._decided :] if self.status == "paused" else ())
+        latest = {n if a.approval_id is None else a.approval_id: a for n, a in pending}
+        return tuple(latest.values())
 
     @property
     def error_code(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
@@ -25,6 +26,7 @@ __all__ = [
     "looks_like_key",
     "mask",
     "mask_growing",
+    "mask_logs",
     "mask_pieces",
     "mask_value",
     "may_begin_secret",
@@ -319,3 +321,29 @@ def _after_fork() -> None:
 
 
 after_fork_in_child(_after_fork)
+
+
+class _Mask(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            # The handler reports the malformed record.
+            return True
+        masked = mask(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        return True
+
+
+_filter = _Mask()
+
+
+def mask_logs() -> None:
+    """Redact known keys in all loggers of httpx, httpcore, aiohttp and websockets.
+
+    A filter does not apply to child loggers, so each logger gets it.  Idempotent.
+    """
+    for name in ("httpx", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp", "websockets"):
+            logging.getLogger(name).addFilter(_filter)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import Segment
 from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
-from agentnb.event.types import ApprovalRequested, Usage
+from agentnb.event.types import ApprovalRequested, Usage, changed_ids
 from agentnb.render.visible import one_line
 
 __all__ = [
