@@ -81,19 +81,17 @@ def timeline(
     return fold.segments(until)
 
 
+@dataclass(slots=True)
 class _Open:
     """A segment under construction."""
 
-    __slots__ = ("detail", "end", "error", "kind", "label", "start", "status")
-
-    def __init__(self, kind: Kind, at: float, *, status: str | None = None) -> None:
-        self.kind: Kind = kind
-        self.label = ""
-        self.start = at
-        self.end: float | None = None
-        self.status = status
-        self.detail = ""
-        self.error: str | None = None
+    kind: Kind
+    start: float
+    status: str | None = None
+    label: str = ""
+    end: float | None = None
+    detail: str = ""
+    error: str | None = None
 
     def append(self, text: str) -> None:
         # Only an excerpt is displayed; do not copy a long answer with each fragment.
@@ -160,21 +158,16 @@ class _Fold:
             last = max(last, until)
         end = last if self._ended is None else self._ended
         if not self._begun and (self._has_events or end > 0):
-            self._segments.append(self._waiting(end))
+            self._segments.append(_Open("waiting", 0.0, end=end))
         return [segment.closed(end) for segment in self._segments]
 
     def _begin(self, kind: Kind, *, status: str | None = None) -> _Open:
         if not self._begun:
             self._begun = True
             if self._now > 0:
-                self._segments.append(self._waiting(self._now))
-        segment = _Open(kind, self._now, status=status)
+                self._segments.append(_Open("waiting", 0.0, end=self._now))
+        segment = _Open(kind, self._now, status)
         self._segments.append(segment)
-        return segment
-
-    def _waiting(self, end: float) -> _Open:
-        segment = _Open("waiting", 0.0)
-        segment.end = end
         return segment
 
     def _grow(self, kind: Kind, text: str) -> None:

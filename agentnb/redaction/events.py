@@ -89,6 +89,13 @@ class StreamMask:
 
     def _is_clean(self, event: Event) -> bool:
         """Return whether ``event`` cannot be part of a secret; remember how its texts end."""
+        if (
+            isinstance(event, TextDelta)
+            and event.part_id is None
+            and not self._prefixes
+            and not near_secret(event.text)
+        ):
+            return True  # nearly all events, in a fifth of the time
         ends: list[tuple[_TextKey, str]] = []
         for name in _texts(event):
             key = _key(event, name)
@@ -96,8 +103,9 @@ class StreamMask:
             if len(end) > HARMLESS:
                 return False
             ends.append((key, end))
-        if any(_holds_secret(getattr(event, name)) for name in _OTHERS[type(event)]):
-            return False
+        for name in _OTHERS[type(event)]:
+            if _holds_secret(getattr(event, name)):
+                return False
         for key, end in ends:
             if end:
                 self._prefixes[key] = end
@@ -167,7 +175,7 @@ def without_secrets(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
         for name in _GROWING.get(type(event), ()):
             if name == "text":
                 # A secret may be split across passages, too.
-                texts[(type(event), None), name].append(index)
+                texts[(event.type, None), name].append(index)
             if getattr(event, "part_id", "") is not None:
                 texts[_key(event, name)].append(index)
     half = False
@@ -199,8 +207,7 @@ def _texts(event: Event) -> list[str]:
 
 
 def _key(event: Any, name: str) -> _TextKey:
-    owner: Hashable = (type(event), event.part_id) if name == "text" else event.call_id
-    return owner, name
+    return (event.type, event.part_id) if name == "text" else event.call_id, name
 
 
 def _masked(event: Event) -> Event:
