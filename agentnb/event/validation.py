@@ -59,7 +59,6 @@ DETAIL_KEYS: Final = (
     *("input_tokens_details", "output_tokens_details"),
     *("input_token_details", "output_token_details"),
 )
-_SCALARS: Final = frozenset({str, bool, type(None)})
 
 
 class EventField(NamedTuple):
@@ -144,37 +143,16 @@ def json_text(value: Any, target: EventField) -> str:
 
 def json_document(value: Any, target: EventField) -> str:
     """Return data as JSON, as `json_text` does; a text becomes a string of JSON."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        data = _json_like(value, target)
-    try:
-        return json.dumps(data, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        # An integer of thousands of digits, or depth that only this encoder refuses.
-        raise target.wrong_value("text or JSON data", "data too large or too deep") from None
+    return _as_json(value, target, "text or JSON data")[1]
 
 
 def details(value: Any, target: EventField) -> dict[str, Any]:
     """Return a dict of JSON-like values; other values are converted as by `json_text`."""
-    if type(value) is dict:
-        given = cast("dict[Any, Any]", value)
-        if all(type(key) is str and type(item) in _SCALARS for key, item in given.items()):
-            return given
-    elif value is None:
+    if value is None:
         return {}
-    elif not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         raise target.wrong_type("a dict", value)
-    given = dict(cast("Mapping[str, Any]", value))
-    try:
-        json.dumps(given, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        given = cast("dict[str, Any]", _json_like(given, target))
-        try:
-            json.dumps(given)
-        except (ValueError, RecursionError):
-            raise target.wrong_value("a dict", "data too large or too deep") from None
-    return given
+    return _as_json(dict(cast("Mapping[str, Any]", value)), target, "a dict")[0]
 
 
 def texts(value: Any, target: EventField) -> tuple[str, ...]:
@@ -357,6 +335,19 @@ def _real(value: Any) -> float | None:
     except Exception:
         return None
     return item if isinstance(item, float) else None
+
+
+def _as_json(value: Any, target: EventField, expected: str) -> tuple[Any, str]:
+    """Return ``value`` as JSON-like data, and as JSON."""
+    try:
+        return value, json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        data = _json_like(value, target)
+    try:
+        return data, json.dumps(data, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        # An integer of thousands of digits, or depth that only this encoder refuses.
+        raise target.wrong_value(expected, "data too large or too deep") from None
 
 
 def _json_like(value: Any, target: EventField) -> Any:
