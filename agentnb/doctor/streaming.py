@@ -202,7 +202,7 @@ def check_stream(
         return
     deadline = time.monotonic() + timeout
     try:
-        agent = agent or _default_agent(name, current) or _first_agent(name, current, timeout)
+        agent = agent or _any_agent(name, current, timeout)
         if agent is None:
             hint = f"Name one: '--stream {name}:AGENT'."
             yield note(check, "not measured: no agent is known", hint)
@@ -240,15 +240,13 @@ def _second_opinion(
     return note(first.check, f"{first.says} A second answer did not come.", first.hint)
 
 
-def _default_agent(name: str, current: Config) -> str | None:
+def _any_agent(name: str, current: Config, timeout: float) -> str | None:
+    """Return the default agent if it is of this platform, else the first that this lists."""
     try:
         default = current.resolve(None, registry.names())
+        if default.platform == name:
+            return default.agent
     except AgentnbError:
-        return None
-    return default.agent if default.platform == name else None
-
-
-def _first_agent(name: str, current: Config, timeout: float) -> str | None:
-    listing = list_agents(new_client(name, current), timeout=timeout)
-    agents = run_on_loop(listing, timeout=timeout)
+        pass
+    agents = run_on_loop(list_agents(new_client(name, current), timeout=timeout), timeout=timeout)
     return agents[0].id if agents else None
