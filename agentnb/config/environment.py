@@ -1,4 +1,4 @@
-"""Keys, addresses and options from environment variables, and keys from a project's ``.env``.
+"""Folders of configuration files, environment variables, and keys from a project's ``.env``.
 
 A ``.env`` may come from someone else together with its folder.  Its key may decide which account is
 used, so the source of a key is always reported; it cannot decide where the user's own keys are
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
-from agentnb.config.paths import project_folders, user_config_path
-
 __all__ = [
+    "PROJECT_FILE",
     "base_url_variable",
     "env_file",
     "env_file_key",
@@ -30,10 +31,14 @@ __all__ = [
     "key_from_environment",
     "key_variable",
     "options_from_environment",
+    "project_folders",
     "read_env_keys",
     "url_from_environment",
+    "user_config_path",
 ]
 
+PROJECT_FILE: Final = "agentnb.toml"
+_ROOT_MARKERS: Final = (".git", PROJECT_FILE, "pyproject.toml")
 # Variables of the platforms' own tools.
 _URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 _OPTION_VARIABLES: Final = {
@@ -44,6 +49,47 @@ _OPTION_VARIABLES: Final = {
 # Far above any real .env; parsing a larger one takes seconds.
 _MAX_BYTES: Final = 128 * 1024
 _MAX_LINES: Final = 2_000
+
+
+def user_config_path() -> Path:
+    """Return the path of the user's ``config.toml``, whether or not it exists."""
+    import platformdirs
+
+    return platformdirs.user_config_path("agentnb", appauthor=False) / "config.toml"
+
+
+def project_folders(start: Path | None = None) -> Sequence[Path]:
+    """Return the folders from ``start`` (default: the working folder) up to the project's root.
+
+    The root is the first folder with ``.git``, ``agentnb.toml`` or ``pyproject.toml``; outside of a
+    project it is the working folder.  The search stops below a folder that every user may write to,
+    such as ``/tmp``, and below one whose owner is neither that of the working folder, nor the user,
+    nor root.
+    """
+    try:
+        folder = (start or Path.cwd()).resolve()
+        owners = {folder.stat().st_uid, 0}
+    except OSError:  # the working folder was deleted
+        return ()
+    if hasattr(os, "geteuid"):
+        owners.add(os.geteuid())
+    safe = list(takewhile(lambda path: _is_safe(path, owners), (folder, *folder.parents)))
+    root = next((n for n, path in enumerate(safe) if _is_root(path)), 0)
+    return safe[: root + 1]
+
+
+def _is_safe(folder: Path, owners: set[int]) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    # The sticky bit marks a shared folder; a file system without permissions reports all writable.
+    is_shared = status.st_mode & stat.S_IWOTH and status.st_mode & stat.S_ISVTX
+    return status.st_uid in owners and not is_shared
+
+
+def _is_root(folder: Path) -> bool:
+    return any((folder / marker).exists() for marker in _ROOT_MARKERS)
 
 
 def key_variable(name: str) -> str:
