@@ -6,18 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from agentnb.render.markup import (
-    ALIGNMENTS,
-    BOX,
-    CODE,
-    HEADING,
-    WRAPPED,
-    Html,
-    element,
-    escaped,
-    link,
-    link_address,
-)
+from agentnb.render.markup import Html, Style, element, escaped, link, link_address
 from agentnb.render.parse_budget import (
     ParseBudget,
     ParseBudgetError,
@@ -43,7 +32,7 @@ _CHECKBOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 
 def plain_html(text: str) -> Html:
     """Return plain text as HTML, with its line breaks."""
-    return element("pre", visible(text), style=WRAPPED)
+    return element("pre", visible(text), style=Style.WRAPPED)
 
 
 def markdown_html(markdown: str, *, lean: bool = False) -> Html:
@@ -82,7 +71,7 @@ class MarkdownRenderer:
 
     def plain(self, text: str) -> Html:
         """Return a text as HTML, but without Markdown, see `plain_html`."""
-        return element("pre", self._make_visible(text), style=WRAPPED)
+        return element("pre", self._make_visible(text), style=Style.WRAPPED)
 
     def _make_visible(self, text: str) -> str:
         if text not in self._visible:
@@ -198,19 +187,19 @@ class _TokenRenderer:
         return text if self._lean else text.replace("$", "<span>$</span>")
 
     def _pre(self, token: Token) -> str:
-        box, code = (None, None) if self._lean else (BOX, CODE)
+        box, code = (None, None) if self._lean else (Style.BOX, Style.CODE)
         return element("pre", element("code", _content(token), style=code), style=box)
 
     def _heading(self, token: Token) -> str:
         tag = _heading_tag(token)
-        return f"<{tag}>" if self._lean else f'<{tag} style="{HEADING}">'
+        return f"<{tag}>" if self._lean else f'<{tag} style="{Style.HEADING}">'
 
     def _cell(self, token: Token) -> str:
         if self._lean:
             return f"<{token.tag}>"
         side = str(token.attrGet("style") or "").removeprefix("text-align:")
         # JupyterLab aligns cells to the right by default.
-        style = ALIGNMENTS.get(side, ALIGNMENTS["left"])
+        style = {"center": Style.CENTER, "right": Style.RIGHT}.get(side, Style.LEFT)
         return f'<{token.tag} style="{style}">'
 
 
