@@ -267,7 +267,7 @@ def _passage(part: Passage, format_: _Format) -> Html:
     text = str(part.text)
     kept = text[: format_.passage]
     if format_.plain or len(kept) < len(text):
-        html = format_.markdown.plain(kept)
+        html = plain_html(kept)
     else:
         html = format_.markdown.html(kept, lean=format_.lean)
     return joined([html, *_more(len(text) - format_.passage)])

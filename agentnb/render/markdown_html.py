@@ -51,8 +51,6 @@ class MarkdownRenderer:
     def __init__(self) -> None:
         self._budget = ParseBudget()
         self._tokens: dict[str, list[Token] | None] = {}
-        self._visible: dict[str, str] = {}
-        self._html: dict[tuple[str, bool], Html] = {}
 
     def parse(self, markdown: str) -> list[Token] | None:
         """Return a text's tokens; None if it takes more work than the budget has left."""
@@ -62,26 +60,13 @@ class MarkdownRenderer:
 
     def html(self, markdown: str, *, lean: bool = False) -> Html:
         """Return a text as HTML, see `markdown_html`."""
-        html = self._html.get((markdown, lean))
-        if html is None:
-            tokens = self.parse(markdown)
-            html = self.plain(markdown) if tokens is None else _TokenRenderer(lean=lean)(tokens)
-            self._html[markdown, lean] = html
-        return html
-
-    def plain(self, text: str) -> Html:
-        """Return a text as HTML, but without Markdown, see `plain_html`."""
-        return element("pre", self._make_visible(text), style=Style.WRAPPED)
-
-    def _make_visible(self, text: str) -> str:
-        if text not in self._visible:
-            self._visible[text] = visible(text)
-        return self._visible[text]
+        tokens = self.parse(markdown)
+        return plain_html(markdown) if tokens is None else _TokenRenderer(lean=lean)(tokens)
 
     def _parse(self, markdown: str) -> list[Token] | None:
         if len(markdown) > _MAX_LENGTH:
             return None
-        text = self._make_visible(markdown)
+        text = visible(markdown)
         try:
             self._budget.start(text)
             return _parser().parse(text, {"budget": self._budget})

@@ -63,10 +63,6 @@ _TOOL_OVERHEAD: Final = 150
 _PASSAGE_OVERHEAD: Final = 30
 
 
-def _no_segments() -> Sequence[Segment]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run as input of a renderer.
@@ -88,9 +84,7 @@ class RunView:
     notice: str | None = None
     can_decide: bool = False
     takes_decisions: bool = True
-    segments: Callable[[], Sequence[Segment]] = field(
-        default=_no_segments, repr=False, compare=False
-    )
+    segments: Callable[[], Sequence[Segment]] = field(default=tuple, repr=False, compare=False)
 
     @property
     def took(self) -> float:
