@@ -25,10 +25,8 @@ __all__ = [
     "base_url_variable",
     "env_file",
     "env_file_key",
-    "env_file_variables",
     "explain_ignored_address",
     "is_single_word",
-    "key_from_environment",
     "key_variable",
     "options_from_environment",
     "project_folders",
@@ -102,12 +100,6 @@ def base_url_variable(name: str) -> str:
     return key_variable(name).removesuffix("_API_KEY") + "_BASE_URL"
 
 
-def key_from_environment(name: str) -> SecretStr | None:
-    """Return the API key of platform ``name`` from the environment."""
-    value = os.environ.get(key_variable(name), "").strip()
-    return SecretStr(value) if value else None
-
-
 def url_from_environment(name: str) -> str | None:
     """Return the address of platform ``name`` from the environment."""
     variables = (base_url_variable(name), _URL_VARIABLES.get(name, ""))
@@ -165,14 +157,6 @@ def _cached_keys(path: Path, _modified: int, _size: int) -> Mapping[str, SecretS
     return {k: SecretStr(value) for k, value in variables.items() if k.endswith("_API_KEY")}
 
 
-def env_file_variables(path: Path) -> frozenset[str]:
-    """Return the names of the variables with a value in the file; none if it cannot be read."""
-    try:
-        return frozenset(_read_variables(path))
-    except (OSError, ValueError):
-        return frozenset()
-
-
 def _read_variables(path: Path) -> dict[str, str]:
     """Return the variables of the file that have a value.
 
@@ -198,7 +182,10 @@ def explain_ignored_address(name: str) -> str | None:
     """
     if url_from_environment(name) or (path := env_file()) is None:
         return None
-    present = env_file_variables(path)
+    try:
+        present = _read_variables(path)
+    except (OSError, ValueError):
+        return None
     for variable in (base_url_variable(name), _URL_VARIABLES.get(name)):
         if variable in present:
             return (

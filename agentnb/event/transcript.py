@@ -278,16 +278,12 @@ class Transcript:
     @property
     def text(self) -> str:
         """The answer: every text delta, concatenated."""
-        return "".join(
-            str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == "text"
-        )
+        return "".join(self._texts("text"))
 
     @property
     def reasoning(self) -> str:
         """The reasoning: every reasoning delta, with a blank line between passages."""
-        return "\n\n".join(
-            str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == "reasoning"
-        )
+        return "\n\n".join(self._texts("reasoning"))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -339,14 +335,15 @@ class Transcript:
             "session_id": self.session_id,
             "agent": self.agent,
             "model": self.model,
-            "usage": None
-            if self.usage is None
-            else {k: v for k, v in asdict(self.usage).items() if v is not None},
+            "usage": None if self.usage is None else self.usage.to_dict(),
             "followups": list(self.followups),
             "approvals": [asdict(a) for a in self.pending_approvals or self.approvals],
             "raw_events": len(self.raw_events),
             "error": error,
         }
+
+    def _texts(self, kind: str) -> list[str]:
+        return [str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == kind]
 
     def _append(self, kind: Literal["text", "reasoning"], text: str, part_id: str | None) -> None:
         self._running()

@@ -64,16 +64,17 @@ class Usage(Validated):
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that are reported."""
+        return {f.name: n for f in fields(self) if (n := getattr(self, f.name)) is not None}
+
     def merged(self, later: Usage) -> Usage:
         """Return this usage with every field that ``later`` reports replaced by it.
 
         Platforms report running totals, so the later figure replaces the earlier one.  A total
         that was the sum of input and output stays their sum where only one of them is reported.
         """
-        merged: dict[str, Any] = {
-            f.name: new if (new := getattr(later, f.name)) is not None else getattr(self, f.name)
-            for f in fields(self)
-        }
+        merged = {**self.to_dict(), **later.to_dict()}
         if (
             later.total_tokens is None
             and None not in (self.input_tokens, self.output_tokens)
@@ -330,7 +331,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
         if value is None:
             continue
         if isinstance(value, Usage):
-            value = {u.name: v for u in fields(value) if (v := getattr(value, u.name)) is not None}
+            value = value.to_dict()
         elif isinstance(value, tuple):
             value = list(cast("tuple[Any, ...]", value))
         result[f.name] = value

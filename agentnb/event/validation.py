@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from operator import index
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
@@ -293,13 +293,13 @@ def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clea
         if field.default is None:
             passing = (*passing, type(None))
         elif field.default == "":
-            check = _none_as_empty(check)
+            check = partial(_none_as_empty, check)
         checks.append((field.name, check, passing, _CLEAN.get(field.name)))
     return tuple(checks)
 
 
-def _none_as_empty(check: Check) -> Check:
-    return lambda value, target: "" if value is None else check(value, target)
+def _none_as_empty(check: Check, value: Any, target: EventField) -> Any:
+    return "" if value is None else check(value, target)
 
 
 # Larger integers have no float.

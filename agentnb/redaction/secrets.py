@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._support.fork import after_fork_in_child
@@ -162,26 +163,12 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
     whole = "".join(pieces)
     if not has_secret(whole):
         return None
-    result: list[str] = []
-    hidden = _known.pattern.finditer(whole)
-    next_one = next(hidden, None)
-    start = 0
-    for piece in pieces:
-        end = start + len(piece)
-        kept: list[str] = []
-        while next_one is not None and next_one.start() < end:
-            kept.append(whole[start : next_one.start()])
-            if next_one.start() >= start:
-                kept.append(MASK)
-            # Cut the rest of the secret off the following pieces.
-            start = max(start, min(next_one.end(), end))
-            if next_one.end() > end:
-                break
-            next_one = next(hidden, None)
-        kept.append(whole[start:end])
-        result.append("".join(kept))
-        start = end
-    return result
+    characters = list(whole)
+    for found in _known.pattern.finditer(whole):
+        start, end = found.span()
+        characters[start:end] = [MASK, *[""] * (end - start - 1)]
+    bounds = accumulate(map(len, pieces), initial=0)
+    return ["".join(characters[start:end]) for start, end in pairwise(bounds)]
 
 
 def near_secret(text: str) -> str:

@@ -130,43 +130,30 @@ _TEXT_COLUMNS: Final = 2
 
 def _rows(view: ComparisonView) -> list[tuple[str, ...]]:
     runs = [run for _, run in view.runs]
-    columns: list[list[str]] = []
+    # A run that ended early was quick and cheap, but no better.
+    ranked = [run.transcript.status == "completed" for run in runs]
+    has_ended = all(run.duration is not None for run in runs)
+    columns = [
+        [one_line(label) for label, _ in view.runs],
+        [f"{STATUS_MARKS[r.transcript.status]} {STATUS_WORDS[r.transcript.status]}" for r in runs],
+    ]
     for _, value_of, format_ in _METRICS:
         values = [value_of(run) for run in runs]
-        best = _best(runs, values, format_)
         texts = [_MISSING if value is None else format_(value) for value in values]
+        # Values that are formatted alike are equal to a reader.
+        rivals = {
+            text: value
+            for text, value, is_ranked in zip(texts, values, ranked, strict=True)
+            if is_ranked and value is not None
+        }
+        best = min(rivals, key=rivals.__getitem__) if has_ended and len(rivals) > 1 else None
         columns.append(
             [
-                f"{text} {_BEST}" if text == best and _is_ranked(run) else text
-                for run, text in zip(runs, texts, strict=True)
+                f"{text} {_BEST}" if text == best and is_ranked else text
+                for text, is_ranked in zip(texts, ranked, strict=True)
             ]
         )
-    return [
-        (one_line(label), _status(run), *(column[i] for column in columns))
-        for i, (label, run) in enumerate(view.runs)
-    ]
-
-
-def _status(view: RunView) -> str:
-    status = view.transcript.status
-    return f"{STATUS_MARKS[status]} {STATUS_WORDS[status]}"
-
-
-def _is_ranked(view: RunView) -> bool:
-    # A run that ended early was quick and cheap, but no better.
-    return view.transcript.status == "completed"
-
-
-def _best(
-    runs: Sequence[RunView], values: Sequence[float | None], format_: Callable[[float], str]
-) -> str | None:
-    """Return the least value, formatted, once all runs have ended; None if none stands out."""
-    if any(run.duration is None for run in runs):
-        return None
-    pairs = zip(runs, values, strict=True)
-    ranked = [value for run, value in pairs if value is not None and _is_ranked(run)]
-    # Values that are formatted alike are equal to a reader.
-    return format_(min(ranked)) if len(set(map(format_, ranked))) > 1 else None
+    return list(zip(*columns, strict=True))
 
 
 def _has_best(rows: Sequence[tuple[str, ...]]) -> bool:
