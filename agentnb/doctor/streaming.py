@@ -64,28 +64,21 @@ class Arrivals:
     failure: str = ""
     stalled: float = 0.0
 
-    @property
-    def pieces(self) -> int:
-        """Number of chunks that the server wrote."""
-        return len(self.times)
-
     def bursts(self, silence: float) -> list[tuple[int, float]]:
         """Return size and preceding silence of chunks that arrived together.
 
         Only those after at least ``silence`` seconds.
         """
-        groups: list[list[float]] = []
+        bursts: list[tuple[int, float]] = []
+        first = before = 0.0
         for moment in self.times:
-            if groups and moment - groups[-1][0] <= _TOGETHER:
-                groups[-1].append(moment)
+            if bursts and moment - first <= _TOGETHER:
+                bursts[-1] = (bursts[-1][0] + 1, bursts[-1][1])
             else:
-                groups.append([moment])
-        ends = [0.0, *(group[-1] for group in groups)]
-        return [
-            (len(group), group[0] - before)
-            for group, before in zip(groups, ends, strict=False)
-            if len(group) > 1 and group[0] - before >= silence
-        ]
+                first = moment
+                bursts.append((1, moment - before))
+            before = moment
+        return [(size, pause) for size, pause in bursts if size > 1 and pause >= silence]
 
 
 async def measure(client: Platform, request: RunRequest, *, timeout: float) -> Arrivals:
@@ -125,7 +118,7 @@ async def _measure_latency(arrivals: Arrivals) -> None:
 
 def assess(check: str, arrivals: Arrivals, *, is_sandbox: bool = False) -> Finding:
     """Return whether a response was buffered; nothing lies between here and the sandbox."""
-    chunks = arrivals.pieces
+    chunks = len(arrivals.times)
     if chunks < _MIN_CHUNKS:
         if arrivals.failure:
             return problem(check, f"The run failed: {arrivals.failure}")
@@ -218,26 +211,21 @@ def check_stream(
         return
     finding = assess(check, arrivals)
     if finding.level == "problem" and not arrivals.failure:
-        finding = _second_opinion(finding, name, current, request, deadline)
+        # Once more, since a single delay does not mean buffering.
+        try:
+            arrivals = _run(name, current, request, deadline)
+        except (AgentnbError, TimeoutError):
+            arrivals = Arrivals()
+        if len(arrivals.times) >= _MIN_CHUNKS:
+            finding = assess(check, arrivals)
+        else:
+            finding = note(check, f"{finding.says} A second answer did not come.", finding.hint)
     yield finding
 
 
 def _run(name: str, current: Config, request: RunRequest, deadline: float) -> Arrivals:
     left = max(_TICK, deadline - time.monotonic())
     return run_on_loop(measure(new_client(name, current), request, timeout=left), timeout=left)
-
-
-def _second_opinion(
-    first: Finding, name: str, current: Config, request: RunRequest, deadline: float
-) -> Finding:
-    """Measure a second response, since a single delay does not mean buffering."""
-    try:
-        arrivals = _run(name, current, request, deadline)
-    except (AgentnbError, TimeoutError):
-        arrivals = Arrivals()
-    if arrivals.pieces >= _MIN_CHUNKS:
-        return assess(first.check, arrivals)
-    return note(first.check, f"{first.says} A second answer did not come.", first.hint)
 
 
 def _any_agent(name: str, current: Config, timeout: float) -> str | None:

@@ -143,7 +143,12 @@ class _Fold:
                 call.end = self._now
             case ApprovalRequested():
                 self._passage = None
-                self._wait_for(event)
+                status = "pending" if self._ended is None else "abandoned"
+                approval = self._begin("approval", status=status)
+                approval.label = event.tool or ""
+                approval.detail = event.message or event.arguments
+                if self._ended is None:
+                    self._approvals.append(approval)
             case RunStarted():
                 self._decide("decided")
             case _ if isinstance(event, TERMINAL_EVENTS):
@@ -189,14 +194,6 @@ class _Fold:
             status = "running" if self._ended is None else "abandoned"
             call = self._calls[call_id] = self._begin("tool", status=status)
         return call
-
-    def _wait_for(self, event: ApprovalRequested) -> None:
-        status = "pending" if self._ended is None else "abandoned"
-        approval = self._begin("approval", status=status)
-        approval.label = event.tool or ""
-        approval.detail = event.message or event.arguments
-        if self._ended is None:
-            self._approvals.append(approval)
 
     def _decide(self, status: str) -> None:
         for approval in self._approvals:

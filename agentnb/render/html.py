@@ -30,6 +30,7 @@ from agentnb.render.view import (
     first_approvals,
     metrics,
     seconds,
+    tool_texts,
     transcript_bytes,
 )
 from agentnb.render.visible import one_line, visible
@@ -239,12 +240,7 @@ def _tool(call: ToolCall, format_: _Format) -> Html:
     preview = "" if format_.lean else one_line(str(call.arguments_text), _PREVIEW)
     preview = f" {preview} · " if preview not in ("", "{}") else " "
     summary = element("summary", name, muted(preview + state))
-    blocks: list[str] = []
-    for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
-        if text:
-            blocks += _data(label, text, format_)
-    if call.error is not None:
-        blocks += _data("Error", call.error, format_)
+    blocks = [block for label, text in tool_texts(call) for block in _data(label, text, format_)]
     if not blocks:
         blocks.append(muted_note("No arguments and no result were reported."))
     body = element("blockquote", *_on_lines(blocks), style=format_.style(Style.INDENTED))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def limit_work(parser: MarkdownIt) -> MarkdownIt:
 
 
 def _counted(rule: _BlockRule, state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    _budget(state.env).spend_block(len(state.tokens))
+    state.env["budget"].spend_block(len(state.tokens))
     return rule(state, start, end, silent)
 
 
@@ -145,10 +145,5 @@ def _counted_table(rule: _BlockRule, state: StateBlock, start: int, end: int, si
     if not silent:
         # One row may have thousands of cells.
         columns = state.src.count("|", state.bMarks[start], state.eMarks[start])
-        _budget(state.env).spend(_CELL * columns)
+        state.env["budget"].spend(_CELL * columns)
     return rule(state, start, end, silent)
-
-
-def _budget(env: Any) -> ParseBudget:
-    budget: ParseBudget = env["budget"]
-    return budget

@@ -26,6 +26,7 @@ __all__ = [
     "metrics",
     "seconds",
     "summary",
+    "tool_texts",
     "total_tokens",
     "transcript_bytes",
 ]
@@ -204,6 +205,13 @@ def error_line(view: RunView) -> tuple[str, str, str | None] | None:
     return None
 
 
+def tool_texts(call: ToolCall) -> list[tuple[str, str]]:
+    """Return arguments, result and error of a tool call, as far as there are any, with labels."""
+    texts = [("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))]
+    texts = [(label, text) for label, text in texts if text]
+    return texts if call.error is None else [*texts, ("Error", call.error)]
+
+
 def decision_hint(view: RunView) -> str | None:
     """Return how to decide a pending approval from code; None without one."""
     pending = view.transcript.pending_approvals
@@ -252,8 +260,7 @@ def transcript_bytes(view: RunView) -> int:
         texts.append(error[1])
     for part in transcript.parts:
         if isinstance(part, ToolCall):
-            texts += [part.call_id, part.name, part.error or ""]
-            texts += [str(part.arguments_text), str(part.result_text)]
+            texts += [part.call_id, part.name, *(text for _, text in tool_texts(part))]
             total += _TOOL_OVERHEAD
         else:
             texts.append(str(part.text))
