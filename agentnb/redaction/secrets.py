@@ -66,18 +66,15 @@ _OPAQUE: Final = 16
 _PASSPHRASE: Final = 20
 # How many levels of JSON nested in JSON strings are searched.
 _ESCAPED: Final = 3
-# From this length on a plain search is faster than a regular expression, in characters.
-_LONG: Final = 1024
 
 
 class _Known:
     """The secrets in every form in which text can contain them, longest first."""
 
-    __slots__ = ("forms", "hint", "longest", "pattern")
+    __slots__ = ("forms", "hint", "pattern")
 
     def __init__(self, forms: Iterable[str] = ()) -> None:
         self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
-        self.longest = max(map(len, self.forms), default=0)
         self.pattern = re.compile("|".join(map(re.escape, self.forms)))
         # The first characters of a secret anywhere, or fewer of them at the end.
         self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
@@ -177,13 +174,7 @@ def near_secret(text: str) -> str:
     At most `HARMLESS` characters are the end of ``text``, which may continue as a secret; more
     characters are the beginning of a possible secret.
     """
-    known = _known
-    if len(text) < _LONG:
-        found = known.hint.search(text)
-    elif has_secret(text):
-        return text
-    else:
-        found = known.hint.search(text, len(text) - known.longest)
+    found = _known.hint.search(text)
     return found[0] if found is not None else ""
 
 

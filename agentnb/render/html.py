@@ -158,7 +158,7 @@ def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
 def _fitted(view: RunView, total: int, format_: _Format) -> Html:
     """Return the run in this format, or in the richest plainer one of at most ``total`` bytes."""
     while True:
-        html, size = _sanitized_within(_timed_blocks(view, format_), total)
+        html, size = _sanitized_within(_blocks(view, format_), total)
         if size <= total:
             return html
         if not format_.plain:
@@ -174,13 +174,6 @@ def _fitted(view: RunView, total: int, format_: _Format) -> Html:
                 passage=int(format_.passage * share),
                 parts=max(_MIN_PARTS, int(min(format_.parts, len(view.transcript.parts)) * share)),
             )
-
-
-def _timed_blocks(view: RunView, format_: _Format) -> list[str]:
-    blocks = _blocks(view, format_)
-    if format_.timeline and (timeline := _timeline(view)) is not None:
-        blocks.append(timeline)
-    return blocks
 
 
 def _sanitized_within(blocks: list[str], total: int) -> tuple[Html, int]:
@@ -212,7 +205,9 @@ def _blocks(view: RunView, format_: _Format) -> list[str]:
             blocks.append(_reasoning(part, format_))
         else:
             blocks.append(element("div", _passage(part, format_), dir="auto"))
-    return [*blocks, *_approvals(view, format_), *_end(view)]
+    timeline = _timeline(view) if format_.timeline else None
+    blocks += [*_approvals(view, format_), *_end(view)]
+    return blocks if timeline is None else [*blocks, timeline]
 
 
 def _header(view: RunView) -> Html:
