@@ -12,13 +12,12 @@ from agentnb.config import EMBEDDED, Config, config
 from agentnb.doctor.checks import DoctorCheck, run_checks
 from agentnb.doctor.frontend import Host, check_event_loops, check_frontend, check_kernel
 from agentnb.doctor.network import check_proxies
-from agentnb.doctor.packages import check_extras, check_packages, check_python
+from agentnb.doctor.packages import check_extras, check_packages, check_python, check_views
 from agentnb.doctor.platforms import check_platform
 from agentnb.doctor.report import LEVELS, Report, redact_text
 from agentnb.doctor.settings import check_config_files, check_default_agent, check_transport
 from agentnb.doctor.store import check_store
 from agentnb.doctor.streaming import check_sandbox, check_stream
-from agentnb.doctor.views import check_views
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.redaction.secrets import remember_environment

@@ -172,23 +172,16 @@ def texts(value: Any, target: EventField) -> tuple[str, ...]:
 
 def count(value: Any, target: EventField) -> int:
     """Return a number of things: a whole number of 0 or more, None not included."""
-    if (whole := _whole(value)) is None and (number := _real(value)) is not None:
-        if not number.is_integer():
-            raise target.wrong_value("a whole number of 0 or more", _number_text(number))
-        whole = int(number)
-    if whole is None:
-        raise target.wrong_type("a whole number of 0 or more (int)", value)
-    if whole < 0 or whole > _LARGEST:
-        raise target.wrong_value("a whole number of 0 or more", _number_text(whole))
-    return whole
+    expected = "a whole number of 0 or more"
+    number = _number(value, target, f"{expected} (int)")
+    if not 0 <= number <= _LARGEST or not float(number).is_integer():
+        raise target.wrong_value(expected, _number_text(number))
+    return int(number)
 
 
 def amount(value: Any, target: EventField) -> float:
     """Return a finite number of 0 or more; integers stay integers."""
-    if (number := _whole(value)) is None:
-        number = _real(value)
-    if number is None:
-        raise target.wrong_type("a number of 0 or more (float)", value)
+    number = _number(value, target, "a number of 0 or more (float)")
     if not 0 <= number <= _LARGEST:  # NaN is neither
         raise target.wrong_value("a finite number of 0 or more", _number_text(number))
     return number
@@ -308,6 +301,13 @@ _LARGEST: Final = sys.float_info.max
 
 def _number_text(number: float) -> str:
     return "a number too large to keep" if number > _LARGEST else f"{max(number, -_LARGEST):g}"
+
+
+def _number(value: Any, target: EventField, expected: str) -> float:
+    number = _whole(value)
+    if number is None and (number := _real(value)) is None:
+        raise target.wrong_type(expected, value)
+    return number
 
 
 def _whole(value: Any) -> int | None:

@@ -12,7 +12,7 @@ from agentnb.render.parse_budget import (
     ParseBudgetError,
     has_no_syntax,
     is_parsable,
-    limit_work,
+    limited_parser,
 )
 from agentnb.render.visible import visible
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["MarkdownRenderer", "markdown_html", "plain_html"]
 
 _MAX_LENGTH: Final = 100_000  # characters; a longer text is rendered as plain text
-_MAX_DEPTH: Final = 60
 _CHECKBOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 
 
@@ -76,11 +75,7 @@ class MarkdownRenderer:
 
 @cache
 def _parser() -> MarkdownIt:
-    # The import takes 50 ms, which a session that renders nothing saves.
-    from markdown_it import MarkdownIt
-
-    parser = limit_work(MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_DEPTH}))
-    parser.enable(["table", "strikethrough"])
+    parser = limited_parser()
     parser.core.ruler.at("inline", _parse_inline)
     return parser
 
