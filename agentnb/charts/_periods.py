@@ -146,7 +146,7 @@ def stacked_bars(
         .reset_index()
     )
     sums = sums[sums["amount"] != 0] if (sums["amount"] != 0).any() else sums
-    sums["end"] = _ends(sums["begin"], freq)
+    sums["end"] = sums["begin"] + (pd.offsets.MonthBegin(1) if freq == "month" else _LENGTHS[freq])
     sums["rank"] = sums["name"].map({name: rank for rank, name in enumerate(order)})
     highest = sums.groupby("begin")["amount"].sum().max()
     periods = sums["begin"].nunique()
@@ -211,12 +211,6 @@ def _begins(times: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
         return days
     since_begin = days.dt.day_of_week if freq == "week" else days.dt.day - 1
     return days - cast("Any", pd).to_timedelta(since_begin, unit="D")
-
-
-def _ends(begins: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
-    if freq == "month":
-        return begins + pd.offsets.MonthBegin(1)
-    return begins + _LENGTHS[freq]
 
 
 def _ticks(freq: Freq, first: pd.Timestamp, last: pd.Timestamp) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def project_folders(start: Path | None = None) -> Sequence[Path]:
     if hasattr(os, "geteuid"):
         owners.add(os.geteuid())
     safe = list(takewhile(lambda path: _is_safe(path, owners), (folder, *folder.parents)))
-    root = next((n for n, path in enumerate(safe) if _is_root(path)), 0)
-    return safe[: root + 1]
+    roots = (n for n, path in enumerate(safe) for mark in _ROOT_MARKERS if (path / mark).exists())
+    return safe[: next(roots, 0) + 1]
 
 
 def _is_safe(folder: Path, owners: set[int]) -> bool:
@@ -84,10 +84,6 @@ def _is_safe(folder: Path, owners: set[int]) -> bool:
     # The sticky bit marks a shared folder; a file system without permissions reports all writable.
     is_shared = status.st_mode & stat.S_IWOTH and status.st_mode & stat.S_ISVTX
     return status.st_uid in owners and not is_shared
-
-
-def _is_root(folder: Path) -> bool:
-    return any((folder / marker).exists() for marker in _ROOT_MARKERS)
 
 
 def key_variable(name: str) -> str:

@@ -126,7 +126,13 @@ class Config:
         Raises:
             ConfigError: there is no default, the platform is unknown, or the aliases form a cycle.
         """
-        wanted = (name or "").strip() or self._default_agent()
+        wanted = (
+            (name or "").strip()
+            or self.default_agent
+            or self.option_agent
+            or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
+            or self.file.default_agent
+        )
         if not wanted:
             raise ConfigError(
                 "No agent was named and there is no default.",
@@ -165,14 +171,6 @@ class Config:
             return resolved
         notice = f"{quoted(followed[0])} is {resolved}, by an alias in {project_file}"
         return replace(resolved, notice=notice)
-
-    def _default_agent(self) -> str | None:
-        return (
-            self.default_agent
-            or self.option_agent
-            or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
-            or self.file.default_agent
-        )
 
     def _example(self, builtin: Collection[str]) -> str:
         try:

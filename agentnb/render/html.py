@@ -290,36 +290,24 @@ def _approvals(view: RunView, format_: _Format) -> list[str]:
 
 
 def _end(view: RunView) -> list[str]:
-    note, figures = end_note(view), _metrics(view)
-    between = [*_error(view), *_followups(view)]
-    if note is not None and figures is not None and not between:
-        return [element("p", muted(note, Html("<br>"), figures))]
-    notes = [] if note is None else [muted_note(note)]
-    return [*notes, *between, *([] if figures is None else [muted_note(figures)])]
-
-
-def _error(view: RunView) -> list[str]:
-    error = error_line(view)
-    if error is None:
-        return []
-    label, message, code = error
-    words: list[str] = [element("strong", label), f": {one_line(message, 2000)}"]
-    if code:
-        words += [" ", element("code", one_line(code))]
-    return [element("blockquote", element("p", *words), style=Style.ALERT)]
-
-
-def _followups(view: RunView) -> list[str]:
-    if not view.transcript.followups:
-        return []
-    items = [element("li", one_line(question, 500)) for question in view.transcript.followups[:20]]
-    return [muted_note("Ask next"), element("ul", *items)]
-
-
-def _metrics(view: RunView) -> str | None:
+    blocks: list[str] = []
+    if (error := error_line(view)) is not None:
+        label, message, code = error
+        words: list[str] = [element("strong", label), f": {one_line(message, 2000)}"]
+        if code:
+            words += [" ", element("code", one_line(code))]
+        blocks.append(element("blockquote", element("p", *words), style=Style.ALERT))
+    if followups := view.transcript.followups[:20]:
+        items = [element("li", one_line(question, 500)) for question in followups]
+        blocks += [muted_note("Ask next"), element("ul", *items)]
     # Lines break only between two metrics, at a space that is visible on neither line.
     pairs = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in metrics(view)]
-    return "\u2003".join(pairs) or None
+    figures = "\u2003".join(pairs)
+    note = end_note(view)
+    if note is not None and figures and not blocks:
+        return [element("p", muted(note, Html("<br>"), figures))]
+    notes = [] if note is None else [muted_note(note)]
+    return [*notes, *blocks, *([muted_note(figures)] if figures else [])]
 
 
 def muted(*content: str) -> Html:
