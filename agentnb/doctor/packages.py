@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 _REINSTALL: Final = f"pip uninstall -y agentnb && pip install --force-reinstall {DISTRIBUTION}"
+# Such as "psycopg[binary]>=3.2; extra == 'postgresql'": package, specifier and extra.
+_REQUIREMENT: Final = re.compile(
+    r"""([\w.-]+)(?:\[[^\]]*\])?\s*([^;]*?)\s*(?:;(?:.*extra\s*==\s*['"]([\w.-]+)['"])?.*)?$"""
+)
 # Optional packages whose versions help to understand a report.
 _HOSTS: Final = ("ipykernel", "jupyterlab", "notebook", "marimo")
 _VIEWS: Final = "live views"
@@ -143,18 +147,13 @@ def dependencies() -> list[Dependency]:
 
 
 def _dependency(line: str, requirement: Any) -> Dependency:
-    # Such as "psycopg[binary]>=3.2; extra == 'postgresql'".
-    spec, _, condition = line.partition(";")
-    spec = spec.strip()
-    match = re.match(r"[\w.-]+", spec)
-    package = match[0] if match else spec
-    extra = re.search(r"""extra\s*==\s*['"]([\w.-]+)['"]""", condition)
-    specifier = re.sub(r"^\[[^\]]*\]", "", spec.removeprefix(package)).strip()
+    match = _REQUIREMENT.match(line)
+    package, specifier, extra = match.groups() if match else (line, "", None)
     found = installed_version(package)
     is_satisfied = found is not None and (
         requirement is None or requirement(line).specifier.contains(found, prereleases=True)
     )
-    return Dependency(package, specifier, extra[1] if extra else "", found, is_satisfied)
+    return Dependency(package, specifier, extra or "", found, is_satisfied)
 
 
 def _conflicting_version() -> str | None:
