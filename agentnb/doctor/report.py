@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -54,19 +55,10 @@ class Finding:
     hint: str = ""
 
 
-def ok(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that all is well."""
-    return Finding("ok", check, message, hint)
-
-
-def note(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that is worth knowing."""
-    return Finding("note", check, message, hint)
-
-
-def problem(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that something does not work."""
-    return Finding("problem", check, message, hint)
+#: Make a finding: all is well, something is worth knowing, something does not work.
+ok = partial(Finding, "ok")
+note = partial(Finding, "note")
+problem = partial(Finding, "problem")
 
 
 def failed(check: str, error: AgentnbError, hint: str = "") -> Finding:

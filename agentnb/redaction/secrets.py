@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._support.fork import after_fork_in_child
@@ -65,18 +66,15 @@ _OPAQUE: Final = 16
 _PASSPHRASE: Final = 20
 # How many levels of JSON nested in JSON strings are searched.
 _ESCAPED: Final = 3
-# From this length on a plain search is faster than a regular expression, in characters.
-_LONG: Final = 1024
 
 
 class _Known:
     """The secrets in every form in which text can contain them, longest first."""
 
-    __slots__ = ("forms", "hint", "longest", "pattern")
+    __slots__ = ("forms", "hint", "pattern")
 
     def __init__(self, forms: Iterable[str] = ()) -> None:
         self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
-        self.longest = max(map(len, self.forms), default=0)
         self.pattern = re.compile("|".join(map(re.escape, self.forms)))
         # The first characters of a secret anywhere, or fewer of them at the end.
         self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
@@ -162,26 +160,12 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
     whole = "".join(pieces)
     if not has_secret(whole):
         return None
-    result: list[str] = []
-    hidden = _known.pattern.finditer(whole)
-    next_one = next(hidden, None)
-    start = 0
-    for piece in pieces:
-        end = start + len(piece)
-        kept: list[str] = []
-        while next_one is not None and next_one.start() < end:
-            kept.append(whole[start : next_one.start()])
-            if next_one.start() >= start:
-                kept.append(MASK)
-            # Cut the rest of the secret off the following pieces.
-            start = max(start, min(next_one.end(), end))
-            if next_one.end() > end:
-                break
-            next_one = next(hidden, None)
-        kept.append(whole[start:end])
-        result.append("".join(kept))
-        start = end
-    return result
+    characters = list(whole)
+    for found in _known.pattern.finditer(whole):
+        start, end = found.span()
+        characters[start:end] = [MASK, *[""] * (end - start - 1)]
+    bounds = accumulate(map(len, pieces), initial=0)
+    return ["".join(characters[start:end]) for start, end in pairwise(bounds)]
 
 
 def near_secret(text: str) -> str:
@@ -190,13 +174,7 @@ def near_secret(text: str) -> str:
     At most `HARMLESS` characters are the end of ``text``, which may continue as a secret; more
     characters are the beginning of a possible secret.
     """
-    known = _known
-    if len(text) < _LONG:
-        found = known.hint.search(text)
-    elif has_secret(text):
-        return text
-    else:
-        found = known.hint.search(text, len(text) - known.longest)
+    found = _known.hint.search(text)
     return found[0] if found is not None else ""
 
 

@@ -19,11 +19,11 @@ from agentnb.doctor.packages import (
     check_extras,
     check_packages,
     check_python,
+    check_views,
     dependencies,
     installed_version,
     parse_release,
 )
-from agentnb.doctor.views import check_views
 from tests.doctor.conftest import CANARY
 
 
