@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,11 +59,11 @@ def sandbox() -> Generator[Sandbox]:
     with Sandbox(pace=0, api_key=KEY) as started:
 
         @started.agent
-        async def held(prompt: str) -> AsyncGenerator[str, None]:
+        def held(prompt: str) -> Iterator[str]:
             """Answer in two pieces, the second once the file named by the prompt exists."""
             yield "first "
             while not Path(prompt).exists():
-                await asyncio.sleep(0.01)
+                time.sleep(0.01)
             yield "second"
 
         yield started
