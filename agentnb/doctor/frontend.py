@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, Literal
 
-from agentnb._loop import submit
+from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.packages import installed_version, parse_release
 from agentnb.doctor.report import Finding, note, ok, problem
 
@@ -142,10 +142,8 @@ def _loop_latency(timeout: float) -> float | None:
     async def answer() -> None: ...
 
     started = time.monotonic()
-    future = submit(answer())
     try:
-        future.result(timeout)
+        run_on_loop(answer(), timeout=timeout)
     except TimeoutError:
-        future.cancel()
         return None
     return time.monotonic() - started

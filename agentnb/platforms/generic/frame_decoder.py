@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from agentnb.event.types import Event, RawEvent
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
 from agentnb.platforms.generic.categories import (
     VAGUE,

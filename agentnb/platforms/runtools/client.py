@@ -25,7 +25,7 @@ from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError, 
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import read_status
 from agentnb.platforms._validation import check_history, no_approvals
 from agentnb.platforms._wire import as_text, mend, one_line, to_wire
 from agentnb.platforms.base import (

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._bodies import parse_error_body, parse_time
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import read_status
 from agentnb.platforms._wire import as_text, mend
 from agentnb.platforms.base import AgentInfo, RemoteRun
 
