@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ _ERRORS: Final = tuple(
         *("LocalProtocolError", "RemoteProtocolError", "ProtocolError", "UnsupportedProtocol"),
     )
 )
+# Bytes of a body to read before the consumer takes them.
+_READ_AHEAD: Final = 64 * 2**10
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
 
 
@@ -78,7 +81,7 @@ class Connection:
         error = None
         if extensions.get("http_version") not in _VERSIONS:
             error = httpx.RemoteProtocolError("The version of HTTP is unknown.")
-        elif not self._network.has_read:
+        elif not self._network.reads:
             # It came with the previous response, before this request.
             error = httpx.ReadError("the server sent a response without a request")
         if error is not None:
@@ -87,7 +90,7 @@ class Connection:
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response),
+            stream=_Body(response, self._network),
             extensions=extensions,
         )
 
@@ -99,17 +102,68 @@ class Connection:
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    """The body of a response, in HTTP chunks, or joined chunks of a stream that has a backlog.
+
+    httpcore returns each HTTP chunk separately, and one read of the network may have hundreds.
+    Once a read has had several, a task reads them, and the consumer gets all that have arrived.
+    """
+
+    def __init__(self, response: httpcore.Response, network: NetworkBackend) -> None:
         self._response = response
+        self._network = network
+        self._chunks: list[bytes] = []
+        self._reader: asyncio.Task[None] | None = None
+        self._has_arrived = asyncio.Event()
+        self._has_room = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._response.aiter_stream())
+        read = 0
         with _httpx_errors():
-            async for chunk in self._response.aiter_stream():
+            async for chunk in chunks:
                 yield chunk
+                # Some tracebacks print variables, and servers echo keys.
+                del chunk
+                if read == self._network.reads:
+                    break
+                read = self._network.reads
+            else:
+                return
+        self._reader = asyncio.create_task(self._read_ahead(chunks))
+        while not self._reader.done() or self._chunks:
+            if self._chunks:
+                joined = b"".join(self._chunks)
+                self._chunks.clear()
+                self._has_room.set()
+                yield joined
+                del joined
+            else:
+                self._has_arrived.clear()
+                await self._has_arrived.wait()
+        await self._reader
 
     async def aclose(self) -> None:
-        with _httpx_errors():
-            await self._response.aclose()
+        try:
+            if self._reader is not None:
+                self._reader.cancel()
+                await asyncio.gather(self._reader, return_exceptions=True)
+        finally:
+            with _httpx_errors():
+                await self._response.aclose()
+
+    async def _read_ahead(self, chunks: AsyncIterator[bytes]) -> None:
+        size = 0
+        try:
+            with _httpx_errors():
+                async for chunk in chunks:
+                    size = size + len(chunk) if self._chunks else len(chunk)
+                    self._chunks.append(chunk)
+                    self._has_arrived.set()
+                    if size >= _READ_AHEAD:
+                        self._has_room.clear()
+                        await self._has_room.wait()
+        finally:
+            self._has_arrived.set()
 
 
 @contextmanager
@@ -139,13 +193,13 @@ def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
 class NetworkBackend(httpcore.AsyncNetworkBackend):
     """httpcore's network of one connection.
 
-    ``has_read`` is whether anything was read since a request was written.  It keeps the stream that
+    ``reads`` counts the reads since a request was written.  It keeps the stream that
     it opened last: if connecting is cancelled just as the stream opens, nothing else refers to it,
     and it would stay open.
     """
 
     def __init__(self) -> None:
-        self.has_read = False
+        self.reads = 0
         self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
         self._opened: httpcore.AsyncNetworkStream | None = None
 
@@ -178,11 +232,11 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await self._stream.read(max_bytes, timeout)
-        self._owner.has_read = True
+        self._owner.reads += 1
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._owner.has_read = False
+        self._owner.reads = 0
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
