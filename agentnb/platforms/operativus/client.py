@@ -29,7 +29,8 @@ from agentnb.errors import NotFoundError, PlatformError, RequestError, Transport
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._client import http_client, key_header
-from agentnb.platforms._params import check_choice, check_options
+from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._payloads import as_object
 from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.base import (
     AgentInfo,
@@ -39,17 +40,15 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.generic.rows import row_text, unexpected_response
 from agentnb.platforms.operativus.request import build_body, is_fresh
 from agentnb.platforms.operativus.responses import (
     PendingApproval,
     agent_info,
-    as_object,
-    first_text,
     parse_error,
     pending_approval,
     read_page,
     read_status,
-    unexpected_response,
 )
 from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.server_times import ServerTimes
@@ -181,8 +180,8 @@ class OperativusPlatform:
 
         events = run_events(response.data, session_id=session_id)
         if events is None:
-            raise unexpected_response(self._name, "something that is no run", response)
-        run_id = first_text(as_object(response.data), "runId", "id")
+            raise unexpected_response(self._name, response.data, response.headers)
+        run_id = row_text(as_object(response.data), "runId id")
         if run_id is not None:
             self._sessions.note_run(session_id, run_id, started)
         return events
@@ -191,15 +190,16 @@ class OperativusPlatform:
         """Start a run without streaming; follow it with `status` or `attach`."""
         response, session_id, started = await self._post(request, "runs/background")
         data = as_object(response.data)
-        run_id = first_text(data, "runId", "id")
+        run_id = row_text(data, "runId id")
         if run_id is None:
-            raise unexpected_response(self._name, "a run without an id", response)
+            kind = "a run without an id"
+            raise unexpected_response(self._name, data, response.headers, kind)
         self._sessions.note_run(session_id, run_id, started)
         return RemoteRun(
             id=run_id,
             status=read_status(data.get("status", "QUEUED")),
             agent=request.agent,
-            session_id=first_text(data, "sessionId") or session_id,
+            session_id=row_text(data, "sessionId") or session_id,
             raw=data,
         )
 
@@ -215,7 +215,8 @@ class OperativusPlatform:
 
         The record may lack the text; then the whole answer comes when the run has ended.
         """
-        return self._records.attach(run_id, agent=agent, session_id=session_id, since_id=since_id)
+        check_count(since_id, name="since_id", platform=self._name)
+        return self._records.follow(run_id, agent=agent, session_id=session_id, since_id=since_id)
 
     def resume(
         self,
@@ -233,7 +234,7 @@ class OperativusPlatform:
         Raises:
             RequestError: the run's id is unknown, and not found by its session.
         """
-        return self._records.resume(
+        return self._records.follow(
             run_id,
             agent=request.agent or None,
             session_id=session_id or request.session_id,
