@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from agentnb.event.types import Event, RawEvent
+from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
 from agentnb.platforms.generic.categories import (
@@ -30,21 +31,17 @@ from agentnb.platforms.generic.content import (
 )
 from agentnb.platforms.generic.dialects import Translation, translated
 from agentnb.platforms.generic.fields import (
-    CallFields,
-    as_list,
-    as_object,
     envelopes,
-    first_value,
     is_about_part,
     named_by_key,
     only_text,
     own_types,
-    read_call,
     text_in,
     unwrapped,
 )
 from agentnb.platforms.generic.run_ends import is_final
 from agentnb.platforms.generic.state import StreamState
+from agentnb.platforms.generic.tool_calls import CallFields, read_call
 
 __all__ = ["CONTINUES", "FrameDecoder"]
 
@@ -362,21 +359,25 @@ class FrameDecoder(StreamState):
             return self._call_frame("tool", fields)
         if not kind and not has_text and True in (fields.get("ok"), fields.get("success")):
             # The run's status, if it is the last frame of the stream.
-            self._stopped = self._stopped or ("stop" if self._answer.has_text else None)
+            self._stopped = self._stopped or ("stop" if self._answer.texts else None)
             return None
-        is_ready = normalized(str(status)) == "ok" and not self._answer.has_text
+        is_ready = normalized(str(status)) == "ok" and not self._answer.texts
         if is_end and (is_ready or is_about_part({**fields, "name": None})):
             return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
-        is_whole = self._ends_partial(fields)
+        was_partial, self._is_partial = self._is_partial, fields.get("partial") is True
+        is_whole = was_partial and not self._is_partial
         is_list = isinstance(fields.get("data"), list)
         found = list(contents(fields, is_text=is_list, place=place_of(fields)))
         sources = {(kind, each.key) for each in found if each.category == "text"}
-        if kind and self._answer.has_text and not any(map(self._answer.has_source, sources)):
+        if kind and self._answer.texts and sources.isdisjoint(self._answer.sources):
             found = [each for each in found if each.category not in ("text", "reasoning")]
-        if self._repeats_block(fields):
+        text = fields.get("data")
+        is_delta = isinstance(text, str) and as_object(fields.get("delta")).get("text") == text
+        if is_delta and ("content_block_delta", "delta") in self._answer.sources:
+            # Strands repeats a block's delta, which it sent in Bedrock's form.
             found = [each for each in found if each.category != "text"]
         events = self._content_events(found, kind, is_last=is_last or is_whole)
         rest = self._after_text(fields, is_last=is_last)
