@@ -40,7 +40,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.rows import row_text, unexpected_response
+from agentnb.platforms.generic.platform import HttpPlatform, row_text, unexpected_response
 from agentnb.platforms.operativus.request import build_body, is_fresh
 from agentnb.platforms.operativus.responses import (
     PendingApproval,
@@ -54,19 +54,18 @@ from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.server_times import ServerTimes
 from agentnb.platforms.operativus.session_search import RunIdSearch, SessionSearch
 from agentnb.platforms.operativus.wire import OperativusOptions
-from agentnb.platforms.run_lists import check_window, window
 
 # Decoders are imported with the first response, while the request is on its way.
 if TYPE_CHECKING:
     from agentnb.platforms.operativus.decoder import Decoder
-    from agentnb.platforms.operativus.record_reader import RecordReader
+    from agentnb.platforms.operativus.record_reader import RunRecordReader
 
 __all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
 
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
 
 
-class OperativusPlatform:
+class OperativusPlatform(HttpPlatform):
     """One Operativus server.
 
     Raises:
@@ -74,9 +73,9 @@ class OperativusPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        self._options = check_options(OperativusOptions, settings.options, platform=self._name)
-        self._http = http_client(
+        name = settings.platform
+        self._options = check_options(OperativusOptions, settings.options, platform=name)
+        http = http_client(
             settings,
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings),
@@ -84,19 +83,15 @@ class OperativusPlatform:
             max_event_bytes=self._options.max_event_bytes,
         )
         zone = self._options.time_zone
-        times = ServerTimes(None if zone is None else parse_zone(zone))
-        self._lookup = RunLookup(self._http, times)
-        self._sessions = SessionSearch(self._lookup)
+        self._runs = RunLookup(http, ServerTimes(None if zone is None else parse_zone(zone)))
+        self._sessions = SessionSearch(self._runs)
+        super().__init__(name, http, self._runs)
 
     @cached_property
-    def _records(self) -> RecordReader:
-        from agentnb.platforms.operativus.record_reader import RecordReader
+    def _records(self) -> RunRecordReader:
+        from agentnb.platforms.operativus.record_reader import RunRecordReader
 
-        return RecordReader(self._http, self._lookup, self._sessions, name=self._name)
-
-    @property
-    def name(self) -> str:
-        return self._name
+        return RunRecordReader(self._http, self._runs, self._sessions, name=self._name)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -168,7 +163,7 @@ class OperativusPlatform:
             if decoder is not None and decoder.run_id is not None:
                 self._sessions.note_run(session_id, decoder.run_id, started)
                 if decoder.has_ended:
-                    self._lookup.note_end(decoder.run_id)
+                    self._runs.note_end(decoder.run_id)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run without streaming.
@@ -276,42 +271,14 @@ class OperativusPlatform:
         agents = map(agent_info, read_page(response.data).items)
         return [agent for agent in agents if agent is not None]
 
-    async def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield runs, newest first; with ``order="asc"`` all are fetched first.
-
-        ``status`` is one of agentnb or of the platform.
-        """
-        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
-        if end == offset:
-            return
-        listed = self._lookup.listed(agent=agent, session_id=session_id, status=status)
-        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
-            async for run in runs:
-                yield run
-
-    async def status(
-        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Return the state of each run by id, in requests of at most 100."""
-        return await self._lookup.states(run_ids, agent)
-
     def learn_starts(self, starts: Mapping[str, datetime]) -> None:
         """Learn the zone of the server's times from when runs started, by their ids."""
-        self._lookup.learn_starts(starts)
+        self._runs.learn_starts(starts)
 
     async def pending_approvals(self) -> list[PendingApproval]:
         """Return the decisions that runs wait for."""
-        rows = self._lookup.pages("/api/v1/approvals/pending", {})
-        approvals = [pending_approval(row, self._lookup.times) async for row in rows]
+        rows = self._runs.pages("/api/v1/approvals/pending", {})
+        approvals = [pending_approval(row, self._runs.times) async for row in rows]
         return [approval for approval in approvals if approval is not None]
 
     async def resolve_approval(
@@ -353,9 +320,6 @@ class OperativusPlatform:
                 f"{self._name}: no approval {approval_id} is pending.",
                 hint="It was decided already, or its run has ended.",
             ) from error
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, RunStart]:
         body = await build_body(request, platform=self._name, defaults=self._options)

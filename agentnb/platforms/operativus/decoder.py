@@ -32,7 +32,7 @@ from agentnb.platforms._wire import (
     peek,
     validated,
 )
-from agentnb.platforms.generic.rows import row_text
+from agentnb.platforms.generic.platform import row_text
 from agentnb.platforms.operativus.responses import plain, read_followups
 from agentnb.platforms.operativus.run_response import approval, response_events
 from agentnb.platforms.operativus.server_times import ServerTimes

@@ -12,22 +12,16 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from agentnb._http import HttpClient, quote_segment
-from agentnb.errors import RequestError
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunFinished, RunStarted, TextDelta
 from agentnb.platforms._payloads import usage_events
 from agentnb.platforms._replay_filter import ReplayFilter
-from agentnb.platforms.generic.records import (
-    MAX_POSITIONS,
-    Recent,
-    RecordPosition,
-    answer_and_end,
-)
+from agentnb.platforms.generic.records import RecordReader
 from agentnb.platforms.operativus.decoder import Decoder
 from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.session_search import SessionSearch
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["RecordReader"]
+__all__ = ["RunRecordReader"]
 
 
 class _RecordNumbers:
@@ -60,17 +54,15 @@ class _RecordNumbers:
         return True
 
 
-class RecordReader:
+class RunRecordReader(RecordReader[Decoder]):
     """Reads the records of one server's runs."""
 
     def __init__(
         self, http: HttpClient, lookup: RunLookup, sessions: SessionSearch, *, name: str
     ) -> None:
-        self._http = http
-        self._name = name
+        super().__init__(http, Decoder, name=name)
         self._lookup = lookup
         self._sessions = sessions
-        self._positions = Recent[RecordPosition[Decoder]](MAX_POSITIONS)
 
     async def follow(
         self,
@@ -100,12 +92,9 @@ class RecordReader:
                 started = RunStarted(run_id=run_id, session_id=session_id)
                 delivered = (*delivered, started)
                 yield [started]
-        if run_id is None:
-            raise RequestError(f"{self._name} did not send the id of this run.")
-        position = self._positions.pop(run_id, None)
-        if position is None or not is_resumed or position.delivered != len(delivered):
-            decoder = Decoder(session_id=session_id, run_id=run_id)
-            position = RecordPosition(decoder, ReplayFilter(delivered), len(delivered), since_id)
+        run_id = self._known_id(run_id)
+        position = self._take(run_id, delivered) if is_resumed else None
+        position = position or self._begin(run_id, session_id, delivered, last=since_id)
         numbers = _RecordNumbers(position.last)
         path = f"/api/v1/runs/{quote_segment(run_id)}/events"
         async with (
@@ -137,10 +126,6 @@ class RecordReader:
                 if numbers.is_exact and not any(isinstance(e, TERMINAL_EVENTS) for e in recorded):
                     self._positions.note(run_id, position)
 
-    def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record, with the events delivered so far."""
-        self._positions.pop(run_id, None)
-
     async def _end(
         self,
         replay: ReplayFilter,
@@ -157,4 +142,4 @@ class RecordReader:
             if run is not None:
                 events = replay.feed(usage_events(run.raw, model=run.model))
                 end = replace(end, output=run.output)
-        return events + answer_and_end(replay, end, platform=self._name)
+        return events + self._answer_and_end(replay, end)

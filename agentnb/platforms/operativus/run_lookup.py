@@ -13,7 +13,7 @@ from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.records import Recent
+from agentnb.platforms.generic.platform import Recent
 from agentnb.platforms.operativus.responses import STATUSES, ListPage, read_page, remote_run
 from agentnb.platforms.operativus.server_times import ServerTimes, Window
 
@@ -119,7 +119,12 @@ class RunLookup:
     # --- lists ----------------------------------------------------------------------------------
 
     async def listed(
-        self, *, agent: str | None, session_id: str | None, status: str | None
+        self,
+        *,
+        agent: str | None,
+        session_id: str | None,
+        status: str | None,
+        end: int | None = None,
     ) -> AsyncGenerator[RemoteRun, None]:
         """Yield the runs that match all three filters, newest first.
 
@@ -131,7 +136,11 @@ class RunLookup:
         query = {"agentId": agent} if agent is not None else {}
         if not query and len(statuses) == 1:
             query = {"status": statuses[0]}
-        rows = self.session_rows(session_id) if session_id else self.pages("/api/v1/runs", query)
+        rows = (
+            self.session_rows(session_id)
+            if session_id is not None
+            else self.pages("/api/v1/runs", query)
+        )
         async for row in rows:
             if (run := remote_run(row, self.times)) is None:
                 continue

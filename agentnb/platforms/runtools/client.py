@@ -26,18 +26,22 @@ from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._validation import check_history, no_approvals
-from agentnb.platforms._wire import to_wire
+from agentnb.platforms._wire import mend, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
     PlatformSettings,
-    RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.requests import nested_settings, no_schema, session_of
-from agentnb.platforms.generic.rows import read_rows, unexpected_response
-from agentnb.platforms.run_lists import check_window, window
-from agentnb.platforms.runtools.responses import agent_info, header_ids, is_json
+from agentnb.platforms.generic.platform import (
+    HttpPlatform,
+    nested_settings,
+    no_schema,
+    read_agent,
+    read_rows,
+    session_of,
+    unexpected_response,
+)
 from agentnb.platforms.runtools.run_lookup import RunLookup
 from agentnb.platforms.runtools.wire import (
     RunMessage,
@@ -51,12 +55,15 @@ from agentnb.platforms.runtools.wire import (
 if TYPE_CHECKING:
     from agentnb.platforms.runtools.record_reader import ThreadReader
 
-__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
+__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform", "agent_info"]
 
 DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
 
+# Runs refer to an agent by its slug, if it has one.
+_AGENT: Final = {"id": "slug id agentId name", "name": "name displayName", "model": "model"}
 
-class RunToolsPlatform:
+
+class RunToolsPlatform(HttpPlatform):
     """One RunTools account.
 
     Raises:
@@ -64,17 +71,17 @@ class RunToolsPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        self._options = check_options(RunToolsOptions, settings.options, platform=self._name)
+        self._options = check_options(RunToolsOptions, settings.options, platform=settings.platform)
         key = {"name": "X-API-Key", "scheme": ""} if self._options.auth == "x-api-key" else {}
-        self._http = http_client(
+        http = http_client(
             settings,
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings, **key),
             max_event_bytes=self._options.max_event_bytes,
         )
         self._idle = settings.deadlines.idle
-        self._lookup = RunLookup(self._http)
+        self._runs = RunLookup(http)
+        super().__init__(settings.platform, http, self._runs)
 
     @cached_property
     def _threads(self) -> ThreadReader:
@@ -82,15 +89,11 @@ class RunToolsPlatform:
 
         return ThreadReader(
             self._http,
-            self._lookup,
+            self._runs,
             name=self._name,
             poll_seconds=self._options.poll_seconds,
             idle=self._idle,
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     @property
     def capabilities(self) -> Capabilities:
@@ -113,10 +116,10 @@ class RunToolsPlatform:
         async with self._http.stream("POST", "/v1/run", json=body) as response:
             from agentnb.platforms.runtools.decoder import Decoder
 
-            run_id, thread_id = header_ids(response.headers)
+            run_id, thread_id = _header_ids(response.headers)
             decoder = Decoder(run_id=run_id, session_id=thread_id or session_id)
             yield [RunStarted(run_id=decoder.run_id, session_id=decoder.session_id)]
-            if not response.is_event_stream and is_json(response.headers):
+            if not response.is_event_stream and _is_json(response.headers):
                 yield self._result(await response.json(), response.headers, session_id)
                 return
             # No flush if the stream breaks off: the resumed one may have the other half of a
@@ -212,45 +215,6 @@ class RunToolsPlatform:
         agents = map(agent_info, read_rows(response.data, "data agents items"))
         return [agent for agent in agents if agent is not None]
 
-    async def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield runs, newest first.
-
-        The platform filters by agent and status and takes a limit; the rest is done here.  It has
-        no pages: for all runs, the limit grows until no more come.
-        """
-        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
-        if end == offset:
-            return
-        here = session_id is not None or order == "asc"
-        listed = self._lookup.listed(
-            agent=agent, session_id=session_id, status=status, end=None if here else end
-        )
-        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
-            async for run in runs:
-                yield run
-
-    async def status(
-        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Return the state of each run by id, from the list of runs.
-
-        The list has no pages: its limit grows until all are found, and the next call starts with
-        that limit.
-        """
-        return await self._lookup.states(run_ids, agent)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
     def _body(self, request: RunRequest, *, stream: bool) -> dict[str, Any]:
         no_schema(request, platform=self._name)
         if request.media:
@@ -278,8 +242,23 @@ class RunToolsPlatform:
     def _result(self, data: Any, headers: Mapping[str, str], session_id: str | None) -> list[Event]:
         from agentnb.platforms.runtools.decoder import result_events
 
-        run_id, thread_id = header_ids(headers)
+        run_id, thread_id = _header_ids(headers)
         events = result_events(data, run_id=run_id, session_id=thread_id or session_id)
         if events is None:
             raise unexpected_response(self._name, data, headers)
         return events
+
+
+def agent_info(row: Mapping[str, Any]) -> AgentInfo | None:
+    """Return one entry of the list of agents; None if it has no id."""
+    return read_agent(row, _AGENT)
+
+
+def _header_ids(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+    run_id, thread_id = (headers.get(name, "") for name in ("x-run-id", "x-thread-id"))
+    return mend(run_id) or None, mend(thread_id) or None
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

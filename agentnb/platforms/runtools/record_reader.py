@@ -10,20 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from agentnb._http import HttpClient, current_options, quote_segment
-from agentnb.errors import DeadlineError, NotFoundError, RequestError
+from agentnb.errors import DeadlineError, NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._replay_filter import ReplayFilter
 from agentnb.platforms._wire import mend
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.records import (
-    MAX_POSITIONS,
-    Recent,
-    RecordPosition,
-    answer_and_end,
-)
-from agentnb.platforms.generic.rows import read_rows
+from agentnb.platforms.generic.platform import read_rows
+from agentnb.platforms.generic.records import RecordPosition, RecordReader
 from agentnb.platforms.runtools.decoder import Decoder
 from agentnb.platforms.runtools.run_lookup import RunLookup
 
@@ -32,7 +26,7 @@ __all__ = ["ThreadReader", "events_by_run", "thread_rows"]
 _Rows = list[tuple[int, Mapping[str, Any]]]
 
 
-class ThreadReader:
+class ThreadReader(RecordReader[Decoder]):
     """Reads the records of one account's threads, by polling while a run continues."""
 
     def __init__(
@@ -44,12 +38,10 @@ class ThreadReader:
         poll_seconds: float,
         idle: float | None,
     ) -> None:
-        self._http = http
+        super().__init__(http, Decoder, name=name)
         self._lookup = lookup
-        self._name = name
         self._poll_seconds = poll_seconds
         self._idle = idle
-        self._positions = Recent[RecordPosition[Decoder]](MAX_POSITIONS)
 
     async def follow(
         self,
@@ -71,15 +63,11 @@ class ThreadReader:
             NotFoundError: the run's thread is unknown.
             RequestError: the run's id is unknown.
         """
-        if run_id is None:
-            raise RequestError(f"{self._name} did not send the id of this run.")
-        position = self._positions.pop(run_id, None)
-        if position is None or position.delivered != len(delivered):
+        run_id = self._known_id(run_id)
+        position = self._take(run_id, delivered)
+        if position is None:
             session_id = session_id or await self._thread_of(run_id, agent)
-            decoder = Decoder(run_id=run_id, session_id=session_id)
-            position = RecordPosition(
-                decoder, ReplayFilter(delivered), len(delivered), -1, session_id
-            )
+            position = self._begin(run_id, session_id, delivered, last=-1)
         decoder = position.decoder
         if start is not None:
             yield position.replay.feed([replace(start, session_id=position.session_id)])
@@ -121,10 +109,6 @@ class ThreadReader:
             self._positions.note(run_id, position)
             await asyncio.sleep(self._poll_seconds)
 
-    def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record, with the events delivered so far."""
-        self._positions.pop(run_id, None)
-
     async def _state(self, run_id: str, agent: str | None) -> RemoteRun | None:
         return (await self._lookup.states([run_id], agent)).get(run_id)
 
@@ -153,7 +137,7 @@ class ThreadReader:
         replay, events = position.replay, list[Event]()
         for event in recorded:
             if isinstance(event, RunFinished) and not replay.has_text_again:
-                events += answer_and_end(replay, event, platform=self._name)
+                events += self._answer_and_end(replay, event)
             else:
                 events += replay.feed([event])
         return events

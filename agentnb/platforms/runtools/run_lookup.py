@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from agentnb._http import HttpClient
 from agentnb.errors import InvalidRequestError
+from agentnb.platforms._payloads import as_object
 from agentnb.platforms._statuses import read_status
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.rows import read_rows
-from agentnb.platforms.runtools.responses import remote_run
+from agentnb.platforms.generic.platform import read_rows, read_run, row_text
 
-__all__ = ["RunLookup"]
+__all__ = ["RunLookup", "remote_run"]
 
 _FIRST_LIMIT: Final = 100
 _LAST_LIMIT: Final = 100 * 2**10
+
+_RUN: Final = {
+    "id": "runId id run_id",
+    "agent": "agent agentSlug agentName agentId",
+    "session_id": "threadId thread_id",
+    "created_at": "createdAt created_at",
+    "started_at": "startedAt started_at",
+    "updated_at": "updatedAt updated_at",
+    "finished_at": "completedAt finishedAt endedAt completed_at",
+    "model": "model",
+    "output": "result output",
+    "error": "error",
+}
+
+
+def remote_run(row: Mapping[str, Any]) -> RemoteRun | None:
+    """Return one entry of the list of runs; None if it has no id."""
+    run = read_run(row, _RUN, read_status=read_status)
+    agent = as_object(row.get("agent"))
+    return replace(run, agent=row_text(agent, "slug name id")) if run and agent else run
 
 
 class RunLookup:
