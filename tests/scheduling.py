@@ -12,8 +12,18 @@ __all__ = ["LANES", "FewBrowsers"]
 UI: Final = "tests/ui/"
 #: How many processes drive browsers, each with a server of its own.
 LANES: Final = 3
-#: What takes longest; begun late, it would run alone at the end.
-LONG: Final = ("notebooks/", "tests/history/test_processes.py", "tests/doctor/test_command.py")
+#: Modules that take longest; started late, one would run alone at the end.
+LONG: Final = (
+    "notebooks/",
+    *("tests/charts/test_every_chart.py", "tests/charts/test_tooltips.py"),
+    *("tests/doctor/test_command.py", "tests/history/test_import_bombs.py"),
+    *("tests/faults/test_fork_requests.py", "tests/faults/test_rendering_bounds.py"),
+    *("tests/faults/test_rendering_exports.py", "tests/faults/test_resuming.py"),
+    *("tests/faults/test_transport_bounds.py", "tests/history/test_leaving_store.py"),
+    *("tests/history/test_processes.py", "tests/history/test_transfer.py"),
+    *("tests/notebook/test_playback.py", "tests/package/test_install.py"),
+    *("tests/platforms/runagent/test_served", "tests/render/test_parse_budget.py"),
+)
 
 
 class FewBrowsers(LoadFileScheduling):

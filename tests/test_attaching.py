@@ -212,7 +212,10 @@ def test_a_platform_that_lets_nobody_join() -> None:
     async def nothing(request: RunRequest) -> AsyncGenerator[list[Any], None]:
         yield []
 
-    for knows, hint in ((True, r"agentnb\.monitor and agentnb\.wait"), (False, "again.$")):
+    for knows, hint in (
+        (True, r"agentnb\.monitor and agentnb\.wait"),
+        (False, r"attach to a run\.$"),
+    ):
         platform = PlayedPlatform(nothing, capabilities=Capabilities(run_status=knows))
         with pytest.raises(UnsupportedError, match=hint):
             Agent(platform, "a").attach("run_1")

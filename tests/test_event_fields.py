@@ -39,6 +39,7 @@ from agentnb.event.types import (
     event_to_dict,
     text_deltas,
 )
+from tests.cases import cases
 
 CLASSES: tuple[type[Any], ...] = get_args(Event)
 
@@ -117,8 +118,8 @@ DATA_FIELDS: list[tuple[str, Callable[[Any], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), DATA, ids=range(len(DATA)))
-@pytest.mark.parametrize(("field", "make"), DATA_FIELDS, ids=range(len(DATA_FIELDS)))
+@cases("value, text", DATA)
+@cases("field, make", DATA_FIELDS)
 def test_data_becomes_json(field: str, make: Callable[[Any], Any], value: Any, text: str) -> None:
     event = make(value)
     made = getattr(event, field)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from agentnb.errors import EventTooLargeError
 from agentnb.sse import Decoder, ServerSentEvent
+from tests.cases import cases
 
 CASES: list[dict[str, Any]] = [
     case
@@ -51,7 +52,7 @@ def decode(chunks: Iterable[bytes], decoder: Decoder | None = None) -> list[Serv
     return [event for chunk in chunks for event in decoder.feed(chunk)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@cases("case", {case["name"]: case for case in CASES})
 def test_conformance(case: dict[str, Any]) -> None:
     """Every case, however it is chunked, and all of it before the end of the stream."""
     for chunks in chunkings(bytes_of(case)):
@@ -61,7 +62,7 @@ def test_conformance(case: dict[str, Any]) -> None:
 IN_MID_STREAM = [case for case in CASES if not bytes_of(case)[0].startswith(b"\xef")]
 
 
-@pytest.mark.parametrize("case", IN_MID_STREAM, ids=[case["name"] for case in IN_MID_STREAM])
+@cases("case", {case["name"]: case for case in IN_MID_STREAM})
 def test_conformance_line_by_line(case: dict[str, Any]) -> None:
     """Blocks that stay open for long are read in another way, which must come to the same."""
     for chunks in chunkings(bytes_of(case)):

@@ -17,7 +17,7 @@ from agentnb._http.error_responses import (
     without_frames,
 )
 from agentnb._http.event_stream import MAX_JSON_BYTES, EventStream, JsonResponse, read_json_body
-from agentnb._http.library import TransportName, chosen_transport, load_httpx
+from agentnb._http.library import TransportName, chosen_transport
 from agentnb._http.options import RetryDelay, current_options, remaining_time
 from agentnb._http.request import (
     check_base_url,
@@ -157,7 +157,6 @@ class HttpClient:
             ConfigError: the package websockets is not installed.
         """
         message = encode_json(json).decode()
-        load_httpx()
         try:
             from agentnb._http.websocket import open_websocket
         except ImportError as error:
@@ -272,7 +271,6 @@ class HttpClient:
     ) -> Response:
         """Send one request once; return its successful response."""
         if self._transport is None:
-            load_httpx()
             from agentnb._http.transport import Transport
 
             self._transport = Transport(

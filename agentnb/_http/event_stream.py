@@ -78,7 +78,7 @@ class EventStream:
         return self._decoder.reconnect_after
 
     async def batches(self) -> AsyncGenerator[list[ServerSentEvent], None]:
-        """Yield the events, in one list for each read of the network that completed any.
+        """Yield the events, in one list for each chunk of the body that completed any.
 
         Ends at the stream's clean end, and at once if the status is 204.  Can be used once.
 

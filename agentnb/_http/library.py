@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from importlib import import_module
 from typing import Final, Literal, cast, get_args
 
@@ -15,15 +14,12 @@ __all__ = [
     "TRANSPORT_VARIABLE",
     "TransportName",
     "chosen_transport",
-    "load_httpx",
     "load_transport",
 ]
 
 TransportName = Literal["httpx", "aiohttp"]
 TRANSPORT_VARIABLE: Final = "AGENTNB_TRANSPORT"
 INSTALL_AIOHTTP: Final = install_hint("fast")
-
-_HTTPX_CLI: Final = "httpx._main"
 
 
 def chosen_transport(configured: TransportName | None = None) -> TransportName:
@@ -43,26 +39,8 @@ def chosen_transport(configured: TransportName | None = None) -> TransportName:
     return cast("TransportName", name)
 
 
-def load_httpx() -> None:
-    """Import httpx without its command line.
-
-    Where click and rich are installed, importing the command line takes longer than all the rest of
-    httpx, and would delay the first request.  httpx works without it.
-    """
-    if "httpx" in sys.modules:
-        return
-    # None in `sys.modules` makes the import system raise ImportError.
-    sys.modules[_HTTPX_CLI] = None  # pyright: ignore[reportArgumentType]
-    try:
-        import httpx  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    finally:
-        # Another thread may have removed it already.
-        sys.modules.pop(_HTTPX_CLI, None)
-
-
 def load_transport() -> None:
     """Import everything a request needs, so that the event loop does not block on the import."""
-    load_httpx()
     import_module("agentnb._http.transport")
     # anyio imports these on first access; httpcore accesses them when it connects.
     anyio = import_module("anyio")

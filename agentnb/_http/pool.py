@@ -1,7 +1,7 @@
 """Pool of HTTP connections for any number of concurrent streams.
 
 httpx's pool iterates over all connections whenever a request starts or ends, which is quadratic in
-the number of streams.  Here each connection has its own transport, and the idle ones are a stack.
+the number of streams.  Here each connection is its own pool, and the idle ones are a stack.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from agentnb._http.chunk_joining import JoiningBackend, JoiningStream
+from agentnb._http.network import Connection
 
 __all__ = [
     "BODY",
@@ -33,7 +33,6 @@ KEEPALIVE_SECONDS: Final = 60.0
 SPARE_SECONDS: Final = 2.0
 # As many as a table of prompts uses at once.
 _MAX_IDLE: Final = 256
-_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
 
 # The extension of a response that holds its body, without the wrapper by which httpx's client
 # measures the elapsed time.
@@ -95,7 +94,7 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy: httpx.Proxy | None, *, tls: ssl.SSLContext) -> None:
-        self._connect = partial(_Connection, verify=tls, proxy=proxy)
+        self._connect = partial(Connection, tls=tls, proxy=proxy, keepalive=KEEPALIVE_SECONDS)
         # Raises at once for an invalid proxy.
         first = self._connect()
         self._all = {first}
@@ -110,14 +109,10 @@ class ConnectionPool(httpx.AsyncBaseTransport):
             connection = self._connect()
             self._all.add(connection)
         try:
-            response = await connection.handle_async_request(request)
+            response = await connection.send(request)
         except BaseException:
             await self._close(connection)
             raise
-        if (error := _error_of(response)) is not None:
-            await response.aclose()
-            await self._close(connection)
-            raise error
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body = _PooledBody(response.stream, partial(self._release, connection))
         response.stream = response.extensions[BODY] = body
@@ -132,7 +127,7 @@ class ConnectionPool(httpx.AsyncBaseTransport):
             await self._all.pop().aclose()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _release(self, connection: _Connection) -> None:
+    async def _release(self, connection: Connection) -> None:
         if connection.is_idle and connection in self._all and len(self._idle) < _MAX_IDLE:
             self._idle.append((time.monotonic(), connection))
             self._schedule_expiry(time.monotonic() + SPARE_SECONDS)
@@ -159,51 +154,9 @@ class ConnectionPool(httpx.AsyncBaseTransport):
         if next_expiry is not None:
             self._schedule_expiry(next_expiry)
 
-    async def _close(self, connection: _Connection) -> None:
+    async def _close(self, connection: Connection) -> None:
         self._all.discard(connection)
         await connection.aclose()
-
-
-def _error_of(response: httpx.Response) -> httpx.TransportError | None:
-    """Return the error of an invalid response that httpx accepts."""
-    if response.extensions.get("http_version") not in _VERSIONS:
-        return httpx.RemoteProtocolError("The version of HTTP is unknown.")
-    network = response.extensions.get("network_stream")
-    if isinstance(network, JoiningStream) and not network.has_read:
-        # It came with the previous response, before this request.
-        return httpx.ReadError("the server sent a response without a request")
-    return None
-
-
-class _Connection(httpx.AsyncHTTPTransport):
-    """httpx's transport with a single connection, for one request at a time."""
-
-    def __init__(self, *, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
-        limits = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=1,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        )
-        super().__init__(verify=verify, proxy=proxy, limits=limits)
-        self._network = JoiningBackend()
-        # httpx has no option for it.  If it were ignored, HTTP chunks would not be joined.
-        self._pool._network_backend = self._network  # pyright: ignore[reportPrivateUsage]
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the connection can be used for the next request.
-
-        It cannot when closing the previous response was cancelled: httpcore shields that from
-        anyio's cancellation but not from asyncio's, and keeps a half-closed connection.
-        """
-        connections = self._pool.connections
-        return bool(connections) and all(connection.is_idle() for connection in connections)
-
-    async def aclose(self) -> None:
-        try:
-            await super().aclose()
-        finally:
-            await self._network.aclose()
 
 
 class _PooledBody(httpx.AsyncByteStream):

@@ -8,7 +8,6 @@ from typing import Final, cast
 
 import httpx
 
-from agentnb._http.chunk_joining import JoinedChunks, JoiningStream
 from agentnb._http.decompression import (
     MAX_RATIO,
     MIN_OUTPUT_LIMIT,
@@ -43,8 +42,8 @@ class _Headers(httpx.Headers):
 class Response:
     """Response whose head has arrived.
 
-    ``chunks`` iterates over the body once, one chunk for each read of the network.  For a stream of
-    events, set ``of_events`` before, and ``event_came`` of ``watchdog`` after each chunk that
+    ``chunks`` iterates over the body once, in the chunks that the transport delivers.  For a stream
+    of events, set ``of_events`` before, and ``event_came`` of ``watchdog`` after each chunk that
     completed an event.  It raises `DeadlineError` when a deadline passes, `StreamCutError` when the
     body ends early, `ContentTypeError` for an encoding that was not accepted, and
     `AnswerTooLargeError` for a decompression bomb.
@@ -53,7 +52,6 @@ class Response:
     __slots__ = (
         "_body",
         "_name",
-        "_network",
         "chunks",
         "headers",
         "of_events",
@@ -71,7 +69,6 @@ class Response:
         self.of_events = False
         self.watchdog = watchdog
         self._body = cast("httpx.AsyncByteStream", response.stream)
-        self._network = response.extensions.get("network_stream")
         self._name = name
 
     async def read_start(self, *, timeout: float = _ERROR_BODY_TIMEOUT) -> bytes:
@@ -89,7 +86,6 @@ class Response:
 
     async def aclose(self) -> None:
         """Return the connection to the pool if the body was read to its end, else close it."""
-        self.watchdog.stop()
         try:
             await self.chunks.aclose()
         finally:
@@ -98,26 +94,21 @@ class Response:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         watchdog = self.watchdog
-        joined = decompressed = None
+        decompressed = None
         chunks: AsyncIterable[bytes] = self._body
-        if isinstance(self._network, JoiningStream):
-            chunks = joined = JoinedChunks(chunks, self._network)
         if header := self.headers.get("content-encoding"):
             chunks = decompressed = self._decompress(chunks, header)
         try:
-            with watchdog.body(of_events=self.of_events):
-                try:
-                    async for chunk in chunks:
-                        watchdog.pause()
-                        yield chunk
-                        # Some tracebacks print variables, and servers echo keys.
-                        del chunk
-                        watchdog.resume()
-                finally:
-                    if decompressed is not None:
-                        await decompressed.aclose()
-                    if joined is not None:
-                        await joined.aclose()
+            watchdog.begin_body(of_events=self.of_events)
+            iterator = aiter(chunks)
+            try:
+                while (chunk := await watchdog.wait(anext(iterator, None))) is not None:
+                    yield chunk
+                    # Some tracebacks print variables, and servers echo keys.
+                    del chunk
+            finally:
+                if decompressed is not None:
+                    await decompressed.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise StreamCutError(
                 f"The answer of {self._name} broke off: {reason_of(error)}."

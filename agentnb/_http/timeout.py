@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass, fields
-from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from agentnb.errors import ConfigError, DeadlineError
 
 __all__ = ["Deadlines", "Watchdog", "deadline_hint", "is_seconds"]
+
+T = TypeVar("T")
 
 Setting = Literal["first_event", "idle", "progress", "total"]
 
@@ -78,152 +80,70 @@ class Watchdog:
 
     Used as in::
 
-        with watchdog.head():
-            response = await ...
-        with watchdog.body(of_events=True):
-            chunk = await ...
+        response = await watchdog.wait(send())
+        watchdog.begin_body(of_events=True)
+        chunk = await watchdog.wait(anext(chunks))
 
-    `pause` and `resume` exclude the time that the consumer takes between chunks; set
-    ``event_came`` when a chunk completed an event.
-
-    A wait that outlasts its setting in `Deadlines`, or the ``left`` seconds of ``total``, is
-    cancelled and becomes a `DeadlineError`.  Only waiting counts: a slow consumer is no idle
-    server.
-
-    One timer serves all waits of a request: a timer for each event of a stream would cost more than
-    decoding the event.
+    Set ``event_came`` when a chunk completed an event.  A wait that outlasts its setting in
+    `Deadlines`, or the ``left`` seconds of ``total``, is cancelled and becomes a `DeadlineError`.
+    Only waiting counts: a slow consumer is no idle server.
     """
-
-    __slots__ = (
-        "_cancelling",
-        "_deadlines",
-        "_due",
-        "_end",
-        "_fired",
-        "_idle",
-        "_loop",
-        "_mark",
-        "_mark_setting",
-        "_name",
-        "_of_events",
-        "_progress",
-        "_task",
-        "_time",
-        "_timer",
-        "_timer_due",
-        "event_came",
-    )
 
     def __init__(self, deadlines: Deadlines, *, name: str, left: float | None) -> None:
         self.event_came = False
         self._deadlines = deadlines
         self._name = name
-        self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time
-        self._end = self._time() + _seconds(left)
+        self._now = asyncio.get_running_loop().time
+        self._end = self._now() + _seconds(left)
         # Longest silence, in seconds.
         self._idle = math.inf
-        # When `_mark_setting` passes, by the loop's time; between waits, the seconds left of it.
-        self._mark = math.inf
-        self._mark_setting: Setting = "first_event"
+        # Seconds of waiting that are left of `_setting`.
+        self._left = _seconds(deadlines.first_event)
+        self._setting: Setting = "first_event"
         self._of_events: bool | None = None
-        self._progress = _seconds(deadlines.progress)
-        # When the current wait is cancelled.
-        self._due = math.inf
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self._fired = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = math.inf
 
-    def head(self) -> Watchdog:
-        """Return the context for the wait for a response's head; enter it at once."""
-        self._mark = self._time() + _seconds(self._deadlines.first_event)
-        return self
-
-    def body(self, *, of_events: bool) -> Watchdog:
-        """Return the context for reading a body; enter it at once.
-
-        With ``of_events``, the rest of ``first_event`` continues to count.
-        """
+    def begin_body(self, *, of_events: bool) -> None:
+        """Watch a body from now on; with ``of_events``, ``first_event`` continues to count."""
         self._of_events = of_events
         self._idle = _seconds(self._deadlines.idle)
-        if not of_events or self._mark > self._progress:
-            self._mark = self._progress
-            self._mark_setting = "progress"
-        self._mark += self._time()
-        return self
+        progress = _seconds(self._deadlines.progress)
+        if not of_events or self._left > progress:
+            self._left, self._setting = progress, "progress"
 
-    def stop(self) -> None:
-        """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._timer_due = math.inf
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """Return the result of ``awaitable``.
 
-    def pause(self) -> None:
-        """Stop watching, within a wait."""
-        self._task = None
-
-    def resume(self) -> None:
-        """Watch again after `pause`, from now on."""
-        now = self._time()
+        Raises:
+            DeadlineError: it took too long.
+        """
+        started = self._now()
         if self.event_came:
             self.event_came = False
-            self._mark = now + self._progress
-            self._mark_setting = "progress"
-        due = min(now + self._idle, self._mark, self._end)
-        self._due = due
+            self._left, self._setting = _seconds(self._deadlines.progress), "progress"
+        mark = started + self._left
+        due = min(started + self._idle, mark, self._end)
         # While a stream always has more to read, the loop does not get to the timer.
-        if due <= now:
-            raise self._error()
-        # Without the argument, finding the running loop costs a system call.
-        self._task = task = asyncio.current_task(self._loop)
-        if task is not None:
-            self._cancelling = task.cancelling()
-        # A timer that fires too early is set again; one that would fire too late is replaced.
-        if due < self._timer_due:
-            self._set_timer(due)
+        if due <= started:
+            if asyncio.iscoroutine(awaitable):
+                awaitable.close()
+            raise self._error(due, mark)
+        timeout = asyncio.timeout_at(None if due == math.inf else due)
+        try:
+            async with timeout:
+                return await awaitable
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise self._error(due, mark) from None
+        finally:
+            self._left -= self._now() - started
 
-    def __enter__(self) -> None:
-        self.resume()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        task, self._task = self._task, None
-        if self._fired and task is not None:
-            self._fired = False
-            # If the task was cancelled from outside as well, that cancellation goes on.
-            if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-                raise self._error() from None
-        self._mark -= self._time()
-
-    def _set_timer(self, due: float) -> None:
-        self.stop()
-        self._timer_due = due
-        self._timer = self._loop.call_at(due, self._on_time)
-
-    def _on_time(self) -> None:
-        self._timer = None
-        self._timer_due = math.inf
-        if self._task is None:
-            return
-        if self._time() < self._due:
-            self._set_timer(self._due)
-            return
-        self._fired = True
-        self._task.cancel()
-
-    def _error(self) -> DeadlineError:
+    def _error(self, due: float, mark: float) -> DeadlineError:
         setting: Setting = "idle"
-        if self._due >= self._end:
+        if due >= self._end:
             setting = "total"
-        elif self._due >= self._mark:
-            setting = self._mark_setting
+        elif due >= mark:
+            setting = self._setting
         message = _MESSAGES[setting]
         if self._of_events is not None:
             message = _BODY_MESSAGES.get((setting, self._of_events), message)

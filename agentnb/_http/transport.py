@@ -30,7 +30,7 @@ from agentnb._http.pool import BODY, Client, ConnectionPool
 from agentnb._http.response import LOCATION, Response
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
-from agentnb.redaction.logs import mask_logs
+from agentnb.redaction.secrets import mask_logs
 
 if TYPE_CHECKING:
     from agentnb._http.aiohttp_transport import AiohttpTransport
@@ -126,12 +126,9 @@ class Transport:
     ) -> Response:
         watchdog = Watchdog(deadlines, name=self._name, left=left)
         try:
-            with watchdog.head():
-                response = await self._client.send(request, stream=True)
+            response = await watchdog.wait(self._client.send(request, stream=True))
         except httpx.HTTPError as error:
             raise self._map_error(error, deadlines.connect) from cause_of(error)
-        finally:
-            watchdog.stop()
         # The server's text for the status, which the `repr` of the response would contain.
         response.extensions.pop("reason_phrase", None)
         # httpx's wrapper refers back to the response: without that cycle it is freed at once.

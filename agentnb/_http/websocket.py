@@ -40,8 +40,7 @@ from agentnb.errors import (
     RequestError,
     StreamCutError,
 )
-from agentnb.redaction.logs import mask_logs
-from agentnb.redaction.secrets import mask
+from agentnb.redaction.secrets import mask, mask_logs
 
 __all__ = ["WebSocketResponse", "open_websocket"]
 
@@ -95,8 +94,8 @@ async def open_websocket(
     mask_logs()
     watchdog = Watchdog(deadlines, name=name, left=left)
     try:
-        with watchdog.head():
-            connection = await _Connect(
+        connection = await watchdog.wait(
+            _Connect(
                 "ws" + base_url.removeprefix("http") + path,
                 additional_headers=[(k.decode(), v.decode()) for k, v in headers()],
                 user_agent_header=f"agentnb/{__version__}",
@@ -111,6 +110,7 @@ async def open_websocket(
                 logger=logger,
                 **options,
             )
+        )
     except InvalidStatus as error:
         response = error.response
         raise error_from_response(
@@ -125,8 +125,6 @@ async def open_websocket(
         ) from None
     except (WebSocketException, OSError, EOFError, ImportError) as error:
         raise _map_error(error, name=name, base_url=base_url, connect=deadlines.connect) from None
-    finally:
-        watchdog.stop()
     return WebSocketResponse(connection, watchdog, name=name, message=message, max_bytes=max_bytes)
 
 
@@ -161,16 +159,14 @@ class WebSocketResponse:
         """
         watchdog, connection = self._watchdog, self._connection
         try:
-            with watchdog.body(of_events=True):
-                await connection.send(self._message)
-                while True:
-                    message = await connection.recv()
-                    watchdog.event_came = True
-                    watchdog.pause()
-                    yield message if isinstance(message, str) else message.decode(errors="replace")
-                    # Some tracebacks print variables, and servers echo keys.
-                    del message
-                    watchdog.resume()
+            watchdog.begin_body(of_events=True)
+            await watchdog.wait(connection.send(self._message))
+            while True:
+                message = await watchdog.wait(connection.recv())
+                watchdog.event_came = True
+                yield message if isinstance(message, str) else message.decode(errors="replace")
+                # Some tracebacks print variables, and servers echo keys.
+                del message
         except ConnectionClosed as closed:
             if (error := self._error(closed)) is not None:
                 raise error from None
@@ -201,7 +197,6 @@ class WebSocketResponse:
 
     async def aclose(self) -> None:
         """Close the connection, without waiting for long until the server confirms."""
-        self._watchdog.stop()
         try:
             await self._connection.close()
         finally:

@@ -13,21 +13,25 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
-
-from agentnb._support.quiescence import Quiescence
 
 __all__ = [
     "ForkAware",
     "HasSocket",
+    "Quiescence",
     "after_fork_in_child",
     "around_fork",
     "close_after_fork",
+    "imported",
     "keep_forever",
     "pause_for_fork",
     "renew_after_fork",
@@ -36,6 +40,51 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+
+# Longest wait of a fork for other threads and for event loops, in seconds.
+_MAX_WAIT: Final = 5.0
+
+
+class Quiescence:
+    """Counts each thread's uses of a resource, and blocks new ones during a fork."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._users: Counter[int] = Counter()
+        self._is_forking = False
+
+    @contextmanager
+    def use(self) -> Generator[None]:
+        """Mark the block as a use; a fork in another thread waits for its end."""
+        thread = threading.get_ident()
+        with self._changed:
+            # A thread that the fork waits for must not wait itself.
+            while self._is_forking and thread not in self._users:
+                self._changed.wait(_MAX_WAIT)
+            self._users[thread] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users[thread] -= 1
+                if not self._users[thread]:
+                    del self._users[thread]
+                    self._changed.notify_all()
+
+    def begin_fork(self) -> bool:
+        """Wait until no other thread uses the resource; return whether none does."""
+        thread = threading.get_ident()
+        with self._changed:
+            self._is_forking = True
+            self._changed.wait_for(lambda: not self._users.keys() - {thread}, _MAX_WAIT)
+            return not self._users
+
+    def end_fork(self) -> None:
+        """Allow uses again."""
+        with self._changed:
+            self._is_forking = False
+            self._changed.notify_all()
 
 
 class ForkAware(Protocol):
@@ -66,8 +115,6 @@ class CanBePaused(Protocol):
         ...
 
 
-# Longest wait of a fork for event loops, in seconds.
-_MAX_WAIT: Final = 5.0
 # Interval for checking whether a loop's thread has ended, in seconds.
 _TICK: Final = 0.05
 
@@ -176,6 +223,15 @@ def _after_fork_in_parent() -> None:
         pause.end.set()
     _pauses.clear()
     _quiescence.end_fork()
+
+
+def imported(name: str) -> ModuleType:
+    """Return the module ``name``; a fork waits until its import is done."""
+    if name not in sys.modules:
+        with undisturbed():
+            import_module(name)
+    # Another thread may still be importing it.
+    return import_module(name)
 
 
 def _after_fork() -> None:

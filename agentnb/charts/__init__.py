@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb._support.installing import install_hint
 from agentnb.errors import ConfigError
 

@@ -10,17 +10,7 @@ from agentnb.charts._tooltips import safe_title
 from agentnb.errors import RequestError
 from agentnb.render.visible import one_line
 
-__all__ = [
-    "BY",
-    "MISSING",
-    "as_frame",
-    "group_column",
-    "group_labels",
-    "require_columns",
-    "seconds",
-    "short_label",
-    "top_groups",
-]
+__all__ = ["MISSING", "group_labels", "grouped", "seconds", "short_label", "table", "top_groups"]
 
 #: Values of ``by`` -> column and its name in a title.
 BY: Final[dict[str, tuple[str, str]]] = {
@@ -45,48 +35,42 @@ _TAIL_CHARS: Final = 10
 _READ_CHARS: Final = 200
 
 
-def as_frame(table: Any, caller: str) -> pd.DataFrame:
-    """Return ``table`` as a DataFrame, converted by its ``to_pandas`` if it is none.
+def table(given: Any, caller: str, *columns: str, of: str = "runs") -> pd.DataFrame:
+    """Return ``given`` as a DataFrame, converted by its ``to_pandas`` if it is none.
+
+    ``of`` is the function whose tables have the required ``columns``.
 
     Raises:
-        RequestError: it cannot be converted.
+        RequestError: it cannot be converted, or a column is missing.
     """
-    if isinstance(table, pd.DataFrame):
-        return table
-    convert = getattr(table, "to_pandas", None)
-    frame = convert() if callable(convert) else None
+    frame = given
+    if not isinstance(frame, pd.DataFrame):
+        convert = getattr(given, "to_pandas", None)
+        frame = convert() if callable(convert) else None
     if not isinstance(frame, pd.DataFrame):
         raise RequestError(
-            f"charts.{caller} takes a DataFrame, not {type(table).__name__}.",
+            f"charts.{caller} takes a DataFrame, not {type(given).__name__}.",
             hint="Such as the one that agentnb.runs() returns.",
         )
-    return frame
-
-
-def require_columns(frame: pd.DataFrame, caller: str, *columns: str, of: str) -> None:
-    """Check that the table has the columns; ``of`` is the function whose tables have them.
-
-    Raises:
-        RequestError: a column is missing.
-    """
     for column in columns:
         if column not in frame.columns:
             raise RequestError(
                 f"charts.{caller} needs the column '{column}', which this table does not have.",
                 hint=f"Give it a table of agentnb.{of}().",
             )
+    return frame
 
 
-def group_column(frame: pd.DataFrame, caller: str, by: str, *, of: str) -> tuple[str, str]:
-    """Return the column for ``by`` and its name in a title.
+def grouped(frame: pd.DataFrame, caller: str, by: str) -> tuple[pd.Series[str], str]:
+    """Return the labels of the groups ``by``, one for each row, and their name in a title.
 
     Raises:
         RequestError: there is no such column.
     """
     column, title = BY.get(by, (by, by))
-    require_columns(frame, caller, column, of=of)
+    labels = group_labels(table(frame, caller, column)[column])
     # Escaped here, too: `to_dict` is not called for a chart inside another.
-    return column, safe_title(title)
+    return labels, safe_title(title)
 
 
 def group_labels(column: pd.Series[Any]) -> pd.Series[str]:

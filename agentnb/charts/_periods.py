@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import altair as alt
 import pandas as pd
 
-from agentnb.charts._data import as_frame, group_column, group_labels, require_columns, top_groups
-from agentnb.charts._style import (
-    HEIGHT,
-    WIDTH,
-    Chart,
-    LayerChart,
-    axis,
-    colours,
-    empty,
-    integer_ticks,
-    title,
-)
+from agentnb.charts import _style as style
+from agentnb.charts._data import grouped, table, top_groups
+from agentnb.charts._style import Chart, LayerChart
 from agentnb.errors import RequestError
 
 __all__ = ["Amount", "Freq", "local_times", "stacked_bars", "usage"]
@@ -32,6 +22,7 @@ _MAX_PERIODS: Final = 240
 _MAX_GROUPS: Final = 10
 _MAX_PERIODS_WITH_GAPS: Final = 60
 _MAX_LABELS: Final = 8
+# Length of each period, and format of its label.
 _LENGTHS: Final[dict[Freq, pd.Timedelta]] = {
     "minute": pd.Timedelta(minutes=1),
     "hour": pd.Timedelta(hours=1),
@@ -48,25 +39,24 @@ _LABELS: Final[dict[Freq, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Amount:
-    """A column to sum: its title with the unit, number format, and heading."""
+class Amount(NamedTuple):
+    """What a chart sums: heading, title with the unit, and number formats of axis and tooltip."""
 
-    column: str
+    heading: str
     title: str
     format: str
-    heading: str
+    exact: str
 
 
-_AMOUNTS: Final[dict[str, Amount]] = {
-    "runs": Amount("runs", "Runs", ",d", "Runs"),
-    "cost_usd": Amount("cost_usd", "Cost (USD)", "$,.3~r", "Cost"),
-    "total_tokens": Amount("total_tokens", "Tokens", ".3~s", "Tokens"),
-    "input_tokens": Amount("input_tokens", "Input tokens", ".3~s", "Input tokens"),
-    "output_tokens": Amount("output_tokens", "Output tokens", ".3~s", "Output tokens"),
-    "cached_tokens": Amount("cached_tokens", "Cached tokens", ".3~s", "Cached tokens"),
-    "reasoning_tokens": Amount("reasoning_tokens", "Reasoning tokens", ".3~s", "Reasoning tokens"),
-    "tool_calls": Amount("tool_calls", "Tool calls", ",d", "Tool calls"),
+_AMOUNTS: Final = {
+    "runs": Amount("Runs", "Runs", ",d", ",d"),
+    "cost_usd": Amount("Cost", "Cost (USD)", "$,.3~r", "$,.4~f"),
+    "total_tokens": Amount("Tokens", "Tokens", ".3~s", ",.0f"),
+    "input_tokens": Amount("Input tokens", "Input tokens", ".3~s", ",.0f"),
+    "output_tokens": Amount("Output tokens", "Output tokens", ".3~s", ",.0f"),
+    "cached_tokens": Amount("Cached tokens", "Cached tokens", ".3~s", ",.0f"),
+    "reasoning_tokens": Amount("Reasoning tokens", "Reasoning tokens", ".3~s", ",.0f"),
+    "tool_calls": Amount("Tool calls", "Tool calls", ",d", ",d"),
 }
 _ALIASES: Final = {"tokens": "total_tokens", "cost": "cost_usd"}
 
@@ -86,28 +76,21 @@ def usage(
     Raises:
         RequestError: a column is missing, or an option is unknown.
     """
-    frame = as_frame(runs, "usage")
     value = _ALIASES.get(value, value)
     if value not in _AMOUNTS:
         raise RequestError(
             f"charts.usage cannot add up '{value}'.", hint=f"It knows: {', '.join(_AMOUNTS)}."
         )
-    amount = _AMOUNTS[value]
-    column, label = group_column(frame, "usage", by, of="runs")
+    frame = table(runs, "usage", *(() if value == "runs" else (value,)))
+    names, label = grouped(frame, "usage", by)
     times, zone = local_times(frame, "usage")
-    if value == "runs":
-        counts = frame["runs"] if "runs" in frame.columns else pd.Series(1.0, index=frame.index)
-    else:
-        require_columns(frame, "usage", value, of="runs")
-        counts = frame[value]
+    amounts = frame.get(value, pd.Series(1.0, index=frame.index))
     rows = pd.DataFrame(
-        {
-            "time": times,
-            "name": group_labels(frame[column]),
-            "amount": counts.astype("Float64").astype("float64"),
-        }
+        {"time": times, "name": names, "amount": amounts.astype("Float64").astype("float64")}
     )
-    return stacked_bars(rows, freq=freq, amount=amount, zone=zone, group=label, caller="usage")
+    return stacked_bars(
+        rows, freq=freq, amount=_AMOUNTS[value], zone=zone, group=label, caller="usage"
+    )
 
 
 def local_times(frame: pd.DataFrame, caller: str) -> tuple[pd.Series[Any], str]:
@@ -116,12 +99,10 @@ def local_times(frame: pd.DataFrame, caller: str) -> tuple[pd.Series[Any], str]:
     Raises:
         RequestError: the table has no such column.
     """
+    # A table of `agentnb.usage` has its period instead.
     periods = [freq for freq in FREQS if freq in frame.columns]
-    if "started_at" not in frame.columns and periods:
-        column: Any = frame[periods[0]]
-    else:
-        require_columns(frame, caller, "started_at", of="runs")
-        column = frame["started_at"]
+    name = periods[0] if periods and "started_at" not in frame.columns else "started_at"
+    column: Any = table(frame, caller, name)[name]
     times = cast("Any", pd).to_datetime(column)
     zone = getattr(times.dtype, "tz", None)
     return (times if zone is None else times.dt.tz_localize(None)), str(zone or "local time")
@@ -146,16 +127,16 @@ def stacked_bars(
             f"charts.{caller} knows no period '{freq}'.", hint=f"It knows: {', '.join(FREQS)}."
         )
     known = rows.dropna(subset=["time", "amount"])
-    heading = f"{amount.heading} by {freq} and {group.lower()}"
     if known.empty:
         note = empty_note if rows.empty else f"No run reports its {amount.heading.lower()}"
-        return empty(note, x=f"{freq.capitalize()} ({zone})", y=amount.title, heading=heading)
+        heading = f"{amount.heading} by {freq} and {group.lower()}"
+        x_title = f"{freq.capitalize()} ({zone})"
+        return style.empty(note, x=x_title, y=amount.title, heading=heading)
     finest = freq
     begins = _begins(known["time"], freq)
     while begins.nunique() > _MAX_PERIODS and freq != FREQS[-1]:
         freq = FREQS[FREQS.index(freq) + 1]
         begins = _begins(known["time"], freq)
-    heading = f"{amount.heading} by {freq} and {group.lower()}"
     labels = top_groups(known["name"], known["amount"], most=_MAX_GROUPS)
     order = list(dict.fromkeys(labels.values()))
     sums: Any = (
@@ -165,74 +146,61 @@ def stacked_bars(
         .reset_index()
     )
     sums = sums[sums["amount"] != 0] if (sums["amount"] != 0).any() else sums
-    sums["end"] = _ends(sums["begin"], freq)
+    sums["end"] = sums["begin"] + (pd.offsets.MonthBegin(1) if freq == "month" else _LENGTHS[freq])
     sums["rank"] = sums["name"].map({name: rank for rank, name in enumerate(order)})
+    highest = sums.groupby("begin")["amount"].sum().max()
     periods = sums["begin"].nunique()
     if periods <= _MAX_PERIODS_WITH_GAPS:
         # A gap between bars.
         sums["end"] -= (sums["end"] - sums["begin"]) * 0.06
     first, last = sums["begin"].min(), sums["end"].max()
-    # A single bar would fill the chart.
-    margin = (last - first) * 2 if periods == 1 else pd.Timedelta(0)
+    domain: Any = alt.Undefined
+    if periods == 1:
+        # A single bar would fill the chart.
+        first, last = first - (last - first) * 2, last + (last - first) * 2
+        domain = [f"{edge.isoformat()}Z" for edge in (first, last)]
     for edge in ("begin", "end"):
         sums[edge] = sums[edge].dt.tz_localize("UTC")
-    missing = len(rows) - len(known)
     notes = [
         f"By {freq}, because there are more than {_MAX_PERIODS} {finest}s." * (freq != finest),
-        f"{missing:,} of {len(rows):,} rows report none and are left out." * bool(missing),
+        style.left_out(rows, known, "rows report none"),
     ]
-    x = alt.X(
-        "begin:T",
-        title=f"{freq.capitalize()} ({zone})",
-        scale=alt.Scale(
-            type="utc",
-            domain=[f"{edge.isoformat()}Z" for edge in (first - margin, last + margin)]
-            if margin
-            else alt.Undefined,
-        ),
-        axis=axis(
-            format=_LABELS[freq],
-            labelOverlap=True,
-            grid=False,
-            **_ticks(freq, first - margin, last + margin),
-        ),
+    time_axis = style.axis(
+        format=_LABELS[freq], labelOverlap=True, grid=False, **_ticks(freq, first, last)
     )
     return (
         Chart(sums)
         .mark_bar(orient="vertical")
         .encode(
-            x=x,
+            x=alt.X(
+                "begin:T",
+                title=f"{freq.capitalize()} ({zone})",
+                scale=alt.Scale(type="utc", domain=domain),
+                axis=time_axis,
+            ),
             x2="end:T",
             y=alt.Y(
                 "amount:Q",
                 title=amount.title,
                 stack="zero",
-                axis=axis(
-                    format=amount.format,
-                    values=integer_ticks(sums.groupby("begin")["amount"].sum().max())
-                    if amount.format == ",d"
-                    else alt.Undefined,
-                ),
+                axis=style.counts_axis(amount.format, highest),
             ),
-            color=alt.Color(
-                "name:N",
-                title=group,
-                scale=alt.Scale(domain=order, range=colours(order)),
-                legend=alt.Legend(labelLimit=200),
+            color=style.colour(
+                "name:N", style.palette(order), title=group, legend=alt.Legend(labelLimit=200)
             ),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("begin:T", title=freq.capitalize(), format=_LABELS[freq]),
                 alt.Tooltip("name:N", title=group),
-                alt.Tooltip("amount:Q", title=amount.title, format=_exact(amount)),
+                alt.Tooltip("amount:Q", title=amount.title, format=amount.exact),
             ],
         )
-        .properties(width=WIDTH, height=HEIGHT, title=title(heading, *notes))
+        .properties(
+            width=style.WIDTH,
+            height=style.HEIGHT,
+            title=style.title(f"{amount.heading} by {freq} and {group.lower()}", *notes),
+        )
     )
-
-
-def _exact(amount: Amount) -> str:
-    return ",.0f" if amount.format == ".3~s" else "$,.4~f" if "$" in amount.format else ",d"
 
 
 def _begins(times: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
@@ -243,12 +211,6 @@ def _begins(times: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
         return days
     since_begin = days.dt.day_of_week if freq == "week" else days.dt.day - 1
     return days - cast("Any", pd).to_timedelta(since_begin, unit="D")
-
-
-def _ends(begins: pd.Series[Any], freq: Freq) -> pd.Series[Any]:
-    if freq == "month":
-        return begins + pd.offsets.MonthBegin(1)
-    return begins + _LENGTHS[freq]
 
 
 def _ticks(freq: Freq, first: pd.Timestamp, last: pd.Timestamp) -> dict[str, Any]:

@@ -9,25 +9,8 @@ import altair as alt
 import pandas as pd
 
 from agentnb.charts import _style as style
-from agentnb.charts._data import (
-    as_frame,
-    group_column,
-    group_labels,
-    require_columns,
-    seconds,
-    top_groups,
-)
-from agentnb.charts._style import (
-    LABEL_WIDTH,
-    NOTE_COLOUR,
-    OK_COLOUR,
-    ROW_HEIGHT,
-    WIDTH,
-    LayerChart,
-    empty,
-    layered,
-)
-from agentnb.charts._style import title as titled
+from agentnb.charts._data import grouped, seconds, table, top_groups
+from agentnb.charts._style import LayerChart
 
 __all__ = ["latency", "quantile_chart", "time_to_first_token"]
 
@@ -63,21 +46,16 @@ def time_to_first_token(runs: Any, *, by: str = "agent") -> LayerChart:
     Raises:
         RequestError: a column is missing.
     """
-    return _of_runs(
-        runs, "time_to_first_token", "time_to_first_token", by, "Time to first token", None
-    )
+    name, heading = "time_to_first_token", "Time to first token"
+    return _of_runs(runs, name, name, by, heading, heading)
 
 
-def _of_runs(
-    table: Any, caller: str, column: str, by: str, heading: str, axis: str | None
-) -> LayerChart:
-    frame = as_frame(table, caller)
-    require_columns(frame, caller, column, of="runs")
-    grouping, label = group_column(frame, caller, by, of="runs")
-    rows = pd.DataFrame({"name": group_labels(frame[grouping]), "seconds": seconds(frame[column])})
-    return quantile_chart(
-        rows, heading=f"{heading} by {label.lower()}", axis=axis or heading, group=label, of="runs"
-    )
+def _of_runs(runs: Any, caller: str, column: str, by: str, heading: str, axis: str) -> LayerChart:
+    frame = table(runs, caller, column)
+    names, label = grouped(frame, caller, by)
+    rows = pd.DataFrame({"name": names, "seconds": seconds(frame[column])})
+    heading = f"{heading} by {label.lower()}"
+    return quantile_chart(rows, heading=heading, axis=axis, group=label, of="runs")
 
 
 def quantile_chart(
@@ -88,34 +66,34 @@ def quantile_chart(
     known = rows.dropna(subset=["seconds"])
     if known.empty:
         note = f"No {of}" if rows.empty else f"No {of} with a duration"
-        return empty(note, x=axis, y=group, heading=heading)
+        return style.empty(note, x=axis, y=group, heading=heading)
     known = known.assign(seconds=known["seconds"].clip(lower=_SHORTEST))
     ones = pd.Series(1.0, index=known.index)
     labels = top_groups(known["name"], ones, most=_MAX_GROUPS)
-    known["name"] = known["name"].map(labels)
     order = list(dict.fromkeys(labels.values()))
-    figures = pd.DataFrame([_figures(name, part) for name, part in _groups(known, order)])
-    points = pd.DataFrame(
-        [
-            {"name": name, "seconds": value}
-            for name, part in _groups(known, order)
-            for value in _sample(part)
-        ]
-    )
+    found: Any = dict(iter(known.groupby(known["name"].map(labels))["seconds"]))
+    parts: dict[str, pd.Series[Any]] = {name: found[name] for name in order}
+    figures = pd.DataFrame([_figures(name, part) for name, part in parts.items()])
+    samples = [(name, value) for name, part in parts.items() for value in _sample(part)]
+    points = pd.DataFrame(samples, columns=["name", "seconds"])
     marks = figures.melt(
         id_vars=["name", "runs"], value_vars=[_P50, _P95], var_name="mark", value_name="at"
     )
-    y = alt.Y("name:N", title=group, sort=order, axis=style.axis(labelLimit=LABEL_WIDTH))
-    lowest, highest = points["seconds"].min(), points["seconds"].max()
-    scale = alt.Scale(type="log", domain=_domain(lowest, highest), nice=False)
-    ticks = style.axis(values=_ticks(*_domain(lowest, highest)), format="~f")
+    y = alt.Y("name:N", title=group, sort=order, axis=style.axis(labelLimit=style.LABEL_WIDTH))
+    domain = _domain(points["seconds"].min(), points["seconds"].max())
+    scale = alt.Scale(type="log", domain=domain, nice=False)
+    ticks = style.axis(values=_ticks(*domain), format="~f")
 
     def x(field: str) -> alt.X:
         return alt.X(f"{field}:Q", title=axis, scale=scale, axis=ticks)
 
+    def by_mark(values: list[Any]) -> dict[str, Any]:
+        return {"title": None, "scale": alt.Scale(domain=[_P50, _P95], range=values)}
+
+    count = alt.Tooltip("runs:Q", title=of.capitalize(), format=",d")
     tooltip = [
         alt.Tooltip("name:N", title=group),
-        alt.Tooltip("runs:Q", title=of.capitalize(), format=",d"),
+        count,
         *(
             alt.Tooltip(f"{name}:Q", title=f"{name} (s)", format=".3~g")
             for name in ("min", "p5", "p25", _P50, "p75", _P95, "max")
@@ -123,17 +101,17 @@ def quantile_chart(
     ]
     strokes = (
         alt.Chart(points)
-        .mark_tick(color=OK_COLOUR, opacity=0.25, thickness=1, size=ROW_HEIGHT * 0.75)
+        .mark_tick(color=style.OK_COLOUR, opacity=0.25, thickness=1, size=style.ROW_HEIGHT * 0.75)
         .encode(x=x("seconds"), y=y)
     )
     whiskers = (
         alt.Chart(figures)
-        .mark_rule(color=NOTE_COLOUR)
+        .mark_rule(color=style.NOTE_COLOUR)
         .encode(x=x("p5"), x2=alt.X2("p95"), y=y, tooltip=tooltip)
     )
     boxes = (
         alt.Chart(figures)
-        .mark_bar(color=OK_COLOUR, opacity=0.65, size=ROW_HEIGHT * 0.5)
+        .mark_bar(color=style.OK_COLOUR, opacity=0.65, size=style.ROW_HEIGHT * 0.5)
         .encode(x=x("p25"), x2="p75", y=y, tooltip=tooltip)
     )
     percentiles = (
@@ -142,62 +120,31 @@ def quantile_chart(
         .encode(
             x=x("at"),
             y=y,
-            shape=alt.Shape(
-                "mark:N",
-                title=None,
-                scale=alt.Scale(domain=[_P50, _P95], range=["circle", "diamond"]),
-            ),
-            color=alt.Color(
-                "mark:N",
-                title=None,
-                scale=alt.Scale(domain=[_P50, _P95], range=["#1f9e89", "#f28e2b"]),
-                legend=style.legend(),
-            ),
+            shape=alt.Shape("mark:N", **by_mark(["circle", "diamond"])),
+            color=style.colour("mark:N", {_P50: "#1f9e89", _P95: "#f28e2b"}),
             # Different sizes, so that both are visible in one place.
-            size=alt.Size(
-                "mark:N",
-                title=None,
-                scale=alt.Scale(domain=[_P50, _P95], range=[110, 70]),
-            ),
+            size=alt.Size("mark:N", **by_mark([110, 70])),
             tooltip=[
                 alt.Tooltip("name:N", title=group),
                 alt.Tooltip("mark:N", title="Mark"),
                 alt.Tooltip("at:Q", title="Seconds", format=".3~g"),
-                alt.Tooltip("runs:Q", title=of.capitalize(), format=",d"),
+                count,
             ],
         )
     )
-    missing = len(rows) - len(known)
-    note = f"{missing:,} of {len(rows):,} {of} have none and are left out." * bool(missing)
-    return layered(
-        strokes,
-        whiskers,
-        boxes,
-        percentiles,
-        title=titled(heading, "Box: p25 to p75. Line: p5 to p95.", note),
-        width=WIDTH,
-        height=alt.Step(ROW_HEIGHT + 8),
+    note = style.left_out(rows, known, f"{of} have none")
+    return style.layered(
+        *(strokes, whiskers, boxes, percentiles),
+        title=style.title(heading, "Box: p25 to p75. Line: p5 to p95.", note),
+        height=alt.Step(style.ROW_HEIGHT + 8),
     )
 
 
-def _groups(rows: pd.DataFrame, order: list[str]) -> list[tuple[str, pd.Series[Any]]]:
-    parts: dict[Any, Any] = dict(list(rows.groupby("name", sort=False)["seconds"]))
-    return [(name, parts[name]) for name in order]
-
-
 def _figures(name: str, part: pd.Series[Any]) -> dict[str, Any]:
-    low, first, half, third, high = part.quantile([0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
-    return {
-        "name": name,
-        "runs": len(part),
-        "min": part.min(),
-        "p5": low,
-        "p25": first,
-        _P50: half,
-        "p75": third,
-        "p95": high,
-        "max": part.max(),
-    }
+    quantiles = {"p5": 0.05, "p25": 0.25, _P50: 0.5, "p75": 0.75, "p95": 0.95}
+    values = part.quantile(list(quantiles.values()))
+    figures = dict(zip(quantiles, values, strict=True))
+    return {"name": name, "runs": len(part), "min": part.min(), **figures, "max": part.max()}
 
 
 def _sample(part: pd.Series[Any]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sized
 from itertools import cycle
 from typing import Any, Final, cast
 
@@ -14,26 +14,6 @@ from agentnb.charts._png import drawable, render_png
 from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.errors import ConfigError
 from agentnb.render.visible import one_line
-
-__all__ = [
-    "FAILED_COLOUR",
-    "HEIGHT",
-    "LABEL_WIDTH",
-    "NEUTRAL_COLOUR",
-    "NOTE_COLOUR",
-    "OK_COLOUR",
-    "ROW_HEIGHT",
-    "WIDTH",
-    "Chart",
-    "LayerChart",
-    "axis",
-    "colours",
-    "empty",
-    "integer_ticks",
-    "layered",
-    "legend",
-    "title",
-]
 
 WIDTH: Final = 520
 HEIGHT: Final = 260
@@ -169,21 +149,32 @@ def axis(**options: Any) -> alt.Axis:
     return alt.Axis(gridOpacity=0.45, **options)
 
 
-def integer_ticks(largest: float) -> Any:
-    """Return integer ticks for a small count, which Vega would divide."""
-    return list(range(int(largest) + 1)) if largest <= _MAX_INTEGER_TICKS else alt.Undefined
+def counts_axis(number_format: str, largest: float, **options: Any) -> alt.Axis:
+    """Return an axis of amounts; of a small count with integer ticks, which Vega would divide."""
+    is_small_count = number_format == ",d" and largest <= _MAX_INTEGER_TICKS
+    ticks: Any = list(range(int(largest) + 1)) if is_small_count else alt.Undefined
+    return axis(format=number_format, values=ticks, **options)
 
 
-def legend(*, columns: int = 4) -> alt.Legend:
-    """Return a legend above the chart, for a few names."""
-    return alt.Legend(
-        orient="top", direction="horizontal", columns=columns, labelLimit=220, symbolStrokeWidth=0
+def colour(field: str, colours: dict[str, str], **options: Any) -> alt.Color:
+    """Return the colours of named groups, by default with a legend above the chart."""
+    legend = alt.Legend(
+        orient="top", direction="horizontal", columns=4, labelLimit=220, symbolStrokeWidth=0
     )
+    options = {"title": None, "legend": legend, **options}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color(field, scale=scale, **options)
+
+
+def left_out(rows: Sized, known: Sized, text: str) -> str:
+    """Return a note on the ``rows`` that are not ``known``, or ""."""
+    missing = len(rows) - len(known)
+    return f"{missing:,} of {len(rows):,} {text} and are left out." * bool(missing)
 
 
 def layered(*parts: alt.Chart | alt.LayerChart, **properties: Any) -> LayerChart:
     """Return a layered chart."""
-    return _as_ours(alt.layer(*parts).properties(**properties))
+    return _as_ours(alt.layer(*parts).properties(**{"width": WIDTH, **properties}))
 
 
 def title(text: str, *notes: str) -> alt.TitleParams:
@@ -199,13 +190,13 @@ def title(text: str, *notes: str) -> alt.TitleParams:
     )
 
 
-def colours(names: Sequence[str]) -> list[str]:
+def palette(names: Iterable[str]) -> dict[str, str]:
     """Return a colour for each name; the groups "unknown" and "other" are grey."""
-    palette = cycle(_PALETTE)
-    return [
-        NEUTRAL_COLOUR if name == "unknown" or name.startswith("other (") else next(palette)
+    colours = cycle(_PALETTE)
+    return {
+        name: NEUTRAL_COLOUR if name == "unknown" or name.startswith("other (") else next(colours)
         for name in names
-    ]
+    }
 
 
 def empty(

@@ -9,20 +9,9 @@ from typing import Any, Final, cast
 import altair as alt
 import pandas as pd
 
-from agentnb.charts._data import as_frame, require_columns, seconds, short_label
-from agentnb.charts._style import (
-    FAILED_COLOUR,
-    LABEL_WIDTH,
-    NEUTRAL_COLOUR,
-    ROW_HEIGHT,
-    WIDTH,
-    Chart,
-    LayerChart,
-    axis,
-    empty,
-    legend,
-    title,
-)
+from agentnb.charts import _style as style
+from agentnb.charts._data import seconds, short_label, table
+from agentnb.charts._style import Chart, LayerChart
 from agentnb.errors import RequestError
 from agentnb.event.timeline import Segment
 from agentnb.event.timeline import timeline as segments_of
@@ -33,10 +22,10 @@ __all__ = ["timeline"]
 
 _AXIS: Final = "Time since sending (s)"
 _COLOURS: Final = {
-    "Waiting": NEUTRAL_COLOUR,
+    "Waiting": style.NEUTRAL_COLOUR,
     "Reasoning": "#b07aa1",
     "Tool call": "#4e79a7",
-    "Tool call, failed": FAILED_COLOUR,
+    "Tool call, failed": style.FAILED_COLOUR,
     "Tool call, unfinished": "#76b7b2",
     "Approval": "#f28e2b",
     "Answer": "#59a14f",
@@ -61,13 +50,14 @@ def timeline(run: Any) -> Chart | LayerChart:
     segments, name = _segments(run)
     heading = f"Timeline of {name}" if name else "Timeline"
     if not segments:
-        return empty("No events", x=_AXIS, y="Part", heading=heading, height=120)
+        return style.empty("No events", x=_AXIS, y="Part", heading=heading, height=120)
     total = max(segment.end for segment in segments)
     by_length = sorted(range(len(segments)), key=lambda i: segments[i].start - segments[i].end)
     drawn = [segments[i] for i in sorted(by_length[:_MAX_BARS])]
     rows = _rows(drawn, total)
     lanes = list(dict.fromkeys(row["lane"] for row in rows))
-    kinds = [kind for kind in _COLOURS if any(row["what"] == kind for row in rows)]
+    kinds = {row["what"] for row in rows}
+    colours = {kind: colour for kind, colour in _COLOURS.items() if kind in kinds}
     left_out = len(segments) - len(drawn)
     note = f"{left_out:,} of {len(segments):,} bars, the shortest, are left out." * bool(left_out)
     return (
@@ -78,21 +68,16 @@ def timeline(run: Any) -> Chart | LayerChart:
                 "start:Q",
                 title=_AXIS,
                 scale=alt.Scale(domain=[0, total or 1], nice=False),
-                axis=axis(format="~f"),
+                axis=style.axis(format="~f"),
             ),
             x2="drawn_end:Q",
             y=alt.Y(
                 "lane:N",
                 title=None,
                 sort=lanes,
-                axis=axis(labelLimit=LABEL_WIDTH, grid=True, tickBand="extent"),
+                axis=style.axis(labelLimit=style.LABEL_WIDTH, grid=True, tickBand="extent"),
             ),
-            color=alt.Color(
-                "what:N",
-                title=None,
-                scale=alt.Scale(domain=kinds, range=[_COLOURS[kind] for kind in kinds]),
-                legend=legend(),
-            ),
+            color=style.colour("what:N", colours),
             tooltip=[
                 alt.Tooltip("what:N", title="Part"),
                 alt.Tooltip("label:N", title="Name"),
@@ -104,9 +89,9 @@ def timeline(run: Any) -> Chart | LayerChart:
             ],
         )
         .properties(
-            width=WIDTH,
-            height=alt.Step(ROW_HEIGHT),
-            title=title(heading, f"{total:.3g} s in all.", note),
+            width=style.WIDTH,
+            height=alt.Step(style.ROW_HEIGHT),
+            title=style.title(heading, f"{total:.3g} s in all.", note),
         )
     )
 
@@ -121,8 +106,7 @@ def _segments(run: Any) -> tuple[list[Segment], str]:
         )
         name = str(getattr(run, "title", None) or getattr(run, "agent", None) or "")
         return segments, one_line(name, _MAX_TITLE_CHARS)
-    frame = as_frame(run, "timeline")
-    require_columns(frame, "timeline", "type", "at", of="events")
+    frame = table(run, "timeline", "type", "at", of="events")
     for column in ("local_id", "run_id"):
         if column in frame.columns and frame[column].nunique() > 1:
             raise RequestError(

@@ -9,12 +9,10 @@ keyring, a prompt; never a configuration file.  No key goes to an endpoint that 
 names, see `agentnb.config.trust`.
 """
 
-from agentnb.config.environment import url_from_environment
+from agentnb.config.environment import url_from_environment, user_config_path
 from agentnb.config.files import load_config
-from agentnb.config.key_leak_checks import reject_key_as_name
 from agentnb.config.keys import find_key, key_hint
-from agentnb.config.names import EMBEDDED, AgentName, suggestion
-from agentnb.config.paths import user_config_path
+from agentnb.config.names import EMBEDDED, AgentName, reject_key_as_name, suggestion
 from agentnb.config.resolution import BarePlatformError, Config, config
 from agentnb.config.settings import ConfigFile, HistorySection, PlatformSection, PlatformSettings
 

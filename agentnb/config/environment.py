@@ -1,4 +1,4 @@
-"""Keys, addresses and options from environment variables, and keys from a project's ``.env``.
+"""Folders of configuration files, environment variables, and keys from a project's ``.env``.
 
 A ``.env`` may come from someone else together with its folder.  Its key may decide which account is
 used, so the source of a key is always reported; it cannot decide where the user's own keys are
@@ -10,30 +10,33 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
-from agentnb.config.paths import project_folders, user_config_path
-
 __all__ = [
+    "PROJECT_FILE",
     "base_url_variable",
     "env_file",
     "env_file_key",
-    "env_file_variables",
     "explain_ignored_address",
     "is_single_word",
-    "key_from_environment",
     "key_variable",
     "options_from_environment",
+    "project_folders",
     "read_env_keys",
     "url_from_environment",
+    "user_config_path",
 ]
 
+PROJECT_FILE: Final = "agentnb.toml"
+_ROOT_MARKERS: Final = (".git", PROJECT_FILE, "pyproject.toml")
 # Variables of the platforms' own tools.
 _URL_VARIABLES: Final = {"runtools": "RUNTOOLS_API_URL"}
 _OPTION_VARIABLES: Final = {
@@ -46,6 +49,43 @@ _MAX_BYTES: Final = 128 * 1024
 _MAX_LINES: Final = 2_000
 
 
+def user_config_path() -> Path:
+    """Return the path of the user's ``config.toml``, whether or not it exists."""
+    import platformdirs
+
+    return platformdirs.user_config_path("agentnb", appauthor=False) / "config.toml"
+
+
+def project_folders(start: Path | None = None) -> Sequence[Path]:
+    """Return the folders from ``start`` (default: the working folder) up to the project's root.
+
+    The root is the first folder with ``.git``, ``agentnb.toml`` or ``pyproject.toml``; outside of a
+    project it is the working folder.  The search stops below a folder that every user may write to,
+    such as ``/tmp``, and below one whose owner is neither that of the working folder, nor the user,
+    nor root.
+    """
+    try:
+        folder = (start or Path.cwd()).resolve()
+        owners = {folder.stat().st_uid, 0}
+    except OSError:  # the working folder was deleted
+        return ()
+    if hasattr(os, "geteuid"):
+        owners.add(os.geteuid())
+    safe = list(takewhile(lambda path: _is_safe(path, owners), (folder, *folder.parents)))
+    roots = (n for n, path in enumerate(safe) for mark in _ROOT_MARKERS if (path / mark).exists())
+    return safe[: next(roots, 0) + 1]
+
+
+def _is_safe(folder: Path, owners: set[int]) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    # The sticky bit marks a shared folder; a file system without permissions reports all writable.
+    is_shared = status.st_mode & stat.S_IWOTH and status.st_mode & stat.S_ISVTX
+    return status.st_uid in owners and not is_shared
+
+
 def key_variable(name: str) -> str:
     """Return the environment variable of the API key of platform ``name``."""
     return "".join(c if c.isalnum() else "_" for c in name.upper()) + "_API_KEY"
@@ -54,12 +94,6 @@ def key_variable(name: str) -> str:
 def base_url_variable(name: str) -> str:
     """Return the environment variable of the address of platform ``name``."""
     return key_variable(name).removesuffix("_API_KEY") + "_BASE_URL"
-
-
-def key_from_environment(name: str) -> SecretStr | None:
-    """Return the API key of platform ``name`` from the environment."""
-    value = os.environ.get(key_variable(name), "").strip()
-    return SecretStr(value) if value else None
 
 
 def url_from_environment(name: str) -> str | None:
@@ -119,14 +153,6 @@ def _cached_keys(path: Path, _modified: int, _size: int) -> Mapping[str, SecretS
     return {k: SecretStr(value) for k, value in variables.items() if k.endswith("_API_KEY")}
 
 
-def env_file_variables(path: Path) -> frozenset[str]:
-    """Return the names of the variables with a value in the file; none if it cannot be read."""
-    try:
-        return frozenset(_read_variables(path))
-    except (OSError, ValueError):
-        return frozenset()
-
-
 def _read_variables(path: Path) -> dict[str, str]:
     """Return the variables of the file that have a value.
 
@@ -152,7 +178,10 @@ def explain_ignored_address(name: str) -> str | None:
     """
     if url_from_environment(name) or (path := env_file()) is None:
         return None
-    present = env_file_variables(path)
+    try:
+        present = _read_variables(path)
+    except (OSError, ValueError):
+        return None
     for variable in (base_url_variable(name), _URL_VARIABLES.get(name)):
         if variable in present:
             return (

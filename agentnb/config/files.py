@@ -13,9 +13,8 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from agentnb.config.environment import key_variable
+from agentnb.config.environment import PROJECT_FILE, key_variable, project_folders, user_config_path
 from agentnb.config.names import EMBEDDED, printable, quoted, suggestion
-from agentnb.config.paths import PROJECT_FILE, project_folders, user_config_path
 from agentnb.config.settings import ConfigFile, HistorySection, Origins, PlatformSection
 from agentnb.config.toml import read_toml
 from agentnb.config.trust import UntrustedEndpoint
@@ -47,8 +46,7 @@ def load_config(start: Path | None = None) -> tuple[ConfigFile, tuple[Path, ...]
     # What one file excludes from the history, the other cannot include.
     restrictions: dict[str, Any] = {}
     for path in paths:
-        data = _read(path)
-        file = ConfigFile.model_validate(data)
+        data, file = _read(path)
         if path.name == PROJECT_FILE:
             _check_project_file(file, path)
             user_aliases: Mapping[str, str] = merged.get("aliases", {})
@@ -96,8 +94,8 @@ def _named_file(name: str) -> Path:
     raise ConfigError(f"AGENTNB_CONFIG names {printable(name, longest=200)}, which is not a file.")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the validated content of a file."""
+def _read(path: Path) -> tuple[dict[str, Any], ConfigFile]:
+    """Return the content of a file, as it is and validated."""
     import difflib  # only processes with a configuration file need it
 
     data = read_toml(path)
@@ -126,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} holds a password, in the address in [history]; it does not belong in a file.",
             hint="Put it into the file that PGPASSFILE names, or set AGENTNB_HISTORY.",
         )
-    return data
+    return data, file
 
 
 def _has_password(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 import warnings
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from agentnb._support.installing import install_hint
-from agentnb.config.environment import env_file, env_file_key, key_from_environment, key_variable
+from agentnb.config.environment import env_file, env_file_key, key_variable
 from agentnb.errors import MissingKeyError
 from agentnb.redaction.secrets import mask
 
@@ -50,8 +51,8 @@ def key_hint(name: str | None = None) -> str:
 def configured_key(name: str) -> tuple[SecretStr, str] | None:
     """Return the key of platform ``name`` in the environment or ``.env``, and its source."""
     variable = key_variable(name)
-    if key := key_from_environment(name):
-        return key, f"environment variable {variable}"
+    if value := os.environ.get(variable, "").strip():
+        return SecretStr(value), f"environment variable {variable}"
     if (path := env_file()) is not None and (key := env_file_key(path, variable)):
         return key, f"{variable} in {path}"
     return None

@@ -16,9 +16,15 @@ from agentnb._http.timeout import Deadlines
 from agentnb._support.embedded import connect as embedded_server
 from agentnb.config.environment import options_from_environment, url_from_environment
 from agentnb.config.files import load_config
-from agentnb.config.key_leak_checks import check_address, reject_key_options
 from agentnb.config.keys import configured_key, find_key, load_key
-from agentnb.config.names import EMBEDDED, AgentName, quoted, suggestion
+from agentnb.config.names import (
+    EMBEDDED,
+    AgentName,
+    check_address,
+    quoted,
+    reject_key_options,
+    suggestion,
+)
 from agentnb.config.settings import ConfigFile, PlatformSettings
 from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError
@@ -120,7 +126,13 @@ class Config:
         Raises:
             ConfigError: there is no default, the platform is unknown, or the aliases form a cycle.
         """
-        wanted = (name or "").strip() or self._default_agent()
+        wanted = (
+            (name or "").strip()
+            or self.default_agent
+            or self.option_agent
+            or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
+            or self.file.default_agent
+        )
         if not wanted:
             raise ConfigError(
                 "No agent was named and there is no default.",
@@ -160,14 +172,6 @@ class Config:
         notice = f"{quoted(followed[0])} is {resolved}, by an alias in {project_file}"
         return replace(resolved, notice=notice)
 
-    def _default_agent(self) -> str | None:
-        return (
-            self.default_agent
-            or self.option_agent
-            or os.environ.get("AGENTNB_DEFAULT_AGENT", "").strip()
-            or self.file.default_agent
-        )
-
     def _example(self, builtin: Collection[str]) -> str:
         try:
             is_embedded = self.infer_platform(builtin) == EMBEDDED
@@ -199,14 +203,10 @@ class Config:
     def retries(self, name: str) -> Retries:
         """Return the retries configured for platform ``name``."""
         section = self.file.section(name)
-        limits: dict[str, Any] = {
-            "requests": section.max_retries,
-            "reconnects": section.max_reconnects,
-            "reconnect_timeout": section.reconnect_timeout,
-        }
-        limits = {name: limit for name, limit in limits.items() if limit is not None}
-        if section.reconnect_timeout == 0:
-            limits["reconnect_timeout"] = None
+        counts = {"requests": section.max_retries, "reconnects": section.max_reconnects}
+        limits: dict[str, Any] = {name: n for name, n in counts.items() if n is not None}
+        if section.reconnect_timeout is not None:
+            limits["reconnect_timeout"] = section.reconnect_timeout or None
         return Retries(**limits)
 
     def settings(
@@ -244,11 +244,10 @@ class Config:
         elif address is not None:
             check_address(address, name)
         reject_key_options(options or {}, name)
-        if endpoint is not None:
+        if endpoint is not None or not api_key:  # an empty key is none
             # Even if a key is given, the user must have trusted the endpoint.
-            trusted_key, _ = self._trusted_key(endpoint)
-            api_key = api_key or trusted_key
-        api_key = api_key or self._find_key(name, ask=ask)  # an empty key is none
+            found, _ = self._find_key(name, endpoint, ask=ask)
+            api_key = api_key or found
         remember_secret(api_key)
         if address is not None:
             check_address(address, name)  # again: the key, known now, may be part of it
@@ -283,9 +282,7 @@ class Config:
 
         The keyring is not read, since that may open a dialog; a key read from it before counts.
         """
-        key_name = self._key_name(name)
-        configured = configured_key(name) if key_name == name else None
-        key = self.session_keys.get(key_name) or configured or self._key_cache.get(key_name)
+        key = self._known_key(name, self.untrusted_endpoint(name))
         return key[1] if key is not None else None
 
     def locate_key(self, name: str) -> str:
@@ -294,11 +291,7 @@ class Config:
         Raises:
             ConfigError: there is no key (`MissingKeyError`), or the endpoint is untrusted.
         """
-        if (source := self.key_source(name)) is not None:
-            return source
-        if (endpoint := self.untrusted_endpoint(name)) is not None:
-            return self._trusted_key(endpoint)[1]
-        return find_key(name, ask=False)[1]
+        return self._find_key(name, self.untrusted_endpoint(name), ask=False)[1]
 
     def forget_key(self, name: str) -> bool:
         """Look up the key of platform ``name`` again the next time it is needed.
@@ -312,26 +305,28 @@ class Config:
         endpoint = self.untrusted_endpoint(name)
         return name if endpoint is None else endpoint.key_name
 
-    def _trusted_key(self, endpoint: UntrustedEndpoint) -> _Key:
-        """Return the key that the user gave for exactly this endpoint, and its source.
+    def _known_key(self, name: str, endpoint: UntrustedEndpoint | None) -> _Key | None:
+        key_name = name if endpoint is None else endpoint.key_name
+        configured = configured_key(name) if endpoint is None else None
+        return self.session_keys.get(key_name) or configured or self._key_cache.get(key_name)
+
+    def _find_key(self, name: str, endpoint: UntrustedEndpoint | None, *, ask: bool) -> _Key:
+        """Return a key and its source; for an untrusted endpoint, one given for exactly this.
 
         Raises:
-            ConfigError: there is none, so the user has not trusted the endpoint.
+            ConfigError: there is none (`MissingKeyError`), or the endpoint is untrusted.
         """
-        endpoint.check()
-        name = endpoint.key_name
-        key = self.session_keys.get(name) or self._key_cache.get(name)
-        if key is None:
-            if (stored := load_key(name)) is None:
-                raise endpoint.error()
-            key = self._key_cache[name] = stored, "keyring"
-        return key
-
-    def _find_key(self, name: str, *, ask: bool) -> SecretStr:
-        key = self.session_keys.get(name) or configured_key(name) or self._key_cache.get(name)
-        if key is None:
+        if endpoint is not None:
+            endpoint.check()
+        if (key := self._known_key(name, endpoint)) is not None:
+            return key
+        if endpoint is None:
             key = self._key_cache[name] = find_key(name, ask=ask)
-        return key[0]
+        elif (stored := load_key(endpoint.key_name)) is not None:
+            key = self._key_cache[endpoint.key_name] = stored, "keyring"
+        else:
+            raise endpoint.error()
+        return key
 
 
 _current: Config | None = None

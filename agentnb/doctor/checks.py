@@ -38,62 +38,39 @@ class DoctorCheck:
     is_local: bool = False
 
 
-class _RunningCheck:
-    """A check in its thread, and its findings so far."""
-
-    def __init__(self, check: DoctorCheck) -> None:
-        self.check = check
-        self.done = threading.Event()
-        self._findings: list[Finding] = []
-        self._lock = threading.Lock()
-        self._is_closed = False
-
-    def start(self) -> None:
-        name = f"agentnb-doctor-{self.check.name}"
-        # A daemon thread, so that a hanging check cannot keep the process alive.
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def close(self) -> list[Finding]:
-        """Return the findings, with a timeout if the check still runs; ignore later ones."""
-        with self._lock:
-            self._is_closed = True
-            findings = list(self._findings)
-        if not self.done.is_set():
-            message = f"This check did not end within {self.check.timeout:g} s."
-            level = note if self.check.is_local else problem
-            findings.append(level(self.check.name, message, self.check.if_late))
-        return findings
-
-    def _add(self, finding: Finding) -> None:
-        with self._lock:
-            if not self._is_closed:
-                self._findings.append(finding)
-
-    def _run(self) -> None:
-        try:
-            for finding in self.check.run():
-                self._add(finding)
-        except AgentnbError as error:
-            self._add(failed(self.check.name, error))
-        # Including SystemExit raised by an imported module: the other checks are still useful.
-        except BaseException as error:
-            message = f"This check itself failed: {type(error).__name__}: {error}"
-            self._add(problem(self.check.name, message, _REPORT))
-        finally:
-            self.done.set()
-
-
 def run_checks(checks: Sequence[DoctorCheck]) -> list[Finding]:
     """Run the checks concurrently and return their findings, in the order of the checks."""
     started = time.monotonic()
-    running = [_RunningCheck(check) for check in checks]
+    running = [(check, list[Finding](), threading.Event()) for check in checks]
     for each in running:
-        each.start()
-    for each in running:
-        deadline = started + each.check.timeout
-        while not each.done.is_set() and (left := deadline - time.monotonic()) > 0:
-            each.done.wait(min(_POLL, left))
-    return [finding for each in running for finding in each.close()]
+        name = f"agentnb-doctor-{each[0].name}"
+        # A daemon thread, so that a hanging check cannot keep the process alive.
+        threading.Thread(target=_run, args=each, name=name, daemon=True).start()
+    for check, _, done in running:
+        while not done.is_set() and (left := started + check.timeout - time.monotonic()) > 0:
+            done.wait(min(_POLL, left))
+    result: list[Finding] = []
+    for check, findings, done in running:
+        is_late = not done.is_set()
+        result += findings
+        if is_late:
+            message = f"This check did not end within {check.timeout:g} s."
+            result.append((note if check.is_local else problem)(check.name, message, check.if_late))
+    return result
+
+
+def _run(check: DoctorCheck, findings: list[Finding], done: threading.Event) -> None:
+    try:
+        for finding in check.run():
+            findings.append(finding)  # noqa: PERF402 - those before an error are kept
+    except AgentnbError as error:
+        findings.append(failed(check.name, error))
+    # Including SystemExit raised by an imported module: the other checks are still useful.
+    except BaseException as error:
+        message = f"This check itself failed: {type(error).__name__}: {error}"
+        findings.append(problem(check.name, message, _REPORT))
+    finally:
+        done.set()
 
 
 def run_on_loop(coroutine: Coroutine[Any, Any, T], *, timeout: float) -> T:

@@ -12,14 +12,12 @@ from agentnb.config import EMBEDDED, Config, config
 from agentnb.doctor.checks import DoctorCheck, run_checks
 from agentnb.doctor.frontend import Host, check_event_loops, check_frontend, check_kernel
 from agentnb.doctor.network import check_proxies
-from agentnb.doctor.packages import check_extras, check_packages, check_python
+from agentnb.doctor.packages import check_extras, check_packages, check_python, check_views
 from agentnb.doctor.platforms import check_platform
-from agentnb.doctor.redact import redact_text
-from agentnb.doctor.report import LEVELS, Report
+from agentnb.doctor.report import LEVELS, Report, redact_text
 from agentnb.doctor.settings import check_config_files, check_default_agent, check_transport
 from agentnb.doctor.store import check_store
 from agentnb.doctor.streaming import check_sandbox, check_stream
-from agentnb.doctor.views import check_views
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.redaction.secrets import remember_environment
@@ -38,6 +36,14 @@ _SANDBOX_SHARE: Final = 0.9
 _STREAM_FACTOR: Final = 4.5
 # Minimum for local checks, in seconds: they are late only on a busy machine.
 _MIN_LOCAL: Final = 5.0
+# Hints for checks that are late.
+_LATE_STORE: Final = (
+    "The disk or the database does not answer; AGENTNB_HISTORY names another place, or 'off'."
+)
+_LATE_PLATFORM: Final = (
+    "Check its address, the network and the proxy; its keyring may wait for a password."
+)
+_LATE_STREAM: Final = "Ask another agent: '--stream PLATFORM:AGENT'."
 
 
 def examine(
@@ -60,12 +66,13 @@ def examine(
     """
     started = time.monotonic()
     remember_environment()
-    current = _valid_config()
+    try:
+        current = config()
+    # Another check reports invalid files; the environment applies without them.
+    except (ConfigError, OSError):
+        current = Config()
     platforms = selected_platforms(current, named)
-    checks = [*_local_checks(host or Host(), current, seconds)]
-    checks += _platform_checks(current, platforms, seconds)
-    if stream:
-        checks += _stream_checks(current, platforms, seconds * _STREAM_FACTOR)
+    checks = _checks(host or Host(), current, platforms, seconds, stream=stream)
     findings = [
         replace(finding, says=redact_text(finding.says), hint=redact_text(finding.hint))
         for finding in run_checks(checks)
@@ -95,15 +102,14 @@ def selected_platforms(current: Config, named: Sequence[str]) -> Mapping[str, st
     return selected
 
 
-def _valid_config() -> Config:
-    try:
-        return config()
-    # Another check reports invalid files; the environment applies without them.
-    except (ConfigError, OSError):
-        return Config()
-
-
-def _local_checks(host: Host, current: Config, seconds: float) -> list[DoctorCheck]:
+def _checks(
+    host: Host,
+    current: Config,
+    platforms: Mapping[str, str | None],
+    seconds: float,
+    *,
+    stream: bool,
+) -> list[DoctorCheck]:
     local = max(_MIN_LOCAL, seconds * _LOCAL_SHARE)
     remote = max(_MIN_LOCAL, seconds * _REMOTE_SHARE)
     checks = {
@@ -119,41 +125,17 @@ def _local_checks(host: Host, current: Config, seconds: float) -> list[DoctorChe
         "transport": partial(check_transport, current=current),
         "proxy": check_proxies,
     }
-    late_store = (
-        "The disk or the database does not answer; AGENTNB_HISTORY names another place, or 'off'."
-    )
+    result = [DoctorCheck(name, check, local, is_local=True) for name, check in checks.items()]
+    result.append(DoctorCheck("history", check_store, remote, _LATE_STORE))
     sandbox = partial(check_sandbox, current=current, timeout=remote * _SANDBOX_SHARE)
-    return [
-        *(DoctorCheck(name, check, local, is_local=True) for name, check in checks.items()),
-        DoctorCheck("history", check_store, remote, late_store),
-        DoctorCheck(EMBEDDED, sandbox, remote, is_local=True),
-    ]
-
-
-def _platform_checks(
-    current: Config, platforms: Mapping[str, str | None], seconds: float
-) -> list[DoctorCheck]:
-    late = "Check its address, the network and the proxy; its keyring may wait for a password."
+    result.append(DoctorCheck(EMBEDDED, sandbox, remote, is_local=True))
     limit = seconds * _REMOTE_SHARE
-    return [
-        DoctorCheck(
-            name, partial(check_platform, name=name, current=current, timeout=limit), limit, late
-        )
-        for name in platforms
-        if name != EMBEDDED
-    ]
-
-
-def _stream_checks(
-    current: Config, platforms: Mapping[str, str | None], seconds: float
-) -> list[DoctorCheck]:
-    late = "Ask another agent: '--stream PLATFORM:AGENT'."
-    return [
-        DoctorCheck(
-            f"{name}: stream",
-            partial(check_stream, name=name, agent=agent, current=current, timeout=seconds),
-            seconds,
-            late,
-        )
-        for name, agent in platforms.items()
-    ]
+    for name in platforms:
+        if name != EMBEDDED:
+            check = partial(check_platform, name=name, current=current, timeout=limit)
+            result.append(DoctorCheck(name, check, limit, _LATE_PLATFORM))
+    limit = seconds * _STREAM_FACTOR
+    for name, agent in platforms.items() if stream else ():
+        check = partial(check_stream, name=name, agent=agent, current=current, timeout=limit)
+        result.append(DoctorCheck(f"{name}: stream", check, limit, _LATE_STREAM))
+    return result

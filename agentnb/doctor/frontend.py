@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, Literal
 
-from agentnb._loop import submit
+from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.packages import installed_version, parse_release
 from agentnb.doctor.report import Finding, note, ok, problem
 
@@ -83,10 +83,10 @@ def check_kernel(*, host: Host) -> Iterator[Finding]:
 
 def check_event_loops(*, host: Host, timeout: float = 3.0) -> Iterator[Finding]:
     """Report patches of asyncio, and whether the background loop answers within ``timeout`` s."""
-    is_patched = hasattr(asyncio, "_nest_patched")
-    if is_patched and hasattr(asyncio, "_nest_asyncio2"):
+    patch = asyncio.run.__module__
+    if patch == "nest_asyncio2":
         yield ok("event loop", "nest_asyncio2 lets asyncio.run() be called inside a cell")
-    elif is_patched:
+    elif patch == "nest_asyncio":
         # The archived original loses cells that are queued while a nested run goes on.
         loses = parse_release(installed_version("ipykernel") or "") >= (7, 1)
         loses = loses and host.kind == "kernel"
@@ -142,10 +142,8 @@ def _loop_latency(timeout: float) -> float | None:
     async def answer() -> None: ...
 
     started = time.monotonic()
-    future = submit(answer())
     try:
-        future.result(timeout)
+        run_on_loop(answer(), timeout=timeout)
     except TimeoutError:
-        future.cancel()
         return None
     return time.monotonic() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,30 +13,32 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from agentnb._http.library import TransportName, chosen_transport
+from agentnb._http.library import chosen_transport
 from agentnb._http.request import check_base_url
 from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport
-from agentnb.doctor.redact import redact_url
-from agentnb.doctor.report import Finding, note, ok, problem
+from agentnb.config import Config
+from agentnb.doctor.checks import run_on_loop
+from agentnb.doctor.report import Finding, failed, note, ok, problem, redact_url
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
 
 __all__ = [
+    "GRACE",
     "ProbeResponse",
     "check_clock",
+    "check_connection",
     "check_proxies",
-    "connected",
-    "not_connected",
-    "probe",
     "proxy_for",
-    "unresolved_host",
 ]
 
+#: The client's own deadlines expire first, by so many seconds: they say which of them it was.
+GRACE: Final = 1.0
 # Share of the timeout that connecting may take.
 _CONNECT: Final = 0.5
 # Seconds that two clocks may differ: `Date` has no fractions, and the response takes its time.
 _MAX_SKEW: Final = 30.0
 _HARMFUL_SKEW: Final = 300.0
+_SLOW: Final = "Check base_url, the network, and whether a proxy is needed."
 _LOCALHOST: Final = "127.0.0.1"
 _LOCAL: Final = ("127.", "localhost", "::1", "[::1]")
 
@@ -87,7 +89,36 @@ def _proxy_url(proxy: str) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def unresolved_host(check: str, address: str) -> Finding | None:
+def check_connection(
+    name: str, address: str, current: Config, timeout: float
+) -> Generator[Finding, None, bool]:
+    """Report the connection and the server's clock; return whether there is a connection.
+
+    The request has no key.
+    """
+    check = f"{name}: connection"
+    try:
+        address = check_base_url(address, name=name)
+        if (unresolved := _unresolved_host(check, address)) is not None:
+            yield unresolved
+            return False
+        response = run_on_loop(_probe(name, address, current, timeout), timeout=timeout + GRACE)
+    except TransportError as error:
+        yield _not_connected(check, error)
+        return False
+    except AgentnbError as error:
+        yield failed(check, error)
+        return False
+    except TimeoutError:
+        yield problem(check, f"{redact_url(address)} gave no answer within {timeout:g} s", _SLOW)
+        return False
+    yield _connected(check, address, response)
+    if (clock := check_clock(f"{name}: clock", response)) is not None:
+        yield clock
+    return True
+
+
+def _unresolved_host(check: str, address: str) -> Finding | None:
     """Return why the host of ``address`` does not resolve; None if it or a proxy for it does.
 
     Blocks for as long as the system's resolver takes.
@@ -105,27 +136,14 @@ def unresolved_host(check: str, address: str) -> Finding | None:
     return None
 
 
-async def probe(
-    name: str,
-    address: str,
-    *,
-    trust_env: bool,
-    timeout: float,
-    configured: TransportName | None = None,
-) -> ProbeResponse:
-    """Send a request without a key to ``address``, with a timeout in seconds.
-
-    Raises:
-        ConfigError: certificates or proxies that the environment names cannot be used.
-        TransportError: there is no connection, its certificate is not trusted, or no response.
-    """
+async def _probe(name: str, address: str, current: Config, timeout: float) -> ProbeResponse:
     connect = max(0.1, round(timeout * _CONNECT, 1))
     deadlines = Deadlines(connect=connect, first_event=timeout, idle=timeout)
     transport = Transport(
-        check_base_url(address, name=name),
+        address,
         name=name,
-        trust_env=trust_env,
-        library=chosen_transport(configured),
+        trust_env=current.file.section(name).trust_env is not False,
+        library=chosen_transport(current.file.transport),
     )
     try:
         started, now = time.monotonic(), time.time()
@@ -144,8 +162,7 @@ def _headers() -> list[tuple[bytes, bytes]]:
     return [(b"accept", b"*/*"), (b"user-agent", b"agentnb-doctor")]
 
 
-def connected(check: str, address: str, response: ProbeResponse) -> Finding:
-    """Return a finding that describes the connection of a response."""
+def _connected(check: str, address: str, response: ProbeResponse) -> Finding:
     proxy = proxy_for(address)
     is_encrypted = address.startswith("https:")
     details = [
@@ -161,19 +178,17 @@ def connected(check: str, address: str, response: ProbeResponse) -> Finding:
     return ok(check, message)
 
 
-def not_connected(check: str, address: str, error: AgentnbError) -> Finding:
-    """Return why there was no response, and what to do."""
+def _not_connected(check: str, error: TransportError) -> Finding:
     hint = error.hint or ""
-    if isinstance(error, TransportError):
-        if "certificate" in error.message:
-            hint = (
-                "If a proxy of your network signs its own certificates, name the file of its "
-                "authority in SSL_CERT_FILE."
-            )
-        elif isinstance(error.__cause__, ConnectionRefusedError):
-            hint = "Nothing listens there: check the port in base_url, or start the server."
-        elif isinstance(error, DeadlineError):
-            hint = "Check base_url, the network, and whether a proxy is needed."
+    if "certificate" in error.message:
+        hint = (
+            "If a proxy of your network signs its own certificates, name the file of its "
+            "authority in SSL_CERT_FILE."
+        )
+    elif isinstance(error.__cause__, ConnectionRefusedError):
+        hint = "Nothing listens there: check the port in base_url, or start the server."
+    elif isinstance(error, DeadlineError):
+        hint = _SLOW
     return problem(check, error.message, hint)
 
 

@@ -1,14 +1,17 @@
-"""Check Python, the packages that agentnb requires, and its extras."""
+"""Check Python, the packages that agentnb requires, its extras, and the halves of the widgets."""
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
-from typing import Any, Final, NamedTuple
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 from agentnb._support.installing import DISTRIBUTION, __version__, install_hint, upgrade_hint
 from agentnb.doctor.report import Finding, note, ok, problem
@@ -18,14 +21,24 @@ __all__ = [
     "check_extras",
     "check_packages",
     "check_python",
+    "check_views",
     "dependencies",
     "installed_version",
     "parse_release",
 ]
 
 _REINSTALL: Final = f"pip uninstall -y agentnb && pip install --force-reinstall {DISTRIBUTION}"
+# Such as "psycopg[binary]>=3.2; extra == 'postgresql'": package, specifier and extra.
+_REQUIREMENT: Final = re.compile(
+    r"""([\w.-]+)(?:\[[^\]]*\])?\s*([^;]*?)\s*(?:;(?:.*extra\s*==\s*['"]([\w.-]+)['"])?.*)?$"""
+)
 # Optional packages whose versions help to understand a report.
 _HOSTS: Final = ("ipykernel", "jupyterlab", "notebook", "marimo")
+_VIEWS: Final = "live views"
+_BUNDLES: Final = ("loader.js", "run.js", "widget.js")
+# Major version of ipywidgets -> that of jupyterlab_widgets, its counterpart in the page.
+_PAIRS: Final = {7: 1, 8: 3}
+_MANAGER: Final = "@jupyter-widgets/jupyterlab-manager"
 
 
 class Dependency(NamedTuple):
@@ -134,18 +147,13 @@ def dependencies() -> list[Dependency]:
 
 
 def _dependency(line: str, requirement: Any) -> Dependency:
-    # Such as "psycopg[binary]>=3.2; extra == 'postgresql'".
-    spec, _, condition = line.partition(";")
-    spec = spec.strip()
-    match = re.match(r"[\w.-]+", spec)
-    package = match[0] if match else spec
-    extra = re.search(r"""extra\s*==\s*['"]([\w.-]+)['"]""", condition)
-    specifier = re.sub(r"^\[[^\]]*\]", "", spec.removeprefix(package)).strip()
+    match = _REQUIREMENT.match(line)
+    package, specifier, extra = match.groups() if match else (line, "", None)
     found = installed_version(package)
     is_satisfied = found is not None and (
         requirement is None or requirement(line).specifier.contains(found, prereleases=True)
     )
-    return Dependency(package, specifier, extra[1] if extra else "", found, is_satisfied)
+    return Dependency(package, specifier, extra or "", found, is_satisfied)
 
 
 def _conflicting_version() -> str | None:
@@ -162,3 +170,85 @@ def _conflicting_version() -> str | None:
 
 def _versions(packages: Iterable[tuple[str, str | None]]) -> str:
     return ", ".join(f"{name} {found}" for name, found in packages)
+
+
+def check_views() -> Iterator[Finding]:
+    """Report whether the Python and the JavaScript packages of the widgets match."""
+    versions = {name: installed_version(name) for name in ("ipywidgets", "anywidget")}
+    findings = [
+        *_check_bundles(),
+        *(
+            problem(_VIEWS, f"{name} is not installed", upgrade_hint())
+            for name, version in versions.items()
+            if version is None
+        ),
+        *_check_pair(versions["ipywidgets"]),
+        *_check_extensions(versions["anywidget"]),
+    ]
+    if not findings:
+        names = ", ".join(f"{name} {version}" for name, version in versions.items())
+        findings = [ok(_VIEWS, f"{names}: both halves of the widgets fit")]
+    yield from findings
+
+
+def _check_bundles() -> Iterator[Finding]:
+    static = files("agentnb").joinpath("widgets", "static")
+    missing = [name for name in _BUNDLES if not static.joinpath(name).is_file()]
+    if missing:
+        message = f"the code of the live views was not built: {', '.join(missing)} missing"
+        yield problem(_VIEWS, message, "Install a released agentnb, or run 'make build' here.")
+
+
+def _check_pair(ipywidgets: str | None) -> Iterator[Finding]:
+    """Report if JupyterLab is installed without the matching jupyterlab_widgets."""
+    lab = installed_version("jupyterlab_widgets")
+    if ipywidgets is None or (lab is None and installed_version("jupyterlab") is None):
+        return
+    expected = _PAIRS.get(parse_release(ipywidgets)[0])
+    if lab is not None and expected in (None, parse_release(lab)[0]):
+        return
+    other = f"jupyterlab_widgets is {lab}" if lab else "jupyterlab_widgets is not installed"
+    message = (
+        f"ipywidgets is {ipywidgets}, and {other}: views may show as 'Error displaying widget'"
+    )
+    hint = "pip install -U ipywidgets jupyterlab_widgets, then reload the page."
+    yield problem(_VIEWS, message, hint)
+
+
+def _check_extensions(anywidget: str | None) -> Iterator[Finding]:
+    """Report if a page would load another version of anywidget, or miss an extension."""
+    if installed_version("jupyterlab") is None:
+        # The server runs in another environment, whose extensions are not known here.
+        return
+    folders = _extension_folders()
+    folder, version = _extension(folders, "anywidget")
+    if anywidget is not None and version is not None and version != anywidget:
+        message = f"anywidget is {anywidget}, and JupyterLab would load its {version} from {folder}"
+        hint = f"Remove that folder, or pip install anywidget=={version}."
+        yield note(_VIEWS, message, hint)
+    for name, package in ((_MANAGER, "jupyterlab_widgets"), ("anywidget", "anywidget")):
+        if installed_version(package) is not None and _extension(folders, name)[1] is None:
+            message = f"JupyterLab's extension {name} is not where it looks for extensions"
+            hint = f"pip install --force-reinstall {package}, then reload the page."
+            yield note(_VIEWS, message, hint)
+
+
+def _extension_folders() -> list[Path]:
+    """Return the folders that JupyterLab searches for extensions, in order of precedence."""
+    try:
+        # Installed along with a kernel or a server, which this environment need not have.
+        paths: Any = import_module("jupyter_core.paths")
+        return [Path(path) for path in paths.jupyter_path("labextensions")]
+    except ImportError:
+        return [Path(sys.prefix) / "share" / "jupyter" / "labextensions"]
+
+
+def _extension(folders: list[Path], name: str) -> tuple[Path | None, str | None]:
+    """Return the folder and version of an extension, or twice None."""
+    for folder in folders:
+        try:
+            package: Any = json.loads((folder / name / "package.json").read_text("utf-8"))
+            return folder / name, str(cast("dict[str, Any]", package)["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None, None

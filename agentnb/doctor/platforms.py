@@ -7,14 +7,12 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from agentnb._http import RequestOptions
-from agentnb._http.request import check_base_url
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb.cassettes import active_playback
-from agentnb.config import EMBEDDED, Config, PlatformSection, url_from_environment
+from agentnb.config import EMBEDDED, Config, url_from_environment
 from agentnb.doctor.checks import run_on_loop
-from agentnb.doctor.network import check_clock, connected, not_connected, probe, unresolved_host
-from agentnb.doctor.redact import redact_url
+from agentnb.doctor.network import GRACE, check_connection
 from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import (
     AgentnbError,
@@ -31,8 +29,6 @@ __all__ = ["check_platform", "list_agents", "new_client", "single_attempt"]
 # Shares of the timeout for connecting, and for listing the agents.
 _CONNECT_SHARE: Final = 0.55
 _LIST_SHARE: Final = 0.85
-# The client's own deadlines expire first, by so many seconds: they say which of them it was.
-_GRACE: Final = 1.0
 _MIN_TIMEOUT: Final = 0.1
 
 
@@ -59,10 +55,17 @@ def check_platform(*, name: str, current: Config, timeout: float = 9.0) -> Itera
     elif source is None and current.untrusted_endpoint(name) is not None:
         # An address from a folder's file gets no request before the user trusts it.
         return
-    elif not (yield from _check_connection(name, address, current, timeout * _CONNECT_SHARE)):
-        return
+    else:
+        connect = _rounded(timeout * _CONNECT_SHARE)
+        if not (yield from check_connection(name, address, current, connect)):
+            return
     if source:
-        yield _check_access(name, source, current, timeout * _LIST_SHARE)
+        yield _check_access(name, source, current, _rounded(timeout * _LIST_SHARE))
+
+
+def _rounded(timeout: float) -> float:
+    # As displayed; never 0, which would time out at once.
+    return max(_MIN_TIMEOUT, round(timeout, 1))
 
 
 def new_client(name: str, current: Config) -> Platform:
@@ -95,8 +98,7 @@ async def list_agents(client: Platform, *, timeout: float) -> list[AgentInfo] | 
 
 
 def _address(name: str, current: Config) -> str | None:
-    section = current.file.platforms.get(name, PlatformSection())
-    if address := url_from_environment(name) or section.base_url:
+    if address := url_from_environment(name) or current.file.section(name).base_url:
         return address
     factory: Any = registry.load(current.platform_type(name))
     return getattr(sys.modules.get(factory.__module__), "DEFAULT_BASE_URL", None)
@@ -118,51 +120,12 @@ def _check_key(
     return source
 
 
-def _check_connection(
-    name: str, address: str, current: Config, timeout: float
-) -> Generator[Finding, None, bool]:
-    """Report the connection and the server's clock; return whether there is a connection."""
-    check = f"{name}: connection"
-    timeout = _rounded(timeout)
-    section = current.file.platforms.get(name, PlatformSection())
-    try:
-        address = check_base_url(address, name=name)
-    except ConfigError as error:
-        yield failed(check, error)
-        return False
-    if (unresolved := unresolved_host(check, address)) is not None:
-        yield unresolved
-        return False
-    request = probe(
-        name,
-        address,
-        trust_env=section.trust_env is not False,
-        timeout=timeout,
-        configured=current.file.transport,
-    )
-    try:
-        response = run_on_loop(request, timeout=timeout + _GRACE)
-    except AgentnbError as error:
-        yield not_connected(check, address, error)
-        return False
-    except TimeoutError:
-        message = f"{redact_url(address)} gave no answer within {timeout:g} s"
-        hint = "Check base_url, the network, and whether a proxy is needed."
-        yield problem(check, message, hint)
-        return False
-    yield connected(check, address, response)
-    if (clock := check_clock(f"{name}: clock", response)) is not None:
-        yield clock
-    return True
-
-
 def _check_access(name: str, source: str, current: Config, timeout: float) -> Finding:
     """Return whether the platform accepts the key, if listing its agents is free."""
     check = f"{name}: access"
-    timeout = _rounded(timeout)
     client = new_client(name, current)
     try:
-        agents = run_on_loop(list_agents(client, timeout=timeout), timeout=timeout + _GRACE)
+        agents = run_on_loop(list_agents(client, timeout=timeout), timeout=timeout + GRACE)
     except AuthenticationError as error:
         hint = f"The key ({source}) is wrong, or may not do this: put the right one there."
         return problem(check, error.message, hint)
@@ -180,8 +143,3 @@ def _check_access(name: str, source: str, current: Config, timeout: float) -> Fi
         return ok(check, message, f"'agentnb doctor --stream {name}:AGENT' asks a short question.")
     noun = "agent" if len(agents) == 1 else "agents"
     return ok(check, f"the key is accepted, {len(agents)} {noun}")
-
-
-def _rounded(timeout: float) -> float:
-    # As displayed; never 0, which would time out at once.
-    return max(_MIN_TIMEOUT, round(timeout, 1))

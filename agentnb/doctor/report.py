@@ -1,17 +1,34 @@
-"""Findings of the checks, and the report that collects them."""
+"""Findings of the checks, and the report of them, without keys and user names."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from agentnb._support.installing import __version__
 from agentnb.errors import AgentnbError
+from agentnb.redaction.secrets import MASK, looks_like_key, mask
 from agentnb.render import one_line
 
-__all__ = ["LEVELS", "Finding", "Level", "Report", "as_text", "failed", "note", "ok", "problem"]
+__all__ = [
+    "LEVELS",
+    "Finding",
+    "Level",
+    "Report",
+    "as_text",
+    "failed",
+    "note",
+    "ok",
+    "problem",
+    "redact_text",
+    "redact_url",
+]
 
 Level = Literal["problem", "note", "ok"]
 #: The levels in the order of the report.
@@ -38,19 +55,10 @@ class Finding:
     hint: str = ""
 
 
-def ok(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that all is well."""
-    return Finding("ok", check, message, hint)
-
-
-def note(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that is worth knowing."""
-    return Finding("note", check, message, hint)
-
-
-def problem(check: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that something does not work."""
-    return Finding("problem", check, message, hint)
+#: Make a finding: all is well, something is worth knowing, something does not work.
+ok = partial(Finding, "ok")
+note = partial(Finding, "note")
+problem = partial(Finding, "problem")
 
 
 def failed(check: str, error: AgentnbError, hint: str = "") -> Finding:
@@ -133,3 +141,46 @@ def _wrapped(text: str, mark: str, indent: int, width: int | None) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     ) or [""]
+
+
+# Home directories of other users, or of this one under another path.
+_HOMES: Final = re.compile(
+    r"((?:^|[\s:='\"(])(?:[A-Za-z]:)?[/\\](?:home|Users)[/\\])[^/\\\s,;:'\")]+"
+)
+# Random segments of a path, whatever their prefix.
+_RANDOM: Final = re.compile(
+    r"(?=.*[0-9])(?=.*[A-Za-z]).*[A-Za-z0-9]{16}.*|[0-9A-Fa-f-]{32,}", re.DOTALL
+)
+_INVALID_URL: Final = "an address that cannot be read"
+
+
+def redact_text(text: str) -> str:
+    """Return ``text`` with known keys masked, home as ``~`` and user names as ``…``."""
+    text = mask(text)
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # no home directory
+        home = ""
+    if len(home) > 1:
+        # Only whole path segments: another folder's name may start with the same characters.
+        text = re.sub(re.escape(home) + r"(?=$|[/\\\s,;:.'\")])", "~", text)
+    return _HOMES.sub(r"\1…", text)
+
+
+def redact_url(address: str) -> str:
+    """Return a URL without user, password and query, and with key-like path segments masked."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return _INVALID_URL
+    host = parts.netloc.rpartition("@")[2]
+    if not parts.scheme or not host:
+        return _INVALID_URL
+    path = "/".join(map(_redact_segment, parts.path.split("/")))
+    return mask(f"{parts.scheme}://{host}{path}".rstrip("/"))
+
+
+def _redact_segment(segment: str) -> str:
+    plain = unquote(segment)
+    is_key = looks_like_key(plain) or _RANDOM.fullmatch(plain) or mask(plain) != plain
+    return MASK if is_key else segment

@@ -64,28 +64,21 @@ class Arrivals:
     failure: str = ""
     stalled: float = 0.0
 
-    @property
-    def pieces(self) -> int:
-        """Number of chunks that the server wrote."""
-        return len(self.times)
-
     def bursts(self, silence: float) -> list[tuple[int, float]]:
         """Return size and preceding silence of chunks that arrived together.
 
         Only those after at least ``silence`` seconds.
         """
-        groups: list[list[float]] = []
+        bursts: list[tuple[int, float]] = []
+        first = before = 0.0
         for moment in self.times:
-            if groups and moment - groups[-1][0] <= _TOGETHER:
-                groups[-1].append(moment)
+            if bursts and moment - first <= _TOGETHER:
+                bursts[-1] = (bursts[-1][0] + 1, bursts[-1][1])
             else:
-                groups.append([moment])
-        ends = [0.0, *(group[-1] for group in groups)]
-        return [
-            (len(group), group[0] - before)
-            for group, before in zip(groups, ends, strict=False)
-            if len(group) > 1 and group[0] - before >= silence
-        ]
+                first = moment
+                bursts.append((1, moment - before))
+            before = moment
+        return [(size, pause) for size, pause in bursts if size > 1 and pause >= silence]
 
 
 async def measure(client: Platform, request: RunRequest, *, timeout: float) -> Arrivals:
@@ -125,7 +118,7 @@ async def _measure_latency(arrivals: Arrivals) -> None:
 
 def assess(check: str, arrivals: Arrivals, *, is_sandbox: bool = False) -> Finding:
     """Return whether a response was buffered; nothing lies between here and the sandbox."""
-    chunks = arrivals.pieces
+    chunks = len(arrivals.times)
     if chunks < _MIN_CHUNKS:
         if arrivals.failure:
             return problem(check, f"The run failed: {arrivals.failure}")
@@ -202,7 +195,7 @@ def check_stream(
         return
     deadline = time.monotonic() + timeout
     try:
-        agent = agent or _default_agent(name, current) or _first_agent(name, current, timeout)
+        agent = agent or _any_agent(name, current, timeout)
         if agent is None:
             hint = f"Name one: '--stream {name}:AGENT'."
             yield note(check, "not measured: no agent is known", hint)
@@ -218,7 +211,15 @@ def check_stream(
         return
     finding = assess(check, arrivals)
     if finding.level == "problem" and not arrivals.failure:
-        finding = _second_opinion(finding, name, current, request, deadline)
+        # Once more, since a single delay does not mean buffering.
+        try:
+            arrivals = _run(name, current, request, deadline)
+        except (AgentnbError, TimeoutError):
+            arrivals = Arrivals()
+        if len(arrivals.times) >= _MIN_CHUNKS:
+            finding = assess(check, arrivals)
+        else:
+            finding = note(check, f"{finding.says} A second answer did not come.", finding.hint)
     yield finding
 
 
@@ -227,28 +228,13 @@ def _run(name: str, current: Config, request: RunRequest, deadline: float) -> Ar
     return run_on_loop(measure(new_client(name, current), request, timeout=left), timeout=left)
 
 
-def _second_opinion(
-    first: Finding, name: str, current: Config, request: RunRequest, deadline: float
-) -> Finding:
-    """Measure a second response, since a single delay does not mean buffering."""
-    try:
-        arrivals = _run(name, current, request, deadline)
-    except (AgentnbError, TimeoutError):
-        arrivals = Arrivals()
-    if arrivals.pieces >= _MIN_CHUNKS:
-        return assess(first.check, arrivals)
-    return note(first.check, f"{first.says} A second answer did not come.", first.hint)
-
-
-def _default_agent(name: str, current: Config) -> str | None:
+def _any_agent(name: str, current: Config, timeout: float) -> str | None:
+    """Return the default agent if it is of this platform, else the first that this lists."""
     try:
         default = current.resolve(None, registry.names())
+        if default.platform == name:
+            return default.agent
     except AgentnbError:
-        return None
-    return default.agent if default.platform == name else None
-
-
-def _first_agent(name: str, current: Config, timeout: float) -> str | None:
-    listing = list_agents(new_client(name, current), timeout=timeout)
-    agents = run_on_loop(listing, timeout=timeout)
+        pass
+    agents = run_on_loop(list_agents(new_client(name, current), timeout=timeout), timeout=timeout)
     return agents[0].id if agents else None

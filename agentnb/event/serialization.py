@@ -12,11 +12,10 @@ database takes, the payload is ``~`` and its UTF-8 bytes as Latin-1 characters.
 from __future__ import annotations
 
 import json
-import sys
+import struct
 import warnings
-from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, groupby, repeat
 from typing import Any, Final, cast
 
@@ -49,7 +48,7 @@ def encode(events: Sequence[Event], times: Sequence[float]) -> str:
         groups = [(time, len(list(same))) for time, same in groupby(times)]
         times = [time for time, _ in groups]
         head["n"] = [count for _, count in groups]
-    head["at"] = b64encode(_doubles(times).tobytes()).decode()
+    head["at"] = b64encode(struct.pack(f"<{len(times)}d", *times)).decode()
     encoded = [
         # The most frequent kind without a call: this is done for every event of every run.
         event.text if type(event) is TextDelta and event.part_id is None else _encode(event)
@@ -58,14 +57,12 @@ def encode(events: Sequence[Event], times: Sequence[float]) -> str:
     try:
         payload = _dumps({**head, "events": encoded})
     except (TypeError, ValueError, RecursionError):
-        encoded = [_encode_or_raw(event) for event in events]
-        payload = _dumps({**head, "events": encoded})
-    if not payload.isascii():
-        try:
-            payload.encode()
-        except UnicodeEncodeError:
-            # JSON's escapes would join two lone halves that happen to be adjacent.
-            return _BYTES + payload.encode("utf-8", "surrogatepass").decode("latin-1")
+        payload = _dumps({**head, "events": [_encode_or_raw(event) for event in events]})
+    try:
+        payload.encode()
+    except UnicodeEncodeError:
+        # JSON's escapes would join two lone halves that happen to be adjacent.
+        return _BYTES + payload.encode("utf-8", "surrogatepass").decode("latin-1")
     return payload
 
 
@@ -77,7 +74,7 @@ def decode(payload: str) -> tuple[list[Event], list[float]]:
     """
     try:
         return _decoded(payload)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise ValueError(f"These stored events are damaged: {type(error).__name__}.") from error
 
 
@@ -101,33 +98,17 @@ def _decoded(payload: str) -> tuple[list[Event], list[float]]:
     if not isinstance(data, dict) or cast("dict[str, Any]", data).get("v") != _VERSION:
         raise ValueError("These events were stored by another version of agentnb.")
     content = cast("dict[str, Any]", data)
-    at = array("d", b64decode(content["at"]))
-    if sys.byteorder == "big":
-        at.byteswap()
-    times = at.tolist()
-    if "n" in content:
-        times = _repeated(times, content["n"], total=len(content["events"]))
+    at = b64decode(content["at"])
+    times: Sequence[float] = struct.unpack(f"<{len(at) // 8}d", at)
+    counts: Sequence[Any] = content.get("n", [1] * len(times))
+    # Validated before allocating.
+    whole = all(type(count) is int and count >= 0 for count in counts)
+    if not whole or len(counts) != len(times) or sum(counts) != len(content["events"]):
+        raise ValueError("These stored events are damaged: they and their times do not match.")
     events: list[Event] = [
         TextDelta(item) if isinstance(item, str) else _event(item) for item in content["events"]
     ]
-    if len(events) != len(times):
-        raise ValueError("These stored events are damaged: they and their times do not match.")
-    return events, times
-
-
-def _repeated(times: Sequence[float], counts: Sequence[Any], *, total: int) -> list[float]:
-    """Repeat each time as often as counted; validate the counts before allocating."""
-    whole = all(type(count) is int and count >= 0 for count in counts)
-    if not whole or len(counts) != len(times) or sum(counts) != total:
-        raise ValueError("These stored events are damaged: they and their times do not match.")
-    return list(chain.from_iterable(map(repeat, times, counts)))
-
-
-def _doubles(times: Iterable[float]) -> array[float]:
-    doubles = array("d", times)
-    if sys.byteorder == "big":
-        doubles.byteswap()
-    return doubles
+    return events, list(chain.from_iterable(map(repeat, times, counts)))
 
 
 def _dumps(value: Any) -> str:

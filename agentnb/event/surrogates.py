@@ -5,8 +5,9 @@ No file and no terminal takes half of a surrogate pair; U+FFFD stands for one wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from agentnb._support.text import well_formed
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, RunFinished, TextDelta
@@ -25,9 +26,9 @@ class SurrogateJoiner:
 
     def __init__(self) -> None:
         #: Withheld halves by key.  While there is none, `feed` returns ASCII unchanged.
-        self.held: dict[str, str] = {}
+        self.held: dict[Any, str] = {}
 
-    def feed(self, text: str, key: str = "") -> str:
+    def feed(self, text: str, key: Hashable = "") -> str:
         """Return ``text`` with its characters whole, without a first half at its end."""
         if not self.held and text.isascii():
             return text
@@ -37,7 +38,7 @@ class SurrogateJoiner:
             text = text[:-1]
         return well_formed(text)
 
-    def flush(self) -> dict[str, str]:
+    def flush(self) -> dict[Any, str]:
         """Return a replacement character for each withheld half, by key."""
         lone = dict.fromkeys(self.held, "\ufffd")
         self.held.clear()
@@ -47,25 +48,23 @@ class SurrogateJoiner:
 class EventSurrogateJoiner:
     """Joins halves across the text and reasoning events of one run, part by part."""
 
-    __slots__ = ("_joiners",)
+    __slots__ = ("_joiner",)
 
     def __init__(self) -> None:
-        self._joiners = {TextDelta: SurrogateJoiner(), ReasoningDelta: SurrogateJoiner()}
+        self._joiner = SurrogateJoiner()
 
     def feed(self, batch: Iterable[Event]) -> tuple[Event, ...]:
         """Return the events of ``batch`` with text that can be encoded."""
         batch = tuple(batch)
-        holds = any(joiner.held for joiner in self._joiners.values())
-        if not holds and all(map(_is_encodable, batch)):
+        if not self._joiner.held and all(map(_is_encodable, batch)):
             return batch
         events: list[Event] = []
         for event in batch:
             if isinstance(event, TextDelta | ReasoningDelta):
-                joiner = self._joiners[type(event)]
-                event = replace(event, text=joiner.feed(event.text, event.part_id or ""))
+                text = self._joiner.feed(event.text, (type(event), event.part_id))
+                event = replace(event, text=text)
             elif isinstance(event, TERMINAL_EVENTS):
-                for kind, joiner in self._joiners.items():
-                    events += [kind(text, part or None) for part, text in joiner.flush().items()]
+                events += [kind(text, part) for (kind, part), text in self._joiner.flush().items()]
                 if isinstance(event, RunFinished) and event.output:
                     event = replace(event, output=well_formed(event.output))
             events.append(event)

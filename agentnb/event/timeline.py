@@ -81,19 +81,17 @@ def timeline(
     return fold.segments(until)
 
 
+@dataclass(slots=True)
 class _Open:
     """A segment under construction."""
 
-    __slots__ = ("detail", "end", "error", "kind", "label", "start", "status")
-
-    def __init__(self, kind: Kind, at: float, *, status: str | None = None) -> None:
-        self.kind: Kind = kind
-        self.label = ""
-        self.start = at
-        self.end: float | None = None
-        self.status = status
-        self.detail = ""
-        self.error: str | None = None
+    kind: Kind
+    start: float
+    status: str | None = None
+    label: str = ""
+    end: float | None = None
+    detail: str = ""
+    error: str | None = None
 
     def append(self, text: str) -> None:
         # Only an excerpt is displayed; do not copy a long answer with each fragment.
@@ -145,7 +143,12 @@ class _Fold:
                 call.end = self._now
             case ApprovalRequested():
                 self._passage = None
-                self._wait_for(event)
+                status = "pending" if self._ended is None else "abandoned"
+                approval = self._begin("approval", status=status)
+                approval.label = event.tool or ""
+                approval.detail = event.message or event.arguments
+                if self._ended is None:
+                    self._approvals.append(approval)
             case RunStarted():
                 self._decide("decided")
             case _ if isinstance(event, TERMINAL_EVENTS):
@@ -160,21 +163,16 @@ class _Fold:
             last = max(last, until)
         end = last if self._ended is None else self._ended
         if not self._begun and (self._has_events or end > 0):
-            self._segments.append(self._waiting(end))
+            self._segments.append(_Open("waiting", 0.0, end=end))
         return [segment.closed(end) for segment in self._segments]
 
     def _begin(self, kind: Kind, *, status: str | None = None) -> _Open:
         if not self._begun:
             self._begun = True
             if self._now > 0:
-                self._segments.append(self._waiting(self._now))
-        segment = _Open(kind, self._now, status=status)
+                self._segments.append(_Open("waiting", 0.0, end=self._now))
+        segment = _Open(kind, self._now, status)
         self._segments.append(segment)
-        return segment
-
-    def _waiting(self, end: float) -> _Open:
-        segment = _Open("waiting", 0.0)
-        segment.end = end
         return segment
 
     def _grow(self, kind: Kind, text: str) -> None:
@@ -196,14 +194,6 @@ class _Fold:
             status = "running" if self._ended is None else "abandoned"
             call = self._calls[call_id] = self._begin("tool", status=status)
         return call
-
-    def _wait_for(self, event: ApprovalRequested) -> None:
-        status = "pending" if self._ended is None else "abandoned"
-        approval = self._begin("approval", status=status)
-        approval.label = event.tool or ""
-        approval.detail = event.message or event.arguments
-        if self._ended is None:
-            self._approvals.append(approval)
 
     def _decide(self, status: str) -> None:
         for approval in self._approvals:

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agentnb._support.text import printable, printable_or_none
-from agentnb.event.approvals import latest_requests
 from agentnb.event.types import (
     ApprovalRequested,
     Event,
@@ -279,16 +278,12 @@ class Transcript:
     @property
     def text(self) -> str:
         """The answer: every text delta, concatenated."""
-        return "".join(
-            str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == "text"
-        )
+        return "".join(self._texts("text"))
 
     @property
     def reasoning(self) -> str:
         """The reasoning: every reasoning delta, with a blank line between passages."""
-        return "\n\n".join(
-            str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == "reasoning"
-        )
+        return "\n\n".join(self._texts("reasoning"))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -297,7 +292,9 @@ class Transcript:
     @property
     def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
         """The approvals that the run waits for; the last request of each id."""
-        return latest_requests(self.approvals[self._decided :] if self.status == "paused" else ())
+        pending = enumerate(self.approvals[self._decided :] if self.status == "paused" else ())
+        latest = {n if a.approval_id is None else a.approval_id: a for n, a in pending}
+        return tuple(latest.values())
 
     @property
     def error_code(self) -> str | None:
@@ -338,14 +335,15 @@ class Transcript:
             "session_id": self.session_id,
             "agent": self.agent,
             "model": self.model,
-            "usage": None
-            if self.usage is None
-            else {k: v for k, v in asdict(self.usage).items() if v is not None},
+            "usage": None if self.usage is None else self.usage.to_dict(),
             "followups": list(self.followups),
             "approvals": [asdict(a) for a in self.pending_approvals or self.approvals],
             "raw_events": len(self.raw_events),
             "error": error,
         }
+
+    def _texts(self, kind: str) -> list[str]:
+        return [str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == kind]
 
     def _append(self, kind: Literal["text", "reasoning"], text: str, part_id: str | None) -> None:
         self._running()

@@ -14,8 +14,10 @@ names and approvals are replaced by visible symbols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast, get_args
 
@@ -62,16 +64,17 @@ class Usage(Validated):
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that are reported."""
+        return {f.name: n for f in fields(self) if (n := getattr(self, f.name)) is not None}
+
     def merged(self, later: Usage) -> Usage:
         """Return this usage with every field that ``later`` reports replaced by it.
 
         Platforms report running totals, so the later figure replaces the earlier one.  A total
         that was the sum of input and output stays their sum where only one of them is reported.
         """
-        merged: dict[str, Any] = {
-            f.name: new if (new := getattr(later, f.name)) is not None else getattr(self, f.name)
-            for f in fields(self)
-        }
+        merged = {**self.to_dict(), **later.to_dict()}
         if (
             later.total_tokens is None
             and None not in (self.input_tokens, self.output_tokens)
@@ -96,56 +99,40 @@ class RunStarted(Validated):
 
 
 # Nearly all events are fragments.  The `__init__` of a frozen dataclass sets fields by name, which
-# takes longer than everything that follows for a fragment; these set their slots.
+# takes longer than everything that follows for a fragment; this one sets its slots.
+@dataclass(frozen=True, slots=True, init=False)
+class _Fragment:
+    text: str
+    part_id: str | None = None
+
+    def __init__(self, text: str, part_id: str | None = None) -> None:
+        if type(text) is not str:
+            text = EventField(type(self).__name__, "text").checked(plain_text, text)
+        if part_id is not None and type(part_id) is not str:
+            part_id = EventField(type(self).__name__, "part_id").checked(identifier, part_id)
+        _set_text(self, text)
+        _set_part(self, part_id and name_signs(part_id))
+
+
+_set_text: Final = _Fragment.__dict__["text"].__set__
+_set_part: Final = _Fragment.__dict__["part_id"].__set__
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class ReasoningDelta:
+class ReasoningDelta(_Fragment):
     """A fragment of the reasoning, to be appended.
 
     ``part_id`` identifies the passage where the platform numbers them.
     """
 
     type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
-    text: str
-    part_id: str | None = None
-
-    def __init__(self, text: str, part_id: str | None = None) -> None:
-        if type(text) is not str or (part_id is not None and type(part_id) is not str):
-            text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_reasoning(self, text)
-        _set_reasoning_part(self, part_id and name_signs(part_id))
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class TextDelta:
+class TextDelta(_Fragment):
     """A fragment of the answer (Markdown), to be appended."""
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
-    text: str
-    part_id: str | None = None
-
-    def __init__(self, text: str, part_id: str | None = None) -> None:
-        if type(text) is not str or (part_id is not None and type(part_id) is not str):
-            text, part_id = _fragment(type(self).__name__, text, part_id)
-        _set_text(self, text)
-        _set_text_part(self, part_id and name_signs(part_id))
-
-
-def _fragment(event: str, text: object, part_id: object) -> tuple[str, str | None]:
-    """Return the fields of a fragment converted to their exact types."""
-    part = None if part_id is None else EventField(event, "part_id").checked(identifier, part_id)
-    return EventField(event, "text").checked(plain_text, text), part
-
-
-def _setter(cls: type, name: str) -> Callable[[object, object], None]:
-    return cls.__dict__[name].__set__
-
-
-_set_reasoning: Final = _setter(ReasoningDelta, "text")
-_set_reasoning_part: Final = _setter(ReasoningDelta, "part_id")
-_set_text: Final = _setter(TextDelta, "text")
-_set_text_part: Final = _setter(TextDelta, "part_id")
 
 
 def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
@@ -155,7 +142,7 @@ def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
     deltas = [*map(object.__new__, repeat(TextDelta, len(pieces)))]
     for delta, text in zip(deltas, pieces, strict=True):
         _set_text(delta, text)
-        _set_text_part(delta, None)
+        _set_part(delta, None)
     return deltas
 
 
@@ -344,7 +331,7 @@ def event_to_dict(event: Event) -> dict[str, Any]:
         if value is None:
             continue
         if isinstance(value, Usage):
-            value = {u.name: v for u in fields(value) if (v := getattr(value, u.name)) is not None}
+            value = value.to_dict()
         elif isinstance(value, tuple):
             value = list(cast("tuple[Any, ...]", value))
         result[f.name] = value
@@ -366,9 +353,9 @@ def event_from_dict(data: dict[str, Any]) -> Event:
     cls = _CLASSES.get(kind)
     if cls is None:
         return RawEvent(name=str(kind), data=str(data))
-    known = {f.name: f for f in fields(cls)}
-    values = {name: value for name, value in data.items() if name in known}
-    if missing := [n for n, f in known.items() if n not in values and _is_required(f)]:
+    values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+    required = [f for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+    if missing := [f.name for f in required if f.name not in values]:
         raise TypeError(f"{cls.__name__} needs {', '.join(missing)}.")
     try:
         return cls(**values)
@@ -376,5 +363,36 @@ def event_from_dict(data: dict[str, Any]) -> Event:
         return RawEvent(name=str(kind), data=repr(data), problem=str(error))
 
 
-def _is_required(f: Field[Any]) -> bool:
-    return f.default is MISSING and f.default_factory is MISSING
+def is_changed(
+    approval: ApprovalRequested,
+    approvals: Iterable[ApprovalRequested],
+    decided: Iterable[str | None] = (),
+) -> bool:
+    """Return whether its id was requested with other content before that was decided.
+
+    ``approvals`` are all requests of the run, ``decided`` the ids of the decided ones.
+    """
+    key = approval.approval_id
+    others = sum(other.approval_id == key and other != approval for other in approvals)
+    return key is not None and others > sum(each == key for each in decided)
+
+
+def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
+    """Return the ids that were requested with different content."""
+    first: dict[str, ApprovalRequested] = {}
+    return {
+        key
+        for approval in approvals
+        if (key := approval.approval_id) is not None and first.setdefault(key, approval) != approval
+    }
+
+
+# Views need the keys at every change of a run, and arguments may be megabytes.
+@lru_cache(maxsize=100)
+def approval_key(approval: ApprovalRequested) -> str:
+    """Return a key for exactly this content of a request."""
+    digest = hashlib.blake2b(digest_size=12)
+    for text in (approval.approval_id, approval.message, approval.tool, approval.arguments):
+        content = b"" if text is None else text.encode("utf-8", "surrogatepass")
+        digest.update(f"{text is None}{len(content)} ".encode() + content)
+    return digest.hexdigest()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from operator import index
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
@@ -59,7 +59,6 @@ DETAIL_KEYS: Final = (
     *("input_tokens_details", "output_tokens_details"),
     *("input_token_details", "output_token_details"),
 )
-_SCALARS: Final = frozenset({str, bool, type(None)})
 
 
 class EventField(NamedTuple):
@@ -144,37 +143,16 @@ def json_text(value: Any, target: EventField) -> str:
 
 def json_document(value: Any, target: EventField) -> str:
     """Return data as JSON, as `json_text` does; a text becomes a string of JSON."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        data = _json_like(value, target)
-    try:
-        return json.dumps(data, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        # An integer of thousands of digits, or depth that only this encoder refuses.
-        raise target.wrong_value("text or JSON data", "data too large or too deep") from None
+    return _as_json(value, target, "text or JSON data")[1]
 
 
 def details(value: Any, target: EventField) -> dict[str, Any]:
     """Return a dict of JSON-like values; other values are converted as by `json_text`."""
-    if type(value) is dict:
-        given = cast("dict[Any, Any]", value)
-        if all(type(key) is str and type(item) in _SCALARS for key, item in given.items()):
-            return given
-    elif value is None:
+    if value is None:
         return {}
-    elif not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         raise target.wrong_type("a dict", value)
-    given = dict(cast("Mapping[str, Any]", value))
-    try:
-        json.dumps(given, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        given = cast("dict[str, Any]", _json_like(given, target))
-        try:
-            json.dumps(given)
-        except (ValueError, RecursionError):
-            raise target.wrong_value("a dict", "data too large or too deep") from None
-    return given
+    return _as_json(dict(cast("Mapping[str, Any]", value)), target, "a dict")[0]
 
 
 def texts(value: Any, target: EventField) -> tuple[str, ...]:
@@ -194,23 +172,16 @@ def texts(value: Any, target: EventField) -> tuple[str, ...]:
 
 def count(value: Any, target: EventField) -> int:
     """Return a number of things: a whole number of 0 or more, None not included."""
-    if (whole := _whole(value)) is None and (number := _real(value)) is not None:
-        if not number.is_integer():
-            raise target.wrong_value("a whole number of 0 or more", _number_text(number))
-        whole = int(number)
-    if whole is None:
-        raise target.wrong_type("a whole number of 0 or more (int)", value)
-    if whole < 0 or whole > _LARGEST:
-        raise target.wrong_value("a whole number of 0 or more", _number_text(whole))
-    return whole
+    expected = "a whole number of 0 or more"
+    number = _number(value, target, f"{expected} (int)")
+    if not 0 <= number <= _LARGEST or not float(number).is_integer():
+        raise target.wrong_value(expected, _number_text(number))
+    return int(number)
 
 
 def amount(value: Any, target: EventField) -> float:
     """Return a finite number of 0 or more; integers stay integers."""
-    if (number := _whole(value)) is None:
-        number = _real(value)
-    if number is None:
-        raise target.wrong_type("a number of 0 or more (float)", value)
+    number = _number(value, target, "a number of 0 or more (float)")
     if not 0 <= number <= _LARGEST:  # NaN is neither
         raise target.wrong_value("a finite number of 0 or more", _number_text(number))
     return number
@@ -315,13 +286,13 @@ def _checks_of(cls: type[Any]) -> tuple[tuple[str, Check, tuple[type, ...], Clea
         if field.default is None:
             passing = (*passing, type(None))
         elif field.default == "":
-            check = _none_as_empty(check)
+            check = partial(_none_as_empty, check)
         checks.append((field.name, check, passing, _CLEAN.get(field.name)))
     return tuple(checks)
 
 
-def _none_as_empty(check: Check) -> Check:
-    return lambda value, target: "" if value is None else check(value, target)
+def _none_as_empty(check: Check, value: Any, target: EventField) -> Any:
+    return "" if value is None else check(value, target)
 
 
 # Larger integers have no float.
@@ -330,6 +301,13 @@ _LARGEST: Final = sys.float_info.max
 
 def _number_text(number: float) -> str:
     return "a number too large to keep" if number > _LARGEST else f"{max(number, -_LARGEST):g}"
+
+
+def _number(value: Any, target: EventField, expected: str) -> float:
+    number = _whole(value)
+    if number is None and (number := _real(value)) is None:
+        raise target.wrong_type(expected, value)
+    return number
 
 
 def _whole(value: Any) -> int | None:
@@ -357,6 +335,19 @@ def _real(value: Any) -> float | None:
     except Exception:
         return None
     return item if isinstance(item, float) else None
+
+
+def _as_json(value: Any, target: EventField, expected: str) -> tuple[Any, str]:
+    """Return ``value`` as JSON-like data, and as JSON."""
+    try:
+        return value, json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        data = _json_like(value, target)
+    try:
+        return data, json.dumps(data, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        # An integer of thousands of digits, or depth that only this encoder refuses.
+        raise target.wrong_value(expected, "data too large or too deep") from None
 
 
 def _json_like(value: Any, target: EventField) -> Any:

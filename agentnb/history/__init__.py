@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.store.recent import last_run, recent_runs, remember, replace
 
 if TYPE_CHECKING:

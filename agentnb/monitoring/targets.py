@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeGuard, cast
 
@@ -15,9 +15,12 @@ from agentnb.errors import HistoryError, RequestError, UnsupportedError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.monitoring.items import Item, LocalItem, RemoteItem, own_runs, remote_item
 from agentnb.platforms.base import Capabilities, Platform, RemoteRun
+from agentnb.recording.base_run import BaseRun
 from agentnb.render.visible import one_line
 from agentnb.run.clients import connect
 from agentnb.run.run import Run
+from agentnb.store.record import UNKNOWN_TIME, RunRecord
+from agentnb.store.timestamps import from_micros, span, to_micros
 
 __all__ = ["Targets", "find_sessions", "list_agent_runs", "resolve"]
 
@@ -40,21 +43,6 @@ class Targets:
 
     items: list[Item]
     agents: list[Agent]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _TableRun:
-    """A run in a table, with the attributes of a stored run; None where the table lacks one."""
-
-    id: str
-    local_id: str | None = None
-    platform: str | None = None
-    agent: str | None = None
-    session_id: str | None = None
-    status: Status | None = None
-    created_at: datetime | None = None
-    duration: float | None = None
-    error: str | None = None
 
 
 def resolve(targets: Any, *, within: str | Agent | None = None) -> Targets:
@@ -155,8 +143,11 @@ class _Resolver:
                 self._add_ids(of.platform, of.id, ids, more)
             case (client, ids, *more) if isinstance(target, tuple) and _is_platform(client):
                 self._add_ids(client, None, ids, more)
-            case _ if _is_stored_run(target):
+            case RunRecord():
                 self.items.append(_stored_item(target))
+            case BaseRun():
+                record = RunRecord.from_run(target, process=None, user=None)
+                self.items.append(_stored_item(record))
             case Iterable():
                 for each in cast("Iterable[Any]", target):
                     self.add(each)
@@ -220,25 +211,25 @@ def _find_in_history(run_id: str) -> Item | None:
     return None if found is None else _stored_item(found)
 
 
-def _stored_item(run: Any) -> Item:
+def _stored_item(run: RunRecord) -> Item:
     """Return a stored run, which is polled unless it is known to have ended.
 
     Raises:
         ConfigError: its platform's key or settings are missing.
     """
-    local_id = getattr(run, "local_id", None)
-    if (own := next((r for r in own_runs() if r.local_id == local_id), None)) is not None:
+    if (own := next((r for r in own_runs() if r.local_id == run.key), None)) is not None:
         return _own_item(own.local_id) or LocalItem(own)
     if run.status not in _ENDED and run.platform != _FUNCTIONS:
         return remote_item(connect(run.platform), run.id, run.agent, run.session_id)
     item = RemoteItem(_offline(run.platform), run.id, agent=run.agent, session_id=run.session_id)
-    start: datetime | None = run.created_at
-    duration: float | None = run.duration
-    end = None if start is None or duration is None else start + timedelta(seconds=duration)
+    start = None if run.started_at == UNKNOWN_TIME else from_micros(run.started_at)
+    end = None
+    if start is not None and run.duration is not None:
+        end = from_micros(run.started_at + run.duration)
     item.update(
         RemoteRun(
             id=run.id,
-            status=run.status or "queued",
+            status=cast("Status", run.status or "queued"),
             agent=run.agent,
             session_id=run.session_id,
             created_at=start,
@@ -252,7 +243,7 @@ def _stored_item(run: Any) -> Item:
     return item
 
 
-def _table_runs(table: Any) -> Iterator[_TableRun]:
+def _table_runs(table: Any) -> Iterator[RunRecord]:
     """Yield the runs of a pandas or polars table with the columns of `agentnb.runs`.
 
     Raises:
@@ -271,18 +262,24 @@ def _table_runs(table: Any) -> Iterator[_TableRun]:
     )
     for row in rows:
         values = {name: row.get(name) for name in texts}
-        known = {k: v for k, v in values.items() if isinstance(v, str) and v}
+        known: dict[str, Any] = {k: v for k, v in values.items() if isinstance(v, str) and v}
         start, duration = row.get("started_at"), row.get("duration")
-        if run_id := known.pop("run_id", None):
-            yield _TableRun(
-                id=run_id,
+        if "run_id" in known:
+            yield RunRecord(
+                key=known.pop("local_id", ""),
                 # pandas' NaT is a datetime that does not equal itself.
-                created_at=start if isinstance(start, datetime) and start == start else None,
-                duration=duration.total_seconds()
+                started_at=to_micros(_in_utc(start))
+                if isinstance(start, datetime) and start == start
+                else UNKNOWN_TIME,
+                duration=span(duration.total_seconds())
                 if isinstance(duration, timedelta) and duration == duration
                 else None,
-                **cast("dict[str, Any]", known),
+                **cast("dict[str, Any]", {"platform": "", "status": "", **known}),
             )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _is_table(value: Any) -> bool:
@@ -291,10 +288,6 @@ def _is_table(value: Any) -> bool:
 
 def _is_platform(value: Any) -> TypeGuard[Platform]:
     return hasattr(value, "capabilities") and callable(getattr(value, "status", None))
-
-
-def _is_stored_run(target: Any) -> bool:
-    return all(hasattr(target, n) for n in ("id", "platform", "agent", "session_id", "status"))
 
 
 class _OfflinePlatform:

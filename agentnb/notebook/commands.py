@@ -10,7 +10,7 @@ from agentnb import history
 from agentnb._support.installing import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.config.names import quoted
-from agentnb.doctor.redact import redact_url
+from agentnb.doctor.report import redact_url
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.notebook.attach import ATTACH_USAGE, attach
 from agentnb.notebook.display import current_shell

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 from IPython import display as ipython_display
 from IPython.core.getipython import get_ipython
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.notebook.text import TextDisplay
 from agentnb.render import to_html, to_text
 from agentnb.render.visible import visible

@@ -81,8 +81,8 @@ def host(shell: InteractiveShell | None, display: str) -> Host:
         kind="kernel",
         display=display,
         frontend=_frontend(kernel, shell),
-        # Private, and since ipykernel 7.0.
-        subshells=bool(getattr(kernel, "_supports_kernel_subshells", False)),
+        # Since ipykernel 7.0.
+        subshells="kernel subshells" in kernel.kernel_info.get("supported_features", ()),
         loop=name,
     )
 

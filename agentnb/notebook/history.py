@@ -17,10 +17,10 @@ from agentnb.render.view import STATUS_MARKS, brief_seconds, dollars
 from agentnb.run.agent_catalog import known_agents
 from agentnb.run.clients import connect
 from agentnb.store.filters import STATUSES
-from agentnb.tables.pages import PageQuery, PageRow, agent_names, page, row_of
+from agentnb.tables.pages import PageQuery, agent_names, page, row_of
 
 if TYPE_CHECKING:
-    from agentnb.store.lookup import PlacedRun
+    from agentnb.store.record import RunRecord
 
 __all__ = [
     "HISTORY_ACTIONS",
@@ -232,7 +232,7 @@ def stop_error(run_id: str, mine: Sequence[Any]) -> RequestError:
     )
 
 
-def _how_to_stop(run: PlacedRun) -> str:
+def _how_to_stop(run: RunRecord) -> str:
     try:
         # Each kernel has its own of these.
         own = run.platform in ("local", EMBEDDED)
@@ -248,11 +248,13 @@ def _how_to_stop(run: PlacedRun) -> str:
     return "Only there can it be stopped: interrupt its cell, or write '%agent stop' there."
 
 
-def _elapsed(row: PageRow) -> float | None:
+def _elapsed(row: RunRecord) -> float | None:
     """Return the duration of a run so far, in seconds."""
-    if row.duration is None and row.status in _ACTIVE:
-        return max(0.0, datetime.now(UTC).timestamp() - row.started)
-    return row.duration
+    if row.duration is not None:
+        return row.duration / 1e6
+    if row.status not in _ACTIVE:
+        return None
+    return max(0.0, datetime.now(UTC).timestamp() - row.started_at / 1e6)
 
 
 def session_table(current: set[str]) -> Table:
@@ -329,7 +331,7 @@ def _agent_filter(agent: str) -> str:
     return str(config().resolve(agent, registry.names())) if agent in aliases else agent
 
 
-def _stored(run_id: str) -> PageRow | None:
+def _stored(run_id: str) -> RunRecord | None:
     try:
         from agentnb.store.stored_run import load
 
@@ -338,17 +340,18 @@ def _stored(run_id: str) -> PageRow | None:
         return None
 
 
-def _cells(row: PageRow, took: float | None = None) -> dict[str, str]:
-    took = row.duration if took is None else took
+def _cells(row: RunRecord, took: float | None = None) -> dict[str, str]:
+    if took is None and row.duration is not None:
+        took = row.duration / 1e6
     return {
-        "run": row.run_id or row.key,
-        "agent": f"{row.platform}:{row.agent}",
+        "run": row.id,
+        "agent": f"{row.platform}:{row.agent or ''}",
         "status": f"{STATUS_MARKS.get(row.status, '')} {row.status}".strip(),  # pyright: ignore
-        "when": _when(row.started),
+        "when": _when(row.started_at / 1e6),
         "duration": _NONE if took is None else brief_seconds(took),
-        "tokens": _NONE if row.tokens is None else f"{row.tokens:,}",
-        "cost": _NONE if row.cost is None else dollars(row.cost),
-        "question": row.question,
+        "tokens": _NONE if row.total_tokens is None else f"{row.total_tokens:,}",
+        "cost": _NONE if row.cost_usd is None else dollars(row.cost_usd),
+        "question": row.prompt or "",
     }
 
 

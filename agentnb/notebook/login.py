@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from agentnb.config import EMBEDDED, config, suggestion
 from agentnb.config.environment import is_single_word, key_variable
-from agentnb.config.key_leak_checks import check_address
 from agentnb.config.keys import (
     KEYRING_SERVICE,
     PromptUnavailableError,
@@ -16,6 +15,7 @@ from agentnb.config.keys import (
     prompt_for_key,
     store_key,
 )
+from agentnb.config.names import check_address
 from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table

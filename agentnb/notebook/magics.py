@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Unicode, observe
 
-from agentnb.notebook.lazy_import import load
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -49,14 +47,14 @@ class AgentMagics(Magics):
 
     async def ask(self, line: str, cell: str) -> None:
         """Run a ``%%agent`` cell; `AwaitTransformer` rewrites cells to this call."""
-        load()
+        _load_transport()
         self._use_default()
         await self.runner.run_async(line, cell)
 
     @cell_magic("agent")  # pyright: ignore[reportUntypedFunctionDecorator]
     def agent_cell(self, line: str, cell: str) -> None:
         """Send the cell to an agent."""
-        load()
+        _load_transport()
         self._use_default()
         self.runner.run_blocking(line, cell)
 
@@ -84,6 +82,17 @@ class AgentMagics(Magics):
         # A broken file is reported when it is needed; '%agent doctor' works without it.
         with suppress(ConfigError):
             config().option_agent = self.default_agent or None
+
+
+def _load_transport() -> None:
+    """Import what sends a request, on this thread.
+
+    Imports take nearly all the time until the first request; the event loop would make them while
+    this thread imports the display.
+    """
+    from agentnb._http.library import load_transport
+
+    load_transport()
 
 
 def _help() -> str:

@@ -68,7 +68,14 @@ class LineParser(argparse.ArgumentParser):
     """Argument parser that raises `RequestError` instead of ending the process."""
 
     def __init__(self, prog: str) -> None:
+        #: The arguments by their names.
+        self.options: dict[str, argparse.Action] = {}
         super().__init__(prog=prog, add_help=False, allow_abbrev=False)
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        action = super().add_argument(*names, **settings)
+        self.options |= dict.fromkeys(action.option_strings, action)
+        return action
 
     def error(self, message: str) -> NoReturn:
         sentence = f"{self.prog}: {message}" + ("" if message.endswith(".") else ".")
@@ -79,10 +86,10 @@ class LineParser(argparse.ArgumentParser):
 
         wrong = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
         if wrong:
-            meant = suggestion(wrong[1], self._option_string_actions)
+            meant = suggestion(wrong[1], self.options)
         elif choice := re.search(r"argument ([^:]+): invalid choice: '([^']*)'", message):
             # argparse joins the names of an option: "-f/--format".
-            option = self._option_string_actions.get(choice[1].split("/")[-1])
+            option = self.options.get(choice[1].split("/")[-1])
             meant = suggestion(choice[2], map(str, option.choices or ())) if option else ""
         else:
             meant = ""
@@ -222,12 +229,7 @@ def parse_attach_words(words: Sequence[str]) -> tuple[str, CellOptions]:
 
 def option_strings() -> list[str]:
     """Return every long option, for completion."""
-    return [
-        s
-        for action in _parser()._actions  # argparse has no public list
-        for s in action.option_strings
-        if s.startswith("--")
-    ]
+    return [name for name in _parser().options if name.startswith("--")]
 
 
 def usage() -> str:

@@ -12,7 +12,7 @@ from agentnb.batch.progress import Display, Progress
 from agentnb.notebook.display import choose_mode, current_shell, display, update_display
 from agentnb.redaction.secrets import mask
 from agentnb.render import one_line
-from agentnb.render.markup import BREAKING, MUTED, WRAPPER_CLASS, element, joined
+from agentnb.render.markup import WRAPPER_CLASS, Style, element, joined
 from agentnb.render.view import dollars, seconds
 
 __all__ = ["progress_display"]
@@ -81,12 +81,12 @@ def _bundle(name: str, progress: Progress, line: str | None) -> dict[str, str]:
     words = _words(progress)
     notes = [] if line is None else [mask(one_line(line, _LINE))]
     head = element("strong", name)
-    figures = element("small", " · " + " · ".join(words), style=MUTED)
+    figures = element("small", " · " + " · ".join(words), style=Style.MUTED)
     blocks = [element("p", head, figures)]
     if progress.state == "running":
         blocks.append(element("p", _bar(progress)))
     blocks += [element("p", each) for each in notes]
-    html = element("div", joined(list(blocks)), class_=WRAPPER_CLASS, style=BREAKING)
+    html = element("div", joined(list(blocks)), class_=WRAPPER_CLASS, style=Style.BREAKING)
     return {
         "text/plain": "\n".join([" · ".join([name, *words]), *notes]),
         # A plain string, because some hosts check for the exact type.

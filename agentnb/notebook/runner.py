@@ -16,7 +16,6 @@ from agentnb._support.tracebacks import hide_frames
 from agentnb.agents import Agent, agent
 from agentnb.config import AgentName, suggestion
 from agentnb.errors import AgentnbError, BatchError, ConfigError, NotFoundError, RequestError
-from agentnb.notebook.lazy_import import load_display
 from agentnb.notebook.options import CellOptions, parse_cell_line
 from agentnb.notebook.sessions import Sessions
 from agentnb.notebook.template import expand
@@ -185,7 +184,6 @@ class CellRunner:
     def _open(self, run: Run, chosen: Agent, options: CellOptions) -> _Cell:
         """Display a started run; cancel it if that fails."""
         try:
-            load_display()
             from agentnb.notebook.display import make_display
 
             self._sessions.begin(chosen, run)
@@ -341,8 +339,7 @@ def _forget_failed_display(shell: InteractiveShell) -> None:
 
     It resets it only before cells without await, and would report this cell as failed.
     """
-    if hasattr(shell, "_last_traceback_during_displayhook"):
-        setattr(shell, "_last_traceback_during_displayhook", False)  # noqa: B010 - not its type
+    setattr(shell, "_last_traceback_during_displayhook", False)  # noqa: B010 - not its type
 
 
 @contextmanager

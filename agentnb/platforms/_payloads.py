@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from agentnb.event.transcript import Status
 from agentnb.event.types import Event, RunFailed, UsageReported
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._usage import read_usage
@@ -16,7 +17,9 @@ __all__ = [
     "failure_event",
     "first_text",
     "first_value",
+    "is_status",
     "json_object",
+    "read_status",
     "usage_events",
 ]
 
@@ -74,3 +77,53 @@ def failure_event(
         retry_after=error.retry_after,
         details=mend_deep({k: v for k, v in payload.items() if k not in hidden}),
     )
+
+
+_STATUSES: Final[dict[str, Status]] = {
+    "queued": "queued",
+    "pending": "queued",
+    "created": "queued",
+    "submitted": "queued",
+    "running": "running",
+    "in_progress": "running",
+    "processing": "running",
+    "working": "running",
+    "active": "running",
+    "paused": "paused",
+    "waiting": "paused",
+    "complete": "completed",
+    "completed": "completed",
+    "done": "completed",
+    "ok": "completed",
+    "finished": "completed",
+    "success": "completed",
+    "successful": "completed",
+    "succeeded": "completed",
+    "error": "failed",
+    "errored": "failed",
+    "failed": "failed",
+    "failure": "failed",
+    "incomplete": "failed",
+    "expired": "failed",
+    "rejected": "failed",
+    "timeout": "failed",
+    "timed_out": "failed",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "aborted": "cancelled",
+    "stopped": "cancelled",
+}
+
+
+def read_status(value: Any, *, ended: bool = False) -> Status:
+    """Return a run's status; an unknown one is ``completed`` if it has ended, else ``running``."""
+    return _STATUSES.get(_word(value), "completed" if ended else "running")
+
+
+def is_status(value: Any) -> bool:
+    """Return whether ``value`` is a known status."""
+    return _word(value) in _STATUSES
+
+
+def _word(value: Any) -> str:
+    return value.strip().lower().replace("-", "_") if isinstance(value, str) else ""

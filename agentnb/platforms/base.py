@@ -190,7 +190,7 @@ class Platform(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        """Start a run and yield its events, one batch for each network read.
+        """Start a run and yield its events, one batch for each chunk received.
 
         Closing the generator closes the connection.  It ends with the response, with or without a
         terminal event; the caller decides what that means.  A platform that knows ids only from

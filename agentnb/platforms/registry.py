@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.config.names import quoted, suggestion
 from agentnb.errors import ConfigError, UnsupportedError
 

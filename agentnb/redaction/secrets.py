@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._support.fork import after_fork_in_child
@@ -25,6 +27,7 @@ __all__ = [
     "looks_like_key",
     "mask",
     "mask_growing",
+    "mask_logs",
     "mask_pieces",
     "mask_value",
     "may_begin_secret",
@@ -63,18 +66,15 @@ _OPAQUE: Final = 16
 _PASSPHRASE: Final = 20
 # How many levels of JSON nested in JSON strings are searched.
 _ESCAPED: Final = 3
-# From this length on a plain search is faster than a regular expression, in characters.
-_LONG: Final = 1024
 
 
 class _Known:
     """The secrets in every form in which text can contain them, longest first."""
 
-    __slots__ = ("forms", "hint", "longest", "pattern")
+    __slots__ = ("forms", "hint", "pattern")
 
     def __init__(self, forms: Iterable[str] = ()) -> None:
         self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
-        self.longest = max(map(len, self.forms), default=0)
         self.pattern = re.compile("|".join(map(re.escape, self.forms)))
         # The first characters of a secret anywhere, or fewer of them at the end.
         self.hint = re.compile("|".join({_start(form) for form in self.forms}) or r"(?!)")
@@ -160,26 +160,12 @@ def mask_pieces(pieces: Sequence[str]) -> list[str] | None:
     whole = "".join(pieces)
     if not has_secret(whole):
         return None
-    result: list[str] = []
-    hidden = _known.pattern.finditer(whole)
-    next_one = next(hidden, None)
-    start = 0
-    for piece in pieces:
-        end = start + len(piece)
-        kept: list[str] = []
-        while next_one is not None and next_one.start() < end:
-            kept.append(whole[start : next_one.start()])
-            if next_one.start() >= start:
-                kept.append(MASK)
-            # Cut the rest of the secret off the following pieces.
-            start = max(start, min(next_one.end(), end))
-            if next_one.end() > end:
-                break
-            next_one = next(hidden, None)
-        kept.append(whole[start:end])
-        result.append("".join(kept))
-        start = end
-    return result
+    characters = list(whole)
+    for found in _known.pattern.finditer(whole):
+        start, end = found.span()
+        characters[start:end] = [MASK, *[""] * (end - start - 1)]
+    bounds = accumulate(map(len, pieces), initial=0)
+    return ["".join(characters[start:end]) for start, end in pairwise(bounds)]
 
 
 def near_secret(text: str) -> str:
@@ -188,13 +174,7 @@ def near_secret(text: str) -> str:
     At most `HARMLESS` characters are the end of ``text``, which may continue as a secret; more
     characters are the beginning of a possible secret.
     """
-    known = _known
-    if len(text) < _LONG:
-        found = known.hint.search(text)
-    elif has_secret(text):
-        return text
-    else:
-        found = known.hint.search(text, len(text) - known.longest)
+    found = _known.hint.search(text)
     return found[0] if found is not None else ""
 
 
@@ -319,3 +299,29 @@ def _after_fork() -> None:
 
 
 after_fork_in_child(_after_fork)
+
+
+class _Mask(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            # The handler reports the malformed record.
+            return True
+        masked = mask(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        return True
+
+
+_filter = _Mask()
+
+
+def mask_logs() -> None:
+    """Redact known keys in all loggers of httpx, httpcore, aiohttp and websockets.
+
+    A filter does not apply to child loggers, so each logger gets it.  Idempotent.
+    """
+    for name in ("httpx", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("httpx", "httpcore", "aiohttp", "websockets"):
+            logging.getLogger(name).addFilter(_filter)

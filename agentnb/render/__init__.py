@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 
 if TYPE_CHECKING:
     from agentnb.render.comparison import (

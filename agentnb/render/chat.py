@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentnb.render.html import muted_note, page_html, question_html, to_html, whole_html
+from agentnb.render.html import muted, muted_note, page_html, question_html, to_html, whole_html
 from agentnb.render.markdown import (
     answer_markdown,
     escape_markdown,
     front_matter,
     quote_markdown,
 )
-from agentnb.render.markup import MUTED, WRAPPER_CLASS, Html, element, joined, sanitized
+from agentnb.render.markup import WRAPPER_CLASS, Html, element, joined, sanitized
 from agentnb.render.text import to_text
 from agentnb.render.view import RunView
 from agentnb.render.visible import one_line, visible
@@ -128,7 +128,7 @@ def chat_markdown(view: ChatView) -> str:
 def _head_html(view: ChatView, *, omitted: int) -> Html:
     details = f" · {one_line(view.platform)} · {_questions(len(view.turns))}"
     title = element("strong", one_line(view.title))
-    blocks = [element("p", title, element("small", details, style=MUTED))]
+    blocks = [element("p", title, muted(details))]
     if omitted:
         blocks.append(muted_note(_omitted(omitted)))
     if view.live:

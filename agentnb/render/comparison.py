@@ -6,20 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agentnb.render.html import page_html, question_html, to_html, whole_html
+from agentnb.render.html import muted, page_html, question_html, to_html, whole_html
 from agentnb.render.markdown import answer_markdown, escape_markdown, quote_markdown
-from agentnb.render.markup import (
-    ALIGNMENTS,
-    BREAKING,
-    COLUMN,
-    COLUMNS,
-    MUTED,
-    SCROLLED,
-    WRAPPER_CLASS,
-    Html,
-    element,
-    sanitized,
-)
+from agentnb.render.markup import WRAPPER_CLASS, Html, Style, element, sanitized
 from agentnb.render.text import to_text
 from agentnb.render.view import STATUS_MARKS, STATUS_WORDS, RunView, brief_seconds, dollars
 from agentnb.render.visible import one_line
@@ -30,8 +19,6 @@ _BEST: Final = "★"
 _MISSING: Final = "–"
 _MEANING: Final = "the least among the completed answers"
 _MAX_PROMPT: Final = 300
-_LEFT: Final = ALIGNMENTS["left"]
-_RIGHT: Final = ALIGNMENTS["right"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +52,18 @@ def comparison_html(view: ComparisonView, *, standalone: bool = False) -> str:
     for run in view.labelled:
         # Both are sanitized already.
         html = whole_html(run) if standalone else Html(to_html(run))
-        answers += [element("div", html, style=COLUMN), "\n"]
-    columns = element("div", *answers, style=COLUMNS)
-    question = question_html(view.prompt) if standalone else _question(view.prompt)
+        answers += [element("div", html, style=Style.COLUMN), "\n"]
+    columns = element("div", *answers, style=Style.COLUMNS)
+    # Shortened where the cell above has the whole prompt.
+    short = element("p", muted(one_line(view.prompt, _MAX_PROMPT)), dir="auto")
+    question = question_html(view.prompt) if standalone else short
     body = element(
         "div",
         *(question, "\n", columns, "\n"),
-        element("div", _table(view), style=SCROLLED),
+        element("div", _table(view), style=Style.SCROLLED),
         "\n",
         class_=WRAPPER_CLASS,
-        style=BREAKING,
+        style=Style.BREAKING,
     )
     safe = sanitized(body)
     # A plain string, since hosts such as marimo check for the exact type.
@@ -141,55 +130,38 @@ _TEXT_COLUMNS: Final = 2
 
 def _rows(view: ComparisonView) -> list[tuple[str, ...]]:
     runs = [run for _, run in view.runs]
-    columns: list[list[str]] = []
+    # A run that ended early was quick and cheap, but no better.
+    ranked = [run.transcript.status == "completed" for run in runs]
+    has_ended = all(run.duration is not None for run in runs)
+    columns = [
+        [one_line(label) for label, _ in view.runs],
+        [f"{STATUS_MARKS[r.transcript.status]} {STATUS_WORDS[r.transcript.status]}" for r in runs],
+    ]
     for _, value_of, format_ in _METRICS:
         values = [value_of(run) for run in runs]
-        best = _best(runs, values, format_)
         texts = [_MISSING if value is None else format_(value) for value in values]
+        # Values that are formatted alike are equal to a reader.
+        rivals = {
+            text: value
+            for text, value, is_ranked in zip(texts, values, ranked, strict=True)
+            if is_ranked and value is not None
+        }
+        best = min(rivals, key=rivals.__getitem__) if has_ended and len(rivals) > 1 else None
         columns.append(
             [
-                f"{text} {_BEST}" if text == best and _is_ranked(run) else text
-                for run, text in zip(runs, texts, strict=True)
+                f"{text} {_BEST}" if text == best and is_ranked else text
+                for text, is_ranked in zip(texts, ranked, strict=True)
             ]
         )
-    return [
-        (one_line(label), _status(run), *(column[i] for column in columns))
-        for i, (label, run) in enumerate(view.runs)
-    ]
-
-
-def _status(view: RunView) -> str:
-    status = view.transcript.status
-    return f"{STATUS_MARKS[status]} {STATUS_WORDS[status]}"
-
-
-def _is_ranked(view: RunView) -> bool:
-    # A run that ended early was quick and cheap, but no better.
-    return view.transcript.status == "completed"
-
-
-def _best(
-    runs: Sequence[RunView], values: Sequence[float | None], format_: Callable[[float], str]
-) -> str | None:
-    """Return the least value, formatted, once all runs have ended; None if none stands out."""
-    if any(run.duration is None for run in runs):
-        return None
-    pairs = zip(runs, values, strict=True)
-    ranked = [value for run, value in pairs if value is not None and _is_ranked(run)]
-    # Values that are formatted alike are equal to a reader.
-    return format_(min(ranked)) if len(set(map(format_, ranked))) > 1 else None
+    return list(zip(*columns, strict=True))
 
 
 def _has_best(rows: Sequence[tuple[str, ...]]) -> bool:
     return any(cell.endswith(_BEST) for row in rows for cell in row[_TEXT_COLUMNS:])
 
 
-def _question(prompt: str) -> Html:
-    return element("p", element("small", one_line(prompt, _MAX_PROMPT), style=MUTED), dir="auto")
-
-
 def _table(view: ComparisonView) -> Html:
-    sides = [_LEFT if i < _TEXT_COLUMNS else _RIGHT for i in range(len(_HEADINGS))]
+    sides = [Style.LEFT if i < _TEXT_COLUMNS else Style.RIGHT for i in range(len(_HEADINGS))]
     head = [
         element("th", heading, scope="col", style=side)
         for heading, side in zip(_HEADINGS, sides, strict=True)
@@ -197,7 +169,7 @@ def _table(view: ComparisonView) -> Html:
     rows = _rows(view)
     body: list[str] = []
     for label, *cells in rows:
-        row = [element("th", label, scope="row", style=_LEFT)]
+        row = [element("th", label, scope="row", style=Style.LEFT)]
         row += [
             element("td", cell.replace(" ", "\u00a0"), style=side)
             for cell, side in zip(cells, sides[1:], strict=True)
@@ -206,7 +178,7 @@ def _table(view: ComparisonView) -> Html:
     caption = f"Figures · {_BEST} {_MEANING}" if _has_best(rows) else "Figures"
     return element(
         "table",
-        element("caption", element("small", caption, style=MUTED), style=_LEFT),
+        element("caption", muted(caption), style=Style.LEFT),
         element("thead", element("tr", *head)),
         element("tbody", *body),
     )

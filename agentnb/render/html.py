@@ -13,21 +13,7 @@ from typing import Final
 
 from agentnb.event.transcript import Passage, ToolCall
 from agentnb.render.markdown_html import MarkdownRenderer, plain_html
-from agentnb.render.markup import (
-    ALERT,
-    BOX,
-    BREAKING,
-    DATA,
-    FOLDED,
-    INDENTED,
-    MUTED,
-    PAUSE,
-    WRAPPER_CLASS,
-    Html,
-    element,
-    joined,
-    sanitized,
-)
+from agentnb.render.markup import WRAPPER_CLASS, Html, Style, element, joined, sanitized
 from agentnb.render.text import pretty_json, to_text
 from agentnb.render.timeline import timeline_html
 from agentnb.render.view import (
@@ -44,11 +30,12 @@ from agentnb.render.view import (
     first_approvals,
     metrics,
     seconds,
+    tool_texts,
     transcript_bytes,
 )
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["muted_note", "page_html", "question_html", "to_html", "whole_html"]
+__all__ = ["muted", "muted_note", "page_html", "question_html", "to_html", "whole_html"]
 
 # Limit of a notebook's outputs, HTML and text together: three bytes per byte of the transcript,
 # and a fixed part for labels.
@@ -84,6 +71,9 @@ class _Format:
     plain: bool = False
     markdown: MarkdownRenderer = field(default_factory=MarkdownRenderer)
     timeline: bool = False
+
+    def style(self, style: Style) -> Style | None:
+        return None if self.lean else style
 
 
 def to_html(view: RunView, *, standalone: bool = False) -> str:
@@ -124,7 +114,7 @@ def page_html(title: str, body: Html, *, width: str = "50rem") -> str:
 
 def muted_note(text: str) -> Html:
     """Return a paragraph of small, muted text."""
-    return element("p", _muted(text))
+    return element("p", muted(text))
 
 
 def _output_html(view: RunView) -> Html:
@@ -167,29 +157,23 @@ def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
 
 def _fitted(view: RunView, total: int, format_: _Format) -> Html:
     """Return the run in this format, or in the richest plainer one of at most ``total`` bytes."""
-    html, size = _sanitized_within(_timed_blocks(view, format_), total)
-    if size <= total:
-        return html
-    # Escaping makes some text several times longer, so this may take several rounds.
-    cut = replace(format_, lean=True, plain=True)
-    html, size = _sanitized_within(_timed_blocks(view, cut), total)
-    while size > total and cut.passage > 0:
-        share = 0.9 * total / size
-        cut = replace(
-            cut,
-            tool=int(min(cut.tool, cut.passage) * share),
-            passage=int(cut.passage * share),
-            parts=max(_MIN_PARTS, int(min(cut.parts, len(view.transcript.parts)) * share)),
-        )
-        html, size = _sanitized_within(_timed_blocks(view, cut), total)
-    return html if size <= total else sanitized(html)
-
-
-def _timed_blocks(view: RunView, format_: _Format) -> list[str]:
-    blocks = _blocks(view, format_)
-    if format_.timeline and (timeline := _timeline(view)) is not None:
-        blocks.append(timeline)
-    return blocks
+    while True:
+        html, size = _sanitized_within(_blocks(view, format_), total)
+        if size <= total:
+            return html
+        if not format_.plain:
+            format_ = replace(format_, lean=True, plain=True)
+        elif format_.passage <= 0:
+            return sanitized(html)
+        else:
+            # Escaping makes some text several times longer, so this may take several rounds.
+            share = 0.9 * total / size
+            format_ = replace(
+                format_,
+                tool=int(min(format_.tool, format_.passage) * share),
+                passage=int(format_.passage * share),
+                parts=max(_MIN_PARTS, int(min(format_.parts, len(view.transcript.parts)) * share)),
+            )
 
 
 def _sanitized_within(blocks: list[str], total: int) -> tuple[Html, int]:
@@ -204,7 +188,7 @@ def _sanitized_within(blocks: list[str], total: int) -> tuple[Html, int]:
 
 
 def _wrapped(blocks: list[str]) -> Html:
-    return element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=BREAKING)
+    return element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=Style.BREAKING)
 
 
 def _blocks(view: RunView, format_: _Format) -> list[str]:
@@ -221,7 +205,9 @@ def _blocks(view: RunView, format_: _Format) -> list[str]:
             blocks.append(_reasoning(part, format_))
         else:
             blocks.append(element("div", _passage(part, format_), dir="auto"))
-    return [*blocks, *_approvals(view, format_), *_end(view)]
+    timeline = _timeline(view) if format_.timeline else None
+    blocks += [*_approvals(view, format_), *_end(view)]
+    return blocks if timeline is None else [*blocks, timeline]
 
 
 def _header(view: RunView) -> Html:
@@ -230,15 +216,15 @@ def _header(view: RunView) -> Html:
     return element(
         "p",
         element("strong", one_line(view.title)),
-        _muted(f" · {one_line(view.platform)} · {state}"),
+        muted(f" · {one_line(view.platform)} · {state}"),
     )
 
 
 def _reasoning(part: Passage, format_: _Format) -> Html:
     text = _passage(part, format_)
-    body = element("blockquote", text, dir="auto", style=_style(INDENTED, format_))
+    body = element("blockquote", text, dir="auto", style=format_.style(Style.INDENTED))
     summary = element("summary", "Reasoning")
-    return element("details", summary, body, style=_style(FOLDED, format_))
+    return element("details", summary, body, style=format_.style(Style.FOLDED))
 
 
 def _tool(call: ToolCall, format_: _Format) -> Html:
@@ -248,17 +234,12 @@ def _tool(call: ToolCall, format_: _Format) -> Html:
     name = element("code", one_line(call.name or "tool"))
     preview = "" if format_.lean else one_line(str(call.arguments_text), _PREVIEW)
     preview = f" {preview} · " if preview not in ("", "{}") else " "
-    summary = element("summary", name, _muted(preview + state))
-    blocks: list[str] = []
-    for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
-        if text:
-            blocks += _data(label, text, format_)
-    if call.error is not None:
-        blocks += _data("Error", call.error, format_)
+    summary = element("summary", name, muted(preview + state))
+    blocks = [block for label, text in tool_texts(call) for block in _data(label, text, format_)]
     if not blocks:
         blocks.append(muted_note("No arguments and no result were reported."))
-    body = element("blockquote", *_on_lines(blocks), style=_style(INDENTED, format_))
-    return element("details", summary, body, style=_style(FOLDED, format_))
+    body = element("blockquote", *_on_lines(blocks), style=format_.style(Style.INDENTED))
+    return element("details", summary, body, style=format_.style(Style.FOLDED))
 
 
 def _data(label: str, text: str, format_: _Format) -> list[str]:
@@ -267,8 +248,8 @@ def _data(label: str, text: str, format_: _Format) -> list[str]:
     if len(text) <= format_.tool and not format_.lean:
         content = pretty_json(content)
     # An HTML export uses a monospaced font for `code` only.
-    code = element("code", content, style=_style(DATA, format_))
-    box = element("pre", code, style=_style(BOX, format_))
+    code = element("code", content, style=format_.style(Style.DATA))
+    box = element("pre", code, style=format_.style(Style.BOX))
     # As a paragraph, a label would be as near to the text before it as to its own.
     return [joined([element("small", label), box]), *_more(len(text) - format_.tool)]
 
@@ -277,7 +258,7 @@ def _passage(part: Passage, format_: _Format) -> Html:
     text = str(part.text)
     kept = text[: format_.passage]
     if format_.plain or len(kept) < len(text):
-        html = format_.markdown.plain(kept)
+        html = plain_html(kept)
     else:
         html = format_.markdown.html(kept, lean=format_.lean)
     return joined([html, *_more(len(text) - format_.passage)])
@@ -303,50 +284,35 @@ def _approvals(view: RunView, format_: _Format) -> list[str]:
         if (note := changed_note(view, approval)) is not None:
             blocks.append(muted_note(note))
         # In a style that no answer can imitate.
-        html.append(element("blockquote", *blocks, style=PAUSE))
+        html.append(element("blockquote", *blocks, style=Style.PAUSE))
     notes = [muted_note(note) for note in (more, decision_hint(view)) if note is not None]
     return [*html, *notes]
 
 
 def _end(view: RunView) -> list[str]:
-    note, figures = end_note(view), _metrics(view)
-    between = [*_error(view), *_followups(view)]
-    if note is not None and figures is not None and not between:
-        return [element("p", _muted(note, Html("<br>"), figures))]
-    notes = [] if note is None else [muted_note(note)]
-    return [*notes, *between, *([] if figures is None else [muted_note(figures)])]
-
-
-def _error(view: RunView) -> list[str]:
-    error = error_line(view)
-    if error is None:
-        return []
-    label, message, code = error
-    words: list[str] = [element("strong", label), f": {one_line(message, 2000)}"]
-    if code:
-        words += [" ", element("code", one_line(code))]
-    return [element("blockquote", element("p", *words), style=ALERT)]
-
-
-def _followups(view: RunView) -> list[str]:
-    if not view.transcript.followups:
-        return []
-    items = [element("li", one_line(question, 500)) for question in view.transcript.followups[:20]]
-    return [muted_note("Ask next"), element("ul", *items)]
-
-
-def _metrics(view: RunView) -> str | None:
+    blocks: list[str] = []
+    if (error := error_line(view)) is not None:
+        label, message, code = error
+        words: list[str] = [element("strong", label), f": {one_line(message, 2000)}"]
+        if code:
+            words += [" ", element("code", one_line(code))]
+        blocks.append(element("blockquote", element("p", *words), style=Style.ALERT))
+    if followups := view.transcript.followups[:20]:
+        items = [element("li", one_line(question, 500)) for question in followups]
+        blocks += [muted_note("Ask next"), element("ul", *items)]
     # Lines break only between two metrics, at a space that is visible on neither line.
     pairs = [f"{label}: {value}".replace(" ", "\u00a0") for label, value in metrics(view)]
-    return "\u2003".join(pairs) or None
+    figures = "\u2003".join(pairs)
+    note = end_note(view)
+    if note is not None and figures and not blocks:
+        return [element("p", muted(note, Html("<br>"), figures))]
+    notes = [] if note is None else [muted_note(note)]
+    return [*notes, *blocks, *([muted_note(figures)] if figures else [])]
 
 
-def _muted(*content: str) -> Html:
-    return element("small", *content, style=MUTED)
-
-
-def _style(style: str, format_: _Format) -> str | None:
-    return None if format_.lean else style
+def muted(*content: str) -> Html:
+    """Return small, muted text."""
+    return element("small", *content, style=Style.MUTED)
 
 
 def _on_lines(blocks: list[str]) -> list[str]:

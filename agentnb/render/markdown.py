@@ -23,6 +23,7 @@ from agentnb.render.view import (
     error_line,
     first_approvals,
     metrics,
+    tool_texts,
 )
 from agentnb.render.visible import one_line, visible
 
@@ -132,12 +133,7 @@ def _tool(call: ToolCall) -> str:
     words = [inline_code(one_line(call.name or "tool")), TOOL_WORDS[call.status]]
     if call.duration is not None:
         words.append(brief_seconds(call.duration))
-    blocks: list[str] = []
-    for label, text in (("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))):
-        if text:
-            blocks.append(f"{label}:\n\n{fenced(visible(text))}")
-    if call.error is not None:
-        blocks.append(f"Error:\n\n{fenced(visible(call.error))}")
+    blocks = [f"{label}:\n\n{fenced(visible(text))}" for label, text in tool_texts(call)]
     return _details(f"Tool {' · '.join(words)}", "\n\n".join(blocks))
 
 

@@ -6,24 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from agentnb.render.markup import (
-    ALIGNMENTS,
-    BOX,
-    CODE,
-    HEADING,
-    WRAPPED,
-    Html,
-    element,
-    escaped,
-    link,
-    link_address,
-)
+from agentnb.render.markup import Html, Style, element, escaped, link, link_address
 from agentnb.render.parse_budget import (
     ParseBudget,
     ParseBudgetError,
     has_no_syntax,
     is_parsable,
-    limit_work,
+    limited_parser,
 )
 from agentnb.render.visible import visible
 
@@ -37,13 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["MarkdownRenderer", "markdown_html", "plain_html"]
 
 _MAX_LENGTH: Final = 100_000  # characters; a longer text is rendered as plain text
-_MAX_DEPTH: Final = 60
 _CHECKBOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 
 
 def plain_html(text: str) -> Html:
     """Return plain text as HTML, with its line breaks."""
-    return element("pre", visible(text), style=WRAPPED)
+    return element("pre", visible(text), style=Style.WRAPPED)
 
 
 def markdown_html(markdown: str, *, lean: bool = False) -> Html:
@@ -62,8 +50,6 @@ class MarkdownRenderer:
     def __init__(self) -> None:
         self._budget = ParseBudget()
         self._tokens: dict[str, list[Token] | None] = {}
-        self._visible: dict[str, str] = {}
-        self._html: dict[tuple[str, bool], Html] = {}
 
     def parse(self, markdown: str) -> list[Token] | None:
         """Return a text's tokens; None if it takes more work than the budget has left."""
@@ -73,26 +59,13 @@ class MarkdownRenderer:
 
     def html(self, markdown: str, *, lean: bool = False) -> Html:
         """Return a text as HTML, see `markdown_html`."""
-        html = self._html.get((markdown, lean))
-        if html is None:
-            tokens = self.parse(markdown)
-            html = self.plain(markdown) if tokens is None else _TokenRenderer(lean=lean)(tokens)
-            self._html[markdown, lean] = html
-        return html
-
-    def plain(self, text: str) -> Html:
-        """Return a text as HTML, but without Markdown, see `plain_html`."""
-        return element("pre", self._make_visible(text), style=WRAPPED)
-
-    def _make_visible(self, text: str) -> str:
-        if text not in self._visible:
-            self._visible[text] = visible(text)
-        return self._visible[text]
+        tokens = self.parse(markdown)
+        return plain_html(markdown) if tokens is None else _TokenRenderer(lean=lean)(tokens)
 
     def _parse(self, markdown: str) -> list[Token] | None:
         if len(markdown) > _MAX_LENGTH:
             return None
-        text = self._make_visible(markdown)
+        text = visible(markdown)
         try:
             self._budget.start(text)
             return _parser().parse(text, {"budget": self._budget})
@@ -102,11 +75,7 @@ class MarkdownRenderer:
 
 @cache
 def _parser() -> MarkdownIt:
-    # The import takes 50 ms, which a session that renders nothing saves.
-    from markdown_it import MarkdownIt
-
-    parser = limit_work(MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_DEPTH}))
-    parser.enable(["table", "strikethrough"])
+    parser = limited_parser()
     parser.core.ruler.at("inline", _parse_inline)
     return parser
 
@@ -198,19 +167,19 @@ class _TokenRenderer:
         return text if self._lean else text.replace("$", "<span>$</span>")
 
     def _pre(self, token: Token) -> str:
-        box, code = (None, None) if self._lean else (BOX, CODE)
+        box, code = (None, None) if self._lean else (Style.BOX, Style.CODE)
         return element("pre", element("code", _content(token), style=code), style=box)
 
     def _heading(self, token: Token) -> str:
         tag = _heading_tag(token)
-        return f"<{tag}>" if self._lean else f'<{tag} style="{HEADING}">'
+        return f"<{tag}>" if self._lean else f'<{tag} style="{Style.HEADING}">'
 
     def _cell(self, token: Token) -> str:
         if self._lean:
             return f"<{token.tag}>"
         side = str(token.attrGet("style") or "").removeprefix("text-align:")
         # JupyterLab aligns cells to the right by default.
-        style = ALIGNMENTS.get(side, ALIGNMENTS["left"])
+        style = {"center": Style.CENTER, "right": Style.RIGHT}.get(side, Style.LEFT)
         return f'<{token.tag} style="{style}">'
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agentnb.render.markdown_code import (
     RELATIVE,
@@ -30,7 +30,7 @@ from agentnb.render.parse_budget import (
     ParseBudgetError,
     has_no_syntax,
     is_parsable,
-    limit_work,
+    limited_parser,
 )
 from agentnb.render.visible import visible
 
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["escape_line", "sanitize_markdown"]
 
 _MAX_LENGTH: Final = 200_000  # characters; a longer text becomes one block of code
-_MAX_DEPTH: Final = 60
 _MAX_ROUNDS: Final = 8
 # Costs in units of a `ParseBudget`.
 _MATCH: Final = 6
@@ -70,6 +69,10 @@ _INFO: Final = re.compile(
     r"[<>&\"'\\{]|^\s*(?:mermaid|math|latex|tex|vega|vega-?lite|plantuml|geojson|topojson|stl)\b",
     re.IGNORECASE,
 )
+
+
+# A line without spans.
+_PLAIN: Final = SourceLine()
 
 
 def sanitize_markdown(
@@ -124,10 +127,7 @@ class _Document:
 
     def escaped(self) -> str:
         """Return the text with active syntax escaped."""
-        plain = SourceLine()
-        return "\n".join(
-            self.spans.get(number, plain).escaped(line) for number, line in enumerate(self.lines)
-        )
+        return "\n".join(self._line(n).escaped(line) for n, line in enumerate(self.lines))
 
     def final(self, *, is_quoted: bool) -> str:
         """Return an escaped text in which no renderer takes code for anything else."""
@@ -150,12 +150,11 @@ class _Document:
     def _between(self, first: int, end: int) -> list[str]:
         if first == end:
             return []
-        plain = SourceLine()
-        lines = [
-            self.spans.get(number, plain).with_safe_code(self.lines[number])
-            for number in range(first, end)
-        ]
+        lines = [self._line(n).with_safe_code(self.lines[n]) for n in range(first, end)]
         return escape_unclosed("\n".join(lines)).split("\n")
+
+    def _line(self, number: int) -> SourceLine:
+        return self.spans.get(number, _PLAIN)
 
 
 class _Parser:
@@ -265,25 +264,19 @@ class _Parser:
 
 @cache
 def _markdown_it() -> MarkdownIt:
-    from markdown_it import MarkdownIt
     from markdown_it.rules_inline import autolink, backtick, image, link
 
     # Without HTML: with all tags escaped, renderers that know HTML parse the rest the same way.
-    options: dict[str, Any] = {"html": False, "maxNesting": _MAX_DEPTH, "inline_definitions": True}
-    parser = limit_work(MarkdownIt("commonmark", options).enable(["table", "strikethrough"]))
+    parser = limited_parser(inline_definitions=True)
     # Blocks only: `_Parser` parses each passage on its own.
     parser.disable(["inline", "text_join"])
     # `link_address` decides which links are safe.
-    parser.validateLink = _accept_any
+    parser.validateLink = lambda url: True
     parser.inline.ruler.at("backticks", _recorded("code", backtick))
     parser.inline.ruler.at("autolink", _recorded("autolink", autolink))
     parser.inline.ruler.at("link", _recorded("link", link))
     parser.inline.ruler.at("image", _recorded("image", image))
     return parser
-
-
-def _accept_any(url: str) -> bool:
-    return True
 
 
 def _recorded(

@@ -9,31 +9,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 __all__ = [
-    "ALERT",
-    "ALIGNMENTS",
-    "BOX",
-    "BREAKING",
-    "CODE",
-    "COLUMN",
-    "COLUMNS",
-    "DATA",
-    "FOLDED",
-    "HEADING",
-    "INDENTED",
-    "MUTED",
-    "PAUSE",
-    "PLOT",
-    "PLOT_LABELS",
-    "SCROLLED",
-    "STYLES",
-    "WRAPPED",
     "WRAPPER_CLASS",
     "Address",
     "Html",
+    "Style",
     "bar_style",
     "element",
     "escaped",
@@ -46,37 +30,37 @@ __all__ = [
 
 # MathJax skips elements of these classes; without them it makes formulas of prices.
 WRAPPER_CLASS: Final = "agentnb-run mathjax_ignore tex2jax_ignore"
-ALIGNMENTS: Final = {side: f"text-align:{side}" for side in ("left", "center", "right")}
-# Styles that JupyterLab's sanitizer keeps, readable on light and on dark backgrounds.
-FOLDED: Final = "margin:.4em 0"
-# Jupyter indents a quote on both sides, too much for a narrow column.
-INDENTED: Final = "margin:.5em 0 .5em .5em"
-MUTED: Final = "opacity:.7"
-WRAPPED: Final = "white-space:pre-wrap"
-# The sanitizer drops `anywhere` and `word-break:break-word`.
-BREAKING: Final = "overflow-wrap:break-word"
-# Jupyter's style sheet sets headings in regular weight.
-HEADING: Final = "font-weight:600"
-# Jupyter wraps `code` and paints it opaque, within `pre` too, so both elements need a style.
-BOX: Final = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:auto"
-CODE: Final = "background:none;white-space:pre"
-DATA: Final = "background:none;white-space:pre-wrap"
-ALERT: Final = "margin:.5em 0;border-left:3px solid #d33;padding-left:.8em"
-PAUSE: Final = "margin:.5em 0;border-left:3px solid #b70;padding-left:.8em"
-# Side by side, or below one another where there is no room.
-COLUMNS: Final = "display:flex;flex-wrap:wrap;gap:0 1.5em"
-COLUMN: Final = "flex:1 1 260px;min-width:0"
-SCROLLED: Final = "overflow-x:auto"
-# A table whose second column is a scale; not every viewer has a fixed table layout.
-PLOT: Final = "width:100%;max-width:48em;table-layout:fixed"
-PLOT_LABELS: Final = "width:45%;text-align:left"
-STYLES: Final = frozenset(
-    {
-        *ALIGNMENTS.values(),
-        *(FOLDED, INDENTED, MUTED, ALERT, PAUSE, COLUMNS, COLUMN, SCROLLED),
-        *(WRAPPED, BREAKING, HEADING, BOX, CODE, DATA, PLOT, PLOT_LABELS),
-    }
-)
+
+
+class Style(StrEnum):
+    """Styles that JupyterLab's sanitizer keeps, readable on light and on dark backgrounds."""
+
+    LEFT = "text-align:left"
+    CENTER = "text-align:center"
+    RIGHT = "text-align:right"
+    FOLDED = "margin:.4em 0"
+    # Jupyter indents a quote on both sides, too much for a narrow column.
+    INDENTED = "margin:.5em 0 .5em .5em"
+    MUTED = "opacity:.7"
+    WRAPPED = "white-space:pre-wrap"
+    # The sanitizer drops `anywhere` and `word-break:break-word`.
+    BREAKING = "overflow-wrap:break-word"
+    # Jupyter's style sheet sets headings in regular weight.
+    HEADING = "font-weight:600"
+    # Jupyter wraps `code` and paints it opaque, within `pre` too, so both elements need a style.
+    BOX = "margin:.2em 0 1em;padding:.5em .8em;background:#8882;overflow-x:auto"
+    CODE = "background:none;white-space:pre"
+    DATA = "background:none;white-space:pre-wrap"
+    ALERT = "margin:.5em 0;border-left:3px solid #d33;padding-left:.8em"
+    PAUSE = "margin:.5em 0;border-left:3px solid #b70;padding-left:.8em"
+    # Side by side, or below one another where there is no room.
+    COLUMNS = "display:flex;flex-wrap:wrap;gap:0 1.5em"
+    COLUMN = "flex:1 1 260px;min-width:0"
+    SCROLLED = "overflow-x:auto"
+    # A table whose second column is a scale; not every viewer has a fixed table layout.
+    PLOT = "width:100%;max-width:48em;table-layout:fixed"
+    PLOT_LABELS = "width:45%;text-align:left"
+
 
 # A border, since backgrounds are not printed and not visible in forced colours.
 _BAR_STYLE: Final = "margin-left:{:.1f}%;width:{:.1f}%;min-width:2px;border-top:6px solid {}"
@@ -166,7 +150,7 @@ def bar_style(left: float, width: float, colour: str) -> str:
 
 def is_style(value: str) -> bool:
     """Return whether agentnb writes this style."""
-    return value in STYLES or _BAR_PATTERN.fullmatch(value) is not None
+    return value in set(Style) or _BAR_PATTERN.fullmatch(value) is not None
 
 
 def sanitized(markup: Html) -> Html:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
 from agentnb.event.timeline import Kind, Segment
-from agentnb.render.markup import (
-    ALIGNMENTS,
-    FOLDED,
-    PLOT,
-    PLOT_LABELS,
-    Html,
-    bar_style,
-    element,
-    joined,
-)
+from agentnb.render.markup import Html, Style, bar_style, element, joined
 from agentnb.render.view import brief_seconds
 from agentnb.render.visible import one_line
 
 __all__ = ["timeline_html"]
 
-_LEFT: Final = ALIGNMENTS["left"]
 # Each has a contrast of 3 to 1 with white and with Jupyter's dark backgrounds.
 _COLOURS: Final[dict[Kind, str]] = {
     "waiting": "#888",
@@ -40,8 +31,9 @@ _STATUS: Final = {
 _MAX_ROWS: Final = 40
 _MIN_ROWS: Final = 2
 _MAX_NAME: Final = 40
-# As wide as any formatted duration.
-_WIDEST_DURATION: Final = "59 min 59 s"
+# As long as any formatted duration, and as any bar.
+_LONGEST_TIME: Final = "59 min 59 s"
+_LONGEST_BAR: Final = bar_style(100, 100, _FAILED)
 
 
 def timeline_html(
@@ -54,49 +46,38 @@ def timeline_html(
     again has the same.  ``line`` is the cost of a line in bytes besides its text; a quote costs one
     more.
     """
-    count = _row_count(segments, room, line) if len(segments) >= _MIN_ROWS else 0
-    if count < _MIN_ROWS:
-        return None
-    end = max(took, *(segment.end for segment in segments), 1e-6)
-    single = segments[: count if count == len(segments) else count - 1]
-    rows = [_row(_label(each), _bar(each, end), _duration(each)) for each in single]
-    if rest := segments[len(single) :]:
-        start, last = min(each.start for each in rest), max(each.end for each in rest)
-        span = Segment("waiting", "", start, last, None, "")
-        rows.append(_row(_more(len(rest)), _bar(span, end), _duration(span)))
-    return _table(brief_seconds(end), [piece for row in rows for piece in (row, "\n")])
+    end = max(took, *(segment.end for segment in segments), 1e-6) if segments else 0.0
 
+    def table(count: int, *, is_longest: bool = False) -> Html:
+        single = segments[: count - (count < len(segments))]
+        labels = [(_label(each), each) for each in single]
+        if rest := segments[len(single) :]:
+            start, last = min(each.start for each in rest), max(each.end for each in rest)
+            span = Segment("waiting", "", start, last, None, "")
+            labels.append((joined([f"… {len(rest):,} more"]), span))
+        rows: list[str] = []
+        for label, each in labels:
+            bar = _LONGEST_BAR if is_longest else _bar(each, end)
+            duration = _LONGEST_TIME if is_longest else brief_seconds(each.end - each.start)
+            rows += [_row(label, bar, duration), "\n"]
+        return _table(_LONGEST_TIME if is_longest else brief_seconds(end), rows)
 
-def _row_count(segments: Sequence[Segment], room: int | None, line: int) -> int:
-    """Return how many rows fit, the one that sums up the rest included."""
-    most = min(_MAX_ROWS, len(segments))
-    if room is None:
-        return most
-    widest = bar_style(100, 100, _FAILED)
-
-    def cost(markup: str) -> int:
+    def cost(count: int) -> int:
+        markup = table(count, is_longest=True)
         # A no-break space is written as an entity, of four bytes more.
-        spaces = 4 * markup.count("\u00a0")
-        return len(markup.encode()) + spaces + markup.count('"') + line * (markup.count("\n") + 1)
+        size = len(markup.encode()) + 4 * markup.count("\u00a0") + markup.count('"')
+        return size + line * (markup.count("\n") + 1)
 
-    costs = [cost(_row(_label(each), widest, _WIDEST_DURATION)) for each in segments[:most]]
-    left = room - cost(_table(_WIDEST_DURATION, []))
-    if most == len(segments) and sum(costs) <= left:
-        return most
-    left -= cost(_row(_more(len(segments)), widest, _WIDEST_DURATION))
-    count = 1
-    for each in costs[: most - 1]:
-        left -= each
-        if left < 0:
-            break
-        count += 1
-    return count
+    count = min(_MAX_ROWS, len(segments))
+    if room is not None:
+        count = bisect_right(range(1, count + 1), room, key=cost)
+    return table(count) if count >= _MIN_ROWS else None
 
 
 def _table(end: str, rows: list[str]) -> Html:
     head = [
-        element("th", "Step", scope="col", style=PLOT_LABELS),
-        element("th", f"0 to {end}", scope="col", style=_LEFT),
+        element("th", "Step", scope="col", style=Style.PLOT_LABELS),
+        element("th", f"0 to {end}", scope="col", style=Style.LEFT),
     ]
     table = element(
         "table",
@@ -104,16 +85,16 @@ def _table(end: str, rows: list[str]) -> Html:
         "\n",
         element("tbody", *rows),
         dir="ltr",
-        style=PLOT,
+        style=Style.PLOT,
     )
-    return element("details", element("summary", "Timeline"), table, style=FOLDED)
+    return element("details", element("summary", "Timeline"), table, style=Style.FOLDED)
 
 
 def _row(label: Html, bar: str, duration: str) -> Html:
     duration = duration.replace(" ", "\u00a0")
     return element(
         "tr",
-        element("td", label, f" · {duration}", style=_LEFT),
+        element("td", label, f" · {duration}", style=Style.LEFT),
         element("td", element("div", style=bar)),
     )
 
@@ -127,14 +108,6 @@ def _label(segment: Segment) -> Html:
     if mark := _STATUS.get(segment.status or ""):
         words.append(f" {mark}")
     return joined(words)
-
-
-def _more(count: int) -> Html:
-    return joined([f"… {count:,} more"])
-
-
-def _duration(segment: Segment) -> str:
-    return brief_seconds(segment.end - segment.start)
 
 
 def _bar(segment: Segment, end: float) -> str:

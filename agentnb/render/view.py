@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import Segment
 from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
-from agentnb.event.types import ApprovalRequested, Usage
+from agentnb.event.types import ApprovalRequested, Usage, changed_ids
 from agentnb.render.visible import one_line
 
 __all__ = [
@@ -27,6 +26,7 @@ __all__ = [
     "metrics",
     "seconds",
     "summary",
+    "tool_texts",
     "total_tokens",
     "transcript_bytes",
 ]
@@ -64,10 +64,6 @@ _TOOL_OVERHEAD: Final = 150
 _PASSAGE_OVERHEAD: Final = 30
 
 
-def _no_segments() -> Sequence[Segment]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run as input of a renderer.
@@ -89,9 +85,7 @@ class RunView:
     notice: str | None = None
     can_decide: bool = False
     takes_decisions: bool = True
-    segments: Callable[[], Sequence[Segment]] = field(
-        default=_no_segments, repr=False, compare=False
-    )
+    segments: Callable[[], Sequence[Segment]] = field(default=tuple, repr=False, compare=False)
 
     @property
     def took(self) -> float:
@@ -211,6 +205,13 @@ def error_line(view: RunView) -> tuple[str, str, str | None] | None:
     return None
 
 
+def tool_texts(call: ToolCall) -> list[tuple[str, str]]:
+    """Return arguments, result and error of a tool call, as far as there are any, with labels."""
+    texts = [("Arguments", str(call.arguments_text)), ("Result", str(call.result_text))]
+    texts = [(label, text) for label, text in texts if text]
+    return texts if call.error is None else [*texts, ("Error", call.error)]
+
+
 def decision_hint(view: RunView) -> str | None:
     """Return how to decide a pending approval from code; None without one."""
     pending = view.transcript.pending_approvals
@@ -259,8 +260,7 @@ def transcript_bytes(view: RunView) -> int:
         texts.append(error[1])
     for part in transcript.parts:
         if isinstance(part, ToolCall):
-            texts += [part.call_id, part.name, part.error or ""]
-            texts += [str(part.arguments_text), str(part.result_text)]
+            texts += [part.call_id, part.name, *(text for _, text in tool_texts(part))]
             total += _TOOL_OVERHEAD
         else:
             texts.append(str(part.text))

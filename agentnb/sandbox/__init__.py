@@ -81,8 +81,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agentnb._support.fork import after_fork_in_child
-from agentnb._support.imports import imported
+from agentnb._support.fork import after_fork_in_child, imported
 from agentnb.sandbox.registry import shared
 
 if TYPE_CHECKING:

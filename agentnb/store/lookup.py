@@ -4,78 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import cast
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
-from agentnb.event.transcript import Status
 from agentnb.store.deduplication import best_first, is_attached
 from agentnb.store.recent import recent_runs
+from agentnb.store.record import RunRecord
 from agentnb.store.schema import content, run
 from agentnb.store.statements import open_store, reading
 from agentnb.store.store import store
-from agentnb.store.timestamps import from_micros
 
-__all__ = ["PlacedRun", "known_run", "session_of", "sessions_of"]
+__all__ = ["known_run", "session_of", "sessions_of"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedRun:
-    """Ids and status of a run.
-
-    ``id`` is the platform's, or agentnb's own if that gave none.  ``duration`` is in seconds.
-    """
-
-    id: str
-    local_id: str
-    platform: str
-    agent: str | None
-    session_id: str | None
-    status: Status
-    created_at: datetime
-    duration: float | None
-    error: str | None
-
-
-def known_run(run_id: str) -> PlacedRun | None:
+def known_run(run_id: str) -> RunRecord | None:
     """Return the stored run with this id, the platform's or agentnb's own; None if there is none.
 
-    Of several with the same platform's id, the one that `load` returns.
+    The record has no texts.  Of several with the same platform's id, it is the one that `load`
+    returns.
 
     Raises:
         HistoryError: the store fails.
     """
     statement = (
-        select(
-            func.coalesce(run.c.run_id, run.c.key).label("id"),
-            run.c.key.label("local_id"),
-            run.c.platform,
-            run.c.agent,
-            run.c.session_id,
-            run.c.status,
-            run.c.started_at,
-            run.c.duration,
-            run.c.error,
-        )
+        select(run)
         .where(or_(run.c.key == run_id, run.c.run_id == run_id))
         .order_by((run.c.key == run_id).desc(), *best_first())
         .limit(1)
     )
     with reading(open_store()) as connection:
         row = connection.execute(statement).mappings().first()
-    if row is None:
-        return None
-    fields = {name: row[name] for name in row if name not in ("started_at", "duration", "status")}
-    return PlacedRun(
-        **fields,
-        status=cast("Status", row["status"]),
-        created_at=from_micros(row["started_at"]),
-        duration=None if row["duration"] is None else row["duration"] / 1e6,
-    )
+    return None if row is None else RunRecord.from_row(row)
 
 
 def session_of(platform: str, run_id: str) -> str | None:

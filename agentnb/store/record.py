@@ -211,9 +211,14 @@ class RunRecord:
         )
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> RunRecord:
+    def from_row(cls, row: Mapping[Any, Any]) -> RunRecord:
         """Return the record of a row of `run`, with or without columns of `content`."""
         return cls(**{each.name: row[each.name] for each in fields(cls) if each.name in row})
+
+    @property
+    def id(self) -> str:
+        """The platform's id of the run, or agentnb's own if that gave none."""
+        return self.run_id or self.key
 
     def run_row(self) -> dict[str, Any]:
         """Return the row of `run`, with secrets redacted and ids and names cleaned."""

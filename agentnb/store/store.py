@@ -24,8 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from agentnb._support.fork import after_fork_in_child, around_fork, keep_forever
-from agentnb._support.quiescence import Quiescence
+from agentnb._support.fork import Quiescence, after_fork_in_child, around_fork, keep_forever
 from agentnb.errors import HistoryError
 from agentnb.store import opening
 from agentnb.store.failures import warn

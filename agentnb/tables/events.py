@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.event.types import Event, ReasoningDelta, TextDelta, event_to_dict

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb._support.text import printable, printable_or_none
 from agentnb.render.visible import visible
 from agentnb.store.timestamps import span, to_micros

@@ -8,17 +8,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.store.filters import Filters, Moment, read_filters, read_order
+from agentnb.store.record import RunRecord
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 
-__all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "PageRow", "agent_names", "page", "row_of"]
+__all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "agent_names", "page", "row_of"]
 
 #: Columns that a page can be sorted by; "-" before one for descending.
 ORDERS: Final = ("status", "question", "agent", "started_at", "duration", "tokens", "cost")
@@ -73,40 +74,17 @@ class PageQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageRow:
-    """One run in a list.
-
-    ``key`` is agentnb's id of the run, ``run_id`` the platform's.  ``started`` is in seconds since
-    1970-01-01 UTC, ``duration`` in seconds, ``cost`` in US dollars as in `agentnb.runs`; unknown
-    values are None.  ``question`` and ``error`` are truncated.
-    """
-
-    key: str
-    run_id: str | None
-    platform: str
-    agent: str
-    status: str
-    question: str
-    started: float
-    duration: float | None
-    tokens: int | None
-    cost: float | None
-    error: str | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON-like data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Rows of a page, and the total number of runs that match.
+
+    Of each row's prompt and error there is the start; its ``total_tokens`` are the sum of its parts
+    where the platform gave none, and ``cost_usd`` is as in `agentnb.runs`.  Other texts are absent.
 
     ``more``: there are more than ``total``; matches of a text search are counted up to
     `MAX_COUNTED`.
     """
 
-    rows: tuple[PageRow, ...]
+    rows: tuple[RunRecord, ...]
     total: int
     more: bool = False
 
@@ -136,8 +114,10 @@ def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> P
     is_search = needs_content(filters)
     where = conditions(filters, store.dialect)
     columns = _columns()
+    sort_names = {"prompt": "question", "total_tokens": "tokens", "cost_usd": "cost"}
     order = read_order(query.order, ORDERS)
-    sort_columns = {**columns, "question": content.c.prompt}
+    sort_columns = {sort_names.get(name, name): column for name, column in columns.items()}
+    sort_columns["question"] = content.c.prompt
     statement = (
         select_runs([column.label(name) for name, column in columns.items()], with_content=True)
         .where(*where)
@@ -152,7 +132,9 @@ def page(query: PageQuery, *, given_up: Callable[[], bool] = lambda: False) -> P
         count = select_runs([func.count()], with_content=False).where(*where)
     with reading(store) as connection, _cancellable(connection, given_up):
         total: int = connection.execute(count).scalar_one()
-        page_rows = tuple(_row(**row) for row in connection.execute(statement).mappings())
+        page_rows = tuple(
+            RunRecord.from_row(row) for row in connection.execute(statement).mappings()
+        )
     more = is_search and total > MAX_COUNTED
     return Page(rows=page_rows, total=MAX_COUNTED if more else total, more=more)
 
@@ -179,7 +161,7 @@ def agent_names() -> list[str]:
         return [f"{platform}:{agent}" for platform, agent in connection.execute(statement)]
 
 
-def row_of(run: Any) -> PageRow:
+def row_of(run: Any) -> RunRecord:
     """Return the row of a run of this process."""
     from agentnb.store.memory import select_from
     from agentnb.store.rows import run_rows
@@ -187,7 +169,7 @@ def row_of(run: Any) -> PageRow:
 
     columns = [column.label(name) for name, column in _columns().items()]
     statement = select_runs(columns, with_content=True)
-    return _row(**select_from([run_rows(run)], statement)[0])
+    return RunRecord.from_row(select_from([run_rows(run)], statement)[0])
 
 
 @contextmanager
@@ -220,15 +202,10 @@ def _columns() -> dict[str, ColumnElement[Any]]:
         "platform": run.c.platform,
         "agent": func.coalesce(run.c.agent, run.c.title, ""),
         "status": run.c.status,
-        "question": func.substr(content.c.prompt, 1, _MAX_CHARS),
+        "prompt": func.substr(content.c.prompt, 1, _MAX_CHARS),
         "started_at": run.c.started_at,
         "duration": run.c.duration,
-        "tokens": func.coalesce(run.c.total_tokens, case((has_parts, parts))),
-        "cost": cost,
+        "total_tokens": func.coalesce(run.c.total_tokens, case((has_parts, parts))),
+        "cost_usd": cost,
         "error": func.substr(run.c.error, 1, _MAX_CHARS),
     }
-
-
-def _row(*, started_at: int, duration: int | None, question: str | None, **others: Any) -> PageRow:
-    seconds = None if duration is None else duration / 1e6
-    return PageRow(started=started_at / 1e6, duration=seconds, question=question or "", **others)

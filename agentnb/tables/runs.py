@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.platforms.base import RemoteRun
 from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices

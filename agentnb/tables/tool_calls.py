@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb._support.imports import imported
+from agentnb._support.fork import imported
 from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
 from agentnb.tables.columns import TOOL_CALL_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns

@@ -135,8 +135,7 @@ def _use_default_subshell(widget: AgentWidget) -> None:
     Messages are published from other threads, which the page's next message would wait for.
     """
     comm: Any = widget.comm
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = _default_subshell
+    comm._reply_subshell_for = _default_subshell
 
 
 def _default_subshell(data: Any, default: Any) -> Any:

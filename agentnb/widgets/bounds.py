@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentnb.event.approvals import approval_key
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
-from agentnb.event.types import ApprovalRequested
+from agentnb.event.types import ApprovalRequested, approval_key
 
 __all__ = [
     "APPROVALS",

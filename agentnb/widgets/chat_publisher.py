@@ -27,7 +27,7 @@ from agentnb.widgets.chat_protocol import (
     session_state,
     turn_state,
 )
-from agentnb.widgets.run_publisher import RunPublisher, keep_nothing
+from agentnb.widgets.run import RunPublisher, keep_nothing
 from agentnb.widgets.uploads import Uploads
 
 __all__ = ["ChatPublisher"]

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 from agentnb.widgets.base import AgentWidget
 from agentnb.widgets.bounds import NAME_TEXT, QUESTION_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
-from agentnb.widgets.run_publisher import ObservableRun, RunPublisher
+from agentnb.widgets.run import ObservableRun, RunPublisher
 
 __all__ = ["CompareWidget", "LiveComparison"]
 

@@ -26,7 +26,7 @@ from agentnb.widgets.history_protocol import (
     parse_history_message,
 )
 from agentnb.widgets.protocol import Snapshot, jsonable
-from agentnb.widgets.run_publisher import ObservableRun, RunPublisher, keep_nothing
+from agentnb.widgets.run import ObservableRun, RunPublisher, keep_nothing
 
 __all__ = ["HistoryWidget", "StoredRunLike", "find_run"]
 

@@ -19,7 +19,8 @@ from typing import Any, Final, cast
 
 from agentnb.errors import RequestError
 from agentnb.render.visible import well_formed
-from agentnb.tables.pages import Page, PageQuery, PageRow
+from agentnb.store.record import RunRecord
+from agentnb.tables.pages import Page, PageQuery
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
 from agentnb.widgets.protocol import Snapshot, jsonable
 
@@ -84,12 +85,20 @@ def _page_state(query: PageQuery, page: Page, *, at: float) -> dict[str, Any]:
     }
 
 
-def _row_state(row: PageRow) -> dict[str, Any]:
-    state = row.to_dict()
-    for name in ("run_id", "platform", "agent"):
-        if state[name] is not None:
-            state[name] = shortened(state[name], NAME_TEXT)
-    return state
+def _row_state(row: RunRecord) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "run_id": None if row.run_id is None else shortened(row.run_id, NAME_TEXT),
+        "platform": shortened(row.platform, NAME_TEXT),
+        "agent": shortened(row.agent or "", NAME_TEXT),
+        "status": row.status,
+        "question": row.prompt or "",
+        "started": row.started_at / 1e6,
+        "duration": None if row.duration is None else row.duration / 1e6,
+        "tokens": row.total_tokens,
+        "cost": row.cost_usd,
+        "error": row.error,
+    }
 
 
 def parse_history_message(content: object, *, like: PageQuery) -> dict[str, Any] | None:

@@ -17,9 +17,8 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, Final, Literal, TypedDict, cast
 
-from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import timeline
-from agentnb.event.types import Event, event_to_dict
+from agentnb.event.types import Event, changed_ids, event_to_dict
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.render.visible import well_formed

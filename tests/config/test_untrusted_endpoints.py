@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 import agentnb
 from agentnb.config import Config, config, load_config, user_config_path
-from agentnb.config.paths import project_folders
+from agentnb.config.environment import project_folders
 from agentnb.errors import ConfigError
 from agentnb.notebook.login import login
 from tests.faults.rawserver import Connection, running

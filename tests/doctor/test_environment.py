@@ -19,11 +19,11 @@ from agentnb.doctor.packages import (
     check_extras,
     check_packages,
     check_python,
+    check_views,
     dependencies,
     installed_version,
     parse_release,
 )
-from agentnb.doctor.views import check_views
 from tests.doctor.conftest import CANARY
 
 
@@ -112,12 +112,16 @@ def test_the_kernel_is_looked_at_where_there_is_one() -> None:
 
 
 def test_a_patched_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+    def run() -> None: ...
+
+    # As each of the two libraries names its replacement.
+    run.__module__ = "nest_asyncio"
+    monkeypatch.setattr(asyncio, "run", run)
     first, _ = check_event_loops(host=Host(kind="kernel"))
     assert first.level == "problem"
     assert "queued meanwhile are lost" in first.says
     assert "allow_nested_loops" in first.hint
-    monkeypatch.setattr(asyncio, "_nest_asyncio2", object(), raising=False)
+    run.__module__ = "nest_asyncio2"
     levels = [f.level for f in check_event_loops(host=Host(kind="kernel"))]
     assert levels == ["ok", "ok"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.doctor.redact import redact_text, redact_url
+from agentnb.doctor.report import redact_text, redact_url
 from agentnb.redaction.secrets import remember_secret
 from tests.doctor.conftest import CANARY
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,22 +57,22 @@ def exit_code(child):
 @pytest.fixture(scope="module")
 def sandbox() -> Generator[Sandbox]:
     with Sandbox(pace=0, api_key=KEY) as started:
-        yield started
 
+        @started.agent
+        def held(prompt: str) -> Iterator[str]:
+            """Answer in two pieces, the second once the file named by the prompt exists."""
+            yield "first "
+            while not Path(prompt).exists():
+                time.sleep(0.01)
+            yield "second"
 
-@pytest.fixture(scope="module")
-def slow_sandbox() -> Generator[Sandbox]:
-    with Sandbox(pace=0.3, api_key=KEY) as started:
         yield started
 
 
 @pytest.fixture(params=BOTH)
-def surroundings(
-    sandbox: Sandbox, slow_sandbox: Sandbox, request: pytest.FixtureRequest
-) -> dict[str, str]:
+def surroundings(sandbox: Sandbox, request: pytest.FixtureRequest) -> dict[str, str]:
     return {
         "WHERE": sandbox.base_url("operativus"),
-        "SLOW": slow_sandbox.base_url("operativus"),
         "KEY": KEY.get_secret_value(),
         "AGENTNB_TRANSPORT": request.param,
         "AGENTNB_HISTORY": "off",
@@ -168,18 +169,18 @@ if __name__ == "__main__":
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_run_that_streams_belongs_to_the_parent(surroundings: dict[str, str]) -> None:
+def test_a_run_that_streams_belongs_to_the_parent(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
     """Neither its end nor anything else of it is touched by a child, however that ends."""
     python(
         AGENT
         + FORK
         + """
-import asyncio, atexit, time
-slow = agentnb.agent(
-    "operativus:finance_agent", base_url=os.environ["WHERE"], api_key=os.environ["KEY"]
-)
-run = slow.start("What is the price of AAPL?")
-stream = slow.stream("What is the price of MSFT?")
+import asyncio, atexit, pathlib, time
+held = agentnb.agent("operativus:held", base_url=os.environ["WHERE"], api_key=os.environ["KEY"])
+run = held.start(os.environ["RELEASE"])
+stream = held.stream(os.environ["RELEASE"])
 
 async def first():
     return await anext(stream)
@@ -209,10 +210,11 @@ children = [forked(lambda: look(lambda: None)), os.fork()]
 if not children[1]:
     look(lambda: sys.exit(0))
 assert [exit_code(child) for child in children] == [0, 0]
-assert run.wait(30).status == "completed", run.status
+pathlib.Path(os.environ["RELEASE"]).touch()
+assert run.wait(30).text == "first second", run.text
 """,
         *QUIET,
-        environment={**surroundings, "WHERE": surroundings["SLOW"]},
+        environment={**surroundings, "RELEASE": str(tmp_path / "release")},
     )
 
 

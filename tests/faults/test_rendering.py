@@ -21,12 +21,13 @@ from agentnb.render import (
     to_text,
 )
 from agentnb.render.chat import ChatView, TurnView, chat_html, chat_text
+from tests.cases import cases
 from tests.faults.hostile import OWN, texts
 from tests.render.harmless import TAGS, UNSEEN, VALUES, check_harmless, everywhere
 from tests.render.samples import Read, answered, read, view_of
 
 TEXTS = texts()
-NAMES = pytest.mark.parametrize("name", TEXTS)
+NAMES = cases("name", TEXTS.keys())
 # A line break of a text's own is a space or a new line; nothing else of what acts is in an output.
 ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2028\u2029\u2060-\u2069\ufeff"
@@ -60,7 +61,7 @@ class TestHtml:
         check_harmless(to_html(everywhere(TEXTS[name])))
 
     @NAMES
-    @pytest.mark.parametrize("made", OTHERS.values(), ids=OTHERS)
+    @cases("made", OTHERS)
     def test_of_all_else(self, made: Callable[[str], str], name: str) -> None:
         markup = made(TEXTS[name])
         assert not UNSEEN.search(markup)

@@ -17,6 +17,7 @@ from agentnb.event.types import TextDelta, ToolCallFinished
 from agentnb.render import comparison_markdown, to_html, to_markdown, to_text
 from agentnb.render.chat import chat_html, chat_markdown
 from agentnb.render.markdown_sanitizer import sanitize_markdown
+from tests.cases import cases
 from tests.faults.hostile import OWN, texts
 from tests.faults.hostile_readers import READERS, check_document, in_jupyterlab
 from tests.faults.test_rendering import chat_of, comparison_of
@@ -24,9 +25,9 @@ from tests.render.harmless import TAGS, everywhere
 from tests.render.samples import conformance, pathological, read, view_of
 
 TEXTS = texts()
-NAMES = pytest.mark.parametrize("name", TEXTS)
+NAMES = cases("name", TEXTS.keys())
 
-EACH = pytest.mark.parametrize("render", READERS.values(), ids=READERS)
+EACH = cases("render", READERS)
 
 # What Markdown and HTML are made of.
 PIECES = [

@@ -21,6 +21,7 @@ from agentnb.errors import (
     ServerError,
 )
 from agentnb.sse import ServerSentEvent
+from tests.cases import cases
 from tests.faults.rawserver import Connection
 from tests.http.conftest import MakeClient, Serve
 
@@ -38,7 +39,7 @@ async def collect(stream: EventStream, got: list[ServerSentEvent]) -> None:
         got += batch
 
 
-@pytest.mark.parametrize("case", GOOD, ids=[case["name"] for case in GOOD])
+@cases("case", {case["name"]: case for case in GOOD})
 async def test_the_standard_byte_by_byte_over_a_socket(
     serve: Serve, connect: MakeClient, case: dict[str, Any]
 ) -> None:

@@ -20,6 +20,7 @@ from agentnb.errors import (
     PlatformError,
     StreamCutError,
 )
+from tests.cases import cases
 from tests.faults.rawserver import Connection
 from tests.http.conftest import BOTH, MakeClient, Serve
 
@@ -235,7 +236,7 @@ def packets(answer: bytes, split: str) -> Iterator[bytes]:
             yield answer[start + 500 :]
 
 
-@pytest.mark.parametrize("kind", list(BROKEN))
+@cases("kind", BROKEN.keys())
 async def test_data_before_an_error_is_delivered(
     serve: Serve, connect: MakeClient, kind: str, split: str
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._http.chunk_joining import JoiningBackend
+from agentnb._http.network import NetworkBackend
 from tests.faults.rawserver import Connection
 from tests.http.conftest import MakeClient, Serve
 from tests.played import eventually
@@ -33,9 +33,9 @@ async def test_the_connection_of_an_unused_stream_is_closed(
 ) -> None:
     server = await serve(respond)
     client = connect(server.url)
-    connect_tcp = JoiningBackend.connect_tcp
+    connect_tcp = NetworkBackend.connect_tcp
 
-    async def connect_and_leave(self: JoiningBackend, *args: Any, **options: Any) -> object:
+    async def connect_and_leave(self: NetworkBackend, *args: Any, **options: Any) -> object:
         stream = await connect_tcp(self, *args, **options)
         if (task := asyncio.current_task()) is not None:
             task.cancel()
@@ -44,7 +44,7 @@ async def test_the_connection_of_an_unused_stream_is_closed(
         return stream
 
     with monkeypatch.context() as patched:
-        patched.setattr(JoiningBackend, "connect_tcp", connect_and_leave)
+        patched.setattr(NetworkBackend, "connect_tcp", connect_and_leave)
         for _ in range(MANY):
             results = await asyncio.gather(asyncio.create_task(ask(client)), return_exceptions=True)
             assert isinstance(results[0], asyncio.CancelledError)

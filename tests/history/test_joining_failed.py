@@ -273,7 +273,7 @@ def test_rows_of_earlier_versions(history_store: Store, agent: agentnb.Agent) ->
     assert history.load("r").local_id == sent.local_id
     found = known_run("r")
     assert found is not None
-    assert found.local_id == sent.local_id
+    assert found.key == sent.local_id
 
 
 def test_of_two_platforms_the_newest_counts(history_store: Store, agent: agentnb.Agent) -> None:

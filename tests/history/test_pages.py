@@ -15,6 +15,7 @@ from agentnb.errors import HistoryError, RequestError
 from agentnb.store.prices import set_prices
 from agentnb.store.recorder import use
 from agentnb.store.store import Store, store
+from agentnb.store.timestamps import to_micros
 from agentnb.tables import pages
 from agentnb.tables.pages import ORDERS, PageQuery, agent_names, page
 from tests.history.seeding import LAST, seed
@@ -35,7 +36,7 @@ def test_pages_follow_each_other_newest_first() -> None:
     assert {each.total for each in found} == {RUNS}
     rows = [row for each in found for row in each.rows]
     assert len({row.key for row in rows}) == RUNS
-    assert all(one.started >= two.started for one, two in pairwise(rows))
+    assert all(one.started_at >= two.started_at for one, two in pairwise(rows))
 
 
 @pytest.mark.usefixtures("seeded")
@@ -46,7 +47,8 @@ def test_each_order_has_every_run_once_and_what_is_unknown_last(name: str, way: 
     rows = [row for each in halves for row in each.rows]
     assert len({row.key for row in rows}) == RUNS
     if name in ("duration", "tokens", "cost"):
-        values: list[Any] = [getattr(row, name) for row in rows]
+        field = {"tokens": "total_tokens", "cost": "cost_usd"}.get(name, name)
+        values: list[Any] = [getattr(row, field) for row in rows]
         known = [value for value in values if value is not None]
         assert values == known + [None] * (RUNS - len(known))
         assert known == sorted(known, reverse=way == "-")
@@ -61,11 +63,11 @@ def test_filters_are_the_databases() -> None:
     agent = page(PageQuery(agent="seekr:support_agent", limit=RUNS))
     assert agent.total == sum(row.agent == "support_agent" for row in everything) > 0
     found = page(PageQuery(text="zÜRICH", limit=RUNS))
-    assert found.total == sum("Zürich" in row.question for row in everything) > 0
+    assert found.total == sum("Zürich" in (row.prompt or "") for row in everything) > 0
     assert page(PageQuery(text="nothing has this in it")).total == 0
     since = page(PageQuery(since=LAST - timedelta(days=5), limit=RUNS))
-    begin = (LAST - timedelta(days=5)).timestamp()
-    assert since.total == sum(row.started >= begin for row in everything) > 0
+    begin = to_micros(LAST - timedelta(days=5))
+    assert since.total == sum(row.started_at >= begin for row in everything) > 0
 
 
 @pytest.mark.usefixtures("seeded")
@@ -92,13 +94,13 @@ def test_what_was_given_up_is_looked_for_no_further(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("seeded")
 def test_what_costs_nothing_that_is_known_costs_what_prices_say() -> None:
     unpriced = page(PageQuery(agent="seekr:support_agent", limit=RUNS))
-    assert {row.cost for row in unpriced.rows} == {None}
+    assert {row.cost_usd for row in unpriced.rows} == {None}
     set_prices({"seekr-flow-1": {"input": 1.0, "output": 2.0}})
     try:
         priced = page(PageQuery(agent="seekr:support_agent", limit=RUNS)).rows
     finally:
         set_prices({"seekr-flow-1": None})
-    assert any(row.cost for row in priced)
+    assert any(row.cost_usd for row in priced)
 
 
 @pytest.mark.usefixtures("seeded")

@@ -25,24 +25,6 @@ def test_httpx_is_imported_with_the_first_request() -> None:
     assert not {"httpx", "httpcore", "pydantic", "anyio"} & set(done.stdout.split())
 
 
-def test_httpx_is_imported_without_its_command_line() -> None:
-    """Which others may still import; it needs more than all the rest."""
-    pytest.importorskip("click")
-    pytest.importorskip("rich")
-    code = """if True:
-        import sys
-        from agentnb._http.library import load_httpx
-
-        load_httpx()
-        load_httpx()
-        print(sorted({"httpx", "httpx._main", "click", "rich"} & set(sys.modules)))
-        import httpx._main
-        print(httpx._main.main.name)
-    """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "['httpx']\nmain\n"
-
-
 @pytest.mark.parametrize("value", ["a\r\nX-Forged: 1", "a\nb", "a\rb", "a\0b", "\x7f", "\x1b[1m"])
 @pytest.mark.parametrize("secret", [False, True])
 async def test_a_header_cannot_inject_others(

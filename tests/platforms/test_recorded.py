@@ -13,6 +13,7 @@ from agentnb.platforms.operativus.decoder import Decoder as OperativusDecoder
 from agentnb.platforms.runagent.decoder import Decoder as RunAgentDecoder
 from agentnb.platforms.runtools.decoder import Decoder as RunToolsDecoder
 from agentnb.platforms.seekr.decoder import Decoder as SeekrDecoder
+from tests.cases import cases
 from tests.platforms.recorded import EventDecoder, decoded, expected, frames, streams
 
 
@@ -37,11 +38,7 @@ RECORDED = {
     "runtools": {"named", "typed", "enveloped", "error"},
     "seekr": {"stream", "vercel", "wrapped"},
 }
-STREAMS = [
-    pytest.param(name, path, id=f"{name}-{path.stem}")
-    for name in DECODERS
-    for path in streams(name)
-]
+STREAMS = {f"{name}-{path.stem}": (name, path) for name in DECODERS for path in streams(name)}
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -49,14 +46,14 @@ def test_there_is_something_recorded(name: str) -> None:
     assert RECORDED[name] <= {path.stem for path in streams(name)}
 
 
-@pytest.mark.parametrize(("name", "path"), STREAMS)
+@cases("name, path", STREAMS)
 def test_a_recorded_stream_becomes_the_expected_events(name: str, path: Path) -> None:
     events = decoded(DECODERS[name](path), path.read_bytes())
     assert [event_to_dict(event) for event in events] == expected(path)
     assert [event_from_dict(data) for data in expected(path)] == events
 
 
-@pytest.mark.parametrize(("name", "path"), STREAMS)
+@cases("name, path", STREAMS)
 def test_a_stream_that_is_cut_brings_a_beginning_and_no_end_of_its_own(
     name: str, path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from agentnb.render import (
     comparison_markdown,
     comparison_text,
 )
-from agentnb.render.markup import STYLES
+from agentnb.render.markup import Style
 
 
 def view(
@@ -96,7 +96,7 @@ def test_nothing_is_best_while_one_goes_on() -> None:
 def test_html_is_made_of_what_every_viewer_lets_through(standalone: bool) -> None:
     made = comparison_html(BOTH, standalone=standalone)
     found = Styles(made)
-    assert found.styles <= STYLES
+    assert found.styles <= set(Style)
     assert {"display:flex;flex-wrap:wrap;gap:0 1.5em", "flex:1 1 260px;min-width:0"} < found.styles
     assert found.tags.count("caption") == 1
     assert found.scopes == ["col"] * 7 + ["row"] * 3

@@ -20,7 +20,7 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 from agentnb.render import to_html, to_text
-from agentnb.render.markup import BOX, DATA
+from agentnb.render.markup import Style
 from agentnb.render.view import transcript_bytes
 from tests.render.harmless import check_harmless, everywhere
 from tests.render.samples import (
@@ -156,7 +156,7 @@ class TestWhatIsShown:
     def test_arguments_and_results_are_in_labelled_boxes(self) -> None:
         made = to_html(view_of([*EVENTS, RunFinished()]))
         for label, data in (("Arguments", "{"), ("Result", "{")):
-            box = f'<pre style="{BOX}"><code style="{DATA}">{data}'
+            box = f'<pre style="{Style.BOX}"><code style="{Style.DATA}">{data}'
             assert f"<small>{label}</small>{box}" in made
 
     def test_a_stop_and_the_figures_are_one_paragraph(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentnb.render.markdown_html import markdown_html, plain_html
-from agentnb.render.markup import BOX, CODE, HEADING, sanitized
+from agentnb.render.markup import Style, sanitized
 from tests.render.samples import conformance, pathological, read
 
 PATHOLOGICAL = pathological()
@@ -26,9 +26,9 @@ def html(markdown: str) -> str:
         pytest.param("a  \nb\nc", "<p>a<br>\nb\nc</p>\n", id="breaks"),
         pytest.param(
             "# a\n\n### b\n\n###### c",
-            f'<h3 style="{HEADING}">a</h3>\n'
-            f'<h5 style="{HEADING}">b</h5>\n'
-            f'<h6 style="{HEADING}">c</h6>\n',
+            f'<h3 style="{Style.HEADING}">a</h3>\n'
+            f'<h5 style="{Style.HEADING}">b</h5>\n'
+            f'<h6 style="{Style.HEADING}">c</h6>\n',
             id="headings",
         ),
         pytest.param("> a", "<blockquote><p>a</p></blockquote>\n", id="quote"),
@@ -40,7 +40,7 @@ def html(markdown: str) -> str:
         ),
         pytest.param(
             "```py <x\na\n```",
-            f'<pre style="{BOX}"><code style="{CODE}">a\n</code></pre>',
+            f'<pre style="{Style.BOX}"><code style="{Style.CODE}">a\n</code></pre>',
             id="fence",
         ),
         pytest.param(

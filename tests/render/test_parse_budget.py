@@ -13,6 +13,7 @@ from agentnb.render import to_html, to_markdown
 from agentnb.render.markdown_html import markdown_html
 from agentnb.render.markdown_sanitizer import sanitize_markdown
 from agentnb.render.parse_budget import ParseBudget, ParseBudgetError
+from tests.cases import cases
 from tests.faults.test_rendering_bounds import steps
 from tests.render.samples import answered, pathological, view_of
 
@@ -56,7 +57,7 @@ def filled(name: str) -> str:
     return (pattern * (SIZE // len(pattern) + 1))[:SIZE]
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@cases("name", PATTERNS.keys())
 @pytest.mark.parametrize("make", [markdown_html, sanitize_markdown], ids=["HTML", "Markdown"])
 def test_a_hundred_kilobytes_take_bounded_work(name: str, make: object) -> None:
     text = filled(name)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentnb.event.types import RunFinished, TextDelta
-from agentnb.tables.pages import Page, PageQuery, PageRow
+from agentnb.store.record import RunRecord
+from agentnb.tables.pages import Page, PageQuery
 from agentnb.widgets.history_protocol import (
     agents_message,
     history_state,
@@ -24,43 +25,43 @@ FIXTURE: Final = Path(__file__).resolve().parents[1] / "fixtures" / "tables" / "
 
 QUERY: Final = PageQuery(limit=3)
 ROWS: Final = (
-    PageRow(
+    RunRecord(
         key="a1",
         run_id="run_1",
         platform="operativus",
         agent="finance_agent",
         status="failed",
-        question="<img src=x onerror=alert(1)> What is it?",
-        started=1795333947.25,
-        duration=2.5,
-        tokens=1234,
-        cost=0.021,
+        prompt="<img src=x onerror=alert(1)> What is it?",
+        started_at=1_795_333_947_250_000,
+        duration=2_500_000,
+        total_tokens=1234,
+        cost_usd=0.021,
         error="The model is overloaded.",
     ),
-    PageRow(
+    RunRecord(
         key="b2",
         run_id=None,
         platform="local",
         agent="<b>bold</b>",
         status="running",
-        question="How far is it?",
-        started=1795333900.0,
+        prompt="How far is it?",
+        started_at=1_795_333_900_000_000,
         duration=None,
-        tokens=None,
-        cost=None,
+        total_tokens=None,
+        cost_usd=None,
         error=None,
     ),
-    PageRow(
+    RunRecord(
         key="c3",
         run_id="run_3",
         platform="seekr",
         agent="support_agent",
         status="completed",
-        question="",
-        started=1700000000.0,
-        duration=61.0,
-        tokens=10,
-        cost=0.0,
+        prompt="",
+        started_at=1_700_000_000_000_000,
+        duration=61_000_000,
+        total_tokens=10,
+        cost_usd=0.0,
         error=None,
     ),
 )

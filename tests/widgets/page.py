@@ -17,7 +17,7 @@ from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.run.approvals import ApprovalRef
 from agentnb.widgets.protocol import utf16_length
-from agentnb.widgets.run_publisher import RunPublisher
+from agentnb.widgets.run import RunPublisher
 
 FINAL = {"completed", "failed", "cancelled", "truncated", "interrupted"}
 

@@ -16,7 +16,7 @@ from agentnb.event.types import (
 )
 from agentnb.run.approvals import ApprovalRef
 from agentnb.widgets.protocol import run_state
-from agentnb.widgets.run_publisher import INTERVAL
+from agentnb.widgets.run import INTERVAL
 from tests.widgets.page import FakeRun, Page, Wire
 
 pytestmark = pytest.mark.anyio

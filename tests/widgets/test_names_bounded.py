@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from agentnb.event.types import ApprovalRequested, RunStarted, ToolCallStarted
-from agentnb.tables.pages import Page, PageQuery, PageRow
+from agentnb.store.record import RunRecord
+from agentnb.tables.pages import Page, PageQuery
 from agentnb.widgets.bounds import APPROVALS, NAME_TEXT, QUESTION_TEXT
 from agentnb.widgets.history_protocol import agents_message, page_message
 from agentnb.widgets.protocol import events_message, jsonable, run_fields, run_state
@@ -44,17 +45,17 @@ def test_of_a_run() -> None:
 
 
 def test_of_a_row_of_the_history() -> None:
-    row = PageRow(
+    row = RunRecord(
         key="1",
         run_id=NAME,
         platform=NAME,
         agent=NAME,
         status="failed",
-        question="?",
-        started=0.0,
+        prompt="?",
+        started_at=0,
         duration=None,
-        tokens=None,
-        cost=None,
+        total_tokens=None,
+        cost_usd=None,
         error=None,
     )
     page = Page(rows=(row,), total=1)

@@ -24,7 +24,7 @@ from agentnb.event.types import (
 )
 from agentnb.widgets.cursor import Cursor
 from agentnb.widgets.protocol import ops_message, run_state
-from agentnb.widgets.run_publisher import INTERVAL, RunPublisher
+from agentnb.widgets.run import INTERVAL, RunPublisher
 from tests.strategies import event_lists
 from tests.widgets.page import FakeRun, Page, Wire
 

@@ -12,8 +12,7 @@ from agentnb.recording.recording import Waiting
 from agentnb.run import reconnect
 from agentnb.run.run import Run
 from agentnb.widgets.compare import CompareWidget
-from agentnb.widgets.run import RunWidget
-from agentnb.widgets.run_publisher import RunPublisher
+from agentnb.widgets.run import RunPublisher, RunWidget
 from tests.flaky import Flaky
 from tests.played import eventually, player
 from tests.widgets.page import FakeRun, Page, Wire

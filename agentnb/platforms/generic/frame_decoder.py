@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final, cast
 
 from agentnb.event.types import Event, RawEvent
-from agentnb.platforms._payloads import as_list, as_object, first_value
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import as_list, as_object, first_value, read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
 from agentnb.platforms.generic.categories import (
     VAGUE,

@@ -8,8 +8,7 @@ from typing import Any, Final, cast
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunCancelled, RunFailed, RunFinished
 from agentnb.platforms._bodies import parse_error_body, parse_seconds
-from agentnb.platforms._payloads import as_object, first_value
-from agentnb.platforms._statuses import is_status, read_status
+from agentnb.platforms._payloads import as_object, first_value, is_status, read_status
 from agentnb.platforms._usage import read_count
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.generic.categories import (

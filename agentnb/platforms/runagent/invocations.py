@@ -11,8 +11,7 @@ from typing import Any, Final
 from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import NotFoundError
 from agentnb.platforms._bodies import parse_error_body, parse_time
-from agentnb.platforms._payloads import as_list, as_object, first_text
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import as_list, as_object, first_text, read_status
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.run_lists import check_window, window

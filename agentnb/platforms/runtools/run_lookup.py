@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from agentnb._http import HttpClient
 from agentnb.errors import InvalidRequestError
-from agentnb.platforms._payloads import as_object
-from agentnb.platforms._statuses import read_status
+from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.generic.platform import read_rows, read_run, row_text
 

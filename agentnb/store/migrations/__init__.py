@@ -35,7 +35,7 @@ def upgrade(connection: Connection, revision: str | None = None) -> None:
     from alembic import command
     from alembic.config import Config
 
-    from agentnb.store.views import recreate_runs_view
+    from agentnb.store.schema import recreate_runs_view
 
     config = Config()
     # Alembic interpolates percent signs.

@@ -1,0 +1,201 @@
+"""One HTTP/1.1 connection: httpcore under httpx's interface for transports."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import httpcore
+import httpx
+
+from agentnb._support.fork import close_after_fork
+
+__all__ = ["Connection", "NetworkBackend"]
+
+# The classes of errors that httpcore and httpx have under the same names, the specific ones first.
+_ERRORS: Final = tuple(
+    (getattr(httpcore, name), getattr(httpx, name))
+    for name in (
+        *("ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "TimeoutException"),
+        *("ConnectError", "ReadError", "WriteError", "NetworkError", "ProxyError"),
+        *("LocalProtocolError", "RemoteProtocolError", "ProtocolError", "UnsupportedProtocol"),
+    )
+)
+_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0")
+
+
+class Connection:
+    """httpcore's pool with a single connection, for one request at a time.
+
+    ``keepalive`` is how long the connection is kept, in seconds.
+
+    Raises:
+        ImportError: SOCKS is not installed.
+        ValueError: the proxy is invalid.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext, proxy: httpx.Proxy | None, keepalive: float) -> None:
+        self._network = NetworkBackend()
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            proxy=None if proxy is None else _core_proxy(proxy),
+            max_keepalive_connections=1,
+            keepalive_expiry=keepalive,
+            network_backend=self._network,
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection can be used for the next request.
+
+        It cannot when closing the previous response was cancelled: httpcore shields that from
+        anyio's cancellation but not from asyncio's, and keeps a half-closed connection.
+        """
+        connections = self._pool.connections
+        return bool(connections) and all(connection.is_idle() for connection in connections)
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send ``request``; return its response once the head has arrived.
+
+        Raises:
+            httpx.TransportError: that failed.
+        """
+        url = request.url
+        core_request = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=request.headers.raw,
+            content=cast("AsyncIterable[bytes]", request.stream),
+            extensions=request.extensions,
+        )
+        with _httpx_errors():
+            response = await self._pool.handle_async_request(core_request)
+        extensions = cast("Any", response).extensions
+        error = None
+        if extensions.get("http_version") not in _VERSIONS:
+            error = httpx.RemoteProtocolError("The version of HTTP is unknown.")
+        elif not self._network.has_read:
+            # It came with the previous response, before this request.
+            error = httpx.ReadError("the server sent a response without a request")
+        if error is not None:
+            await response.aclose()
+            raise error
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=extensions,
+        )
+
+    async def aclose(self) -> None:
+        try:
+            await self._pool.aclose()
+        finally:
+            await self._network.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _httpx_errors():
+            async for chunk in self._response.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        with _httpx_errors():
+            await self._response.aclose()
+
+
+@contextmanager
+def _httpx_errors() -> Generator[None, None, None]:
+    """Raise httpx's exceptions instead of httpcore's."""
+    try:
+        yield
+    except Exception as error:
+        for core, mapped in _ERRORS:
+            if isinstance(error, core):
+                raise mapped(str(error)) from error
+        raise
+
+
+def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
+    url = proxy.url
+    if url.scheme.startswith("socks"):
+        import socksio  # noqa: F401  # pyright: ignore  # raises at once where it is missing
+    return httpcore.Proxy(
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        auth=proxy.raw_auth,
+        headers=proxy.headers.raw,
+        ssl_context=proxy.ssl_context,
+    )
+
+
+class NetworkBackend(httpcore.AsyncNetworkBackend):
+    """httpcore's network of one connection.
+
+    ``has_read`` is whether anything was read since a request was written.  It keeps the stream that
+    it opened last: if connecting is cancelled just as the stream opens, nothing else refers to it,
+    and it would stay open.
+    """
+
+    def __init__(self) -> None:
+        self.has_read = False
+        self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._opened: httpcore.AsyncNetworkStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        self._opened = _Stream(stream, self)
+        return self._opened
+
+    async def aclose(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream, network: NetworkBackend) -> None:
+        self._stream = stream
+        self._owner = network
+        close_after_fork(self)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await self._stream.read(max_bytes, timeout)
+        self._owner.has_read = True
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._owner.has_read = False
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _Stream(stream, self._owner)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
