@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from agentnb import sse
 from agentnb.event.transcript import fold
 from agentnb.event.types import Event, RawEvent, TextDelta, event_from_dict, event_to_dict
-from agentnb.platforms.generic import GenericDecoder
+from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.platforms.operativus.decoder import Decoder as Operativus
 from agentnb.platforms.runagent.decoder import Decoder as RunAgent
 from agentnb.platforms.runtools.decoder import Decoder as RunTools

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agentnb.event.types import Event
 from agentnb.platforms._wire import json_payload, peek
-from agentnb.platforms.generic import GenericDecoder
+from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.platforms.operativus.decoder import Decoder as Operativus
 from agentnb.platforms.runagent.decoder import Decoder as RunAgent
 from agentnb.platforms.runtools.decoder import Decoder as RunTools

@@ -20,8 +20,8 @@ from agentnb.event.types import (
 from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.operativus.responses import agent_info as operativus_agent
 from agentnb.platforms.operativus.responses import remote_run as operativus_run
-from agentnb.platforms.runtools.responses import agent_info as runtools_agent
-from agentnb.platforms.runtools.responses import remote_run as runtools_run
+from agentnb.platforms.runtools.client import agent_info as runtools_agent
+from agentnb.platforms.runtools.run_lookup import remote_run as runtools_run
 from agentnb.store.stored_run import read_export
 from agentnb.tables.frame import table
 from tests.cases import cases

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentnb.event.types import TERMINAL_EVENTS, event_from_dict, event_to_dict
-from agentnb.platforms.generic import GenericDecoder
+from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.platforms.operativus.decoder import Decoder as OperativusDecoder
 from agentnb.platforms.runagent.decoder import Decoder as RunAgentDecoder
 from agentnb.platforms.runtools.decoder import Decoder as RunToolsDecoder

@@ -9,7 +9,7 @@ import pytest
 
 from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_count, read_usage
-from agentnb.platforms.generic import GenericDecoder
+from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.sse import ServerSentEvent
 
 

@@ -1,5 +1,1 @@
-"""Agents that stream server-sent events in a dialect that is not known beforehand."""
-
-from agentnb.platforms.generic.decoder import GenericDecoder
-
-__all__ = ["GenericDecoder"]
+"""Decoder of streams in any dialect, and helpers for platforms that answer in several forms."""

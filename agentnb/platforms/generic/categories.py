@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 __all__ = [
     "VAGUE",
@@ -18,29 +18,11 @@ __all__ = [
     "words",
 ]
 
-Category = Literal[
-    "text",
-    "whole_text",
-    "reasoning",
-    "call",
-    "arguments",
-    "arguments_done",
-    "output",
-    "tool_result",
-    "tool_error",
-    "tool",
-    "item",
-    "usage",
-    "start",
-    "status",
-    "turn_end",
-    "step_end",
-    "end",
-    "failure",
-    "cancelled",
-    "structure",
-    "ping",
-]
+Category = (
+    Literal["text", "whole_text", "reasoning", "call", "arguments", "arguments_done", "output"]
+    | Literal["tool_result", "tool_error", "tool", "item", "usage", "start", "status"]
+    | Literal["turn_end", "step_end", "end", "failure", "cancelled", "structure", "ping"]
+)
 """What an event is about.
 
 ``whole_text`` repeats a part of the answer that may have streamed before; ``arguments`` are a
@@ -71,7 +53,7 @@ _SPECIFIC: Final = word_set(
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATOR: Final = re.compile(r"[^a-z0-9]+")
 _MARKER: Final = re.compile(r"[\[<(|｜]+\s*(\w[\w▁ -]*?)\s*[\])>|｜]+")
-_VERSION: Final = re.compile(r"v\d+")
+_VERSION: Final = re.compile(r"(?<=.)_v\d+\Z")
 _MAX_NAME: Final = 100
 # Special tokens at the end of a model's output, which some servers do not remove.
 _END_TOKENS: Final = word_set(
@@ -102,10 +84,11 @@ _EXACT_NAMES: Final[dict[Category, str]] = {
     ),
     "reasoning": "partial_thinking tool_plan_delta",
     "arguments_done": "response_code_interpreter_call_code_done",
-    "text": "artifact_update chat_completion",
+    # A completion alone is a fragment of text for some servers.
+    "text": "artifact_update chat_completion completion",
     "usage": "usage_statistics",
     "status": "run",
-    "ping": "raw",
+    "ping": "raw ping pong heartbeat hb keepalive keep_alive noop",
 }
 _EXACT: Final[dict[str, Category]] = {
     name: category for category, names in _EXACT_NAMES.items() for name in names.split()
@@ -152,6 +135,7 @@ _STRUCTURE_ENDS: Final = (_END | _START | word_set("added queued in progress")) 
     "result final completion"
 )
 _STATUS: Final = word_set("status state")
+_USAGE: Final = word_set("usage metrics")
 _NO_ANSWER: Final = word_set(
     "log logs debug info warning warn status progress metadata meta title state trace source "
     "sources citation citations plan task todo todos step node notification notice system user "
@@ -159,6 +143,68 @@ _NO_ANSWER: Final = word_set(
     "stdout file files url image audio suggestion suggestions followup followups session config "
     "debugger approval permission hook command terminal diff edit artifact span event connected "
     "ready renamed rename custom activity call"
+)
+
+
+class _Rule(NamedTuple):
+    """A name's category by its words: its first or last one, the others, and any of them."""
+
+    category: Category | None
+    last: frozenset[str] | None = None
+    first: frozenset[str] | None = None
+    others: frozenset[str] | None = None
+    has: frozenset[str] | None = None
+
+    def matches(self, parts: list[str]) -> bool:
+        others = set(parts)
+        if self.has is not None and not self.has & others:
+            return False
+        if self.last is not None:
+            others = set(parts[:-1]) if parts[-1] in self.last else {""}
+        elif self.first is not None:
+            others = set(parts[1:]) if parts[0] in self.first else {""}
+        return "" not in others and (self.others is None or others <= self.others)
+
+
+# The first that matches counts.
+_TOOL_RULES: Final = (
+    _Rule("tool_error", has=_FAILURE | _CANCELLED),
+    _Rule("call", has=_ARGUMENTS, last=word_set("start started begin available")),
+    _Rule("arguments_done", has=_ARGUMENTS, last=_END),
+    _Rule("arguments", has=_ARGUMENTS),
+    _Rule("tool_result", has=word_set("return returned")),
+    _Rule("output", has=word_set("output outputs result results"), last=_FRAGMENT),
+    _Rule("arguments", last=_FRAGMENT),
+    _Rule("tool_result", last=_TOOL_RESULT),
+    _Rule("tool_result", has=word_set("output"), last=word_set("available")),
+    _Rule("call", last=_CALL | _TOOL),
+)
+_RULES: Final = (
+    _Rule("structure", has=_REASONING, last=_STRUCTURE_ENDS),
+    _Rule("reasoning", has=_REASONING),
+    _Rule("failure", last=word_set("exception")),
+    _Rule("usage", has=_USAGE, others=_USAGE | word_set("token tokens metadata llm run")),
+    _Rule("failure", last=_FAILURE, others=_RUN),
+    _Rule("failure", first=_FAILURE, others=_RUN),
+    _Rule("cancelled", last=_CANCELLED, others=_RUN),
+    _Rule("cancelled", first=_CANCELLED, others=_RUN),
+    _Rule("end", last=_END, others=_RUN),
+    _Rule("end", first=_END, others=_RUN),
+    _Rule("end", first=word_set("final"), others=_FINAL_OF),
+    _Rule("failure", last=_FAILURE, others=_RUN | _TURN),
+    _Rule("turn_end", last=_END, others=_RUN | _TURN),
+    _Rule("turn_end", first=_END, others=_RUN | _TURN),
+    _Rule("start", last=_START, others=_RUN),
+    _Rule("status", has=_STATUS, others=_STATUS | _RUN | word_set("update task")),
+    _Rule(
+        "whole_text",
+        has=word_set("text content message output"),
+        last=_STRUCTURE_ENDS & _END,
+        others=_STRUCTURE - {"block"},
+    ),
+    _Rule("structure", last=_STRUCTURE_ENDS, others=_STRUCTURE),
+    _Rule("structure", has=word_set("block"), last=_STRUCTURE_ENDS),
+    _Rule("text", has=_TEXT, others=_TEXT | _TEXT_QUALIFIER),
 )
 
 
@@ -178,30 +224,18 @@ def normalized(name: str) -> str:
 def category_of(name: str) -> Category | None:
     """Return the category of an event's name, in any case and with any separators, if known."""
     name = normalized(name)
-    if name in _EXACT:
-        return _EXACT[name]
-    if name in _PING:
-        return "ping"
-    parts = [part for part in name.split("_") if part]
-    if len(parts) > 1 and parts[0] == "on":
-        del parts[0]
-    if len(parts) > 1 and _VERSION.fullmatch(parts[-1]):
-        del parts[-1]
-    if len(parts) > 1 and parts[-1] in ("event", "frame"):
-        del parts[-1]
-    elif len(parts) > 1 and parts[0] == "event":
-        del parts[0]
-    bare = "_".join(parts)
-    if bare in _EXACT:
-        return _EXACT[bare]
-    if not parts:
+    bare = _VERSION.sub("", name.removeprefix("on_"))
+    bare = bare.removesuffix("_event").removesuffix("_frame").removeprefix("event_")
+    if name in _EXACT or bare in _EXACT:
+        return _EXACT.get(name) or _EXACT[bare]
+    if not bare:
         return None
-    given = set(parts)
-    if given & _TOOL or "function_call" in bare or given == {"observation"}:
-        return _tool_category(parts)
-    if given & _REASONING:
-        return "structure" if parts[-1] in _STRUCTURE_ENDS else "reasoning"
-    return _run_category(parts) or _content_category(parts)
+    parts = bare.split("_")
+    rules = _RULES
+    if not _TOOL.isdisjoint(parts) or "function_call" in bare or bare == "observation":
+        parts = parts[:-1] if parts[-1] == "message" else parts
+        rules = _TOOL_RULES
+    return next((rule.category for rule in rules if rule.matches(parts)), None)
 
 
 def frame_category(name: str, types: list[str]) -> tuple[Category | None, str]:
@@ -218,81 +252,15 @@ def frame_category(name: str, types: list[str]) -> tuple[Category | None, str]:
     return by_name, normalized(name)
 
 
-def _tool_category(parts: list[str]) -> Category | None:
-    if parts[-1] == "message":
-        del parts[-1]
-    given, last = set(parts), parts[-1]
-    if given & (_FAILURE | _CANCELLED):
-        return "tool_error"
-    if given & _ARGUMENTS:
-        if last in ("start", "started", "begin", "available"):
-            return "call"
-        return "arguments_done" if last in _END else "arguments"
-    if given & {"return", "returned"}:
-        return "tool_result"
-    if last in _FRAGMENT:
-        return "output" if given & {"output", "outputs", "result", "results"} else "arguments"
-    if last in _TOOL_RESULT or (last == "available" and "output" in given):
-        return "tool_result"
-    return "call" if last in _CALL or last in _TOOL else None
-
-
-def _run_category(parts: list[str]) -> Category | None:
-    """Return the category of a name of the start or end of a run, or of a message in it."""
-    given, last, first = set(parts), parts[-1], parts[0]
-    before, after = set(parts[:-1]), set(parts[1:])
-    if before and last == "exception":
-        return "failure"
-    if given & {"usage", "metrics"} and given <= {
-        *("usage", "metrics", "token", "tokens", "metadata", "llm", "run")
-    }:
-        return "usage"
-    kinds: tuple[tuple[frozenset[str], Category], ...] = (
-        (_FAILURE, "failure"),
-        (_CANCELLED, "cancelled"),
-        (_END, "end"),
-    )
-    for ends, category in kinds:
-        if last in ends and before <= _RUN:
-            # Alone, some servers use it for a fragment of text.
-            return None if parts == ["completion"] else category
-        if first in ends and after <= _RUN:
-            return category
-    if first == "final" and after <= _FINAL_OF:
-        return "end"
-    if last in _FAILURE and before <= _RUN | _TURN:
-        return "failure"
-    if (last in _END and before <= _RUN | _TURN) or (first in _END and after <= _RUN | _TURN):
-        return "turn_end"
-    if last in _START and before <= _RUN:
-        return "start"
-    if given & _STATUS and given <= _STATUS | _RUN | {"update", "task"}:
-        return "status"
-    return None
-
-
-def _content_category(parts: list[str]) -> Category | None:
-    given, last = set(parts), parts[-1]
-    if last in _STRUCTURE_ENDS and set(parts[:-1]) <= _STRUCTURE:
-        has_text = given & {"text", "content", "message", "output"} and last in _END
-        return "whole_text" if has_text and "block" not in given else "structure"
-    if "block" in given and last in _STRUCTURE_ENDS:
-        return "structure"
-    return "text" if given <= _TEXT | _TEXT_QUALIFIER and given & _TEXT else None
-
-
 def may_be_answer(name: str) -> bool:
     """Return whether an event of an unknown name may have text of the answer.
 
     Logs, progress, titles and the like do not.
     """
-    parts = normalized(name).split("_")
-    if len(parts) > 1 and parts[-1] == "event":
-        del parts[-1]
-    if len(parts) > 1 and parts[0] == "data":
-        # A data part of the AI SDK.
-        return False
-    return not _NO_ANSWER.intersection(parts) and not _PING.intersection(parts)
+    parts = normalized(name).removesuffix("_event").split("_")
+    # Names of data parts of the AI SDK start with "data-".
+    is_data_part = len(parts) > 1 and parts[0] == "data"
+    return not is_data_part and _NO_ANSWER.isdisjoint(parts) and _PING.isdisjoint(parts)
 
 
 def marker_category(text: str) -> Category | None:

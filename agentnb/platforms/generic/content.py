@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._wire import MalformedError
 from agentnb.platforms.generic.categories import Category, category_of, word_set, words
-from agentnb.platforms.generic.fields import (
-    as_list,
-    as_object,
-    first_value,
-    only_text,
-    read_call,
-    text_in,
-)
+from agentnb.platforms.generic.fields import only_text, text_in
+from agentnb.platforms.generic.tool_calls import read_call
 
 __all__ = [
     "RESULTS",
@@ -35,6 +30,7 @@ _TEXT: Final = words(
     "delta content text token chunk message answer response completion generated_text output_text "
     "outputText parts refusal content_delta contentDelta blocks"
 )
+_THOUGHTS: Final = words("thinking text reasoning content summary delta content_delta")
 # Also text if the event's name says so.
 _MORE_TEXT: Final = (
     *_TEXT,
@@ -68,11 +64,7 @@ class Content(NamedTuple):
 
 
 def contents(
-    fields: Mapping[str, Any],
-    *,
-    is_text: bool = False,
-    place: Hashable = None,
-    depth: int = 0,
+    fields: Mapping[str, Any], *, is_text: bool = False, place: Hashable = None, depth: int = 0
 ) -> Iterator[Content]:
     """Yield the content of an event, in order; ``is_text``: its name says that it is text.
 
@@ -81,7 +73,7 @@ def contents(
     if depth > _MAX_DEPTH:
         return
     if is_of_user(fields):
-        found = _texts(fields, is_text=True, place=place, depth=depth)
+        found = _texts(fields, _MORE_TEXT, place, depth)
         yield from (each for each in found if each.category in RESULTS)
         return
     if fields.get("role") in ("tool", "function"):
@@ -90,21 +82,15 @@ def contents(
     choice = _choice(fields)
     if choice is not None:
         inner = first_value(choice, "delta", "message")
-        node = as_object(inner) if inner is not None else choice
+        node = choice if inner is None else as_object(inner)
         yield from contents(node, is_text=True, depth=depth + 1)
         return
     for name in _REASONING:
-        value = fields.get(name)
-        if isinstance(value, str):
-            if value:
-                yield Content("reasoning", value, name)
-            break
-        if isinstance(value, dict):
-            text = first_value(cast("dict[str, Any]", value), "text", "content", "thinking")
-            if isinstance(text, str):
+        if (text := _text(fields.get(name))) is not None:
+            if text:
                 yield Content("reasoning", text, name)
-                break
-    yield from _texts(fields, is_text=is_text, place=place, depth=depth)
+            break
+    yield from _texts(fields, _MORE_TEXT if is_text else _TEXT, place, depth)
     for name in _CALLS:
         calls = fields.get(name)
         if isinstance(calls, list | dict) and calls:
@@ -112,93 +98,85 @@ def contents(
             break
 
 
+def _text(value: Any, names: tuple[str, ...] = ("text", "content", "thinking")) -> str | None:
+    """Return a text, or that in one of an object's fields."""
+    if isinstance(value, dict):
+        value = first_value(cast("dict[str, Any]", value), *names)
+    return value if isinstance(value, str) else None
+
+
 def _texts(
-    fields: Mapping[str, Any], *, is_text: bool, place: Hashable, depth: int
-) -> Iterator[Content]:
-    empty: Content | None = None
-    for name in _MORE_TEXT if is_text else _TEXT:
+    fields: Mapping[str, Any], names: tuple[str, ...], place: Hashable, depth: int
+) -> list[Content]:
+    """Return the content of the first of these fields that has any."""
+    empty: list[Content] = []
+    for name in names:
         value = fields.get(name)
-        found: list[Content] = []
-        if isinstance(value, str):
-            if value:
-                yield Content("text", value, name)
-                return
-            empty = Content("text", value, name)
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             part = cast("dict[str, Any]", value)
             if name == "token" and part.get("special") is True:
                 # A special token, such as the end of a sentence.
-                empty = Content("text", "", name)
+                empty = [Content("text", "", name)]
                 continue
-            found = list(_part(part, name, place=place, depth=depth))
-        elif isinstance(value, list) and value:
-            for number, item in enumerate(cast("list[Any]", value)):
-                if isinstance(item, str):
-                    found.append(Content("text", item, name))
-                    continue
-                part = as_object(item)
-                index = part.get("index")
-                at = ("block", index) if isinstance(index, int) else ("part", number)
-                found += _part(part, name, place=at, depth=depth)
+            found = list(_part(part, name, place, depth))
+        elif isinstance(value, str):
+            found = [Content("text", value, name)] if value else []
+            empty = [Content("text", "", name)]
+        else:
+            found = list(_parts(as_list(value), name, depth))
         if found:
-            yield from found
-            return
-    if empty is not None:
-        yield empty
+            return found
+    return empty
 
 
-def _part(fields: dict[str, Any], key: str, *, place: Hashable, depth: int) -> Iterator[Content]:
-    """Yield the content of a part of a message, by its type."""
+def _parts(items: list[Any], key: str, depth: int) -> Iterator[Content]:
+    for number, item in enumerate(items):
+        if isinstance(item, str):
+            yield Content("text", item, key)
+        else:
+            part = as_object(item)
+            yield from _part(part, key, place_of(part, ("part", number)), depth)
+
+
+def _part(fields: dict[str, Any], key: str, place: Hashable, depth: int) -> Iterator[Content]:
+    """Yield the content of a part of a message, by its type or by its shape."""
     kind = first_value(fields, "type", "part_kind", "part_delta_kind")
+    kind = kind if isinstance(kind, str) else ""
     if kind == "tool_call" and "args_delta" in fields:
         kind = "tool_call_delta"
-    category = category_of(kind) if isinstance(kind, str) else None
-    match category:
+    result = first_value(fields, "functionResponse", "function_response", "toolResult")
+    call = first_value(fields, "toolUse", "functionCall")
+    match category_of(kind):
         case "reasoning":
-            names = ("thinking", "text", "reasoning", "content", "summary", "delta")
-            text = first_value(fields, *names, "content_delta")
-            if isinstance(text, str):
+            if (text := _text(fields, _THOUGHTS)) is not None:
                 yield Content("reasoning", text, key)
         case "call" | "tool":
             yield Content("call", fields, "", place)
         case "arguments":
             yield Content("arguments", fields, "", place)
-        case "tool_result" | "tool_error":
+        case "tool_result" | "tool_error" as category:
             yield Content(category, fields)
-        case _ if isinstance(kind, str) and kind.endswith("_tool_result"):
+        case _ if kind.endswith("_tool_result"):
             yield Content("tool_result", fields)
+        case _ if isinstance(result, dict):
+            yield Content("tool_result", result)
+        case _ if isinstance(call, dict):
+            category = "call" if "name" in call else "arguments"
+            yield Content(category, read_call(cast("dict[str, Any]", call)).fields, "", place)
+        case _ if fields.get("thought") is True and isinstance(fields.get("text"), str):
+            yield Content("reasoning", fields["text"], key)
+        case _ if isinstance(fields.get("text"), dict):
+            # As in the Assistants API.
+            if (text := _text(fields["text"], ("value",))) is not None:
+                yield Content("text", text, key)
         case _:
-            yield from _untyped_part(fields, key, place=place, depth=depth)
-
-
-def _untyped_part(
-    fields: dict[str, Any], key: str, *, place: Hashable, depth: int
-) -> Iterator[Content]:
-    result = first_value(fields, "functionResponse", "function_response", "toolResult")
-    call = first_value(fields, "toolUse", "functionCall")
-    text = fields.get("text")
-    if isinstance(result, dict):
-        yield Content("tool_result", result)
-    elif isinstance(call, dict):
-        category: Category = "call" if "name" in call else "arguments"
-        yield Content(category, read_call(cast("dict[str, Any]", call)).fields, "", place)
-    elif fields.get("thought") is True and isinstance(text, str):
-        yield Content("reasoning", text, key)
-    elif isinstance(text, dict):
-        # As in the Assistants API.
-        inner = cast("dict[str, Any]", text).get("value")
-        if isinstance(inner, str):
-            yield Content("text", inner, key)
-    else:
-        for each in contents(fields, is_text=True, place=place, depth=depth + 1):
-            yield each if each.category == "call" else each._replace(key=key)
+            for each in contents(fields, is_text=True, place=place, depth=depth + 1):
+                yield each if each.category == "call" else each._replace(key=key)
 
 
 def stop_reason(fields: Mapping[str, Any]) -> str | None:
     """Return why the model stopped, None if it did not."""
-    choice = _choice(fields)
-    if choice is not None:
-        fields = choice
+    fields = _choice(fields) or fields
     if True in (fields.get("turnComplete"), fields.get("turn_complete")):
         return "stop"
     nodes = (fields, *(as_object(fields.get(name)) for name in ("delta", "message", "details")))
@@ -250,10 +228,10 @@ def _choice(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def place_of(fields: Mapping[str, Any]) -> Hashable:
-    """Return which of a message's blocks an event is about, None if it does not say."""
+def place_of(fields: Mapping[str, Any], default: Hashable = None) -> Hashable:
+    """Return which of a message's blocks an event is about."""
     index = first_value(fields, "index", "contentBlockIndex")
-    return ("block", index) if isinstance(index, int) else None
+    return ("block", index) if isinstance(index, int) else default
 
 
 def text_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
@@ -262,13 +240,9 @@ def text_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
     Raises:
         MalformedError: it has none.
     """
-    for name in names:
-        value = fields.get(name)
-        if isinstance(value, dict):
-            value = first_value(cast("dict[str, Any]", value), "text", "content", "thinking")
-        if isinstance(value, str):
-            return value
-    text = only_text(fields)
+    texts = (_text(fields.get(name)) for name in names)
+    text = next((text for text in texts if text is not None), None)
+    text = only_text(fields) if text is None else text
     if text is None:
         raise MalformedError(f"{names[0]}: Input should be a valid string")
     return text

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from agentnb.event.types import Event, RawEvent, text_deltas
+from agentnb.platforms._payloads import as_list, as_object
 from agentnb.platforms._wire import MalformedError, json_payload, mend, peek
 from agentnb.platforms.generic.categories import (
     Category,
@@ -15,7 +16,7 @@ from agentnb.platforms.generic.categories import (
     normalized,
 )
 from agentnb.platforms.generic.dialects import data_stream_part
-from agentnb.platforms.generic.fields import as_list, as_object, own_types
+from agentnb.platforms.generic.fields import own_types
 from agentnb.platforms.generic.frame_decoder import CONTINUES, FrameDecoder
 from agentnb.sse import ServerSentEvent
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, cast
 
+from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._wire import MalformedError, json_payload
 from agentnb.platforms.generic.categories import normalized, words
-from agentnb.platforms.generic.fields import as_list, as_object, first_value
 
 __all__ = ["Translation", "data_stream_part", "translated"]
 

@@ -6,26 +6,21 @@ Nothing here raises: a field that is missing or of another type is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields as fields_of
 from typing import Any, Final, cast
 
 from agentnb.event.types import Usage
+from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.generic.categories import category_of, normalized, word_set, words
 
 __all__ = [
     "OUTPUT",
-    "CallFields",
-    "as_list",
-    "as_object",
     "envelopes",
-    "first_value",
     "is_about_part",
     "named_by_key",
     "only_text",
     "own_types",
-    "read_call",
     "text_in",
     "unwrapped",
     "usage_in",
@@ -40,28 +35,6 @@ _TYPE_KEYS: Final = words(
     "msg_type event_kind eventKind part_kind part_delta_kind"
 )
 _ENVELOPES: Final = words("payload data event params body value")
-_CALL_IDS: Final = words(
-    "toolCallId tool_call_id toolUseId tool_use_id callId call_id callID toolId tool_id toolCallID"
-)
-_TOOL_NAMES: Final = words(
-    "tool toolName tool_name toolCallName tool_call_name function_name functionName name function"
-)
-_NESTED_CALLS: Final = words(
-    "tool tool_call toolCall tool_use toolUse function function_call functionCall item "
-    "content_block call start part state data"
-)
-_ARGUMENTS: Final = words(
-    "input arguments args params parameters tool_input toolInput tool_args toolArgs kwargs "
-    "tool_kwargs toolKwargs"
-)
-_FRAGMENTS: Final = (
-    *words("partial_json delta inputTextDelta input_text_delta args_delta argsTextDelta"),
-    *("arguments_delta", "chunk", *_ARGUMENTS, "data"),
-)
-_RESULTS: Final = words(
-    "output result tool_output toolOutput tool_result toolResult content tool_return toolReturn "
-    "aggregated_output response data text value observation message"
-)
 OUTPUT: Final = words(
     "output result content text answer response final_output finalOutput final_answer finalAnswer "
     "final output_text generated_text full_text fullText full_response fullResponse reply "
@@ -109,21 +82,6 @@ _LABELS: Final = word_set(
     "fingerprint signature created url path format subtype sequence seq title step user channel "
     "key no phase hash"
 )
-
-
-def first_value(fields: Fields, *names: str) -> Any:
-    """Return the first of these fields that is not None."""
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
-
-
-def as_object(value: Any) -> dict[str, Any]:
-    """Return ``value`` if it is an object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return ``value`` if it is a list, else an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def own_types(fields: Fields) -> list[str]:
@@ -243,112 +201,20 @@ def only_text(fields: Fields) -> str | None:
 
 def usage_in(fields: Fields, *, bare: bool = False) -> Usage | None:
     """Return the usage that an event reports; ``bare``: also if its counts are not nested."""
-    total: Usage | None = None
-    sources: list[Any] = [fields] if bare else []
     around = [inner for key in _AROUND_USAGE if (inner := as_object(fields.get(key)))]
-    for each in (*around, fields):
-        sources += [each[name] for name in _USAGE if name in each]
-    for source in sources:
-        usage = _counts(source) or _counts(as_object(source).get("tokens"))
-        if usage is not None:
-            total = usage if total is None else total.merged(usage)
-    if total is not None and total.cost_usd is None:
+    sources: list[Any] = [fields] if bare else []
+    sources += [each[name] for each in (*around, fields) for name in _USAGE if name in each]
+    total = Usage()
+    for source in map(as_object, sources):
+        for counts in (source, as_object(source.get("tokens"))):
+            # Counts may have short names there.
+            long = {_COUNTS[key]: counts[key] for key in counts if key in _COUNTS}
+            if (usage := read_usage({**long, **counts})) is not None:
+                total = total.merged(usage)
+                break
+    if total == Usage():
+        return None
+    if total.cost_usd is None:
         cost = first_value(fields, "cost") or as_object(fields.get("part")).get("cost")
-        priced = read_usage({"cost_usd": cost})
-        total = total if priced is None else total.merged(priced)
-    if total is None or all(getattr(total, f.name) is None for f in fields_of(total)):
-        return None
+        total = total.merged(read_usage({"cost_usd": cost}) or Usage())
     return total
-
-
-def _counts(source: Any) -> Usage | None:
-    """Return the usage in an object of counts, which may have short names there."""
-    counts = as_object(source)
-    if not counts:
-        return None
-    return read_usage({**{_COUNTS[key]: counts[key] for key in counts if key in _COUNTS}, **counts})
-
-
-# --- tool calls -------------------------------------------------------------------------------
-
-
-class CallFields:
-    """Fields of a tool call: ``fields`` are the event's own, merged with nested ones.
-
-    ``call_id`` is from a field that is named after it; ``own_id`` may be the call's or the event's.
-    """
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields = fields
-
-    @property
-    def name(self) -> str | None:
-        values = map(self.fields.get, _TOOL_NAMES)
-        return next((name for name in values if isinstance(name, str) and name), None)
-
-    @property
-    def call_id(self) -> str | None:
-        return as_text(first_value(self.fields, *_CALL_IDS)) or None
-
-    @property
-    def own_id(self) -> str | None:
-        return as_text(self.fields.get("id")) or None
-
-    @property
-    def arguments(self) -> Any:
-        return first_value(self.fields, *_ARGUMENTS)
-
-    @property
-    def fragment(self) -> str | None:
-        """A fragment of the arguments."""
-        for name in _FRAGMENTS:
-            value = self.fields.get(name)
-            if isinstance(value, str):
-                return value
-            nested = as_object(value)
-            for inner in ("partial_json", "text", "content", *_ARGUMENTS):
-                if isinstance(nested.get(inner), str):
-                    return nested[inner]
-        return None
-
-    @property
-    def result(self) -> str | None:
-        value = first_value(self.fields, *_RESULTS)
-        return None if value is None else _result_text(value)
-
-    @property
-    def is_of_call(self) -> bool:
-        """Whether the event is about a tool call, whatever its name."""
-        has_tool = first_value(self.fields, "tool", "toolName", "tool_name") is not None
-        return has_tool or self.call_id is not None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call has a result or an error."""
-        return self.result is not None or bool(self.fields.get("error"))
-
-
-def _result_text(value: Any) -> str:
-    """Return a tool's result as text: joined parts of text, anything else as JSON."""
-    parts = [as_object(item) for item in as_list(value)]
-    if parts and all(
-        part.get("type", "text") == "text" and isinstance(part.get("text"), str) for part in parts
-    ):
-        return as_text("".join(part["text"] for part in parts))
-    result = as_object(value)
-    if "tool_name" in result and isinstance(result.get("content"), str):
-        return as_text(result["content"])
-    return as_text(value)
-
-
-def read_call(fields: Fields) -> CallFields:
-    """Return the fields of a tool call, which an event may nest."""
-    merged = dict(fields)
-    for _ in range(2):
-        for key in _NESTED_CALLS:
-            inner = merged.get(key)
-            if isinstance(inner, dict):
-                del merged[key]
-                nested = {k: v for k, v in cast("dict[str, Any]", inner).items() if v is not None}
-                merged = {**merged, **nested}
-    return CallFields(merged)

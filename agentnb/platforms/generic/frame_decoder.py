@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from agentnb.event.types import Event, RawEvent
-from agentnb.platforms._payloads import read_status
+from agentnb.platforms._payloads import as_list, as_object, first_value, read_status
 from agentnb.platforms._wire import MalformedError, as_text, mend
 from agentnb.platforms.generic.categories import (
     VAGUE,
@@ -30,21 +30,17 @@ from agentnb.platforms.generic.content import (
 )
 from agentnb.platforms.generic.dialects import Translation, translated
 from agentnb.platforms.generic.fields import (
-    CallFields,
-    as_list,
-    as_object,
     envelopes,
-    first_value,
     is_about_part,
     named_by_key,
     only_text,
     own_types,
-    read_call,
     text_in,
     unwrapped,
 )
 from agentnb.platforms.generic.run_ends import is_final
 from agentnb.platforms.generic.state import StreamState
+from agentnb.platforms.generic.tool_calls import CallFields, read_call
 
 __all__ = ["CONTINUES", "FrameDecoder"]
 
@@ -104,33 +100,34 @@ class FrameDecoder(StreamState):
     def _frame(self, name: str, outer: dict[str, Any], depth: int = 0) -> list[Event] | None:
         """Return a frame's events, None if its kind is unknown."""
         outer = outer if name else dict(named_by_key(outer))
-        types = own_types(outer)
+        types, fields = own_types(outer), unwrapped(outer)
         for kind in map(normalized, (name, *types)):
             if kind in self.own_kinds:
-                fields = unwrapped(outer)
                 return self._ids(fields, None) + self.decode_own(kind, fields)
         category, kind = frame_category(name, types)
+        if depth < _MAX_DEPTH and (translations := translated(kind, fields)) is not None:
+            return self._translations(translations, depth + 1)
+        inner = self._inner(category, outer) if depth < _MAX_DEPTH else None
         # The ids in LangChain's events are those of a component of a chain.
         has_ids = not kind.startswith("on_")
-        translations = translated(kind, unwrapped(outer))
-        if translations is not None and depth < _MAX_DEPTH:
-            return self._translations(translations, depth + 1)
-        if category is None or category in VAGUE:
-            for inner in map(named_by_key, envelopes(outer)):
-                found, _ = frame_category("", own_types(inner))
-                if found is None or depth >= _MAX_DEPTH:
-                    continue
-                if category is None or found != "text":
-                    ids = self._ids(unwrapped(outer), None) if has_ids else []
-                    events = self._frame("", dict(inner), depth + 1)
-                    return ids + events if events is not None else None
-        fields = unwrapped(outer)
-        ids = self._ids(fields, category) if has_ids else []
-        if category is None:
+        ids = self._ids(fields, None if inner else category) if has_ids else []
+        if inner:
+            events = self._frame("", inner, depth + 1)
+        elif category is None:
             events = self._by_shape(fields, kind)
         else:
             events = self._by_category(category, fields, kind)
         return None if events is None else ids + events
+
+    def _inner(self, category: Category | None, outer: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the frame that a vague one wraps, None if it wraps none."""
+        if category is not None and category not in VAGUE:
+            return None
+        for inner in map(named_by_key, envelopes(outer)):
+            found, _ = frame_category("", own_types(inner))
+            if found is not None and (category is None or found != "text"):
+                return dict(inner)
+        return None
 
     def _translations(self, parts: Sequence[Translation], depth: int) -> list[Event] | None:
         events: list[Event] = []
@@ -193,15 +190,16 @@ class FrameDecoder(StreamState):
         rest = self._after_text(fields, is_last=is_last)
         if found or rest or "choices" in fields or stop_reason(fields):
             return events + rest
-        for name in _TEXT:
-            if isinstance(fields.get(name), int | float):
-                raise MalformedError(f"{name}: Input should be a valid string")
         text = only_text(fields)
         if text is not None:
             return self._text(text, (kind, "")) + rest
-        if any(name in fields for name in _TEXT):
-            return []
-        raise MalformedError("content: Field required")
+        given = [name for name in _TEXT if name in fields]
+        number = next((name for name in given if isinstance(fields[name], int | float)), None)
+        if number is not None:
+            raise MalformedError(f"{number}: Input should be a valid string")
+        if not given:
+            raise MalformedError("content: Field required")
+        return []
 
     def _of_user(self, fields: dict[str, Any]) -> list[Event] | None:
         """Return the results of tools in a message to the agent; None without any."""
@@ -253,30 +251,27 @@ class FrameDecoder(StreamState):
     def _item(self, fields: dict[str, Any], *, is_over: bool) -> list[Event] | None:
         """Return the events of an item of the Responses API or of Codex."""
         item = as_object(fields.get("item"))
-        kind = normalized(str(item.get("type", "")))
+        kind = normalized(as_text(item.get("type")))
         if kind.endswith("_output"):
             return self.calls.finish(read_call(item))
-        if kind.endswith("_execution"):
-            # A call of Codex with its result.
-            call = CallFields({"name": kind, "arguments": item.get("command"), **item})
-            has_ended = call.result is not None and item.get("status") != "in_progress"
-            begun = [] if self.calls.is_known(call) else self._started(self.calls.start(call))
-            return begun + self.calls.finish(call) if has_ended else begun
-        if not kind.endswith("_call"):
-            text = as_text(first_value(item, "text")) or text_in(item)
+        if not kind.endswith(("_call", "_execution")):
+            text, source = as_text(item.get("text")) or text_in(item), as_text(item.get("id"))
             if kind == "agent_message" and text and is_over:
-                return self._text(text, ("agent_message", as_text(item.get("id"))))
+                return self._text(text, (kind, source))
             if kind == "reasoning" and text and is_over:
-                return self._reasoning(text, ("item", as_text(item.get("id"))))
+                return self._reasoning(text, ("item", source))
             if item.get("status") == "completed":
                 self._keep_fallback(text, ("item", ""))
             return []
-        call = CallFields({"name": kind.removesuffix("_call"), **item})
-        if not self.calls.is_known(call):
-            return self._started(self.calls.start(call, streams=True))
-        events = self.calls.arguments_done(call)
-        has_result = first_value(item, "output", "result", "results", "error") is not None
-        return events + self.calls.finish(call) if has_result else events
+        name = kind.removesuffix("_call")
+        call = CallFields({"name": name, "arguments": item.get("command"), **item})
+        if self.calls.is_known(call):
+            events = self.calls.arguments_done(call)
+        else:
+            events = self._started(self.calls.start(call, streams=True))
+        results = ("output", "aggregated_output", "result", "results", "error")
+        has_ended = first_value(item, *results) is not None and item.get("status") != "in_progress"
+        return events + self.calls.finish(call) if has_ended else events
 
     def _structure(self, fields: dict[str, Any], kind: str) -> list[Event]:
         if isinstance(fields.get("message"), dict):
@@ -291,22 +286,23 @@ class FrameDecoder(StreamState):
 
     def _status(self, fields: dict[str, Any]) -> list[Event] | None:
         status = first_value(fields, "status", "state", "data")
-        nested = first_value(as_object(status), "state", "status")
-        name = nested if isinstance(status, dict) else status
-        if not isinstance(name, str) or is_about_part(fields):
+        if isinstance(status, dict):
+            status = first_value(cast("dict[str, Any]", status), "state", "status")
+        if not isinstance(status, str) or is_about_part(fields):
             return None
-        category, status = category_of(name), read_status(name)
-        if category == "failure" or status == "failed":
-            return self._fail("failure", fields)
-        if category == "cancelled" or status == "cancelled":
-            return self._fail("cancelled", fields)
-        if category != "end" and status != "completed":
-            return None
-        if fields.get("final") is True:
-            return self._complete({**fields, "status": "completed"})
-        # It may be a step that has completed.
-        self._stopped = self._stopped or "stop"
-        return self._usage(fields)
+        match category_of(status), read_status(status):
+            case ("failure", _) | (_, "failed"):
+                return self._fail("failure", fields)
+            case ("cancelled", _) | (_, "cancelled"):
+                return self._fail("cancelled", fields)
+            case ("end", _) | (_, "completed"):
+                if fields.get("final") is True:
+                    return self._complete({**fields, "status": "completed"})
+                # It may be a step that has completed.
+                self._stopped = self._stopped or "stop"
+                return self._usage(fields)
+            case _:
+                return None
 
     def _end_frame(self, fields: dict[str, Any], kind: str) -> list[Event] | None:
         call = read_call({k: v for k, v in fields.items() if k != "data"})
@@ -362,21 +358,25 @@ class FrameDecoder(StreamState):
             return self._call_frame("tool", fields)
         if not kind and not has_text and True in (fields.get("ok"), fields.get("success")):
             # The run's status, if it is the last frame of the stream.
-            self._stopped = self._stopped or ("stop" if self._answer.has_text else None)
+            self._stopped = self._stopped or ("stop" if self._answer.texts else None)
             return None
-        is_ready = normalized(str(status)) == "ok" and not self._answer.has_text
+        is_ready = normalized(str(status)) == "ok" and not self._answer.texts
         if is_end and (is_ready or is_about_part({**fields, "name": None})):
             return None
         if is_end and not (has_text and read_status(status) == "completed"):
             return self._complete(fields)
         is_last = any(fields.get(name) is True for name in _DONE)
-        is_whole = self._ends_partial(fields)
+        was_partial, self._is_partial = self._is_partial, fields.get("partial") is True
+        is_whole = was_partial and not self._is_partial
         is_list = isinstance(fields.get("data"), list)
         found = list(contents(fields, is_text=is_list, place=place_of(fields)))
         sources = {(kind, each.key) for each in found if each.category == "text"}
-        if kind and self._answer.has_text and not any(map(self._answer.has_source, sources)):
+        if kind and self._answer.texts and sources.isdisjoint(self._answer.sources):
             found = [each for each in found if each.category not in ("text", "reasoning")]
-        if self._repeats_block(fields):
+        text = fields.get("data")
+        is_delta = isinstance(text, str) and as_object(fields.get("delta")).get("text") == text
+        if is_delta and ("content_block_delta", "delta") in self._answer.sources:
+            # Strands repeats a block's delta, which it sent in Bedrock's form.
             found = [each for each in found if each.category != "text"]
         events = self._content_events(found, kind, is_last=is_last or is_whole)
         rest = self._after_text(fields, is_last=is_last)

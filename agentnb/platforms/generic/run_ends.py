@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunCancelled, RunFailed, RunFinished
-from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._payloads import is_status, read_status
+from agentnb.platforms._bodies import parse_error_body, parse_seconds
+from agentnb.platforms._payloads import as_object, first_value, is_status, read_status
 from agentnb.platforms._usage import read_count
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.generic.categories import (
@@ -19,14 +18,7 @@ from agentnb.platforms.generic.categories import (
     word_set,
     words,
 )
-from agentnb.platforms.generic.fields import (
-    OUTPUT,
-    as_object,
-    first_value,
-    only_text,
-    text_in,
-    whole_text,
-)
+from agentnb.platforms.generic.fields import OUTPUT, only_text, text_in, whole_text
 
 __all__ = ["cancelled_end", "completed_end", "failed_end", "is_final", "status_end"]
 
@@ -50,23 +42,22 @@ def completed_end(fields: Mapping[str, Any]) -> Event:
     """Return the end that a completion event means: its status may be a failure."""
     response = as_object(fields.get("response"))
     status = first_value(fields, "status", "state") or response.get("status")
-    if isinstance(status, dict):
-        status = cast("dict[str, Any]", status).get("state")
+    status = status if isinstance(status, str) else as_object(status).get("state")
     error = fields.get("error") or response.get("error")
-    reason = first_value(fields, *_REASONS)
-    word = normalized(reason) if isinstance(reason, str) else ""
+    reason = normalized(as_text(first_value(fields, *_REASONS)))
     output = _output(fields)
     if not error and (fields.get("is_error") is True or fields.get("success") is False):
-        error = first_value(fields, "message") or output or as_text(reason) or _NO_MESSAGE
-    elif not error and (word.split("_")[0] in ("error", "failed") or word == "failure"):
-        error = output or word.replace("_", " ")
-    elif not error and isinstance(status, str) and read_status(status) == "failed":
+        error = first_value(fields, "message") or output or reason or _NO_MESSAGE
+    elif not error and (reason.split("_")[0] in ("error", "failed") or reason == "failure"):
+        error = output or reason.replace("_", " ")
+    elif not error and read_status(status) == "failed":
         error = first_value(fields, *_MESSAGES)
-    elif word in ("cancelled", "canceled", "aborted", "abort"):
+    elif reason in ("cancelled", "canceled", "aborted", "abort"):
         status = "cancelled"
     iterations = first_value(fields, "iterations", "num_turns", "numTurns")
-    status = status if isinstance(status, str) else None
-    duration = _duration(fields)
+    milliseconds = first_value(fields, "durationMs", "duration_ms")
+    seconds = parse_seconds(milliseconds) if not isinstance(milliseconds, str) else None
+    duration = None if seconds is None else seconds / 1000
     end = status_end(status, output, error, iterations, duration=duration)
     return end or RunFinished(output=output or None, duration=duration)
 
@@ -103,17 +94,18 @@ def is_final(status: Any) -> bool:
 def failed_end(fields: Mapping[str, Any]) -> RunFailed:
     """Return the end that an error event means."""
     response = as_object(fields.get("response"))
-    body = first_value(fields, *_MESSAGES)
-    code = fields.get("code")
+    body, code = first_value(fields, *_MESSAGES), fields.get("code")
     if isinstance(response.get("error"), dict):
         body = response["error"]
-    elif body is None and (reason := _incomplete(fields) or _incomplete(response)):
-        body, code = f"The answer is incomplete: {reason}.", code or reason
     elif body is None:
-        body = first_value(fields, "content", "output", "title", "delta", "description")
-    if body is None:
-        # In the A2A protocol a status has a message of parts.
-        body = text_in(as_object(fields.get("status")).get("message"))
+        nested = (as_object(each.get("incomplete_details")) for each in (fields, response))
+        if reason := next((r for each in nested if isinstance(r := each.get("reason"), str)), None):
+            body, code = f"The answer is incomplete: {reason}.", code or reason
+        else:
+            # In the A2A protocol a status has a message of parts.
+            message = text_in(as_object(fields.get("status")).get("message"))
+            others = ("content", "output", "title", "delta", "description")
+            body = first_value({**fields, "status": message}, *others, "status")
     error = as_object(body)
     if isinstance(error.get("error"), dict):
         error = as_object(error["error"])
@@ -134,8 +126,7 @@ def failed_end(fields: Mapping[str, Any]) -> RunFailed:
 
 def cancelled_end(fields: Mapping[str, Any]) -> RunCancelled:
     """Return the end that a cancellation event means."""
-    reason = first_value(fields, "reason", "message", "data")
-    return RunCancelled(reason=as_text(reason) or None)
+    return RunCancelled(reason=as_text(first_value(fields, "reason", "message", "data")) or None)
 
 
 def _output(fields: Mapping[str, Any]) -> str:
@@ -144,12 +135,9 @@ def _output(fields: Mapping[str, Any]) -> str:
         value = fields.get(name)
         if name == "response" and isinstance(value, dict):
             # The whole run, as in the Responses API.
-            run = cast("dict[str, Any]", value)
-            text = _output({k: v for k, v in run.items() if k != "response"})
-        elif name == "delta" and isinstance(value, dict):
-            continue
+            text = _output({**cast("dict[str, Any]", value), "response": None})
         else:
-            text = whole_text(value)
+            text = "" if name == "delta" and isinstance(value, dict) else whole_text(value)
         if text and not (marker_category(text) if name in _ANSWERS else _is_end_word(text)):
             return text
     text = only_text({k: v for k, v in fields.items() if k not in (*OUTPUT, *_REASONS, "error")})
@@ -168,16 +156,3 @@ def _is_end_word(text: str) -> bool:
         or (text[:1].islower() and " " not in text.strip() and category_of(text) == "end")
         or text in ("{}", "[]", '""')
     )
-
-
-def _incomplete(fields: Mapping[str, Any]) -> str | None:
-    reason = as_object(fields.get("incomplete_details")).get("reason")
-    return reason if isinstance(reason, str) else None
-
-
-def _duration(fields: Mapping[str, Any]) -> float | None:
-    """Return the platform's figure in seconds; an integer may be larger than any float."""
-    value = first_value(fields, "durationMs", "duration_ms")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return value / 1000 if 0 <= value <= sys.float_info.max else None

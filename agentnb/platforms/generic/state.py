@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from agentnb.event.types import (
     Event,
@@ -15,15 +15,98 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
+from agentnb.platforms._payloads import as_object, first_text
 from agentnb.platforms._wire import MalformedError, SurrogateJoiner, as_text, mend
-from agentnb.platforms.generic.answer_text import AnswerText, Source
 from agentnb.platforms.generic.categories import Category, normalized, words
 from agentnb.platforms.generic.content import Content, stop_reason
-from agentnb.platforms.generic.fields import as_object, read_call, usage_in
+from agentnb.platforms.generic.fields import usage_in
 from agentnb.platforms.generic.run_ends import cancelled_end, completed_end, failed_end
-from agentnb.platforms.generic.tool_calls import ToolCallTracker
+from agentnb.platforms.generic.tool_calls import ToolCallTracker, read_call
 
 __all__ = ["StreamState"]
+
+# A fragment that equals all text before it, of this many fragments and characters, is a repeat.
+_MIN_FRAGMENTS: Final = 3
+_MIN_CHARACTERS: Final = 12
+
+Source = tuple[str, str]
+"""The name of an event, and the name of its field with text."""
+
+
+class ReceivedText:
+    """The text of one run so far, to distinguish text that continues it from text that repeats it.
+
+    Many servers stream an answer in fragments and repeat it whole in another kind of event.
+    Others have the text under a name of their own; `fallback` keeps such text in case there is no
+    other.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        #: The events it came in.
+        self.sources: set[Source] = set()
+        #: How many characters came since the latest tool call.
+        self.size = 0
+        # Index of the first text after the latest tool call.
+        self._passage = 0
+        # The latest text of each source that may be cumulative; None for one of fragments.
+        self._latest: dict[Source, str | None] = {}
+        self._cumulative: set[Source] = set()
+        self._fallbacks: dict[Source, list[str]] = {}
+
+    def is_fragments(self, source: Source) -> bool:
+        """Return whether the text of such events is known to continue the text before it."""
+        return self._latest.get(source, "") is None
+
+    def add(self, texts: Sequence[str], source: Source | None = None) -> None:
+        """Append fragments."""
+        self.texts += texts
+        self.size += sum(map(len, texts))
+        if source is not None:
+            self.sources.add(source)
+
+    def begin_passage(self) -> None:
+        """Begin another passage, after a tool call."""
+        self._passage = len(self.texts)
+        self.size = 0
+
+    def repeats(self, text: str, source: Source, *, is_last: bool = False) -> bool:
+        """Return whether ``text`` repeats the answer, or its latest passage.
+
+        From a source of fragments, only text that ``is_last`` or as long as many of them can.
+        """
+        if source in self.sources and not is_last:
+            is_short = len(text) < _MIN_CHARACTERS or 2 * len(text) < self.size
+            if is_short or len(self.texts) - self._passage < _MIN_FRAGMENTS:
+                return False
+        passages = "".join(self.texts[self._passage :]), "".join(self.texts)
+        whole = "".join(text.split())
+        return whole != "" and whole in ("".join(passage.split()) for passage in passages)
+
+    def new_part(self, text: str, source: Source) -> str:
+        """Return the new part of ``text``: some servers send all text so far each time."""
+        latest = self._latest.get(source, "")
+        if latest is None or not text:
+            return text
+        # The second text shows whether the source is cumulative.
+        is_longer = len(text) > len(latest) and text.startswith(latest)
+        if is_longer and any(map(str.isalpha, latest)) and text.replace(latest, ""):
+            self._cumulative.add(source)
+        is_cumulative = source in self._cumulative
+        self._latest[source] = text if is_cumulative or not latest else None
+        return text.removeprefix(latest) if is_cumulative else text
+
+    def keep_fallback(self, text: str, source: Source, *, is_whole: bool = False) -> None:
+        """Keep text that may be the answer; ``is_whole``: it replaces that of the same source."""
+        if is_whole:
+            self._fallbacks[source] = [text]
+        elif not self.texts:
+            self._fallbacks.setdefault(source, []).append(text)
+
+    @property
+    def fallback(self) -> str:
+        """The text to use if there is no other: the longest of one source."""
+        return max(("".join(texts) for texts in self._fallbacks.values()), key=len, default="")
 
 
 class StreamState:
@@ -44,8 +127,8 @@ class StreamState:
         self.ended = False
         self._has_run_id = run_id is not None
         self._has_session_id = session_id is not None
-        self._answer = AnswerText()
-        self._thoughts = AnswerText()
+        self._answer = ReceivedText()
+        self._thoughts = ReceivedText()
         self._joiner = SurrogateJoiner()
         # Why the model stopped, if that may be the end of the run.
         self._stopped: str | None = None
@@ -71,25 +154,23 @@ class StreamState:
     ) -> list[Event]:
         events: list[Event] = []
         problem: MalformedError | None = None
-        for each in found:
-            source = (kind, each.key)
+        for category, value, key, place in found:
             try:
-                match each.category:
+                match category:
                     case "text":
-                        events += self._text(each.value, source, is_last=is_last)
+                        events += self._text(value, (kind, key), is_last=is_last)
                     case "reasoning":
-                        events += self._reasoning(each.value, source)
-                    case "call" if each.key == "tool_calls":
-                        events += self._started(self.calls.fragments(each.value))
+                        events += self._reasoning(value, (kind, key))
+                    case "call" if key == "tool_calls":
+                        events += self._started(self.calls.fragments(value))
                     case "call":
-                        call = read_call(each.value)
-                        started = self.calls.start(call, place=each.place, streams=True)
+                        started = self.calls.start(read_call(value), place=place, streams=True)
                         events += self._started(started)
                     case "arguments":
-                        events += self.calls.arguments(read_call(each.value), place=each.place)
-                    case category:
+                        events += self.calls.arguments(read_call(value), place=place)
+                    case _:
                         failed = category == "tool_error"
-                        events += self.calls.finish(read_call(each.value), failed=failed)
+                        events += self.calls.finish(read_call(value), failed=failed)
             except MalformedError as error:
                 problem = error
         if problem is not None and not events:
@@ -129,29 +210,18 @@ class StreamState:
         """Return a `RunStarted` for an id that was unknown, or the agent or model at a start."""
         # Frames may have the ids of runs inside the run.
         session_keys = self.session_id_keys[:1] if self._has_session_id else self.session_id_keys
-        run_id = None if self._has_run_id else _id(fields, self.run_id_keys)
+        run_id = None if self._has_run_id else first_text(fields, *self.run_id_keys)
         run_id = run_id or self.run_id
-        session_id = _id(fields, session_keys) or self.session_id
+        session_id = first_text(fields, *session_keys) or self.session_id
         agent = model = None
         if category == "start":
-            agent, model = _id(fields, ("agent",)), _id(fields, ("model",))
+            agent, model = first_text(fields, "agent"), first_text(fields, "model")
             model = None if model == self._model else model
             self._model = model or self._model
         if (run_id, session_id) == (self.run_id, self.session_id) and not (agent or model):
             return []
         self.run_id, self.session_id = run_id, session_id
         return [RunStarted(run_id=run_id, session_id=session_id, agent=agent, model=model)]
-
-    def _ends_partial(self, fields: dict[str, Any]) -> bool:
-        """Return whether a message is whole after partial ones."""
-        was_partial, self._is_partial = self._is_partial, fields.get("partial") is True
-        return was_partial and not self._is_partial
-
-    def _repeats_block(self, fields: dict[str, Any]) -> bool:
-        """Return whether Strands repeats a block's delta, which it sent in Bedrock's form."""
-        text = fields.get("data")
-        is_delta = isinstance(text, str) and as_object(fields.get("delta")).get("text") == text
-        return is_delta and self._answer.has_source(("content_block_delta", "delta"))
 
     # -- usage -----------------------------------------------------------------------------------
 
@@ -164,25 +234,21 @@ class StreamState:
     def _end_step(self, fields: dict[str, Any]) -> list[Event] | None:
         """Return the usage at the end of a step, which may be the end of the run, see `close`."""
         self.calls.forget_places()
-        events = self._usage_of_steps(fields)
+        events: list[Event] = []
+        if (usage := usage_in(fields)) is not None:
+            # Each step reports only its own.
+            total = asdict(self._step_usage)
+            counts = asdict(usage).items()
+            total |= {name: (total[name] or 0) + n for name, n in counts if n is not None}
+            self._step_usage = replace(usage, **total)
+            model = as_text(fields.get("model")) or None
+            events = [UsageReported(usage=self._step_usage, model=model)]
         reason = stop_reason(fields) or as_object(fields.get("stepResult")).get("reason")
         reason = reason or fields.get("reason")
         if isinstance(reason, str) and reason:
             self._stopped = normalized(reason)
             return events
         return events or None
-
-    def _usage_of_steps(self, fields: Mapping[str, Any]) -> list[Event]:
-        """Return the usage of all steps so far: each step reports only its own."""
-        usage = usage_in(fields)
-        if usage is None:
-            return []
-        total = self._step_usage
-        for name, count in asdict(usage).items():
-            if count is not None:
-                total = replace(total, **{name: (getattr(total, name) or 0) + count})
-        self._step_usage = total
-        return [UsageReported(usage=total, model=as_text(fields.get("model")) or None)]
 
     # -- ends ------------------------------------------------------------------------------------
 
@@ -192,12 +258,12 @@ class StreamState:
         events: list[Event] = []
         for name in ("delta", "token", "chunk"):
             text = fields.get(name)
-            if isinstance(text, str) and self._answer.has_text and not self.ended:
+            if isinstance(text, str) and self._answer.texts and not self.ended:
                 events += self._text(text, ("", name), is_last=True)
         end = completed_end(fields)
-        if isinstance(end, RunFinished) and not self._answer.has_text:
+        if isinstance(end, RunFinished) and not self._answer.texts:
             output = end.output or self._answer.fallback
-            end = RunFinished(output=output or None, duration=end.duration, details=end.details)
+            end = replace(end, output=output or None)
             # Later events may repeat it.
             self._answer.add([output] if output else [])
         return [*events, *self.finish(), *self._usage(fields, bare=True), *self._end(end)]
@@ -209,7 +275,7 @@ class StreamState:
     def _use_fallback(self) -> list[Event]:
         """Return the text that may be the answer, if the run ends without any other."""
         text = self._answer.fallback
-        if self.ended or self._answer.has_text or not text:
+        if self.ended or self._answer.texts or not text:
             return []
         self._answer.add([text])
         return [TextDelta(text)]
@@ -220,7 +286,3 @@ class StreamState:
             return []
         self.ended = True
         return [event]
-
-
-def _id(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((mend(v) for name in names if isinstance(v := fields.get(name), str) and v), None)

@@ -2,18 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, cast
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
 from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend
-from agentnb.platforms.generic.fields import CallFields, as_object, read_call
+from agentnb.platforms.generic.categories import words
 
-__all__ = ["ToolCallTracker"]
+__all__ = ["CallFields", "ToolCallTracker", "read_call"]
 
-_UNNAMED = "tool"
+_UNNAMED: Final = "tool"
+# In order of preference.
+_CALL_IDS: Final = words(
+    "toolCallId tool_call_id toolUseId tool_use_id callId call_id callID toolId tool_id toolCallID"
+)
+_TOOL_NAMES: Final = words(
+    "tool toolName tool_name toolCallName tool_call_name function_name functionName name function"
+)
+_NESTED_CALLS: Final = words(
+    "tool tool_call toolCall tool_use toolUse function function_call functionCall item "
+    "content_block call start part state data"
+)
+_ARGUMENTS: Final = words(
+    "input arguments args params parameters tool_input toolInput tool_args toolArgs kwargs "
+    "tool_kwargs toolKwargs"
+)
+_FRAGMENTS: Final = (
+    *words("partial_json delta inputTextDelta input_text_delta args_delta argsTextDelta"),
+    *("arguments_delta", "chunk", *_ARGUMENTS, "data"),
+)
+_RESULTS: Final = words(
+    "output result tool_output toolOutput tool_result toolResult content tool_return toolReturn "
+    "aggregated_output response data text value observation message"
+)
+
+
+class CallFields:
+    """Fields of a tool call: ``fields`` are the event's own, merged with nested ones.
+
+    ``call_id`` is from a field that is named after it; ``own_id`` may be the call's or the event's.
+    """
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = fields
+        names = (mend(name) for key in _TOOL_NAMES if isinstance(name := fields.get(key), str))
+        self.name = next(filter(None, names), None)
+        self.call_id = as_text(first_value(fields, *_CALL_IDS)) or None
+        self.own_id = as_text(fields.get("id")) or None
+        self.arguments: Any = first_value(fields, *_ARGUMENTS)
+        #: Whether the event is about a tool call, whatever its name.
+        has_tool = first_value(fields, "tool", "toolName", "tool_name") is not None
+        self.is_of_call = has_tool or self.call_id is not None
+        #: Whether the call has a result or an error.
+        self.is_over = first_value(fields, *_RESULTS) is not None or bool(fields.get("error"))
+
+    @property
+    def fragment(self) -> str | None:
+        """A fragment of the arguments."""
+        for value in map(self.fields.get, _FRAGMENTS):
+            if isinstance(value, str):
+                return value
+            texts = map(as_object(value).get, ("partial_json", "text", "content", *_ARGUMENTS))
+            if (text := next((t for t in texts if isinstance(t, str)), None)) is not None:
+                return text
+        return None
+
+    @property
+    def result(self) -> str | None:
+        """Joined parts of text, any other result as JSON."""
+        value = first_value(self.fields, *_RESULTS)
+        parts = [as_object(item) for item in as_list(value)]
+        texts = [t for part in parts if isinstance(t := part.get("text"), str)]
+        is_text = all(part.get("type", "text") == "text" for part in parts)
+        if parts and is_text and len(texts) == len(parts):
+            return as_text("".join(texts))
+        nested = as_object(value)
+        if "tool_name" in nested and isinstance(nested.get("content"), str):
+            value = nested["content"]
+        return None if value is None else as_text(value)
+
+
+def read_call(fields: Mapping[str, Any]) -> CallFields:
+    """Return the fields of a tool call, which an event may nest."""
+    merged = dict(fields)
+    for key in _NESTED_CALLS * 2:
+        if isinstance(merged.get(key), dict):
+            inner = as_object(merged.pop(key))
+            merged |= {name: value for name, value in inner.items() if value is not None}
+    return CallFields(merged)
 
 
 class ToolCallTracker:
@@ -30,7 +109,7 @@ class ToolCallTracker:
         self._names: dict[str, str] = {}
         self._arguments: dict[str, list[str]] = {}
         self._latest: str | None = None
-        self._finished: set[str] = set()
+        self._finished: set[str | None] = set()
 
     def is_known(self, call: CallFields) -> bool:
         """Return whether a call of this id has started."""
@@ -46,17 +125,15 @@ class ToolCallTracker:
         """Return the start of a call; ``streams``: its arguments follow in fragments."""
         if call.name is None:
             raise MalformedError("tool: Field required")
-        given = call.arguments
-        arguments = "" if streams and given in ({}, "") else as_text(given)
-        return self._start(mend(call.name), call.call_id or call.own_id, arguments, call, place)
+        arguments = "" if streams and call.arguments in ({}, "") else as_text(call.arguments)
+        return self._start(call, arguments, place, call.call_id or call.own_id)
 
     def start_once(self, call: CallFields) -> list[Event]:
         """Return the start of a call, nothing if it has started: states repeat calls."""
-        has_id = call.call_id is not None or call.own_id is not None
-        is_open = (
-            not has_id and call.name is not None and self.open_calls.is_open_name(mend(call.name))
-        )
-        return [] if is_open or self.is_known(call) else self.start(call)
+        is_open = self.is_known(call)
+        if call.call_id is None and call.own_id is None:
+            is_open = self.open_calls.is_open_name(call.name or "")
+        return [] if is_open else self.start(call)
 
     def finish_once(self, call: CallFields) -> list[Event]:
         """Return the end of a call, nothing if it has ended: states repeat results."""
@@ -74,12 +151,16 @@ class ToolCallTracker:
     def fragments(self, items: Any) -> list[Event]:
         """Return the events of Chat Completions' ``tool_calls``, whole or in fragments."""
         events: list[Event] = []
-        listed = cast("list[Any]", items) if isinstance(items, list) else [items]
-        for number, item in enumerate(listed):
-            fields = as_object(item)
-            index = fields.get("index")
+        for number, item in enumerate(as_list(items if isinstance(items, list) else [items])):
+            call = read_call(as_object(item))
+            index = call.fields.get("index")
             place = ("call", index if isinstance(index, int) else number)
-            events += self._fragment(read_call(fields), place)
+            text, wire_id = as_text(call.arguments), call.call_id or call.own_id
+            known = self._places.get(place)
+            if known is None or wire_id not in (None, known):
+                events += self._start(call, text, place, wire_id)
+            else:
+                events += self._append(known, text)
         return events
 
     def arguments(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
@@ -89,89 +170,67 @@ class ToolCallTracker:
             raise MalformedError("delta: Field required")
         call_id = self._find(call, place)
         if call_id is None:
-            name = mend(call.name or _UNNAMED)
-            return self._start(name, call.call_id, mend(text), call, place)
+            return self._start(call, mend(text), place, call.call_id)
         return self._append(call_id, mend(text))
 
     def arguments_done(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
         """Return a second start with a call's whole arguments, if they are not those streamed."""
-        given = call.arguments
-        call_id = self._find(call, place)
-        if given is None or call_id is None:
+        call_id, whole = self._find(call, place), as_text(call.arguments)
+        if call_id is None or call.arguments is None:
             return []
-        whole = as_text(given)
-        if whole == "".join(self._arguments.get(call_id, [])):
-            return []
-        self._arguments[call_id] = [whole]
-        name = self._names.get(call_id, _UNNAMED)
-        return [ToolCallStarted(call_id=call_id, name=name, arguments=whole)]
+        is_known = whole == "".join(self._arguments.get(call_id, []))
+        return [] if is_known else self._restart(call_id, whole)
 
     def output(self, call: CallFields) -> list[Event]:
         """Return a fragment of a call's output."""
-        text = call.fragment
-        if text is None:
-            text = call.result
+        text = call.result if call.fragment is None else call.fragment
         if text is None:
             raise MalformedError("output: Field required")
-        name = mend(call.name or "") or None
-        call_id = self.open_calls.find(name, self._result_id(call))
+        call_id = self.open_calls.find(call.name, self._result_id(call))
         events: list[Event] = []
         if call_id is None:
             # The call's start was not sent.
-            name = name or _UNNAMED
+            name = call.name or _UNNAMED
             call_id = self.open_calls.start(name, call.call_id)
             events.append(ToolCallStarted(call_id=call_id, name=name))
         return [*events, ToolCallDelta(call_id=call_id, output=mend(text))]
 
     def finish(self, call: CallFields, *, failed: bool = False) -> list[Event]:
         """Return the end of a call."""
-        name = mend(call.name or "") or None
         fields, output, error = call.fields, call.result, None
-        reported = fields.get("error") or fields.get("errorText")
-        if reported:
+        if reported := fields.get("error") or fields.get("errorText"):
             error = parse_error_body(0, reported).message or as_text(reported)
         elif (
             failed
-            or fields.get("isError") is True
-            or fields.get("is_error") is True
+            or True in (fields.get("isError"), fields.get("is_error"))
             or fields.get("success") is False
             or fields.get("status") in ("error", "failed")
         ):
             error = output or "The tool failed."
-        given = call.arguments
         # Two events may report the end of one call.
-        call_id = self.open_calls.finish(name, self._result_id(call), again=True)
+        call_id = self.open_calls.finish(call.name, self._result_id(call), again=True)
         self._finished.add(call_id)
-        arguments = None if given is None else as_text(given)
+        arguments = None if call.arguments is None else as_text(call.arguments)
         return [
             ToolCallFinished(
-                call_id=call_id, name=name, arguments=arguments, result=output, error=error
+                call_id=call_id, name=call.name, arguments=arguments, result=output, error=error
             )
         ]
 
     def _start(
-        self, name: str, wire_id: str | None, arguments: str, call: CallFields, place: Hashable
+        self, call: CallFields, arguments: str, place: Hashable, wire_id: str | None
     ) -> list[Event]:
+        name = call.name or _UNNAMED
         call_id = self.open_calls.start(name, wire_id)
-        for key in (place, call.own_id):
-            if key is not None:
-                self._places[key] = call_id
+        self._places |= {key: call_id for key in (place, call.own_id) if key is not None}
         self._names[call_id] = name
-        self._arguments[call_id] = [arguments] if arguments else []
         self._latest = call_id
-        return [ToolCallStarted(call_id=call_id, name=name, arguments=arguments)]
+        return self._restart(call_id, arguments)
 
-    def _fragment(self, call: CallFields, place: Hashable) -> list[Event]:
-        text, name = as_text(call.arguments), mend(call.name or "")
-        wire_id = call.call_id or call.own_id
-        known = self._places.get(place)
-        if known is None or (wire_id is not None and wire_id != known):
-            return self._start(name or _UNNAMED, wire_id, text, call, place)
-        events: list[Event] = []
-        if name and self._names.get(known) == _UNNAMED != name:
-            self._names[known] = name
-            events.append(ToolCallStarted(call_id=known, name=name))
-        return events + self._append(known, text)
+    def _restart(self, call_id: str, arguments: str) -> list[Event]:
+        self._arguments[call_id] = [arguments] if arguments else []
+        name = self._names.get(call_id, _UNNAMED)
+        return [ToolCallStarted(call_id=call_id, name=name, arguments=arguments)]
 
     def _append(self, call_id: str, text: str) -> list[Event]:
         if not text:
@@ -179,22 +238,20 @@ class ToolCallTracker:
         fragments = self._arguments.setdefault(call_id, [])
         if fragments == ["{}"]:
             # A placeholder for arguments that follow.
-            fragments[:] = [text]
-            name = self._names.get(call_id, _UNNAMED)
-            return [ToolCallStarted(call_id=call_id, name=name, arguments=text)]
+            return self._restart(call_id, text)
         fragments.append(text)
         return [ToolCallDelta(call_id=call_id, arguments=text)]
 
     def _find(self, call: CallFields, place: Hashable) -> str | None:
         if call.call_id is not None and call.call_id in self._names:
             return call.call_id
-        item = call.fields.get("item_id") or call.fields.get("itemId")
+        item = as_text(first_value(call.fields, "item_id", "itemId")) or None
         for key in (item, call.own_id, place):
-            if isinstance(key, Hashable) and key is not None and key in self._places:
+            if key is not None and key in self._places:
                 return self._places[key]
         if call.call_id is not None:
             return None
-        return self.open_calls.find(call.name) or self._latest if call.name else self._latest
+        return (self.open_calls.find(call.name) if call.name else None) or self._latest
 
     def _result_id(self, call: CallFields) -> str | None:
         # A bare "id" may be the event's own; it counts if a call started with it.

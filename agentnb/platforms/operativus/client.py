@@ -29,7 +29,8 @@ from agentnb.errors import NotFoundError, PlatformError, RequestError, Transport
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._client import http_client, key_header
-from agentnb.platforms._params import check_choice, check_options
+from agentnb.platforms._params import check_choice, check_count, check_options
+from agentnb.platforms._payloads import as_object
 from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.base import (
     AgentInfo,
@@ -39,35 +40,32 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.generic.platform import HttpPlatform, row_text, unexpected_response
 from agentnb.platforms.operativus.request import build_body, is_fresh
 from agentnb.platforms.operativus.responses import (
     PendingApproval,
     agent_info,
-    as_object,
-    first_text,
     parse_error,
     pending_approval,
     read_page,
     read_status,
-    unexpected_response,
 )
 from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.server_times import ServerTimes
 from agentnb.platforms.operativus.session_search import RunIdSearch, SessionSearch
 from agentnb.platforms.operativus.wire import OperativusOptions
-from agentnb.platforms.run_lists import check_window, window
 
 # Decoders are imported with the first response, while the request is on its way.
 if TYPE_CHECKING:
     from agentnb.platforms.operativus.decoder import Decoder
-    from agentnb.platforms.operativus.record_reader import RecordReader
+    from agentnb.platforms.operativus.record_reader import RunRecordReader
 
 __all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
 
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
 
 
-class OperativusPlatform:
+class OperativusPlatform(HttpPlatform):
     """One Operativus server.
 
     Raises:
@@ -75,9 +73,9 @@ class OperativusPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        self._options = check_options(OperativusOptions, settings.options, platform=self._name)
-        self._http = http_client(
+        name = settings.platform
+        self._options = check_options(OperativusOptions, settings.options, platform=name)
+        http = http_client(
             settings,
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings),
@@ -85,19 +83,15 @@ class OperativusPlatform:
             max_event_bytes=self._options.max_event_bytes,
         )
         zone = self._options.time_zone
-        times = ServerTimes(None if zone is None else parse_zone(zone))
-        self._lookup = RunLookup(self._http, times)
-        self._sessions = SessionSearch(self._lookup)
+        self._runs = RunLookup(http, ServerTimes(None if zone is None else parse_zone(zone)))
+        self._sessions = SessionSearch(self._runs)
+        super().__init__(name, http, self._runs)
 
     @cached_property
-    def _records(self) -> RecordReader:
-        from agentnb.platforms.operativus.record_reader import RecordReader
+    def _records(self) -> RunRecordReader:
+        from agentnb.platforms.operativus.record_reader import RunRecordReader
 
-        return RecordReader(self._http, self._lookup, self._sessions, name=self._name)
-
-    @property
-    def name(self) -> str:
-        return self._name
+        return RunRecordReader(self._http, self._runs, self._sessions, name=self._name)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -169,7 +163,7 @@ class OperativusPlatform:
             if decoder is not None and decoder.run_id is not None:
                 self._sessions.note_run(session_id, decoder.run_id, started)
                 if decoder.has_ended:
-                    self._lookup.note_end(decoder.run_id)
+                    self._runs.note_end(decoder.run_id)
 
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run without streaming.
@@ -181,8 +175,8 @@ class OperativusPlatform:
 
         events = run_events(response.data, session_id=session_id)
         if events is None:
-            raise unexpected_response(self._name, "something that is no run", response)
-        run_id = first_text(as_object(response.data), "runId", "id")
+            raise unexpected_response(self._name, response.data, response.headers)
+        run_id = row_text(as_object(response.data), "runId id")
         if run_id is not None:
             self._sessions.note_run(session_id, run_id, started)
         return events
@@ -191,15 +185,16 @@ class OperativusPlatform:
         """Start a run without streaming; follow it with `status` or `attach`."""
         response, session_id, started = await self._post(request, "runs/background")
         data = as_object(response.data)
-        run_id = first_text(data, "runId", "id")
+        run_id = row_text(data, "runId id")
         if run_id is None:
-            raise unexpected_response(self._name, "a run without an id", response)
+            kind = "a run without an id"
+            raise unexpected_response(self._name, data, response.headers, kind)
         self._sessions.note_run(session_id, run_id, started)
         return RemoteRun(
             id=run_id,
             status=read_status(data.get("status", "QUEUED")),
             agent=request.agent,
-            session_id=first_text(data, "sessionId") or session_id,
+            session_id=row_text(data, "sessionId") or session_id,
             raw=data,
         )
 
@@ -215,7 +210,8 @@ class OperativusPlatform:
 
         The record may lack the text; then the whole answer comes when the run has ended.
         """
-        return self._records.attach(run_id, agent=agent, session_id=session_id, since_id=since_id)
+        check_count(since_id, name="since_id", platform=self._name)
+        return self._records.follow(run_id, agent=agent, session_id=session_id, since_id=since_id)
 
     def resume(
         self,
@@ -233,7 +229,7 @@ class OperativusPlatform:
         Raises:
             RequestError: the run's id is unknown, and not found by its session.
         """
-        return self._records.resume(
+        return self._records.follow(
             run_id,
             agent=request.agent or None,
             session_id=session_id or request.session_id,
@@ -275,42 +271,14 @@ class OperativusPlatform:
         agents = map(agent_info, read_page(response.data).items)
         return [agent for agent in agents if agent is not None]
 
-    async def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield runs, newest first; with ``order="asc"`` all are fetched first.
-
-        ``status`` is one of agentnb or of the platform.
-        """
-        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
-        if end == offset:
-            return
-        listed = self._lookup.listed(agent=agent, session_id=session_id, status=status)
-        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
-            async for run in runs:
-                yield run
-
-    async def status(
-        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Return the state of each run by id, in requests of at most 100."""
-        return await self._lookup.states(run_ids, agent)
-
     def learn_starts(self, starts: Mapping[str, datetime]) -> None:
         """Learn the zone of the server's times from when runs started, by their ids."""
-        self._lookup.learn_starts(starts)
+        self._runs.learn_starts(starts)
 
     async def pending_approvals(self) -> list[PendingApproval]:
         """Return the decisions that runs wait for."""
-        rows = self._lookup.pages("/api/v1/approvals/pending", {})
-        approvals = [pending_approval(row, self._lookup.times) async for row in rows]
+        rows = self._runs.pages("/api/v1/approvals/pending", {})
+        approvals = [pending_approval(row, self._runs.times) async for row in rows]
         return [approval for approval in approvals if approval is not None]
 
     async def resolve_approval(
@@ -352,9 +320,6 @@ class OperativusPlatform:
                 f"{self._name}: no approval {approval_id} is pending.",
                 hint="It was decided already, or its run has ended.",
             ) from error
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, RunStart]:
         body = await build_body(request, platform=self._name, defaults=self._options)

@@ -1,9 +1,9 @@
-"""Decoder of Operativus's streams: a pure state machine."""
+"""Decoder of Operativus's live streams and of the records of its runs: a pure state machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from agentnb.event.types import (
     TERMINAL_EVENTS,
@@ -21,8 +21,7 @@ from agentnb.event.types import (
     text_deltas,
 )
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._tool_calls import OpenCalls
-from agentnb.platforms._usage import read_usage
+from agentnb.platforms._payloads import as_object, usage_events
 from agentnb.platforms._wire import (
     MalformedError,
     SurrogateJoiner,
@@ -33,12 +32,14 @@ from agentnb.platforms._wire import (
     peek,
     validated,
 )
+from agentnb.platforms.generic.platform import row_text
 from agentnb.platforms.operativus.responses import plain, read_followups
-from agentnb.platforms.operativus.run_record import RecordDecoder
 from agentnb.platforms.operativus.run_response import approval, response_events
+from agentnb.platforms.operativus.server_times import ServerTimes
 from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
 from agentnb.platforms.operativus.wire import (
     STREAM_TAGS,
+    RecordedEvent,
     RunResponse,
     StartData,
     milliseconds,
@@ -48,12 +49,28 @@ from agentnb.sse import ServerSentEvent
 
 __all__ = ["Decoder"]
 
+_RECORDED: Final = frozenset(
+    {
+        *("RUN_START", "TOOL_INVOKED", "TOOL_COMPLETED", "RUN_PAUSED"),
+        *("RUN_COMPLETE", "RUN_FAILED", "RUN_CANCELLED"),
+    }
+)
+# Records about how the platform works, not about what its agent does.
+_INTERNAL: Final = frozenset(
+    {
+        *("LLM_REQUEST", "LLM_RESPONSE", "DELEGATION_START", "DELEGATION_COMPLETE", "HANDOFF"),
+        *("ORCHESTRATOR_DECISION", "TASK_CREATED", "TASK_UPDATED"),
+    }
+)
+_KEEPS_PAUSE: Final = (RawEvent, UsageReported, FollowupsSuggested, RunStarted, *TERMINAL_EVENTS)
+
 
 class Decoder:
     """Turns the frames of one run into events.
 
     ``session_id`` is the requested one, for servers whose START is empty; ``run_id`` is the run's
-    id as far as it is known.
+    id as far as it is known.  Records of other runs than that of the constructor, which it started
+    on other agents, are dropped.
 
     No terminal event is invented.  A STOP after an ERROR is no success; a STOP while the run waits
     for a person ends the stream and not the run.  An AGENT_SWITCH is kept raw: the run continues as
@@ -67,11 +84,10 @@ class Decoder:
         self.has_ended = False
         #: Whether the run waits for a decision.
         self.is_paused = False
-        calls = OpenCalls()
-        self._calls = calls
+        self._recorded_run = run_id
         self._joiner = SurrogateJoiner()
-        self._record = RecordDecoder(calls, run_id)
-        self._tools = ToolCallDecoder(calls)
+        self._tools = ToolCallDecoder()
+        # In seconds, by the clock of the stream or of the record.
         self._started_at: float | None = None
         self._output: str | None = None
         self._followups: tuple[str, ...] = ()
@@ -95,13 +111,10 @@ class Decoder:
                 if text:
                     texts.append(text)
                 continue
-            if texts:
-                events += self._deltas(text_deltas(texts))
-                texts.clear()
-            events += self.decode(frame)
-        if texts:
             events += self._deltas(text_deltas(texts))
-        return events
+            texts.clear()
+            events += self.decode(frame)
+        return events + self._deltas(text_deltas(texts))
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
@@ -109,32 +122,25 @@ class Decoder:
         stripped = text.strip()
         if not stripped or stripped == "[DONE]":
             return []
-        name = sse.event or "message"
+        name, problem = sse.event or "message", None
         try:
-            payload = _frame_object(sse, stripped)
-            if isinstance(payload, dict):
-                fields = cast("dict[str, Any]", payload)
-                is_live = "event" in fields
-                tag = fields.get("event" if is_live else "eventType")
-                if isinstance(tag, str):
-                    name = mend(tag)
-                    events = self._live(tag, fields) if is_live else self._recorded(tag, fields)
-                    if events is not None:
-                        return events
+            fields = _frame_object(sse, stripped)
+            is_live = "event" in fields
+            tag = fields.get("event" if is_live else "eventType")
+            if isinstance(tag, str):
+                name = mend(tag)
+                events = self._live(tag, fields) if is_live else self._record(tag, fields)
+                if events is not None:
+                    return events
         except MalformedError as error:
-            return [RawEvent(name=name, data=mend(text), problem=str(error))]
-        return [RawEvent(name=name, data=mend(text))]
+            problem = str(error)
+        return [RawEvent(name=name, data=mend(text), problem=problem)]
 
     def finish(self) -> list[Event]:
         """Return the text held back when the stream ends."""
         return self._note(self._flush())
 
-    def _recorded(self, tag: str, fields: dict[str, Any]) -> list[Event] | None:
-        events = self._record.decode(tag, fields)
-        if events is None:
-            return None
-        late = TERMINAL_EVENTS if self.has_ended else ()
-        return self._note([event for event in events if not isinstance(event, late)])
+    # -- the live stream -------------------------------------------------------------------------
 
     def _live(self, tag: str, fields: dict[str, Any]) -> list[Event] | None:
         data, timestamp = fields.get("data"), fields.get("timestamp")
@@ -142,7 +148,7 @@ class Decoder:
             case "CONTENT_DELTA" | "REASONING_DELTA":
                 return self._fragment(tag, fields)
             case "START":
-                self._started_at = milliseconds(timestamp)
+                self._started_at = _seconds(timestamp)
                 events: list[Event] = [self._start(data)]
             case "TOOL_START":
                 events = self._tools.start(data, timestamp)
@@ -156,11 +162,11 @@ class Decoder:
                     raise MalformedError("no questions in it")
                 events = self._suggest(followups)
             case "METRICS":
-                events = self._metrics(data)
+                events = self._metrics(nested_json(data))
             case "PAUSED":
                 events = [approval(nested_json(data))]
             case "STOP":
-                events = self._flush() + self._stop(data, timestamp)
+                events = self._flush() + self._stop(data, _seconds(timestamp))
             case "CANCELLED":
                 events = self._flush() + self._end(RunCancelled(reason=as_text(data) or None))
             case "ERROR":
@@ -192,18 +198,11 @@ class Decoder:
     def _note(self, events: list[Event]) -> list[Event]:
         for event in events:
             self._seen.add(type(event))
-            match event:
-                case RunStarted():
-                    self.run_id = event.run_id or self.run_id
-                    self.session_id = event.session_id or self.session_id
-                case RunFinished() | RunFailed() | RunCancelled():
-                    self.has_ended = True
-                case ApprovalRequested():
-                    self.is_paused = True
-                case RawEvent() | UsageReported() | FollowupsSuggested():
-                    pass
-                case _:
-                    self.is_paused = False
+            if isinstance(event, RunStarted):
+                self.run_id = event.run_id or self.run_id
+                self.session_id = event.session_id or self.session_id
+            if not isinstance(event, _KEEPS_PAUSE):
+                self.is_paused = isinstance(event, ApprovalRequested)
         return events
 
     def _start(self, data: Any) -> RunStarted:
@@ -222,27 +221,26 @@ class Decoder:
         return [FollowupsSuggested(followups=merged)]
 
     def _metrics(self, data: Any) -> list[Event]:
-        inner = nested_json(data)
-        if not isinstance(inner, dict):
+        if not isinstance(data, dict):
             raise MalformedError("metrics are no object")
-        metrics = cast("dict[str, Any]", inner)
+        metrics = cast("dict[str, Any]", data)
         if (calls := metrics.get("llmCalls")) is not None:
-            self._details["llmCalls"] = plain(calls)
-        usage, model = read_usage(metrics), as_text(metrics.get("model")) or None
-        return [] if usage is None else [UsageReported(usage=usage, model=model)]
+            self._details |= plain({"llmCalls": calls})
+        return usage_events(metrics, model=as_text(metrics.get("model")) or None)
 
     def _error(self, data: Any) -> list[Event]:
-        inner = nested_json(data)
+        inner, text = nested_json(data), as_text(data)
         error = parse_error_body(0, inner)
-        text = as_text(data)
-        message = error.message or one_line(text) or "The agent reported an error."
-        details = {"message": text} if one_line(text) != text and isinstance(inner, str) else {}
+        line = one_line(text)
         failure = RunFailed(
-            message=message, code=error.code, retry_after=error.retry_after, details=details
+            message=error.message or line or "The agent reported an error.",
+            code=error.code,
+            retry_after=error.retry_after,
+            details={"message": text} if line != text and isinstance(inner, str) else {},
         )
         return self._end(failure) or [RawEvent(name="ERROR", data=text)]
 
-    def _stop(self, data: Any, timestamp: Any) -> list[Event]:
+    def _stop(self, data: Any, stopped_at: float | None) -> list[Event]:
         inner = nested_json(data)
         events: list[Event] = []
         output, end = self._output, None
@@ -254,16 +252,16 @@ class Decoder:
                 events.append(RawEvent(name="STOP", data=as_text(data), problem=str(error)))
             else:
                 output = mend(response.content) if response.content else output
-                parts, end = response_events(response, known=self._seen, calls=self._calls)
+                parts, end = response_events(response, known=self._seen, tools=self._tools)
                 events += [
                     e for e in parts if not (isinstance(e, RunStarted) and e.run_id == self.run_id)
                 ]
-                self._details.update(end.details if isinstance(end, RunFinished) else {})
+                self._details |= end.details if isinstance(end, RunFinished) else {}
                 events += self._suggest(read_followups(inner) or read_followups(response.metadata))
                 if any(isinstance(e, ApprovalRequested) for e in parts):
                     return events
-        elif followups := read_followups(inner) if isinstance(inner, list) else ():
-            events += self._suggest(followups)
+        elif isinstance(inner, list):
+            events += self._suggest(read_followups(cast("Any", inner)))
         elif text := as_text(data):
             self._details["message"] = text
         if end is None and self.is_paused:
@@ -271,7 +269,7 @@ class Decoder:
         if end is None or isinstance(end, RunFinished):
             if not self.has_ended:
                 events += self._tools.end_announced(always=True)
-            duration = self._duration(timestamp)
+            duration = self._duration(stopped_at)
             end = RunFinished(output=output, duration=duration, details=dict(self._details))
         return events + self._end(end)
 
@@ -282,11 +280,10 @@ class Decoder:
         self.has_ended = True
         return [event]
 
-    def _duration(self, timestamp: Any) -> float | None:
-        stopped_at = milliseconds(timestamp)
-        if stopped_at is None or self._started_at is None or stopped_at < self._started_at:
+    def _duration(self, ended_at: float | None) -> float | None:
+        if ended_at is None or self._started_at is None or ended_at < self._started_at:
             return None
-        return (stopped_at - self._started_at) / 1000
+        return round(ended_at - self._started_at, 6)
 
     def _flush(self) -> list[Event]:
         return [
@@ -294,17 +291,62 @@ class Decoder:
             for key, text in self._joiner.flush().items()
         ]
 
+    # -- records ---------------------------------------------------------------------------------
 
-def _frame_object(sse: ServerSentEvent, text: str) -> Any:
+    def _record(self, tag: str, fields: dict[str, Any]) -> list[Event] | None:
+        if tag not in _RECORDED:
+            return [] if tag in _INTERNAL else None
+        record = validated(RecordedEvent, fields)
+        if self._recorded_run and record.run_id and record.run_id != self._recorded_run:
+            return []
+        details = record.payload or {}
+        time = ServerTimes().read(record.event_ts)
+        seconds = None if time is None else time.timestamp()
+        match tag:
+            case "RUN_START":
+                self._started_at = seconds
+                started = RunStarted(
+                    run_id=mend(record.run_id or "") or self._recorded_run,
+                    session_id=mend(record.session_id or "") or None,
+                    agent=mend(record.agent_id or "") or None,
+                    model=row_text(details, "modelId model"),
+                )
+                events: list[Event] = [started]
+            case "TOOL_INVOKED":
+                events = self._tools.start(details)
+            case "TOOL_COMPLETED":
+                events = [self._tools.record_end(details)]
+            case "RUN_PAUSED":
+                events = [approval(details)]
+            case "RUN_COMPLETE":
+                output, duration = row_text(details, "content output"), self._duration(seconds)
+                end = RunFinished(output=output, duration=duration, details=plain(details))
+                events = self._end(end)
+            case "RUN_FAILED":
+                message = one_line(row_text(details, "errorMessage message errorClass") or "")
+                message = message or "The platform reports the run as failed."
+                events = self._end(RunFailed(message=message, details=plain(details)))
+            case _:
+                events = self._end(RunCancelled(reason=row_text(details, "reason message")))
+        return self._note(events)
+
+
+def _seconds(timestamp: Any) -> float | None:
+    value = milliseconds(timestamp)
+    return None if value is None else value / 1000
+
+
+def _frame_object(sse: ServerSentEvent, text: str) -> dict[str, Any]:
     """Return the JSON of a frame, with ``event`` from the ``event:`` line if only that names it.
 
     ``text`` is the frame's data without the white space around it.
     """
     if sse.event not in STREAM_TAGS:
-        return json_payload(text)
+        return as_object(json_payload(text))
     if not text.startswith(("{", "[", '"')):
         return {"event": sse.event, "data": sse.data}
     payload: Any = json_payload(text)
-    if isinstance(payload, dict) and ("event" in payload or "eventType" in payload):
-        return cast("Any", payload)
-    return {"event": sse.event, "data": cast("Any", payload)}
+    fields = as_object(payload)
+    return (
+        fields if fields.keys() & {"event", "eventType"} else {"event": sse.event, "data": payload}
+    )

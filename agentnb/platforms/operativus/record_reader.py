@@ -7,50 +7,21 @@ none of it was delivered, else the rest of it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
 
 from agentnb._http import HttpClient, quote_segment
-from agentnb.errors import RequestError
-from agentnb.event.types import (
-    TERMINAL_EVENTS,
-    Event,
-    RunFinished,
-    RunStarted,
-    TextDelta,
-    UsageReported,
-)
-from agentnb.platforms._params import check_count
-from agentnb.platforms._replay_filter import ReplayFilter, incomplete
-from agentnb.platforms._usage import read_usage
+from agentnb.event.types import TERMINAL_EVENTS, Event, RunFinished, RunStarted, TextDelta
+from agentnb.platforms._payloads import usage_events
+from agentnb.platforms._replay_filter import ReplayFilter
+from agentnb.platforms.generic.records import RecordReader
 from agentnb.platforms.operativus.decoder import Decoder
-from agentnb.platforms.operativus.run_lookup import RunLookup, remember
+from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.session_search import SessionSearch
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["RecordReader"]
-
-# How many positions in records to remember.  Most are resumed at once or never; a forgotten one is
-# read again from the start.
-_MAX_POSITIONS: Final = 32
-
-
-@dataclass(slots=True, eq=False)
-class _Position:
-    """How far a run's record was read, and the state to continue there.
-
-    ``delivered`` is how many events the reader had then.
-    """
-
-    decoder: Decoder
-    replay: ReplayFilter
-    since_id: int = 0
-    is_resumed: bool = False
-    has_text: bool = False
-    delivered: int = 0
+__all__ = ["RunRecordReader"]
 
 
 class _RecordNumbers:
@@ -83,48 +54,37 @@ class _RecordNumbers:
         return True
 
 
-class RecordReader:
+class RunRecordReader(RecordReader[Decoder]):
     """Reads the records of one server's runs."""
 
     def __init__(
         self, http: HttpClient, lookup: RunLookup, sessions: SessionSearch, *, name: str
     ) -> None:
-        self._http = http
-        self._name = name
+        super().__init__(http, Decoder, name=name)
         self._lookup = lookup
         self._sessions = sessions
-        self._positions: OrderedDict[str, _Position] = OrderedDict()
 
-    async def attach(
-        self, run_id: str, *, agent: str | None, session_id: str | None, since_id: int
-    ) -> AsyncGenerator[list[Event], None]:
-        """Yield the events recorded after ``since_id``, until the run has ended."""
-        check_count(since_id, name="since_id", platform=self._name)
-        decoder = Decoder(session_id=session_id, run_id=run_id)
-        position = _Position(decoder, ReplayFilter([]), since_id)
-        async with aclosing(self._read(position, run_id, agent)) as batches:
-            async for batch in batches:
-                if batch:
-                    yield batch
-
-    async def resume(
+    async def follow(
         self,
         run_id: str | None,
         *,
         agent: str | None,
         session_id: str | None,
-        delivered: Sequence[Event],
-        fresh: bool,
+        since_id: int = 0,
+        delivered: Sequence[Event] | None = None,
+        fresh: bool = False,
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield the recorded events that are not among ``delivered``, until the run has ended.
+        """Yield recorded events until the run has ended.
 
-        A list is empty if a read has nothing new.  The record is read from where it was left,
-        the first time from its start: the events of a live stream have no numbers.  ``fresh`` says
-        that the run started the session.
+        When attaching they are those after ``since_id``; when resuming, those that are not among
+        ``delivered``, and a list is empty if a read has nothing new.  Then the record is read from
+        where it was left, the first time from its start: the events of a live stream have no
+        numbers.  ``fresh`` says that the run started the session.
 
         Raises:
             RequestError: the run's id is unknown, and not found by its session.
         """
+        is_resumed, delivered = delivered is not None, delivered or ()
         if run_id is None and session_id is not None:
             request = self._sessions.latest_request(session_id, fresh=fresh)
             run_id = await self._sessions.find(session_id, agent, request)
@@ -132,31 +92,15 @@ class RecordReader:
                 started = RunStarted(run_id=run_id, session_id=session_id)
                 delivered = (*delivered, started)
                 yield [started]
-        if run_id is None:
-            raise RequestError(f"{self._name} did not send the id of this run.")
-        position = self._positions.pop(run_id, None)
-        if position is None or position.delivered != len(delivered):
-            decoder = Decoder(session_id=session_id, run_id=run_id)
-            position = _Position(decoder, ReplayFilter(delivered), delivered=len(delivered))
-        position.is_resumed = True
-        async with aclosing(self._read(position, run_id, agent)) as batches:
-            async for batch in batches:
-                yield batch
-
-    def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record, with the events delivered so far."""
-        self._positions.pop(run_id, None)
-
-    async def _read(
-        self, position: _Position, run_id: str, agent: str | None
-    ) -> AsyncGenerator[list[Event], None]:
+        run_id = self._known_id(run_id)
+        position = self._take(run_id, delivered) if is_resumed else None
+        position = position or self._begin(run_id, session_id, delivered, last=since_id)
+        numbers = _RecordNumbers(position.last)
         path = f"/api/v1/runs/{quote_segment(run_id)}/events"
-        params = {"sinceId": str(position.since_id)}
         async with (
-            self._http.stream("GET", path, params=params) as response,
+            self._http.stream("GET", path, params={"sinceId": str(position.last)}) as response,
             aclosing(response.batches()) as batches,
         ):
-            numbers = _RecordNumbers(position.since_id)
             async for frames in batches:
                 # Decoded events that are not yielded would be missing when resumed from here.
                 self._positions.pop(run_id, None)
@@ -165,36 +109,37 @@ class RecordReader:
                     position.has_text = position.has_text or isinstance(event, TextDelta)
                     if isinstance(event, RunStarted) and event.run_id == run_id:
                         agent = agent or event.agent
-                events = await self._new_events(position, recorded, run_id, agent)
-                yield events
-                position.since_id = numbers.latest
+                events: list[Event] = []
+                for event in recorded:
+                    has_all_text = position.has_text and position.replay.has_text_again
+                    if isinstance(event, RunFinished) and not has_all_text:
+                        events += await self._end(
+                            position.replay, event, run_id, agent, lenient=not is_resumed
+                        )
+                    else:
+                        events += position.replay.feed([event])
+                if events or is_resumed:
+                    yield events
+                position.last = numbers.latest
                 position.delivered += len(events)
                 # Without exact numbers everything is read again and compared.
                 if numbers.is_exact and not any(isinstance(e, TERMINAL_EVENTS) for e in recorded):
-                    remember(self._positions, run_id, position, limit=_MAX_POSITIONS)
+                    self._positions.note(run_id, position)
 
-    async def _new_events(
-        self, position: _Position, recorded: list[Event], run_id: str, agent: str | None
+    async def _end(
+        self,
+        replay: ReplayFilter,
+        end: RunFinished,
+        run_id: str,
+        agent: str | None,
+        *,
+        lenient: bool,
     ) -> list[Event]:
-        """Return the new ones of ``recorded``, with the answer if the record lacks it.
-
-        For an answer that does not continue the delivered part see `incomplete`.
-        """
-        replay, events = position.replay, list[Event]()
-        for event in recorded:
-            has_all_text = position.has_text and replay.has_text_again
-            if not isinstance(event, RunFinished) or has_all_text:
-                events += replay.feed([event])
-                continue
-            if event.output is None:
-                lenient = not position.is_resumed
-                run = await self._lookup.settled(run_id, agent, lenient=lenient)
-                if run is not None and (usage := read_usage(run.raw)) is not None:
-                    events += replay.feed([UsageReported(usage=usage, model=run.model)])
-                event = replace(event, output=None if run is None else run.output)
-            rest = replay.complete(event.output)
-            if rest is None:
-                events += incomplete(event.output or "", platform=self._name)
-            else:
-                events += [*rest, event]
-        return events
+        """Return the end of a run and the answer that its record lacks."""
+        events: list[Event] = []
+        if end.output is None:
+            run = await self._lookup.settled(run_id, agent, lenient=lenient)
+            if run is not None:
+                events = replay.feed(usage_events(run.raw, model=run.model))
+                end = replace(end, output=run.output)
+        return events + self._answer_and_end(replay, end)

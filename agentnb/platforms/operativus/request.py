@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import mimetypes
+import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from agentnb.config.names import quoted
-from agentnb.errors import RequestError, UnsupportedError
+from agentnb.errors import RequestError
 from agentnb.platforms._params import check_params
 from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import Media, RunRequest
+from agentnb.platforms.generic.platform import nested_settings, no_schema, session_of
 from agentnb.platforms.operativus.wire import (
     MediaInput,
     OperativusOptions,
@@ -30,14 +32,16 @@ from agentnb.redaction.secrets import mask
 __all__ = ["build_body", "is_fresh", "media_inputs"]
 
 # First bytes of the formats that models take, for content without a name.
-_SIGNATURES: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"ID3", "audio/mpeg"),
-    (b"OggS", "audio/ogg"),
-)
+_SIGNATURES: Final = {
+    rb"\x89PNG\r\n\x1a\n": "image/png",
+    rb"\xff\xd8\xff": "image/jpeg",
+    rb"GIF8": "image/gif",
+    rb"%PDF-": "application/pdf",
+    rb"ID3": "audio/mpeg",
+    rb"OggS": "audio/ogg",
+    rb"RIFF....WEBP": "image/webp",
+    rb"RIFF....WAVE": "audio/wav",
+}
 _TYPE_HINT: Final = "Give its mime_type, as in 'image/png'."
 
 
@@ -54,26 +58,19 @@ async def build_body(
         UnsupportedError: the request has a JSON schema, or earlier messages for its session.
     """
     check_history(request, platform=platform, supported=False)
-    if request.output_schema is not None:
-        raise UnsupportedError(f"{platform} takes no JSON schema for the answer.")
+    no_schema(request, platform=platform)
     params = check_params(OperativusParams, request.params, platform=platform)
-    if None not in (request.session_id, params.session_id) and (
-        request.session_id != params.session_id
-    ):
-        raise RequestError(f"{platform}: the session is given twice, and differently.")
+    session_id = session_of(request, params.session_id, platform=platform)
+    media = await media_inputs(request.media, max_bytes=defaults.max_media_bytes)
     followups = params.generate_followups
     body = RunRequestBody(
         message=request.prompt,
-        sessionId=request.session_id or params.session_id or str(uuid.uuid4()),
-        userId=params.user_id or defaults.user_id,
-        orgId=params.org_id or defaults.org_id,
-        generateFollowups=(request.followups or None) if followups is None else followups,
-        media=(
-            *await media_inputs(request.media, max_bytes=defaults.max_media_bytes),
-            *params.media,
-        )
-        or None,
-        options=_options(params, platform),
+        session_id=session_id or str(uuid.uuid4()),
+        user_id=params.user_id or defaults.user_id,
+        org_id=params.org_id or defaults.org_id,
+        generate_followups=(request.followups or None) if followups is None else followups,
+        media=(*media, *(params.media or ())) or None,
+        options=nested_settings(params, "options", RunOptions, platform=platform),
     )
     return to_wire(body)
 
@@ -81,17 +78,6 @@ async def build_body(
 def is_fresh(request: RunRequest) -> bool:
     """Return whether the run starts a session."""
     return not any((request.session_id, *map(request.params.get, ("session_id", "sessionId"))))
-
-
-def _options(params: OperativusParams, platform: str) -> RunOptions | None:
-    nested = params.options or RunOptions()
-    names = RunOptions.model_fields
-    top = {name: value for name in names if (value := getattr(params, name)) is not None}
-    for name in top:
-        if getattr(nested, name) is not None:
-            raise RequestError(f"{platform}: {name} is given twice, beside and in options.")
-    merged = nested.model_copy(update=top)
-    return merged if merged.model_fields_set else None
 
 
 # --- attachments ------------------------------------------------------------------------------
@@ -107,39 +93,34 @@ async def media_inputs(items: Sequence[Media], *, max_bytes: int) -> tuple[Media
     inputs: list[MediaInput] = []
     left = max_bytes
     for item in items:
-        sources = [source for source in (item.data, item.path, item.url) if source is not None]
-        if len(sources) != 1:
+        if [item.data, item.path, item.url].count(None) != 2:
             raise RequestError("An attachment has exactly one of data, path and url.")
+        mime_type, names, content = item.mime_type, [item.name], item.data or b""
         if item.url is not None and not item.url.lower().startswith("data:"):
-            inputs.append(MediaInput(type=_remote_type(item, item.url), data=item.url))
-            continue
-        mime_type, content = await _content(item, left)
-        left -= len(content)
-        if left < 0:
-            raise RequestError(
-                f"The attachments are larger than {max_bytes:,} bytes together.",
-                hint="Give an address instead, or raise the option max_media_bytes.",
-            )
-        name = item.name or (item.path.name if item.path is not None else None)
-        mime_type = item.mime_type or mime_type or _guess(name) or _sniff(content)
+            names.append(_path_in(item.url))
+            data, subject = item.url, "an attachment is unknown from its address"
+        else:
+            if item.url is not None:
+                data_type, content = _from_data_url(item.url)
+                mime_type = mime_type or data_type
+            elif item.path is not None:
+                content = await asyncio.to_thread(_read, item.path, left)
+                names.append(item.path.name)
+            left -= len(content)
+            if left < 0:
+                raise RequestError(
+                    f"The attachments are larger than {max_bytes:,} bytes together.",
+                    hint="Give an address instead, or raise the option max_media_bytes.",
+                )
+            data = base64.b64encode(content).decode("ascii")
+            name = next(filter(None, names), None)
+            subject = f"the attachment {_printable(name) if name else 'of bytes'} is unknown"
+        guesses = (mimetypes.guess_type(name)[0] for name in names if name)
+        mime_type = mime_type or next(filter(None, guesses), None) or _sniff(content)
         if mime_type is None:
-            raise RequestError(
-                f"The type of the attachment {_printable(name) if name else 'of bytes'} is"
-                " unknown.",
-                hint=_TYPE_HINT,
-            )
-        data = base64.b64encode(content).decode("ascii")
+            raise RequestError(f"The type of {subject}.", hint=_TYPE_HINT)
         inputs.append(MediaInput(type=mime_type, data=data))
     return tuple(inputs)
-
-
-async def _content(item: Media, left: int) -> tuple[str | None, bytes]:
-    """Return the content of ``item``, and the MIME type that its data: address names."""
-    if item.url is not None:
-        return _from_data_url(item.url)
-    if item.path is not None:
-        return None, await asyncio.to_thread(_read, item.path, left)
-    return None, item.data or b""
 
 
 def _read(path: Path, left: int) -> bytes:
@@ -159,7 +140,7 @@ def _read(path: Path, left: int) -> bytes:
         ) from error
 
 
-def _remote_type(item: Media, url: str) -> str:
+def _path_in(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -169,13 +150,7 @@ def _remote_type(item: Media, url: str) -> str:
             "An attachment's address begins with https://, http:// or data:.",
             hint="For a file, give its path.",
         )
-    mime_type = item.mime_type or _guess(item.name) or _guess(parts.path)
-    if mime_type is None:
-        raise RequestError(
-            "The type of an attachment is unknown from its address.",
-            hint=_TYPE_HINT,
-        )
-    return mime_type
+    return parts.path
 
 
 def _from_data_url(url: str) -> tuple[str | None, bytes]:
@@ -192,19 +167,9 @@ def _from_data_url(url: str) -> tuple[str | None, bytes]:
     return mime_type.strip() or None, content
 
 
-def _guess(name: str | None) -> str | None:
-    return mimetypes.guess_type(name)[0] if name else None
-
-
 def _sniff(content: bytes) -> str | None:
-    for signature, mime_type in _SIGNATURES:
-        if content.startswith(signature):
-            return mime_type
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
-        return "audio/wav"
-    return None
+    kinds = _SIGNATURES.items()
+    return next((kind for start, kind in kinds if re.match(start, content, re.DOTALL)), None)
 
 
 def _printable(name: str | Path) -> str:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from agentnb._http import ErrorDetails, JsonResponse
-from agentnb.errors import ContentTypeError, FieldProblem
-from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb._http import ErrorDetails
+from agentnb.errors import FieldProblem
+from agentnb.event.transcript import Status
 from agentnb.platforms._bodies import parse_error_body
+from agentnb.platforms._payloads import as_list, as_object, first_text
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
+from agentnb.platforms.generic.platform import read_agent, read_rows, read_run, row_text
 from agentnb.platforms.operativus.server_times import ServerTimes
 
 __all__ = [
@@ -25,9 +27,6 @@ __all__ = [
     "ListPage",
     "PendingApproval",
     "agent_info",
-    "as_object",
-    "first_text",
-    "first_value",
     "parse_error",
     "pending_approval",
     "plain",
@@ -35,7 +34,6 @@ __all__ = [
     "read_page",
     "read_status",
     "remote_run",
-    "unexpected_response",
 ]
 
 STATUSES: Final[dict[str, Status]] = {
@@ -57,6 +55,20 @@ STATUSES: Final[dict[str, Status]] = {
 }
 """The platform's run statuses, and agentnb's name of each."""
 
+_RUN: Final = {
+    "id": "id runId",
+    "agent": "agentId",
+    "session_id": "sessionId",
+    "created_at": "createdAt",
+    "started_at": "startedAt",
+    "updated_at": "updatedAt",
+    "finished_at": "completedAt",
+    "model": "model modelId",
+    "output": "output content",
+    "error": "errorMessage error errorType",
+}
+_AGENT: Final = {"id": "agentId id", "name": "name", "model": "model modelId"}
+_FOLLOWUPS: Final = ("followups", "followUps", "suggestedFollowups", "suggestions", "questions")
 _FENCE: Final = re.compile(r"\A```[\w-]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
@@ -88,31 +100,14 @@ class ListPage:
     is_last: bool | None
 
 
-def as_object(data: Any) -> dict[str, Any]:
-    """Return ``data`` if it is a JSON object, else an empty one."""
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object that is safe to store: with every lone surrogate replaced."""
+    return {mend(name): _plain_value(value) for name, value in fields.items()}
 
 
-def first_value(fields: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of these fields that is not None."""
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
-
-
-def first_text(data: Mapping[str, Any], *names: str) -> str | None:
-    """Return the first of these fields that is non-empty text or a number, as text."""
-    for name in names:
-        value = data.get(name)
-        if isinstance(value, str) and value:
-            return mend(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return as_text(value) or None
-    return None
-
-
-def plain(value: Any) -> Any:
-    """Return a JSON value that is safe to store: with every lone surrogate replaced."""
+def _plain_value(value: Any) -> Any:
     try:
-        return json.loads(as_text(value) or "null") if not isinstance(value, str) else mend(value)
+        return mend(value) if isinstance(value, str) else json.loads(as_text(value) or "null")
     except (RecursionError, ValueError):
         return None
 
@@ -129,63 +124,31 @@ def remote_run(data: Any, times: ServerTimes | None = None) -> RemoteRun | None:
     Times without a zone are read by ``times``, or as UTC.
     """
     read_time = (times or ServerTimes()).read
-    row = as_object(data)
-    run_id = first_text(row, "id", "runId")
-    if run_id is None:
-        return None
-    completed = read_time(row.get("completedAt"))
-    status = read_status(row.get("status"), ended=completed is not None)
-    if completed is None and status in FINAL_STATUSES:
-        # The list of runs has no end time; a finished run was last touched when it finished.
-        completed = read_time(row.get("updatedAt"))
-    output = first_text(row, "output", "content")
-    error = first_text(row, "errorMessage", "error", "errorType")
-    if status == "failed" and error is None and output is not None:
-        error = one_line(output)
-    return RemoteRun(
-        id=run_id,
-        status=status,
-        agent=first_text(row, "agentId"),
-        session_id=first_text(row, "sessionId"),
-        created_at=read_time(row.get("createdAt")),
-        started_at=read_time(row.get("startedAt")),
-        finished_at=completed,
-        model=first_text(row, "model", "modelId"),
-        output=output,
-        error=error,
-        raw=row,
-    )
+    run = read_run(as_object(data), _RUN, read_status=read_status, read_time=read_time)
+    if run is not None and run.status == "failed" and run.error is None and run.output is not None:
+        return replace(run, error=one_line(run.output))
+    return run
 
 
 def agent_info(data: Any) -> AgentInfo | None:
     """Return one entry of the list of agents; None if it has no id."""
-    row = as_object(data)
-    agent_id = first_text(row, "agentId", "id")
-    if agent_id is None:
-        return None
-    return AgentInfo(
-        id=agent_id,
-        name=first_text(row, "name"),
-        description=first_text(row, "description"),
-        model=first_text(row, "model", "modelId"),
-        raw=row,
-    )
+    return read_agent(as_object(data), _AGENT)
 
 
-def pending_approval(data: Any, times: ServerTimes | None = None) -> PendingApproval | None:
+def pending_approval(data: Any, times: ServerTimes) -> PendingApproval | None:
     """Return one entry of the list of pending approvals; None if it has no id."""
     row = as_object(data)
-    approval_id = first_text(row, "id", "approvalId")
+    approval_id = row_text(row, "id approvalId")
     if approval_id is None:
         return None
     return PendingApproval(
         id=approval_id,
-        run_id=first_text(row, "runId"),
-        agent=first_text(row, "agentId"),
-        tool=first_text(row, "toolName", "tool"),
+        run_id=row_text(row, "runId"),
+        agent=row_text(row, "agentId"),
+        tool=row_text(row, "toolName tool"),
         arguments=as_text(row.get("toolArguments", row.get("arguments"))),
-        message=first_text(row, "contextualMessage", "message") or "",
-        created_at=(times or ServerTimes()).read(row.get("createdAt")),
+        message=row_text(row, "contextualMessage message") or "",
+        created_at=times.read(row.get("createdAt")),
         raw=row,
     )
 
@@ -196,26 +159,15 @@ def read_page(data: Any) -> ListPage:
     A bare list; flat, ``{content, number, totalPages, last}``; or ``{content, page: {number,
     totalPages}}``.
     """
-    if isinstance(data, list):
-        return ListPage(_objects(data), None)
-    if not isinstance(data, dict):
-        return ListPage([], True)
-    outer = cast("dict[str, Any]", data)
-    content = next((outer[k] for k in ("content", "items", "data", "runs") if k in outer), None)
-    items = _objects(content)
-    if isinstance(outer.get("last"), bool):
-        return ListPage(items, outer["last"])
-    inner = outer.get("page")
-    paging = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    fields = as_object(data)
+    paging = as_object(fields.get("page")) or fields
     number, total = paging.get("number"), paging.get("totalPages")
-    if isinstance(number, int) and isinstance(total, int):
-        return ListPage(items, number + 1 >= total)
-    return ListPage(items, None)
-
-
-def _objects(items: Any) -> list[dict[str, Any]]:
-    listed = cast("list[Any]", items) if isinstance(items, list) else []
-    return [cast("dict[str, Any]", item) for item in listed if isinstance(item, dict)]
+    is_last: bool | None = None
+    if isinstance(fields.get("last"), bool):
+        is_last = fields["last"]
+    elif isinstance(number, int) and isinstance(total, int):
+        is_last = number + 1 >= total
+    return ListPage(read_rows(data, "content items data runs"), is_last)
 
 
 def read_followups(data: Any) -> tuple[str, ...]:
@@ -236,15 +188,11 @@ def read_followups(data: Any) -> tuple[str, ...]:
         return (mend(text),) if text else ()
     if isinstance(data, dict):
         fields = cast("dict[str, Any]", data)
-        keys = ("followups", "followUps", "suggestedFollowups", "suggestions", "questions")
-        return next((read_followups(fields[k]) for k in keys if fields.get(k)), ())
-    if not isinstance(data, list):
-        return ()
+        return next((read_followups(fields[k]) for k in _FOLLOWUPS if fields.get(k)), ())
     questions: list[str] = []
-    for item in cast("list[Any]", data):
+    for item in as_list(data):
         if isinstance(item, dict):
-            entry = cast("dict[str, Any]", item)
-            item = first_text(entry, "question", "text", "message", "title")
+            item = row_text(cast("dict[str, Any]", item), "question text message title")
         if isinstance(item, str) and item.strip():
             questions.append(mend(item.strip()))
     return tuple(dict.fromkeys(questions))
@@ -257,12 +205,9 @@ def parse_error(status: int, body: Any) -> ErrorDetails:
     ``errors`` name the fields.
     """
     details = parse_error_body(status, body)
-    if not isinstance(body, dict):
-        return details
-    problem = cast("dict[str, Any]", body)
-    code = details.code
-    kind = problem.get("type")
-    if code is None and isinstance(kind, str) and kind not in ("", "about:blank"):
+    problem = as_object(body)
+    code, kind = details.code, first_text(problem, "type")
+    if code is None and kind not in (None, "about:blank"):
         code = one_line(re.split(r"[:/]", kind.rstrip(":/"))[-1]) or None
     fields = (*_invalid(problem.get("invalidParams")), *_invalid(problem.get("errors")))
     return replace(details, code=code, fields=details.fields or fields)
@@ -273,21 +218,12 @@ def _invalid(value: Any) -> list[FieldProblem]:
         pairs = cast("dict[Any, Any]", value).items()
         return [FieldProblem(one_line(str(k)), one_line(as_text(v))) for k, v in pairs]
     problems: list[FieldProblem] = []
-    for item in cast("list[Any]", value) if isinstance(value, list) else []:
+    for item in as_list(value):
         if isinstance(item, dict):
             entry = cast("dict[str, Any]", item)
-            field_name = first_text(entry, "field", "name") or "body"
-            message = first_text(entry, "message", "reason", "defaultMessage") or "invalid"
-            problems.append(FieldProblem(one_line(field_name), one_line(message)))
+            name = row_text(entry, "field name") or "body"
+            message = row_text(entry, "message reason defaultMessage") or "invalid"
+            problems.append(FieldProblem(one_line(name), one_line(message)))
         elif isinstance(item, str):
             problems.append(FieldProblem("body", one_line(item)))
     return problems
-
-
-def unexpected_response(platform: str, kind: str, response: JsonResponse) -> ContentTypeError:
-    """Return the error of a response that is ``kind``, and not a run."""
-    return ContentTypeError(
-        f"{platform} answered {kind}.",
-        content_type=response.headers.get("content-type", ""),
-        excerpt=one_line(as_text(response.data)),
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -14,10 +13,11 @@ from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
+from agentnb.platforms.generic.platform import Recent
 from agentnb.platforms.operativus.responses import STATUSES, ListPage, read_page, remote_run
 from agentnb.platforms.operativus.server_times import ServerTimes, Window
 
-__all__ = ["RunLookup", "remember"]
+__all__ = ["RunLookup"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,23 +28,12 @@ _SETTLE_DELAYS: Final = (0.0, 0.25, 0.5, 1.0)
 _ROW_DELAY: Final = 0.25
 # How long the row of a run may say that it is running after its stream ended, in seconds.
 _MAX_ROW_LAG: Final = 3.0
-_MAX_REMEMBERED: Final = 256
 # How far the server's time of a start may be before and after this machine's.
 _MAX_EARLY: Final = timedelta(seconds=5)
 _MAX_LATE: Final = timedelta(minutes=2)
 _TIME_FIELDS: Final = ("createdAt", "startedAt", "updatedAt", "completedAt")
 
 T = TypeVar("T")
-
-
-def remember(
-    known: OrderedDict[str, T], key: str, value: T, *, limit: int = _MAX_REMEMBERED
-) -> None:
-    """Set the newest item of ``known`` and drop the oldest ones beyond ``limit``."""
-    known[key] = value
-    known.move_to_end(key)
-    while len(known) > limit:
-        known.popitem(last=False)
 
 
 class RunLookup:
@@ -54,9 +43,9 @@ class RunLookup:
         self._http = http
         self.times = times
         # When runs started: by the server's Date header or (True) by this machine's clock.
-        self._starts: OrderedDict[str, tuple[Window, bool]] = OrderedDict()
+        self._starts = Recent[tuple[Window, bool]]()
         # Until when the rows of ended runs may be outdated, by the event loop's clock.
-        self._lag_until: OrderedDict[str, float] = OrderedDict()
+        self._lag_until = Recent[float]()
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -117,20 +106,25 @@ class RunLookup:
         """Note when runs started, by this machine's clock; aware times by a run's id."""
         for run_id, start in starts.items():
             if run_id not in self._starts:
-                remember(self._starts, run_id, ((start - _MAX_EARLY, start + _MAX_LATE), True))
+                self._starts.note(run_id, ((start - _MAX_EARLY, start + _MAX_LATE), True))
 
     def note_start(self, run_id: str, window: Window) -> None:
         """Note when a run started, by the server's clock."""
-        remember(self._starts, run_id, (window, False))
+        self._starts.note(run_id, (window, False))
 
     def note_end(self, run_id: str) -> None:
         """Note that a run's end was received; its row may say otherwise for a while."""
-        remember(self._lag_until, run_id, asyncio.get_running_loop().time() + _MAX_ROW_LAG)
+        self._lag_until.note(run_id, asyncio.get_running_loop().time() + _MAX_ROW_LAG)
 
     # --- lists ----------------------------------------------------------------------------------
 
     async def listed(
-        self, *, agent: str | None, session_id: str | None, status: str | None
+        self,
+        *,
+        agent: str | None,
+        session_id: str | None,
+        status: str | None,
+        end: int | None = None,
     ) -> AsyncGenerator[RemoteRun, None]:
         """Yield the runs that match all three filters, newest first.
 
@@ -139,14 +133,14 @@ class RunLookup:
         """
         statuses = _wire_statuses(status, platform=self._http.name)
         # The server applies one filter and silently ignores the others.
-        if session_id is not None:
-            rows = self.session_rows(session_id)
-        elif agent is not None:
-            rows = self.pages("/api/v1/runs", {"agentId": agent})
-        elif len(statuses) == 1:
-            rows = self.pages("/api/v1/runs", {"status": statuses[0]})
-        else:
-            rows = self.pages("/api/v1/runs", {})
+        query = {"agentId": agent} if agent is not None else {}
+        if not query and len(statuses) == 1:
+            query = {"status": statuses[0]}
+        rows = (
+            self.session_rows(session_id)
+            if session_id is not None
+            else self.pages("/api/v1/runs", query)
+        )
         async for row in rows:
             if (run := remote_run(row, self.times)) is None:
                 continue
@@ -164,34 +158,23 @@ class RunLookup:
     async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]:
         """Return the state of each run by id; ids that the server does not know are absent."""
         ids = list(dict.fromkeys(run_ids))
-        if not ids:
-            return {}
-        if len(ids) == 1:
-            run = await self.state(ids[0], agent)
-            return {} if run is None else {run.id: run}
-        if agent is None:
-            return await self._states_of_any(ids)
-        chunks = [ids[n : n + _MAX_BATCH_IDS] for n in range(0, len(ids), _MAX_BATCH_IDS)]
-        lists = await _gather(self._batch(chunk, agent) for chunk in chunks)
-        runs = [await self._caught_up(run) for runs in lists for run in runs]
-        return {run.id: run for run in runs}
-
-    async def _states_of_any(self, ids: Sequence[str]) -> dict[str, RemoteRun]:
-        """Return states without knowing the agents, which the batch call needs.
-
-        Most requested runs are new, so that the first page of all runs has most of them.
-        """
+        if agent is not None and len(ids) > 1:
+            chunks = [ids[n : n + _MAX_BATCH_IDS] for n in range(0, len(ids), _MAX_BATCH_IDS)]
+            lists = await _gather(self._batch(chunk, agent) for chunk in chunks)
+            return {run.id: await self._caught_up(run) for runs in lists for run in runs}
         found: dict[str, RemoteRun] = {}
-        try:
-            page = await self._page("/api/v1/runs", {"page": "0", "size": str(_PAGE_SIZE)})
-        except PlatformError as error:
-            if error.status not in (400, 403, 404, 405):
-                raise
-        else:
-            for run in self._runs(page):
-                if run.id in ids:
-                    found[run.id] = await self._caught_up(run)
-        others = await _gather(self.state(i, None) for i in ids if i not in found)
+        if len(ids) > 1:
+            # The batch call needs the agent.  Most requested runs are new, so that the first page
+            # of all runs has most of them.
+            try:
+                page = await self._page("/api/v1/runs", {"page": "0", "size": str(_PAGE_SIZE)})
+            except PlatformError as error:
+                if error.status not in (400, 403, 404, 405):
+                    raise
+            else:
+                listed = [run for run in self._runs(page) if run.id in ids]
+                found = {run.id: await self._caught_up(run) for run in listed}
+        others = await _gather(self.state(i, agent) for i in ids if i not in found)
         return found | {run.id: run for run in others if run is not None}
 
     async def state(self, run_id: str, agent: str | None) -> RemoteRun | None:
@@ -231,13 +214,11 @@ class RunLookup:
             paths.insert(0, f"/api/agents/{quote_segment(agent)}/runs/{segment}/status")
         for path in paths:
             try:
-                runs = self._runs(await self._page(path))
+                if runs := self._runs(await self._page(path)):
+                    return runs[0]
             except PlatformError as error:
                 if error.status not in (404, 405):
                     raise
-            else:
-                if runs:
-                    return runs[0]
         return None
 
     async def _batch(self, run_ids: Sequence[str], agent: str) -> list[RemoteRun]:
@@ -264,12 +245,10 @@ class RunLookup:
 def _wire_statuses(status: str | None, *, platform: str) -> list[str]:
     if status is None:
         return []
-    if status in STATUSES:
-        return [status]
     matching = [name for name, meaning in STATUSES.items() if meaning == status.lower()]
-    if not matching and status.upper() in STATUSES:
+    if status in STATUSES or not matching:
         matching = [status.upper()]
-    if not matching:
+    if matching[0] not in STATUSES:
         raise RequestError(
             f"{platform} has no run status {status!r}.",
             hint=did_you_mean(status.lower(), set(STATUSES.values())),

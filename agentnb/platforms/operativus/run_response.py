@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pydantic import ValidationError
-
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import (
     ApprovalRequested,
@@ -22,13 +20,15 @@ from agentnb.event.types import (
     ToolCallStarted,
     UsageReported,
 )
-from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import as_text, mend, one_line
+from agentnb.platforms._wire import MalformedError, as_text, mend, one_line, validated
 from agentnb.platforms.operativus.responses import STATUSES, plain, read_followups, read_status
-from agentnb.platforms.operativus.wire import PausedData, RunResponse, ToolCallRecord
+from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
+from agentnb.platforms.operativus.wire import PausedData, RunResponse
 
 __all__ = ["approval", "response_events", "run_events"]
+
+_FAILED = "The platform reports the run as failed."
 
 
 def run_events(data: Any, *, session_id: str) -> list[Event] | None:
@@ -38,12 +38,12 @@ def run_events(data: Any, *, session_id: str) -> list[Event] | None:
     has no terminal event.
     """
     try:
-        response = RunResponse.model_validate(data)
-    except (ValidationError, RecursionError):
+        response = validated(RunResponse, data)
+    except MalformedError:
         return None
     if not {"content", "status", "run_id"} & response.model_fields_set:
         return None
-    events, end = response_events(response, calls=OpenCalls())
+    events, end = response_events(response, tools=ToolCallDecoder())
     if not any(isinstance(event, RunStarted) for event in events):
         events.insert(0, RunStarted(session_id=session_id))
     if response.content:
@@ -59,7 +59,10 @@ def run_events(data: Any, *, session_id: str) -> list[Event] | None:
 
 
 def response_events(
-    response: RunResponse, *, calls: OpenCalls, known: AbstractSet[type[Event]] = frozenset()
+    response: RunResponse,
+    *,
+    tools: ToolCallDecoder,
+    known: AbstractSet[type[Event]] = frozenset(),
 ) -> tuple[list[Event], Event | None]:
     """Return the events of a run except its text and its end, and the end.
 
@@ -75,14 +78,13 @@ def response_events(
         # Numbered, so that each step is a part by itself.
         events += [ReasoningDelta(mend(step), f"step-{n}") for n, step in steps if step]
     if not known & {ToolCallStarted, ToolCallFinished}:
-        for entry in response.tools or ():
-            events += _tool_call(entry, calls)
+        events += [event for tool in response.tools or () for event in tools.whole(tool)]
     metadata, metrics = response.metadata or {}, response.metrics or {}
     usage = read_usage(metrics) or read_usage(metadata.get("usage")) or read_usage(metadata)
     if usage is not None:
         model = as_text(metrics.get("model") or metadata.get("model"))
         events.append(UsageReported(usage=usage, model=model or None))
-    end = _end(response, metadata)
+    end = _end(response, metadata, metrics)
     if not isinstance(end, ApprovalRequested):
         return events, end
     return [*events, *([] if ApprovalRequested in known else [end])], None
@@ -91,47 +93,28 @@ def response_events(
 def approval(payload: Any) -> ApprovalRequested:
     """Return the approval that a pause requests; a payload that is no object is its message."""
     try:
-        data = PausedData.model_validate(payload)
-    except (ValidationError, RecursionError):
+        data = validated(PausedData, payload)
+    except MalformedError:
         return ApprovalRequested(message=as_text(payload))
     arguments = data.args if data.args is not None else data.arguments
     return ApprovalRequested(
         approval_id=mend(data.approval_id or data.escalation_id or "") or None,
-        message=mend(data.message or data.type or ""),
+        message=mend(data.message or data.reason or data.type or ""),
         tool=mend(data.tool or data.tool_name or "") or None,
         arguments=as_text(arguments),
     )
 
 
-def _tool_call(entry: ToolCallRecord, calls: OpenCalls) -> list[Event]:
-    name = mend(entry.name or entry.tool_name or "tool")
-    call_id = calls.start(name)
-    calls.finish(name, call_id)
-    arguments = entry.arguments if entry.arguments is not None else entry.tool_input
-    result = as_text(entry.result if entry.result is not None else entry.tool_output)
-    failed = entry.is_error is True
-    return [
-        ToolCallStarted(call_id=call_id, name=name, arguments=as_text(arguments)),
-        ToolCallFinished(
-            call_id=call_id,
-            name=name,
-            result=None if failed else result,
-            error=(result or "The tool failed.") if failed else None,
-        ),
-    ]
-
-
-def _end(response: RunResponse, metadata: dict[str, Any]) -> Event | None:
+def _end(response: RunResponse, metadata: dict[str, Any], metrics: dict[str, Any]) -> Event | None:
     status = (response.status or "").strip().upper()
     content = mend(response.content or "")
     match STATUSES.get(status):
         case "completed":
-            details = {mend(k): plain(v) for k, v in metadata.items() if k != "usage"}
+            details = plain({k: v for k, v in metadata.items() if k != "usage"})
             return RunFinished(output=content or None, details=details)
         case "failed":
-            error = as_text((response.metrics or {}).get("errorMessage"))
-            message = one_line(error or content) or "The platform reports the run as failed."
-            return RunFailed(message=message, details={"status": status})
+            message = one_line(as_text(metrics.get("errorMessage")) or content)
+            return RunFailed(message=message or _FAILED, details={"status": status})
         case "cancelled":
             return RunCancelled(reason=one_line(content) or None)
         case "paused":

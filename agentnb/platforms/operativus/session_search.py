@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,8 +12,9 @@ from agentnb.errors import AgentnbError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._run_starts import LatestRunStarts, RunStart
 from agentnb.platforms.base import RemoteRun
+from agentnb.platforms.generic.platform import Recent
 from agentnb.platforms.operativus.responses import remote_run
-from agentnb.platforms.operativus.run_lookup import RunLookup, remember
+from agentnb.platforms.operativus.run_lookup import RunLookup
 
 __all__ = ["RunIdSearch", "SessionSearch"]
 
@@ -39,7 +39,7 @@ class SessionSearch:
     def __init__(self, lookup: RunLookup) -> None:
         self._lookup = lookup
         # The last runs of each session, which a search for the next one must not return.
-        self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._known = Recent[tuple[str, ...]]()
         self._requests = LatestRunStarts()
 
     def note_request(self, session_id: str, *, fresh: bool) -> RunStart:
@@ -58,7 +58,7 @@ class SessionSearch:
             self._lookup.note_start(run_id, window)
         known = self._known.get(session_id, ())
         runs = (*(known_id for known_id in known if known_id != run_id), run_id)
-        remember(self._known, session_id, runs[-_MAX_RUNS:])
+        self._known.note(session_id, runs[-_MAX_RUNS:])
 
     async def find(
         self, session_id: str, agent: str | None, request: RunStart, *, running: bool = False

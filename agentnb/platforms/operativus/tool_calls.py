@@ -1,15 +1,14 @@
-"""Tool calls of an Operativus stream: as JSON, or as a sentence that names the tool."""
+"""Tool calls of an Operativus run: as JSON, or as a sentence that names the tool."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
+from agentnb.platforms._payloads import as_object
 from agentnb.platforms._tool_calls import OpenCalls
 from agentnb.platforms._wire import MalformedError, as_text, mend, validated
-from agentnb.platforms.operativus.responses import first_value
 from agentnb.platforms.operativus.wire import ToolData, milliseconds, nested_json
 
 __all__ = ["ToolCallDecoder"]
@@ -32,7 +31,7 @@ _PARALLEL_MS: Final = 100
 
 
 class ToolCallDecoder:
-    """Decodes starts and ends of calls; ``calls`` is shared with the stream's other decoders.
+    """Decodes starts and ends of calls.
 
     A server that announces a call as a sentence may never report its end.  Such a call counts as
     ended when the agent continues, or when a later call that is not parallel to it starts, unless
@@ -41,36 +40,20 @@ class ToolCallDecoder:
     Methods raise `MalformedError` for a call without a name.
     """
 
-    def __init__(self, calls: OpenCalls) -> None:
-        self._calls = calls
+    def __init__(self) -> None:
+        self._calls = OpenCalls()
         self._announced: list[str] = []
         self._announced_at: float | None = None
         self._reports_ends = False
 
-    @property
-    def may_have_ended(self) -> bool:
-        """Whether an announced call is open, on a server that has reported no end so far."""
-        return bool(self._announced) and not self._reports_ends
-
-    def start(self, data: Any, timestamp: Any) -> list[Event]:
-        """Return the events of TOOL_START."""
+    def start(self, data: Any, timestamp: Any = None) -> list[Event]:
+        """Return the events of a start."""
         inner = nested_json(data)
         if isinstance(inner, dict):
-            fields = cast("dict[str, Any]", inner)
-            name = _tool_name(fields)
-            if not name:
-                raise MalformedError("a tool call without a name")
-            ended = self.end_announced()
-            wire_id = _call_id(fields) or as_text(fields.get("id")) or None
-            arguments = first_value(fields, "arguments", "args", "input", "toolInput", "parameters")
-            call_id = self._calls.start(name, wire_id)
-            return [
-                *ended,
-                ToolCallStarted(call_id=call_id, name=name, arguments=as_text(arguments)),
-            ]
+            started = self._started(tool := validated(ToolData, inner), tool.tool)
+            return [*self.end_announced(), started]
         text = as_text(inner).strip()
-        sentence = _SENTENCE.fullmatch(text)
-        name = _name_in(sentence) if sentence else text
+        name = _name_in(_SENTENCE.fullmatch(text)) or text
         if not name:
             raise MalformedError("a tool call without a name")
         if " " in name:
@@ -86,7 +69,7 @@ class ToolCallDecoder:
 
     def end_announced(self, *, always: bool = False) -> list[Event]:
         """End the open announced calls, on a server that reports ends only with ``always``."""
-        if not always and not self.may_have_ended:
+        if self._reports_ends and not always:
             return []
         announced, self._announced = self._announced, []
         return [
@@ -95,44 +78,69 @@ class ToolCallDecoder:
             if self._calls.suppose_ended(call_id)
         ]
 
-    def end(self, data: Any, *, failed: bool) -> ToolCallFinished:
-        """Return the event of TOOL_END, or of TOOL_ERROR with ``failed``."""
+    def end(self, data: Any, *, failed: bool = False) -> ToolCallFinished:
+        """Return the event of an end, or of a failure with ``failed``."""
         self._reports_ends = self._reports_ends or not failed
         # A server that reports failures only means a call that is still open.
         open_first = failed and not self._reports_ends
-        inner = nested_json(data)
-        if isinstance(inner, dict) and self._is_tool_data(cast("dict[str, Any]", inner)):
-            return self._end_of(cast("dict[str, Any]", inner), failed, open_first)
+        fields = as_object(nested_json(data))
+        if self._is_tool_data(fields):
+            return self._ended(validated(ToolData, fields), failed=failed, open_first=open_first)
         text = as_text(data)
-        sentence = _SENTENCE.match(text.strip())
-        name = _name_in(sentence) if sentence else None
+        name = _name_in(_SENTENCE.match(text.strip()))
         if name is not None and self._calls.is_open_name(name):
-            return ToolCallFinished(
-                call_id=self._calls.finish(name, open_first=open_first),
-                name=name,
-                error=text if failed else None,
-            )
-        # Bare text is the result of the call that has been open longest.
+            result = None
+        else:
+            # Bare text is the result of the call that has been open longest.
+            name, result = None, text
         return ToolCallFinished(
-            call_id=self._calls.finish(open_first=open_first),
-            result=None if failed else text,
+            call_id=self._calls.finish(name, open_first=open_first),
+            name=name,
+            result=None if failed else result,
             error=(text or "The tool failed.") if failed else None,
         )
 
-    def _end_of(self, fields: dict[str, Any], failed: bool, open_first: bool) -> ToolCallFinished:
-        name = _tool_name(fields) or None
+    def record_end(self, details: dict[str, Any]) -> ToolCallFinished:
+        """Return the event of a recorded end."""
+        tool = validated(ToolData, details)
+        if not tool.tool:
+            raise MalformedError("a tool call without a name")
+        return self._ended(tool)
+
+    def whole(self, tool: ToolData) -> list[Event]:
+        """Return the events of a call that has ended."""
+        started = self._started(tool, tool.tool or "tool")
+        return [started, self._ended(tool, name=started.name, call_id=started.call_id)]
+
+    def _started(self, tool: ToolData, name: str) -> ToolCallStarted:
+        if not name:
+            raise MalformedError("a tool call without a name")
+        call_id = self._calls.start(name, _call_id(tool) or as_text(tool.value("id")) or None)
+        arguments = tool.value("arguments", "args", "input", "toolInput", "parameters")
+        return ToolCallStarted(call_id=call_id, name=name, arguments=as_text(arguments))
+
+    def _ended(
+        self,
+        tool: ToolData,
+        *,
+        name: str | None = None,
+        call_id: str | None = None,
+        failed: bool = False,
+        open_first: bool = False,
+    ) -> ToolCallFinished:
+        name = name or tool.tool or None
         # A bare "id" may be the event's own; it counts if a call started with it.
-        own_id = as_text(fields.get("id"))
-        wire_id = _call_id(fields) or (own_id if self._calls.is_open(own_id) else None)
-        result = first_value(fields, "result", "output", "toolOutput")
-        error = as_text(fields["error"]) if fields.get("error") else None
-        if failed or fields.get("isError") is True:
-            error = error or as_text(fields.get("message")) or as_text(result)
-            error = error or "The tool failed."
+        own_id = as_text(tool.value("id"))
+        call_id = call_id or _call_id(tool) or (own_id if self._calls.is_open(own_id) else None)
+        value = tool.value("result", "output", "toolOutput")
+        result = None if value is None else as_text(value)
+        error = as_text(tool.value("error", "errorMessage") or None) or None
+        if failed or tool.value("isError") is True or tool.value("status") == "error":
+            error = error or as_text(tool.value("message")) or result or "The tool failed."
         return ToolCallFinished(
-            call_id=self._calls.finish(name, wire_id, open_first=open_first),
+            call_id=self._calls.finish(name, call_id, open_first=open_first),
             name=name,
-            result=None if result is None else as_text(result),
+            result=None if result == error else result,
             error=error,
         )
 
@@ -144,14 +152,9 @@ class ToolCallDecoder:
         return bool(data.keys() & _RESULT_KEYS or name) and data.keys() <= _TOOL_KEYS
 
 
-def _tool_name(fields: Mapping[str, Any]) -> str:
-    tool = validated(ToolData, fields)
-    return mend(tool.name or tool.tool_name or "")
+def _call_id(tool: ToolData) -> str | None:
+    return as_text(tool.value("toolCallId", "call_id")) or None
 
 
-def _call_id(fields: Mapping[str, Any]) -> str:
-    return as_text(first_value(fields, "toolCallId", "call_id"))
-
-
-def _name_in(sentence: re.Match[str]) -> str:
-    return sentence["name"].rstrip(".:,…")
+def _name_in(sentence: re.Match[str] | None) -> str | None:
+    return None if sentence is None else sentence["name"].rstrip(".:,…")

@@ -1,7 +1,7 @@
 """Models of what is sent to Operativus and of what it streams, with the API's field names.
 
 Inbound models keep unknown fields.  A field whose wrong type must not cost the event it is in is
-``Any`` and read leniently.
+read from there, leniently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from annotated_types import Ge
 from pydantic import Field, field_validator
 
 from agentnb.platforms._bodies import parse_zone
-from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload
+from agentnb.platforms._payloads import first_value
+from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload, mend
 
 __all__ = [
     "STREAM_TAGS",
@@ -26,11 +27,15 @@ __all__ = [
     "RunRequestBody",
     "RunResponse",
     "StartData",
-    "ToolCallRecord",
     "ToolData",
     "milliseconds",
     "nested_json",
 ]
+
+
+def _alias(name: str) -> Any:
+    return Field(default=None, alias=name)
+
 
 # --- requests ---------------------------------------------------------------------------------
 
@@ -65,31 +70,27 @@ class RunOptions(Outbound):
 
     model: str | None = None
     temperature: Annotated[float, Number] | None = None
-    max_tokens: Annotated[int, Number, Ge(1)] | None = Field(default=None, alias="maxTokens")
-    system_prompt: str | None = Field(default=None, alias="systemPrompt")
+    max_tokens: Annotated[int, Number, Ge(1)] | None = _alias("maxTokens")
+    system_prompt: str | None = _alias("systemPrompt")
 
 
-class OperativusParams(RunOptions):
-    """Parameters of a run; those of `RunOptions` may be at the top or in ``options``."""
-
-    session_id: str | None = Field(default=None, alias="sessionId")
-    user_id: str | None = Field(default=None, alias="userId")
-    org_id: str | None = Field(default=None, alias="orgId")
-    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
-    media: tuple[MediaInput, ...] = ()
+class _RunFields(Outbound):
+    session_id: str | None = _alias("sessionId")
+    user_id: str | None = _alias("userId")
+    org_id: str | None = _alias("orgId")
+    generate_followups: bool | None = _alias("generateFollowups")
+    media: tuple[MediaInput, ...] | None = None
     options: RunOptions | None = None
 
 
-class RunRequestBody(Outbound):
+class OperativusParams(RunOptions, _RunFields):
+    """Parameters of a run; those of `RunOptions` may be at the top or in ``options``."""
+
+
+class RunRequestBody(_RunFields):
     """The body of every call that starts a run."""
 
     message: str
-    session_id: str = Field(alias="sessionId")
-    user_id: str | None = Field(default=None, alias="userId")
-    org_id: str | None = Field(default=None, alias="orgId")
-    generate_followups: bool | None = Field(default=None, alias="generateFollowups")
-    media: tuple[MediaInput, ...] | None = None
-    options: RunOptions | None = None
 
 
 # --- the live stream --------------------------------------------------------------------------
@@ -110,65 +111,61 @@ STREAM_TAGS: Final = frozenset(
 class StartData(Inbound):
     """START's payload."""
 
-    run_id: str | None = Field(default=None, alias="runId")
-    session_id: str | None = Field(default=None, alias="sessionId")
+    run_id: str | None = _alias("runId")
+    session_id: str | None = _alias("sessionId")
 
 
 class ToolData(Inbound):
-    """The payload of TOOL_START, TOOL_END and TOOL_ERROR; both fields hold the tool's name."""
+    """A tool call, its start or its end, streamed, recorded or in a `RunResponse`."""
 
     name: str | None = None
-    tool_name: str | None = Field(default=None, alias="toolName")
+    tool_name: str | None = _alias("toolName")
+
+    @property
+    def tool(self) -> str:
+        return mend(self.name or self.tool_name or "")
+
+    def value(self, *names: str) -> Any:
+        """Return the first of these other fields that is not None."""
+        return first_value(self.model_extra or {}, *names)
 
 
 class PausedData(Inbound):
-    """PAUSED's payload: the action that a person has to take."""
+    """The action that a person has to take while a run is paused."""
 
     type: str | None = None
-    approval_id: str | None = Field(default=None, alias="approvalId")
-    escalation_id: str | None = Field(default=None, alias="escalationId")
+    approval_id: str | None = _alias("approvalId")
+    escalation_id: str | None = _alias("escalationId")
     tool: str | None = None
-    tool_name: str | None = Field(default=None, alias="toolName")
+    tool_name: str | None = _alias("toolName")
     args: Any = None
     arguments: Any = None
     message: str | None = None
-
-
-class ToolCallRecord(Inbound):
-    """One entry of a `RunResponse`'s ``tools``."""
-
-    name: str | None = None
-    tool_name: str | None = Field(default=None, alias="toolName")
-    tool_input: Any = Field(default=None, alias="toolInput")
-    tool_output: Any = Field(default=None, alias="toolOutput")
-    arguments: Any = None
-    result: Any = None
-    is_error: Any = Field(default=None, alias="isError")
+    reason: str | None = None
 
 
 class RunResponse(Inbound):
     """A whole run: the response of the synchronous call, and a team agent's STOP."""
 
-    run_id: str | None = Field(default=None, alias="runId")
-    session_id: str | None = Field(default=None, alias="sessionId")
+    run_id: str | None = _alias("runId")
+    session_id: str | None = _alias("sessionId")
     content: str | None = None
     metadata: dict[str, Any] | None = None
-    tools: list[ToolCallRecord] | None = None
-    reasoning_steps: list[str] | None = Field(default=None, alias="reasoningSteps")
-    followups: Any = None
+    tools: list[ToolData] | None = None
+    reasoning_steps: list[str] | None = _alias("reasoningSteps")
     status: str | None = None
     metrics: dict[str, Any] | None = None
 
 
 class RecordedEvent(Inbound):
-    """One frame of ``/api/v1/runs/{run}/events``."""
+    """One frame of ``/api/v1/runs/{run}/events``, without text deltas."""
 
     event_type: str = Field(alias="eventType")
-    run_id: str | None = Field(default=None, alias="runId")
-    agent_id: str | None = Field(default=None, alias="agentId")
-    session_id: str | None = Field(default=None, alias="sessionId")
+    run_id: str | None = _alias("runId")
+    agent_id: str | None = _alias("agentId")
+    session_id: str | None = _alias("sessionId")
     payload: dict[str, Any] | None = None
-    event_ts: Any = Field(default=None, alias="eventTs")
+    event_ts: Any = _alias("eventTs")
 
 
 # --- values -----------------------------------------------------------------------------------

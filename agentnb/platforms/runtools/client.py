@@ -21,22 +21,28 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError, UnsupportedError
+from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._payloads import read_status
 from agentnb.platforms._validation import check_history, no_approvals
-from agentnb.platforms._wire import as_text, mend, one_line, to_wire
+from agentnb.platforms._wire import mend, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
     PlatformSettings,
-    RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.run_lists import check_window, window
-from agentnb.platforms.runtools.responses import agent_info, read_rows, remote_run
+from agentnb.platforms.generic.platform import (
+    HttpPlatform,
+    nested_settings,
+    no_schema,
+    read_agent,
+    read_rows,
+    session_of,
+    unexpected_response,
+)
+from agentnb.platforms.runtools.run_lookup import RunLookup
 from agentnb.platforms.runtools.wire import (
     RunMessage,
     RunSettings,
@@ -49,16 +55,15 @@ from agentnb.platforms.runtools.wire import (
 if TYPE_CHECKING:
     from agentnb.platforms.runtools.record_reader import ThreadReader
 
-__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform"]
+__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform", "agent_info"]
 
 DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
 
-_BARE_KEY: Final = {"name": "X-API-Key", "scheme": ""}
-_FIRST_LIMIT: Final = 100
-_LAST_LIMIT: Final = 100 * 2**10
+# Runs refer to an agent by its slug, if it has one.
+_AGENT: Final = {"id": "slug id agentId name", "name": "name displayName", "model": "model"}
 
 
-class RunToolsPlatform:
+class RunToolsPlatform(HttpPlatform):
     """One RunTools account.
 
     Raises:
@@ -66,37 +71,29 @@ class RunToolsPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        self._options = check_options(RunToolsOptions, settings.options, platform=self._name)
-        # How many of the newest runs `status` lists first.
-        self._status_limit = _FIRST_LIMIT
-        bare = self._options.auth == "x-api-key"
-        self._http = http_client(
+        self._options = check_options(RunToolsOptions, settings.options, platform=settings.platform)
+        key = {"name": "X-API-Key", "scheme": ""} if self._options.auth == "x-api-key" else {}
+        http = http_client(
             settings,
             base_url=DEFAULT_BASE_URL,
-            headers=key_header(settings, **(_BARE_KEY if bare else {})),
+            headers=key_header(settings, **key),
             max_event_bytes=self._options.max_event_bytes,
         )
         self._idle = settings.deadlines.idle
+        self._runs = RunLookup(http)
+        super().__init__(settings.platform, http, self._runs)
 
     @cached_property
     def _threads(self) -> ThreadReader:
         from agentnb.platforms.runtools.record_reader import ThreadReader
 
-        async def run_state(run_id: str, agent: str | None) -> RemoteRun | None:
-            return (await self.status([run_id], agent=agent)).get(run_id)
-
         return ThreadReader(
             self._http,
+            self._runs,
             name=self._name,
-            run_state=run_state,
             poll_seconds=self._options.poll_seconds,
             idle=self._idle,
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     @property
     def capabilities(self) -> Capabilities:
@@ -215,68 +212,15 @@ class RunToolsPlatform:
 
     async def agents(self) -> list[AgentInfo]:
         response = await self._http.request("GET", "/v1/agents")
-        agents = map(agent_info, read_rows(response.data, "agents", "items"))
+        agents = map(agent_info, read_rows(response.data, "data agents items"))
         return [agent for agent in agents if agent is not None]
 
-    async def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield runs, newest first.
-
-        The platform filters by agent and status and takes a limit; the rest is done here.  It has
-        no pages: for all runs, the limit grows until no more come.
-        """
-        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
-        if end == offset:
-            return
-        here = session_id is not None or order == "asc"
-        listed = self._newest_first(agent, session_id, status, None if here else end)
-        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
-            async for run in runs:
-                yield run
-
-    async def status(
-        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Return the state of each run by id, from the list of runs.
-
-        The list has no pages: its limit grows until all are found, and the next call starts with
-        that limit.
-        """
-        ids = set(run_ids)
-        states: dict[str, RemoteRun] = {}
-        if not ids:
-            return states
-        limit = self._status_limit
-        async with aclosing(self._listed(agent, None, None, first=limit)) as batches:
-            async for batch in batches:
-                states = {run.id: run for run in batch if run.id in ids}
-                if len(states) == len(ids):
-                    self._status_limit = limit
-                    break
-                limit = min(limit * 2, _LAST_LIMIT)
-        return states
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
     def _body(self, request: RunRequest, *, stream: bool) -> dict[str, Any]:
-        if request.output_schema is not None:
-            raise UnsupportedError(f"{self._name} takes no JSON schema for the answer.")
+        no_schema(request, platform=self._name)
         if request.media:
             raise UnsupportedError(f"{self._name} takes no attachments.")
         params = check_params(RunToolsParams, request.params, platform=self._name)
-        if None not in (request.session_id, params.thread_id) and (
-            request.session_id != params.thread_id
-        ):
-            raise RequestError(f"{self._name}: the thread is given twice, and differently.")
+        thread_id = session_of(request, params.thread_id, platform=self._name, kind="thread")
         check_history(request, platform=self._name, supported=True)
         if request.history and (params.thread_id is not None or params.messages):
             twice = "a thread" if params.thread_id is not None else "messages"
@@ -288,88 +232,31 @@ class RunToolsPlatform:
             agent=request.agent,
             prompt=None if messages else request.prompt,
             messages=messages or None,
-            threadId=request.session_id or params.thread_id,
+            threadId=thread_id,
             stream=stream,
-            config=self._config(params),
+            config=nested_settings(params, "config", RunSettings, platform=self._name),
             metadata=params.metadata,
         )
         return to_wire(body)
 
-    def _config(self, params: RunToolsParams) -> RunSettings | None:
-        nested = params.config or RunSettings()
-        names = RunSettings.model_fields
-        top = {name: value for name in names if (value := getattr(params, name)) is not None}
-        for name in top:
-            if getattr(nested, name) is not None:
-                raise RequestError(f"{self._name}: {name} is given twice, beside and in config.")
-        merged = nested.model_copy(update=top)
-        return merged if merged.model_fields_set else None
-
     def _result(self, data: Any, headers: Mapping[str, str], session_id: str | None) -> list[Event]:
         from agentnb.platforms.runtools.decoder import result_events
 
-        events = result_events(data)
-        if events is None:
-            raise ContentTypeError(
-                f"{self._name} answered something that is no run.",
-                content_type=headers.get("content-type", ""),
-                excerpt=one_line(as_text(data)),
-            )
         run_id, thread_id = _header_ids(headers)
-        first = events[0]
-        if isinstance(first, RunStarted):
-            events[0] = RunStarted(
-                run_id=first.run_id or run_id,
-                session_id=first.session_id or thread_id or session_id,
-                model=first.model,
-            )
+        events = result_events(data, run_id=run_id, session_id=thread_id or session_id)
+        if events is None:
+            raise unexpected_response(self._name, data, headers)
         return events
 
-    async def _newest_first(
-        self, agent: str | None, session_id: str | None, status: str | None, end: int | None
-    ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield each run once; ``end`` is the most that are needed, if known."""
-        seen: set[str] = set()
-        async with aclosing(self._listed(agent, status, end)) as batches:
-            async for batch in batches:
-                for run in batch:
-                    if run.id not in seen and session_id in (None, run.session_id):
-                        seen.add(run.id)
-                        yield run
 
-    async def _listed(
-        self, agent: str | None, status: str | None, end: int | None, *, first: int = _FIRST_LIMIT
-    ) -> AsyncGenerator[list[RemoteRun], None]:
-        """Yield longer and longer lists of runs, newest first, until the platform has no more."""
-        limit = end or first
-        previous = -1
-        while True:
-            params = {"agent": agent, "status": status, "limit": str(limit)}
-            query = {name: value for name, value in params.items() if value is not None}
-            try:
-                response = await self._http.request("GET", "/v1/run", params=query)
-            except InvalidRequestError:
-                # The platform's own limit is exceeded: the last list is the longest it has.
-                if previous < 0:
-                    raise
-                return
-            rows = read_rows(response.data, "runs", "items")
-            runs = [run for row in rows if (run := remote_run(row)) is not None]
-            if status is not None and read_status(status) == status:
-                # One of agentnb's statuses; others are left to the platform.
-                runs = [run for run in runs if run.status == status]
-            yield runs
-            is_last = end is not None or limit >= _LAST_LIMIT
-            if is_last or len(rows) < limit or len(rows) <= previous:
-                return
-            previous, limit = len(rows), limit * 2
+def agent_info(row: Mapping[str, Any]) -> AgentInfo | None:
+    """Return one entry of the list of agents; None if it has no id."""
+    return read_agent(row, _AGENT)
 
 
 def _header_ids(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
-    return (
-        mend(headers.get("x-run-id", "")) or None,
-        mend(headers.get("x-thread-id", "")) or None,
-    )
+    run_id, thread_id = (headers.get(name, "") for name in ("x-run-id", "x-thread-id"))
+    return mend(run_id) or None, mend(thread_id) or None
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:

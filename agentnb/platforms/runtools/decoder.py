@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from pydantic import ValidationError
-
-from agentnb.event.types import Event, RunStarted, TextDelta, UsageReported
-from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import as_text, mend, validated
-from agentnb.platforms.generic import GenericDecoder
+from agentnb.event.types import Event, RunStarted, TextDelta
+from agentnb.platforms._payloads import as_object, usage_events
+from agentnb.platforms._wire import MalformedError, as_text, mend, validated
+from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.platforms.generic.fields import whole_text
 from agentnb.platforms.generic.run_ends import status_end
 from agentnb.platforms.runtools.wire import DevUrlFrame, FileEditFrame, RunResult
@@ -40,23 +38,26 @@ class Decoder(GenericDecoder):
         return self.calls.done(kind, as_text(address.model_extra or None), mend(address.url))
 
 
-def result_events(data: Any) -> list[Event] | None:
-    """Return the events of a response that is not streamed; None if it is no run."""
-    outer = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+def result_events(
+    data: Any, *, run_id: str | None = None, session_id: str | None = None
+) -> list[Event] | None:
+    """Return the events of a response that is not streamed; None if it is no run.
+
+    The ids are used if the response has none.
+    """
+    outer = as_object(data)
     try:
-        run = RunResult.model_validate(outer.get("data", outer))
-    except (ValidationError, RecursionError):
+        run = validated(RunResult, outer.get("data", outer))
+    except MalformedError:
         return None
     if not {"status", "result", "run_id"} & run.model_fields_set:
         return None
     model = mend(run.model or "") or None
-    run_id, session_id = mend(run.run_id or "") or None, mend(run.thread_id or "") or None
+    run_id, session_id = mend(run.run_id or "") or run_id, mend(run.thread_id or "") or session_id
     events: list[Event] = [RunStarted(run_id=run_id, session_id=session_id, model=model)]
     text = whole_text(run.result)
     if text:
         events.append(TextDelta(text))
-    usage = read_usage(run.usage)
-    if usage is not None:
-        events.append(UsageReported(usage=usage, model=model))
+    events += usage_events(run.usage, model=model)
     end = status_end(run.status or "completed", text, run.error, run.iterations)
     return [*events, end] if end is not None else events

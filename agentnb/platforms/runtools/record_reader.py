@@ -4,65 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from agentnb._http import HttpClient, current_options, quote_segment
-from agentnb.errors import DeadlineError, NotFoundError, RequestError
+from agentnb.errors import DeadlineError, NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._replay_filter import ReplayFilter, incomplete
 from agentnb.platforms._wire import mend
 from agentnb.platforms.base import RemoteRun
+from agentnb.platforms.generic.platform import read_rows
+from agentnb.platforms.generic.records import RecordPosition, RecordReader
 from agentnb.platforms.runtools.decoder import Decoder
-from agentnb.platforms.runtools.responses import read_rows
+from agentnb.platforms.runtools.run_lookup import RunLookup
 
 __all__ = ["ThreadReader", "events_by_run", "thread_rows"]
 
-# How many positions in records to remember.  Most are resumed at once or never; a forgotten one is
-# read again from the start.
-_MAX_POSITIONS: Final = 32
+_Rows = list[tuple[int, Mapping[str, Any]]]
 
 
-@dataclass(slots=True, eq=False)
-class _ThreadPosition:
-    """How far a run's record was read, and the state to continue there.
-
-    ``delivered`` is how many events the reader had then.
-    """
-
-    session_id: str
-    decoder: Decoder
-    replay: ReplayFilter
-    last: int = -1
-    delivered: int = 0
-
-
-class ThreadReader:
-    """Reads the records of one account's threads, by polling while a run continues.
-
-    ``run_state`` returns a run by its id and agent, None if it is unknown.
-    """
+class ThreadReader(RecordReader[Decoder]):
+    """Reads the records of one account's threads, by polling while a run continues."""
 
     def __init__(
         self,
         http: HttpClient,
+        lookup: RunLookup,
         *,
         name: str,
-        run_state: Callable[[str, str | None], Awaitable[RemoteRun | None]],
         poll_seconds: float,
         idle: float | None,
     ) -> None:
-        self._http = http
-        self._name = name
-        self._run_state = run_state
+        super().__init__(http, Decoder, name=name)
+        self._lookup = lookup
         self._poll_seconds = poll_seconds
         self._idle = idle
-        self._positions: OrderedDict[str, _ThreadPosition] = OrderedDict()
 
     async def follow(
         self,
@@ -84,60 +63,57 @@ class ThreadReader:
             NotFoundError: the run's thread is unknown.
             RequestError: the run's id is unknown.
         """
-        if run_id is None:
-            raise RequestError(f"{self._name} did not send the id of this run.")
-        position = self._positions.pop(run_id, None)
-        if position is None or position.delivered != len(delivered):
+        run_id = self._known_id(run_id)
+        position = self._take(run_id, delivered)
+        if position is None:
             session_id = session_id or await self._thread_of(run_id, agent)
-            decoder = Decoder(run_id=run_id, session_id=session_id)
-            position = _ThreadPosition(
-                session_id, decoder, ReplayFilter(delivered), delivered=len(delivered)
-            )
+            position = self._begin(run_id, session_id, delivered, last=-1)
+        decoder = position.decoder
         if start is not None:
-            started = RunStarted(
-                run_id=run_id, session_id=position.session_id, agent=start.agent, model=start.model
-            )
-            yield position.replay.feed([started])
+            yield position.replay.feed([replace(start, session_id=position.session_id)])
             position.delivered += 1
         last_news, is_first = time.monotonic(), True
         ended: RemoteRun | None = None
         while True:
             # Events that were read and are not yielded would be missing when resumed from here.
-            self._remember(run_id, position)
+            self._positions.note(run_id, position)
             rows = await self._new_rows(run_id, position)
             self._positions.pop(run_id, None)
-            recorded = [e for _, row in rows for e in _row_events(position.decoder, row)]
-            events = self._new_events(position, recorded)
+            events = self._new_events(
+                position, [e for _, row in rows for e in _row_events(decoder, row)]
+            )
             if rows:
                 last_news = time.monotonic()
             if events or delivered:
                 yield events
             position.last = max((number for number, _ in rows), default=position.last)
             position.delivered += len(events)
-            if position.decoder.ended:
+            if decoder.ended:
                 return
             if ended is not None:
-                if events := self._new_events(position, _missing_end(position, ended)):
+                # The record lacks the event that ends the run.
+                end = decoder.close()
+                if not decoder.ended and ended.status == "completed" and position.last >= 0:
+                    end.append(RunFinished(output=ended.output))
+                if events := self._new_events(position, end):
                     yield events
                 return
-            # A record may lack the event that ends the run.
             if is_first or not rows:
                 is_first = False
-                run = await self._run_state(run_id, agent)
+                run = await self._state(run_id, agent)
                 if run is not None and run.status in FINAL_STATUSES:
                     # Its last events may have been recorded since: read once more.
                     ended = run
                     continue
             self._check_silence(time.monotonic() - last_news)
-            self._remember(run_id, position)
+            self._positions.note(run_id, position)
             await asyncio.sleep(self._poll_seconds)
 
-    def forget(self, run_id: str) -> None:
-        """Drop the position in a run's record, with the events delivered so far."""
-        self._positions.pop(run_id, None)
+    async def _state(self, run_id: str, agent: str | None) -> RemoteRun | None:
+        return (await self._lookup.states([run_id], agent)).get(run_id)
 
     async def _thread_of(self, run_id: str, agent: str | None) -> str:
-        run = await self._run_state(run_id, agent)
+        run = await self._state(run_id, agent)
         if run is None or run.session_id is None:
             raise NotFoundError(
                 f"{self._name} does not say in which thread the run {run_id} is.",
@@ -145,31 +121,25 @@ class ThreadReader:
             )
         return run.session_id
 
-    async def _new_rows(
-        self, run_id: str, position: _ThreadPosition
-    ) -> list[tuple[int, Mapping[str, Any]]]:
+    async def _new_rows(self, run_id: str, position: RecordPosition[Decoder]) -> _Rows:
         """Return the new rows of the run with their numbers, in the record's order."""
-        rows = await thread_rows(self._http, position.session_id)
+        rows = await thread_rows(self._http, position.session_id or "")
         new: dict[int, Mapping[str, Any]] = {}
         for number, row in _numbered(rows):
             if number > position.last and row.get("runId") in (None, run_id):
                 new.setdefault(number, row)
         return list(new.items())
 
-    def _new_events(self, position: _ThreadPosition, recorded: Sequence[Event]) -> list[Event]:
-        """Return the new ones of ``recorded``.
-
-        If the record does not repeat the delivered text, the rest of it comes from the run's end,
-        which has the whole answer; for an end with another answer see `incomplete`.
-        """
+    def _new_events(
+        self, position: RecordPosition[Decoder], recorded: Sequence[Event]
+    ) -> list[Event]:
+        """Return the new ones of ``recorded``, with the answer if the record lacks it."""
         replay, events = position.replay, list[Event]()
         for event in recorded:
-            if not isinstance(event, RunFinished) or replay.has_text_again:
-                events += replay.feed([event])
-            elif (rest := replay.complete(event.output)) is not None:
-                events += [*rest, event]
+            if isinstance(event, RunFinished) and not replay.has_text_again:
+                events += self._answer_and_end(replay, event)
             else:
-                events += incomplete(event.output or "", platform=self._name)
+                events += replay.feed([event])
         return events
 
     def _check_silence(self, seconds: float) -> None:
@@ -180,16 +150,11 @@ class ThreadReader:
                 f"{self._name} recorded nothing new for {idle:g} s.", deadline="idle", seconds=idle
             )
 
-    def _remember(self, run_id: str, position: _ThreadPosition) -> None:
-        self._positions[run_id] = position
-        while len(self._positions) > _MAX_POSITIONS:
-            self._positions.popitem(last=False)
-
 
 async def thread_rows(http: HttpClient, session_id: str) -> list[dict[str, Any]]:
     """Return the rows of a thread's record."""
     path = f"/v1/threads/{quote_segment(session_id)}/events"
-    return read_rows((await http.request("GET", path)).data, "events", "items")
+    return read_rows((await http.request("GET", path)).data, "data events items")
 
 
 def events_by_run(
@@ -214,14 +179,13 @@ def events_by_run(
     return runs
 
 
-def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+def _numbered(rows: Sequence[Mapping[str, Any]]) -> _Rows:
     """Return rows in the record's order, each with its sequence number, else its index."""
-    numbered: list[tuple[int, Mapping[str, Any]]] = []
-    for index, row in enumerate(rows):
-        number = row.get("sequence")
-        if not isinstance(number, int) or isinstance(number, bool):
-            number = index
-        numbered.append((number, row))
+    numbers = (row.get("sequence") for row in rows)
+    numbered = [
+        (number if type(number) is int else index, row)
+        for index, (number, row) in enumerate(zip(numbers, rows, strict=True))
+    ]
     return sorted(numbered, key=lambda pair: pair[0])
 
 
@@ -230,11 +194,3 @@ def _row_events(decoder: Decoder, row: Mapping[str, Any]) -> list[Event]:
     return decoder.decode_frame(
         name if isinstance(name, str) else "", {} if payload is None else payload
     )
-
-
-def _missing_end(position: _ThreadPosition, run: RemoteRun) -> list[Event]:
-    """Return the end of a run that has ended, if its record has events and no end."""
-    events = position.decoder.close()
-    if position.decoder.ended or run.status != "completed" or position.last < 0:
-        return events
-    return [*events, RunFinished(output=run.output)]

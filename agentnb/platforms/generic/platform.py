@@ -1,0 +1,242 @@
+"""Helpers for platforms behind HTTP: lists of runs, rows of them, and requests."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, cast
+
+from agentnb._http import HttpClient
+from agentnb.errors import ContentTypeError, RequestError, UnsupportedError
+from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb.platforms._bodies import parse_error_body, parse_time
+from agentnb.platforms._payloads import as_list, first_value
+from agentnb.platforms._wire import Outbound, as_text, mend, one_line
+from agentnb.platforms.base import AgentInfo, RemoteRun, RunRequest
+from agentnb.platforms.run_lists import check_window, window
+
+__all__ = [
+    "HttpPlatform",
+    "Names",
+    "Recent",
+    "nested_settings",
+    "no_schema",
+    "read_agent",
+    "read_rows",
+    "read_run",
+    "row_text",
+    "session_of",
+    "unexpected_response",
+]
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Outbound)
+
+
+class RunSource(Protocol):
+    """The runs of a platform, newest first and by id."""
+
+    def listed(
+        self, *, agent: str | None, session_id: str | None, status: str | None, end: int | None
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Yield the runs that match all filters; ``end`` is the most that are needed, if known."""
+        ...
+
+    async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]: ...
+
+
+class HttpPlatform:
+    """Base of platforms that list their runs newest first."""
+
+    def __init__(self, name: str, http: HttpClient, lookup: RunSource) -> None:
+        self._name = name
+        self._http = http
+        self._lookup = lookup
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def runs(
+        self,
+        *,
+        agent: str | None = None,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        order: str = "desc",
+        offset: int = 0,
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Yield runs, newest first; with ``order="asc"`` all are fetched first.
+
+        ``status`` is one of agentnb or of the platform.
+        """
+        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
+        if end == offset:
+            return
+        is_part = session_id is None and order == "desc"
+        listed = self._lookup.listed(
+            agent=agent, session_id=session_id, status=status, end=end if is_part else None
+        )
+        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
+            async for run in runs:
+                yield run
+
+    async def status(
+        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
+    ) -> dict[str, RemoteRun]:
+        """Return the state of each run by id; unknown ids are absent."""
+        return await self._lookup.states(run_ids, agent)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+class Recent(OrderedDict[str, T]):
+    """The newest values by their keys, at most ``limit``."""
+
+    def __init__(self, limit: int = 256) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def note(self, key: str, value: T) -> T:
+        """Set the newest value and drop the oldest ones beyond the limit; return it."""
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > self._limit:
+            self.popitem(last=False)
+        return value
+
+
+# --- rows: nothing here raises ----------------------------------------------------------------
+
+Names = Mapping[str, str]
+"""The names on the wire of each field, separated by spaces, in order of preference."""
+
+
+def row_text(row: Mapping[str, Any], names: str) -> str | None:
+    """Return the first of these fields that is non-empty text or a number, as text."""
+    for name in names.split():
+        value = row.get(name)
+        if isinstance(value, str) and value:
+            return mend(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return as_text(value) or None
+    return None
+
+
+def read_rows(data: Any, names: str) -> list[dict[str, Any]]:
+    """Return the entries of a list, bare or in envelopes of these names."""
+    for _ in range(2):
+        if isinstance(data, dict):
+            outer = cast("dict[str, Any]", data)
+            data = next((outer[name] for name in names.split() if name in outer), None)
+    return [cast("dict[str, Any]", item) for item in as_list(data) if isinstance(item, dict)]
+
+
+def read_run(
+    row: Mapping[str, Any],
+    names: Names,
+    *,
+    read_status: Callable[..., Status],
+    read_time: Callable[[Any], datetime | None] = parse_time,
+) -> RemoteRun | None:
+    """Return one entry of a list of runs, or one run's state; None if it has no id."""
+    run_id = row_text(row, names["id"])
+    if run_id is None:
+        return None
+
+    def time(field: str) -> datetime | None:
+        return read_time(first_value(row, *names[field].split()))
+
+    finished = time("finished_at")
+    status = read_status(row.get("status"), ended=finished is not None)
+    if finished is None and status in FINAL_STATUSES:
+        # A run without an end time was last changed when it finished.
+        finished = time("updated_at")
+    error = first_value(row, *names["error"].split())
+    message = None if isinstance(error, str) else parse_error_body(0, error).message
+    output = first_value(row, *names["output"].split())
+    return RemoteRun(
+        id=run_id,
+        status=status,
+        agent=row_text(row, names["agent"]),
+        session_id=row_text(row, names["session_id"]),
+        created_at=time("created_at"),
+        started_at=time("started_at"),
+        finished_at=finished,
+        model=row_text(row, names["model"]),
+        output=as_text(output) or None,
+        error=message or (as_text(error) or None if error else None),
+        raw=row,
+    )
+
+
+def read_agent(row: Mapping[str, Any], names: Names) -> AgentInfo | None:
+    """Return one entry of a list of agents; None if it has no id."""
+    agent_id = row_text(row, names["id"])
+    if agent_id is None:
+        return None
+    return AgentInfo(
+        id=agent_id,
+        name=row_text(row, names["name"]),
+        description=row_text(row, "description"),
+        model=row_text(row, names["model"]),
+        raw=row,
+    )
+
+
+def unexpected_response(
+    platform: str, data: Any, headers: Mapping[str, str], kind: str = "something that is no run"
+) -> ContentTypeError:
+    """Return the error of a response that is ``kind``."""
+    return ContentTypeError(
+        f"{platform} answered {kind}.",
+        content_type=headers.get("content-type", ""),
+        excerpt=one_line(as_text(data)),
+    )
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+def no_schema(request: RunRequest, *, platform: str) -> None:
+    """Refuse a request with a JSON schema.
+
+    Raises:
+        UnsupportedError: it has one.
+    """
+    if request.output_schema is not None:
+        raise UnsupportedError(f"{platform} takes no JSON schema for the answer.")
+
+
+def session_of(
+    request: RunRequest, param: str | None, *, platform: str, kind: str = "session"
+) -> str | None:
+    """Return the session of a request, which may be in its parameter ``param``, too.
+
+    Raises:
+        RequestError: they differ.
+    """
+    if None not in (request.session_id, param) and request.session_id != param:
+        raise RequestError(f"{platform}: the {kind} is given twice, and differently.")
+    return request.session_id or param
+
+
+def nested_settings(params: Outbound, field: str, model: type[S], *, platform: str) -> S | None:
+    """Return the settings in a field of ``params`` and those beside it; None without any.
+
+    Raises:
+        RequestError: one is in both places.
+    """
+    nested: S = getattr(params, field) or model()
+    top = {
+        name: value for name in model.model_fields if (value := getattr(params, name)) is not None
+    }
+    for name in top:
+        if getattr(nested, name) is not None:
+            raise RequestError(f"{platform}: {name} is given twice, beside and in {field}.")
+    merged = nested.model_copy(update=top)
+    return merged if merged.model_fields_set else None
