@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "agentnb"
 SMALL = 60
 WORDS = re.compile(r"\b(asked|told|shown|said|heard|nobody|aside|whoever)\b", re.IGNORECASE)
-# A class with this many of them holds a run.
+# A class with a status and this many of them holds a run; conditions on runs have tuples of them.
 RUN_FIELDS = {"run_id", "session_id", "status", "agent", "platform", "prompt", "model", "duration"}
 ENOUGH_FIELDS = 4
 
@@ -142,11 +142,12 @@ def run_classes(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             fields = {
-                statement.target.id
+                statement.target.id: ast.unparse(statement.annotation)
                 for statement in node.body
                 if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
             }
-            if len(fields & RUN_FIELDS) >= ENOUGH_FIELDS:
+            has_status = not fields.get("status", "tuple").startswith("tuple")
+            if has_status and len(fields.keys() & RUN_FIELDS) >= ENOUGH_FIELDS:
                 yield node.name
 
 

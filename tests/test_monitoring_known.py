@@ -19,7 +19,7 @@ from agentnb.sandbox import Sandbox
 from agentnb.store.recorder import use
 from agentnb.store.schema import run as runs
 from agentnb.store.store import store
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from agentnb.platforms.base import RunRequest
 from agentnb.render import to_html, to_text
 from agentnb.store.record import RunRecord
 from agentnb.store.stored_run import StoredRun
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 from tests.played import STARTED, Batches, PlayedPlatform, Script, player, until
 
 SENT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -17,8 +17,13 @@ from agentnb._http.error_responses import (
     without_frames,
 )
 from agentnb._http.event_stream import MAX_JSON_BYTES, EventStream, JsonResponse, read_json_body
-from agentnb._http.library import TransportName, chosen_transport
-from agentnb._http.options import RetryDelay, current_options, remaining_time
+from agentnb._http.options import (
+    RetryDelay,
+    TransportName,
+    chosen_transport,
+    current_options,
+    remaining_time,
+)
 from agentnb._http.request import (
     check_base_url,
     encode_headers,

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, replace
-from typing import Final
+from importlib import import_module
+from typing import Final, Literal, cast, get_args
 
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
-from agentnb.errors import AgentnbError
+from agentnb._support.installing import install_hint
+from agentnb.errors import AgentnbError, ConfigError
 
 __all__ = [
+    "INSTALL_AIOHTTP",
+    "TRANSPORT_VARIABLE",
     "RequestOptions",
     "RetryDelay",
+    "TransportName",
+    "chosen_transport",
     "current_options",
     "detached",
     "detached_context",
+    "load_transport",
     "remaining_time",
     "side_request",
 ]
@@ -123,3 +131,35 @@ def remaining_time(deadlines: Deadlines) -> float | None:
     if deadlines.total is None or current is None or current[0].deadlines is not deadlines:
         return deadlines.total
     return deadlines.total - (time.monotonic() - current[1])
+
+
+TransportName = Literal["httpx", "aiohttp"]
+TRANSPORT_VARIABLE: Final = "AGENTNB_TRANSPORT"
+INSTALL_AIOHTTP: Final = install_hint("fast")
+
+
+def chosen_transport(configured: TransportName | None = None) -> TransportName:
+    """Return the transport that the environment names, else ``configured``, else httpx.
+
+    Raises:
+        ConfigError: the environment names an unknown one.
+    """
+    name = os.environ.get(TRANSPORT_VARIABLE, "").strip().lower()
+    if not name:
+        return configured or "httpx"
+    if name not in get_args(TransportName):
+        raise ConfigError(
+            f"{TRANSPORT_VARIABLE} names an unknown transport.",
+            hint=f"Known are: {', '.join(get_args(TransportName))}.",
+        )
+    return cast("TransportName", name)
+
+
+def load_transport() -> None:
+    """Import everything a request needs, so that the event loop does not block on the import."""
+    import_module("agentnb._http.transport")
+    # anyio imports these on first access; httpcore accesses them when it connects.
+    anyio = import_module("anyio")
+    for name in ("connect_tcp", "fail_after"):
+        getattr(anyio, name, None)
+    import_module("anyio.streams.tls")

@@ -24,8 +24,12 @@ from agentnb._http.errors import (
     proxy_error,
     reason_of,
 )
-from agentnb._http.library import INSTALL_AIOHTTP, TRANSPORT_VARIABLE, TransportName
-from agentnb._http.options import current_options
+from agentnb._http.options import (
+    INSTALL_AIOHTTP,
+    TRANSPORT_VARIABLE,
+    TransportName,
+    current_options,
+)
 from agentnb._http.pool import BODY, Client, ConnectionPool
 from agentnb._http.response import LOCATION, Response
 from agentnb._http.timeout import Deadlines, Watchdog

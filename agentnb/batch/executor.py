@@ -25,7 +25,7 @@ from agentnb.errors import (
 from agentnb.event.types import Usage
 from agentnb.run.run import Run
 from agentnb.store import recent
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 
 __all__ = ["Executor", "LocalExecutor", "RunFactory", "unsent"]
 

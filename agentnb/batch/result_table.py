@@ -11,7 +11,7 @@ from agentnb.batch.items import Items
 from agentnb.batch.rows import RowResult
 from agentnb.errors import RequestError
 from agentnb.run.output import OutputType, output_schema, parse_output, schema_fields
-from agentnb.store.timestamps import span
+from agentnb.store.values import span
 from agentnb.tables.columns import RUN_COLUMNS
 from agentnb.tables.frame import frame_from_columns, mark
 

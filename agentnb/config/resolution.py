@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 from pydantic import SecretStr
 
-from agentnb._http.library import chosen_transport
+from agentnb._http.options import chosen_transport
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb._support.embedded import connect as embedded_server

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from agentnb._http.library import TransportName
+from agentnb._http.options import TransportName
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb.config.trust import UntrustedEndpoint

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from agentnb._http.library import chosen_transport
+from agentnb._http.options import chosen_transport
 from agentnb._http.request import check_base_url
 from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport

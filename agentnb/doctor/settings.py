@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentnb._http.library import INSTALL_AIOHTTP, chosen_transport
+from agentnb._http.options import INSTALL_AIOHTTP, chosen_transport
 from agentnb.config import Config, load_config, user_config_path
 from agentnb.config.environment import env_file
 from agentnb.doctor.packages import installed_version

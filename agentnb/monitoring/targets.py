@@ -20,7 +20,7 @@ from agentnb.render.visible import one_line
 from agentnb.run.clients import connect
 from agentnb.run.run import Run
 from agentnb.store.record import UNKNOWN_TIME, RunRecord
-from agentnb.store.timestamps import from_micros, span, to_micros
+from agentnb.store.values import from_micros, span, to_micros
 
 __all__ = ["Targets", "find_sessions", "list_agent_runs", "resolve"]
 

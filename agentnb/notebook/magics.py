@@ -102,7 +102,7 @@ def _load_transport() -> None:
     Imports take nearly all the time until the first request; the event loop would make them while
     this thread imports the display.
     """
-    from agentnb._http.library import load_transport
+    from agentnb._http.options import load_transport
 
     load_transport()
 

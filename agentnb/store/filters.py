@@ -11,7 +11,7 @@ from typing import Any, Final, cast, get_args
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.event.transcript import Status
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 
 __all__ = [
     "SOURCES",

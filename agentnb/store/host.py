@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 
 __all__ = ["ProcessInfo", "host_name", "is_process_alive", "is_unique_host", "process_info"]
 

@@ -15,8 +15,8 @@ from agentnb.errors import HistoryError, HistoryWarning
 from agentnb.event.serialization import decode
 from agentnb.event.transcript import Status
 from agentnb.store.filters import SOURCES
-from agentnb.store.identifiers import clean_call, clean_process, clean_run
 from agentnb.store.schema import metadata
+from agentnb.store.values import clean_call, clean_process, clean_run
 
 __all__ = ["invalid_run", "validated"]
 

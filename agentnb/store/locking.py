@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from sqlalchemy import ARRAY, Connection, Integer, cast, func, literal, select
 from sqlalchemy.exc import DBAPIError
 
-from agentnb.store.identifiers import platform_key
 from agentnb.store.store import Store
+from agentnb.store.values import platform_key
 
 __all__ = ["in_transaction", "lock_runs"]
 

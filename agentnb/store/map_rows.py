@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentnb.errors import HistoryError
 from agentnb.store.location import default_path
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

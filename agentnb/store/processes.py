@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._support.fork import after_fork_in_child
 from agentnb.store.host import host_name, is_process_alive, is_unique_host, process_info
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping

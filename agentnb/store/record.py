@@ -19,8 +19,7 @@ from agentnb.platforms.base import RemoteRun
 from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.secrets import mask, mask_value
 from agentnb.render.visible import well_formed
-from agentnb.store.identifiers import clean_run, platform_key
-from agentnb.store.timestamps import span, to_micros
+from agentnb.store.values import clean_run, platform_key, span, to_micros
 
 __all__ = [
     "DURATION",

@@ -18,7 +18,7 @@ from agentnb.store.recorder import forget
 from agentnb.store.schema import content, event_chunk, metadata, run, tool_call
 from agentnb.store.statements import open_store
 from agentnb.store.store import Store
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 
 __all__ = ["Pruned", "prune", "vacuum"]
 

@@ -17,7 +17,7 @@ from agentnb.redaction.events import masked_event, without_secrets
 from agentnb.redaction.secrets import has_secret, mask_value
 from agentnb.store.processes import user_name
 from agentnb.store.record import RunRecord, plain
-from agentnb.store.timestamps import span
+from agentnb.store.values import span
 
 __all__ = ["Progress", "Rows", "call_row", "event_chunks", "rows_of", "run_rows"]
 

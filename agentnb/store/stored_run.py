@@ -29,7 +29,7 @@ from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
 from agentnb.platforms.names import attachment_name, is_media_type
 from agentnb.recording.base_run import BaseRun
 from agentnb.store.record import RunRecord
-from agentnb.store.timestamps import from_micros
+from agentnb.store.values import from_micros
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping

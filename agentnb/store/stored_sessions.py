@@ -11,7 +11,7 @@ from agentnb.event.transcript import Status
 from agentnb.store.interruption import mark_interrupted
 from agentnb.store.processes import process_id, user_name
 from agentnb.store.stored_run import StoredRun, stored
-from agentnb.store.timestamps import from_micros
+from agentnb.store.values import from_micros
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

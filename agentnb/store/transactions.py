@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agentnb.store.deduplication import merge_attached, settle
-from agentnb.store.identifiers import platform_key
 from agentnb.store.locking import lock_runs
 from agentnb.store.schema import content, event_chunk, run, tool_call
+from agentnb.store.values import platform_key
 
 if TYPE_CHECKING:
     from agentnb.store.rows import Rows

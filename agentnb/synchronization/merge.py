@@ -18,7 +18,7 @@ from agentnb.store.deduplication import is_attached, is_followed
 from agentnb.store.locking import in_transaction, lock_runs
 from agentnb.store.record import UNKNOWN_TIME, RunRecord
 from agentnb.store.schema import content, run
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 from agentnb.synchronization.matching import WINDOW, matches, shift
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from agentnb.store.locking import in_transaction
 from agentnb.store.record import plain
 from agentnb.store.rows import call_row, event_chunks
 from agentnb.store.schema import content, event_chunk, run, tool_call
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

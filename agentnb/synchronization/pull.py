@@ -17,7 +17,7 @@ from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
 from agentnb.platforms.run_lists import batches, common
 from agentnb.store.failures import explained
-from agentnb.store.timestamps import from_micros, to_micros
+from agentnb.store.values import from_micros, to_micros
 from agentnb.synchronization.merge import Outcome, Synced, listed_run, write_listed
 from agentnb.synchronization.merge_events import (
     RunWithoutEvents,

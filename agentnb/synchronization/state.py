@@ -13,7 +13,7 @@ from agentnb.store.locking import in_transaction
 from agentnb.store.recent import recent_runs
 from agentnb.store.schema import cursor, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import from_micros, now, to_micros
+from agentnb.store.values import from_micros, now, to_micros
 
 __all__ = ["OpenRun", "SyncState"]
 

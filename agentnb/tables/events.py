@@ -14,7 +14,7 @@ from agentnb.errors import RequestError
 from agentnb.event.types import Event, ReasoningDelta, TextDelta, event_to_dict
 from agentnb.store.filters import Filters, Moment, Order, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
-from agentnb.store.timestamps import span
+from agentnb.store.values import span
 from agentnb.tables.columns import EVENT_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
 from agentnb.tables.runs import SORTABLE_COLUMNS

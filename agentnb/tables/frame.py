@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentnb._support.fork import imported
 from agentnb._support.text import printable, printable_or_none
 from agentnb.render.visible import visible
-from agentnb.store.timestamps import span, to_micros
+from agentnb.store.values import span, to_micros
 from agentnb.tables.columns import DURATION, TIMESTAMP
 
 if TYPE_CHECKING:

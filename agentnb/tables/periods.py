@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
-from agentnb.store.timestamps import from_micros, to_micros
+from agentnb.store.values import from_micros, to_micros
 
 __all__ = ["DAY", "HOUR", "day_rounder", "read_zone", "utc_offsets"]
 

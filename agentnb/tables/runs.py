@@ -12,7 +12,7 @@ from agentnb.platforms.base import RemoteRun
 from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
 from agentnb.store.record import RunRecord
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 from agentnb.tables.columns import RECORD_COLUMNS, REMOTE_COLUMNS, RUN_COLUMNS
 from agentnb.tables.frame import columns_of, frame_from_columns
 

@@ -16,7 +16,7 @@ import httpx
 
 import agentnb
 from agentnb import Agent
-from agentnb._http.library import TransportName
+from agentnb._http.options import TransportName
 from agentnb.platforms.base import Platform
 from tests.bench import peers, server
 from tests.bench.alone import KIB, resident, tell, told_by

@@ -18,7 +18,7 @@ import httpx
 from openai import AsyncOpenAI
 
 import agentnb
-from agentnb._http.library import TransportName
+from agentnb._http.options import TransportName
 from agentnb.config import PlatformSettings
 from agentnb.event.transcript import Transcript
 from agentnb.event.types import Event, TextDelta

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentnb import history
-from agentnb._http.library import TRANSPORT_VARIABLE
+from agentnb._http.options import TRANSPORT_VARIABLE
 from agentnb.config import Config, config
 from agentnb.doctor import Finding, examine, selected_platforms, settings
 from agentnb.doctor.settings import check_config_files, check_default_agent, check_transport

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from agentnb._http.library import TransportName
+from agentnb._http.options import TransportName
 from agentnb._http.retry import Retries
 from agentnb.config import PlatformSettings
 from agentnb.errors import TransportError

@@ -24,7 +24,7 @@ from agentnb.event.types import (
 )
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store
-from agentnb.store.timestamps import span, to_micros
+from agentnb.store.values import span, to_micros
 
 __all__ = ["LAST", "seed"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from agentnb.store import host
 from agentnb.store.processes import is_gone, process_row, user_name
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 
 SECOND = 1_000_000
 

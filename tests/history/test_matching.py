@@ -18,7 +18,7 @@ from agentnb.sandbox import Sandbox
 from agentnb.store.recorder import flush
 from agentnb.store.schema import content, event_chunk, process, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import from_micros, to_micros
+from agentnb.store.values import from_micros, to_micros
 from agentnb.synchronization.matching import matches, shift
 from agentnb.synchronization.merge import ListedRun, listed_run, write_listed
 from agentnb.synchronization.sync import sync

@@ -8,10 +8,9 @@ from typing import Any
 
 from agentnb.event.types import RunFinished, RunStarted, TextDelta, Usage, UsageReported
 from agentnb.platforms.base import RunRequest
-from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import now
+from agentnb.store.values import now, platform_key
 from tests.history.recorded import keys, recorded
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 

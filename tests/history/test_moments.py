@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.store.timestamps import from_micros, now, span, to_micros
+from agentnb.store.values import from_micros, now, span, to_micros
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

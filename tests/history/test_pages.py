@@ -15,7 +15,7 @@ from agentnb.errors import HistoryError, RequestError
 from agentnb.store.prices import set_prices
 from agentnb.store.recorder import use
 from agentnb.store.store import Store, store
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 from agentnb.tables import pages
 from agentnb.tables.pages import ORDERS, PageQuery, agent_names, page
 from tests.history.seeding import LAST, seed

@@ -14,7 +14,7 @@ from agentnb.store.interruption import GONE, end_process, mark_interrupted
 from agentnb.store.processes import process_id, process_row, write_process
 from agentnb.store.schema import process, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import now
+from agentnb.store.values import now
 from tests.children import python, spawn
 from tests.history.recorded import keys, processes, recorded, rows
 from tests.played import until

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import select
 
 from agentnb.platforms.base import RemoteRun
-from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import platform_key, to_micros
 from agentnb.synchronization.merge import ListedRun, listed_run, write_listed
 
 BEGAN = datetime(2026, 5, 6, 10, tzinfo=UTC)

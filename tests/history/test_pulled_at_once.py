@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from agentnb.store.identifiers import platform_key
 from agentnb.store.locking import in_transaction
 from agentnb.store.recorder import use
 from agentnb.store.rows import Rows
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store, store
 from agentnb.store.transactions import RunWrite, write
+from agentnb.store.values import platform_key
 from agentnb.synchronization.merge import write_listed
 from tests.history import postgresql
 from tests.history.test_pulled import entry, record, rows

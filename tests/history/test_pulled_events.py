@@ -17,10 +17,9 @@ from agentnb.event.types import (
 )
 from agentnb.redaction import secrets
 from agentnb.redaction.secrets import remember_secret
-from agentnb.store.identifiers import platform_key
 from agentnb.store.schema import event_chunk, run, tool_call
 from agentnb.store.store import Store
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import platform_key, to_micros
 from agentnb.synchronization.merge import write_listed
 from agentnb.synchronization.merge_events import RunWithoutEvents, runs_without_events, write_events
 from tests.history.recorded import recorded

@@ -30,7 +30,7 @@ from agentnb.platforms.base import Capabilities, Media, MediaSupport, RunRequest
 from agentnb.store.recorder import flush, use
 from agentnb.store.schema import content, event_chunk, run, tool_call
 from agentnb.store.store import Store
-from agentnb.store.timestamps import from_micros
+from agentnb.store.values import from_micros
 from tests.history.recorded import keys, processes, recorded, rows
 from tests.played import LONG, Batches, PlayedPlatform, player, until
 

@@ -20,7 +20,7 @@ from agentnb.platforms.seekr import SeekrPlatform
 from agentnb.store.recorder import use
 from agentnb.store.schema import cursor, run
 from agentnb.store.store import Store, store
-from agentnb.store.timestamps import now, to_micros
+from agentnb.store.values import now, to_micros
 from agentnb.synchronization.merge import Synced
 from agentnb.synchronization.sync import sync_async
 from tests.history.rows import a_run, add

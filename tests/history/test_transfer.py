@@ -14,8 +14,8 @@ from agentnb import history
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store, store
-from agentnb.store.timestamps import now
 from agentnb.store.transfer import export_history, import_history
+from agentnb.store.values import now
 from agentnb.tables.runs import runs
 from tests.history.rows import a_process, a_run, add
 from tests.history.seeding import seed

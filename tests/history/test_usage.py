@@ -17,7 +17,7 @@ from agentnb import history
 from agentnb.store import recent
 from agentnb.store.schema import process, run
 from agentnb.store.store import Store
-from agentnb.store.timestamps import to_micros
+from agentnb.store.values import to_micros
 from agentnb.tables.columns import TIMESTAMP, USAGE_COLUMNS, USAGE_KEYS, USAGE_PERIODS
 from agentnb.tables.periods import DAY, HOUR, day_rounder, read_zone, utc_offsets
 from agentnb.tables.runs import runs

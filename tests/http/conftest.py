@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import pytest
 
 from agentnb._http import HttpClient
-from agentnb._http.library import TransportName
+from agentnb._http.options import TransportName
 from agentnb._http.retry import Retries
 from tests.faults.rawserver import Connection, RawServer, Script, serving
 

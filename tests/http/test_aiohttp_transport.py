@@ -15,7 +15,7 @@ import pytest
 
 from agentnb._http import HttpClient
 from agentnb._http.aiohttp_transport import _Handler  # pyright: ignore[reportPrivateUsage]
-from agentnb._http.library import TRANSPORT_VARIABLE, chosen_transport
+from agentnb._http.options import TRANSPORT_VARIABLE, chosen_transport
 from agentnb.config import PlatformSettings, load_config
 from agentnb.config.resolution import Config
 from agentnb.errors import ConfigError

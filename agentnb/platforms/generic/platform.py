@@ -8,19 +8,24 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
-from agentnb._http import HttpClient
+from pydantic import SecretStr
+
+from agentnb._http import ErrorParser, HttpClient
 from agentnb.errors import ContentTypeError, RequestError, UnsupportedError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.platforms._bodies import parse_error_body, parse_time
 from agentnb.platforms._payloads import as_list, first_value
 from agentnb.platforms._wire import Outbound, as_text, mend, one_line
-from agentnb.platforms.base import AgentInfo, RemoteRun, RunRequest
+from agentnb.platforms.base import AgentInfo, PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.run_lists import check_window, window
+from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
 __all__ = [
     "HttpPlatform",
     "Names",
     "Recent",
+    "http_client",
+    "key_header",
     "nested_settings",
     "no_schema",
     "read_agent",
@@ -240,3 +245,38 @@ def nested_settings(params: Outbound, field: str, model: type[S], *, platform: s
             raise RequestError(f"{platform}: {name} is given twice, beside and in {field}.")
     merged = nested.model_copy(update=top)
     return merged if merged.model_fields_set else None
+
+
+def key_header(
+    settings: PlatformSettings, *, name: str = "Authorization", scheme: str = "Bearer"
+) -> dict[str, SecretStr]:
+    """Return the header with the API key; {} where there is no key.
+
+    With an empty ``scheme`` the value is the key alone.
+    """
+    if settings.api_key is None:
+        return {}
+    key = settings.api_key.get_secret_value().strip()
+    return {name: SecretStr(f"{scheme} {key}" if scheme else key)}
+
+
+def http_client(
+    settings: PlatformSettings,
+    *,
+    base_url: str,
+    headers: Mapping[str, str | SecretStr],
+    parse_error: ErrorParser = parse_error_body,
+    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+) -> HttpClient:
+    """Return the client of a platform; ``base_url`` is the default of the settings' own."""
+    return HttpClient(
+        settings.base_url or base_url,
+        name=settings.platform,
+        headers=headers,
+        deadlines=settings.deadlines,
+        retries=settings.retries,
+        trust_env=settings.trust_env,
+        transport=settings.transport,
+        parse_error=parse_error,
+        max_event_bytes=max_event_bytes,
+    )

@@ -28,7 +28,6 @@ from agentnb._http import JsonResponse, quote_segment
 from agentnb.errors import NotFoundError, PlatformError, RequestError, TransportError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
-from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms._payloads import as_object
 from agentnb.platforms._run_starts import RunStart
@@ -40,7 +39,13 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import HttpPlatform, row_text, unexpected_response
+from agentnb.platforms.generic.platform import (
+    HttpPlatform,
+    http_client,
+    key_header,
+    row_text,
+    unexpected_response,
+)
 from agentnb.platforms.operativus.request import build_body, is_fresh
 from agentnb.platforms.operativus.responses import (
     PendingApproval,

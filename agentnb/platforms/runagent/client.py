@@ -29,7 +29,6 @@ from typing import Any, Final, Literal
 from agentnb._http import EventStream, current_options, quote_segment, side_request
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event.types import Event
-from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_count, check_options, check_params
 from agentnb.platforms._validation import no_approvals
 from agentnb.platforms._wire import Outbound, peek
@@ -40,12 +39,12 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.generic.platform import http_client, key_header
 from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
 from agentnb.platforms.runagent.invocations import InvocationApi
 from agentnb.platforms.runagent.positions import Position, Positions
-from agentnb.platforms.runagent.request import stream_body
-from agentnb.platforms.runagent.wire import EntrypointParams, Params
+from agentnb.platforms.runagent.wire import EntrypointParams, Params, stream_body
 from agentnb.sse import ServerSentEvent
 
 __all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
-from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._validation import check_history, no_approvals
 from agentnb.platforms._wire import mend, to_wire
@@ -35,6 +34,8 @@ from agentnb.platforms.base import (
 )
 from agentnb.platforms.generic.platform import (
     HttpPlatform,
+    http_client,
+    key_header,
     nested_settings,
     no_schema,
     read_agent,

@@ -18,7 +18,6 @@ from pydantic import SecretStr
 from agentnb._http import EventStream, side_request
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
-from agentnb.platforms._client import http_client, key_header
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms._run_starts import connection_errors
 from agentnb.platforms._validation import no_approvals
@@ -31,6 +30,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.generic.platform import http_client, key_header
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.attach import ResumeAttempt
 from agentnb.platforms.seekr.messages import answer_messages, message_events, read_exchanges

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from pydantic import BaseModel, Field
 
@@ -21,12 +22,11 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.sandbox.agents.tokens import count_tokens, pieces
 
 if TYPE_CHECKING:
     from agentnb.platforms.local import FunctionContext
 
-__all__ = ["EchoParams", "echo"]
+__all__ = ["EchoParams", "count_tokens", "echo", "pieces"]
 
 _Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
@@ -149,3 +149,17 @@ def _answer(params: EchoParams, prompt: str) -> Iterator[str]:
         return
     for at in range(0, len(text), params.size):
         yield text[at : at + params.size]
+
+
+_WORD: Final = re.compile(r"\S+\s*|\s+")
+_CHARACTERS_PER_TOKEN: Final = 4
+
+
+def pieces(text: str) -> list[str]:
+    """Return ``text`` cut into words, each with the white space that follows it."""
+    return _WORD.findall(text)
+
+
+def count_tokens(characters: int) -> int:
+    """Return the estimated tokens of a text of so many characters, rounded up."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)

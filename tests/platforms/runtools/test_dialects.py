@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 import agentnb
-from agentnb._http.library import TRANSPORT_VARIABLE
+from agentnb._http.options import TRANSPORT_VARIABLE
 from tests.platforms.runtools.sse_runtime import Frame, body_of, data, named, runtime
 
 pytestmark = pytest.mark.slow

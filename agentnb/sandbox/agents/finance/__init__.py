@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
+from agentnb.sandbox.agents.echo import count_tokens, pieces
 from agentnb.sandbox.agents.finance.answers import FinanceAnswer, answer, suggest
 from agentnb.sandbox.agents.finance.prices import closing_line, load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
 from agentnb.sandbox.agents.finance.schema import fill_schema
 from agentnb.sandbox.agents.finance.tools import Toolbox
-from agentnb.sandbox.agents.tokens import count_tokens, pieces
 
 if TYPE_CHECKING:
     from agentnb.platforms.local import FunctionContext

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from agentnb.event.types import Event, ReasoningDelta, ToolCallFinished, ToolCallStarted
+from agentnb.sandbox.agents.echo import pieces
 from agentnb.sandbox.agents.finance.prices import (
     NAMES,
     Closes,
@@ -18,7 +19,6 @@ from agentnb.sandbox.agents.finance.prices import (
     daily_returns,
     percent_change,
 )
-from agentnb.sandbox.agents.tokens import pieces
 
 __all__ = ["Toolbox"]
 

@@ -1,17 +1,28 @@
-"""Ids and names in rows: short, on one line, and safe to print, whatever their source.
+"""Ids, names and times in rows.
 
-PostgreSQL cannot index long values, and a terminal interprets control characters.
+Ids and names are short, on one line, and safe to print, whatever their source: PostgreSQL cannot
+index long values, and a terminal interprets control characters.  Times are whole microseconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from agentnb._support.text import identifier_or_none, name_signs, printable
 
-__all__ = ["clean_call", "clean_process", "clean_run", "platform_key"]
+__all__ = [
+    "clean_call",
+    "clean_process",
+    "clean_run",
+    "from_micros",
+    "now",
+    "platform_key",
+    "span",
+    "to_micros",
+]
 
 _MAX_ID: Final = 500
 _MAX_NAME: Final = 200
@@ -61,3 +72,36 @@ def _short(text: str, clean: Callable[[str], str]) -> str:
     # The replacement of a character can be longer than the character.
     cleaned = clean(text[: _MAX_NAME + 1])
     return cleaned if len(cleaned) <= _MAX_NAME else f"{cleaned[: _MAX_NAME - 1]}…"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MAX_INT: Final = 2**63 - 1
+
+
+def to_micros(moment: datetime) -> int:
+    """Return ``moment`` as microseconds since 1970-01-01 UTC, exactly.
+
+    Raises:
+        ValueError: ``moment`` has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone.")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Return ``micros`` since 1970-01-01 UTC as a datetime in UTC."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def now() -> int:
+    """Return the current time in microseconds since 1970-01-01 UTC."""
+    return to_micros(datetime.now(UTC))
+
+
+def span(seconds: float | None) -> int | None:
+    """Return ``seconds`` rounded to microseconds; None for None, NaN and infinity."""
+    if seconds is None or not abs(seconds) * 1_000_000 <= _MAX_INT:
+        return None
+    return min(round(seconds * 1_000_000), _MAX_INT)
