@@ -52,6 +52,8 @@ THOROUGH = (
     Stage("vitest", (NODE_BIN / "vitest", "run"), bootstrap.JS),
 )
 LINT = (*QUICK, *THOROUGH)
+# pytest caches the modules that it rewrites; else each of its processes would rewrite all of them.
+COLLECT = Stage("collection", (*PYTEST, "--collect-only", "-qqq", *NBVAL, "tests", "notebooks"))
 # As many of these run at a time.
 BESIDE = 2
 # What an answer goes through, from its bytes to the run that a user holds.  To collect all tests
@@ -83,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
     names_given: list[str] = parser.parse_args(argv).stage
     stages = [stage for stage in LINT if stage.name in names_given]
     if "test" in names_given:
-        stages = [*LINT, WHOLE]
+        stages = [COLLECT, *LINT, WHOLE]
     elif "check" in names_given:
         stages = [*QUICK, FAST]
     environment = bootstrap.environment()

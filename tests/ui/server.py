@@ -17,6 +17,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 from tests.patience import looks
 
 _START_S = 120
+# Else each page that loads asks whether JupyterLab should be built anew, which starts Node.
+_PAGE = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
 # How long pages have to leave, and how often to look, in seconds.
 _LEAVE_S = 5.0
 _LOOK_S = 0.05
@@ -78,6 +80,7 @@ class JupyterServer:
                     f"--IdentityProvider.token={token}",
                     f"--ServerApp.shutdown_no_activity_timeout={_ABANDONED_S}",
                     f"--MappingKernelManager.cull_idle_timeout={_ABANDONED_S}",
+                    f"--ServerApp.tornado_settings={_PAGE}",
                     "--LabApp.expose_app_in_browser=True",
                     "--JupyterNotebookApp.expose_app_in_browser=True",
                 ],
