@@ -28,8 +28,6 @@ from agentnb._http.pool import BODY, KEEPALIVE_SECONDS, SPARE_SECONDS, count_exp
 from agentnb._http.response_heads import HeadReader
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["AiohttpTransport"]
-
 # httpx's limit for the head of a response.
 _MAX_HEAD: Final = 100 * 2**10
 # aiohttp stops reading when a slow consumer leaves twice this many bytes unread.

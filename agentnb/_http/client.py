@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from agentnb._http.transport import Transport
     from agentnb._http.websocket import WebSocketResponse
 
-__all__ = ["HttpClient"]
-
 T = TypeVar("T")
 
 

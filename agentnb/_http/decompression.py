@@ -14,15 +14,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final, Protocol
 
-__all__ = [
-    "MAX_RATIO",
-    "MIN_OUTPUT_LIMIT",
-    "DecompressionBombError",
-    "Decompressor",
-    "accepted_encodings",
-    "parse_content_encoding",
-]
-
 # A body may expand to MIN_OUTPUT_LIMIT bytes, a larger one to MAX_RATIO times its compressed size.
 # Text does not reach that: a thousand copies of one line do.
 MIN_OUTPUT_LIMIT: Final = 4 * 2**20

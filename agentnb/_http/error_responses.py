@@ -29,21 +29,6 @@ from agentnb.errors import (
 )
 from agentnb.redaction.secrets import mask
 
-__all__ = [
-    "MAX_ERROR_BYTES",
-    "ErrorDetails",
-    "ErrorParser",
-    "error_from_response",
-    "excerpt",
-    "media_type",
-    "no_error_details",
-    "one_line",
-    "parse_date",
-    "parse_retry_after",
-    "read_json",
-    "without_frames",
-]
-
 # Enough for the JSON of any error; the rest is not read.
 MAX_ERROR_BYTES: Final = 256 * 2**10
 _EXCERPT_CHARS: Final = 2_000

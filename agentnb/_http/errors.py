@@ -13,15 +13,6 @@ import httpx
 from agentnb._http.error_responses import one_line
 from agentnb.errors import ConfigError, ConnectionFailedError, DeadlineError
 
-__all__ = [
-    "cause_of",
-    "connect_timeout",
-    "connection_failed",
-    "is_permanent",
-    "proxy_error",
-    "reason_of",
-]
-
 _NETWORK_HINT: Final = "Check base_url and the network."
 
 

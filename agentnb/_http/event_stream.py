@@ -20,8 +20,6 @@ from agentnb.sse import Decoder, ServerSentEvent
 if TYPE_CHECKING:
     from agentnb._http.response import Response
 
-__all__ = ["MAX_JSON_BYTES", "EventStream", "JsonResponse", "read_json_body"]
-
 # Both the body and the parsed data are in memory.
 MAX_JSON_BYTES: Final = 64 * 2**20
 

@@ -13,8 +13,6 @@ import httpx
 
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["Connection", "NetworkBackend"]
-
 # The classes of errors that httpcore and httpx have under the same names, the specific ones first.
 _ERRORS: Final = tuple(
     (getattr(httpcore, name), getattr(httpx, name))

@@ -17,21 +17,6 @@ from agentnb._http.timeout import Deadlines
 from agentnb._support.installing import install_hint
 from agentnb.errors import AgentnbError, ConfigError
 
-__all__ = [
-    "INSTALL_AIOHTTP",
-    "TRANSPORT_VARIABLE",
-    "RequestOptions",
-    "RetryDelay",
-    "TransportName",
-    "chosen_transport",
-    "current_options",
-    "detached",
-    "detached_context",
-    "load_transport",
-    "remaining_time",
-    "side_request",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryDelay:

@@ -18,15 +18,6 @@ import httpx
 
 from agentnb._http.network import Connection
 
-__all__ = [
-    "BODY",
-    "KEEPALIVE_SECONDS",
-    "SPARE_SECONDS",
-    "Client",
-    "ConnectionPool",
-    "count_expired",
-]
-
 #: How long the most recently used connection is kept: between two cells a reader reads.
 KEEPALIVE_SECONDS: Final = 60.0
 #: How long the other connections are kept, which only serve concurrent requests.

@@ -15,14 +15,6 @@ from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = [
-    "check_base_url",
-    "encode_headers",
-    "encode_json",
-    "quote_segment",
-    "warn_if_unencrypted",
-]
-
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

@@ -21,8 +21,6 @@ from agentnb._http.timeout import Watchdog
 from agentnb.errors import AgentnbError, AnswerTooLargeError, ContentTypeError, StreamCutError
 from agentnb.redaction.secrets import mask
 
-__all__ = ["LOCATION", "Response"]
-
 # The extension of a response that holds its Location header.
 LOCATION: Final = "agentnb.location"
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["HeadReader"]
-
 # h11's limit for a head, in bytes.
 _MAX_BYTES: Final = 100 * 2**10
 _END: Final = re.compile(rb"\n\r?\n")

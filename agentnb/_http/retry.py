@@ -11,15 +11,6 @@ from typing import Any, Final
 from agentnb._http.timeout import is_seconds
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, PlatformError
 
-__all__ = [
-    "MAX_RETRY_AFTER",
-    "Retries",
-    "backoff_delay",
-    "idempotency_header",
-    "is_retryable_status",
-    "retry_delay",
-]
-
 # In seconds; each delay is twice the previous one.
 _FIRST_DELAY: Final = 0.5
 _MAX_DELAY: Final = 8.0

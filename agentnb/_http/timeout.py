@@ -10,8 +10,6 @@ from typing import Final, Literal, TypeVar
 
 from agentnb.errors import ConfigError, DeadlineError
 
-__all__ = ["Deadlines", "Watchdog", "deadline_hint", "is_seconds"]
-
 T = TypeVar("T")
 
 Setting = Literal["first_event", "idle", "progress", "total"]

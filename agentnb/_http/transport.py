@@ -39,8 +39,6 @@ from agentnb.redaction.secrets import mask_logs
 if TYPE_CHECKING:
     from agentnb._http.aiohttp_transport import AiohttpTransport
 
-__all__ = ["Transport", "ssl_context"]
-
 # These redirects keep method and body; the others may turn a request into a GET.
 _KEEP_METHOD: Final = frozenset({307, 308})
 _MAY_CHANGE_METHOD: Final = frozenset({301, 302, 303})

@@ -42,8 +42,6 @@ from agentnb.errors import (
 )
 from agentnb.redaction.secrets import mask, mask_logs
 
-__all__ = ["WebSocketResponse", "open_websocket"]
-
 _LOGGER: Final = "websockets.client"
 # Keeps proxies from closing an idle connection, in seconds.
 _PING_INTERVAL: Final = 20.0

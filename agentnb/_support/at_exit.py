@@ -14,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
-__all__ = ["ExitSafeExecutor", "call_at_exit", "keep_interrupted_status"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

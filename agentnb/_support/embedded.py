@@ -26,8 +26,6 @@ if TYPE_CHECKING:
             ...
 
 
-__all__ = ["added_agents", "connect", "is_embedded", "set_added_agents", "set_connector"]
-
 Connector = Callable[[str], "tuple[str, SecretStr]"]
 _connector: Connector | None = None
 _added: Callable[[], AddedAgents] | None = None

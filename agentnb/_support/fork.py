@@ -24,21 +24,6 @@ from types import ModuleType
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-__all__ = [
-    "ForkAware",
-    "HasSocket",
-    "Quiescence",
-    "after_fork_in_child",
-    "around_fork",
-    "close_after_fork",
-    "imported",
-    "keep_forever",
-    "pause_for_fork",
-    "renew_after_fork",
-    "renew_lock_after_fork",
-    "undisturbed",
-]
-
 _log = logging.getLogger(__name__)
 
 

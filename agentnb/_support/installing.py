@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["DISTRIBUTION", "__version__", "install_hint", "upgrade_hint"]
-
 __version__ = "0.1.0"
 
 #: ``agentnb`` on PyPI is another project.

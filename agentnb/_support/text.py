@@ -5,17 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = [
-    "control_signs",
-    "escaped",
-    "identifier_or_none",
-    "name_signs",
-    "printable",
-    "printable_or_none",
-    "strip_controls",
-    "well_formed",
-]
-
 # Of each control what Unicode has to write it with; of a C1 control the two characters that mean
 # the same to a terminal.  Tabs and line ends are no signs: they are what text is made of.
 _SIGNS: Final = {

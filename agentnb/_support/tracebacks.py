@@ -15,8 +15,6 @@ from itertools import takewhile
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
-__all__ = ["hide_frames", "short_interrupts", "short_traceback"]
-
 _OWN: Final = __name__.partition(".")[0]
 _NOTEBOOK: Final = ("IPython", "ipykernel")
 # Modes that display the whole traceback: ``%xmode Verbose``, ``%tb Verbose``.

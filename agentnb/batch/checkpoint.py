@@ -22,8 +22,6 @@ from agentnb.batch.rows import RowResult
 from agentnb.errors import ConfigError, HistoryError
 from agentnb.store.map_rows import KeptRow, add_rows, is_name, new_name, read_rows
 
-__all__ = ["Checkpoint", "keep"]
-
 # SQLite's application_id of our files: "agnm".
 _APPLICATION_ID: Final = 0x61676E6D
 _VERSION: Final = 1

@@ -14,8 +14,6 @@ from agentnb.batch import cluster_worker
 from agentnb.batch.cluster_worker import WorkerRefusal, WorkerResult
 from agentnb.errors import ConfigError, TransportError
 
-__all__ = ["Cluster", "LostRowError", "check_client", "worker_error"]
-
 T = TypeVar("T")
 
 _NOT_INSTALLED: Final = WorkerRefusal(

@@ -45,8 +45,6 @@ from agentnb.store.stored_run import exported
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["cluster_executor"]
-
 
 def cluster_executor(
     client: Client,

@@ -30,19 +30,6 @@ from agentnb.store.recorder import flush
 if TYPE_CHECKING:
     from distributed import Worker
 
-__all__ = [
-    "WorkerRefusal",
-    "WorkerResult",
-    "WorkerSetup",
-    "check_map",
-    "remove_map",
-    "resume",
-    "run_row",
-    "stop_map",
-    "task_key",
-    "version_refusal",
-]
-
 # Seconds between checks whether the client still waits for a row.
 _CHECK_INTERVAL: Final = 0.5
 # Seconds that a flush of the history may delay the end of a map.

@@ -12,8 +12,6 @@ from agentnb.batch.feed import Feed
 from agentnb.batch.rate_limiter import RateLimiter, RateLimiterClosedError, Slot
 from agentnb.batch.rows import Row, RowResult
 
-__all__ = ["Engine"]
-
 # Attempts at a row that the platform refuses; each waits for the rate limiter.
 _MAX_REFUSALS: Final = 20
 # In seconds; a row with a longer delay fails, and can be run later with a checkpoint.

@@ -27,8 +27,6 @@ from agentnb.run.run import Run
 from agentnb.store import recent
 from agentnb.store.values import to_micros
 
-__all__ = ["Executor", "LocalExecutor", "RunFactory", "unsent"]
-
 # Error codes in a stream, where there is no HTTP status.
 _REFUSAL_CODES: Final = frozenset({"429", "rate_limit", "rate_limit_exceeded", "rate_limited"})
 # Errors that no retry resolves.

@@ -10,8 +10,6 @@ import threading
 from collections import deque
 from typing import Final, Generic, TypeVar
 
-__all__ = ["TICK", "Feed"]
-
 T = TypeVar("T")
 
 #: Seconds between wake-ups of a waiting thread: Ctrl-C does not interrupt waits on all systems.

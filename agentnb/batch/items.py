@@ -15,8 +15,6 @@ from agentnb.errors import RequestError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ITEM", "Items", "as_items", "is_missing"]
-
 #: Name of an item without fields, in a prompt and in the table.
 ITEM: Final = "item"
 

@@ -25,8 +25,6 @@ from agentnb.batch.rows import Row, RowResult
 from agentnb.errors import RequestError
 from agentnb.store.recorder import flush
 
-__all__ = ["Job", "StoppedError"]
-
 # Seconds over which the rate is measured.
 _RATE_WINDOW: Final = 20.0
 # Seconds that cancelled rows may take to end.

@@ -14,8 +14,6 @@ from agentnb.batch.rows import Recipe
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media
 
-__all__ = ["RowKeys", "settings_digest"]
-
 _DIGEST_BYTES: Final = 16
 # Options that do not change the answer.
 _IGNORED: Final = frozenset({"deadlines", "retries", "stream", "timeout"})

@@ -34,8 +34,6 @@ from agentnb.store.prices import prices
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MapCall", "amap_rows", "last_map", "map_rows"]
-
 # Seconds between two updates of the display by `amap`.
 _INTERVAL: Final = 0.1
 # Seconds that a cancelled map may take to end.

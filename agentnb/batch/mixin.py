@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from agentnb.batch.executor import RunFactory
     from agentnb.run.run import Run
 
-__all__ = ["MapMixin"]
-
 
 class MapMixin(Protocol):
     """An agent that can be mapped over a table, such as `agentnb.Agent`."""

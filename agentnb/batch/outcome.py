@@ -17,8 +17,6 @@ from agentnb.store.prices import Price, computed_cost
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome"]
-
 
 class Outcome:
     """Results of one map, added from the event loop and from the caller's thread.

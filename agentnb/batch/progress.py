@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-__all__ = ["Display", "Progress", "create_display", "set_display"]
-
 # Seconds between two updates of the bar in a terminal.
 _INTERVAL: Final = 0.2
 

@@ -11,8 +11,6 @@ from agentnb.batch.items import ITEM, Items, is_missing
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.platforms.media import MediaLike, media_items
 
-__all__ = ["InvalidRow", "PromptLike", "RowPrompt", "prompts"]
-
 PromptLike = str | Callable[[Any], str] | None
 """A template, a callable that takes the row, or None: the items are the prompts."""
 

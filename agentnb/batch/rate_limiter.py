@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-__all__ = ["RateLimiter", "RateLimiterClosedError", "SharedBackoff", "Slot"]
-
 # Growth of the concurrency with each success, at least by one in a round: from half of 256 back to
 # all in about 2,500 rows.
 _GROWTH: Final = 0.05

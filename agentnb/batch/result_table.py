@@ -18,8 +18,6 @@ from agentnb.tables.frame import frame_from_columns, mark
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULT_COLUMNS", "StructuredOutput", "check_columns", "result_table"]
-
 _OWN_COLUMNS: Final = {"answer": "string", "attempts": "Int64"}
 
 #: Column -> dtype of the columns that a map adds, in order; those of structured output follow

@@ -11,8 +11,6 @@ from agentnb._http.timeout import Deadlines
 from agentnb.event.transcript import Status
 from agentnb.platforms.media import MediaLike
 
-__all__ = ["Recipe", "Row", "RowResult", "Verdict"]
-
 #: Outcome of an attempt: the row is ``done``, ``failed`` for good, failed in a ``retryable`` way,
 #: or was ``refused`` by the platform for now.
 Verdict = Literal["done", "failed", "retryable", "refused"]

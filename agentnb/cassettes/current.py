@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import AgentInfo, Platform
     from agentnb.recording.base_run import BaseRun, PlatformFacts
 
-__all__ = [
-    "ACTIVE",
-    "Cassette",
-    "PlayableCassette",
-    "RecordableCassette",
-    "active_playback",
-    "cassette_count",
-    "flush_recorder",
-    "platform_or_playback",
-    "record_agents",
-    "record_run",
-]
-
 
 class Cassette(ABC):
     """A file that is recorded to or played back until `stop` or the end of a ``with`` block."""

@@ -27,19 +27,6 @@ from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.names import attachment_name, storable_url
 from agentnb.redaction.secrets import mask, mask_value
 
-__all__ = [
-    "FORMAT",
-    "CassetteRun",
-    "Decision",
-    "agents_entry",
-    "capabilities_from_dict",
-    "failure_to_dict",
-    "has_cassette_format",
-    "read_agents",
-    "request_fields",
-    "to_line",
-]
-
 FORMAT: Final = "agentnb.recording/1"
 
 # An approval's id and whether it was granted.

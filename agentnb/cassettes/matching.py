@@ -13,8 +13,6 @@ from agentnb.cassettes.entries import CassetteRun
 from agentnb.config.names import quoted
 from agentnb.errors import PlaybackError
 
-__all__ = ["RecordedAnswers", "quoted_name"]
-
 _EXCERPT: Final = 60
 # Comparing prompts takes the square of their length: compare their beginnings, few of them exactly.
 _COMPARED_LENGTH: Final = 200

@@ -8,8 +8,6 @@ from agentnb.errors import AgentnbError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
 
-__all__ = ["OfflinePlatform"]
-
 
 class OfflinePlatform:
     """A `Platform` that refuses every call; subclasses override what they have a record of."""

@@ -18,8 +18,6 @@ from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RunRequest
 from agentnb.recording.clock import PlayedBatch
 
-__all__ = ["PlaybackPlatform"]
-
 
 class PlaybackPlatform(OfflinePlatform):
     """One platform of a cassette; ``speed`` is as `play` takes it."""

@@ -29,8 +29,6 @@ from agentnb.errors import PlaybackError
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Capabilities
 
-__all__ = ["Playback", "playback"]
-
 # Platforms that a message names.
 _MAX_NAMES: Final = 10
 # Far more than a notebook's runs take; only their requests are kept in memory.

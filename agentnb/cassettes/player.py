@@ -12,8 +12,6 @@ from agentnb.errors import RequestError
 from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event
 from agentnb.recording.clock import PlayedBatch
 
-__all__ = ["play", "validate_speed"]
-
 
 def validate_speed(speed: float) -> float:
     """Return the speed of a playback as a multiple of real time; infinity for 0: no waiting.

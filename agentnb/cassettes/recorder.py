@@ -37,8 +37,6 @@ from agentnb.recording.base_run import BaseRun, PlatformFacts
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Recorder", "record"]
-
 _log = logging.getLogger(__name__)
 
 # Makes `record` play back what it would write.

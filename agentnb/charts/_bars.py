@@ -16,8 +16,6 @@ from agentnb.charts._style import Chart, LayerChart
 from agentnb.errors import RequestError
 from agentnb.tables.columns import FAILED_STATUSES
 
-__all__ = ["cost", "errors", "tools"]
-
 _MAX_BARS: Final = 20
 _SOURCES: Final = {"platform": "reported by the platform", "prices": "computed from prices"}
 _NO_SOURCE: Final = "source unknown"

@@ -10,8 +10,6 @@ from agentnb.charts._tooltips import safe_title
 from agentnb.errors import RequestError
 from agentnb.render.visible import one_line
 
-__all__ = ["MISSING", "group_labels", "grouped", "seconds", "short_label", "table", "top_groups"]
-
 #: Values of ``by`` -> column and its name in a title.
 BY: Final[dict[str, tuple[str, str]]] = {
     "agent": ("agent", "Agent"),

@@ -13,8 +13,6 @@ from agentnb.charts._data import grouped, table, top_groups
 from agentnb.charts._style import Chart, LayerChart
 from agentnb.errors import RequestError
 
-__all__ = ["Amount", "Freq", "local_times", "stacked_bars", "usage"]
-
 Freq = Literal["minute", "hour", "day", "week", "month"]
 FREQS: Final[tuple[Freq, ...]] = ("minute", "hour", "day", "week", "month")
 # More bars could not be distinguished.

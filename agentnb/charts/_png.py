@@ -7,9 +7,7 @@ import struct
 import zlib
 from typing import Any, Final, NamedTuple, cast
 
-from agentnb.render.visible import control_signs
-
-__all__ = ["Picture", "drawable", "recompress", "render_png"]
+from agentnb._support.text import control_signs
 
 _SCALE: Final = 1.5  # sharp enough on most screens
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"

@@ -12,8 +12,6 @@ from agentnb.charts import _style as style
 from agentnb.charts._data import grouped, seconds, table, top_groups
 from agentnb.charts._style import LayerChart
 
-__all__ = ["latency", "quantile_chart", "time_to_first_token"]
-
 _MAX_GROUPS: Final = 10
 # Of each group; evenly spaced quantiles have the shape of all points.
 _MAX_POINTS: Final = 120

@@ -18,8 +18,6 @@ from agentnb.event.timeline import timeline as segments_of
 from agentnb.event.types import Event, RawEvent, event_from_dict
 from agentnb.render.visible import one_line
 
-__all__ = ["timeline"]
-
 _AXIS: Final = "Time since sending (s)"
 _COLOURS: Final = {
     "Waiting": style.NEUTRAL_COLOUR,

@@ -13,8 +13,6 @@ from typing import Any, Final, cast
 
 from agentnb.render.visible import one_line
 
-__all__ = ["safe_title", "with_safe_tooltips"]
-
 _MARKUP_KEYS: Final = frozenset({"image", "title"})
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 # In an expression a quote ends a string and a backslash starts an escape; these look alike.

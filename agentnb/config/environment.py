@@ -20,21 +20,6 @@ from typing import Final
 
 from pydantic import SecretStr
 
-__all__ = [
-    "PROJECT_FILE",
-    "base_url_variable",
-    "env_file",
-    "env_file_key",
-    "explain_ignored_address",
-    "is_single_word",
-    "key_variable",
-    "options_from_environment",
-    "project_folders",
-    "read_env_keys",
-    "url_from_environment",
-    "user_config_path",
-]
-
 PROJECT_FILE: Final = "agentnb.toml"
 _ROOT_MARKERS: Final = (".git", PROJECT_FILE, "pyproject.toml")
 # Variables of the platforms' own tools.

@@ -21,8 +21,6 @@ from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError
 from agentnb.redaction.secrets import is_secret_name
 
-__all__ = ["load_config"]
-
 # A user name with a password if an @ follows; the password may contain any character.
 _USER_IN_URL: Final = re.compile(r"://[^:/]*:")
 _PASSWORD_OPTION: Final = re.compile(r"[?&](ssl)?password=", re.IGNORECASE)

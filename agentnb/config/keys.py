@@ -19,18 +19,6 @@ from agentnb.redaction.secrets import mask
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = [
-    "KEYRING_SERVICE",
-    "PromptUnavailableError",
-    "configured_key",
-    "delete_key",
-    "find_key",
-    "key_hint",
-    "load_key",
-    "prompt_for_key",
-    "store_key",
-]
-
 #: Service name of agentnb's keys in the keyring; the user name is the platform's name.
 KEYRING_SERVICE: Final = "agentnb"
 

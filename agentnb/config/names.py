@@ -17,17 +17,6 @@ from agentnb.config.keys import key_hint
 from agentnb.errors import ConfigError
 from agentnb.redaction.secrets import is_given_secret, is_opaque, looks_like_key
 
-__all__ = [
-    "EMBEDDED",
-    "AgentName",
-    "check_address",
-    "printable",
-    "quoted",
-    "reject_key_as_name",
-    "reject_key_options",
-    "suggestion",
-]
-
 #: The platform name and the base address that mean agentnb's embedded server.
 EMBEDDED: Final = "sandbox"
 

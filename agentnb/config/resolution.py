@@ -30,8 +30,6 @@ from agentnb.config.trust import UntrustedEndpoint
 from agentnb.errors import ConfigError
 from agentnb.redaction.secrets import remember_secret
 
-__all__ = ["BarePlatformError", "Config", "config"]
-
 _EMBEDDED_TYPE: Final = "operativus"
 _EMBEDDED_AGENT: Final = "finance_agent"  # for examples in hints
 

@@ -14,8 +14,6 @@ from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb.config.trust import UntrustedEndpoint
 
-__all__ = ["ConfigFile", "HistorySection", "Origins", "PlatformSection", "PlatformSettings"]
-
 _NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0)]
 

@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 from agentnb.config.names import printable
 from agentnb.errors import ConfigError
 
-__all__ = ["read_toml"]
-
 # Far above any real configuration; a hostile file is rejected in milliseconds.
 _MAX_BYTES: Final = 128 * 1024
 _MAX_DEPTH: Final = 16

@@ -15,8 +15,6 @@ from typing import Final
 from agentnb.config.environment import base_url_variable
 from agentnb.errors import ConfigError
 
-__all__ = ["UntrustedEndpoint"]
-
 # Characters of an address or type; the user has to read it.
 _MAX_LENGTH: Final = 300
 

@@ -12,8 +12,6 @@ from agentnb._support.fork import renew_lock_after_fork
 from agentnb.conversation.turns import Turn
 from agentnb.run.run import Run
 
-__all__ = ["Change", "Listeners", "follow_status", "is_answered", "is_open"]
-
 _log = logging.getLogger(__name__)
 
 

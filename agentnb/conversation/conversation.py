@@ -28,8 +28,6 @@ from agentnb.platforms.media import MediaLike, as_media, media_items
 from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 
-__all__ = ["Conversation"]
-
 
 class Conversation:
     """Questions to one agent and its answers, with branches.

@@ -20,8 +20,6 @@ from agentnb.run.run import Run
 from agentnb.store import recent
 from agentnb.store.stored_sessions import StoredSession, list_sessions, load_session
 
-__all__ = ["SessionInfo", "known_runs", "newer_runs", "runs_in_session", "session_list"]
-
 _log = logging.getLogger(__name__)
 
 _MAX_SESSIONS: Final = 100

@@ -9,8 +9,6 @@ from agentnb.conversation.conversation import Conversation
 from agentnb.conversation.turns import Turn
 from agentnb.render.chat import ChatView, TurnView
 
-__all__ = ["chat_view", "to_dict"]
-
 
 def chat_view(chat: Conversation) -> ChatView:
     """Return the current branch, for the renderers."""

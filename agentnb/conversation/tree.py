@@ -14,8 +14,6 @@ from agentnb.errors import RequestError
 from agentnb.platforms.base import Message, Platform
 from agentnb.run.run import Run
 
-__all__ = ["LAST", "Archive", "LastTurn", "Placement", "Tree"]
-
 # As many turns as the history keeps runs.
 _MAX_TURNS: Final = 10_000
 

@@ -17,20 +17,6 @@ from agentnb.platforms.base import Media, Message
 from agentnb.platforms.names import attachment_name
 from agentnb.run.run import Run
 
-__all__ = [
-    "Attachment",
-    "ChatSession",
-    "PriorMessages",
-    "Turn",
-    "attachment_of",
-    "branch_end",
-    "branch_to",
-    "messages_of",
-    "prior_messages",
-    "total_usage",
-    "turns_of_runs",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:

@@ -13,8 +13,6 @@ from agentnb._loop import submit
 from agentnb.doctor.report import Finding, failed, note, problem
 from agentnb.errors import AgentnbError
 
-__all__ = ["DoctorCheck", "run_checks", "run_on_loop"]
-
 T = TypeVar("T")
 
 # Seconds between two looks of a waiting main thread: Windows delivers Ctrl-C only then.

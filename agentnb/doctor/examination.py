@@ -22,8 +22,6 @@ from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.redaction.secrets import remember_environment
 
-__all__ = ["SECONDS", "examine", "selected_platforms"]
-
 #: Default time for all checks, in seconds.
 SECONDS: Final = 10.0
 # Shares of that time for checks of this machine, and for those that wait for others.

@@ -15,8 +15,6 @@ from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.packages import installed_version, parse_release
 from agentnb.doctor.report import Finding, note, ok, problem
 
-__all__ = ["Host", "check_event_loops", "check_frontend", "check_kernel"]
-
 # Display mode -> what it means, and what to do if runs are not live.
 _DISPLAYS: Final = {
     "widget": ("runs are live views", ""),

@@ -22,15 +22,6 @@ from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.report import Finding, failed, note, ok, problem, redact_url
 from agentnb.errors import AgentnbError, DeadlineError, TransportError
 
-__all__ = [
-    "GRACE",
-    "ProbeResponse",
-    "check_clock",
-    "check_connection",
-    "check_proxies",
-    "proxy_for",
-]
-
 #: The client's own deadlines expire first, by so many seconds: they say which of them it was.
 GRACE: Final = 1.0
 # Share of the timeout that connecting may take.

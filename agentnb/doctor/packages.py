@@ -16,17 +16,6 @@ from typing import Any, Final, NamedTuple, cast
 from agentnb._support.installing import DISTRIBUTION, __version__, install_hint, upgrade_hint
 from agentnb.doctor.report import Finding, note, ok, problem
 
-__all__ = [
-    "Dependency",
-    "check_extras",
-    "check_packages",
-    "check_python",
-    "check_views",
-    "dependencies",
-    "installed_version",
-    "parse_release",
-]
-
 _REINSTALL: Final = f"pip uninstall -y agentnb && pip install --force-reinstall {DISTRIBUTION}"
 # Such as "psycopg[binary]>=3.2; extra == 'postgresql'": package, specifier and extra.
 _REQUIREMENT: Final = re.compile(

@@ -24,8 +24,6 @@ from agentnb.errors import (
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Platform
 
-__all__ = ["check_platform", "list_agents", "new_client", "single_attempt"]
-
 # Shares of the timeout for connecting, and for listing the agents.
 _CONNECT_SHARE: Final = 0.55
 _LIST_SHARE: Final = 0.85

@@ -16,20 +16,6 @@ from agentnb.errors import AgentnbError
 from agentnb.redaction.secrets import MASK, looks_like_key, mask
 from agentnb.render import one_line
 
-__all__ = [
-    "LEVELS",
-    "Finding",
-    "Level",
-    "Report",
-    "as_text",
-    "failed",
-    "note",
-    "ok",
-    "problem",
-    "redact_text",
-    "redact_url",
-]
-
 Level = Literal["problem", "note", "ok"]
 #: The levels in the order of the report.
 LEVELS: Final[tuple[Level, ...]] = ("problem", "note", "ok")

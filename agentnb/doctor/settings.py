@@ -12,8 +12,6 @@ from agentnb.doctor.report import Finding, failed, note, ok, problem
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 
-__all__ = ["check_config_files", "check_default_agent", "check_transport"]
-
 
 def check_config_files(*, current: Config) -> Iterator[Finding]:
     """Report the files, whether they can be read, and whether this session has read them."""

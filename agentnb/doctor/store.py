@@ -15,8 +15,6 @@ from agentnb.errors import AgentnbError, ConfigError
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["check_store"]
-
 # Free bytes below which there is a note, and a problem.
 _LOW_SPACE: Final = 500_000_000
 _NO_SPACE: Final = 20_000_000

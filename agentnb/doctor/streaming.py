@@ -24,8 +24,6 @@ from agentnb.event.types import ReasoningDelta, RunFailed, TextDelta
 from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Arrivals", "assess", "check_sandbox", "check_stream", "measure"]
-
 # Chunks that the sandbox's echo agent sends, and milliseconds between them.
 _CHUNKS: Final = 12
 _INTERVAL_MS: Final = 40

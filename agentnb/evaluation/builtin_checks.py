@@ -12,8 +12,6 @@ from agentnb.evaluation.check import Check, Expected, Row
 from agentnb.evaluation.extras import jsonschema
 from agentnb.run.output import OutputType, output_schema, parse_output
 
-__all__ = ["contains", "exact", "json_schema", "regex"]
-
 
 def exact(text: str | None = None, *, column: Any = None, ignore_case: bool = False) -> Check:
     """Return a check that the answer equals ``text``, or the text of the row in ``column``.

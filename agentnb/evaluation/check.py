@@ -8,8 +8,6 @@ from typing import Any
 
 from agentnb.errors import RequestError
 
-__all__ = ["Check", "Expected", "Row", "is_missing"]
-
 Row = Mapping[Any, Any]
 """A row of the table: column -> value."""
 

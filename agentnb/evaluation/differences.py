@@ -16,8 +16,6 @@ from agentnb.evaluation.intervals import (
 )
 from agentnb.evaluation.pairing import Keys, paired
 
-__all__ = ["COMPARED_COLUMNS", "Verdicts", "compare_verdicts"]
-
 Verdicts = Sequence[bool | float | None]
 """Bools or scores of one check for each row, None where the row does not count."""
 

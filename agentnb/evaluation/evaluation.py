@@ -17,8 +17,6 @@ from agentnb.tables.frame import table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SUMMARY_COLUMNS", "Evaluation"]
-
 #: Column -> dtype of `Evaluation.summary`, in order.
 SUMMARY_COLUMNS: Final[dict[str, str]] = {
     "rows": "Int64",

@@ -8,8 +8,6 @@ from typing import Any
 from agentnb._support.installing import install_hint
 from agentnb.errors import ConfigError
 
-__all__ = ["jsonschema", "stats"]
-
 
 def stats() -> Any:
     """Return `scipy.stats`, or raise `ConfigError` if SciPy is not installed."""

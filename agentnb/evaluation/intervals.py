@@ -12,18 +12,6 @@ from typing import Final
 
 from agentnb.evaluation.extras import stats
 
-__all__ = [
-    "Difference",
-    "Estimate",
-    "mean",
-    "mean_difference",
-    "mean_estimate",
-    "paired_mean_difference",
-    "paired_proportion_difference",
-    "proportion_difference",
-    "proportion_estimate",
-]
-
 # Relative difference of values that rounding alone can cause.
 _ROUNDING: Final = 1e-12
 

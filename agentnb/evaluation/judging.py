@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
     from agentnb.recording.base_run import BaseRun
 
-__all__ = ["evaluate"]
-
 Verdict = bool | float | None
 
 

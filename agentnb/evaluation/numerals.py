@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-__all__ = ["DecimalMark", "Numeral", "numerals"]
-
 DecimalMark = Literal[".", ","]
 
 _MINUS: Final = "-\u2010\u2011\u2012\u2013\u2212"

@@ -14,8 +14,6 @@ from agentnb.evaluation.intervals import mean
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["By", "Keys", "Paired", "pair_keys", "paired"]
-
 By = Hashable | Sequence[Hashable]
 """A column, several, or "index"."""
 

@@ -12,8 +12,6 @@ from agentnb.errors import RequestError
 from agentnb.evaluation.builtin_checks import exact, json_schema, regex
 from agentnb.evaluation.check import Check, Row
 
-__all__ = ["CheckLike", "Checks", "read_checks"]
-
 CheckLike = Check | Callable[..., Any] | re.Pattern[str] | str | Mapping[str, Any]
 """Anything that `agentnb.evaluation` accepts as a check."""
 

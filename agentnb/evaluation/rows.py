@@ -17,8 +17,6 @@ from agentnb.tables.run_list import RunList
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Answers", "Convertible", "Outcome", "answers"]
-
 # Column of answers in the tables of `agent.map`, and in those of runs.
 _ANSWER_COLUMNS: Final = ("answer", "text")
 _FAILED: Final = frozenset(("failed", "cancelled", "truncated", "interrupted"))

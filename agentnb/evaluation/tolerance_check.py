@@ -9,8 +9,6 @@ from agentnb.errors import RequestError
 from agentnb.evaluation.check import Check, Expected, Row
 from agentnb.evaluation.numerals import DecimalMark, numerals
 
-__all__ = ["tolerance"]
-
 Which = Literal["only", "first", "last", "any"]
 
 # Decimal arithmetic: 1.1 differs from 1 by 0.1, not by a little more.

@@ -30,8 +30,6 @@ from agentnb.event.types import (
     event_to_dict,
 )
 
-__all__ = ["decode", "decode_or_warn", "encode"]
-
 _VERSION: Final = 1
 # Prefix of a payload whose characters are bytes.
 _BYTES: Final = "~"

@@ -12,8 +12,6 @@ from typing import Any
 from agentnb._support.text import well_formed
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, RunFinished, TextDelta
 
-__all__ = ["EventSurrogateJoiner", "SurrogateJoiner"]
-
 
 class SurrogateJoiner:
     """Joins halves across the fragments of several texts, each of them known by a ``key``.

@@ -24,8 +24,6 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 
-__all__ = ["Kind", "Segment", "timeline"]
-
 Kind = Literal["waiting", "reasoning", "text", "tool", "approval"]
 
 # A result that arrives while the answer streams does not split it, unless text then pauses.

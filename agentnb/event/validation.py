@@ -20,19 +20,6 @@ from uuid import UUID
 
 from agentnb._support.text import identifier_or_none, name_signs, printable
 
-__all__ = [
-    "COST_KEYS",
-    "DETAIL_KEYS",
-    "TOKEN_KEYS",
-    "EventField",
-    "Validated",
-    "identifier",
-    "json_document",
-    "json_text",
-    "plain_text",
-    "usage_fields",
-]
-
 #: Field of `Usage` -> the keys under which platforms and vendors report it.
 TOKEN_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "input_tokens": (

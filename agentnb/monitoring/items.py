@@ -11,8 +11,6 @@ from agentnb.platforms.base import Platform, RemoteRun
 from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs
 
-__all__ = ["MAX_FAILURES", "Item", "LocalItem", "RemoteItem", "own_runs", "remote_item"]
-
 #: After how many responses without a run its platform is taken not to know it.
 MAX_FAILURES: Final = 3
 

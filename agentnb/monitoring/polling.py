@@ -25,8 +25,6 @@ from agentnb.monitoring.items import MAX_FAILURES, RemoteItem
 from agentnb.platforms.base import Platform
 from agentnb.platforms.run_lists import batches, common
 
-__all__ = ["Poller", "PollingClock", "PollingInterval"]
-
 _log = logging.getLogger(__name__)
 
 _MAX_CONCURRENT_REQUESTS: Final = 4

@@ -22,8 +22,6 @@ from agentnb.run.run import Run
 from agentnb.store.record import UNKNOWN_TIME, RunRecord
 from agentnb.store.values import from_micros, span, to_micros
 
-__all__ = ["Targets", "find_sessions", "list_agent_runs", "resolve"]
-
 _log = logging.getLogger(__name__)
 
 # The platform of Python functions, whose runs only their own process knows.

@@ -11,8 +11,6 @@ from agentnb.errors import RunCancelledError, RunFailedError, RunTruncatedError
 from agentnb.monitoring import Watch, WatchedRun
 from agentnb.run.run import Run
 
-__all__ = ["wait"]
-
 # Seconds between two wake-ups of a waiting loop, because Ctrl-C does not wake every loop.
 _TICK: Final = 0.1
 

@@ -20,8 +20,6 @@ from agentnb.monitoring.targets import Targets, find_sessions, list_agent_runs, 
 from agentnb.monitoring.watched_run import WatchedRun
 from agentnb.run.run import Run
 
-__all__ = ["Watch"]
-
 _log = logging.getLogger(__name__)
 
 # Seconds between two notifications of a local run's progress; changes of status are immediate.

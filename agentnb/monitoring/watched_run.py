@@ -12,8 +12,6 @@ from agentnb.recording.recording import Waiting
 from agentnb.render.visible import one_line
 from agentnb.run.run import Run
 
-__all__ = ["WatchedRun", "remote_times", "waiting_words", "watched_run"]
-
 _WAITS: Final = {"reconnect": "Reconnecting", "retry": "Trying again"}
 _MAX_REASON: Final = 300
 

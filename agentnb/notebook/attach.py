@@ -16,8 +16,6 @@ from agentnb.store.recent import recent_runs
 if TYPE_CHECKING:
     from agentnb.notebook.runner import CellRunner
 
-__all__ = ["attach"]
-
 
 def attach(runner: CellRunner, words: Sequence[str]) -> None:
     """Attach to a run; block until it has ended, unless with ``--bg``.

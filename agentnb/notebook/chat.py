@@ -34,8 +34,6 @@ from agentnb.widgets.chat import ChatWidget
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Chat", "chat"]
-
 
 class Chat(ChatWidget):
     """A conversation with ``agent``, usable in a cell and from code.

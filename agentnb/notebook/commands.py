@@ -34,8 +34,6 @@ from agentnb.platforms import registry
 from agentnb.run.agent_catalog import list_agents
 from agentnb.run.run import Run
 
-__all__ = ["COMMANDS", "Commands"]
-
 
 class Commands:
     """The commands of ``%agent``; each method's docstring is its help."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.media import MediaLike
     from agentnb.run.output import OutputType
 
-__all__ = ["compare", "show_comparison"]
-
 # Seconds between two checks whether all have ended.
 _TICK: Final = 0.05
 

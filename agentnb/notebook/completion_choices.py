@@ -19,8 +19,6 @@ from agentnb.run.agent_catalog import known_agents
 from agentnb.run.run import Run
 from agentnb.store.filters import STATUSES
 
-__all__ = ["complete", "last_word"]
-
 _LINE: Final = re.compile(r"^\s*(%%?)agent(\s+.*)?$")
 # An agent may contain a colon, at which IPython's own token ends.
 _LAST_WORD: Final = re.compile(r"[^\s]*$")

@@ -33,22 +33,6 @@ if TYPE_CHECKING:
 
     from agentnb.widgets.base import AgentWidget
 
-__all__ = [
-    "LiveDisplay",
-    "Mode",
-    "Output",
-    "choose_mode",
-    "close_at_end",
-    "current_shell",
-    "display",
-    "keep_alive",
-    "make_display",
-    "show",
-    "show_bundle",
-    "show_value",
-    "update_display",
-]
-
 # These are untyped in IPython.
 display: Callable[..., Any] = cast("Any", ipython_display).display
 update_display: Callable[..., Any] = cast("Any", ipython_display).update_display

@@ -16,8 +16,6 @@ from agentnb.render import one_line
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["DOCTOR_USAGE", "DisplayedReport", "doctor"]
-
 #: Usage of ``%agent doctor``.
 DOCTOR_USAGE: Final = "[--stream] [PLATFORM ...]"
 _CELL: Final = 600

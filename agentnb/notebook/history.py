@@ -22,19 +22,6 @@ from agentnb.tables.pages import PageQuery, agent_names, page, row_of
 if TYPE_CHECKING:
     from agentnb.store.record import RunRecord
 
-__all__ = [
-    "HISTORY_ACTIONS",
-    "HISTORY_TABLES",
-    "HISTORY_USAGE",
-    "active_runs",
-    "history",
-    "history_help",
-    "history_parser",
-    "is_agent_name",
-    "session_table",
-    "stop_error",
-]
-
 #: Usage of ``%agent history``.
 HISTORY_USAGE: Final = (
     "[COUNT] [--text T] [--agent A] [--status S] [--since 7d] | --sql QUERY [--engine duckdb] "

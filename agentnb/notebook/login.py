@@ -21,8 +21,6 @@ from agentnb.errors import ConfigError, RequestError
 from agentnb.notebook.tables import table
 from agentnb.platforms import registry
 
-__all__ = ["LOGIN_USAGE", "login"]
-
 #: Usage of ``%agent login``.
 LOGIN_USAGE: Final = "PLATFORM [--forget]"
 _FORGET: Final = "--forget"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from agentnb.notebook.commands import Commands
     from agentnb.notebook.runner import CellRunner
 
-__all__ = ["AgentMagics", "match_line"]
-
 _LINE: Final = re.compile(r"^\s*%%?agent\s")
 
 

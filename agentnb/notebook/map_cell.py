@@ -14,8 +14,6 @@ from agentnb.notebook.template import evaluate_expression, split_template
 from agentnb.render.view import seconds
 from agentnb.tables.frame import frame_html, frame_text, mark
 
-__all__ = ["PromptTemplate", "evaluate_data", "table_bundle"]
-
 # Columns of a map that are not displayed, and those displayed only if they have values.
 _HIDDEN: Final = (
     "run_id",

@@ -17,8 +17,6 @@ from agentnb.widgets.monitor import MonitorWidget, monitored_rows
 if TYPE_CHECKING:
     from agentnb.agents import Agent
 
-__all__ = ["Monitor", "monitor"]
-
 # Longest time for one request to every platform, in seconds.
 _POLL_TIMEOUT: Final = 20.0
 _NONE: Final = "–"

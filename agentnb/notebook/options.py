@@ -13,20 +13,6 @@ from typing import Any, Final, NoReturn
 from agentnb.errors import RequestError
 from agentnb.redaction.secrets import is_given_secret, is_secret_name, looks_like_key
 
-__all__ = [
-    "ATTACH_USAGE",
-    "CHAT_USAGE",
-    "FORMATS",
-    "CellOptions",
-    "LineParser",
-    "cell_parser",
-    "parse_attach_words",
-    "parse_cell_line",
-    "parse_chat_words",
-    "usage",
-    "usage_parser",
-]
-
 FORMATS: Final = ("rich", "text", "json")
 # Names that are not parameters, with what replaces them.
 _RESERVED: Final = {

@@ -14,8 +14,6 @@ from agentnb.render import one_line
 from agentnb.render.markup import WRAPPER_CLASS, Style, element, joined
 from agentnb.render.view import dollars, seconds
 
-__all__ = ["progress_display"]
-
 # Seconds between two updates.
 _INTERVAL: Final = 0.25
 _NAME: Final = 120

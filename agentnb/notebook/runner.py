@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from agentnb.notebook.display import Mode
     from agentnb.notebook.text import RunDisplay
 
-__all__ = ["CellRunner", "show_as_one_line"]
-
 # Seconds between two updates of a waiting cell.
 _TICK: Final = 0.05
 # Seconds that an interrupted cell waits for its run to end.

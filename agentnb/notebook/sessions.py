@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from agentnb.conversation import Change, Conversation
     from agentnb.run.run import Run
 
-__all__ = ["Sessions"]
-
 # By client, because two servers of one platform do not share sessions, and by cassette, because a
 # playback in another kernel begins without sessions.
 _Key = tuple[Platform, str, int]

@@ -10,8 +10,6 @@ from typing import Any, Final
 from agentnb.redaction.secrets import mask
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["ColumnGroup", "Table", "table"]
-
 _CELL: Final = 200
 # Columns up to _SHORT characters do not wrap; those beyond _LONG get a minimum width.
 _SHORT: Final = 26

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from agentnb.errors import RequestError
 
-__all__ = ["evaluate_expression", "expand", "split_template"]
-
 # Bounds of the search for the end of an expression in a text full of braces.
 _MAX_EXPRESSION: Final = 2000
 _MAX_TRIES: Final = 16

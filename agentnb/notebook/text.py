@@ -12,8 +12,6 @@ from agentnb.render import summary
 from agentnb.render.visible import StreamCleaner, one_line, visible
 from agentnb.run.run import Run
 
-__all__ = ["RunDisplay", "TextDisplay"]
-
 _MAX_LENGTH: Final = 200
 
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["AwaitTransformer"]
-
 _MAGIC: Final = "%%agent"
 # Through the shell, because '%reset' deletes names of the user's namespace.
 _CALL: Final = "await get_ipython().magics_manager.registry['AgentMagics'].ask({!r}, {!r})\n"

@@ -15,8 +15,6 @@ from agentnb.config import config
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["agent_variable", "agent_variables", "resolve_variable"]
-
 # Functions imported from these are not agents, and may do harm when called.
 _FOREIGN: Final = frozenset({*sys.stdlib_module_names, "agentnb", "IPython", "ipykernel"}) - {
     "__main__"

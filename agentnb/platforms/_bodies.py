@@ -10,18 +10,9 @@ from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from agentnb._http import ErrorDetails, parse_retry_after
+from agentnb._support.text import well_formed
 from agentnb.errors import FieldProblem
-from agentnb.platforms._wire import mend, one_line
-
-__all__ = [
-    "LEAST_OFFSET",
-    "MOST_OFFSET",
-    "execution_time",
-    "parse_error_body",
-    "parse_seconds",
-    "parse_time",
-    "parse_zone",
-]
+from agentnb.platforms._wire import one_line
 
 _MAX_TIME_SECONDS: Final = 253_402_300_799  # the last second of the year 9999
 LEAST_OFFSET: Final = timedelta(hours=-12)
@@ -148,7 +139,7 @@ def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
         path = [str(p) for p in cast("list[Any]", loc)] if isinstance(loc, list) else [_line(loc)]
         message = _line(_first(entry, "msg", "message")) or "invalid"
         kind = _line(entry.get("type")) or ""
-        problems.append(FieldProblem(mend(".".join(p for p in path if p)), message, kind))
+        problems.append(FieldProblem(well_formed(".".join(p for p in path if p)), message, kind))
     return tuple(problems)
 
 

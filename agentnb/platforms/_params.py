@@ -14,8 +14,6 @@ from agentnb.errors import ConfigError, RequestError
 from agentnb.platforms._wire import Outbound, one_line
 from agentnb.redaction.secrets import is_given_secret
 
-__all__ = ["check_choice", "check_count", "check_options", "check_params", "did_you_mean"]
-
 P = TypeVar("P", bound=Outbound)
 
 

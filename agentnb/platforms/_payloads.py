@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
+from agentnb._support.text import well_formed
 from agentnb.event.transcript import Status
 from agentnb.event.types import Event, RunFailed, UsageReported
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import MalformedError, json_payload, mend, mend_deep
-
-__all__ = [
-    "as_list",
-    "as_object",
-    "failure_event",
-    "first_text",
-    "first_value",
-    "is_status",
-    "json_object",
-    "read_status",
-    "usage_events",
-]
+from agentnb.platforms._wire import MalformedError, json_payload, mend_deep
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -54,7 +43,7 @@ def first_value(fields: Mapping[str, Any], *names: str) -> Any:
 def first_text(fields: Mapping[str, Any], *names: str) -> str | None:
     """Return the first of these fields that is non-empty text, mended."""
     values = (fields.get(name) for name in names)
-    return next((mend(value) for value in values if isinstance(value, str) and value), None)
+    return next((well_formed(value) for value in values if isinstance(value, str) and value), None)
 
 
 def usage_events(value: Any, *, model: str | None = None) -> list[Event]:

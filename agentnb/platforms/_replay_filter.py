@@ -25,8 +25,6 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._replayed_tool_calls import ReplayedToolCalls
 
-__all__ = ["ReplayFilter", "has_content", "incomplete", "rest_of"]
-
 Delta = TextDelta | ReasoningDelta
 _Key = tuple[type[Delta], str | None]
 

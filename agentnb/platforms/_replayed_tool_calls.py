@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 
-__all__ = ["ReplayedToolCalls"]
-
 CallEvent = ToolCallStarted | ToolCallDelta | ToolCallFinished
 
 

@@ -12,8 +12,6 @@ from typing import Final
 from agentnb._http import parse_date
 from agentnb.errors import ConnectionFailedError, StreamCutError
 
-__all__ = ["LatestRunStarts", "RunStart", "connection_errors"]
-
 # The Date header has whole seconds; the clocks of a platform's machines differ by a little more.
 _BEFORE: Final = timedelta(seconds=1)
 _AFTER: Final = timedelta(seconds=5)

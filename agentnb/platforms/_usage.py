@@ -10,8 +10,6 @@ from typing import Any, Final, cast
 from agentnb.event.types import Usage
 from agentnb.event.validation import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
-__all__ = ["read_count", "read_usage"]
-
 # The largest integer that JavaScript represents exactly.
 _MAX_COUNT: Final = 2**53
 # Some servers send numbers as strings.

@@ -11,8 +11,6 @@ from agentnb.errors import NotFoundError, RequestError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms.base import Message, Platform, RunRequest
 
-__all__ = ["as_messages", "check_history", "joined", "no_approvals", "remote_filters"]
-
 _ROLES: Final = ("user", "assistant", "system")
 _FILTERS: Final = ("session_id", "status", "limit", "order", "offset")
 

@@ -24,30 +24,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, from_json
 
-from agentnb._support.text import well_formed as mend
+from agentnb._support.text import well_formed
 from agentnb.errors import RequestError
-from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.sse import ServerSentEvent
-
-__all__ = [
-    "JSON_DECODER",
-    "EventCodec",
-    "Inbound",
-    "Lenient",
-    "MalformedError",
-    "Number",
-    "Outbound",
-    "SurrogateJoiner",
-    "as_text",
-    "explain",
-    "json_payload",
-    "mend",
-    "mend_deep",
-    "one_line",
-    "peek",
-    "to_wire",
-    "validated",
-]
 
 _MAX_LINE: Final = 300
 _MAX_DEPTH: Final = 100
@@ -114,7 +93,7 @@ _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 def mend_deep(value: Any) -> Any:
     """Return a JSON-like value without lone surrogates; tuples become lists."""
     if isinstance(value, str):
-        return mend(value)
+        return well_formed(value)
     if isinstance(value, dict):
         items = cast("dict[Any, Any]", value).items()
         return {mend_deep(k): mend_deep(v) for k, v in items}
@@ -250,18 +229,18 @@ def explain(error: ValidationError) -> str:
 
 def one_line(text: str) -> str:
     """Return ``text`` without lone surrogates, on one line of at most 300 characters."""
-    text = " ".join(mend(text).split())
+    text = " ".join(well_formed(text).split())
     return text if len(text) <= _MAX_LINE else text[: _MAX_LINE - 1] + "…"
 
 
 def as_text(value: Any) -> str:
     """Return a wire value as text: strings unchanged, None as "", anything else as JSON."""
     if isinstance(value, str):
-        return mend(value)
+        return well_formed(value)
     if value is None:
         return ""
     try:
-        return mend(json.dumps(value, ensure_ascii=False, default=str))
+        return well_formed(json.dumps(value, ensure_ascii=False, default=str))
     except (RecursionError, ValueError):
         return ""
 

@@ -15,8 +15,6 @@ from agentnb.platforms.base import Media, Platform
 from agentnb.platforms.names import attachment_name, is_media_type
 from agentnb.redaction.secrets import mask
 
-__all__ = ["MediaLike", "as_media", "check_prompt", "media_items", "media_refusal"]
-
 MediaLike = Media | str | Path | bytes | Mapping[str, Any]
 """One attachment as users give it: a path, an address, bytes, `Media`, or a mapping such as
 ``{"type": "image/png", "data": "<base64 or an address>"}``."""

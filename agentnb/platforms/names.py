@@ -9,8 +9,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from agentnb._support.text import well_formed
 from agentnb.redaction.secrets import MASK, is_secret_name, mask
 
-__all__ = ["attachment_name", "is_media_type", "storable_url"]
-
 _MAX_NAME: Final = 200
 _MAX_SUFFIX: Final = 20
 _UNNAMED: Final = "attachment"

@@ -22,8 +22,6 @@ from agentnb.errors import ConfigError, UnsupportedError
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, PlatformSettings
 
-__all__ = ["BUILTIN", "GROUP", "NAMES", "load", "names", "unsupported"]
-
 GROUP: Final = "agentnb.platforms"
 
 BUILTIN: Final[dict[str, str]] = {

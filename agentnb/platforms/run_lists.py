@@ -9,8 +9,6 @@ from typing import Final, Protocol, TypeVar
 from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms.base import Capabilities, RemoteRun
 
-__all__ = ["LARGEST_BATCH", "RunIds", "batches", "check_window", "common", "window"]
-
 #: Maximum number of ids in one request.
 LARGEST_BATCH: Final = 100
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Capabilities, RunRequest
     from agentnb.render import RunView
 
-__all__ = ["BaseRun", "PlatformFacts", "Via"]
-
 #: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, attached again after a decision, or
 #: not at all: it is a recorded run that is replayed.
 Via = Literal["stream", "invoke", "attach", "decision", "replay"]

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 
 from agentnb.event.types import Event
 
-__all__ = ["Clock", "PlayedBatch"]
-
 
 class Clock:
     """The clock of one run; ``now`` is the time that it measures, in seconds.

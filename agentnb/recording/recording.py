@@ -18,8 +18,6 @@ from agentnb.event.transcript import Transcript
 from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
 from agentnb.recording.clock import Clock
 
-__all__ = ["EventIterator", "Recording", "Waiting"]
-
 _log = logging.getLogger(__name__)
 
 # A tuple: `TextDelta | ReasoningDelta` would be built anew for each event.

@@ -29,8 +29,6 @@ from agentnb.redaction.secrets import (
     near_secret,
 )
 
-__all__ = ["StreamMask", "masked_event", "without_secrets"]
-
 # Identifies a text that grows: its passage or call, and the field of the event that appends to it.
 _TextKey = tuple[Hashable, str]
 _DETAILS: Final = "details"

@@ -16,26 +16,6 @@ from agentnb._support.fork import after_fork_in_child
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = [
-    "HARMLESS",
-    "MASK",
-    "gives_away",
-    "has_secret",
-    "is_given_secret",
-    "is_opaque",
-    "is_secret_name",
-    "looks_like_key",
-    "mask",
-    "mask_growing",
-    "mask_logs",
-    "mask_pieces",
-    "mask_value",
-    "may_begin_secret",
-    "near_secret",
-    "remember_environment",
-    "remember_secret",
-]
-
 #: Replaces a secret.
 MASK: Final = "***"
 #: Characters at the beginning of a secret that reveal nothing: any text may end with them.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb._support.fork import imported
 
 if TYPE_CHECKING:
+    from agentnb._support.text import strip_controls
     from agentnb.render.comparison import (
         ComparisonView,
         comparison_html,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from agentnb.render.markdown import to_markdown
     from agentnb.render.text import to_text
     from agentnb.render.view import RunView, summary
-    from agentnb.render.visible import StreamCleaner, one_line, strip_controls
+    from agentnb.render.visible import StreamCleaner, one_line
 
 __all__ = [
     "ComparisonView",

@@ -19,8 +19,6 @@ from agentnb.render.text import to_text
 from agentnb.render.view import RunView
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["ChatView", "TurnView", "chat_html", "chat_markdown", "chat_text"]
-
 # Limits of a notebook's output: the last turns, and their bytes.
 _MAX_TURNS: Final = 50
 _MAX_BYTES: Final = 2_000_000

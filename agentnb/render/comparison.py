@@ -13,8 +13,6 @@ from agentnb.render.text import to_text
 from agentnb.render.view import STATUS_MARKS, STATUS_WORDS, RunView, brief_seconds, dollars
 from agentnb.render.visible import one_line
 
-__all__ = ["ComparisonView", "comparison_html", "comparison_markdown", "comparison_text"]
-
 _BEST: Final = "★"
 _MISSING: Final = "–"
 _MEANING: Final = "the least among the completed answers"

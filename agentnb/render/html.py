@@ -35,8 +35,6 @@ from agentnb.render.view import (
 )
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["muted", "muted_note", "page_html", "question_html", "to_html", "whole_html"]
-
 # Limit of a notebook's outputs, HTML and text together: three bytes per byte of the transcript,
 # and a fixed part for labels.
 _PER_BYTE: Final = 3

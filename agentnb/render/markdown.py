@@ -27,8 +27,6 @@ from agentnb.render.view import (
 )
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["answer_markdown", "escape_markdown", "front_matter", "quote_markdown", "to_markdown"]
-
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 # Syntax that may act in front matter; without an at sign there are no mailboxes to link.
 _ACTIVE: Final = re.compile(rf"[&<\[\]`$~%{{@]|:::|(?<=[Ff][Tt][Pp]):(?=//)|{RELATIVE}|\\\\")

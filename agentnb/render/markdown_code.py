@@ -17,17 +17,6 @@ if TYPE_CHECKING:
 
     from markdown_it.token import Token
 
-__all__ = [
-    "RELATIVE",
-    "CodeBlock",
-    "as_entities",
-    "code_as_html",
-    "escape_unclosed",
-    "fenced",
-    "inline_code",
-    "is_harmless_code",
-]
-
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BACKTICKS: Final = re.compile(r"`+")
 # An address without a scheme has that of the page, which may be a file.

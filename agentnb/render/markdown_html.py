@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
-__all__ = ["MarkdownRenderer", "markdown_html", "plain_html"]
-
 _MAX_LENGTH: Final = 100_000  # characters; a longer text is rendered as plain text
 _CHECKBOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 

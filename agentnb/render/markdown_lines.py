@@ -14,8 +14,6 @@ from agentnb.render.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SourceLine", "Span"]
-
 _SAFE_SCHEME: Final = r"[ \t]*<?(?i:https?://|mailto:)"
 # Syntax that may act outside code.  A bracket after a backslash opens a tag in renderers without
 # that escape; the macros are those with which a formula loads or links.

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-__all__ = ["escape_line", "sanitize_markdown"]
-
 _MAX_LENGTH: Final = 200_000  # characters; a longer text becomes one block of code
 _MAX_ROUNDS: Final = 8
 # Costs in units of a `ParseBudget`.

@@ -13,21 +13,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = [
-    "WRAPPER_CLASS",
-    "Address",
-    "Html",
-    "Style",
-    "bar_style",
-    "element",
-    "escaped",
-    "is_style",
-    "joined",
-    "link",
-    "link_address",
-    "sanitized",
-]
-
 # MathJax skips elements of these classes; without them it makes formulas of prices.
 WRAPPER_CLASS: Final = "agentnb-run mathjax_ignore tex2jax_ignore"
 

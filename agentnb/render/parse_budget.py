@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     _BlockRule = Callable[[StateBlock, int, int, bool], bool]
 
-__all__ = ["ParseBudget", "ParseBudgetError", "has_no_syntax", "is_parsable", "limited_parser"]
-
 # Costs in units of about a microsecond.
 _BUDGET: Final = 115_000
 _CHECK: Final = 6

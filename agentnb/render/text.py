@@ -17,8 +17,6 @@ from agentnb.render.view import (
 )
 from agentnb.render.visible import one_line, visible
 
-__all__ = ["pretty_json", "to_text"]
-
 _MAX_ANSWER: Final = 1_000_000
 # Lines for reasoning and tool calls, and characters of each.
 _MAX_STEPS: Final = 20

@@ -11,8 +11,6 @@ from agentnb.render.markup import Html, Style, bar_style, element, joined
 from agentnb.render.view import brief_seconds
 from agentnb.render.visible import one_line
 
-__all__ = ["timeline_html"]
-
 # Each has a contrast of 3 to 1 with white and with Jupyter's dark backgrounds.
 _COLOURS: Final[dict[Kind, str]] = {
     "waiting": "#888",

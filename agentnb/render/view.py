@@ -11,26 +11,6 @@ from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
 from agentnb.event.types import ApprovalRequested, Usage, changed_ids
 from agentnb.render.visible import one_line
 
-__all__ = [
-    "STATUS_MARKS",
-    "STATUS_WORDS",
-    "TOOL_WORDS",
-    "RunView",
-    "brief_seconds",
-    "by_priority",
-    "changed_note",
-    "decision_hint",
-    "end_note",
-    "error_line",
-    "first_approvals",
-    "metrics",
-    "seconds",
-    "summary",
-    "tool_texts",
-    "total_tokens",
-    "transcript_bytes",
-]
-
 STATUS_MARKS: Final[dict[Status, str]] = {
     "queued": "…",
     "running": "…",

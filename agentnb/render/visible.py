@@ -11,17 +11,8 @@ import re
 from itertools import groupby
 from typing import Final
 
-from agentnb._support.text import control_signs, strip_controls, well_formed
+from agentnb._support.text import strip_controls
 from agentnb.redaction.secrets import mask
-
-__all__ = [
-    "StreamCleaner",
-    "control_signs",
-    "one_line",
-    "strip_controls",
-    "visible",
-    "well_formed",
-]
 
 _INVISIBLE: Final = re.compile(
     "(["

@@ -19,8 +19,6 @@ from agentnb.store.recent import recent_runs
 if TYPE_CHECKING:
     from agentnb.tables.run_list import RunList
 
-__all__ = ["AgentCatalog", "agents_of", "known_agents", "list_agents", "listed_agents"]
-
 # Platform -> the agent ids that it listed last.
 _listed: dict[str, list[str]] = {}
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, Resumes, RunRequest
     from agentnb.recording.base_run import BaseRun
 
-__all__ = ["ApprovalRef", "Continuation", "find_approval", "pending_approval"]
-
 ApprovalRef = ApprovalRequested | str | None
 """Which approval: the request itself, its id, or None for the only one."""
 

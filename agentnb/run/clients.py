@@ -16,8 +16,6 @@ from agentnb.platforms import registry
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["address_of", "close_clients", "connect", "is_embedded", "resolve_agent"]
-
 _clients: dict[tuple[Any, ...], Platform] = {}
 _lock = threading.Lock()
 # Index of the address in an identity.

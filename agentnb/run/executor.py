@@ -27,8 +27,6 @@ from agentnb.run.stream_reader import Interruption, Resume, RunStreamReader, Sou
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["RunExecutor", "register_shutdown", "stop_all"]
-
 _log = logging.getLogger(__name__)
 
 # How long the end of the process may be delayed, in seconds: by cancelling runs on their platforms,

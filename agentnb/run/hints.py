@@ -24,8 +24,6 @@ from agentnb.platforms import registry
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform
 
-__all__ = ["add_address_hint", "add_hint"]
-
 # How long the platform may take to list its agents, in seconds.
 _LIST_TIMEOUT: Final = 3.0
 # How long a list is reused, in seconds: all rows of a map may have the same wrong agent.

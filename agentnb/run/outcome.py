@@ -11,15 +11,6 @@ from agentnb.event.types import ApprovalRequested, Event, RunCancelled, RunFaile
 if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
 
-__all__ = [
-    "failure_end",
-    "incomplete_end",
-    "is_last_passage",
-    "one_line",
-    "remote_end",
-    "truncated_end",
-]
-
 _log = logging.getLogger(__name__)
 
 _ENDED_EARLY: Final = "The stream ended before the agent had finished."

@@ -12,8 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from agentnb.errors import OutputError, RequestError
 from agentnb.event.transcript import Transcript
 
-__all__ = ["OutputType", "OutputValidator", "output_schema", "parse_output", "schema_fields"]
-
 _SIMPLE: Final = frozenset({"string", "integer", "number", "boolean"})
 # Length of a value in a message, in characters.
 _MAX_VALUE: Final = 60

@@ -17,8 +17,6 @@ from agentnb.errors import (
     StreamCutError,
 )
 
-__all__ = ["DEFAULT_BACKOFF", "Backoff", "ReconnectPolicy", "is_disconnect", "is_retryable"]
-
 
 def _jitter() -> float:
     return random.uniform(0.75, 1.0)

@@ -13,8 +13,6 @@ from agentnb.event.transcript import FINAL_STATUSES, Transcript
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RemoteRun, RunRequest
 
-__all__ = ["STATUS_TIMEOUT", "RemoteControl"]
-
 _log = logging.getLogger(__name__)
 
 # In seconds; the quick one is for a run whose stream may be resumed instead.

@@ -15,8 +15,6 @@ from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs
 from agentnb.store.stored_run import StoredRun, load, read_export
 
-__all__ = ["replay"]
-
 
 def replay(run: str | Path | BaseRun, *, speed: float = 1.0) -> Run:
     """Show a recorded run again; return it at once as a live run that makes no requests.

@@ -20,18 +20,6 @@ from agentnb.platforms.media import MediaLike, as_media, check_prompt, media_ite
 from agentnb.run.hints import add_address_hint
 from agentnb.run.output import OutputType, output_schema
 
-__all__ = [
-    "HasDefaults",
-    "HasSession",
-    "build_request",
-    "call_sync",
-    "collect_runs",
-    "forget_refused_key",
-    "invoked",
-    "options_for",
-    "unsupported",
-]
-
 T = TypeVar("T")
 
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
     from agentnb.render import RunView
 
-__all__ = ["Run"]
-
 # How long a paused run's stream may take to end before it counts as staying open, in seconds.
 _PAUSE_GRACE: Final = 0.5
 # How often a waiting thread or loop wakes up, in seconds: Ctrl-C does not wake it everywhere.

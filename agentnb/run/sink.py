@@ -10,8 +10,6 @@ from agentnb.redaction.events import StreamMask, masked_event
 from agentnb.redaction.secrets import MASK
 from agentnb.run.outcome import incomplete_end, is_last_passage
 
-__all__ = ["EventSink"]
-
 
 class EventSink:
     """Writes the events of one run, without the keys that a server may repeat."""

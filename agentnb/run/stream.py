@@ -11,8 +11,6 @@ from agentnb.event.types import Event
 from agentnb.recording.recording import EventIterator
 from agentnb.run.run import Run
 
-__all__ = ["RunStream"]
-
 
 class RunStream(AsyncIterator[Event]):
     """Starts a run at its first event, yields them all, and cancels it when it is left early.

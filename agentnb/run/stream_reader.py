@@ -29,8 +29,6 @@ from agentnb.run.sink import EventSink
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, RunRequest
 
-__all__ = ["Interruption", "Resume", "RunStreamReader", "Source"]
-
 _log = logging.getLogger(__name__)
 
 # How long a stream may take to close before it is interrupted again, in seconds.

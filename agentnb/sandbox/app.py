@@ -20,8 +20,6 @@ from agentnb.sandbox.dialects.runtools import RunToolsDialect
 from agentnb.sandbox.dialects.seekr import SeekrDialect
 from agentnb.sandbox.engine import SandboxEngine
 
-__all__ = ["DIALECTS", "build_app"]
-
 DIALECTS: Final[dict[str, type[Dialect]]] = {
     "seekr": SeekrDialect,
     "runagent": RunAgentDialect,

@@ -27,8 +27,6 @@ from agentnb.sandbox.fault_injection.plan import FaultSettings, PendingPlans
 from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore, new_id
 
-__all__ = ["SandboxEngine"]
-
 # Events between two turns of the loop, so that a busy agent leaves the server responsive.
 _YIELD_EVERY: Final = 32
 # Longest text of a run, in characters.

@@ -7,8 +7,6 @@ from typing import Final
 
 from agentnb.event.types import Event
 
-__all__ = ["EventLog", "LogReader"]
-
 # How far an agent may run ahead of its slowest reader, in events.
 _AHEAD: Final = 256
 # Events kept for a late reader; the oldest go beyond that.

@@ -11,8 +11,6 @@ from typing import Any, Final, TypeVar, overload
 
 from agentnb._support.fork import renew_lock_after_fork
 
-__all__ = ["AgentRegistry", "RegisteredAgent", "shared"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")

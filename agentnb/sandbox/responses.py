@@ -13,8 +13,6 @@ from agentnb.event.types import Event, RunFailed
 from agentnb.sandbox.fault_injection.injector import injector_of
 from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["KEEP_ALIVE", "SSEResponse", "read_run", "run_until_gone", "sse_frame"]
-
 # Seconds without an event before a keep-alive comment is sent.
 _KEEP_ALIVE_AFTER: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"

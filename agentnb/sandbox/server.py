@@ -28,8 +28,6 @@ from agentnb.sandbox.fault_injection.plan import FaultSettings
 from agentnb.sandbox.fault_injection.script import FaultScript, FaultScriptError, parse
 from agentnb.sandbox.registry import AgentRegistry, shared
 
-__all__ = ["DEFAULT_ZONE", "FaultsContext", "OperativusMode", "Sandbox"]
-
 OperativusMode = Literal["page", "real"]
 DEFAULT_ZONE: Final = "+05:30"
 

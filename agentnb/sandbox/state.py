@@ -21,8 +21,6 @@ from agentnb.sandbox.event_log import EventLog
 from agentnb.sandbox.fault_injection.plan import FaultPlan
 from agentnb.sandbox.registry import RegisteredAgent
 
-__all__ = ["SandboxRun", "SandboxSession", "SandboxStore", "SessionMessage", "new_id"]
-
 _MAX_SESSIONS: Final = 2000
 _MAX_MESSAGES: Final = 400
 _MAX_RUNS: Final = 5000

@@ -33,8 +33,6 @@ from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.store.processes import is_process_gone
 from agentnb.store.schema import content, event_chunk, run, tool_call
 
-__all__ = ["best_first", "is_attached", "is_followed", "merge_attached", "settle"]
-
 _Row = Mapping[str, Any] | RowMapping
 
 # Ends reported by the platform; any other end is that of the stream, not of the run.

@@ -17,16 +17,6 @@ from agentnb._support.installing import install_hint
 from agentnb.errors import HistoryError
 from agentnb.store.import_validation import invalid_run, validated
 
-__all__ = [
-    "LISTS",
-    "Entry",
-    "missing_package",
-    "open_file",
-    "read_lines",
-    "replacing",
-    "write_lines",
-]
-
 #: A run with all that belongs to it, by the names of the tables.
 Entry = dict[str, Any]
 

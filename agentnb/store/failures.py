@@ -10,8 +10,6 @@ from sqlalchemy.exc import DBAPIError
 
 from agentnb.errors import HistoryError, HistoryWarning
 
-__all__ = ["LEFT_UNCHANGED", "explained", "has_no_room", "is_busy", "is_locked", "warn"]
-
 _ELSEWHERE: Final = "Name another place in AGENTNB_HISTORY, or 'off'."
 #: Hint for a file that cannot be read.
 LEFT_UNCHANGED: Final = (

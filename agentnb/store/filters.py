@@ -13,19 +13,6 @@ from agentnb.errors import RequestError
 from agentnb.event.transcript import Status
 from agentnb.store.values import to_micros
 
-__all__ = [
-    "SOURCES",
-    "STATUSES",
-    "Filters",
-    "Moment",
-    "Order",
-    "Some",
-    "age",
-    "read_filters",
-    "read_limit",
-    "read_order",
-]
-
 #: One value of a filter, or several alternatives.
 Some = str | Sequence[str]
 #: A point in time: see `read_filters`.

@@ -16,8 +16,6 @@ from typing import Final
 
 from agentnb.store.values import to_micros
 
-__all__ = ["ProcessInfo", "host_name", "is_process_alive", "is_unique_host", "process_info"]
-
 # Clocks are set, and `ps` reports whole seconds: tolerance of two readings, in microseconds.
 _START_TOLERANCE: Final = 2_500_000
 # Name that Linux gives the PID namespace outside of all containers.

@@ -18,8 +18,6 @@ from agentnb.store.filters import SOURCES
 from agentnb.store.schema import metadata
 from agentnb.store.values import clean_call, clean_process, clean_run
 
-__all__ = ["invalid_run", "validated"]
-
 # 10000-01-01 UTC, beyond the range of datetime.
 _MAX_TIME: Final = 253_402_300_800_000_000
 _TIMES: Final = frozenset({"started_at", "finished_at", "seen_at", "ended_at", "pulled_at"})

@@ -19,8 +19,6 @@ from agentnb.store.record import plain
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store
 
-__all__ = ["GONE", "end_process", "mark_interrupted"]
-
 #: Error of a run whose process is gone.
 GONE: Final = "The process that ran it went away."
 

@@ -13,8 +13,6 @@ from pydantic import SecretStr
 from agentnb.config import HistorySection, config
 from agentnb.errors import ConfigError, HistoryError
 
-__all__ = ["StoreLocation", "default_path", "invalid_location", "keeps_content", "place", "shown"]
-
 _OFF: Final = frozenset({"off", "none", "0", "false", "no"})
 _ON: Final = frozenset({"on", "1", "true", "yes"})
 _SQLITE: Final = re.compile(r"sqlite(\+pysqlite)?://", re.IGNORECASE)

@@ -17,8 +17,6 @@ from sqlalchemy.exc import DBAPIError
 from agentnb.store.store import Store
 from agentnb.store.values import platform_key
 
-__all__ = ["in_transaction", "lock_runs"]
-
 T = TypeVar("T")
 
 # First half of the numbers of advisory locks, to tell them from other applications': "agnb".

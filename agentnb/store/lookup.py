@@ -14,8 +14,6 @@ from agentnb.store.schema import content, run
 from agentnb.store.statements import open_store, reading
 from agentnb.store.store import store
 
-__all__ = ["known_run", "session_of", "sessions_of"]
-
 _log = logging.getLogger(__name__)
 
 

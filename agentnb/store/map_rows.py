@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
     from agentnb.store.store import Store
 
-__all__ = [
-    "KeptRow",
-    "add_rows",
-    "delete_files",
-    "delete_rows",
-    "is_name",
-    "new_name",
-    "read_rows",
-]
-
 _NAME: Final = re.compile(r"map:([0-9a-f]{12})")
 # Maps that are kept; each may have thousands of rows, and is usually resumed soon.
 _MAX_MAPS: Final = 20

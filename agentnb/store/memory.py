@@ -18,8 +18,6 @@ from agentnb.store.schema import content, metadata, run
 from agentnb.store.store import Store
 from agentnb.store.writer import Entry, Writer
 
-__all__ = ["MemoryStore", "memory_store", "private_store", "select_from"]
-
 
 class MemoryStore(Store):
     """A store in memory; its one connection serves one thread at a time."""

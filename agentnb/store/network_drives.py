@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_network", "mount_type", "mounted_on_macos"]
-
 # fmt: off
 _TYPES: Final = frozenset({
     "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fuse",

@@ -23,16 +23,6 @@ from agentnb.store.failures import LEFT_UNCHANGED, explained, is_busy, is_locked
 from agentnb.store.location import StoreLocation, invalid_location
 from agentnb.store.network_drives import is_network
 
-__all__ = [
-    "bare",
-    "begin_sqlite",
-    "configure_sqlite",
-    "masked",
-    "open_engine",
-    "reading",
-    "writing",
-]
-
 # Seconds that a statement waits for other processes' locks.
 _BUSY_TIMEOUT: Final = 30.0
 # Interval between two attempts to lock for writing, in seconds; grows with the time waited.

@@ -15,8 +15,6 @@ from agentnb.store.export_files import LISTS, Entry, missing_package, open_file,
 from agentnb.store.import_validation import validated
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 
-__all__ = ["read_folder", "write_folder"]
-
 _TABLES: Final = {table.name: table for table in (process, run, content, event_chunk, tool_call)}
 # Rows written or read at once; the events of one run can be large.
 _BATCH_ROWS: Final = 500

@@ -16,8 +16,6 @@ from agentnb.errors import RequestError
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
-__all__ = ["Price", "computed_cost", "cost_columns", "prices", "set_prices"]
-
 _NAMES: Final = ("input", "output", "cached")
 _MILLION: Final = 1_000_000
 

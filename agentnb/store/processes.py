@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
     from agentnb.store.store import Store
 
-__all__ = [
-    "HEARTBEAT",
-    "database_time",
-    "is_gone",
-    "is_process_gone",
-    "is_row_gone",
-    "liveness_columns",
-    "process_id",
-    "process_row",
-    "user_name",
-    "write_process",
-]
-
 #: Interval at which a process with live runs updates ``seen_at``, in seconds.
 HEARTBEAT: Final = 15.0
 

@@ -9,8 +9,6 @@ from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.secrets import remember_environment
 from agentnb.store import recorder
 
-__all__ = ["last_run", "recent_runs", "remember", "replace"]
-
 # A kernel may run for weeks and must not keep every answer.
 _MAX_RUNS: Final = 1_000
 

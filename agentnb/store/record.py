@@ -13,24 +13,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, Literal, cast
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import RemoteRun
 from agentnb.recording.base_run import BaseRun
 from agentnb.redaction.secrets import mask, mask_value
-from agentnb.render.visible import well_formed
 from agentnb.store.values import clean_run, platform_key, span, to_micros
-
-__all__ = [
-    "DURATION",
-    "TIMESTAMP",
-    "UNKNOWN_TIME",
-    "ColumnInfo",
-    "RunRecord",
-    "column",
-    "column_info",
-    "plain",
-]
 
 SqlType = Literal["key", "text", "integer", "bigint", "double"]
 

@@ -29,8 +29,6 @@ from agentnb.store.writer import Entry, Writer
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["flush", "forget", "leaving", "record", "use"]
-
 _log = logging.getLogger(__name__)
 
 # How long new data is collected before it is written, in seconds.

@@ -20,8 +20,6 @@ from agentnb.store.statements import open_store
 from agentnb.store.store import Store
 from agentnb.store.values import to_micros
 
-__all__ = ["Pruned", "prune", "vacuum"]
-
 # Runs that may still change are never deleted.
 _LIVE: Final = ("queued", "running", "paused")
 # Runs deleted in one transaction, which blocks other writers.

@@ -19,8 +19,6 @@ from agentnb.store.processes import user_name
 from agentnb.store.record import RunRecord, plain
 from agentnb.store.values import span
 
-__all__ = ["Progress", "Rows", "call_row", "event_chunks", "rows_of", "run_rows"]
-
 # A chunk is rewritten with later events until it has so many events or characters: a slow stream
 # would otherwise leave a row for each few words.
 _FULL_EVENTS: Final = 256

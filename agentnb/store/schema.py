@@ -28,20 +28,6 @@ from sqlalchemy.types import TypeEngine
 
 from agentnb.store.record import DURATION, TIMESTAMP, column_info
 
-__all__ = [
-    "USAGE",
-    "content",
-    "cursor",
-    "event_chunk",
-    "kept_row",
-    "metadata",
-    "process",
-    "recreate_runs_view",
-    "run",
-    "run_hour",
-    "tool_call",
-]
-
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

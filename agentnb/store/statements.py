@@ -41,19 +41,6 @@ from agentnb.store.record import column_info
 from agentnb.store.schema import content, run, tool_call
 from agentnb.store.store import Store, reopen, store
 
-__all__ = [
-    "check_names",
-    "conditions",
-    "needs_content",
-    "open_store",
-    "ordered",
-    "pages",
-    "reading",
-    "run_fields",
-    "select_runs",
-    "tool_call_fields",
-]
-
 # Rows fetched at once; bounds memory besides the table itself.
 _PAGE_SIZE: Final = 20_000
 # Above so many names they are sent as one value: databases limit the number of parameters.

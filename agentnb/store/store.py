@@ -30,8 +30,6 @@ from agentnb.store import opening
 from agentnb.store.failures import warn
 from agentnb.store.location import StoreLocation, keeps_content, place
 
-__all__ = ["Store", "current_location", "is_off", "open_or_none", "reopen", "store", "switch"]
-
 # Interval between two attempts to open a store that failed: reaching a database that is down takes
 # seconds.
 _RETRY_SECONDS: Final = 30.0

@@ -34,8 +34,6 @@ from agentnb.store.values import from_micros
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
-__all__ = ["StoredRun", "exported", "load", "read_export", "stored"]
-
 # How long to wait for the recorder, in seconds.
 _FLUSH_TIMEOUT = 5.0
 

@@ -16,8 +16,6 @@ from agentnb.store.values import from_micros
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
-__all__ = ["StoredSession", "list_sessions", "load_session"]
-
 # The list is to pick one from and must be fast.
 _MAX_RUNS: Final = 2000
 _MAX_TITLE: Final = 200

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from agentnb.store.rows import Rows
     from agentnb.store.store import Store
 
-__all__ = ["RunWrite", "write"]
-
 # Columns that are filled in from the platform where the recorded run has no value.
 _FILLED: Final = frozenset(
     {

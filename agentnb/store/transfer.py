@@ -20,8 +20,6 @@ from agentnb.store.schema import content, metadata, process, run
 from agentnb.store.statements import conditions, needs_content, open_store, reading, select_runs
 from agentnb.store.store import Store
 
-__all__ = ["export_history", "import_history"]
-
 # Runs in memory at once, and about how many characters of text they may have.
 _BATCH: Final = 500
 _BATCH_CHARS: Final = 32 * 2**20

@@ -13,17 +13,6 @@ from typing import Any, Final
 
 from agentnb._support.text import identifier_or_none, name_signs, printable
 
-__all__ = [
-    "clean_call",
-    "clean_process",
-    "clean_run",
-    "from_micros",
-    "now",
-    "platform_key",
-    "span",
-    "to_micros",
-]
-
 _MAX_ID: Final = 500
 _MAX_NAME: Final = 200
 _IDS: Final = ("run_id", "session_id")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from agentnb.store.store import Store
     from agentnb.store.transactions import RunWrite
 
-__all__ = ["Entry", "Writer", "is_error_of_run"]
-
 _log = logging.getLogger(__name__)
 
 # Runs in one transaction.

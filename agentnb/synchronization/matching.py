@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, Final, TypeAlias
 
-__all__ = ["WINDOW", "matches", "shift"]
-
 WINDOW: Final = 60_000_000
 """How far apart the two starts of one run may be, in microseconds."""
 

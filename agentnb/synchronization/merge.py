@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import RemoteRun
     from agentnb.store.store import Store
 
-__all__ = ["ListedRun", "Outcome", "Synced", "listed_run", "write_listed"]
-
 Outcome = Literal["added", "updated", "unchanged"]
 
 # Columns that are taken from the platform, besides the status.

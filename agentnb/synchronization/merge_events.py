@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Exchange
     from agentnb.store.store import Store
 
-__all__ = ["RunWithoutEvents", "runs_without_events", "write_events", "write_exchanges"]
-
 # Runs whose events one pull fetches.
 _MAX_RUNS: Final = 10_000
 

@@ -30,8 +30,6 @@ from agentnb.synchronization.state import OpenRun, SyncState
 if TYPE_CHECKING:
     from agentnb.store.store import Store
 
-__all__ = ["Pull"]
-
 # Runs in one transaction; fewer if the list was read before and may end soon.
 _BATCH: Final = 200
 _SMALL_BATCH: Final = 20

@@ -15,8 +15,6 @@ from agentnb.store.schema import cursor, run
 from agentnb.store.store import Store
 from agentnb.store.values import from_micros, now, to_micros
 
-__all__ = ["OpenRun", "SyncState"]
-
 # Open runs that are queried again, the newest ones.
 _MAX_OPEN: Final = 200
 # Recorded runs whose start the platform client gets, the newest ones.

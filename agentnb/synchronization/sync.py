@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from agentnb.store.store import Store
     from agentnb.synchronization.merge import Synced
 
-__all__ = ["sync", "sync_async"]
-
 # How long an interrupted pull may take to write, in seconds.
 _WRITE_TIMEOUT = 5.0
 

@@ -6,23 +6,6 @@ from typing import Final
 
 from agentnb.store.record import DURATION, TIMESTAMP, column_info
 
-__all__ = [
-    "DURATION",
-    "EVENT_COLUMNS",
-    "FAILED_STATUSES",
-    "RECORD_COLUMNS",
-    "REMOTE_COLUMNS",
-    "RUN_COLUMNS",
-    "SESSION_COLUMNS",
-    "TIMESTAMP",
-    "TOOL_CALL_COLUMNS",
-    "USAGE_ALIASES",
-    "USAGE_COLUMNS",
-    "USAGE_KEYS",
-    "USAGE_PERIODS",
-    "USAGE_SUMS",
-]
-
 #: Column -> dtype of fields that only the platform's own entry of a run has.
 REMOTE_COLUMNS: Final[dict[str, str]] = {
     "created_at": TIMESTAMP,

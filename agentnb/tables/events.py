@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from agentnb.store.store import Store
 
-__all__ = ["events"]
-
 _EVENT_TYPES: Final = tuple(sorted(kind.type for kind in Event.__args__))
 _TYPE: Final = list(EVENT_COLUMNS).index("type")
 # Chunks read at once; one can hold all events of a run.

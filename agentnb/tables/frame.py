@@ -20,16 +20,6 @@ from agentnb.tables.columns import DURATION, TIMESTAMP
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "columns_of",
-    "frame_from_columns",
-    "frame_html",
-    "frame_text",
-    "infer_frame",
-    "mark",
-    "table",
-]
-
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MAX_INT: Final = 2**63 - 1
 # NumPy's integer for "not a time"; marks missing integers, too.

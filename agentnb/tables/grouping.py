@@ -27,8 +27,6 @@ from agentnb.store.store import Store
 from agentnb.tables.columns import FAILED_STATUSES, USAGE_KEYS, USAGE_PERIODS, USAGE_SUMS
 from agentnb.tables.periods import DAY, HOUR, day_rounder, utc_offsets
 
-__all__ = ["Figures", "Group", "aggregated", "run_times"]
-
 Group = tuple[Any, ...]
 #: Runs, completed, failed, the sums of `USAGE_SUMS`, and of duration and time to first token the
 #: sum and the number of runs that have it.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 
-__all__ = ["MAX_COUNTED", "ORDERS", "Page", "PageQuery", "agent_names", "page", "row_of"]
-
 #: Columns that a page can be sorted by; "-" before one for descending.
 ORDERS: Final = ("status", "question", "agent", "started_at", "duration", "tokens", "cost")
 # Counting the matches of a text search reads all texts, so it ends here.

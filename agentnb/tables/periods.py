@@ -12,8 +12,6 @@ from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.store.values import from_micros, to_micros
 
-__all__ = ["DAY", "HOUR", "day_rounder", "read_zone", "utc_offsets"]
-
 #: In microseconds.
 HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR

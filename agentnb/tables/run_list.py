@@ -14,8 +14,6 @@ from agentnb.render.visible import one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunList"]
-
 T = TypeVar("T")
 
 _MAX_ROWS: Final = 20

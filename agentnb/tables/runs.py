@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["SORTABLE_COLUMNS", "run_table", "runs"]
-
 #: Columns that a database can sort runs by.
 SORTABLE_COLUMNS: Final = tuple(RECORD_COLUMNS)
 # `remote` has the REMOTE_COLUMNS as JSON.

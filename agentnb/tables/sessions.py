@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Select
 
-__all__ = ["sessions"]
-
 
 def sessions(
     *,

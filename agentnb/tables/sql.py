@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from agentnb.store.store import Store
 
-__all__ = ["query"]
-
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 _ENGINES: Final = ("store", "duckdb")

@@ -12,8 +12,6 @@ from agentnb.tables.frame import columns_of, frame_from_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["tool_calls"]
-
 
 def tool_calls(
     *,

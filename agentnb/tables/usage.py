@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Times = dict[Group, tuple[array[int], array[int]]]
 
-__all__ = ["usage"]
-
 _TIMES: Final = ("duration", "time_to_first_token")
 
 

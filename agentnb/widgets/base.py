@@ -23,8 +23,6 @@ from agentnb.widgets.code import (
 )
 from agentnb.widgets.publisher import Publisher
 
-__all__ = ["BURST", "AgentWidget", "MessageLimiter", "log_failure"]
-
 _log = logging.getLogger(__name__)
 
 #: Messages accepted at once: a page with a hundred runs sends one for each when it is loaded.

@@ -10,25 +10,6 @@ from typing import Any, Final
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
 from agentnb.event.types import ApprovalRequested, approval_key
 
-__all__ = [
-    "APPROVALS",
-    "ERROR_TEXT",
-    "FOLLOWUPS",
-    "KEY_TEXT",
-    "LATER_TOOL_TEXT",
-    "NAME_TEXT",
-    "PASSAGE_TEXT",
-    "QUESTION_TEXT",
-    "SHORT_TEXT",
-    "TOOL_TEXT",
-    "bounded_head",
-    "part_fields",
-    "part_limit",
-    "part_state",
-    "part_texts",
-    "shortened",
-]
-
 # Each text of a tool call, in the first parts and in later ones, which are rarely opened.
 TOOL_TEXT: Final = 100_000
 LATER_TOOL_TEXT: Final = 4_000

@@ -17,8 +17,6 @@ from agentnb.run.run import Run
 from agentnb.widgets.base import AgentWidget, log_failure
 from agentnb.widgets.chat_publisher import ChatPublisher
 
-__all__ = ["ChatWidget"]
-
 _log = logging.getLogger(__name__)
 
 

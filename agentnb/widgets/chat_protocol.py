@@ -29,19 +29,6 @@ from agentnb.widgets.protocol import (
     text,
 )
 
-__all__ = [
-    "MAX_CHUNK",
-    "MAX_UPLOADED",
-    "SentAttachment",
-    "chat_head",
-    "chat_message",
-    "chat_snapshot",
-    "command_id",
-    "parse_chat_message",
-    "session_state",
-    "turn_state",
-]
-
 #: Maximum bytes of a file's chunk; pages send 512 KiB.
 MAX_CHUNK: Final = 2**20
 #: Maximum bytes of uploaded files in memory.

@@ -32,8 +32,6 @@ from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import RunPublisher
 from agentnb.widgets.uploads import Uploads
 
-__all__ = ["ChatPublisher"]
-
 _log = logging.getLogger(__name__)
 
 # Seconds that a question waits for its files.

@@ -17,8 +17,6 @@ from typing import Any, Final
 import ipywidgets  # pyright: ignore[reportMissingTypeStubs]
 import traitlets
 
-__all__ = ["bundle", "code_message", "code_of", "code_reference", "host_shares_code"]
-
 _STATIC: Final = Path(__file__).parent / "static"
 
 

@@ -15,9 +15,6 @@ from agentnb.widgets.run import RunPublisher
 if TYPE_CHECKING:
     from agentnb.comparison import Comparison
 
-__all__ = ["CompareWidget"]
-
-
 _MESSAGES: Final[dict[str, Fields]] = {
     "stop": {},
     "run": {"turn": text(KEY_TEXT), "message": anything},

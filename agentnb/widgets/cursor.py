@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentnb._support.text import well_formed
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
-from agentnb.render.visible import well_formed
 from agentnb.widgets.bounds import part_fields, part_limit, part_state, part_texts
 from agentnb.widgets.protocol import (
     Op,
@@ -17,8 +17,6 @@ from agentnb.widgets.protocol import (
     utf16_length,
     waiting_state,
 )
-
-__all__ = ["Cursor"]
 
 
 class _TextCursor:

@@ -30,8 +30,6 @@ from agentnb.widgets.protocol import Snapshot, jsonable
 from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import ObservableRun, RunPublisher
 
-__all__ = ["HistoryWidget", "find_run"]
-
 _log = logging.getLogger(__name__)
 
 # Runs that are open at once; beyond that the oldest one is closed.

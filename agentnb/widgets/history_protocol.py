@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.errors import RequestError
-from agentnb.render.visible import well_formed
 from agentnb.store.record import RunRecord
 from agentnb.tables.pages import Page, PageQuery
 from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
@@ -32,14 +32,6 @@ from agentnb.widgets.protocol import (
     parse_message,
     text,
 )
-
-__all__ = [
-    "agents_message",
-    "history_state",
-    "opened_message",
-    "page_message",
-    "parse_history_message",
-]
 
 # Characters of a query's texts, and of its id.
 _MAX_TEXT: Final = 1000

@@ -24,8 +24,6 @@ from agentnb.widgets.bounds import KEY_TEXT
 from agentnb.widgets.protocol import Fields, jsonable, parse_message, text
 from agentnb.widgets.publisher import Publisher, Send
 
-__all__ = ["MonitorWidget", "MonitoredRow", "monitored_rows"]
-
 # Factor by which the polling interval must have grown to be reported as slow.
 _SLOWDOWN: Final = 1.3
 # Characters of a row's texts.

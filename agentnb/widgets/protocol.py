@@ -25,11 +25,11 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, Final, TypedDict, cast
 
+from agentnb._support.text import well_formed
 from agentnb.event.timeline import timeline
 from agentnb.event.types import Event, changed_ids, event_to_dict
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
-from agentnb.render.visible import well_formed
 from agentnb.widgets.bounds import (
     KEY_TEXT,
     NAME_TEXT,
@@ -38,31 +38,6 @@ from agentnb.widgets.bounds import (
     part_state,
     shortened,
 )
-
-__all__ = [
-    "EVENTS_PER_MESSAGE",
-    "MAX_EVENT_TEXT",
-    "MAX_SEGMENTS",
-    "Fields",
-    "Op",
-    "Snapshot",
-    "anything",
-    "count",
-    "events_message",
-    "flag",
-    "jsonable",
-    "ops_message",
-    "optional",
-    "parse_fields",
-    "parse_message",
-    "parse_page_message",
-    "run_fields",
-    "run_state",
-    "text",
-    "timeline_message",
-    "utf16_length",
-    "waiting_state",
-]
 
 _log = logging.getLogger(__name__)
 

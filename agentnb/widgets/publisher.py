@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-__all__ = ["Publisher", "Send"]
-
 Send = Callable[[Mapping[str, Any]], None]
 
 

@@ -23,8 +23,6 @@ from agentnb.widgets.protocol import (
 )
 from agentnb.widgets.publisher import Publisher, Send
 
-__all__ = ["INTERVAL", "ObservableRun", "RunPublisher", "RunWidget"]
-
 _log = logging.getLogger(__name__)
 
 # Seconds between two messages: 25 per second look smooth, and stay far below Jupyter's limits.

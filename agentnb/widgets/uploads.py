@@ -14,8 +14,6 @@ from agentnb.errors import RequestError
 from agentnb.platforms.base import Media, MediaSupport
 from agentnb.widgets.chat_protocol import MAX_CHUNK, MAX_UPLOADED, SentAttachment
 
-__all__ = ["Uploads"]
-
 # Seconds that a file waits for its next chunk, or for its question.
 _TIMEOUT: Final = 120.0
 _INCOMPLETE: Final = "was not received whole. Attach it again"

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentnb._support.text import well_formed
 from agentnb.errors import RequestError
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.platforms._wire import (
     EventCodec,
     Inbound,
     Lenient,
     MalformedError,
     Outbound,
-    SurrogateJoiner,
     as_text,
     json_payload,
-    mend,
     mend_deep,
     one_line,
     to_wire,
@@ -105,7 +105,7 @@ def test_one_line() -> None:
 
 @given(ANY_TEXT)
 def test_mended_text_can_be_encoded(text: str) -> None:
-    mend(text).encode()
+    well_formed(text).encode()
     as_text(mend_deep([text, {text: text}])).encode()
 
 
@@ -130,7 +130,7 @@ def test_joined_text_can_be_encoded(pieces: list[str]) -> None:
     joiner = SurrogateJoiner()
     shown = "".join(joiner.feed(piece) for piece in pieces) + "".join(joiner.flush().values())
     shown.encode()
-    assert shown == mend("".join(pieces))
+    assert shown == well_formed("".join(pieces))
 
 
 def test_halves_of_different_parts_are_not_joined() -> None:

@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnb.render.visible import (
-    StreamCleaner,
-    control_signs,
-    one_line,
-    strip_controls,
-    visible,
-)
+from agentnb._support.text import control_signs, strip_controls
+from agentnb.render.visible import StreamCleaner, one_line, visible
 
 ESCAPES = st.text(
     st.sampled_from("\x1b\x9b\x9d\x90\x9c\x07[]P^_\\;0m?a \n\r\t\x08\x00")

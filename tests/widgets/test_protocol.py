@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentnb._support.text import well_formed
 from agentnb.event.transcript import fold
 from agentnb.event.types import Event, RawEvent, RunFinished, TextDelta, Usage, UsageReported
 from agentnb.render import RunView
-from agentnb.render.visible import well_formed
 from agentnb.widgets.protocol import (
     EVENTS_PER_MESSAGE,
     MAX_EVENT_TEXT,

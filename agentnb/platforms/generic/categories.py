@@ -6,18 +6,6 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-__all__ = [
-    "VAGUE",
-    "Category",
-    "category_of",
-    "frame_category",
-    "marker_category",
-    "may_be_answer",
-    "normalized",
-    "word_set",
-    "words",
-]
-
 Category = (
     Literal["text", "whole_text", "reasoning", "call", "arguments", "arguments_done", "output"]
     | Literal["tool_result", "tool_error", "tool", "item", "usage", "start", "status"]

@@ -11,18 +11,6 @@ from agentnb.platforms.generic.categories import Category, category_of, word_set
 from agentnb.platforms.generic.fields import only_text, text_in
 from agentnb.platforms.generic.tool_calls import read_call
 
-__all__ = [
-    "RESULTS",
-    "Content",
-    "contents",
-    "is_of_user",
-    "last_answer",
-    "listed_calls",
-    "place_of",
-    "stop_reason",
-    "text_of",
-]
-
 _REASONING: Final = words(
     "reasoning_content reasoningContent reasoning thinking thought thoughts reasoning_text"
 )

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Event, RawEvent, text_deltas
 from agentnb.platforms._payloads import as_list, as_object
-from agentnb.platforms._wire import MalformedError, json_payload, mend, peek
+from agentnb.platforms._wire import MalformedError, json_payload, peek
 from agentnb.platforms.generic.categories import (
     Category,
     category_of,
@@ -19,8 +20,6 @@ from agentnb.platforms.generic.dialects import data_stream_part
 from agentnb.platforms.generic.fields import own_types
 from agentnb.platforms.generic.frame_decoder import CONTINUES, FrameDecoder
 from agentnb.sse import ServerSentEvent
-
-__all__ = ["GenericDecoder"]
 
 # The start of JSON other than numbers and literals.
 _JSON: Final = re.compile(r'\{\s*(?:["}]|$)|\[\s*(?:[\[{"\]\-\dtfn]|$)|"')
@@ -80,7 +79,7 @@ class GenericDecoder(FrameDecoder):
             if (
                 value is not None
                 and type(text := value.get("content")) is str
-                and (text.isascii() or mend(text) is text)
+                and (text.isascii() or well_formed(text) is text)
                 and not held
                 and (
                     len(value) == 1
@@ -113,10 +112,10 @@ class GenericDecoder(FrameDecoder):
             return []
         marker = marker_category(text)
         if marker == "ping" and not named:
-            return [RawEvent(name="message", data=mend(text))]
+            return [RawEvent(name="message", data=well_formed(text))]
         if marker == "end" and text.lstrip()[:1] == "<" and self.calls.open_calls.is_any_open:
             # The model has ended, to call a tool.
-            return [RawEvent(name=mend(named) or "message", data=mend(text))]
+            return [RawEvent(name=well_formed(named) or "message", data=well_formed(text))]
         if marker is not None:
             # A name that is more specific than the marker counts.
             is_vague = category_of(named) in (None, "text", "whole_text", "structure", "start")
@@ -126,7 +125,11 @@ class GenericDecoder(FrameDecoder):
         try:
             payload = self._payload(named, text)
         except MalformedError as error:
-            return [RawEvent(name=mend(named) or "message", data=mend(text), problem=str(error))]
+            return [
+                RawEvent(
+                    name=well_formed(named) or "message", data=well_formed(text), problem=str(error)
+                )
+            ]
         if isinstance(payload, str) and normalized(named) in _TEXT_NAMES:
             # LangServe sends fragments of text as whole frames.
             return self._text(payload, (normalized(named), "data"))
@@ -137,9 +140,9 @@ class GenericDecoder(FrameDecoder):
         if named or not isinstance(payload, str):
             return self.decode_frame(named, payload, raw=text)
         if is_object_stream and _SCALAR.fullmatch(payload):
-            return [RawEvent(name="message", data=mend(text))]
+            return [RawEvent(name="message", data=well_formed(text))]
         if is_object_stream and payload.startswith("{"):
-            return [RawEvent(name="message", data=mend(text), problem="not JSON")]
+            return [RawEvent(name="message", data=well_formed(text), problem="not JSON")]
         self._is_plain = self._is_plain or payload is text
         return self._text(payload, _PLAIN_SOURCE)
 

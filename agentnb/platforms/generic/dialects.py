@@ -10,8 +10,6 @@ from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._wire import MalformedError, json_payload
 from agentnb.platforms.generic.categories import normalized, words
 
-__all__ = ["Translation", "data_stream_part", "translated"]
-
 # Kinds of lines in the AI SDK's data stream, and the field for a line that is a text.
 _CODES: Final = {
     "0": ("text-delta", "delta"),

@@ -14,19 +14,6 @@ from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.generic.categories import category_of, normalized, word_set, words
 
-__all__ = [
-    "OUTPUT",
-    "envelopes",
-    "is_about_part",
-    "named_by_key",
-    "only_text",
-    "own_types",
-    "text_in",
-    "unwrapped",
-    "usage_in",
-    "whole_text",
-]
-
 Fields = Mapping[str, Any]
 
 # In order of preference, as all tuples here.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, cast
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Event, RawEvent
 from agentnb.platforms._payloads import as_list, as_object, first_value, read_status
-from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms._wire import MalformedError, as_text
 from agentnb.platforms.generic.categories import (
     VAGUE,
     Category,
@@ -41,8 +42,6 @@ from agentnb.platforms.generic.fields import (
 from agentnb.platforms.generic.run_ends import is_final
 from agentnb.platforms.generic.state import StreamState
 from agentnb.platforms.generic.tool_calls import CallFields, read_call
-
-__all__ = ["CONTINUES", "FrameDecoder"]
 
 CONTINUES: Final = word_set("tool_use tool_call tool_calls function_call function_calls pause_turn")
 """Reasons to stop after which the agent continues."""
@@ -91,9 +90,9 @@ class FrameDecoder(StreamState):
         except MalformedError as error:
             problem = str(error)
         kind = name or next(iter(own_types(outer)), "message")
-        data = as_text(payload) if raw is None else mend(raw)
+        data = as_text(payload) if raw is None else well_formed(raw)
         usage = [] if problem else self._usage(outer)
-        return [*usage, RawEvent(name=mend(kind), data=data, problem=problem)]
+        return [*usage, RawEvent(name=well_formed(kind), data=data, problem=problem)]
 
     # -- by name ---------------------------------------------------------------------------------
 

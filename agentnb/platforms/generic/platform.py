@@ -11,30 +11,15 @@ from typing import Any, Protocol, TypeVar, cast
 from pydantic import SecretStr
 
 from agentnb._http import ErrorParser, HttpClient
+from agentnb._support.text import well_formed
 from agentnb.errors import ContentTypeError, RequestError, UnsupportedError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.platforms._bodies import parse_error_body, parse_time
 from agentnb.platforms._payloads import as_list, first_value
-from agentnb.platforms._wire import Outbound, as_text, mend, one_line
+from agentnb.platforms._wire import Outbound, as_text, one_line
 from agentnb.platforms.base import AgentInfo, PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.run_lists import check_window, window
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
-
-__all__ = [
-    "HttpPlatform",
-    "Names",
-    "Recent",
-    "http_client",
-    "key_header",
-    "nested_settings",
-    "no_schema",
-    "read_agent",
-    "read_rows",
-    "read_run",
-    "row_text",
-    "session_of",
-    "unexpected_response",
-]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Outbound)
@@ -126,7 +111,7 @@ def row_text(row: Mapping[str, Any], names: str) -> str | None:
     for name in names.split():
         value = row.get(name)
         if isinstance(value, str) and value:
-            return mend(value)
+            return well_formed(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return as_text(value) or None
     return None

@@ -12,8 +12,6 @@ from agentnb.event.types import Event, RunFinished
 from agentnb.platforms._replay_filter import ReplayFilter, incomplete
 from agentnb.platforms.generic.platform import Recent
 
-__all__ = ["RecordPosition", "RecordReader"]
-
 # Most positions are resumed at once or never; a forgotten one is read again from the start.
 _MAX_POSITIONS: Final = 32
 

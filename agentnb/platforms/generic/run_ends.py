@@ -20,8 +20,6 @@ from agentnb.platforms.generic.categories import (
 )
 from agentnb.platforms.generic.fields import OUTPUT, only_text, text_in, whole_text
 
-__all__ = ["cancelled_end", "completed_end", "failed_end", "is_final", "status_end"]
-
 _NO_MESSAGE: Final = "The agent reported an error."
 _REASONS: Final = (
     *words("finish_reason finishReason stop_reason stopReason done_reason reason"),

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Final
 
+from agentnb._support.text import well_formed
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import (
     Event,
     ReasoningDelta,
@@ -16,14 +18,12 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms._payloads import as_object, first_text
-from agentnb.platforms._wire import MalformedError, SurrogateJoiner, as_text, mend
+from agentnb.platforms._wire import MalformedError, as_text
 from agentnb.platforms.generic.categories import Category, normalized, words
 from agentnb.platforms.generic.content import Content, stop_reason
 from agentnb.platforms.generic.fields import usage_in
 from agentnb.platforms.generic.run_ends import cancelled_end, completed_end, failed_end
 from agentnb.platforms.generic.tool_calls import ToolCallTracker, read_call
-
-__all__ = ["StreamState"]
 
 # A fragment that equals all text before it, of this many fragments and characters, is a repeat.
 _MIN_FRAGMENTS: Final = 3
@@ -204,7 +204,7 @@ class StreamState:
 
     def _keep_fallback(self, text: str | None, source: Source, *, is_whole: bool = False) -> None:
         if text or is_whole:
-            self._answer.keep_fallback(mend(text or ""), source, is_whole=is_whole)
+            self._answer.keep_fallback(well_formed(text or ""), source, is_whole=is_whole)
 
     def _ids(self, fields: Mapping[str, Any], category: Category | None) -> list[Event]:
         """Return a `RunStarted` for an id that was unknown, or the agent or model at a start."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Event, ToolCallDelta, ToolCallFinished, ToolCallStarted
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_list, as_object, first_value
 from agentnb.platforms._tool_calls import OpenCalls
-from agentnb.platforms._wire import MalformedError, as_text, mend
+from agentnb.platforms._wire import MalformedError, as_text
 from agentnb.platforms.generic.categories import words
-
-__all__ = ["CallFields", "ToolCallTracker", "read_call"]
 
 _UNNAMED: Final = "tool"
 # In order of preference.
@@ -48,7 +47,9 @@ class CallFields:
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
-        names = (mend(name) for key in _TOOL_NAMES if isinstance(name := fields.get(key), str))
+        names = (
+            well_formed(name) for key in _TOOL_NAMES if isinstance(name := fields.get(key), str)
+        )
         self.name = next(filter(None, names), None)
         self.call_id = as_text(first_value(fields, *_CALL_IDS)) or None
         self.own_id = as_text(fields.get("id")) or None
@@ -170,8 +171,8 @@ class ToolCallTracker:
             raise MalformedError("delta: Field required")
         call_id = self._find(call, place)
         if call_id is None:
-            return self._start(call, mend(text), place, call.call_id)
-        return self._append(call_id, mend(text))
+            return self._start(call, well_formed(text), place, call.call_id)
+        return self._append(call_id, well_formed(text))
 
     def arguments_done(self, call: CallFields, *, place: Hashable = None) -> list[Event]:
         """Return a second start with a call's whole arguments, if they are not those streamed."""
@@ -193,7 +194,7 @@ class ToolCallTracker:
             name = call.name or _UNNAMED
             call_id = self.open_calls.start(name, call.call_id)
             events.append(ToolCallStarted(call_id=call_id, name=name))
-        return [*events, ToolCallDelta(call_id=call_id, output=mend(text))]
+        return [*events, ToolCallDelta(call_id=call_id, output=well_formed(text))]
 
     def finish(self, call: CallFields, *, failed: bool = False) -> list[Event]:
         """Return the end of a call."""

@@ -32,8 +32,6 @@ from agentnb.event.validation import EventField, json_document
 from agentnb.platforms.base import Media, Message
 from agentnb.platforms.local.worker import Worker
 
-__all__ = ["AgentFunction", "FunctionContext", "iterate_batches", "iterate_function"]
-
 AgentFunction = Callable[..., Any]
 """``f(prompt)`` or ``f(prompt, context)``: a function, a coroutine function, or a generator of
 either kind, giving text or events."""

@@ -13,8 +13,6 @@ from agentnb.event.transcript import Transcript
 from agentnb.event.types import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
 from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_batches
 
-__all__ = ["FunctionRun"]
-
 # Events buffered before the function has to wait for its consumer.
 _MAX_BUFFERED: Final = 256
 

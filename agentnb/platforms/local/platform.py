@@ -23,8 +23,6 @@ from agentnb.platforms.base import (
 from agentnb.platforms.local.function import AgentFunction, FunctionContext
 from agentnb.platforms.local.function_run import FunctionRun
 
-__all__ = ["FunctionPlatform"]
-
 _MAX_SESSIONS: Final = 1000
 _MAX_MESSAGES: Final = 400
 # Runs suspended for a decision; beyond it the oldest is discarded.

@@ -11,8 +11,6 @@ from typing import Any, Final, cast
 
 from agentnb.event.types import ApprovalRequested
 
-__all__ = ["Worker"]
-
 logger = logging.getLogger(__name__)
 
 # Items buffered before the thread has to wait for its consumer.

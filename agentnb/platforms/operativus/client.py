@@ -65,8 +65,6 @@ if TYPE_CHECKING:
     from agentnb.platforms.operativus.decoder import Decoder
     from agentnb.platforms.operativus.record_reader import RunRecordReader
 
-__all__ = ["DEFAULT_BASE_URL", "OperativusPlatform"]
-
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
 
 

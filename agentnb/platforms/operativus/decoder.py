@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from agentnb._support.text import well_formed
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import (
     TERMINAL_EVENTS,
     ApprovalRequested,
@@ -22,16 +24,7 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_object, usage_events
-from agentnb.platforms._wire import (
-    MalformedError,
-    SurrogateJoiner,
-    as_text,
-    json_payload,
-    mend,
-    one_line,
-    peek,
-    validated,
-)
+from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line, peek, validated
 from agentnb.platforms.generic.platform import row_text
 from agentnb.platforms.operativus.responses import plain, read_followups
 from agentnb.platforms.operativus.run_response import approval, response_events
@@ -46,8 +39,6 @@ from agentnb.platforms.operativus.wire import (
     nested_json,
 )
 from agentnb.sse import ServerSentEvent
-
-__all__ = ["Decoder"]
 
 _RECORDED: Final = frozenset(
     {
@@ -105,7 +96,7 @@ class Decoder:
                 value is not None
                 and value.get("event") == "CONTENT_DELTA"
                 and type(text := value.get("data")) is str
-                and (text.isascii() or mend(text) is text)
+                and (text.isascii() or well_formed(text) is text)
                 and not held
             ):
                 if text:
@@ -128,13 +119,13 @@ class Decoder:
             is_live = "event" in fields
             tag = fields.get("event" if is_live else "eventType")
             if isinstance(tag, str):
-                name = mend(tag)
+                name = well_formed(tag)
                 events = self._live(tag, fields) if is_live else self._record(tag, fields)
                 if events is not None:
                     return events
         except MalformedError as error:
             problem = str(error)
-        return [RawEvent(name=name, data=mend(text), problem=problem)]
+        return [RawEvent(name=name, data=well_formed(text), problem=problem)]
 
     def finish(self) -> list[Event]:
         """Return the text held back when the stream ends."""
@@ -209,8 +200,8 @@ class Decoder:
         inner = nested_json(data)
         start = validated(StartData, inner) if isinstance(inner, dict) else StartData()
         return RunStarted(
-            run_id=mend(start.run_id) if start.run_id else self.run_id,
-            session_id=mend(start.session_id) if start.session_id else self.session_id,
+            run_id=well_formed(start.run_id) if start.run_id else self.run_id,
+            session_id=well_formed(start.session_id) if start.session_id else self.session_id,
         )
 
     def _suggest(self, followups: tuple[str, ...]) -> list[Event]:
@@ -251,7 +242,7 @@ class Decoder:
                 # The stream is complete even if its payload cannot be read.
                 events.append(RawEvent(name="STOP", data=as_text(data), problem=str(error)))
             else:
-                output = mend(response.content) if response.content else output
+                output = well_formed(response.content) if response.content else output
                 parts, end = response_events(response, known=self._seen, tools=self._tools)
                 events += [
                     e for e in parts if not (isinstance(e, RunStarted) and e.run_id == self.run_id)
@@ -306,9 +297,9 @@ class Decoder:
             case "RUN_START":
                 self._started_at = seconds
                 started = RunStarted(
-                    run_id=mend(record.run_id or "") or self._recorded_run,
-                    session_id=mend(record.session_id or "") or None,
-                    agent=mend(record.agent_id or "") or None,
+                    run_id=well_formed(record.run_id or "") or self._recorded_run,
+                    session_id=well_formed(record.session_id or "") or None,
+                    agent=well_formed(record.agent_id or "") or None,
                     model=row_text(details, "modelId model"),
                 )
                 events: list[Event] = [started]

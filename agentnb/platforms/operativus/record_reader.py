@@ -21,8 +21,6 @@ from agentnb.platforms.operativus.run_lookup import RunLookup
 from agentnb.platforms.operativus.session_search import SessionSearch
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["RunRecordReader"]
-
 
 class _RecordNumbers:
     """Drops repeated records by their numbers.

@@ -29,8 +29,6 @@ from agentnb.platforms.operativus.wire import (
 )
 from agentnb.redaction.secrets import mask
 
-__all__ = ["build_body", "is_fresh", "media_inputs"]
-
 # First bytes of the formats that models take, for content without a name.
 _SIGNATURES: Final = {
     rb"\x89PNG\r\n\x1a\n": "image/png",

@@ -13,28 +13,15 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from agentnb._http import ErrorDetails
+from agentnb._support.text import well_formed
 from agentnb.errors import FieldProblem
 from agentnb.event.transcript import Status
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_list, as_object, first_text
-from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend, one_line
+from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
 from agentnb.platforms.generic.platform import read_agent, read_rows, read_run, row_text
 from agentnb.platforms.operativus.server_times import ServerTimes
-
-__all__ = [
-    "STATUSES",
-    "ListPage",
-    "PendingApproval",
-    "agent_info",
-    "parse_error",
-    "pending_approval",
-    "plain",
-    "read_followups",
-    "read_page",
-    "read_status",
-    "remote_run",
-]
 
 STATUSES: Final[dict[str, Status]] = {
     "CREATED": "queued",
@@ -102,12 +89,14 @@ class ListPage:
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object that is safe to store: with every lone surrogate replaced."""
-    return {mend(name): _plain_value(value) for name, value in fields.items()}
+    return {well_formed(name): _plain_value(value) for name, value in fields.items()}
 
 
 def _plain_value(value: Any) -> Any:
     try:
-        return mend(value) if isinstance(value, str) else json.loads(as_text(value) or "null")
+        return (
+            well_formed(value) if isinstance(value, str) else json.loads(as_text(value) or "null")
+        )
     except (RecursionError, ValueError):
         return None
 
@@ -185,7 +174,7 @@ def read_followups(data: Any) -> tuple[str, ...]:
                 return read_followups(json_payload(text))
             except MalformedError:
                 return ()
-        return (mend(text),) if text else ()
+        return (well_formed(text),) if text else ()
     if isinstance(data, dict):
         fields = cast("dict[str, Any]", data)
         return next((read_followups(fields[k]) for k in _FOLLOWUPS if fields.get(k)), ())
@@ -194,7 +183,7 @@ def read_followups(data: Any) -> tuple[str, ...]:
         if isinstance(item, dict):
             item = row_text(cast("dict[str, Any]", item), "question text message title")
         if isinstance(item, str) and item.strip():
-            questions.append(mend(item.strip()))
+            questions.append(well_formed(item.strip()))
     return tuple(dict.fromkeys(questions))
 
 

@@ -17,8 +17,6 @@ from agentnb.platforms.generic.platform import Recent
 from agentnb.platforms.operativus.responses import STATUSES, ListPage, read_page, remote_run
 from agentnb.platforms.operativus.server_times import ServerTimes, Window
 
-__all__ = ["RunLookup"]
-
 _log = logging.getLogger(__name__)
 
 _PAGE_SIZE: Final = 100

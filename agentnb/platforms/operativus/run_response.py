@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from agentnb._support.text import well_formed
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import (
     ApprovalRequested,
@@ -21,12 +22,10 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms._usage import read_usage
-from agentnb.platforms._wire import MalformedError, as_text, mend, one_line, validated
+from agentnb.platforms._wire import MalformedError, as_text, one_line, validated
 from agentnb.platforms.operativus.responses import STATUSES, plain, read_followups, read_status
 from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
 from agentnb.platforms.operativus.wire import PausedData, RunResponse
-
-__all__ = ["approval", "response_events", "run_events"]
 
 _FAILED = "The platform reports the run as failed."
 
@@ -49,12 +48,12 @@ def run_events(data: Any, *, session_id: str) -> list[Event] | None:
     if response.content:
         # The text comes before a request for approval.
         is_paused = isinstance(events[-1], ApprovalRequested)
-        events.insert(len(events) - is_paused, TextDelta(mend(response.content)))
+        events.insert(len(events) - is_paused, TextDelta(well_formed(response.content)))
     followups = read_followups(data) or read_followups(response.metadata)
     if followups:
         events.append(FollowupsSuggested(followups=followups))
     if end is None and read_status(response.status, ended=True) in FINAL_STATUSES:
-        end = RunFinished(output=mend(response.content or "") or None)
+        end = RunFinished(output=well_formed(response.content or "") or None)
     return [*events, end] if end is not None else events
 
 
@@ -71,12 +70,15 @@ def response_events(
     """
     events: list[Event] = []
     if response.run_id or response.session_id:
-        run_id, session_id = mend(response.run_id or ""), mend(response.session_id or "")
+        run_id, session_id = (
+            well_formed(response.run_id or ""),
+            well_formed(response.session_id or ""),
+        )
         events.append(RunStarted(run_id=run_id or None, session_id=session_id or None))
     if ReasoningDelta not in known:
         steps = enumerate(response.reasoning_steps or (), start=1)
         # Numbered, so that each step is a part by itself.
-        events += [ReasoningDelta(mend(step), f"step-{n}") for n, step in steps if step]
+        events += [ReasoningDelta(well_formed(step), f"step-{n}") for n, step in steps if step]
     if not known & {ToolCallStarted, ToolCallFinished}:
         events += [event for tool in response.tools or () for event in tools.whole(tool)]
     metadata, metrics = response.metadata or {}, response.metrics or {}
@@ -98,16 +100,16 @@ def approval(payload: Any) -> ApprovalRequested:
         return ApprovalRequested(message=as_text(payload))
     arguments = data.args if data.args is not None else data.arguments
     return ApprovalRequested(
-        approval_id=mend(data.approval_id or data.escalation_id or "") or None,
-        message=mend(data.message or data.reason or data.type or ""),
-        tool=mend(data.tool or data.tool_name or "") or None,
+        approval_id=well_formed(data.approval_id or data.escalation_id or "") or None,
+        message=well_formed(data.message or data.reason or data.type or ""),
+        tool=well_formed(data.tool or data.tool_name or "") or None,
         arguments=as_text(arguments),
     )
 
 
 def _end(response: RunResponse, metadata: dict[str, Any], metrics: dict[str, Any]) -> Event | None:
     status = (response.status or "").strip().upper()
-    content = mend(response.content or "")
+    content = well_formed(response.content or "")
     match STATUSES.get(status):
         case "completed":
             details = plain({k: v for k, v in metadata.items() if k != "usage"})

@@ -15,8 +15,6 @@ from typing import Any, Final, cast
 
 from agentnb.platforms._bodies import LEAST_OFFSET, MOST_OFFSET, parse_time
 
-__all__ = ["ServerTimes", "Window"]
-
 Window = tuple[datetime, datetime]
 """The earliest and the latest time, both aware, at which something happened."""
 

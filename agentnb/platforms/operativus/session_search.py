@@ -16,8 +16,6 @@ from agentnb.platforms.generic.platform import Recent
 from agentnb.platforms.operativus.responses import remote_run
 from agentnb.platforms.operativus.run_lookup import RunLookup
 
-__all__ = ["RunIdSearch", "SessionSearch"]
-
 _log = logging.getLogger(__name__)
 
 _DELAYS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

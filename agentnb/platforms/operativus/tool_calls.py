@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
 from agentnb.platforms._payloads import as_object
 from agentnb.platforms._tool_calls import OpenCalls
-from agentnb.platforms._wire import MalformedError, as_text, mend, validated
+from agentnb.platforms._wire import MalformedError, as_text, validated
 from agentnb.platforms.operativus.wire import ToolData, milliseconds, nested_json
-
-__all__ = ["ToolCallDecoder"]
 
 # Servers differ in the sentence; the name may be quoted, and dots may follow it.
 _SENTENCE: Final = re.compile(
@@ -147,7 +146,7 @@ class ToolCallDecoder:
     def _is_tool_data(self, data: dict[str, Any]) -> bool:
         """Return whether these are an event's fields, not a result that happens to be an object."""
         name = data.get("name", data.get("toolName"))
-        if isinstance(name, str) and self._calls.is_open_name(mend(name)):
+        if isinstance(name, str) and self._calls.is_open_name(well_formed(name)):
             return True
         return bool(data.keys() & _RESULT_KEYS or name) and data.keys() <= _TOOL_KEYS
 

@@ -12,25 +12,10 @@ from typing import Annotated, Any, Final
 from annotated_types import Ge
 from pydantic import Field, field_validator
 
+from agentnb._support.text import well_formed
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._payloads import first_value
-from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload, mend
-
-__all__ = [
-    "STREAM_TAGS",
-    "MediaInput",
-    "OperativusOptions",
-    "OperativusParams",
-    "PausedData",
-    "RecordedEvent",
-    "RunOptions",
-    "RunRequestBody",
-    "RunResponse",
-    "StartData",
-    "ToolData",
-    "milliseconds",
-    "nested_json",
-]
+from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload
 
 
 def _alias(name: str) -> Any:
@@ -123,7 +108,7 @@ class ToolData(Inbound):
 
     @property
     def tool(self) -> str:
-        return mend(self.name or self.tool_name or "")
+        return well_formed(self.name or self.tool_name or "")
 
     def value(self, *names: str) -> Any:
         """Return the first of these other fields that is not None."""

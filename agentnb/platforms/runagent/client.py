@@ -47,8 +47,6 @@ from agentnb.platforms.runagent.positions import Position, Positions
 from agentnb.platforms.runagent.wire import EntrypointParams, Params, stream_body
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["DEFAULT_BASE_URL", "RunAgentPlatform"]
-
 DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
 _log = logging.getLogger(__name__)

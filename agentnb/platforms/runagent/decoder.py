@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterable, Iterator, Sequence
 from typing import Any, Final, TypeGuard, cast
 
+from agentnb._support.text import well_formed
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import (
     Event,
     RawEvent,
@@ -20,17 +22,13 @@ from agentnb.platforms._payloads import as_object, failure_event, usage_events
 from agentnb.platforms._wire import (
     Inbound,
     MalformedError,
-    SurrogateJoiner,
     as_text,
     json_payload,
-    mend,
     mend_deep,
     one_line,
 )
 from agentnb.platforms.runagent.wire import EVENTS, Chunk, Start
 from agentnb.sse import ServerSentEvent
-
-__all__ = ["Decoder", "first_chunk", "invoked_events"]
 
 # How many chunks may wait for one that is missing before them.
 _MAX_WAITING: Final = 8
@@ -125,7 +123,7 @@ class Decoder:
                 and frame.event == "chunk"
                 and type(text := value.get("content")) is str
                 and text
-                and (text.isascii() or mend(text) is text)
+                and (text.isascii() or well_formed(text) is text)
                 and not held
                 and type(index := value.get("index")) is int
                 and index == expected
@@ -180,7 +178,7 @@ class Decoder:
                 problem = str(error)
         events: list[Event] = []
         if problem is not None or model is None:
-            events.append(RawEvent(name=mend(tag), data=mend(data), problem=problem))
+            events.append(RawEvent(name=well_formed(tag), data=well_formed(data), problem=problem))
         if tag == "error":
             # However garbled, the end of a run is its end.
             return [*events, *usage_events(payload.get("usage")), *self._end(_failure(payload))]
@@ -228,12 +226,12 @@ class Decoder:
                 return []
             self.conflicts += 1
             problem = f"chunk {index} came again with other content"
-            return [RawEvent(name="chunk", data=mend(data), problem=problem)]
+            return [RawEvent(name="chunk", data=well_formed(data), problem=problem)]
         self._see([index], [content])
         if self._last is not None and index < self._last:
             # Text after it was delivered and cannot be moved.
             problem = f"chunk {index} came after chunk {self._last}"
-            return [RawEvent(name="chunk", data=mend(data), problem=problem)]
+            return [RawEvent(name="chunk", data=well_formed(data), problem=problem)]
         if self._last is not None and index < self._last + self._length:
             # Who counts characters has no chunk that begins within another.
             self._counts_characters = False
@@ -304,7 +302,7 @@ class Decoder:
     def _done(self, payload: dict[str, Any]) -> list[Event]:
         events = usage_events(payload.get("usage"))
         if isinstance(session := payload.get("session_id"), str) and session:
-            events.append(RunStarted(session_id=mend(session)))
+            events.append(RunStarted(session_id=well_formed(session)))
         end = _finished(payload, ("usage", "execution_time", "session_id"))
         return [*events, *self._end(_incomplete(end) if self._damaged else end)]
 
@@ -347,7 +345,7 @@ def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event
     text = as_text(answer.get("result"))
     finished = _finished({**metadata, **answer}, ("usage", "execution_time", "result", "metadata"))
     return [
-        RunStarted(session_id=mend(named) if isinstance(named, str) else session_id),
+        RunStarted(session_id=well_formed(named) if isinstance(named, str) else session_id),
         *([TextDelta(text)] if text else []),
         *usage_events(answer.get("usage")),
         finished,

@@ -28,8 +28,6 @@ from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.messages import MessageDecoder, result_events
 from agentnb.platforms.runagent.wire import EntrypointParams, Params, RunBody
 
-__all__ = ["EntrypointApi", "entrypoint_params"]
-
 _STREAM_SUFFIX: Final = "_stream"
 _REMEMBERED: Final = 1000
 

@@ -17,8 +17,6 @@ from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.run_lists import check_window, window
 from agentnb.platforms.runagent.messages import recorded_text
 
-__all__ = ["InvocationApi"]
-
 _FIRST_LIMIT: Final = 100
 _LAST_LIMIT: Final = 100 * 2**10
 _AT_ONCE: Final = 8

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, cast
 
+from agentnb._support.text import well_formed
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import (
     Event,
     RawEvent,
@@ -23,16 +25,7 @@ from agentnb.platforms._payloads import (
     json_object,
     usage_events,
 )
-from agentnb.platforms._wire import (
-    MalformedError,
-    SurrogateJoiner,
-    as_text,
-    json_payload,
-    mend,
-    mend_deep,
-)
-
-__all__ = ["MessageDecoder", "recorded_text", "result_events"]
+from agentnb.platforms._wire import MalformedError, as_text, json_payload, mend_deep
 
 # Types that the vendor's serializer gives to what it wraps.
 _WRAPPED: Final = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
@@ -70,7 +63,7 @@ class MessageDecoder:
         try:
             fields = json_object(message)
         except MalformedError as error:
-            return [RawEvent(name="message", data=mend(message), problem=str(error))]
+            return [RawEvent(name="message", data=well_formed(message), problem=str(error))]
         match fields.get("type"):
             case "data" | "raw_data":
                 return self._data(fields, message)
@@ -79,7 +72,9 @@ class MessageDecoder:
             case "error":
                 return self._end(_failure(fields))
             case kind:
-                return [RawEvent(name=mend(str(kind or "message")), data=mend(message))]
+                return [
+                    RawEvent(name=well_formed(str(kind or "message")), data=well_formed(message))
+                ]
 
     def finish(self) -> list[Event]:
         """Return the text that is still held back when the stream has ended."""
@@ -97,14 +92,14 @@ class MessageDecoder:
             return self._end(RunFinished(output=output, duration=seconds, details=details))
         if isinstance(status, str) and any(word in status.lower() for word in _FAILED):
             return self._end(_failure(fields))
-        return [RawEvent(name="status", data=mend(message))]
+        return [RawEvent(name="status", data=well_formed(message))]
 
     def _data(self, fields: dict[str, Any], message: str) -> list[Event]:
         content = fields["content"] if "content" in fields else fields.get("data")
         try:
             value = _unwrapped(content)
         except MalformedError as error:
-            return [RawEvent(name="data", data=mend(message), problem=str(error))]
+            return [RawEvent(name="data", data=well_formed(message), problem=str(error))]
         if value is None:
             return []
         if not isinstance(value, dict | list):
@@ -118,7 +113,7 @@ class MessageDecoder:
                 self._json_length += len(text)
             return [RawEvent(name="data", data=text), *usage]
         if _is_reasoning(value):
-            return [*([ReasoningDelta(mend(text))] if text else []), *usage]
+            return [*([ReasoningDelta(well_formed(text))] if text else []), *usage]
         return [*self._text(text), *usage]
 
     def _text(self, text: str) -> list[Event]:
@@ -155,7 +150,7 @@ def answer_text(data: Any) -> str:
     except MalformedError:
         value = data
     text = _chunk_text(value) if isinstance(value, dict | list) else None
-    return as_text(value) if text is None else mend(text)
+    return as_text(value) if text is None else well_formed(text)
 
 
 def recorded_text(data: Any) -> str:

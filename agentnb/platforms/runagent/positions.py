@@ -12,8 +12,6 @@ from agentnb.event.types import TERMINAL_EVENTS, Event, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.decoder import Decoder
 
-__all__ = ["Position", "Positions"]
-
 # How many ids of unfinished streams to remember the position of.  One that is forgotten cannot be
 # taken up again, and each is small.
 _REMEMBERED: Final = 200

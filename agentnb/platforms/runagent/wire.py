@@ -6,28 +6,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from agentnb._support.text import well_formed
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.platforms._params import check_params
 from agentnb.platforms._validation import check_history
-from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound, mend, to_wire
+from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound, to_wire
 from agentnb.platforms.base import RunRequest
 
-__all__ = [
-    "EVENTS",
-    "Body",
-    "Chunk",
-    "Done",
-    "EntrypointParams",
-    "Failure",
-    "Invoked",
-    "Parameters",
-    "Params",
-    "RunBody",
-    "Start",
-    "stream_body",
-]
-
-Text = Annotated[Annotated[str, AfterValidator(mend)] | None, Lenient]
+Text = Annotated[Annotated[str, AfterValidator(well_formed)] | None, Lenient]
 
 
 # --- sent -------------------------------------------------------------------------------------

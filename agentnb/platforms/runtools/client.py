@@ -21,11 +21,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._validation import check_history, no_approvals
-from agentnb.platforms._wire import mend, to_wire
+from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -55,8 +56,6 @@ from agentnb.platforms.runtools.wire import (
 # Decoders are imported with the first response, while the request is on its way.
 if TYPE_CHECKING:
     from agentnb.platforms.runtools.record_reader import ThreadReader
-
-__all__ = ["DEFAULT_BASE_URL", "RunToolsPlatform", "agent_info"]
 
 DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
 
@@ -257,7 +256,7 @@ def agent_info(row: Mapping[str, Any]) -> AgentInfo | None:
 
 def _header_ids(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
     run_id, thread_id = (headers.get(name, "") for name in ("x-run-id", "x-thread-id"))
-    return mend(run_id) or None, mend(thread_id) or None
+    return well_formed(run_id) or None, well_formed(thread_id) or None
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:

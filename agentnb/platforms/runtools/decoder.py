@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import Event, RunStarted, TextDelta
 from agentnb.platforms._payloads import as_object, usage_events
-from agentnb.platforms._wire import MalformedError, as_text, mend, validated
+from agentnb.platforms._wire import MalformedError, as_text, validated
 from agentnb.platforms.generic.decoder import GenericDecoder
 from agentnb.platforms.generic.fields import whole_text
 from agentnb.platforms.generic.run_ends import status_end
 from agentnb.platforms.runtools.wire import DevUrlFrame, FileEditFrame, RunResult
-
-__all__ = ["Decoder", "result_events"]
 
 
 class Decoder(GenericDecoder):
@@ -35,7 +34,7 @@ class Decoder(GenericDecoder):
             arguments = {"path": edit.path, **(edit.model_extra or {})}
             return self.calls.done(kind, as_text(arguments), as_text(edit.diff))
         address = validated(DevUrlFrame, fields)
-        return self.calls.done(kind, as_text(address.model_extra or None), mend(address.url))
+        return self.calls.done(kind, as_text(address.model_extra or None), well_formed(address.url))
 
 
 def result_events(
@@ -52,8 +51,11 @@ def result_events(
         return None
     if not {"status", "result", "run_id"} & run.model_fields_set:
         return None
-    model = mend(run.model or "") or None
-    run_id, session_id = mend(run.run_id or "") or run_id, mend(run.thread_id or "") or session_id
+    model = well_formed(run.model or "") or None
+    run_id, session_id = (
+        well_formed(run.run_id or "") or run_id,
+        well_formed(run.thread_id or "") or session_id,
+    )
     events: list[Event] = [RunStarted(run_id=run_id, session_id=session_id, model=model)]
     text = whole_text(run.result)
     if text:

@@ -10,18 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from agentnb._http import HttpClient, current_options, quote_segment
+from agentnb._support.text import well_formed
 from agentnb.errors import DeadlineError, NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._wire import mend
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.generic.platform import read_rows
 from agentnb.platforms.generic.records import RecordPosition, RecordReader
 from agentnb.platforms.runtools.decoder import Decoder
 from agentnb.platforms.runtools.run_lookup import RunLookup
-
-__all__ = ["ThreadReader", "events_by_run", "thread_rows"]
 
 _Rows = list[tuple[int, Mapping[str, Any]]]
 
@@ -167,7 +165,7 @@ def events_by_run(
         run_id = row.get("runId")
         if not isinstance(run_id, str) or not run_id:
             continue
-        run_id = mend(run_id)
+        run_id = well_formed(run_id)
         at = parse_time(row.get("createdAt"))
         if run_id not in decoders:
             decoders[run_id] = Decoder(run_id=run_id, session_id=session_id)

@@ -13,8 +13,6 @@ from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.generic.platform import read_rows, read_run, row_text
 
-__all__ = ["RunLookup", "remote_run"]
-
 _FIRST_LIMIT: Final = 100
 _LAST_LIMIT: Final = 100 * 2**10
 

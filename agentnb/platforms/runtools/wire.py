@@ -9,17 +9,6 @@ from pydantic import AliasChoices, Field
 
 from agentnb.platforms._wire import Inbound, Number, Outbound
 
-__all__ = [
-    "DevUrlFrame",
-    "FileEditFrame",
-    "RunMessage",
-    "RunResult",
-    "RunSettings",
-    "RunToolsBody",
-    "RunToolsOptions",
-    "RunToolsParams",
-]
-
 
 class RunToolsOptions(Outbound):
     """The platform's settings."""

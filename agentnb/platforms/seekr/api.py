@@ -20,8 +20,6 @@ from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms._wire import Inbound, explain, one_line
 from agentnb.platforms.seekr.wire import AgentEntry, Message, Run, StartedRun, Thread
 
-__all__ = ["PageSizes", "PlatformDeprecationWarning", "SeekrApi"]
-
 _log = logging.getLogger(__name__)
 
 # Page sizes to try if a server refuses a larger one; the last is the platform's default.

@@ -42,8 +42,6 @@ from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
 from agentnb.platforms.seekr.wire import Run
 
-__all__ = ["ResumeAttempt"]
-
 # A stream that repeats so many characters is a replay; fewer may repeat by chance, so then its
 # first frame has to be the first of the run.
 _MIN_REPLAYED: Final = 16

@@ -54,8 +54,6 @@ from agentnb.platforms.seekr.run_state import RunLocation, RunRegistry, StreamSt
 from agentnb.platforms.seekr.stream_reader import StreamReader
 from agentnb.platforms.seekr.wire import StartedRun
 
-__all__ = ["DEFAULT_BASE_URL", "SeekrPlatform"]
-
 DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
 _log = logging.getLogger(__name__)

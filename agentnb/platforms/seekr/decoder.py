@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
 from agentnb.event.types import (
     ApprovalRequested,
     Event,
@@ -33,7 +34,6 @@ from agentnb.platforms._wire import (
     MalformedError,
     as_text,
     json_payload,
-    mend,
     mend_deep,
     one_line,
     peek,
@@ -49,8 +49,6 @@ from agentnb.platforms.seekr.payloads import (
 )
 from agentnb.platforms.seekr.text_classifier import TextClassifier
 from agentnb.sse import ServerSentEvent
-
-__all__ = ["Decoder"]
 
 # Chunks that end a sub-agent's messages, and those of the run.
 _MESSAGE_ENDS: Final = frozenset({"end_node", "finish", "done"})
@@ -91,7 +89,7 @@ class Decoder:
                 value is not None
                 and value.get("type") in _TEXT_TAGS
                 and type(text := value.get("text")) is str
-                and (text.isascii() or mend(text) is text)
+                and (text.isascii() or well_formed(text) is text)
                 and is_plain
                 and (len(value) == 2 or _NOT_PLAIN.isdisjoint(value))
             ):
@@ -122,7 +120,9 @@ class Decoder:
         except MalformedError as error:
             if sse.event == "error":
                 return self._end(RunFailed(message=one_line(data)))
-            return [RawEvent(name=mend(sse.event), data=mend(data), problem=str(error))]
+            return [
+                RawEvent(name=well_formed(sse.event), data=well_formed(data), problem=str(error))
+            ]
         tag = chunk.get("type")
         if not isinstance(tag, str) or "data" in chunk:
             tag, chunk = unwrap_chunk(chunk, sse.event)
@@ -141,7 +141,7 @@ class Decoder:
         """Return the text and arguments held back at the clean end of the stream."""
         events = self._text.flush()
         if self._early_arguments:
-            lost = mend("".join(self._early_arguments))
+            lost = well_formed("".join(self._early_arguments))
             self._early_arguments.clear()
             problem = "arguments of a call that was never named"
             events.append(RawEvent(name="tool_call_part_delta", data=lost, problem=problem))
@@ -150,7 +150,7 @@ class Decoder:
     # --- one chunk ----------------------------------------------------------------------------
 
     def _chunk(self, tag: str, chunk: dict[str, Any], data: str) -> list[Event]:
-        raw = RawEvent(name=mend(tag) or "message", data=mend(data))
+        raw = RawEvent(name=well_formed(tag) or "message", data=well_formed(data))
         try:
             model = wire.CHUNKS.parse(tag, chunk)
         except MalformedError as error:
@@ -288,10 +288,10 @@ class Decoder:
             return [raw]
         if tag.startswith("tool-") and tag != "tool-approval-request":
             return self._chunk(tag, chunk, raw.data)
-        parent = mend((model.data.tool_call_path or [""])[-1])
+        parent = well_formed((model.data.tool_call_path or [""])[-1])
         delta = chunk.get("delta")
         if tag == "text-delta" and isinstance(delta, str) and parent in self._calls:
-            return [ToolCallDelta(call_id=parent, output=mend(delta))] if delta else []
+            return [ToolCallDelta(call_id=parent, output=well_formed(delta))] if delta else []
         if tag == "reasoning-delta" and isinstance(delta, str):
             return self._text.reasoning(delta, f"nested {parent}")
         # Its start and end are not the run's.

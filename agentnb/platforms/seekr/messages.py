@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
+from agentnb._support.text import well_formed
 from agentnb.event.transcript import fold
 from agentnb.event.types import (
     Event,
@@ -19,14 +20,12 @@ from agentnb.event.types import (
     ToolCallStarted,
 )
 from agentnb.platforms._payloads import first_value
-from agentnb.platforms._wire import as_text, mend, mend_deep
+from agentnb.platforms._wire import as_text, mend_deep
 from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.payloads import TEXT_PARTS, parent_agent
 from agentnb.platforms.seekr.plans import split_plan
 from agentnb.platforms.seekr.wire import Message
-
-__all__ = ["answer_messages", "match_exchanges", "message_events", "read_exchanges"]
 
 _PAGE_SIZE: Final = 1000
 _MAX_MESSAGES: Final = 10_000
@@ -97,7 +96,7 @@ def _parts(message: Message) -> list[Any]:
 def _part_events(part: Any, *, is_sub_agent: bool, number: int) -> list[Event]:
     """Return the events of a part; ``number`` makes ids of reasoning parts unique."""
     if isinstance(part, str):
-        return _text_events(mend(part), is_sub_agent=is_sub_agent, number=number)
+        return _text_events(well_formed(part), is_sub_agent=is_sub_agent, number=number)
     if not isinstance(part, dict):
         return [RawEvent(name="message part", data=as_text(part), problem="not a JSON object")]
     fields = cast("dict[str, Any]", part)
@@ -280,7 +279,7 @@ def _question_text(message: Message) -> str:
 
 def _part_text(part: Any) -> str:
     if isinstance(part, str):
-        return mend(part)
+        return well_formed(part)
     if not isinstance(part, dict):
         return ""
     fields = cast("dict[str, Any]", part)

@@ -7,20 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
+from agentnb._support.text import well_formed
 from agentnb.platforms._payloads import as_object, usage_events
-from agentnb.platforms._wire import as_text, mend
-
-__all__ = [
-    "TEXT_PARTS",
-    "FirstFragment",
-    "chunk_usage",
-    "error_only",
-    "final_text",
-    "first_fragment",
-    "parent_agent",
-    "places_in",
-    "unwrap_chunk",
-]
+from agentnb.platforms._wire import as_text
 
 TEXT_PARTS: Final = ("text", "output_text", "output_guardrail")
 """Types of message parts that hold text."""
@@ -54,7 +43,7 @@ def chunk_usage(chunk: dict[str, Any]) -> list[Any]:
     """Return the first usage that a chunk reports, as an event."""
     for place in places_in(chunk):
         model = place.get("model")
-        model = mend(model) if isinstance(model, str) else None
+        model = well_formed(model) if isinstance(model, str) else None
         if events := usage_events(place.get("usage"), model=model):
             return events
     return []
@@ -92,7 +81,7 @@ def final_text(output: Any) -> str:
         text = fields.get("text")
         if fields.get("type") not in TEXT_PARTS or not isinstance(text, str):
             return as_text(output)
-        texts.append(mend(text))
+        texts.append(well_formed(text))
     return "".join(texts)
 
 
@@ -168,4 +157,4 @@ def _unquote(literal: str) -> str:
             return chr(number) if number <= 0x10FFFF else "\ufffd"
         return _ESCAPES.get(code, code)
 
-    return mend(_ESCAPE.sub(character, literal[1:-1]))
+    return well_formed(_ESCAPE.sub(character, literal[1:-1]))

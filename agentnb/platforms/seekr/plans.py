@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["PlanSplitter", "split_plan"]
-
 # Characters of an object without steps after which it is taken for the answer: while streaming, and
 # for a whole text.
 _LOOK_AHEAD: Final = 4_000

@@ -11,15 +11,14 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from agentnb._support.text import well_formed
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms._params import check_params
 from agentnb.platforms._validation import check_history
-from agentnb.platforms._wire import Number, Outbound, mend, to_wire
+from agentnb.platforms._wire import Number, Outbound, to_wire
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.redaction.secrets import mask
-
-__all__ = ["MAX_IMAGE_BYTES", "Options", "PreparedRun", "message_content", "prepare_run"]
 
 MAX_IMAGE_BYTES: Final = 20 * 2**20
 """The largest image sent inline; larger ones need a URL."""
@@ -160,14 +159,14 @@ async def message_content(
         RequestError: an attachment is no image, unreadable or too large.
     """
     if not media and not file_ids:
-        return mend(prompt)
+        return well_formed(prompt)
     parts: list[dict[str, Any]] = []
     if prompt.strip():
-        parts.append({"type": "input_text", "text": mend(prompt)})
+        parts.append({"type": "input_text", "text": well_formed(prompt)})
     for item in media:
         url = await asyncio.to_thread(_image_url, item, platform)
         parts.append({"type": "input_image", "image_url": url, "detail": "auto"})
-    parts += [{"type": "input_file", "file_id": mend(file_id)} for file_id in file_ids]
+    parts += [{"type": "input_file", "file_id": well_formed(file_id)} for file_id in file_ids]
     return parts
 
 

@@ -25,19 +25,6 @@ from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.wire import AgentEntry, Run, StartedRun
 
-__all__ = [
-    "agent_info",
-    "duration_of",
-    "fetch_runs",
-    "final_event",
-    "is_over",
-    "record_events",
-    "remote_run",
-    "started_run",
-    "usage_event",
-    "wait_for_end",
-]
-
 _STATUSES: Final[dict[str, Status]] = {
     "queued": "queued",
     "running": "running",

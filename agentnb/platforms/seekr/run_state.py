@@ -16,8 +16,6 @@ from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.decoder import Decoder
 from agentnb.sse import ServerSentEvent
 
-__all__ = ["ReattachedStream", "RunLocation", "RunRegistry", "StreamState"]
-
 # Event ids remembered per stream: a reattached stream may begin a little before the break.
 _MAX_IDS: Final = 1000
 _MAX_ID_LENGTH: Final = 1000

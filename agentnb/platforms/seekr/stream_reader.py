@@ -24,8 +24,6 @@ from agentnb.platforms.seekr.responses import duration_of, is_over, usage_event
 from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
 from agentnb.platforms.seekr.wire import Run
 
-__all__ = ["StreamReader"]
-
 _log = logging.getLogger(__name__)
 
 # Longest delay of a run's terminal event for the lookup of its record, in seconds.

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from agentnb._support.text import well_formed
+from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import Event, ReasoningDelta, TextDelta
-from agentnb.platforms._wire import SurrogateJoiner, mend
 from agentnb.platforms.seekr.payloads import parent_agent
 from agentnb.platforms.seekr.plans import PlanSplitter
-
-__all__ = ["SenderTracker", "TextClassifier"]
 
 # Chunks of ``/runs/stream`` that end a text part.
 _TEXT_ENDS: Final = frozenset(
@@ -121,7 +120,7 @@ class TextClassifier:
         if tag == "stream_reasoning":
             return self.reasoning(text)
         part = chunk.get("id") if tag in ("text-delta", "reasoning-delta") else None
-        part = mend(part) if isinstance(part, str) else None
+        part = well_formed(part) if isinstance(part, str) else None
         if tag == "reasoning-delta":
             if not self.senders.is_from_sub_agent("reasoning", part, chunk):
                 return self.reasoning(text, self._unique_id("reasoning", part))

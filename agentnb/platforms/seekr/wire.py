@@ -21,8 +21,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from agentnb._support.text import well_formed
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._wire import EventCodec, Inbound, Lenient, mend, mend_deep
+from agentnb.platforms._wire import EventCodec, Inbound, Lenient, mend_deep
 
 __all__ = [
     "CHUNKS",
@@ -48,7 +49,7 @@ __all__ = [
     "ToolResponse",
 ]
 
-Mended = Annotated[str, AfterValidator(mend)]
+Mended = Annotated[str, AfterValidator(well_formed)]
 Text = Annotated[Mended | None, Lenient]
 Time = Annotated[datetime | None, BeforeValidator(parse_time)]
 Count = Annotated[int | None, Lenient]

@@ -26,8 +26,6 @@ from agentnb.event.types import (
 if TYPE_CHECKING:
     from agentnb.platforms.local import FunctionContext
 
-__all__ = ["EchoParams", "count_tokens", "echo", "pieces"]
-
 _Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 

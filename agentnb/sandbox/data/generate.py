@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
-__all__ = ["COMMENT", "FIRST_DAY", "LAST_DAY", "SEED", "make_prices", "to_csv"]
-
 SEED: Final = 20260630
 FIRST_DAY: Final = date(2024, 7, 1)
 LAST_DAY: Final = date(2026, 6, 30)

@@ -31,19 +31,6 @@ from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.responses import KEEP_ALIVE, read_run, run_until_gone
 from agentnb.sandbox.state import SandboxRun, SandboxStore
 
-__all__ = [
-    "ApiError",
-    "Dialect",
-    "Encoder",
-    "bearer",
-    "encode_run",
-    "json_or_text",
-    "json_response",
-    "to_json",
-    "tool_outcome",
-    "utc",
-]
-
 M = TypeVar("M", bound=BaseModel)
 
 _MAX_BODY: Final = 64 * 2**20

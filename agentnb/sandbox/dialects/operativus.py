@@ -38,8 +38,6 @@ from agentnb.sandbox.dialects.operativus_requests import (
 from agentnb.sandbox.responses import SSEResponse
 from agentnb.sandbox.state import SandboxRun, new_id
 
-__all__ = ["OperativusDialect", "status_of"]
-
 _MAX_IDS: Final = 100
 _STATUSES: Final[dict[Status, str]] = {
     "queued": "QUEUED",

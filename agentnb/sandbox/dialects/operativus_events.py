@@ -24,8 +24,6 @@ from agentnb.sandbox.dialects.base import Encoder, json_or_text, to_json, tool_o
 from agentnb.sandbox.responses import sse_frame
 from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["RecordEncoder", "ServerEventEncoder", "StreamEventEncoder", "metrics", "tool_arguments"]
-
 
 class StreamEventEncoder(Encoder):
     """One frame for each event; ``numbered`` adds ``id:`` and ``event:``, as for ``/events``.

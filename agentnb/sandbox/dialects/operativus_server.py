@@ -14,8 +14,6 @@ from agentnb.sandbox.dialects.operativus_events import RecordEncoder, ServerEven
 from agentnb.sandbox.engine import SandboxEngine
 from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["OperativusServerDialect"]
-
 # For how long after its end a streamed run is still listed as running.
 _LAG: Final = timedelta(milliseconds=200)
 

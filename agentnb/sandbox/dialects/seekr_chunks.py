@@ -23,8 +23,6 @@ from agentnb.sandbox.dialects.base import Encoder, json_or_text, to_json, tool_o
 from agentnb.sandbox.responses import sse_frame
 from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["PageEncoder", "VercelEncoder", "tool_object"]
-
 
 def tool_object(text: str, key: str) -> dict[str, Any]:
     """Return a tool's arguments or output as a JSON object."""

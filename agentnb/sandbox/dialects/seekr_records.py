@@ -12,15 +12,6 @@ from agentnb.sandbox.dialects.base import json_or_text, utc
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SessionMessage
 
-__all__ = [
-    "SeekrModelSettings",
-    "agent_record",
-    "message_record",
-    "run_record",
-    "run_status",
-    "thread_record",
-]
-
 _STATUSES: Final[dict[Status, str]] = {
     "queued": "queued",
     "running": "running",

@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from agentnb._support.fork import close_after_fork
 
-__all__ = ["Connection", "with_connection"]
-
 # Lingering for zero seconds: closing sends RST and discards what is buffered.
 _LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _POLL: Final = 0.005

@@ -11,8 +11,6 @@ from agentnb.sandbox.fault_injection.script import (
     ReorderFault,
 )
 
-__all__ = ["FrameShaper", "is_comment", "split_frames"]
-
 
 def split_frames(body: bytes) -> list[bytes]:
     """Return the frames of a piece of an event stream, each with the blank line that ends it."""

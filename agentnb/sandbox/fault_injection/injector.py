@@ -38,8 +38,6 @@ from agentnb.sandbox.fault_injection.script import (
 if TYPE_CHECKING:
     from agentnb.sandbox.state import SandboxRun
 
-__all__ = ["HEADER", "FaultInjector", "InjectedError", "injector_of"]
-
 HEADER: Final = "x-sandbox-fault"
 
 # Seconds for which a run continues after a fault broke its stream, so that it can be joined.

@@ -12,8 +12,6 @@ from typing import Final
 from agentnb.sandbox.fault_injection.connection import Connection
 from agentnb.sandbox.fault_injection.script import Fault, FaultScript, Kind
 
-__all__ = ["FaultPlan", "FaultSettings", "PendingPlans"]
-
 # Seconds within which a refused request may be retried; a client may honour a long Retry-After.
 _RETRY_WITHIN: Final = 180.0
 _MAX_PLANS: Final = 1000

@@ -19,30 +19,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from agentnb.config import suggestion
 
-__all__ = [
-    "FAULTS",
-    "CompressFault",
-    "ContentTypeFault",
-    "DripFault",
-    "DropFault",
-    "DuplicateFault",
-    "EndFault",
-    "ErrorFault",
-    "Fault",
-    "FaultScript",
-    "FaultScriptError",
-    "Kind",
-    "LiveFault",
-    "MalformedFault",
-    "PositionedFault",
-    "RecordFault",
-    "ReorderFault",
-    "SlowHeadFault",
-    "StallFault",
-    "StatusFault",
-    "parse",
-]
-
 Kind = Literal["start", "join", "other"]
 """Whether a request starts a run, joins one, or neither."""
 

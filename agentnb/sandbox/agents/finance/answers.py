@@ -26,8 +26,6 @@ from agentnb.sandbox.agents.finance.prices import (
 from agentnb.sandbox.agents.finance.question import Period, Question, trailing
 from agentnb.sandbox.agents.finance.tools import Toolbox
 
-__all__ = ["FinanceAnswer", "answer", "suggest"]
-
 _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
     "such as the past 3 months."

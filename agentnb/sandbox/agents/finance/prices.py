@@ -11,25 +11,6 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-__all__ = [
-    "MONTHS",
-    "NAMES",
-    "Closes",
-    "PriceTable",
-    "closing_line",
-    "company",
-    "daily_returns",
-    "dollars",
-    "format_day",
-    "join_words",
-    "load_prices",
-    "markdown_table",
-    "move",
-    "percent",
-    "percent_change",
-    "up_or_down",
-]
-
 NAMES: Final[dict[str, str]] = {
     "AAPL": "Apple",
     "AMD": "AMD",

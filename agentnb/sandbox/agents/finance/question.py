@@ -11,8 +11,6 @@ from typing import Final, Literal
 
 from agentnb.sandbox.agents.finance.prices import MONTHS, NAMES, format_day
 
-__all__ = ["Period", "Question", "find_time", "parse_question", "trailing"]
-
 Kind = Literal["price", "change", "compare", "volatility", "rank", "history", "help", "unknown"]
 
 

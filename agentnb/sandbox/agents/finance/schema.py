@@ -10,8 +10,6 @@ from typing import Any, Final, cast
 from agentnb.sandbox.agents.finance.answers import FinanceAnswer
 from agentnb.sandbox.agents.finance.prices import closing_line, up_or_down
 
-__all__ = ["fill_schema"]
-
 Schema = Mapping[str, Any]
 
 _MISSING: Final = object()

@@ -20,8 +20,6 @@ from agentnb.sandbox.agents.finance.prices import (
     percent_change,
 )
 
-__all__ = ["Toolbox"]
-
 ToolCall = Generator[Event, None, dict[str, Any]]
 
 _MAX_POINTS: Final = 24
