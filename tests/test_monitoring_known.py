@@ -133,9 +133,12 @@ async def test_the_table_of_all_runs(kept: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("x", "It is not known whose run 'x' is."),
-        (["x", "y"], "It is not known whose runs 'x', 'y' are."),
-        (list("vwxyz"), "It is not known whose runs 'v', 'w', 'x' and 2 more are."),
+        ("no_1", "It is not known whose run 'no_1' is."),
+        (["no_1", "no_2"], "It is not known whose runs 'no_1', 'no_2' are."),
+        (
+            [f"no_{number}" for number in range(5)],
+            "It is not known whose runs 'no_0', 'no_1', 'no_2' and 2 more are.",
+        ),
     ],
 )
 def test_ids_that_nobody_knows(wrong: Any, said: str) -> None:

@@ -14,7 +14,8 @@ from agentnb.agents import Agent, agent
 from agentnb.errors import HistoryError, RequestError, UnsupportedError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.monitoring.items import Item, LocalItem, RemoteItem, own_runs, remote_item
-from agentnb.platforms.base import Capabilities, Platform, RemoteRun
+from agentnb.platforms.base import Platform, RemoteRun
+from agentnb.platforms.base_platform import BasePlatform
 from agentnb.recording.base_run import BaseRun
 from agentnb.render.visible import one_line
 from agentnb.run.clients import connect
@@ -288,14 +289,6 @@ def _is_platform(value: Any) -> TypeGuard[Platform]:
     return hasattr(value, "capabilities") and callable(getattr(value, "status", None))
 
 
-class _OfflinePlatform:
-    """Stands for a platform that gets no requests."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.capabilities = Capabilities()
-
-
 @lru_cache(maxsize=256)
 def _offline(name: str) -> Platform:
-    return cast("Platform", _OfflinePlatform(name))
+    return BasePlatform(name)

@@ -55,11 +55,6 @@ def check_history(request: RunRequest, *, platform: str, supported: bool) -> Non
         )
 
 
-def no_approvals(platform: str) -> UnsupportedError:
-    """Return the error of a platform without approvals."""
-    return UnsupportedError(f"{platform} does not take decisions on approvals.")
-
-
 def remote_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated filters of `Platform.runs`; ``session`` is short for ``session_id``.
 

@@ -1,4 +1,4 @@
-"""Helpers for platforms behind HTTP: lists of runs, rows of them, and requests."""
+"""Base classes and helpers of platforms behind HTTP: lists of runs, rows of them, and requests."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from agentnb.platforms._bodies import parse_error_body, parse_time
 from agentnb.platforms._payloads import as_list, first_value
 from agentnb.platforms._wire import Outbound, as_text, one_line
 from agentnb.platforms.base import AgentInfo, PlatformSettings, RemoteRun, RunRequest
+from agentnb.platforms.base_platform import BasePlatform
 from agentnb.platforms.run_lists import check_window, window
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
@@ -37,17 +38,39 @@ class RunSource(Protocol):
     async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]: ...
 
 
-class HttpPlatform:
-    """Base of platforms that list their runs newest first."""
+class HttpPlatform(BasePlatform):
+    """Base of platforms behind HTTP; ``base_url`` is the default of the settings' own."""
 
-    def __init__(self, name: str, http: HttpClient, lookup: RunSource) -> None:
-        self._name = name
-        self._http = http
-        self._lookup = lookup
+    def __init__(
+        self,
+        settings: PlatformSettings,
+        *,
+        base_url: str,
+        headers: Mapping[str, str | SecretStr],
+        parse_error: ErrorParser = parse_error_body,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+    ) -> None:
+        super().__init__(settings.platform)
+        self._http = HttpClient(
+            settings.base_url or base_url,
+            name=settings.platform,
+            headers=headers,
+            deadlines=settings.deadlines,
+            retries=settings.retries,
+            trust_env=settings.trust_env,
+            transport=settings.transport,
+            parse_error=parse_error,
+            max_event_bytes=max_event_bytes,
+        )
 
-    @property
-    def name(self) -> str:
-        return self._name
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+class ListingPlatform(HttpPlatform):
+    """Base of platforms that list their runs newest first, by ``_lookup``."""
+
+    _lookup: RunSource
 
     async def runs(
         self,
@@ -79,9 +102,6 @@ class HttpPlatform:
     ) -> dict[str, RemoteRun]:
         """Return the state of each run by id; unknown ids are absent."""
         return await self._lookup.states(run_ids, agent)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
 
 class Recent(OrderedDict[str, T]):
@@ -243,25 +263,3 @@ def key_header(
         return {}
     key = settings.api_key.get_secret_value().strip()
     return {name: SecretStr(f"{scheme} {key}" if scheme else key)}
-
-
-def http_client(
-    settings: PlatformSettings,
-    *,
-    base_url: str,
-    headers: Mapping[str, str | SecretStr],
-    parse_error: ErrorParser = parse_error_body,
-    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
-) -> HttpClient:
-    """Return the client of a platform; ``base_url`` is the default of the settings' own."""
-    return HttpClient(
-        settings.base_url or base_url,
-        name=settings.platform,
-        headers=headers,
-        deadlines=settings.deadlines,
-        retries=settings.retries,
-        trust_env=settings.trust_env,
-        transport=settings.transport,
-        parse_error=parse_error,
-        max_event_bytes=max_event_bytes,
-    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
-from agentnb.errors import RequestError, UnsupportedError
+from agentnb.errors import AgentnbError, RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._validation import check_history
 from agentnb.platforms.base import (
@@ -17,9 +18,9 @@ from agentnb.platforms.base import (
     Capabilities,
     MediaSupport,
     Message,
-    RemoteRun,
     RunRequest,
 )
+from agentnb.platforms.base_platform import BasePlatform
 from agentnb.platforms.local.function import AgentFunction, FunctionContext
 from agentnb.platforms.local.function_run import FunctionRun
 
@@ -29,10 +30,9 @@ _MAX_MESSAGES: Final = 400
 _MAX_WAITING: Final = 100
 # Not bounded by a wire; these limits protect the memory from mistakes.
 _MEDIA: Final = MediaSupport(max_bytes=256 * 2**20, max_count=100, alone=True)
-_RUNS_HINT: Final = "agentnb.runs() has the runs of this kernel."
 
 
-class FunctionPlatform:
+class FunctionPlatform(BasePlatform):
     """The platform ``local``: one Python function, in this process.
 
     Sessions are remembered in memory, the latest 1,000 of them.  A failing function raises
@@ -49,6 +49,7 @@ class FunctionPlatform:
     ) -> None:
         if not callable(function):
             raise TypeError(f"An agent is a function, not {type(function).__name__}.")
+        super().__init__("local")
         self._function = function
         self._agent = agent or getattr(function, "__name__", type(function).__name__)
         doc = inspect.getdoc(function) if hasattr(function, "__name__") else None
@@ -58,24 +59,20 @@ class FunctionPlatform:
         self._waiting: OrderedDict[str, FunctionRun] = OrderedDict()
 
     @property
-    def name(self) -> str:
-        return "local"
-
-    @property
     def agent_id(self) -> str:
         """The agent's id: the name of the function, unless another was given."""
         return self._agent
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            cancel=True,
-            list_agents=True,
+        # Only runs that wait for an approval can be attached to.
+        return replace(
+            super().capabilities,
+            attach=False,
             output_schema=True,
             media=_MEDIA,
             followups=True,
             history=True,
-            approvals=True,
         )
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
@@ -98,11 +95,6 @@ class FunctionPlatform:
         async with aclosing(self._follow(run, [run.record(started)])) as batches:
             async for batch in batches:
                 yield batch
-
-    async def invoke(self, request: RunRequest) -> list[Event]:
-        """Run the function and return all of its events."""
-        async with aclosing(self.stream(request)) as batches:
-            return [event async for batch in batches for event in batch]
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
@@ -167,31 +159,17 @@ class FunctionPlatform:
         """Return the one function."""
         return [AgentInfo(id=self._agent, name=self._agent, description=self._description)]
 
-    def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncIterator[RemoteRun]:
-        """Refused: a local function keeps no list of runs."""
-        raise UnsupportedError("A local function keeps no list of runs.", hint=_RUNS_HINT)
-
-    async def status(
-        self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
-    ) -> dict[str, RemoteRun]:
-        """Refused: a local function keeps no list of runs."""
-        raise UnsupportedError("A local function keeps no list of runs.", hint=_RUNS_HINT)
-
     async def aclose(self) -> None:
         """Stop what still runs."""
         for run in list(self._running.values()):
             await run.aclose()
         for run in list(self._waiting.values()):
             await self._discard(run)
+
+    def _refusal(self, call: str) -> AgentnbError:
+        return UnsupportedError(
+            f"A local function cannot {call}.", hint="agentnb.runs() has the runs of this kernel."
+        )
 
     async def _follow(
         self, run: FunctionRun, first: list[Event]

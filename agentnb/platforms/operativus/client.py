@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -40,8 +41,7 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.generic.platform import (
-    HttpPlatform,
-    http_client,
+    ListingPlatform,
     key_header,
     row_text,
     unexpected_response,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL: Final = "http://localhost:8080"
 
 
-class OperativusPlatform(HttpPlatform):
+class OperativusPlatform(ListingPlatform):
     """One Operativus server.
 
     Raises:
@@ -76,19 +76,18 @@ class OperativusPlatform(HttpPlatform):
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        name = settings.platform
-        self._options = check_options(OperativusOptions, settings.options, platform=name)
-        http = http_client(
+        options = check_options(OperativusOptions, settings.options, platform=settings.platform)
+        super().__init__(
             settings,
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings),
             parse_error=parse_error,
-            max_event_bytes=self._options.max_event_bytes,
+            max_event_bytes=options.max_event_bytes,
         )
-        zone = self._options.time_zone
-        self._runs = RunLookup(http, ServerTimes(None if zone is None else parse_zone(zone)))
+        zone = None if options.time_zone is None else parse_zone(options.time_zone)
+        self._options = options
+        self._lookup = self._runs = RunLookup(self._http, ServerTimes(zone))
         self._sessions = SessionSearch(self._runs)
-        super().__init__(name, http, self._runs)
 
     @cached_property
     def _records(self) -> RunRecordReader:
@@ -98,17 +97,12 @@ class OperativusPlatform(HttpPlatform):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            cancel=True,
-            attach=True,
-            list_agents=True,
-            list_runs=True,
-            run_status=True,
+        return replace(
+            super().capabilities,
             status_batch="agent",
             # The limit applies to all together; the API requires a message.
             media=MediaSupport(max_bytes=self._options.max_media_bytes, max_count=20, alone=False),
             followups=True,
-            approvals=True,
         )
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:

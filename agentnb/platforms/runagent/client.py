@@ -30,7 +30,6 @@ from agentnb._http import EventStream, current_options, quote_segment, side_requ
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms._params import check_count, check_options, check_params
-from agentnb.platforms._validation import no_approvals
 from agentnb.platforms._wire import Outbound, peek
 from agentnb.platforms.base import (
     AgentInfo,
@@ -39,7 +38,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import http_client, key_header
+from agentnb.platforms.generic.platform import HttpPlatform, key_header
 from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
 from agentnb.platforms.runagent.invocations import InvocationApi
@@ -66,7 +65,7 @@ class Options(Outbound):
     protocol: Protocol | None = None
 
 
-class RunAgentPlatform:
+class RunAgentPlatform(HttpPlatform):
     """The platform behind agentnb's protocol.
 
     Runs have no ids here, only sessions: `attach` takes the session's id as ``session_id``, or in
@@ -74,17 +73,12 @@ class RunAgentPlatform:
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        options = check_options(Options, settings.options, platform=self._name)
+        options = check_options(Options, settings.options, platform=settings.platform)
+        super().__init__(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._protocol = options.protocol
-        self._http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._positions = Positions()
         self._entrypoints = EntrypointApi(self._http)
         self._invocations = InvocationApi(self._http, self._entrypoints.left)
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     @property
     def capabilities(self) -> Capabilities:
@@ -294,28 +288,6 @@ class RunAgentPlatform:
         async with aclosing(self.stream(request)) as batches:
             async for batch in batches:
                 yield batch
-
-    async def cancel(
-        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
-    ) -> None:
-        """Refuse: there is no such call, and closing the stream is what stops a run."""
-        raise self._unsupported("no call that stops a run; closing its stream stops it")
-
-    async def decide(
-        self,
-        run_id: str,
-        approval_id: str | None,
-        *,
-        approved: bool,
-        agent: str | None = None,
-        session_id: str | None = None,
-    ) -> None:
-        """Refuse: no run of this platform waits for an approval."""
-        raise no_approvals(self._name)
-
-    async def aclose(self) -> None:
-        """Close every connection.  Safe to call twice."""
-        await self._http.aclose()
 
     # --- what only servers with entrypoints have ----------------------------------------------
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from agentnb._support.text import well_formed
 from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._validation import check_history, no_approvals
+from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -34,8 +35,7 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.generic.platform import (
-    HttpPlatform,
-    http_client,
+    ListingPlatform,
     key_header,
     nested_settings,
     no_schema,
@@ -63,7 +63,7 @@ DEFAULT_BASE_URL: Final = "https://api.runtools.ai"
 _AGENT: Final = {"id": "slug id agentId name", "name": "name displayName", "model": "model"}
 
 
-class RunToolsPlatform(HttpPlatform):
+class RunToolsPlatform(ListingPlatform):
     """One RunTools account.
 
     Raises:
@@ -71,17 +71,17 @@ class RunToolsPlatform(HttpPlatform):
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._options = check_options(RunToolsOptions, settings.options, platform=settings.platform)
-        key = {"name": "X-API-Key", "scheme": ""} if self._options.auth == "x-api-key" else {}
-        http = http_client(
+        options = check_options(RunToolsOptions, settings.options, platform=settings.platform)
+        key = {"name": "X-API-Key", "scheme": ""} if options.auth == "x-api-key" else {}
+        super().__init__(
             settings,
             base_url=DEFAULT_BASE_URL,
             headers=key_header(settings, **key),
-            max_event_bytes=self._options.max_event_bytes,
+            max_event_bytes=options.max_event_bytes,
         )
         self._idle = settings.deadlines.idle
-        self._runs = RunLookup(http)
-        super().__init__(settings.platform, http, self._runs)
+        self._options = options
+        self._lookup = self._runs = RunLookup(self._http)
 
     @cached_property
     def _threads(self) -> ThreadReader:
@@ -97,14 +97,7 @@ class RunToolsPlatform(HttpPlatform):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            attach=True,
-            list_agents=True,
-            list_runs=True,
-            run_status=True,
-            status_batch="all",
-            history=True,
-        )
+        return replace(super().capabilities, status_batch="all", history=True)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start a run and yield its events; `RunStarted` comes first, from the headers.
@@ -184,31 +177,6 @@ class RunToolsPlatform(HttpPlatform):
         from agentnb.platforms.runtools.record_reader import events_by_run, thread_rows
 
         return events_by_run(await thread_rows(self._http, session_id), session_id=session_id)
-
-    async def cancel(
-        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
-    ) -> None:
-        """Refuse: closing the stream stops a run.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError(
-            f"{self._name} has no call that cancels a run.",
-            hint="Closing its stream stops it.",
-        )
-
-    async def decide(
-        self,
-        run_id: str,
-        approval_id: str | None,
-        *,
-        approved: bool,
-        agent: str | None = None,
-        session_id: str | None = None,
-    ) -> None:
-        """Refuse: the platform reports approvals, but has no call to decide one."""
-        raise no_approvals(self._name)
 
     async def agents(self) -> list[AgentInfo]:
         response = await self._http.request("GET", "/v1/agents")

@@ -178,9 +178,6 @@ class SeekrApi:
         """Warn, once per client, if response headers announce that ``path`` is deprecated."""
         self._warn_deprecated(headers, path)
 
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
     async def _call(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
     ) -> Any:

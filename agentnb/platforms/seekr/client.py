@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,7 +21,6 @@ from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms._run_starts import connection_errors
-from agentnb.platforms._validation import no_approvals
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -30,7 +30,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import http_client, key_header
+from agentnb.platforms.generic.platform import HttpPlatform, key_header
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.attach import ResumeAttempt
 from agentnb.platforms.seekr.messages import answer_messages, message_events, read_exchanges
@@ -64,40 +64,30 @@ _CANCEL_TIMEOUT: Final = 5.0
 _MAX_STATUS_REQUESTS: Final = 4
 
 
-class SeekrPlatform:
+class SeekrPlatform(HttpPlatform):
     """SeekrFlow behind the `Platform` protocol.  A session is a thread.
 
     ``api`` has the endpoints, one typed method each.
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
-        self._name = settings.platform
-        self._options = check_options(Options, settings.options, platform=self._name)
+        options = check_options(Options, settings.options, platform=settings.platform)
+        headers: dict[str, str | SecretStr] = {**key_header(settings, scheme=options.auth_scheme)}
+        if options.team_id is not None:
+            headers["x-team-id"] = options.team_id
+        super().__init__(settings, base_url=DEFAULT_BASE_URL, headers=headers)
+        self._options = options
         self._deadlines = settings.deadlines
-        headers: dict[str, str | SecretStr] = {
-            **key_header(settings, scheme=self._options.auth_scheme)
-        }
-        if self._options.team_id is not None:
-            headers["x-team-id"] = self._options.team_id
-        http = http_client(settings, base_url=DEFAULT_BASE_URL, headers=headers)
-        self.api = SeekrApi(http, name=self._name)
+        self.api = SeekrApi(self._http, name=self._name)
         self._registry = RunRegistry(self.api)
         # References to background tasks; the event loop keeps only weak ones.
         self._background: set[asyncio.Future[None]] = set()
 
     @property
-    def name(self) -> str:
-        return self._name
-
-    @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            cancel=True,
-            attach=True,
-            list_agents=True,
-            list_runs=True,
+        return replace(
+            super().capabilities,
             lists_sessions=True,
-            run_status=True,
             status_batch="session",
             output_schema=True,
             media=MediaSupport(
@@ -261,18 +251,6 @@ class SeekrPlatform:
             agent = (await api.run(thread_id, run_id)).agent_id
         await api.cancel_run(thread_id, run_id, agent_id=agent)
 
-    async def decide(
-        self,
-        run_id: str,
-        approval_id: str | None,
-        *,
-        approved: bool,
-        agent: str | None = None,
-        session_id: str | None = None,
-    ) -> None:
-        """Raise: no run of this platform waits for an approval."""
-        raise no_approvals(self._name)
-
     def _cancel_in_background(self, run_id: str) -> None:
         async def cancel() -> None:
             try:
@@ -368,7 +346,3 @@ class SeekrPlatform:
     ) -> dict[str, Exchange]:
         """Return questions and answers of runs of a thread, see `KeepsMessages`."""
         return await read_exchanges(self.api, session_id, began)
-
-    async def aclose(self) -> None:
-        """Close every connection.  Safe to call twice."""
-        await self.api.aclose()
