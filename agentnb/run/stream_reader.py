@@ -115,16 +115,16 @@ class RunStreamReader:
         self._backoff = backoff or reconnect.DEFAULT_BACKOFF
         self._interruption = interruption
         # Whether content of the run arrived on this connection, and whether that is a resumed one.
-        self._started = self._resuming = False
+        self._has_content = self._resuming = False
         # When ``total`` started, by `time.monotonic`.
-        self._started = 0.0
+        self._started_at = 0.0
         # As received: a platform resumes after what it sent, not after what was redacted of it.
         self._delivered: list[Event] = []
 
     async def read(self) -> Event | None:
         """Read to the end; return a terminal event that the stream did not contain."""
-        self._started = time.monotonic()
-        with self._request_options.applied(since=self._started):
+        self._started_at = time.monotonic()
+        with self._request_options.applied(since=self._started_at):
             return await self._read_to_end()
 
     def close(self, end: Event | None) -> None:
@@ -162,7 +162,7 @@ class RunStreamReader:
             if len(self._delivered) > count:
                 first = last
             elif last is None and not (has_ended or self._is_settled):
-                with self._single_attempt.applied(since=self._started):
+                with self._single_attempt.applied(since=self._started_at):
                     has_ended = await self.remote.has_ended()
         return None
 
@@ -173,7 +173,7 @@ class RunStreamReader:
         self._resuming = True
         since = time.monotonic()
         try:
-            with self._single_attempt.applied(since=self._started):
+            with self._single_attempt.applied(since=self._started_at):
                 return await self._read_connection(lambda: resume(delivered)), True
         except Exception as error:
             is_final = isinstance(error, DeadlineError) and error.deadline in ("progress", "total")
@@ -196,14 +196,14 @@ class RunStreamReader:
 
         None where it ended.  Other errors are raised.
         """
-        self._started, known = False, self._transcript.run_id is not None
+        self._has_content, known = False, self._transcript.run_id is not None
         try:
             await self._consume(source)
         except Exception as error:
             # An error after the terminal event does not change the end.
             if not self._transcript.is_final and (
                 self._interruption.is_requested
-                or not is_disconnect(error, started=self._started, known=known)
+                or not is_disconnect(error, started=self._has_content, known=known)
             ):
                 raise
             _log.info("A stream broke off: %s", error)
@@ -227,8 +227,8 @@ class RunStreamReader:
                     clock.set(played.at)
                     if played.sent_at is not None:
                         clock.sent_at, self._recording.played_id = played.sent_at, played.run_id
-                elif not self._started and _is_content(batch):
-                    self._started = True
+                elif not self._has_content and _is_content(batch):
+                    self._has_content = True
                     if self._resuming:
                         self._recording.reconnects = (self._recording.reconnects or 0) + 1
                 if not batch and self._recording.waiting is not None:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import pytest
 
+import agentnb
 from agentnb.event.transcript import fold
 from agentnb.event.types import Event
 from agentnb.platforms.base import Platform, RunRequest
@@ -123,3 +124,19 @@ def failure(found: list[Event]) -> str | None:
 def assert_each_start_is_news(found: list[Event]) -> None:
     told = starts(found)
     assert len(told) == len(set(told)), told
+
+
+@pytest.mark.parametrize("limit", [{"timeout": 60}, {"deadlines": agentnb.Deadlines(total=60)}])
+def test_a_run_with_a_total_deadline_is_resumed(
+    relay: CuttingRelay, sandbox: Sandbox, limit: dict[str, Any]
+) -> None:
+    """The time of the whole run counts from its first request, also for later connections."""
+    name = relay.name.partition("-")[0]
+    agent = agentnb.agent(
+        f"{name}:echo", base_url=relay.url, api_key=sandbox.api_key, options=OPTIONS[relay.name]
+    )
+    relay.plan([Cut(after, "reset") for after in (2_000, 600)])
+    run = agent.run(json.dumps(ASKED["text"]), **limit)
+    assert (run.status, run.text) == ("completed", TEXT)
+    assert len(relay.made) == 2
+    assert run.reconnects
