@@ -1,4 +1,4 @@
-"""Redact a run's events and add them to its recording: the one place where both happen."""
+"""Redact a run's events before they are recorded: the one place where that happens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentnb.run.outcome import incomplete_end, is_last_passage
 
 
 class EventSink:
-    """Writes the events of one run, without the keys that a server may repeat."""
+    """Removes the keys that a server may repeat from the events of one run, and ends it."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -20,10 +20,9 @@ class EventSink:
         # Events that the mask withheld until the end.
         self._withheld: list[Event] = []
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Record events; text that may begin a key is withheld until the next events."""
-        if redacted := self._mask.feed(events):
-            self._recording.add(redacted)
+    def redact(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return redacted events; text that may begin a key is withheld until the next ones."""
+        return self._mask.feed(events)
 
     def close(self, end: Event | None) -> None:
         """Record the withheld events, and ``end`` where no terminal event was received."""

@@ -240,7 +240,8 @@ class RunStreamReader:
                     part = events[start : start + _MAX_BATCH]
                     if self._resume is not None:
                         self._delivered += part
-                    self._sink.write(part)
+                    if redacted := self._sink.redact(part):
+                        self._recording.add(redacted)
                     if not self._transcript.is_final:
                         await self._recording.room()
                     elif drain.when() is None:

@@ -134,7 +134,7 @@ def _together(decoder: Decoder, read: list[ServerSentEvent]) -> list[Event]:
     left = zip(read, peek(read), strict=True)
     to_ask: int | None = 0
     while to_ask is not None:
-        more, to_ask = decoder.decode_on(left)
+        more, to_ask = decoder.decode_until_damaged(left)
         events += more
     return events
 
@@ -160,8 +160,8 @@ def test_a_read_stops_behind_a_chunk_that_is_to_be_asked_for_again() -> None:
     texts[3] = texts[3][:-1]
     read = [_frame(text, "chunk") for text in texts]
     left = zip(read, peek(read), strict=True)
-    events, to_ask = decoder.decode_on(left)
+    events, to_ask = decoder.decode_until_damaged(left)
     assert (len(events), to_ask) == (4, 3)
     assert decoder.decode(_frame(texts[3] + "}", "chunk")) != []
-    events, to_ask = decoder.decode_on(left)
+    events, to_ask = decoder.decode_until_damaged(left)
     assert (len(events), to_ask) == (2, None)

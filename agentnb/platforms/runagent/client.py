@@ -1,20 +1,19 @@
-"""run-agent.ai: agents that answer a query, in one piece or as a stream.
+"""run-agent.ai: agents that answer a query, at once or as a stream.
 
 The base address is `DEFAULT_BASE_URL`.  Environment: ``RUNAGENT_API_KEY``, ``RUNAGENT_BASE_URL``,
 ``RUNAGENT_PROTOCOL``.
 
-An address speaks one of two APIs, and the option ``protocol`` says which: ``sse``, the platform's
-streaming API, or ``websocket``, that of the vendor's own server, ``runagent serve``, for which the
-extra ``websocket`` is installed.  Without the option, the first request finds out: where the first
-API is not found and the second is, that one is used from then on.  The second one alone lists its
-agent and the runs that it remembers: `RunAgentPlatform.capabilities` says so once it is found.
+An address has one of two APIs, set by the option ``protocol``: ``sse`` is the platform's streaming
+API, ``websocket`` that of the vendor's own server, ``runagent serve`` (extra ``websocket``).
+Without the option, the first request detects it: if the first API is not found and the second is,
+the second is used from then on.  Only the second lists its agent and the runs that it remembers;
+`RunAgentPlatform.capabilities` includes that once it is detected.
 
 Parameters of a run (see `Params` in ``wire.py``).  ``sse``: ``stream_delay_ms`` and ``chunk_size``
-pace the stream, ``resume_from_index`` takes up an earlier one, and ``parameters`` holds them too,
-together with whatever the agent itself takes.  ``websocket``: ``entrypoint_tag`` names the function
-to ask (by default the first one that streams), ``prompt_argument`` the argument that the question
-is given as (by default the first positional one), and ``input_args`` and ``input_kwargs`` are
-further arguments.
+pace the stream, ``resume_from_index`` resumes an earlier one, and ``parameters`` may hold these,
+together with the agent's own.  ``websocket``: ``entrypoint_tag`` names the function to call (by
+default the first one that streams), ``prompt_argument`` the argument that takes the prompt (by
+default the first positional one), and ``input_args`` and ``input_kwargs`` are further arguments.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -55,21 +54,21 @@ _REFETCH_TIMEOUT: Final = 5.0
 
 Protocol = Literal["sse", "websocket"]
 
-# What answers a request for an unknown path.
+# Statuses of requests for an unknown path.
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 
 
 class Options(Outbound):
-    """The platform's own settings: the API that the address speaks, None to find out."""
+    """The platform's own settings: the API of the address, None to detect it."""
 
     protocol: Protocol | None = None
 
 
 class RunAgentPlatform(HttpPlatform):
-    """The platform behind agentnb's protocol.
+    """The platform behind the `Platform` protocol.
 
-    Runs have no ids here, only sessions: `attach` takes the session's id as ``session_id``, or in
-    the place of the run's.
+    Runs have no ids here, only sessions: `attach` takes the session's id as ``session_id`` or as
+    the run's id.
     """
 
     def __init__(self, settings: PlatformSettings) -> None:
@@ -82,7 +81,7 @@ class RunAgentPlatform(HttpPlatform):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the API that was found at the address can do; ``sse`` where none was."""
+        """The features of the API that was detected; those of ``sse`` before that."""
         if self._protocol == "websocket":
             return Capabilities(sessions=False, list_agents=True, list_runs=True, run_status=True)
         return Capabilities(attach=True)
@@ -90,35 +89,38 @@ class RunAgentPlatform(HttpPlatform):
     # --- runs ---------------------------------------------------------------------------------
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
-        """Start a run and stream it; with ``resume_from_index``, take up an earlier one."""
+        """Start a run and stream it; with ``resume_from_index``, resume an earlier one."""
+        async with AsyncExitStack() as stack:
+            source = await self._source(request, stack)
+            async for batch in await stack.enter_async_context(aclosing(source)):
+                yield batch
+
+    async def _source(
+        self, request: RunRequest, stack: AsyncExitStack
+    ) -> AsyncGenerator[list[Event], None]:
+        """Return the batches of a new run by the address's API; ``stack`` closes the connection."""
         if not await self._has_entrypoints(request):
             try:
-                async with aclosing(self._stream_sse(request)) as batches:
-                    async for batch in batches:
-                        yield batch
-                return
+                return await self._sse_source(request, stack)
             except PlatformError as error:
                 if not await self._is_other_protocol(request, error):
                     raise
-        params = entrypoint_params(request, platform=self._name)
-        async with aclosing(self._entrypoints.stream(request, params)) as batches:
-            async for batch in batches:
-                yield batch
+        return self._entrypoints.stream(request, entrypoint_params(request, platform=self._name))
 
-    async def _stream_sse(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+    async def _sse_source(
+        self, request: RunRequest, stack: AsyncExitStack
+    ) -> AsyncGenerator[list[Event], None]:
         body, path = self._body(request), f"/v1/agents/{quote_segment(request.agent)}/stream"
-        async with self._http.stream("POST", path, json=body) as answer:
-            self._protocol = "sse"
-            is_json = "json" in answer.headers.get("content-type", "").lower()
-            if is_json and not answer.is_event_stream and answer.status != 204:
-                yield invoked_events(await answer.json(), session_id=request.session_id)
-                return
-            first = body.get("parameters", {}).get("resume_from_index", 0)
-            position = Position(request, first)
-            with position.reading():
-                async with aclosing(self._follow(answer, position)) as batches:
-                    async for batch in batches:
-                        yield batch
+        response = await stack.enter_async_context(self._http.stream("POST", path, json=body))
+        self._protocol = "sse"
+        is_json = "json" in response.headers.get("content-type", "").lower()
+        if is_json and not response.is_event_stream and response.status != 204:
+            events = invoked_events(await response.json(), session_id=request.session_id)
+            return _single_batch(events)
+        first = body.get("parameters", {}).get("resume_from_index", 0)
+        position = Position(request, first)
+        stack.enter_context(position.reading())
+        return self._follow(response, position)
 
     async def _follow(
         self, answer: EventStream, position: Position
@@ -127,13 +129,13 @@ class RunAgentPlatform(HttpPlatform):
         decoder = position.decoder
         async for frames in answer.batches():
             read = zip(frames, peek(frames), strict=True)
-            events, missing = decoder.decode_on(read)
+            events, missing = decoder.decode_until_damaged(read)
             while missing is not None:
                 # Deliver decoded events before waiting for a chunk that may not come.
                 yield self._record_position(position, events)
                 again = await self._refetch_chunk(position, missing)
                 events = [] if again is None else decoder.decode(again)
-                more, missing = decoder.decode_on(read)
+                more, missing = decoder.decode_until_damaged(read)
                 events += more
             self._record_position(position, events)
             if events or is_again:
@@ -147,9 +149,9 @@ class RunAgentPlatform(HttpPlatform):
         return events
 
     async def _refetch_chunk(self, position: Position, index: int) -> ServerSentEvent | None:
-        """Return the chunk ``index``, which arrived damaged, as the platform tells it again.
+        """Request the chunk ``index``, which arrived damaged, again; return None where that fails.
 
-        None where it cannot be had.  Its stream is not left for that: it may be all there is.
+        The stream stays open meanwhile: it may be the only source of the rest.
         """
         retries = current_options().retries
         if not position.can_resume or (retries is not None and not retries.reconnects):
@@ -164,11 +166,11 @@ class RunAgentPlatform(HttpPlatform):
                     ):
                         return await first_chunk(batches, index=index)
         except (AgentnbError, TimeoutError) as error:
-            _log.info("A chunk that arrived damaged could not be had again: %s", error)
+            _log.info("A damaged chunk could not be requested again: %s", error)
             return None
 
     async def invoke(self, request: RunRequest) -> list[Event]:
-        """Run and return the whole answer at once."""
+        """Run without streaming."""
         if not await self._has_entrypoints(request):
             path = f"/v1/agents/{quote_segment(request.agent)}/invoke"
             try:
@@ -185,19 +187,19 @@ class RunAgentPlatform(HttpPlatform):
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
     ) -> AsyncGenerator[list[Event], None]:
-        """Take up a session's stream where this client stopped reading it.
+        """Resume a session's stream where this client stopped reading it.
 
         Raises:
-            RequestError: this client has not read it, so position and question are unknown, or is
-                reading it now: two readers would take each other's chunks.
+            RequestError: this client has not read it, so its position and prompt are unknown, or
+                is reading it now: two readers would take each other's chunks.
         """
         position = self._positions.of(run_id, session_id)
         if position is None:
-            # To ask from the beginning could mean to ask anew, and to pay for a second run.
+            # A request from the beginning may start, and charge for, a second run.
             raise RequestError(
                 f"{self._name}: no unfinished stream of session {session_id or run_id!r} is known "
                 "here.",
-                hint="Take it up with resume_from_index, its session and its question.",
+                hint="Resume it with resume_from_index, its session and its prompt.",
             )
         request = position.request
         if agent is not None and agent != request.agent:
@@ -214,23 +216,22 @@ class RunAgentPlatform(HttpPlatform):
         session_id: str | None,
         delivered: Sequence[Event],
     ) -> AsyncGenerator[list[Event], None]:
-        """Go on with the chunk after the last one that came, as this client remembers it.
+        """Resume after the last chunk that this client received.
 
-        Chunks that came before are dropped, and what comes in another order is put in order.
-        ``delivered`` is not looked at: events do not tell the place of a chunk.
+        Chunks received before are dropped, others are put in order.  ``delivered`` is not used:
+        events do not have the index of a chunk.
 
         Raises:
-            RequestError: no chunk has come yet, or none that this client knows of: the platform
-                would start a second, paid run.  Or another run reads it.
-            PlatformError: the platform answers anew instead of going on.
+            RequestError: no chunk of the run was received, so that the platform would start a
+                second, paid run; or another run is reading the stream.
+            PlatformError: the platform starts a new answer instead of continuing.
         """
         session_id = session_id or request.session_id
         position = self._positions.of(run_id, session_id)
         known = position is not None and (position.request is request or not request.prompt)
         if position is None or session_id is None or not known or not position.next_index:
             raise RequestError(
-                f"{self._name}: how far this stream was read is not known, so that it cannot be "
-                "taken up again.",
+                f"{self._name}: this stream cannot be resumed: how far it was read is not known."
             )
         async with aclosing(self._resume_stream(position, session_id)) as batches:
             async for batch in batches:
@@ -257,15 +258,15 @@ class RunAgentPlatform(HttpPlatform):
                     yield batch
                     if decoder.conflicts:
                         raise PlatformError(
-                            f"{self._name} answered anew instead of going on with its answer."
+                            f"{self._name} started a new answer instead of resuming."
                         )
 
     def _from(
         self, position: Position, index: int, *, session_id: str | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Return the path and the body that ask for an answer again, from a chunk on."""
-        # The platform requires the question again.  The other parameters of the request
-        # have to be the same, too: other chunks would have other numbers.
+        """Return path and body of the request for a stream from the chunk ``index`` on."""
+        # The platform requires the prompt again, and the same parameters: chunks of another size
+        # would have other numbers.
         request = replace(position.request, session_id=session_id or position.session_id)
         body = self._body(request)
         body["parameters"] = {**body.get("parameters", {}), "resume_from_index": index}
@@ -274,9 +275,9 @@ class RunAgentPlatform(HttpPlatform):
     async def stream_from(
         self, session_id: str, *, agent: str, query: str, index: int
     ) -> AsyncGenerator[list[Event], None]:
-        """Stream a session's answer again, from the chunk ``index`` (0 or more) on.
+        """Stream a session's answer from the chunk ``index`` (0 or more) on.
 
-        ``query`` is the question that is being answered; the platform asks for it again.
+        ``query`` is the prompt of that answer, which the platform requires again.
 
         Raises:
             RequestError: ``index`` is below 0.
@@ -289,10 +290,10 @@ class RunAgentPlatform(HttpPlatform):
             async for batch in batches:
                 yield batch
 
-    # --- what only servers with entrypoints have ----------------------------------------------
+    # --- only servers with entrypoints ---------------------------------------------------------
 
     async def agents(self) -> list[AgentInfo]:
-        """Return the one agent that a server with entrypoints has.
+        """Return the one agent of a server with entrypoints.
 
         Raises:
             UnsupportedError: the address has none: the platform does not list its agents.
@@ -309,7 +310,7 @@ class RunAgentPlatform(HttpPlatform):
         order: str = "desc",
         offset: int = 0,
     ) -> AsyncIterator[RemoteRun]:
-        """Iterate over what a server with entrypoints remembers; no run of it has a session.
+        """Iterate over the runs that a server with entrypoints remembers; they have no session.
 
         Raises:
             UnsupportedError: the address has none: the platform does not list its runs.
@@ -328,7 +329,7 @@ class RunAgentPlatform(HttpPlatform):
         """Return the state of each run that a server with entrypoints remembers.
 
         Raises:
-            UnsupportedError: the address has none: the platform does not tell the state of a run.
+            UnsupportedError: the address has none: the platform has no call for it.
         """
         return await (await self._lists("no way to ask for the state of a run")).status(run_ids)
 
@@ -340,7 +341,7 @@ class RunAgentPlatform(HttpPlatform):
         return self._invocations
 
     async def _has_entrypoints(self, request: RunRequest) -> bool:
-        """Return whether the address is known to have entrypoints; find out where it must be."""
+        """Return whether the address has entrypoints; detect it if the parameters need them."""
         if self._protocol is not None:
             return self._protocol == "websocket"
         params = check_params(Params, request.params, platform=self._name)
@@ -349,7 +350,7 @@ class RunAgentPlatform(HttpPlatform):
         return False
 
     async def _is_other_protocol(self, request: RunRequest, error: PlatformError) -> bool:
-        """Return whether a request failed because the address has entrypoints instead."""
+        """Return whether a request failed because the address has entrypoints."""
         if self._protocol is not None or error.status not in _NO_SUCH_PATH:
             return False
         return await self._found_entrypoints(request.agent)
@@ -359,10 +360,14 @@ class RunAgentPlatform(HttpPlatform):
             self._protocol = "websocket"
         return self._protocol == "websocket"
 
-    # --- how ----------------------------------------------------------------------------------
+    # --- helpers ------------------------------------------------------------------------------
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
         return stream_body(request, platform=self._name)
 
     def _unsupported(self, what: str) -> UnsupportedError:
         return UnsupportedError(f"{self._name} has {what}.")
+
+
+async def _single_batch(events: list[Event]) -> AsyncGenerator[list[Event], None]:
+    yield events

@@ -1,4 +1,4 @@
-"""run-agent.ai's stream, decoded: start, chunk, error, done."""
+"""Decoder of run-agent.ai's stream: start, chunk, error, done."""
 
 from __future__ import annotations
 
@@ -39,21 +39,20 @@ _MAX_REFETCHED: Final = 8
 
 
 class Decoder:
-    """Turns the stream's frames into events.  Pure; one per stream.
+    """Turns frames into events.  Pure; one per stream.
 
-    Chunks are put in the order of their ``index``, and one that came already is dropped, so that a
-    stream that was taken up again a little too early does not repeat itself.  Chunks wait a little
-    for one that is missing before them; where it does not come, and where the platform numbers
-    with gaps, those that wait follow in order, and later ones are taken as they arrive.  A chunk
-    that comes after one with a higher index was delivered is reported as a `RawEvent`, and not put
-    behind it.  Chunks without an index are taken as they arrive.
+    Chunks are put in the order of their ``index``, and repeated ones are dropped, so that a stream
+    that is resumed a little too early does not repeat itself.  Chunks wait a little for one that is
+    missing before them; if it does not arrive, or the platform numbers with gaps, those that wait
+    follow in order, and later ones are delivered as they arrive.  A chunk whose successor was
+    delivered becomes a `RawEvent`.  Chunks without an index are delivered as they arrive.
 
-    One that arrives damaged is reported, too.  Where it does not come again (`to_ask_again`), the
+    A damaged chunk becomes a `RawEvent`, too.  If it is not received again (`damaged_index`), the
     answer lacks a part, and a run that completed on its platform is ``truncated`` here.
     """
 
     def __init__(self) -> None:
-        #: How many chunks came again with other content.
+        #: Number of chunks received again with other content.
         self.conflicts = 0
         self._joiner = SurrogateJoiner()
         self._seen: OrderedDict[int, int] = OrderedDict()
@@ -72,17 +71,17 @@ class Decoder:
 
     @property
     def next_index(self) -> int:
-        """The index to resume from: the one after the last chunk that was handed out in order."""
+        """The index to resume from: the one after the last chunk delivered in order."""
         if self._missing is not None:
             return self._missing
         if self._last is None:
             return 0
         return self._last + (self._length if self._counts_characters else 1)
 
-    def to_ask_again(self) -> int | None:
-        """Return the index of a chunk that arrived damaged and is to be fetched again, each once.
+    def damaged_index(self) -> int | None:
+        """Return the index of a damaged chunk that is to be requested again, each one once.
 
-        None where there is none, or its place is not certain: the platform may count chunks or
+        None where there is none, or its index is uncertain: the platform may count chunks or
         characters, and a request for the first chunk may start a new run.
         """
         index = self.next_index
@@ -100,12 +99,12 @@ class Decoder:
         self._refetched.add(index)
         return index
 
-    def decode_on(
+    def decode_until_damaged(
         self, frames: Iterator[tuple[ServerSentEvent, dict[str, Any] | None]]
     ) -> tuple[list[Event], int | None]:
-        """Return the events of the next frames, each with what `peek` has found of it.
+        """Return the events of the next frames, each with its result of `peek`.
 
-        Stops at a frame behind which a chunk is to be fetched again, and returns its index, too.
+        Stops before a chunk that is to be requested again, and returns its index, too.
         """
         events: list[Event] = []
         texts: list[str] = []
@@ -116,8 +115,7 @@ class Decoder:
             self._counts_characters,
         )
         for frame, value in frames:
-            # Nearly all are chunks that follow each other, and calls for each of them would cost
-            # most of the time.
+            # Nearly all are consecutive chunks, where calls for each would take most of the time.
             if (
                 value is not None
                 and frame.event == "chunk"
@@ -136,7 +134,7 @@ class Decoder:
                 events += self._passed(numbers, texts)
                 texts, numbers = [], []
             events += self.decode(frame)
-            if self._damaged and (index := self.to_ask_again()) is not None:
+            if self._damaged and (index := self.damaged_index()) is not None:
                 return events, index
             expected, by_characters = self._expected(), self._counts_characters
         if texts:
@@ -144,7 +142,7 @@ class Decoder:
         return events, None
 
     def decode(self, sse: ServerSentEvent) -> list[Event]:
-        """Return the events of one frame; total, whatever the frame holds."""
+        """Return the events of one frame, whatever it contains."""
         tag, data = sse.event, sse.data
         problem: str | None = None
         payload: dict[str, Any] = {}
@@ -159,7 +157,7 @@ class Decoder:
             if tag == "error" and data.strip():
                 return self._end(RunFailed(message=one_line(data)))
             if tag == "chunk":
-                # What comes next of those in order, and is not held back.
+                # The next ones in order, which are not withheld.
                 self._damaged.add(self.next_index)
         if tag in ("", "message"):
             tag = _tag_of(payload) or tag
@@ -168,7 +166,7 @@ class Decoder:
             and isinstance(content := payload.get("content"), str)
             and _is_index(index := payload.get("index"))
         ):
-            # Nearly all frames are such chunks: they are not worth a model each.
+            # Nearly all frames are such chunks; a model for each would be slow.
             return self._chunk(content, index, data)
         model: Inbound | None = None
         if problem is None:
@@ -180,7 +178,7 @@ class Decoder:
         if problem is not None or model is None:
             events.append(RawEvent(name=well_formed(tag), data=well_formed(data), problem=problem))
         if tag == "error":
-            # However garbled, the end of a run is its end.
+            # Even an invalid one ends the run.
             return [*events, *usage_events(payload.get("usage")), *self._end(_failure(payload))]
         if tag == "done":
             return [*events, *self._done(payload)]
@@ -193,20 +191,21 @@ class Decoder:
                 return events
 
     def finish(self) -> list[Event]:
-        """Return what was still held back when the run has ended, or will not be taken up again."""
+        """Return the withheld events when the run has ended, or will not be resumed."""
         return [*self._release(), *(TextDelta(text) for text in self._joiner.flush().values())]
 
     def pause(self) -> list[Event]:
-        """Return the chunks that still wait when the stream ended cleanly and may be taken up.
+        """Return the chunks that still wait when the stream ended cleanly and may be resumed.
 
-        The one that they waited for remains the next; where it comes after all, it is reported.
+        The chunk that they waited for remains the next one; if it arrives after all, it is a
+        `RawEvent`.
         """
         if self._ordered and self._waiting and self._missing is None:
             self._missing = self.next_index
         return self._release()
 
     def _start(self, start: Start) -> list[Event]:
-        # A stream that is taken up again may begin as the first one did.
+        # A resumed stream may begin like the first one.
         ids = (start.run_id, start.session_id)
         if ids in self._ids:
             return []
@@ -229,11 +228,11 @@ class Decoder:
             return [RawEvent(name="chunk", data=well_formed(data), problem=problem)]
         self._see([index], [content])
         if self._last is not None and index < self._last:
-            # Text after it was delivered and cannot be moved.
+            # Later text was delivered and cannot be moved.
             problem = f"chunk {index} came after chunk {self._last}"
             return [RawEvent(name="chunk", data=well_formed(data), problem=problem)]
         if self._last is not None and index < self._last + self._length:
-            # Who counts characters has no chunk that begins within another.
+            # With indexes that count characters, no chunk begins within another.
             self._counts_characters = False
         if self._ordered and not self._follows(index):
             self._waiting[index] = content
@@ -259,13 +258,13 @@ class Decoder:
         return self._last + (self._length if self._counts_characters else 1)
 
     def _passed(self, numbers: list[int], texts: list[str]) -> list[TextDelta]:
-        """Return what chunks tell that follow each other, and all before them."""
+        """Return the events of consecutive chunks, and of all that waited before them."""
         self._see(numbers, texts)
         self._last, self._length = numbers[-1], len(texts[-1])
         return text_deltas(texts)
 
     def _see(self, numbers: list[int], texts: list[str]) -> None:
-        """Remember chunks that were not seen before."""
+        """Remember new chunks."""
         seen = self._seen
         seen.update(zip(numbers[-_MAX_SEEN:], map(hash, texts[-_MAX_SEEN:]), strict=True))
         if (more := len(seen) - _MAX_SEEN) > 0:
@@ -307,7 +306,7 @@ class Decoder:
         return [*events, *self._end(_incomplete(end) if self._damaged else end)]
 
     def _end(self, event: Event) -> list[Event]:
-        """Return the terminal event, the first time; a run ends once."""
+        """Return the terminal event, once."""
         if self._ended:
             return []
         self._ended = True
@@ -317,7 +316,7 @@ class Decoder:
 async def first_chunk(
     batches: AsyncIterable[Sequence[ServerSentEvent]], *, index: int
 ) -> ServerSentEvent | None:
-    """Return the first chunk of a stream where that is the one with ``index``, else None.
+    """Return the first chunk of a stream if its index is ``index``, else None.
 
     A stream that begins elsewhere may be another answer.
     """
@@ -333,9 +332,9 @@ async def first_chunk(
 
 
 def invoked_events(payload: Any, *, session_id: str | None = None) -> list[Event]:
-    """Return the events that a stream would have brought for an answer of ``invoke``.
+    """Return the events of a stream with the same content as a response of ``invoke``.
 
-    ``session_id`` is the request's; the answer's own, in its ``metadata``, takes precedence.
+    ``session_id`` is the request's; the one in the response's ``metadata`` takes precedence.
     """
     answer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"result": payload}
     if answer.get("error") is not None and answer.get("result") is None:
@@ -373,7 +372,7 @@ def _incomplete(end: RunFinished) -> RunFailed:
 
 
 def _is_index(value: Any) -> TypeGuard[int | None]:
-    """Tell a place, or none, from what has yet to be understood as one, or forgiven."""
+    """Return whether an unvalidated value is an index, or is to be ignored as one."""
     return value is None or (type(value) is int and value >= 0)
 
 
@@ -382,5 +381,5 @@ def _tag_of(payload: dict[str, Any]) -> str | None:
     for name in ("type", "event"):
         if isinstance(found := payload.get(name), str) and EVENTS.knows(found):
             return found
-    # The platform's own Python example takes whatever has content for a chunk.
+    # The platform's own Python example treats everything with content as a chunk.
     return "chunk" if "content" in payload else None

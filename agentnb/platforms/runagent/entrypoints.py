@@ -36,8 +36,8 @@ def entrypoint_params(request: RunRequest, *, platform: str) -> Params:
     """Return the parameters of a request to an entrypoint.
 
     Raises:
-        RequestError: one is wrong, or is none that entrypoints take.
-        UnsupportedError: the request has something that entrypoints cannot take.
+        RequestError: one is unknown or invalid.
+        UnsupportedError: the request has something that entrypoints do not take.
     """
     check_history(request, platform=platform, supported=False)
     missing = {
@@ -59,7 +59,7 @@ def entrypoint_params(request: RunRequest, *, platform: str) -> Params:
 
 
 class EntrypointApi:
-    """Asks entrypoints.  ``http`` is the platform's client, which it does not close."""
+    """Calls entrypoints.  ``http`` is the platform's client, which is not closed here."""
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
@@ -86,7 +86,7 @@ class EntrypointApi:
     async def stream(
         self, request: RunRequest, params: Params
     ) -> AsyncGenerator[list[Event], None]:
-        """Stream an entrypoint; one that does not stream gives its whole answer as one batch."""
+        """Stream an entrypoint; one that does not stream yields its answer as one batch."""
         tag = await self._choose(request.agent, params.entrypoint_tag, streaming=True)
         if not tag.endswith(_STREAM_SUFFIX):
             yield await self._run(request, params, tag)
@@ -134,7 +134,7 @@ class EntrypointApi:
             self._tags.pop(agent, None)
 
     async def _choose(self, agent: str, wanted: str | None, *, streaming: bool) -> str:
-        """Return the tag of the entrypoint to ask: the wanted one, else one that fits.
+        """Return the tag of the entrypoint to call: the requested one, else one that fits.
 
         Raises:
             RequestError: the agent has no such entrypoint, or none at all.
@@ -187,7 +187,7 @@ class EntrypointApi:
         self._tags[agent] = tuple(tags)
 
     async def _check_agent(self, agent: str) -> None:
-        """Refuse an agent that is not the one that the server serves, where it names that."""
+        """Refuse an agent that the server does not serve, if it names its agent."""
         served = await self.served_agent()
         if served is not None and served != agent:
             served = one_line(served)
@@ -199,7 +199,7 @@ class EntrypointApi:
             )
 
     async def served_agent(self) -> str | None:
-        """Return the agent that the address says it serves, None where it names none."""
+        """Return the agent that the address serves, None where it names none."""
         with side_request():
             try:
                 answer = await self._http.request("GET", "/api/v1")

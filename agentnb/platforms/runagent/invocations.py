@@ -23,9 +23,9 @@ _AT_ONCE: Final = 8
 
 
 class InvocationApi:
-    """Reads lists.  ``http`` is the platform's client, which it does not close.
+    """Reads lists.  ``http`` is the platform's client, which is not closed here.
 
-    ``left`` are runs whose socket was closed: the server never says that they have ended.
+    ``left`` are runs whose socket was closed: the server never reports their end.
     """
 
     def __init__(self, http: HttpClient, left: Collection[str]) -> None:
@@ -33,10 +33,10 @@ class InvocationApi:
         self._left = left
 
     async def agents(self) -> list[AgentInfo]:
-        """Return the one agent that is served; none where the server does not name it.
+        """Return the served agent; none where the server does not name it.
 
         Raises:
-            NotFoundError: the address has not this API.
+            NotFoundError: the address does not have this API.
         """
         answer = await self._http.request("GET", "/api/v1")
         config = as_object(as_object(answer.data).get("config"))
@@ -49,7 +49,7 @@ class InvocationApi:
     async def runs(
         self, *, agent: str | None, status: str | None, limit: int | None, order: str, offset: int
     ) -> AsyncGenerator[RemoteRun, None]:
-        """Iterate over the invocations of an agent, by default of the one that is served."""
+        """Iterate over the invocations of an agent, by default of the served one."""
         end = check_window(order=order, offset=offset, limit=limit, platform=self._http.name)
         if end == offset:
             return
@@ -64,7 +64,7 @@ class InvocationApi:
                 yield run
 
     async def status(self, run_ids: Sequence[str]) -> dict[str, RemoteRun]:
-        """Return the state of each invocation by id; of one that was left, nothing."""
+        """Return the state of each invocation by id, except those that were left."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(run_id: str) -> RemoteRun | None:
@@ -91,7 +91,7 @@ class InvocationApi:
     async def _newest_first(
         self, agent: str, status: str | None, end: int | None
     ) -> AsyncGenerator[RemoteRun, None]:
-        """Yield invocations; the server has no pages, so that the limit grows."""
+        """Yield invocations; the server has no pages, so the limit grows."""
         path = f"/api/v1/agents/{quote_segment(agent)}/invocations"
         limit = _FIRST_LIMIT if end is None or status is not None else min(end, _LAST_LIMIT)
         seen: set[str] = set()
@@ -118,7 +118,7 @@ def _remote_run_of(row: Mapping[str, Any]) -> RemoteRun | None:
     state = read_status(row.get("status"), ended=finished is not None)
     return RemoteRun(
         id=run_id,
-        # It is "pending" as long as it goes on.
+        # It is "pending" while it runs.
         status="running" if state == "queued" else state,
         agent=first_text(row, "agent_id"),
         created_at=parse_time(row.get("request_timestamp")),

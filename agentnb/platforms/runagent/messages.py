@@ -1,4 +1,4 @@
-"""The answers of ``runagent serve``, decoded: messages of its WebSocket, and those of a call."""
+"""Decoder of ``runagent serve``: messages of its WebSocket, and responses of its calls."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MessageDecoder:
         self._json_length = 0
 
     def decode(self, message: str) -> list[Event]:
-        """Return the events of one message, whatever it holds."""
+        """Return the events of one message, whatever it contains."""
         if self.ended:
             return []
         try:
@@ -77,7 +77,7 @@ class MessageDecoder:
                 ]
 
     def finish(self) -> list[Event]:
-        """Return the text that is still held back when the stream has ended."""
+        """Return the withheld text when the stream has ended."""
         return [TextDelta(text) for text in self._joiner.flush().values()]
 
     def _status(self, fields: dict[str, Any], message: str) -> list[Event]:
@@ -127,7 +127,7 @@ class MessageDecoder:
 
 
 def result_events(payload: Any) -> list[Event]:
-    """Return the events that a stream would have brought for the answer of ``run``."""
+    """Return the events of a stream with the same content as a response of ``run``."""
     answer = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {"data": payload}
     if answer.get("success") is False:
         return [RunStarted(), _failure(answer)]
@@ -142,7 +142,7 @@ def result_events(payload: Any) -> list[Event]:
 
 
 def answer_text(data: Any) -> str:
-    """Return the answer that an entrypoint gave, as text; "" where there is none."""
+    """Return the answer of an entrypoint as text, "" where there is none."""
     if isinstance(result := as_object(data).get("result_data"), dict):
         data = as_object(result).get("data")
     try:
@@ -154,9 +154,9 @@ def answer_text(data: Any) -> str:
 
 
 def recorded_text(data: Any) -> str:
-    """Return the answer that the record of an invocation holds, "" where it holds none.
+    """Return the answer in the record of an invocation, "" where it has none.
 
-    Of a stream it holds the first chunks, which are the whole where there were no more.
+    The record has the first chunks of a stream, which may be all.
     """
     record = as_object(data)
     if "stream_completed" not in record:
@@ -177,10 +177,10 @@ def _failure(fields: dict[str, Any]) -> RunFailed:
 
 
 def _unwrapped(content: Any) -> Any:
-    """Return what the server serialized: a JSON text, or one inside of a JSON text with a type.
+    """Return the value that the server serialized: JSON, or JSON with a type around it.
 
     Raises:
-        MalformedError: it looks like JSON and is none.
+        MalformedError: it looks like JSON and is invalid.
     """
     if not isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""How far this client has read its streams, so that they can be resumed."""
+"""How far this client has read its streams, from where they are resumed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from agentnb.event.types import TERMINAL_EVENTS, Event, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.runagent.decoder import Decoder
 
-# How many ids of unfinished streams to remember the position of.  One that is forgotten cannot be
-# taken up again, and each is small.
+# Number of ids of unfinished streams with a position.  One that is dropped cannot be resumed.
 _REMEMBERED: Final = 200
 
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """How far the stream of a request was read: its decoder knows, and goes on with what follows.
+    """How far the stream of a request was read; ``decoder`` decodes what follows.
 
-    ``first`` is where the request itself began to read; ``session_id`` is the id in its stream, and
-    ``ids`` are that and all others that it goes by.
-    ``is_read`` says that somebody reads it now; two would take each other's chunks.
+    ``first`` is the index that the request itself began at; ``session_id`` is the id in its stream,
+    and ``ids`` are that one and the run's others.  ``is_read`` is whether a run is reading it now:
+    two would take each other's chunks.
     """
 
     request: RunRequest
@@ -45,12 +44,12 @@ class Position:
 
     @property
     def can_resume(self) -> bool:
-        """Whether there is more to come, and a place to ask for it from."""
+        """Whether the stream is unfinished, and can be requested from here."""
         return not self.ended and self.next_index > 0 and bool(self.ids)
 
     @contextmanager
     def reading(self) -> Generator[None, None, None]:
-        """Read it, as the only one."""
+        """Mark it as read by the caller."""
         self.is_read = True
         try:
             yield
@@ -81,7 +80,7 @@ class Positions:
         )
 
     def remember(self, position: Position) -> None:
-        """Keep a position under all its ids until it has ended; of several the newest."""
+        """Keep a position under all its ids until it has ended; the newest one for each id."""
         for key in position.ids:
             if not position.ended:
                 self._positions[key] = position

@@ -1,4 +1,4 @@
-"""run-agent.ai's wire: what is sent, strict, and what is understood, tolerant."""
+"""run-agent.ai's wire format: strict requests, tolerant responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Control(Outbound):
 
 
 class Parameters(Control):
-    """The body's ``parameters``: the platform's own, checked, and the agent's, as they come."""
+    """The body's ``parameters``: the platform's own, validated, and the agent's, unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -36,9 +36,9 @@ class Parameters(Control):
 class EntrypointParams(Outbound):
     """The parameters of servers with entrypoints.
 
-    The question is the first positional argument of the entrypoint, before ``input_args``, or the
-    argument that ``prompt_argument`` names; where that is "", it is not sent.
-    ``timeout_seconds`` is for the server, 600 by default.
+    The prompt is the first positional argument of the entrypoint, before ``input_args``, or the
+    argument that ``prompt_argument`` names; if that is "", it is not sent.  ``timeout_seconds`` is
+    for the server, 600 by default.
     """
 
     entrypoint_tag: Annotated[str | None, Field(min_length=1)] = None
@@ -51,17 +51,17 @@ class EntrypointParams(Outbound):
 
 
 class Params(Control, EntrypointParams):
-    """What `RunRequest.params` may hold.
+    """The parameters in `RunRequest.params`.
 
-    The platform's own parameters, by themselves or in ``parameters``, where the agent's own go too;
-    and those of entrypoints, for a server that has them.
+    The platform's own, at the top or in ``parameters`` with the agent's own; and those of
+    entrypoints, for a server that has them.
     """
 
     parameters: Parameters | None = None
 
 
 class Body(Outbound):
-    """The body of ``stream`` and ``invoke``.  What is None is left out."""
+    """The body of ``stream`` and ``invoke``, without what is None."""
 
     query: str
     parameters: dict[str, Any] | None = None
@@ -69,7 +69,7 @@ class Body(Outbound):
 
 
 class RunBody(Outbound):
-    """The body of ``run`` and the message of ``run-stream``.  What is None is left out."""
+    """The body of ``run`` and the message of ``run-stream``, without what is None."""
 
     entrypoint_tag: str
     input_args: list[Any]
@@ -92,14 +92,14 @@ class Start(Inbound):
 
 
 class Chunk(Inbound):
-    """``chunk``: a fragment of the answer; ``index`` is its place, where the platform says it."""
+    """``chunk``: a fragment of the answer; ``index`` is its place, if the platform sends it."""
 
     content: str
     index: Annotated[Annotated[int, Field(ge=0)] | None, Lenient] = None
 
 
 class Failure(Inbound):
-    """``error``: the run failed; ``error`` is a message, or an object that holds one."""
+    """``error``: the run failed; ``error`` is a message, or an object with one."""
 
     error: Any = None
     code: Text = None
@@ -132,8 +132,8 @@ def stream_body(request: RunRequest, *, platform: str) -> dict[str, Any]:
     """Return the body of ``stream`` and ``invoke``.
 
     Raises:
-        RequestError: a parameter is wrong, or is none that this API takes.
-        UnsupportedError: the request has something that this API cannot take.
+        RequestError: a parameter is unknown or invalid.
+        UnsupportedError: the request has something that this API does not take.
     """
     check_history(request, platform=platform, supported=False)
     if request.media:
@@ -148,7 +148,7 @@ def stream_body(request: RunRequest, *, platform: str) -> dict[str, Any]:
             hint="Give the agent's own parameters as parameters={...}.",
         )
     flat = params.model_dump(exclude={"parameters"}, exclude_none=True)
-    # A free-form null is the agent's own and stays; a null of the platform's says nothing.
+    # A null of the agent's own parameters is kept; one of the platform's means nothing.
     nested = params.parameters or Parameters()
     own = {**to_wire(nested), **(nested.model_extra or {})}
     if twice := sorted(flat.keys() & own.keys()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -112,10 +112,12 @@ class SeekrPlatform(HttpPlatform):
                 thread_id, is_new_thread=not request.session_id
             )
             await api.post_message(thread_id, content)
-        reader = StreamReader(api, thread_id, request=run_request)
+        reader = StreamReader(
+            api, thread_id, request=run_request, registry=self._registry, agent=request.agent
+        )
         async with api.stream_run(thread_id, prepared.body, dialect=prepared.dialect) as response:
             run_request.answered(response.headers)
-            async with aclosing(self._read(reader, response, request.agent)) as batches:
+            async with self._reading(reader, response) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -127,8 +129,9 @@ class SeekrPlatform(HttpPlatform):
         api, thread_id, agent = location.api, location.thread_id, agent or location.agent
         reader = StreamReader(api, thread_id, run_id=run_id)
         async with api.attach_run(thread_id, run_id) as response:
+            self._registry.add(run_id, RunLocation(thread_id, agent, api))
             yield [RunStarted(run_id=run_id, session_id=thread_id, agent=agent)]
-            async with aclosing(self._read(reader, response, agent)) as batches:
+            async with self._reading(reader, response) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -173,21 +176,16 @@ class SeekrPlatform(HttpPlatform):
         """Drop the state of a run's broken stream."""
         self._registry.pop_stream(run_id)
 
-    async def _read(
-        self, reader: StreamReader, response: EventStream, agent: str | None
-    ) -> AsyncGenerator[list[Event], None]:
-        """Read a stream from its start; register the run, and its state if the stream breaks."""
+    @asynccontextmanager
+    async def _reading(
+        self, reader: StreamReader, response: EventStream
+    ) -> AsyncGenerator[AsyncGenerator[list[Event], None], None]:
+        """Read a stream from its start; keep its state if it breaks."""
         self.api.check_deprecation(response.headers, "the stream of a run")
         state = reader.decoder = StreamState()
-        registered: str | None = None
         try:
             async with aclosing(reader.read(response)) as batches:
-                async for batch in batches:
-                    if reader.run_id != registered and reader.run_id is not None:
-                        registered = reader.run_id
-                        location = RunLocation(reader.thread_id, agent, reader.api)
-                        self._registry.add(registered, location)
-                    yield batch
+                yield batches
         finally:
             if not reader.ended and reader.run_id is not None:
                 self._registry.save_stream(reader.run_id, state)

@@ -21,7 +21,12 @@ from agentnb.event.types import (
 from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.responses import duration_of, is_over, usage_event
-from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
+from agentnb.platforms.seekr.run_state import (
+    ReattachedStream,
+    RunLocation,
+    RunRegistry,
+    StreamState,
+)
 from agentnb.platforms.seekr.wire import Run
 
 _log = logging.getLogger(__name__)
@@ -40,7 +45,8 @@ class StreamReader:
     The stream need not carry the run's id and never carries its usage.  The id is looked up while
     the stream is read, without delaying it; the usage at its end.
 
-    ``request`` tells the run from others of the thread while its id is unknown.  ``decoder`` turns
+    ``request`` tells the run from others of the thread while its id is unknown; once it is known,
+    the location of the run, with its ``agent``, is added to ``registry``.  ``decoder`` turns
     frames into events; ``ended`` is true after the run's terminal event.  If the stream breaks
     without one, text that is held back (half a character) is not flushed: a resumed stream may
     complete it.
@@ -53,6 +59,8 @@ class StreamReader:
         *,
         run_id: str | None = None,
         request: RunStart | None = None,
+        registry: RunRegistry | None = None,
+        agent: str | None = None,
     ) -> None:
         self.thread_id = thread_id
         self.run_id = run_id
@@ -60,6 +68,8 @@ class StreamReader:
         self.decoder: StreamState | ReattachedStream = StreamState()
         self.ended = False
         self._request = request or RunStart(fresh=False)
+        self._registry = registry
+        self._agent = agent
         self._has_usage = False
 
     async def read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:
@@ -75,7 +85,7 @@ class StreamReader:
                         with side_request():
                             lookup = asyncio.create_task(self._try_find_id())
                     elif lookup.done() and (run_id := lookup.result()) is not None:
-                        self.run_id = run_id
+                        self._set_id(run_id)
                         events.insert(0, self._started())
                         end = None if end is None else end + 1
                 if end is None or self.ended:
@@ -127,6 +137,11 @@ class StreamReader:
         # Of several started since the request, the run is the oldest.
         return runs[-1] if runs else None
 
+    def _set_id(self, run_id: str | None) -> None:
+        if run_id not in (None, self.run_id) and self._registry is not None:
+            self._registry.add(run_id, RunLocation(self.thread_id, self._agent, self.api))
+        self.run_id = run_id
+
     def _started(self) -> RunStarted:
         return RunStarted(run_id=self.run_id, session_id=self.thread_id)
 
@@ -137,7 +152,7 @@ class StreamReader:
             return end  # nearly always
         for index, event in enumerate(events):
             if isinstance(event, RunStarted):
-                self.run_id = self.run_id or event.run_id
+                self._set_id(self.run_id or event.run_id)
             elif isinstance(event, UsageReported):
                 self._has_usage = True
             elif end is None and isinstance(event, TERMINAL_EVENTS):
@@ -162,13 +177,13 @@ class StreamReader:
         try:
             async with asyncio.timeout(_LOOKUP_TIMEOUT):
                 if self.run_id is None and lookup is not None:
-                    self.run_id = await asyncio.shield(lookup)
+                    self._set_id(await asyncio.shield(lookup))
                 run = await self._record()
         except (AgentnbError, TimeoutError) as error:
             _log.info("The usage of a run could not be looked up: %s", error)
         if run is None:
             return ending if had_id or self.run_id is None else [self._started(), *ending]
-        self.run_id = run.id
+        self._set_id(run.id)
         events: list[Event] = []
         if not had_id or run.model:
             events.append(replace(self._started(), model=run.model))

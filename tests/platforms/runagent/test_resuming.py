@@ -113,7 +113,7 @@ async def test_an_answer_that_begins_anew_is_not_put_behind(
         stream(START, chunk("Uno ", 0), chunk("due ", 1), chunk("tre", 2), DONE, hang=True),
     )
     found = await until_broken(platform.stream(request := ask()))
-    with pytest.raises(PlatformError, match="answered anew"):
+    with pytest.raises(PlatformError, match="started a new answer"):
         await resumed(platform, request, found)
     assert fold(found).text == "One two "
 
