@@ -40,7 +40,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import (
+from agentnb.platforms.http_platform import (
     ListingPlatform,
     key_header,
     row_text,

@@ -25,7 +25,7 @@ from agentnb.event.types import (
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_object, usage_events
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line, peek, validated
-from agentnb.platforms.generic.platform import row_text
+from agentnb.platforms.http_platform import row_text
 from agentnb.platforms.operativus.responses import plain, read_followups
 from agentnb.platforms.operativus.run_response import approval, response_events
 from agentnb.platforms.operativus.server_times import ServerTimes

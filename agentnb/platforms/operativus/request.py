@@ -19,7 +19,7 @@ from agentnb.platforms._params import check_params
 from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import Media, RunRequest
-from agentnb.platforms.generic.platform import nested_settings, no_schema, session_of
+from agentnb.platforms.http_platform import nested_settings, no_schema, session_of
 from agentnb.platforms.operativus.wire import (
     MediaInput,
     OperativusOptions,

@@ -20,7 +20,7 @@ from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_list, as_object, first_text
 from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line
 from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
-from agentnb.platforms.generic.platform import read_agent, read_rows, read_run, row_text
+from agentnb.platforms.http_platform import read_agent, read_rows, read_run, row_text
 from agentnb.platforms.operativus.server_times import ServerTimes
 
 STATUSES: Final[dict[str, Status]] = {

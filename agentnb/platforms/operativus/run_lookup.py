@@ -13,7 +13,7 @@ from agentnb.errors import AgentnbError, PlatformError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._params import did_you_mean
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.platform import Recent
+from agentnb.platforms.http_platform import Recent
 from agentnb.platforms.operativus.responses import STATUSES, ListPage, read_page, remote_run
 from agentnb.platforms.operativus.server_times import ServerTimes, Window
 

@@ -12,7 +12,7 @@ from agentnb.errors import AgentnbError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms._run_starts import LatestRunStarts, RunStart
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.platform import Recent
+from agentnb.platforms.http_platform import Recent
 from agentnb.platforms.operativus.responses import remote_run
 from agentnb.platforms.operativus.run_lookup import RunLookup
 

@@ -37,7 +37,7 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import HttpPlatform, key_header
+from agentnb.platforms.http_platform import HttpPlatform, key_header
 from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
 from agentnb.platforms.runagent.invocations import InvocationApi

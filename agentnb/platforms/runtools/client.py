@@ -34,7 +34,7 @@ from agentnb.platforms.base import (
     PlatformSettings,
     RunRequest,
 )
-from agentnb.platforms.generic.platform import (
+from agentnb.platforms.http_platform import (
     ListingPlatform,
     key_header,
     nested_settings,

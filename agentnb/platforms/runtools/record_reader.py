@@ -16,8 +16,8 @@ from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.event.types import Event, RunFinished, RunStarted
 from agentnb.platforms._bodies import parse_time
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.platform import read_rows
 from agentnb.platforms.generic.records import RecordPosition, RecordReader
+from agentnb.platforms.http_platform import read_rows
 from agentnb.platforms.runtools.decoder import Decoder
 from agentnb.platforms.runtools.run_lookup import RunLookup
 

@@ -11,7 +11,7 @@ from agentnb._http import HttpClient
 from agentnb.errors import InvalidRequestError
 from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.generic.platform import read_rows, read_run, row_text
+from agentnb.platforms.http_platform import read_rows, read_run, row_text
 
 _FIRST_LIMIT: Final = 100
 _LAST_LIMIT: Final = 100 * 2**10
