@@ -15,6 +15,7 @@ from agentnb.errors import (
     ContentTypeError,
     EventTooLargeError,
     InvalidRequestError,
+    StreamCutError,
 )
 from tests.children import python
 from tests.faults.packing import PACKERS, pack
@@ -278,3 +279,30 @@ async def test_a_fast_server_does_not_starve_the_loop(
     assert count == 200_000
     # A read of the network brings some four thousand.
     assert 0 < most < 20_000
+
+
+@pytest.mark.parametrize("ending", ["complete", "cut", "invalid"])
+async def test_a_backlog_is_few_batches(serve: Serve, connect: MakeClient, ending: str) -> None:
+    """Hundreds of small chunks in one read are not hundreds of batches; all precede the end."""
+
+    async def script(c: Connection) -> None:
+        await c.request()
+        await c.stream_head()
+        events = [f"data: {number}\n\n".encode() for number in range(1_000)]
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
+        await c.send(chunks + {"complete": b"0\r\n\r\n", "cut": b"", "invalid": b"?\r\n"}[ending])
+
+    server = await serve(script)
+    sizes: list[int] = []
+    data: list[str] = []
+    async with connect(server.url).stream("GET", "/") as stream:
+        try:
+            async for batch in stream.batches():
+                sizes.append(len(batch))
+                data += [event.data for event in batch]
+        except StreamCutError:
+            assert ending != "complete"
+        else:
+            assert ending == "complete"
+    assert data == [str(number) for number in range(1_000)]
+    assert len(sizes) < 20

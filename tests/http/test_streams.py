@@ -99,33 +99,6 @@ async def test_one_chunk_is_one_batch(serve: Serve, connect: MakeClient) -> None
     assert sizes in ([1, 2, 1], [3, 1])
 
 
-@pytest.mark.parametrize("ending", ["complete", "cut", "invalid"])
-async def test_a_backlog_is_few_batches(serve: Serve, connect: MakeClient, ending: str) -> None:
-    """Hundreds of small chunks in one read are not hundreds of batches; all precede the end."""
-
-    async def script(c: Connection) -> None:
-        await c.request()
-        await c.stream_head()
-        events = [f"data: {number}\n\n".encode() for number in range(1_000)]
-        chunks = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
-        await c.send(chunks + {"complete": b"0\r\n\r\n", "cut": b"", "invalid": b"?\r\n"}[ending])
-
-    server = await serve(script)
-    sizes: list[int] = []
-    data: list[str] = []
-    async with connect(server.url).stream("GET", "/") as stream:
-        try:
-            async for batch in stream.batches():
-                sizes.append(len(batch))
-                data += [event.data for event in batch]
-        except StreamCutError:
-            assert ending != "complete"
-        else:
-            assert ending == "complete"
-    assert data == [str(number) for number in range(1_000)]
-    assert len(sizes) < 20
-
-
 async def test_a_finished_stream_releases_its_connection(serve: Serve, connect: MakeClient) -> None:
     async def script(c: Connection) -> None:
         while True:
