@@ -141,13 +141,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's connection, which joins the HTTP chunks of each network read.
-
-    aiohttp returns each chunk separately, resuming the connection and looking for more each time,
-    which costs a stream of short chunks a fifth of its time.
-
-    ``is_invalid`` is whether invalid HTTP was received.
-    """
+    """aiohttp's connection; ``is_invalid`` is whether invalid HTTP was received."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -197,7 +191,7 @@ class _Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         head = self._head
         if head is None or head.is_over:
-            self._feed(data)
+            super().data_received(data)
             return
         try:
             pieces = head.read(data)
@@ -207,20 +201,7 @@ class _Handler(ResponseHandler):
             self.set_exception(HttpProcessingError(message="The head is not valid."))
             return
         for piece in pieces:
-            self._feed(piece)
-
-    def _feed(self, data: bytes) -> None:
-        unread = _unread(self._payload)
-        # Chunks of an earlier read are left as they are: aiohttp may be about to take a number of
-        # chunks that it has counted, and joining again each time would be quadratic in the backlog
-        # of a slow reader.
-        has_backlog = bool(unread)
-        super().data_received(data)
-        chunks = _unread(self._payload)
-        if chunks and len(chunks) > 1 and not (has_backlog and chunks is unread):
-            joined = b"".join(chunks)
-            chunks.clear()
-            chunks.append(joined)
+            super().data_received(piece)
 
     def pause_reading(self) -> None:
         self._was_paused = True
