@@ -61,7 +61,7 @@ BESIDE = 2
 # fewer examples than with all the others.
 CORE = (
     *("config", "driver", "platforms"),
-    *("test_event.py", "test_feed.py", "test_sse.py", "test_transcript.py"),
+    *("test_event.py", "test_event_iterator.py", "test_sse.py", "test_transcript.py"),
 )
 FAST = Stage(
     "pytest",

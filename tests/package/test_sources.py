@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import stages
 
 LONGEST = 400
 
@@ -31,3 +32,12 @@ def test_hints_name_the_distribution_that_is_ours(root: Path, pattern: str) -> N
     assert {
         path.name: found[0] for path, text in texts.items() if (found := other.search(text))
     } == {}
+
+
+@pytest.mark.parametrize("stage", [stages.FAST, stages.WHOLE], ids=["check", "test"])
+def test_stages_name_tests_that_exist(root: Path, stage: stages.Stage) -> None:
+    """pytest's processes report a path that does not exist only as an absence of tests."""
+    paths = [str(part) for part in stage.command if str(part).startswith("tests")]
+
+    assert paths
+    assert [path for path in paths if not (root / path).exists()] == []
