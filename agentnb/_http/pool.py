@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -52,30 +52,15 @@ _NO_COOKIES: Final = _NoCookies()
 
 
 class Client(httpx.AsyncClient):
-    """httpx's client without cookies; ``factory`` makes its transports, also those to proxies.
+    """httpx's client without cookies.
 
     It has no defaults for `build_request` to merge, which takes as long as the rest of building a
     request: requests are built without it.
     """
 
-    def __init__(
-        self, factory: Callable[[httpx.Proxy | None], httpx.AsyncBaseTransport], **options: Any
-    ) -> None:
-        self._new_transport = factory
-        super().__init__(**options)
-
     @property
     def cookies(self) -> httpx.Cookies:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _NO_COOKIES
-
-    # httpx calls these to make its own transports, the latter for each proxy in the environment.
-    def _init_transport(self, *_args: Any, **_options: Any) -> httpx.AsyncBaseTransport:
-        return self._new_transport(None)
-
-    def _init_proxy_transport(
-        self, proxy: httpx.Proxy, *_args: Any, **_options: Any
-    ) -> httpx.AsyncBaseTransport:
-        return self._new_transport(proxy)
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):

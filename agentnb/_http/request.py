@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from agentnb.errors import ConfigError, RequestError, UnencryptedWarning
 
@@ -33,6 +34,15 @@ def quote_segment(segment: str) -> str:
         return quote(segment, safe="")
     except UnicodeEncodeError as error:
         raise RequestError(f"{segment!r} is not valid Unicode.") from error
+
+
+def proxy_for(address: str) -> str | None:
+    """Return the proxy of the environment, or of the system, for ``address``; None for none."""
+    parts, proxies = urlsplit(address), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def check_base_url(base_url: str, *, name: str) -> str:

@@ -9,9 +9,8 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from urllib.request import getproxies
 
 import httpx
 
@@ -31,6 +30,7 @@ from agentnb._http.options import (
     current_options,
 )
 from agentnb._http.pool import BODY, Client, ConnectionPool
+from agentnb._http.request import proxy_for
 from agentnb._http.response import LOCATION, Response
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
@@ -54,10 +54,11 @@ class Transport:
         self._name = name
         factory = _aiohttp_transport() if library == "aiohttp" else ConnectionPool
         tls = ssl_context(base_url, trust_env=trust_env)
+        proxy = proxy_for(base_url) if trust_env else None
         try:
             self._client = Client(
-                partial(factory, tls=tls),
-                trust_env=trust_env,
+                # All requests go to one server, so one transport serves them.
+                transport=factory(None if proxy is None else httpx.Proxy(proxy), tls=tls),
                 timeout=None,
                 follow_redirects=False,
                 event_hooks={"response": [_move_location]},
@@ -211,7 +212,7 @@ def _aiohttp_transport() -> type[AiohttpTransport]:
 
 def ssl_context(base_url: str, *, trust_env: bool) -> ssl.SSLContext:
     """Return the TLS settings for an address, which always verify certificates."""
-    if not base_url.startswith("https:") and not (trust_env and getproxies()):
+    if not base_url.startswith("https:") and not (trust_env and proxy_for(base_url)):
         # TLS is not used, so no certificates are loaded; if it were, none would be trusted.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()

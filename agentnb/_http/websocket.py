@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from logging import getLogger
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -30,6 +28,7 @@ from agentnb._http.errors import (
     proxy_error,
     reason_of,
 )
+from agentnb._http.request import proxy_for
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb._http.transport import ssl_context
 from agentnb._support.installing import __version__
@@ -98,7 +97,7 @@ async def open_websocket(
                 additional_headers=[(k.decode(), v.decode()) for k, v in headers()],
                 user_agent_header=f"agentnb/{__version__}",
                 compression=None,
-                proxy=_proxy(base_url) if trust_env else None,
+                proxy=proxy_for(base_url) if trust_env else None,
                 open_timeout=deadlines.connect,
                 ping_interval=_PING_INTERVAL,
                 # A busy server may be late with its pongs.
@@ -199,16 +198,6 @@ class WebSocketResponse:
             await self._connection.close()
         finally:
             self._connection.transport.abort()
-
-
-def _proxy(base_url: str) -> str | None:
-    """Return the proxy for an address from the environment, None for none."""
-    parts = urlsplit(base_url)
-    proxies = getproxies()
-    address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass(parts.hostname or ""):
-        return None
-    return address if "://" in address else f"http://{address}"
 
 
 def _map_error(

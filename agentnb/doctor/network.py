@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 from agentnb._http.options import chosen_transport
-from agentnb._http.request import check_base_url
+from agentnb._http.request import check_base_url, proxy_for
 from agentnb._http.timeout import Deadlines
 from agentnb._http.transport import Transport
 from agentnb.config import Config
@@ -45,16 +45,6 @@ class ProbeResponse:
     headers: Mapping[str, str]
     seconds: float
     sent_at: float
-
-
-def proxy_for(address: str) -> str | None:
-    """Return the proxy that requests to ``address`` go through, or None."""
-    proxies = getproxies()
-    parts = urlsplit(address)
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.hostname or "", proxies):
-        return None
-    return _proxy_url(proxy)
 
 
 def check_proxies() -> Iterator[Finding]:

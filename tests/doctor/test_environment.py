@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from agentnb import _loop
+from agentnb._http.request import proxy_for
 from agentnb.doctor import Host
 from agentnb.doctor.frontend import check_event_loops, check_frontend, check_kernel
-from agentnb.doctor.network import check_proxies, proxy_for
+from agentnb.doctor.network import check_proxies
 from agentnb.doctor.packages import (
     check_extras,
     check_packages,

@@ -85,6 +85,19 @@ async def test_requests_go_to_the_proxy(
     assert (await connect(server.url, trust_env=False).request("GET", "/x")).data == 1
 
 
+@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "*", "example.com, 127.0.0.1 ,::1"])
+async def test_hosts_in_no_proxy_are_reached_directly(
+    serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    proxy, server = await serve(answer_for_it), await serve(say_one)
+    use(monkeypatch, proxy.url)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert (await connect(server.url).request("GET", "/x")).data == 1
+    if no_proxy != "*":
+        assert (await connect("http://other.invalid").request("GET", "/x")).data == "proxied"
+
+
 async def test_credentials_go_to_the_proxy(
     serve: Serve, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
