@@ -31,11 +31,6 @@ def list_agents(platform: str, *, ask: bool = False) -> list[AgentInfo]:
     return agents
 
 
-def listed_agents(platform: str) -> list[str]:
-    """Return the ids of the agents that ``platform`` listed last, without a request."""
-    return _listed.get(platform, [])
-
-
 def known_agents() -> list[str]:
     """Return the names for completion, without requests."""
     current = config()

@@ -115,14 +115,6 @@ class Done(Inbound):
     execution_time: Any = None
 
 
-class Invoked(Inbound):
-    """The answer of ``invoke``."""
-
-    result: Any = None
-    usage: Any = None
-    metadata: Annotated[dict[str, Any] | None, Lenient] = None
-
-
 EVENTS: Final[EventCodec[Inbound]] = EventCodec(
     {"start": Start, "chunk": Chunk, "error": Failure, "done": Done}
 )
