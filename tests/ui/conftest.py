@@ -107,13 +107,14 @@ def page(
 ) -> Iterator[NotebookPage]:
     """An empty page; its notebook and all kernels end with the test.
 
-    A test marked ``fresh_page`` loads the frontend in a page of its own.
+    A test marked ``fresh_page`` loads the frontend anew, and so does the one after it.
     """
     is_fresh = request.node.get_closest_marker("fresh_page") is not None
-    if loaded and not is_fresh:
-        made = loaded.pop()
-    else:
-        made = NotebookPage(context.new_page(), server, frontend)
+    if is_fresh or not loaded:
+        while loaded:
+            loaded.pop().page.close()
+        loaded.append(NotebookPage(context.new_page(), server, frontend))
+    made = loaded.pop()
     yield made
     if is_fresh or request.node.stash.get(FAILED, False):
         made.page.close()
