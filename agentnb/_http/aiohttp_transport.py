@@ -143,9 +143,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 class _Handler(ResponseHandler):
     """aiohttp's connection, which joins the HTTP chunks of each network read.
 
-    aiohttp returns each chunk separately, resuming the connection and looking for more each time,
-    which costs a thousand streams of short chunks more than half of their time.
-
     ``is_invalid`` is whether invalid HTTP was received.
     """
 
