@@ -23,9 +23,9 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._http import EventStream, current_options, quote_segment, side_request
+from agentnb._http import current_options, quote_segment, side_request
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms._params import check_count, check_options, check_params
@@ -44,6 +44,9 @@ from agentnb.platforms.runagent.invocations import InvocationApi
 from agentnb.platforms.runagent.positions import Position, Positions
 from agentnb.platforms.runagent.wire import EntrypointParams, Params, stream_body
 from agentnb.sse import ServerSentEvent
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 DEFAULT_BASE_URL: Final = "https://api.run-agent.ai"
 
@@ -123,7 +126,7 @@ class RunAgentPlatform(HttpPlatform):
         return self._follow(response, position)
 
     async def _follow(
-        self, answer: EventStream, position: Position
+        self, answer: Response, position: Position
     ) -> AsyncGenerator[list[Event], None]:
         is_again = position.next_index > position.first
         decoder = position.decoder

@@ -10,15 +10,18 @@ from contextlib import AbstractAsyncContextManager
 from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
-from agentnb._http import EventStream, HttpClient, quote_segment
+from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import InvalidRequestError, PlatformError
 from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms._wire import Inbound, explain, one_line
 from agentnb.platforms.seekr.wire import AgentEntry, Message, Run, StartedRun, Thread
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +111,7 @@ class SeekrApi:
 
     def stream_run(
         self, thread_id: str, body: Mapping[str, Any], *, dialect: str = "stream"
-    ) -> AbstractAsyncContextManager[EventStream]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Start a run and stream it in the dialect ``stream`` or ``vercel``."""
         path = f"{_thread(thread_id)}/runs/stream" + ("/vercel" if dialect == "vercel" else "")
         return self._http.stream("POST", path, json=dict(body), headers=self._headers)
@@ -120,7 +123,7 @@ class SeekrApi:
 
     def attach_run(
         self, thread_id: str, run_id: str, *, last_event_id: str = ""
-    ) -> AbstractAsyncContextManager[EventStream]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Attach to a run's stream; ``last_event_id`` requests the events after that one."""
         headers = {**self._headers, **({"last-event-id": last_event_id} if last_event_id else {})}
         return self._http.stream("GET", f"{_run(thread_id, run_id)}/attach", headers=headers)

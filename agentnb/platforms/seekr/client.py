@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from agentnb._http import EventStream, side_request
+from agentnb._http import side_request
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._params import check_choice, check_count, check_options
@@ -53,6 +53,9 @@ from agentnb.platforms.seekr.responses import (
 from agentnb.platforms.seekr.run_state import RunLocation, RunRegistry, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
 from agentnb.platforms.seekr.wire import StartedRun
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
@@ -178,7 +181,7 @@ class SeekrPlatform(HttpPlatform):
 
     @asynccontextmanager
     async def _reading(
-        self, reader: StreamReader, response: EventStream
+        self, reader: StreamReader, response: Response
     ) -> AsyncGenerator[AsyncGenerator[list[Event], None], None]:
         """Read a stream from its start; keep its state if it breaks."""
         self.api.check_deprecation(response.headers, "the stream of a run")
