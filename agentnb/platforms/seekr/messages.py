@@ -23,9 +23,8 @@ from agentnb.platforms._payloads import first_value
 from agentnb.platforms._wire import as_text, mend_deep
 from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.payloads import TEXT_PARTS, parent_agent
 from agentnb.platforms.seekr.plans import split_plan
-from agentnb.platforms.seekr.wire import Message
+from agentnb.platforms.seekr.wire import TEXT_PARTS, Message, parent_agent
 
 _PAGE_SIZE: Final = 1000
 _MAX_MESSAGES: Final = 10_000
