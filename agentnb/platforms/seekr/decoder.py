@@ -45,18 +45,8 @@ from agentnb.platforms._wire import (
     one_line,
     peek,
 )
+from agentnb.platforms.seekr import wire
 from agentnb.platforms.seekr.text_classifier import TextClassifier
-from agentnb.platforms.seekr.wire import (
-    CHUNKS,
-    FRAGMENT_FIELDS,
-    STRUCTURE_TAGS,
-    check_chunk,
-    chunk_usage,
-    final_text,
-    first_fragment,
-    places_in,
-    unwrap_chunk,
-)
 from agentnb.sse import ServerSentEvent
 
 # Chunks that end a sub-agent's messages, and those of the run.
@@ -133,8 +123,8 @@ class Decoder:
             return [raw]
         tag = chunk.get("type")
         if not isinstance(tag, str) or "data" in chunk:
-            tag, chunk = unwrap_chunk(chunk, sse.event)
-        field = FRAGMENT_FIELDS.get(tag)
+            tag, chunk = wire.unwrap_chunk(chunk, sse.event)
+        field = wire.FRAGMENT_FIELDS.get(tag)
         events = self._text.end_part_before(tag)
         if field is not None and isinstance(text := chunk.get(field), str):
             events += self._text.fragment(tag, text, chunk)
@@ -155,12 +145,10 @@ class Decoder:
             events.append(RawEvent(name="tool_call_part_delta", data=lost, problem=problem))
         return events
 
-    # --- one chunk ----------------------------------------------------------------------------
-
     def _chunk(self, tag: str, chunk: dict[str, Any], data: str) -> list[Event]:
         raw = RawEvent(name=well_formed(tag) or "message", data=well_formed(data))
         try:
-            check_chunk(tag, chunk)
+            wire.check_chunk(tag, chunk)
         except MalformedError as error:
             return [replace(raw, problem=str(error))]
         if tag in _MESSAGE_ENDS and self._text.senders.end_message(chunk):
@@ -177,9 +165,9 @@ class Decoder:
                 return self._arguments(chunk)
             case "streaming_tool_response" | "streaming_tool":
                 return self._tool_output(tag, chunk)
-            case _ if tag.startswith("tool-output-") and tag in CHUNKS:
+            case _ if tag.startswith("tool-output-") and tag in wire.CHUNKS:
                 return self._tool_output(tag, chunk)
-            case _ if CHUNKS.get(tag) in ("tool_id", "toolCallId"):
+            case _ if wire.CHUNKS.get(tag) in ("tool_id", "toolCallId"):
                 return self._tool_input(tag, chunk)
             case "tool-approval-request":
                 tool = self._calls.name(first_text(chunk, "toolCallId"))
@@ -196,7 +184,7 @@ class Decoder:
             case "start" | "message-metadata":
                 self._text.senders.begin_message(tag, chunk)
                 return []
-            case _ if tag in CHUNKS:
+            case _ if tag in wire.CHUNKS:
                 return []
             case _:
                 is_error = any(chunk.get(name) for name in ("error", "errorText", "detail"))
@@ -205,7 +193,7 @@ class Decoder:
     def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Return the ids of run and thread if the chunk has new ones."""
         run_id = session_id = None
-        for place in places_in(chunk):
+        for place in wire.places_in(chunk):
             if not _IDS.isdisjoint(place):
                 run_id = run_id or first_text(place, *_RUN_ID)
                 session_id = session_id or first_text(place, *_THREAD_ID)
@@ -218,7 +206,7 @@ class Decoder:
     def _part_start(self, chunk: dict[str, Any], raw: RawEvent) -> list[Event]:
         index = _part_index(chunk)
         self._calls_by_part.pop(index, None)
-        kind, fields = first_fragment(chunk.get("part_content"))
+        kind, fields = wire.first_fragment(chunk.get("part_content"))
         text = fields.get("content")
         text = text if isinstance(text, str) else as_text(text)
         match kind:
@@ -252,7 +240,7 @@ class Decoder:
         return self._calls.extend(call_id, text)
 
     def _tool_input(self, tag: str, chunk: dict[str, Any]) -> list[Event]:
-        call_id = well_formed(chunk[CHUNKS[tag]])
+        call_id = well_formed(chunk[wire.CHUNKS[tag]])
         name = first_text(chunk, "tool_name", "toolName")
         arguments = first_value(chunk, "tool_args", "input")
         if tag == "tool-input-delta":
@@ -277,7 +265,7 @@ class Decoder:
         if chunk.get("preliminary") is True:
             return []  # the complete output follows
         self._text.end_passage()
-        call_id = well_formed(chunk[CHUNKS[tag]])
+        call_id = well_formed(chunk[wire.CHUNKS[tag]])
         name = first_text(chunk, "tool_name") or self._calls.name(call_id)
         output, error = first_value(chunk, "tool_output", "output"), None
         if tag == "tool-output-error":
@@ -305,14 +293,14 @@ class Decoder:
         if tag == "reasoning-delta" and isinstance(delta, str):
             return self._text.reasoning(delta, f"nested {parent}")
         # Its start and end are not the run's.
-        return [] if tag in STRUCTURE_TAGS else [raw]
+        return [] if tag in wire.STRUCTURE_TAGS else [raw]
 
     # --- the end ------------------------------------------------------------------------------
 
     def _finish_run(self, tag: str, chunk: dict[str, Any]) -> list[Event]:
         if tag == "error":
             return self._failure(chunk)
-        events = chunk_usage(chunk)
+        events = wire.chunk_usage(chunk)
         known = ("type", "final_output")
         details = mend_deep({k: v for k, v in chunk.items() if k not in known and v})
         if tag == "abort":
@@ -320,7 +308,7 @@ class Decoder:
         if tag != "end_node" and chunk.get("finishReason") == "error":
             message = "The agent ended with an error and did not say which."
             return [*events, *self._end(RunFailed(message=message, details=details))]
-        final = final_text(chunk.get("final_output")) if tag == "end_node" else ""
+        final = wire.final_text(chunk.get("final_output")) if tag == "end_node" else ""
         if self._result_call is not None:
             # The structured answer was sent as the arguments of a call that gets no response.
             events.append(ToolCallFinished(call_id=self._result_call))
@@ -339,7 +327,7 @@ class Decoder:
     def _failure(self, chunk: dict[str, Any]) -> list[Event]:
         default = "The agent reported an error and did not say which."
         failed = failure_event(chunk, default=default, hidden=("type",))
-        return [*chunk_usage(chunk), *self._end(failed)]
+        return [*wire.chunk_usage(chunk), *self._end(failed)]
 
     def _end(self, event: Event) -> list[Event]:
         """Return the terminal event, once."""

@@ -108,6 +108,11 @@ class TextClassifier:
         """End the current passage of text: a tool call or reasoning follows."""
         self._passage_start = len(self._text)
 
+    def whole_part(self, text: str) -> list[Event]:
+        """Return the events of a text part that did not stream."""
+        part = PlanSplitter(is_whole=True)
+        return self._piece_events(part, [*part.feed(text), *part.finish()], None)
+
     def end_part_before(self, tag: str) -> list[Event]:
         """Return held-back text of a part that a chunk with this tag ends."""
         return self._end_part(None) if tag in _TEXT_ENDS and None in self._parts else []
