@@ -11,12 +11,10 @@ from agentnb.platforms.generic.categories import Category, category_of, word_set
 from agentnb.platforms.generic.fields import only_text, text_in
 from agentnb.platforms.generic.tool_calls import read_call
 
-_REASONING: Final = words(
-    "reasoning_content reasoningContent reasoning thinking thought thoughts reasoning_text"
-)
+_REASONING: Final = words("reasoning_content reasoning thinking thought thoughts reasoning_text")
 _TEXT: Final = words(
     "delta content text token chunk message answer response completion generated_text output_text "
-    "outputText parts refusal content_delta contentDelta blocks"
+    "parts refusal content_delta blocks"
 )
 _THOUGHTS: Final = words("thinking text reasoning content summary delta content_delta")
 # Also text if the event's name says so.
@@ -24,11 +22,8 @@ _MORE_TEXT: Final = (
     *_TEXT,
     *words("output data value body reply update messages fragment artifact"),
 )
-_CALLS: Final = words("tool_call_chunks tool_calls toolCalls function_call functionCall")
-_STOPS: Final = words(
-    "finish_reason finishReason stop_reason stopReason done_reason completionReason "
-    "completion_reason"
-)
+_CALLS: Final = words("tool_call_chunks tool_calls function_call")
+_STOPS: Final = words("finish_reason stop_reason done_reason completion_reason")
 # Values of these fields while the model has not stopped.
 _NO_STOPS: Final = frozenset({"", *words("null none not_finished unfinished")})
 _NOT_THE_AGENT: Final = word_set("user human system developer")

@@ -27,7 +27,7 @@ _CODES: Final = {
     "h": ("source", ""),
 }
 _CODED: Final = re.compile(r'([0-9a-h]):([{\["].*)', re.DOTALL)
-_RESULT: Final = words("toolOutput tool_output observation output result content")
+_RESULT: Final = words("tool_output observation output result content")
 
 Translation = tuple[Literal["frame", "call", "result", "messages"], dict[str, Any]]
 """A frame to decode, or a call, a result or a state of messages, each of which may be a repeat."""

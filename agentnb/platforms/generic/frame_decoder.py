@@ -51,8 +51,7 @@ _MESSAGE_ENDS: Final = word_set(
     "message_stop message_end response_completed response_done thread_run_completed"
 )
 _DONE: Final = words(
-    "done finished is_finished isFinished is_final isFinal final stop complete completed "
-    "is_complete isComplete end is_end isEnd eos"
+    "done finished is_finished is_final final stop complete completed is_complete end is_end eos"
 )
 _REASONING: Final = words(
     "content thinking reasoning text delta thought reasoning_content summary token chunk message "
