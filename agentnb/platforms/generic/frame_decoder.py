@@ -21,6 +21,7 @@ from agentnb.platforms.generic.categories import (
 )
 from agentnb.platforms.generic.content import (
     RESULTS,
+    Translation,
     contents,
     is_of_user,
     last_answer,
@@ -28,8 +29,8 @@ from agentnb.platforms.generic.content import (
     place_of,
     stop_reason,
     text_of,
+    translated,
 )
-from agentnb.platforms.generic.dialects import Translation, translated
 from agentnb.platforms.generic.fields import (
     envelopes,
     is_about_part,
