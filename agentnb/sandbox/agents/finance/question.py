@@ -96,12 +96,8 @@ _ORDINARY: Final = _words(
     *MONTHS,
 )
 
-_NUMBERS: Final = dict(
-    zip("one two three four five six seven eight nine ten".split(" "), range(1, 11), strict=True),
-    a=1,
-    an=1,
-)
-_COUNT: Final = rf"(\d{{1,4}}|{'|'.join(sorted(_NUMBERS, reverse=True))})"
+_NUMBERS: Final = ("a", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_COUNT: Final = rf"(\d{{1,4}}|(?:{'|'.join(_NUMBERS)})\b)"
 _UNIT: Final = r"(day|week|month|quarter|year)s?\b"
 _DATE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)"
@@ -124,8 +120,8 @@ def _parse(text: str, today: date) -> Question:
     tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
     names = [] if text.isupper() else _NAME.findall(_KNOWN.sub("_", text))
     unknown = tuple(dict.fromkeys(n for n in names if not _ORDINARY.fullmatch(n)))
-    other: Kind = "help" if _GREETING.match(text) else "unknown"
-    kind = next((k for k, pattern in _KINDS.items() if pattern.search(text)), other)
+    kinds = [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
+    kind: Kind = kinds[0] if kinds else "help" if _GREETING.match(text) else "unknown"
     day, period = find_time(text, today)
     if kind in ("price", "unknown") and period is not None:
         kind = "change"
@@ -257,4 +253,4 @@ def _span(match: re.Match[str], today: date) -> tuple[date, date]:
 
 
 def _count(text: str) -> int:
-    return int(text) if text.isdigit() else _NUMBERS[text]
+    return int(text) if text.isdigit() else max(_NUMBERS.index(text), 1)

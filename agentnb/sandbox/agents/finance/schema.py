@@ -74,7 +74,7 @@ class _Filler:
             return known[0] if known else None if None in values else _MISSING
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         key = next((fact for fact, pattern in _FACTS.items() if re.search(pattern, snake)), "")
-        fact = facts.get(key)
+        fact: Any = facts.get(key)
         if "enum" in schema:
             return fact if fact in schema["enum"] else _MISSING
         match schema.get("type"):
