@@ -87,10 +87,12 @@ class _Filler:
                 return [v for v in values if v is not _MISSING]
             case "string" if fact is not None:
                 return fact if isinstance(fact, str) else json.dumps(fact)
-            case "number" | "integer" as kind if type(fact) in (int, float):
-                return round(fact) if kind == "integer" else round(fact, 2)
             case "boolean" if isinstance(fact, bool):
                 return fact
+            case "integer" if isinstance(fact, int | float) and not isinstance(fact, bool):
+                return round(fact)
+            case "number" if isinstance(fact, int | float) and not isinstance(fact, bool):
+                return round(fact, 2)
             case "null":
                 return None
             case _:
