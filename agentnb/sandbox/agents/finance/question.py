@@ -96,7 +96,9 @@ _ORDINARY: Final = _words(
     *MONTHS,
 )
 
-_NUMBERS: Final = ("a", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_NUMBERS: Final = tuple(
+    re.findall(r"\w+", "a one two three four five six seven eight nine ten")
+)  # by value, and "a" for one
 _COUNT: Final = rf"(\d{{1,4}}|(?:{'|'.join(_NUMBERS)})\b)"
 _UNIT: Final = r"(day|week|month|quarter|year)s?\b"
 _DATE: Final = re.compile(
@@ -120,8 +122,9 @@ def _parse(text: str, today: date) -> Question:
     tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
     names = [] if text.isupper() else _NAME.findall(_KNOWN.sub("_", text))
     unknown = tuple(dict.fromkeys(n for n in names if not _ORDINARY.fullmatch(n)))
-    kinds = [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
-    kind: Kind = kinds[0] if kinds else "help" if _GREETING.match(text) else "unknown"
+    kinds: list[Kind] = [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
+    kinds.append("help" if _GREETING.match(text) else "unknown")
+    kind = kinds[0]
     day, period = find_time(text, today)
     if kind in ("price", "unknown") and period is not None:
         kind = "change"
