@@ -14,7 +14,7 @@ from functools import cache
 from hashlib import sha256
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NotRequired, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, NotRequired, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, validate_call
 from typing_extensions import TypedDict
@@ -31,7 +31,6 @@ FORMAT: Final = "agentnb.recording/1"
 
 # An approval's id and whether it was granted.
 Decision = tuple[str | None, bool]
-_T = TypeVar("_T")
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -168,7 +167,7 @@ class CassetteRun:
         Raises:
             ValueError: a value is missing or of another type than `to_json` writes.
         """
-        entry = _adapter(_RunEntry).validate_python(data)
+        entry: _RunEntry = _adapter(_RunEntry).validate_python(data)
         request = dict(entry["asked"])
         if isinstance(media := request.get("media"), list):
             request["media"] = [_read_media(item) for item in cast("list[Any]", media)]
@@ -259,7 +258,7 @@ class _PlatformEntry(TypedDict):
 
 
 @cache
-def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
@@ -301,13 +300,13 @@ def read_header(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_agents(data: Mapping[str, Any]) -> tuple[str, list[AgentInfo]]:
     """Return the platform and the agents of an entry that `agents_entry` made."""
-    entry = _adapter(_AgentsEntry).validate_python(data)
+    entry: _AgentsEntry = _adapter(_AgentsEntry).validate_python(data)
     return entry["platform"], entry["agents"]
 
 
 def read_platform(data: Mapping[str, Any]) -> tuple[str, Capabilities]:
     """Return the name and the capabilities of an entry; fields of newer versions are ignored."""
-    entry = _adapter(_PlatformEntry).validate_python(data)
+    entry: _PlatformEntry = _adapter(_PlatformEntry).validate_python(data)
     fields = Capabilities.__dataclass_fields__
     known = {name: value for name, value in entry["capabilities"].items() if name in fields}
     return entry["name"], _adapter(Capabilities).validate_python(known)
