@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from agentnb._support.fork import imported
 from agentnb.platforms.base import RemoteRun
-from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
+from agentnb.store.filters import Filters, Order, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
 from agentnb.store.record import RunRecord
 from agentnb.store.values import to_micros
 from agentnb.tables.columns import RECORD_COLUMNS, REMOTE_COLUMNS, RUN_COLUMNS
+from agentnb.tables.filters import RunFilters, stored_columns, takes_filters
 from agentnb.tables.frame import columns_of, frame_from_columns
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sqlalchemy import Select
 
 
 #: Columns that a database can sort runs by.
@@ -26,21 +29,12 @@ SORTABLE_COLUMNS: Final = tuple(RECORD_COLUMNS)
 _FIELDS: Final = (*SORTABLE_COLUMNS, "remote")
 
 
+@takes_filters
 def runs(
     *,
-    agent: Some | None = None,
-    platform: Some | None = None,
-    status: Some | None = None,
-    session: Some | None = None,
-    user: Some | None = None,
-    model: Some | None = None,
-    source: Some | None = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    text: str | None = None,
-    this_kernel: bool = False,
     limit: int | None = None,
     order: str = "-started_at",
+    **given: Unpack[RunFilters],
 ) -> pd.DataFrame:
     """Return the recorded runs of all kernels that share the store, newest first.
 
@@ -69,48 +63,22 @@ def runs(
             unknown and one of nearly the same name exists.
         HistoryError: the store fails.
     """
-    filters = read_filters(
-        agent=agent,
-        platform=platform,
-        status=status,
-        session=session,
-        user=user,
-        model=model,
-        source=source,
-        since=since,
-        until=until,
-        text=text,
-        this_kernel=this_kernel,
-    )
+    filters = read_filters(**given)
     by, limit = read_order(order, SORTABLE_COLUMNS), read_limit(limit)
-    imported("agentnb.store.statements")
-    from agentnb.store.schema import run
-    from agentnb.store.statements import (
-        check_names,
-        conditions,
-        open_store,
-        ordered,
-        pages,
-        reading,
-        run_fields,
-        select_runs,
-    )
+    return _run_frame(stored_columns(filters, _FIELDS, partial(_select, filters, by, limit)))
 
-    store = open_store()
+
+def _select(filters: Filters, by: Order, limit: int | None, dialect: str) -> Select[Any]:
+    from agentnb.store.schema import run
+    from agentnb.store.statements import conditions, ordered, run_fields, select_runs
+
     fields = run_fields(prices())
-    statement = (
+    return (
         select_runs([fields[name] for name in _FIELDS], with_content=True)
-        .where(*conditions(filters, store.dialect))
+        .where(*conditions(filters, dialect))
         .order_by(*ordered(by, fields, run.c.key))
         .limit(limit)
     )
-    columns: dict[str, list[Any]] = {name: [] for name in _FIELDS}
-    with reading(store) as connection:
-        for page in pages(connection, statement):
-            for name, values in columns_of(page, _FIELDS).items():
-                columns[name].extend(values)
-    check_names(store, filters, empty=not columns["local_id"])
-    return _run_frame(columns)
 
 
 def run_table(runs: Iterable[Any], *, platform: str | None = None) -> pd.DataFrame:

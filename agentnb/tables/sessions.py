@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
-from agentnb.store.filters import Filters, Moment, Order, Some, read_filters, read_limit, read_order
-from agentnb.store.prices import Price, prices
+from agentnb.store.filters import Filters, Order, read_filters, read_limit, read_order
+from agentnb.store.prices import cost_columns, prices
 from agentnb.tables.columns import SESSION_COLUMNS
-from agentnb.tables.frame import columns_of, frame_from_columns
+from agentnb.tables.filters import RunFilters, stored_columns, takes_filters
+from agentnb.tables.frame import frame_from_columns
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Select
 
 
+@takes_filters
 def sessions(
     *,
-    agent: Some | None = None,
-    platform: Some | None = None,
-    status: Some | None = None,
-    session: Some | None = None,
-    user: Some | None = None,
-    model: Some | None = None,
-    source: Some | None = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    text: str | None = None,
-    this_kernel: bool = False,
     limit: int | None = None,
     order: str = "-last_at",
+    **given: Unpack[RunFilters],
 ) -> pd.DataFrame:
     """Return the sessions of the runs that match the filters, the last used first.
 
@@ -41,42 +33,21 @@ def sessions(
         RequestError: a filter or the order is invalid.
         HistoryError: the store fails.
     """
-    filters = read_filters(
-        agent=agent,
-        platform=platform,
-        status=status,
-        session=session,
-        user=user,
-        model=model,
-        source=source,
-        since=since,
-        until=until,
-        text=text,
-        this_kernel=this_kernel,
-    )
+    filters = read_filters(**given)
     by, limit = read_order(order, SESSION_COLUMNS), read_limit(limit)
-    from agentnb.store.statements import check_names, open_store, pages, reading
-
-    store = open_store()
-    statement = _statement(filters, by, prices(), store.dialect).limit(limit)
-    with reading(store) as connection:
-        rows = [row for page in pages(connection, statement) for row in page]
-    check_names(store, filters, empty=not rows)
-    return frame_from_columns(columns_of(rows, SESSION_COLUMNS), SESSION_COLUMNS)
+    columns = stored_columns(filters, SESSION_COLUMNS, partial(_select, filters, by, limit))
+    return frame_from_columns(columns, SESSION_COLUMNS)
 
 
-def _statement(
-    filters: Filters, by: Order, price_list: Mapping[str, Price], dialect: str
-) -> Select[Any]:
+def _select(filters: Filters, by: Order, limit: int | None, dialect: str) -> Select[Any]:
     from sqlalchemy import case, func, select
 
-    from agentnb.store.prices import cost_columns
     from agentnb.store.schema import content, run
     from agentnb.store.statements import conditions, needs_content, ordered, select_runs
 
     session = (run.c.platform, run.c.session_id)
     oldest_first = (run.c.started_at, run.c.key)
-    cost, _ = cost_columns(price_list)
+    cost, _ = cost_columns(prices())
     numbered = (
         select_runs(
             [
@@ -130,4 +101,5 @@ def _statement(
             )
         )
         .order_by(*ordered(by, fields, grouped.c.last_key))
+        .limit(limit)
     )
