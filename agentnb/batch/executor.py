@@ -22,6 +22,7 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
+from agentnb.event.transcript import Status
 from agentnb.event.types import Usage
 from agentnb.run.run import Run
 from agentnb.store import recent
@@ -145,10 +146,23 @@ class _RefusalWaits:
         self.is_waiting = False
 
 
-def unsent(row: Row, error: str, *, code: str) -> RowResult:
-    """Return the result of a row that was not sent."""
+def unsent(
+    row: Row,
+    error: str,
+    *,
+    code: str | None = None,
+    status: Status = "failed",
+    verdict: Verdict = "failed",
+    attempts: int = 0,
+) -> RowResult:
+    """Return the result of a row that was not sent, or whose run is not known."""
     return RowResult(
-        position=row.position, status="failed", error=error, error_code=code, verdict="failed"
+        position=row.position,
+        status=status,
+        attempts=attempts,
+        error=error,
+        error_code=code,
+        verdict=verdict,
     )
 
 
