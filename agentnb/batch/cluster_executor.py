@@ -31,9 +31,9 @@ from agentnb._support import embedded
 from agentnb._support.installing import __version__, install_hint
 from agentnb.batch import cluster_worker
 from agentnb.batch.cluster_worker import WorkerRefusal, WorkerResult, WorkerSetup
-from agentnb.batch.executor import Executor, RunFactory, unsent
+from agentnb.batch.executor import Executor, unsent
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
-from agentnb.batch.rows import Recipe, Row, RowResult
+from agentnb.batch.rows import Recipe, Row, RowResult, RunFactory
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
 from agentnb.errors import AgentnbError, ConfigError, RequestError, TransportError

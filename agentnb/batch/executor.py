@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final, Protocol
 
 from agentnb._http import RequestOptions, RetryDelay, is_retryable_status
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
-from agentnb.batch.rows import Row, RowResult, Verdict
+from agentnb.batch.rows import Row, RowResult, RunFactory, Verdict
 from agentnb.errors import (
     AgentnbError,
     AnswerTooLargeError,
@@ -38,18 +38,6 @@ _PERMANENT: Final = (
     RequestError,
     UnsupportedError,
 )
-
-
-class RunFactory(Protocol):
-    """An agent, as far as a map needs it: creates unsent runs."""
-
-    def prepare(
-        self,
-        prompt: str,
-        *,
-        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
-        **options: Any,
-    ) -> Run: ...
 
 
 class Executor(Protocol):

@@ -19,8 +19,8 @@ from agentnb._http import backoff_delay
 from agentnb._loop import background_loop, submit
 from agentnb.batch.checkpoint import Checkpoint, RowKeys
 from agentnb.batch.executor import Executor, unsent
+from agentnb.batch.items import InvalidRow, RowPrompt
 from agentnb.batch.progress import Progress
-from agentnb.batch.prompts import InvalidRow, RowPrompt
 from agentnb.batch.rate_limiter import RateLimiter, RateLimiterClosedError, Slot
 from agentnb.batch.result_table import Outcome
 from agentnb.batch.rows import Row, RowResult

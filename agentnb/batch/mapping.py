@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentnb._http.retry import Retries
 from agentnb._loop import is_background_thread
 from agentnb.batch.checkpoint import Checkpoint, keep, settings_digest
-from agentnb.batch.executor import LocalExecutor, RunFactory
-from agentnb.batch.items import as_items
+from agentnb.batch.executor import LocalExecutor
+from agentnb.batch.items import PromptLike, as_items, prompts
 from agentnb.batch.job import Job, StoppedError
 from agentnb.batch.progress import Display, create_display
-from agentnb.batch.prompts import PromptLike, prompts
 from agentnb.batch.result_table import Outcome, StructuredOutput
-from agentnb.batch.rows import Recipe
+from agentnb.batch.rows import Recipe, RunFactory
 from agentnb.errors import BatchError, RequestError
 from agentnb.platforms.media import media_items
 from agentnb.run.run import Run

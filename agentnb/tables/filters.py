@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypedDict, TypeVar, get_type_hints
 
 from agentnb._support.fork import imported
-from agentnb.store.filters import Filters, Moment, Some
+from agentnb.store.filters import Filters, Moment, Order, Some
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -66,7 +66,11 @@ def takes_filters(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def stored_columns(
-    filters: Filters, names: Iterable[str], select: Callable[[str], Select[Any]]
+    select: Callable[[Filters, Order, str], Select[Any]],
+    names: Iterable[str],
+    filters: Filters,
+    by: Order,
+    limit: int | None,
 ) -> dict[str, list[Any]]:
     """Return the columns ``names`` of the rows that ``select`` selects in the store's dialect."""
     imported("agentnb.store.statements")
@@ -75,8 +79,9 @@ def stored_columns(
     store = open_store()
     columns: dict[str, list[Any]] = {name: [] for name in names}
     is_empty = True
+    statement = select(filters, by, store.dialect).limit(limit)
     with reading(store) as connection:
-        for page in pages(connection, select(store.dialect)):
+        for page in pages(connection, statement):
             is_empty = False
             for values, added in zip(columns.values(), zip(*page, strict=True), strict=True):
                 values.extend(added)
