@@ -262,7 +262,7 @@ def _elapsed(row: RunRecord) -> float | None:
 
 def session_table(current: set[str]) -> Table:
     """Return the latest conversations; ``current`` are those that cells continue."""
-    from agentnb.tables.sessions import sessions
+    from agentnb.tables.runs import sessions
 
     found: Any = sessions(limit=_ROWS)
     rows = [

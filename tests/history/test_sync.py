@@ -22,8 +22,7 @@ from agentnb.store.schema import content, run, tool_call
 from agentnb.store.store import Store
 from agentnb.synchronization.sync import sync, sync_async
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, tool_calls
 
 PLATFORMS = ("seekr", "operativus", "runtools")
 
