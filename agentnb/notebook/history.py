@@ -252,7 +252,6 @@ def _how_to_stop(run: RunRecord) -> str:
 
 
 def _elapsed(row: RunRecord) -> float | None:
-    """Return the duration of a run so far, in seconds."""
     if row.duration is not None:
         return row.duration / 1e6
     if row.status not in _ACTIVE:
@@ -306,7 +305,6 @@ def _act(action: str, words: Sequence[str]) -> Table:
 
 
 def _agent_filter(agent: str) -> str:
-    """Return the agent that an alias stands for, or ``agent``."""
     from agentnb.platforms import registry
 
     try:
