@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb._http.decompression import accepted_encodings
 from agentnb._http.error_responses import (
@@ -18,6 +18,7 @@ from agentnb._http.error_responses import (
     without_frames,
 )
 from agentnb._http.options import (
+    MAX_JSON_BYTES,
     RetryDelay,
     TransportName,
     chosen_transport,
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from agentnb._http.websocket import WebSocketResponse
 
 T = TypeVar("T")
-
-# Both the body and the parsed data are in memory.
-_MAX_JSON_BYTES: Final = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class HttpClient:
         transport: TransportName | None = None,
         parse_error: ErrorParser = no_error_details,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
-        max_json_bytes: int = _MAX_JSON_BYTES,
+        max_json_bytes: int = MAX_JSON_BYTES,
     ) -> None:
         self.base_url = check_base_url(base_url, name=name)
         warn_if_unencrypted(self.base_url, name=name)

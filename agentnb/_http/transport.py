@@ -25,6 +25,7 @@ from agentnb._http.errors import (
 )
 from agentnb._http.options import (
     INSTALL_AIOHTTP,
+    MAX_JSON_BYTES,
     TRANSPORT_VARIABLE,
     TransportName,
     current_options,
@@ -35,6 +36,7 @@ from agentnb._http.response import Response
 from agentnb._http.timeout import WATCHDOG, Deadlines, Watchdog
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
 from agentnb.redaction.secrets import mask_logs
+from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from agentnb._http.aiohttp_transport import AiohttpTransport
@@ -54,8 +56,8 @@ class Transport:
         name: str,
         trust_env: bool,
         library: TransportName,
-        max_event_bytes: int,
-        max_json_bytes: int,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        max_json_bytes: int = MAX_JSON_BYTES,
     ) -> None:
         self._base_url = base_url
         self._name = name

@@ -201,9 +201,8 @@ class TestBoth:
 
 
 def sandbox_loop(sandbox: Sandbox) -> asyncio.AbstractEventLoop:
-    loop = sandbox._loop  # pyright: ignore[reportPrivateUsage]
-    assert loop is not None
-    return loop
+    assert sandbox.loop is not None
+    return sandbox.loop
 
 
 @pytest.fixture
