@@ -201,8 +201,10 @@ class TestBoth:
 
 
 def sandbox_loop(sandbox: Sandbox) -> asyncio.AbstractEventLoop:
-    assert sandbox.loop is not None
-    return sandbox.loop
+    server = sandbox._server  # pyright: ignore[reportPrivateUsage]
+    assert server is not None
+    assert server.loop is not None
+    return server.loop
 
 
 @pytest.fixture
