@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.axe import check_accessible
-from tests.ui.frontend import NotebookPage, Theme
+from tests.ui.frontend import NotebookPage
 from tests.ui.opener import Opener
 from tests.ui.past import TOO_WIDE
 
@@ -33,6 +33,8 @@ watched
 REMOTE = """
 import agentnb, threading
 from agentnb import sandbox
+
+pytestmark = pytest.mark.shared_kernel
 here = sandbox.start()
 def agent(**more):
     return agentnb.agent(
@@ -119,11 +121,8 @@ def test_a_watch_that_is_stopped_says_so(going: NotebookPage) -> None:
     expect(view.locator(".agentnb-monitor-counts")).to_have_text("4 running, 1 completed")
 
 
-@pytest.mark.parametrize("theme", ["dark"], indirect=True)
-def test_looks_in_the_dark_and_where_it_is_narrow(
-    going: NotebookPage, theme: Theme, shot: Shot
-) -> None:
-    going.theme(theme)
+def test_looks_in_the_dark_and_where_it_is_narrow(going: NotebookPage, shot: Shot) -> None:
+    going.theme("dark")
     view = view_of(going)
     expect(view.locator("tbody tr")).to_have_count(5)
     shot(view, "monitor-dark")
