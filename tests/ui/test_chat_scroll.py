@@ -12,8 +12,6 @@ PAGES = """\
 import agentnb
 from notebook_agents import until
 
-pytestmark = pytest.mark.shared_kernel
-
 async def pages(prompt):
     yield "\\n\\n".join(f"Paragraph {i} of the first part." for i in range(60))
     await until("more")

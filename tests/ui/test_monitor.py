@@ -12,6 +12,8 @@ from tests.ui.frontend import NotebookPage
 from tests.ui.opener import Opener
 from tests.ui.past import TOO_WIDE
 
+pytestmark = pytest.mark.shared_kernel
+
 Shot = Callable[[Locator | Page, str], None]
 
 START = """
@@ -33,8 +35,6 @@ watched
 REMOTE = """
 import agentnb, threading
 from agentnb import sandbox
-
-pytestmark = pytest.mark.shared_kernel
 here = sandbox.start()
 def agent(**more):
     return agentnb.agent(
