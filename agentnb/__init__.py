@@ -63,7 +63,9 @@ if TYPE_CHECKING:
     from agentnb.store.prices import set_prices
     from agentnb.synchronization.sync import sync, sync_async
     from agentnb.tables.events import events
-    from agentnb.tables.runs import runs, sessions, tool_calls
+    from agentnb.tables.runs import runs
+    from agentnb.tables.sessions import sessions
+    from agentnb.tables.tool_calls import tool_calls
     from agentnb.tables.usage import usage
 
 __all__ = [
@@ -142,12 +144,12 @@ _MODULES = {
     "record": "agentnb.cassettes.recorder",
     "replay": "agentnb.run.replay",
     "runs": "agentnb.tables.runs",
-    "sessions": "agentnb.tables.runs",
+    "sessions": "agentnb.tables.sessions",
     "set_prices": "agentnb.store.prices",
     "show": "agentnb.notebook.display",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
-    "tool_calls": "agentnb.tables.runs",
+    "tool_calls": "agentnb.tables.tool_calls",
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",
 }

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any, Final, cast, get_origin
 
 from agentnb.errors import RequestError
-from agentnb.evaluation.check import Check, Row, exact, json_schema, regex
+from agentnb.evaluation.builtin_checks import exact, json_schema, regex
+from agentnb.evaluation.check import Check, Row
 
 CheckLike = Check | Callable[..., Any] | re.Pattern[str] | str | Mapping[str, Any]
 """Anything that `agentnb.evaluation` accepts as a check."""

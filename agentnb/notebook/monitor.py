@@ -131,6 +131,7 @@ def _targets(runs: Any, agent: str | Agent | None) -> Any:
 
 
 def _poll_once(watch: Watch) -> None:
+    """Wait until every platform was polled once."""
     platforms = {row.platform for row in watch.rows() if not row.final}
     changes = threading.Semaphore(0)
     before = watch.requests

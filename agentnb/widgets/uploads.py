@@ -59,6 +59,7 @@ class Uploads:
 
     @property
     def size(self) -> int:
+        """Bytes in memory."""
         with self._lock:
             return self._total()
 
@@ -135,6 +136,7 @@ class Uploads:
         return media
 
     def clear(self) -> None:
+        """Discard all files."""
         with self._lock:
             self._files.clear()
             if self._timer is not None:
@@ -170,6 +172,7 @@ class Uploads:
 
 
 def _accepts(accept: Sequence[str], attachment: Attachment) -> bool:
+    """Return whether a file's type is accepted, as an unknown type is."""
     kind = attachment.mime_type or guess_type(attachment.name)[0]
     return not accept or kind is None or any(fnmatchcase(kind, pattern) for pattern in accept)
 

@@ -15,6 +15,8 @@ from agentnb.event.transcript import Passage, Status
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
+    Encoder,
+    encode_run,
     json_or_text,
     json_response,
     utc,
@@ -23,16 +25,18 @@ from agentnb.sandbox.dialects.operativus_events import (
     RecordEncoder,
     StreamEventEncoder,
     metrics,
+    tool_arguments,
 )
 from agentnb.sandbox.dialects.operativus_requests import (
     EventsQuery,
     OperativusRunBody,
     OperativusRunsQuery,
     Resolution,
+    media_of,
     script_of,
 )
-from agentnb.sandbox.responses import Encoder, SSEResponse
-from agentnb.sandbox.state import SandboxRun
+from agentnb.sandbox.responses import SSEResponse
+from agentnb.sandbox.state import SandboxRun, new_id
 
 _MAX_IDS: Final = 100
 _STATUSES: Final[dict[Status, str]] = {
@@ -95,7 +99,8 @@ class OperativusDialect(Dialect):
 
     async def run_stream(self, request: Request) -> SSEResponse:
         run = await self._start(request)
-        return SSEResponse(run, self.stream_encoder(run))
+        encoder = self.stream_encoder(run)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
     async def run_sync(self, request: Request) -> Response:
         run = await self._start(request, pace=0)
@@ -110,7 +115,7 @@ class OperativusDialect(Dialect):
             "tools": [
                 {
                     "name": call.name,
-                    "arguments": json_or_text(call.arguments or "{}"),
+                    "arguments": tool_arguments(call.arguments),
                     "result": call.result,
                     **({"error": call.error} if call.error is not None else {}),
                 }
@@ -156,7 +161,7 @@ class OperativusDialect(Dialect):
         injector = await self.begin(request, "join", run=run)
         self.check_kept(run, since=since)
         encoder = self.events_encoder(run, since=since, as_record=injector.is_record)
-        return SSEResponse(run, encoder)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
         query = self.query(request, OperativusRunsQuery)
@@ -188,7 +193,7 @@ class OperativusDialect(Dialect):
 
     def events_encoder(self, run: SandboxRun, *, since: int, as_record: bool) -> Encoder:
         if as_record:
-            return RecordEncoder(run, numbered=True, since=since)
+            return RecordEncoder(run, since=since)
         return StreamEventEncoder(run, numbered=True, since=since)
 
     def metrics(self, run: SandboxRun) -> dict[str, Any]:
@@ -255,20 +260,28 @@ class OperativusDialect(Dialect):
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", f"Content-Type {kind!r} is not JSON.")
         body = await self.body(request, OperativusRunBody)
-        await self.begin(request, "start", script=script_of(body))
+        injector = await self.begin(request, "start", script=script_of(body))
+        session_id = body.sessionId or str(uuid.uuid4())
+        session = self.store.session(session_id) or self.store.new_session(session_id)
+        history = session.history()
+        session.add("user", body.message)
         options = body.options.model_dump(exclude_none=True) if body.options else {}
-        return self.start(
-            request,
+        run = self.engine.start(
+            self.store,
             agent,
-            self.store.open_session(body.sessionId or str(uuid.uuid4())),
+            session,
             body.message,
+            history=history,
+            run_id=new_id("run"),
             params={**options, "user_id": body.userId, "org_id": body.orgId},
-            media=[item.media() for item in body.media],
+            media=media_of(body.media),
             details={"generate_followups": body.generateFollowups},
             with_client=with_client,
             waits_for_approval=True,
             pace=pace,
         )
+        injector.carry(run)
+        return run
 
     def _run(self, request: Request) -> SandboxRun:
         return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))

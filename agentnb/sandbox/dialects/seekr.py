@@ -10,7 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.sandbox.dialects.base import ApiError, Dialect, bearer, json_response
+from agentnb.platforms.local import Message
+from agentnb.sandbox.dialects.base import (
+    ApiError,
+    Dialect,
+    bearer,
+    encode_run,
+    json_response,
+)
 from agentnb.sandbox.dialects.seekr_chunks import PageEncoder, VercelEncoder
 from agentnb.sandbox.dialects.seekr_records import (
     SeekrModelSettings,
@@ -192,20 +199,23 @@ class SeekrDialect(Dialect):
 
     async def stream_page(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
-        return SSEResponse(run, PageEncoder(run))
+        encoder = PageEncoder(run)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
 
     async def stream_vercel(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
         run.details["vercel"] = True
         headers = {"x-vercel-ai-ui-message-stream": "v1"}
-        return SSEResponse(run, VercelEncoder(run), headers=headers)
+        encoder = VercelEncoder(run)
+        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode, headers=headers)
 
     async def attach(self, request: Request) -> SSEResponse:
         """Send the run again from its beginning, in the form it was started in."""
         run = self._run(request)
         injector = await self.begin(request, "join", run=run)
         encoder = VercelEncoder(run) if run.details.get("vercel") else PageEncoder(run)
-        return SSEResponse(run, encoder, late=injector.is_live)
+        frames = encode_run(run, encoder, late=injector.is_live)
+        return SSEResponse(run, frames, failure=encoder.encode)
 
     async def list_runs(self, request: Request) -> Response:
         session = self._thread(request)
@@ -234,22 +244,31 @@ class SeekrDialect(Dialect):
     async def _start(self, request: Request, *, with_client: bool) -> SandboxRun:
         session = self._thread(request)
         body = await self.body(request, SeekrRunBody)
-        await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
+        injector = await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
         agent = self.engine.registry.find(body.agent_id)
         if agent is None:
             is_default = body.agent_id == _DEFAULT_AGENT
             agent = self.agent("finance_agent" if is_default else body.agent_id)
-        messages = session.messages
-        last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
+        last = next(
+            (
+                i
+                for i in reversed(range(len(session.messages)))
+                if session.messages[i].role == "user"
+            ),
+            None,
+        )
         if last is None:
             raise ApiError(400, "no_message", "The thread has no message from a user to answer.")
+        history: list[Message] = [
+            {"role": m.role, "content": m.text} for m in session.messages[:last]
+        ]
         schema = body.response_format.json_schema if body.response_format else None
-        return self.start(
-            request,
+        run = self.engine.start(
+            self.store,
             agent,
             session,
-            messages[last].text,
-            history=session.history()[:last],
+            session.messages[last].text,
+            history=history,
             params={
                 **(body.metadata or {}),
                 "model_settings": body.model_settings.model_dump(),
@@ -266,6 +285,8 @@ class SeekrDialect(Dialect):
             },
             with_client=with_client,
         )
+        injector.carry(run)
+        return run
 
     def _thread(self, request: Request) -> SandboxSession:
         thread_id = request.path_params["thread_id"]
